@@ -1,0 +1,61 @@
+"""Settings → services → the web application and, where switched on, the sweep. Nothing else."""
+
+import asyncio
+import contextlib
+
+import uvicorn
+
+from chain.signing import warm
+from stateless_billing.clock import SystemClock
+from stateless_billing.services import Services
+from stateless_billing.settings import Settings
+from stateless_billing.web.routes import create_app
+
+_DRAIN_SECONDS = 25
+_IDLE_SWEEP_SECONDS = 15
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until told to stop. Raises NotFit where the service may not start."""
+    async with Services(settings, SystemClock()) as services:
+        await services.start()
+        config = uvicorn.Config(
+            create_app(services),
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+        background = [asyncio.create_task(asyncio.to_thread(warm))]
+        if settings.sweep:
+            background.append(asyncio.create_task(_sweep(services)))
+        try:
+            await uvicorn.Server(config).serve()
+        finally:
+            await _end(background)
+
+
+async def sweep(settings: Settings, *, once: bool) -> None:
+    """Sweep once, or until told to stop. Raises NotFit where it may not start."""
+    async with Services(settings, SystemClock()) as services:
+        await services.start()
+        if once:
+            await services.sweep.once(flush=True)
+        else:
+            await _sweep(services)
+
+
+async def _sweep(services: Services) -> None:
+    busy = services.settings.sweep_seconds
+    await services.sweep.forever(busy, max(busy, _IDLE_SWEEP_SECONDS))
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

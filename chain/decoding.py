@@ -1,0 +1,138 @@
+"""JSON from a node → plain values, strictly. Pure: whatever does not fit its shape is a BadAnswer, never skipped."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from chain.errors import BadAnswer
+from chain.payment import Block, Payment, customer_id_from_bytes32
+
+# keccak256("Payment(bytes32,address,address,uint256,uint256,uint256)"); tests/chain/test_abi.py recomputes it.
+PAYMENT_TOPIC = "0x8a15d709d8ba7b3da2946a4110feb3f70e8a0dd1e55a69caba618fd7270d74f6"
+
+_HEX = re.compile(r"0x[0-9a-fA-F]*")
+_QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
+
+
+def quantity(value: object) -> int:
+    """A JSON-RPC quantity (`0x1b4`) as an integer."""
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise BadAnswer(f"expected a quantity, got {_shown(value)}")
+    return int(value, 16)
+
+
+def data(value: object, size: int | None = None) -> bytes:
+    """JSON-RPC data (`0x…`), of exactly `size` bytes where given."""
+    if not isinstance(value, str) or len(value) % 2 or not _HEX.fullmatch(value):
+        raise BadAnswer(f"expected hex data, got {_shown(value)}")
+    raw = bytes.fromhex(value[2:])
+    if size is not None and len(raw) != size:
+        raise BadAnswer(f"expected {size} bytes, got {len(raw)}")
+    return raw
+
+
+def hash32(value: object) -> str:
+    """A 32-byte hash, lower-case."""
+    return "0x" + data(value, 32).hex()
+
+
+def address(value: object) -> str:
+    """A 20-byte address, lower-case."""
+    return "0x" + data(value, 20).hex()
+
+
+def fields(value: object, what: str) -> Mapping[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise BadAnswer(f"expected {what}, got {_shown(value)}")
+    return value
+
+
+def items(value: object, what: str) -> list[Any]:
+    """A JSON array."""
+    if not isinstance(value, list):
+        raise BadAnswer(f"expected a list of {what}, got {_shown(value)}")
+    return value
+
+
+def words(raw: bytes) -> list[int]:
+    """ABI data as a list of 32-byte words."""
+    if len(raw) % 32:
+        raise BadAnswer(f"expected whole 32-byte words, got {len(raw)} bytes")
+    return [int.from_bytes(raw[i : i + 32]) for i in range(0, len(raw), 32)]
+
+
+def word_as_address(word: int) -> str:
+    """An ABI word that must be an address."""
+    if word >> 160:
+        raise BadAnswer("a word holds more than an address")
+    return f"0x{word:040x}"
+
+
+def uint64_array(raw: bytes) -> list[int]:
+    """The return data of a function that answers one `uint64[]`."""
+    values = words(raw)
+    if len(values) < 2 or values[0] != 32 or values[1] != len(values) - 2:
+        raise BadAnswer("expected one array of integers")
+    if any(value >> 64 for value in values[2:]):
+        raise BadAnswer("an array holds more than 64-bit integers")
+    return values[2:]
+
+
+def block(value: object) -> Block:
+    """A block header."""
+    got = fields(value, "a block")
+    return Block(quantity(got.get("number")), hash32(got.get("hash")), quantity(got.get("timestamp")))
+
+
+def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> list[Payment]:
+    """Every payment of `gateway` in one block, in order, from that block's complete list of its Payment logs.
+
+    Raises BadAnswer on a log of another block, address or event, on a malformed one, or where the order is not strict.
+    """
+    found: list[Payment] = []
+    ordinals: Counter[str] = Counter()
+    for log in items(logs, "logs"):
+        payment = _payment(fields(log, "a log"), ordinals, chain_id, gateway, within)
+        if found and payment.log_index <= found[-1].log_index:
+            raise BadAnswer("logs are not in the order of their index")
+        found.append(payment)
+    return found
+
+
+def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gateway: str, within: Block) -> Payment:
+    topics = [data(topic, 32) for topic in items(log.get("topics"), "topics")]
+    if address(log.get("address")) != gateway:
+        raise BadAnswer("a log of another contract")
+    if len(topics) != 4 or "0x" + topics[0].hex() != PAYMENT_TOPIC:
+        raise BadAnswer("a log that is no Payment event")
+    if hash32(log.get("blockHash")) != within.hash or quantity(log.get("blockNumber")) != within.number:
+        raise BadAnswer("a log of another block")
+    if log.get("removed", False) is not False:
+        raise BadAnswer("a removed log")
+    sequence, amount, cents = words(data(log.get("data"), 96))
+    tx_hash = hash32(log.get("transactionHash"))
+    ordinal = ordinals[tx_hash]
+    ordinals[tx_hash] += 1
+    return Payment(
+        chain_id=chain_id,
+        gateway=gateway,
+        tx_hash=tx_hash,
+        ordinal=ordinal,
+        customer_id=customer_id_from_bytes32(topics[1]),
+        wallet=word_as_address(int.from_bytes(topics[2])),
+        payer=word_as_address(int.from_bytes(topics[3])),
+        sequence=sequence,
+        amount=amount,
+        cents=cents,
+        block=within.number,
+        block_hash=within.hash,
+        time=within.time,
+        log_index=quantity(log.get("logIndex")),
+    )
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

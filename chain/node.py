@@ -1,0 +1,167 @@
+"""JSON-RPC over one httpx client, with failover, and the few questions we ask of a node.
+
+Every answer is checked for shape. An answer that does not fit, an error, an HTML page or a cut body is a failure of
+that node, and the next one is asked; it is never an empty result.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from chain import decoding
+from chain.errors import BadAnswer, NodeError
+from chain.payment import Block
+
+T = TypeVar("T")
+
+TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_REST_SECONDS = 30  # how long a node that failed is asked last
+
+
+class Reader(Protocol):
+    """What can be asked: one node, or several of which the first that answers properly counts."""
+
+    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """The parsed result of one JSON-RPC call. Raises NodeError."""
+        ...
+
+
+class Node:
+    """One JSON-RPC endpoint. Its URL may hold a key, so messages carry its place in the list and its host only."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, place: int = 1) -> None:
+        self._http = http
+        self._url = url
+        self._ids = count(1)
+        self.name = f"node {place} ({urlsplit(url).hostname})"
+        self.rests_until = 0.0
+
+    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """Ask once. Raises NodeError with the cause; never answers with less than was asked."""
+        number = next(self._ids)
+        body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
+        try:
+            answer = await self._http.post(
+                self._url, content=body, headers={"content-type": "application/json"}, timeout=TIMEOUT
+            )
+            return parse(_result(answer, number))
+        except (httpx.HTTPError, BadAnswer) as error:
+            raise NodeError(f"{self.name} did not answer {method}: {_cause(error)}") from error
+
+
+class Nodes:
+    """All configured nodes, asked in order; one that failed lately is asked last."""
+
+    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str]) -> None:
+        self.each = [Node(http, url, place) for place, url in enumerate(urls, 1)]
+
+    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """The first proper answer."""
+        now = asyncio.get_running_loop().time()
+        causes = []
+        for node in sorted(self.each, key=lambda node: node.rests_until > now):
+            try:
+                answer = await node.ask(method, params, parse)
+            except NodeError as error:
+                causes.append(str(error))
+                node.rests_until = now + _REST_SECONDS
+            else:
+                node.rests_until = 0.0
+                return answer
+        raise NodeError("; ".join(causes))
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The part of an EVM transaction's receipt that we use; `logs` are still raw."""
+
+    tx_hash: str
+    block: int
+    block_hash: str
+    succeeded: bool
+    logs: list[Any]
+
+
+async def chain_id(reader: Reader) -> int:
+    """The chain's id."""
+    return await reader.ask("eth_chainId", [], decoding.quantity)
+
+
+async def block(reader: Reader, which: int | str) -> Block:
+    """The canonical block with that number, or the one a tag (`latest`, `safe`, `finalized`) names."""
+    asked = hex(which) if isinstance(which, int) else which
+
+    def parse(value: object) -> Block:
+        got = decoding.block(value)
+        if isinstance(which, int) and got.number != which:
+            raise BadAnswer(f"asked for block {which}, got {got.number}")
+        return got
+
+    return await reader.ask("eth_getBlockByNumber", [asked, False], parse)
+
+
+async def logs(reader: Reader, within: Block, address: str, topic: str) -> object:
+    """The raw logs of one event of one contract in one block, asked for by the block's hash."""
+    wanted = {"blockHash": within.hash, "address": address, "topics": [topic]}
+    return await reader.ask("eth_getLogs", [wanted], lambda value: decoding.items(value, "logs"))
+
+
+async def receipt(reader: Reader, tx_hash: str) -> Receipt | None:
+    """The receipt of an EVM transaction; None where the node knows of none (yet)."""
+
+    def parse(value: object) -> Receipt | None:
+        if value is None:
+            return None
+        got = decoding.fields(value, "a receipt")
+        if decoding.hash32(got.get("transactionHash")) != tx_hash:
+            raise BadAnswer("a receipt of another transaction")
+        status = decoding.quantity(got.get("status"))
+        if status > 1:
+            raise BadAnswer(f"a receipt with status {status}")
+        return Receipt(
+            tx_hash=tx_hash,
+            block=decoding.quantity(got.get("blockNumber")),
+            block_hash=decoding.hash32(got.get("blockHash")),
+            succeeded=status == 1,
+            logs=decoding.items(got.get("logs"), "logs"),
+        )
+
+    return await reader.ask("eth_getTransactionReceipt", [tx_hash], parse)
+
+
+async def call(reader: Reader, to: str, calldata: str, parse: Callable[[bytes], T]) -> T:
+    """The parsed return data of a view at the head."""
+    return await reader.ask(
+        "eth_call", [{"to": to, "data": calldata}, "latest"], lambda value: parse(decoding.data(value))
+    )
+
+
+async def code(reader: Reader, address: str) -> bytes:
+    """The code at an address, empty where there is none."""
+    return await reader.ask("eth_getCode", [address, "latest"], decoding.data)
+
+
+def _result(answer: httpx.Response, number: int) -> object:
+    if answer.status_code != httpx.codes.OK:
+        raise BadAnswer(f"HTTP {answer.status_code} {answer.text[:200]!r}")
+    try:
+        body = answer.json()
+    except ValueError as error:
+        raise BadAnswer(f"no JSON: {answer.text[:200]!r}") from error
+    got = decoding.fields(body, "a JSON-RPC answer")
+    if "error" in got:
+        raise BadAnswer(f"error {str(got['error'])[:300]}")
+    if got.get("id") != number or "result" not in got:
+        raise BadAnswer("a JSON-RPC answer to another question")
+    return got["result"]
+
+
+def _cause(error: Exception) -> str:
+    # httpx puts the whole URL, which may hold a key, into some of its messages.
+    return str(error) if isinstance(error, BadAnswer) else type(error).__name__

@@ -1,0 +1,100 @@
+"""The commands. Exit codes: 0 clean, 1 findings, 2 usage or settings, 3 could not read everything, 4 internal."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import uvloop
+
+import app
+from stateless_billing import bookkeeping, doctor, settings
+from stateless_billing.clock import SystemClock
+from stateless_billing.errors import StripeFailure
+from stateless_billing.services import NotFit, Services
+from stateless_billing.settings import BadSettings
+
+CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    command = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in ("httpx", "httpcore", "stripe"):  # their lines hold whole URLs, keys included
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        return int(command.run(command))
+    except BadSettings as error:
+        return _fail(USAGE, *error.faults)
+    except NotFit as error:
+        return _fail(USAGE, str(error))
+    except StripeFailure as error:
+        return _fail(UNREAD, f"Stripe could not be read: {error}")
+    except KeyboardInterrupt:
+        return CLEAN
+    except Exception:
+        logging.getLogger(__name__).exception("the command failed")
+        return INTERNAL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stateless_billing", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve the API and the pages, and sweep unless SWEEP=off")
+    serve.set_defaults(run=_serve)
+    sweep = commands.add_parser("sweep", help="find and credit payments")
+    sweep.add_argument("--once", action="store_true", help="one sweep, then exit")
+    sweep.set_defaults(run=_sweep)
+    check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
+    check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
+    check.set_defaults(run=_doctor)
+    return parser
+
+
+def _serve(command: argparse.Namespace) -> int:
+    _run(app.serve(settings.load(settings.SERVE)))
+    return CLEAN
+
+
+def _sweep(command: argparse.Namespace) -> int:
+    _run(app.sweep(settings.load(settings.SWEEP), once=command.once))
+    return CLEAN
+
+
+def _doctor(command: argparse.Namespace) -> int:
+    if command.init:
+        _run(_initialise())
+        return CLEAN
+    return FINDINGS if _run(_examine()) else CLEAN
+
+
+async def _initialise() -> None:
+    async with Services(settings.load(settings.STRIPE), SystemClock()) as services:
+        print(f"SERVICE_CUSTOMER_ID={await bookkeeping.create(services.stripe)}")
+
+
+async def _examine() -> int:
+    """Print every check; how many failed."""
+    async with Services(settings.load(settings.SERVE), SystemClock()) as services:
+        checks = await doctor.examine(services)
+    for check in checks:
+        print(f"{'ok  ' if check.ok else 'MEND'} {check.name}: {check.detail}")
+    return sum(not check.ok for check in checks)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _fail(code: int, *sentences: str) -> int:
+    for sentence in sentences:
+        print(f"stateless_billing: {sentence}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

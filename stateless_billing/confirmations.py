@@ -1,0 +1,81 @@
+"""Whether a payment lies deep enough to be credited, as the nodes tell it now."""
+
+import asyncio
+from collections.abc import Sequence
+
+from cachetools import TTLCache
+
+from chain import node
+from chain.errors import ChainError
+from chain.gateway import Gateway
+from chain.node import Nodes, Reader
+from chain.payment import Payment
+from stateless_billing import depth
+from stateless_billing.clock import Clock
+from stateless_billing.depth import Depth, Heads, Tier
+
+_KEPT_SECONDS = 1  # for how long one reading of what is not final serves several payers
+_WITNESSES = 2
+
+
+class Confirmations:
+    """Reads heads and unfinalised payments. Read `heads` before the payments that are judged by them: a block read by
+    its number afterwards, and at or below their `finalized`, is on the canonical chain for good.
+    """
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        gateways: Sequence[Gateway],
+        tiers: tuple[Tier, ...],
+        max_unfinalized_cents: int,
+        clock: Clock,
+    ) -> None:
+        self._nodes, self._gateways, self._clock = nodes, gateways, clock
+        self._tiers, self._max_unfinalized_cents = tiers, max_unfinalized_cents
+        self._kept: TTLCache[int, list[Payment]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
+
+    async def heads(self) -> Heads:
+        """The chain's heads now. Raises ChainError."""
+        return await _heads(self._nodes)
+
+    async def _unfinalized(self, heads: Heads) -> list[Payment]:
+        """All payments above `finalized`, of all gateways."""
+        number = heads.finalized.number
+        if number not in self._kept:
+            read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
+            self._kept[number] = [payment for payments in read for payment in payments]
+        return self._kept[number]
+
+    async def of(self, payment: Payment, heads: Heads) -> Depth:
+        """How deep the payment lies, by `heads` that were read before it. Raises ChainError."""
+        now = int(self._clock.wall())
+        risky = payment.quoted and not depth.is_final(payment, heads)
+        others = await self._unfinalized(heads) if risky else []
+        tier = depth.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
+        found = depth.depth(payment, tier, heads, now)
+        if found.reached and tier != self._tiers[0] and not await self._witnessed(payment, tier, now):
+            return Depth(reached=False)
+        return found
+
+    async def _witnessed(self, payment: Payment, tier: Tier, now: int) -> bool:
+        """Whether two nodes tell the same of this payment. One node alone is trusted."""
+        if len(self._nodes.each) < _WITNESSES:
+            return True
+        told = await asyncio.gather(*(self._tells(one, payment, tier, now) for one in self._nodes.each))
+        return sum(told) >= _WITNESSES
+
+    async def _tells(self, reader: Reader, payment: Payment, tier: Tier, now: int) -> bool:
+        gateway = next(one for one in self._gateways if one.address == payment.gateway)
+        try:
+            deep = depth.depth(payment, tier, await _heads(reader), now).reached
+            return deep and payment in await gateway.through(reader).payments_in(payment.block)
+        except ChainError:
+            return False
+
+
+async def _heads(reader: Reader) -> Heads:
+    # The deepest first: a later answer for a shallower head can then only be further on.
+    finalized = await node.block(reader, "finalized")
+    safe, latest = await asyncio.gather(node.block(reader, "safe"), node.block(reader, "latest"))
+    return Heads(latest, safe, finalized)

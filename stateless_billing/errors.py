@@ -1,0 +1,67 @@
+"""Refusals that callers meet, and the ways a call to Stripe can fail.
+
+Refusals carry a code of PROBLEMS and are rendered in one place, `web/problems.py`.
+"""
+
+from dataclasses import dataclass
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "bad_request": (400, "The request is malformed"),
+    "not_found": (404, "There is nothing at this address"),
+    "method_not_allowed": (405, "This address does not take that method"),
+    "body_too_large": (413, "The request's body is too large"),
+    "unsupported_media_type": (415, "The body must be JSON"),
+    "invalid_input": (422, "A value in the request is not valid"),
+    "unknown_wallet": (404, "No account has this wallet"),
+    "wallet_conflict": (409, "More than one account has this wallet"),
+    "below_minimum": (422, "The amount is below the minimum"),
+    "above_maximum": (422, "The amount is above the maximum"),
+    "rate_unavailable": (503, "There is no price at the moment"),
+    "paused": (503, "Payments are paused"),
+    "chain_unavailable": (503, "The chain could not be read"),
+    "stripe_unavailable": (503, "Stripe could not be read"),
+    "internal": (500, "Something went wrong on our side"),
+}
+
+
+@dataclass
+class Refusal(Exception):
+    """A request is refused: `code` from PROBLEMS; `detail` says what happened, whether money moved, what to do."""
+
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+class StripeFailure(Exception):
+    """A call to Stripe did not succeed. The message says why and carries Stripe's request id where there is one."""
+
+
+class NotSent(StripeFailure):
+    """Nothing was sent: the connection was gone, or what had been decided was no longer true."""
+
+
+class Unclear(StripeFailure):
+    """It was sent and may have been done; only a later look can tell."""
+
+
+class InProgress(Unclear):
+    """Another request with the same key is under way: somebody else is writing this very thing."""
+
+
+class RateLimited(StripeFailure):
+    """Stripe asked us to slow down, or the object was locked; nothing was done."""
+
+
+class Down(StripeFailure):
+    """Stripe could not be read, or does not accept our key."""
+
+
+class Refused(StripeFailure):
+    """Stripe refused this request for good; `code` is Stripe's."""
+
+    def __init__(self, message: str, code: str | None) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,170 @@
+"""What is owed for a payment, what Stripe shows for it, and whether the two agree. Pure.
+
+Credits are positive cents here; the sign is Stripe's concern (`stripe_ledger` converts it).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from chain.payment import Payment
+from stateless_billing.money import RATE_SCALE, Rate, decimal
+
+CURRENCY = "usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One Stripe customer balance transaction. `cents` and `ending_cents` count credit as positive."""
+
+    id: str
+    cents: int
+    created: int
+    currency: str
+    customer: str
+    type: str
+    description: str
+    ending_cents: int
+    metadata: Mapping[str, str]
+
+    @property
+    def kind(self) -> str | None:
+        """Which of our kinds of entry it is; None for other systems' entries."""
+        return self.metadata.get("kind")
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The cents of one payment; `rate` and `discount_bps` say how a plain one was priced."""
+
+    cents: int
+    rate: Rate | None = None
+    discount_bps: int = 0
+
+
+class Finding(Enum):
+    """What a complete listing shows of one payment."""
+
+    CREDITED = "its credit is there"
+    ABSENT = "nothing that could be its credit is there"
+    OTHER_FACTS = "its sequence was credited with other facts"
+    ALTERED = "a credit of these cents without our metadata is there"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A finding, and the entry it rests on."""
+
+    finding: Finding
+    entry: Entry | None = None
+
+
+def match(payment: Payment, cents: int | None, entries: Sequence[Entry], other_credits: re.Pattern[str]) -> Match:
+    """Compare one payment with its customer's complete listing since an hour before its block.
+
+    `cents` is what would be credited, None where no price could be had. Oldest entries win, so that a second credit
+    never hides the first.
+    """
+    oldest_first = sorted(entries, key=lambda entry: (entry.created, entry.id))
+    ours = [entry for entry in oldest_first if entry.kind == "payment"]
+    for entry in ours:
+        if entry.metadata.get("payment") == payment.identity:
+            return Match(Finding.CREDITED, entry)
+    for entry in ours:
+        if _same_sequence(payment, entry):
+            return Match(Finding.CREDITED if _renamed(payment, entry) else Finding.OTHER_FACTS, entry)
+    for entry in oldest_first:
+        if cents is not None and _could_be_stripped(payment, cents, entry, other_credits):
+            return Match(Finding.ALTERED, entry)
+    return Match(Finding.ABSENT)
+
+
+def _same_sequence(payment: Payment, entry: Entry) -> bool:
+    chain_id, gateway, *_ = [*entry.metadata.get("payment", "").split(":"), ""]
+    same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
+    return same_gateway and entry.metadata.get("sequence") == str(payment.sequence)
+
+
+def _renamed(payment: Payment, entry: Entry) -> bool:
+    """A reorganisation gave the same payment another EVM transaction or ordinal."""
+    same = (entry.metadata.get("wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
+    quoted = entry.metadata.get("rate_source") == "quote"
+    return same and quoted == payment.quoted and (not quoted or entry.cents == payment.cents)
+
+
+def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
+    """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours."""
+    return (
+        entry.kind is None
+        and entry.type == "adjustment"
+        and entry.cents == cents
+        and entry.created >= payment.time
+        and not other_credits.search(entry.description)
+    )
+
+
+def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:
+    """The cents of a credit and of all entries that reach it through `reverses`."""
+    reversals = [entry for entry in entries if entry.kind == "reversal"]
+    reached, total = {credit.id}, credit.cents
+    while more := [one for one in reversals if one.metadata.get("reverses") in reached and one.id not in reached]:
+        reached.update(one.id for one in more)
+        total += sum(one.cents for one in more)
+    return total
+
+
+def credit_key(payment: Payment, customer: str, epoch: int) -> str:
+    """The idempotency key of a credit in one epoch. Its form may only change with every process stopped for 25 h."""
+    return f"payment:{payment.chain_id}:{payment.gateway}:{customer}:{payment.sequence}:{epoch}"
+
+
+def credit_description(payment: Payment) -> str:
+    """What people read in Stripe beside a credit."""
+    return f"LITKEY payment {payment.tx_hash}"
+
+
+def credit_metadata(payment: Payment, price: Price) -> dict[str, str]:
+    """A credit's metadata: a function of the payment and, for a plain one, of its price. Pinned by a golden test."""
+    metadata = {
+        "kind": "payment",
+        "payment": payment.identity,
+        "sequence": str(payment.sequence),
+        "block": str(payment.block),
+        "wallet": payment.wallet,
+        "payer": payment.payer,
+        "amount": str(payment.amount),
+    }
+    if price.rate is None:
+        return metadata | {"rate_source": "quote"}
+    return metadata | {
+        "rate": decimal(price.rate.market, len(str(RATE_SCALE)) - 1),
+        "rate_source": price.rate.source,
+        "rate_at": str(price.rate.at),
+        "discount_bps": str(price.discount_bps),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A customer's cursor: everything before `next` is credited; `before` is the tx hash of the payment before it."""
+
+    next: int
+    before: str
+
+    def __str__(self) -> str:
+        return f"{self.next}:{self.before}"
+
+
+_CURSOR = re.compile(r"([1-9][0-9]{0,18}):(0x[0-9a-f]{64})")
+
+
+def cursor_key(chain_id: int, gateway: str) -> str:
+    """The customer metadata key of a gateway's cursor."""
+    return f"gateway:{chain_id}:{gateway[2:10]}"
+
+
+def parse_cursor(text: str | None) -> Cursor | None:
+    """A cursor as metadata holds it; None where it is absent or no cursor."""
+    found = _CURSOR.fullmatch(text or "")
+    return Cursor(int(found[1]), found[2]) if found else None

@@ -1,0 +1,53 @@
+"""Keeps our share of Stripe's rate limits, so that we never earn a 429 and leave room for the account's other systems.
+
+Stripe allows 25 requests a second per endpoint and 100 in all (docs.stripe.com/rate-limits); the endpoint is the URL's
+template, all ids together. Requests are spaced evenly; those that belong together are granted together.
+"""
+
+import asyncio
+from collections import defaultdict
+from enum import StrEnum
+
+_LONGEST_PAUSE = 30.0
+_TOTAL = 4  # the account's limit in all, in units of one endpoint's
+
+
+class Endpoint(StrEnum):
+    """The endpoints we use."""
+
+    READ_CUSTOMER = "GET /v1/customers/:id"
+    WRITE_CUSTOMER = "POST /v1/customers/:id"
+    LIST_CUSTOMERS = "GET /v1/customers"
+    SEARCH_CUSTOMERS = "GET /v1/customers/search"
+    LIST_ENTRIES = "GET /v1/customers/:id/balance_transactions"
+    CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
+
+
+class Pacer:
+    """Grants requests at `rate` a second and endpoint, shared by `processes` equal processes."""
+
+    def __init__(self, rate: int, processes: int) -> None:
+        self._interval = processes / rate
+        self._free: dict[str, float] = defaultdict(lambda: 0.0)  # when the next request of each may start
+        self._all_free = 0.0
+        self._pauses: dict[str, float] = {}
+
+    async def grant(self, *endpoints: Endpoint) -> None:
+        """Wait until one request to each of `endpoints` may be sent, the first of them now."""
+        now = asyncio.get_running_loop().time()
+        start = max(now, self._all_free, *(self._free[endpoint] for endpoint in endpoints))
+        for endpoint in endpoints:
+            self._free[endpoint] = start + self._interval
+        self._all_free = start + self._interval / _TOTAL * len(endpoints)
+        if start > now:
+            await asyncio.sleep(start - now)
+
+    def limited(self, endpoint: Endpoint) -> None:
+        """Stripe answered 429: nothing more goes to this endpoint for a while, twice as long each time in a row."""
+        pause = min(_LONGEST_PAUSE, self._pauses.get(endpoint, 0.5) * 2)
+        self._pauses[endpoint] = pause
+        self._free[endpoint] = max(self._free[endpoint], asyncio.get_running_loop().time() + pause)
+
+    def answered(self, endpoint: Endpoint) -> None:
+        """Stripe answered properly."""
+        self._pauses.pop(endpoint, None)

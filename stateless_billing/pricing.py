@@ -1,0 +1,77 @@
+"""The market rate of the token, from CoinGecko, for quotes now and for plain payments at their block's time."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import httpx
+from cachetools import TTLCache
+
+from stateless_billing import rates
+from stateless_billing.clock import Clock
+from stateless_billing.money import Rate
+from stateless_billing.rates import HOUR, NoRate, Sample
+
+_FRESH_SECONDS = 60  # the feed's own cache lives as long
+_FAILED_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
+_HOURLY_SECONDS = 1800
+_DAY = 24 * HOUR
+_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+
+
+class PriceFeed:
+    """CoinGecko's `market_chart/range`: five-minute samples of the last day, hourly ones before that."""
+
+    def __init__(self, http: httpx.AsyncClient, base: str, coin: str, api_key: str | None, clock: Clock) -> None:
+        self._http, self._clock = http, clock
+        self._url = f"{base}/api/v3/coins/{coin}/market_chart/range"
+        plan = "pro" if (urlsplit(base).hostname or "").startswith("pro-") else "demo"
+        self._headers = {f"x-cg-{plan}-api-key": api_key} if api_key else {}
+        self.source = f"coingecko:{coin}"
+        timer = clock.boot
+        self._samples: TTLCache[tuple[int, int], list[Sample]] = TTLCache(64, _HOURLY_SECONDS, timer)
+        self._recent: TTLCache[None, list[Sample]] = TTLCache(1, _FRESH_SECONDS, timer)
+        self._failed: TTLCache[None, str] = TTLCache(1, _FAILED_SECONDS, timer)
+        self._asking = asyncio.Lock()
+
+    async def now(self) -> Rate:
+        """The market rate for a quote. Raises NoRate."""
+        return self._rate(rates.close_to(await self._last_day(), int(self._clock.wall())))
+
+    async def at(self, time: int) -> Rate:
+        """The market rate for a plain payment of a block at `time`, in unix seconds. Raises NoRate."""
+        if self._clock.wall() - time <= rates.RECENT:
+            return self._rate(rates.close_to(await self._last_day(), time))
+        hour = time - time % HOUR
+        return self._rate(rates.between_hours(await self._around(hour - 3 * HOUR, hour + 4 * HOUR), time))
+
+    def _rate(self, sample: Sample) -> Rate:
+        return Rate(sample.rate, self.source, sample.time)
+
+    async def _last_day(self) -> list[Sample]:
+        async with self._asking:
+            if None not in self._recent:
+                now = int(self._clock.wall())
+                self._recent[None] = await self._ask(now - _DAY, now)
+            return self._recent[None]
+
+    async def _around(self, start: int, stop: int) -> list[Sample]:
+        async with self._asking:
+            if (start, stop) not in self._samples:
+                self._samples[start, stop] = await self._ask(start, stop)
+            return self._samples[start, stop]
+
+    async def _ask(self, start: int, stop: int) -> list[Sample]:
+        if None in self._failed:
+            raise NoRate(self._failed[None])
+        params: dict[str, str | int] = {"vs_currency": "usd", "from": start, "to": stop, "precision": "full"}
+        try:
+            answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
+            if answer.status_code != httpx.codes.OK:
+                raise NoRate(f"the price feed answered HTTP {answer.status_code}: {answer.text[:200]}")
+            return rates.parse(answer.text)
+        except httpx.HTTPError as error:
+            self._failed[None] = f"the price feed did not answer: {type(error).__name__}"
+            raise NoRate(self._failed[None]) from error
+        except NoRate as error:
+            self._failed[None] = str(error)
+            raise

@@ -1,0 +1,117 @@
+"""Where a payment stands, and what a process remembers of it. Memory only saves calls: losing it loses nothing."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache, TTLCache
+
+from chain.payment import Payment
+from stateless_billing.clock import Clock
+from stateless_billing.depth import Depth
+from stateless_billing.ledger import Cursor, Entry
+
+STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
+"""The states of a payment, the least advanced first."""
+
+_FIRST_WAIT = 60
+_FIRST_LIMITED_WAIT = 5  # Stripe says when it is well again by answering
+_LONGEST_WAIT = 3600
+_HELD_WAIT = 24 * 3600
+_LOOK_SECONDS = 10
+_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change."""
+
+    state: str
+    cents: int | None = None
+    cause: str | None = None
+    credit: str | None = None
+    confirmed: int | None = None
+    needed: int | None = None
+    retry_after: int | None = None
+    detail: str = ""
+
+
+def confirming(depth: Depth) -> Progress:
+    """Not deep enough yet."""
+    missing = (depth.needed or 0) - (depth.confirmed or 0)
+    wait = min(15, max(1, missing)) if depth.needed is not None else 30
+    return Progress("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
+
+
+def credited(cents: int | None, entry: Entry | None) -> Progress:
+    """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
+    return Progress("credited", cents=cents, credit=entry.id if entry else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    progress: Progress
+    until: float
+    wait: int
+
+
+class Memory:
+    """What this process knows of payments, customers' cursors and who is at work on which customer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._done: LRUCache[str, Progress] = LRUCache(_KEPT)
+        self._waiting: LRUCache[str, _Waiting] = LRUCache(_KEPT)
+        self._looked: TTLCache[str, Progress] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
+        self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_KEPT)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, customer_id: str) -> asyncio.Lock:
+        """Held while one customer is written to: Stripe locks the object anyway."""
+        return self._locks.setdefault(customer_id, asyncio.Lock())
+
+    def done(self, payment: Payment) -> Progress | None:
+        """A credited payment's progress."""
+        return self._done.get(payment.identity)
+
+    def waiting(self, payment: Payment) -> Progress | None:
+        """The progress of a payment whose next try is not due yet."""
+        waiting = self._waiting.get(payment.identity)
+        left = waiting.until - self._clock.boot() if waiting else 0
+        if waiting is None or left <= 0:
+            return None
+        return _with_retry(waiting.progress, int(left) + 1)
+
+    def looked(self, payment: Payment) -> Progress | None:
+        """What a look without writing found a moment ago."""
+        return self._looked.get(payment.identity)
+
+    def remember_look(self, payment: Payment, progress: Progress) -> Progress:
+        """Keep what a look found; what is credited is kept for good."""
+        if progress.state in ("credited", "reversed"):
+            return self.remember(payment, progress)
+        self._looked[payment.identity] = progress
+        return progress
+
+    def remember(self, payment: Payment, progress: Progress) -> Progress:
+        """Keep the outcome of a try, and set when the next is due: the answer's `retry_after`."""
+        if progress.state in ("credited", "reversed"):
+            self._waiting.pop(payment.identity, None)
+            self._done[payment.identity] = progress
+            return progress
+        before = self._waiting.get(payment.identity)
+        wait = progress.retry_after or _next_wait(progress, before.wait if before else None)
+        self._waiting[payment.identity] = _Waiting(progress, self._clock.boot() + wait, wait)
+        return _with_retry(progress, wait)
+
+
+def _next_wait(progress: Progress, before: int | None) -> int:
+    if progress.state == "held" and progress.cause != "rate_unavailable":  # a price comes back by itself
+        return _HELD_WAIT
+    if before is None:
+        return _FIRST_LIMITED_WAIT if progress.cause == "rate_limited" else _FIRST_WAIT
+    return min(before * 2, _LONGEST_WAIT)
+
+
+def _with_retry(progress: Progress, seconds: int) -> Progress:
+    return replace(progress, retry_after=seconds)

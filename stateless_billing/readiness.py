@@ -1,0 +1,47 @@
+"""Whether this process is fit to serve: what `/readyz` tells. Reads the chain and the price, never Stripe."""
+
+from typing import Any
+
+from chain.errors import ChainError
+from stateless_billing.rates import NoRate
+from stateless_billing.services import Services
+from stateless_billing.stripe_connection import CLOCK_TOLERANCE
+
+HEAD_AGE = 60  # seconds that the newest block may be old
+
+
+async def readiness(services: Services) -> dict[str, Any]:
+    """`{ready, checks: {name: {ok, age, detail}}}`; `age` in seconds, null where there is none."""
+    checks = {"chain": await _chain(services), "stripe": _stripe(services), "price": await _price(services)}
+    # Without a price plain payments wait and quotes are refused, but what was promised is still credited.
+    return {"ready": checks["chain"]["ok"] and checks["stripe"]["ok"], "checks": checks}
+
+
+def _check(ok: bool, age: int | None, detail: str) -> dict[str, Any]:
+    return {"ok": ok, "age": age, "detail": detail}
+
+
+async def _chain(services: Services) -> dict[str, Any]:
+    try:
+        heads = await services.confirmations.heads()
+    except ChainError as error:
+        return _check(False, None, str(error))
+    now = int(services.clock.wall())
+    age = now - heads.latest.time
+    return _check(age <= HEAD_AGE, age, f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old")
+
+
+def _stripe(services: Services) -> dict[str, Any]:
+    health = services.stripe.health
+    if health.skew is not None and abs(health.skew) > CLOCK_TOLERANCE:
+        return _check(False, None, f"this machine's clock is {health.skew:+.0f} s from Stripe's")
+    age = None if health.answered is None else int(services.clock.boot() - health.answered)
+    return _check(health.failure is None, age, health.failure or "the last call was answered")
+
+
+async def _price(services: Services) -> dict[str, Any]:
+    try:
+        rate = await services.prices.now()
+    except NoRate as error:
+        return _check(False, None, str(error))
+    return _check(True, int(services.clock.wall()) - rate.at, rate.source)

@@ -1,0 +1,237 @@
+"""The whole system on this machine: chain, contracts, stand-ins, bookkeeping customers, and the real service on top.
+
+with Stack.start() as stack:
+    service = stack.serve()
+    wallet = stack.add_customer("payer@example.org")
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+import httpx
+
+from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contracts, dev_account
+
+KEY = "sk_test_sandbox"
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+TOKEN = 10**18
+CEILING = 5_000_000  # millionths of a cent per whole token: eight times the sandbox's price
+
+
+class Service:
+    """One process of the service, and what it printed."""
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], url: str | None) -> None:
+        self.url = url or ""
+        self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "stateless_billing", *arguments],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+        if url:
+            self._wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.url}/healthz", trust_env=False).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        self.process.kill()
+        raise RuntimeError(f"the service did not start:\n{self.log()}")
+
+    def log(self) -> str:
+        """Everything it printed so far."""
+        self._log.flush()
+        return Path(f"/proc/self/fd/{self._log.fileno()}").read_text()
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._log.close()
+
+
+class Stack:
+    """A running system. `settings` are the service's; change them before `serve` to run it otherwise."""
+
+    def __init__(self, chain: LocalChain, sandbox: str, gateways: int, extra: Mapping[str, str]) -> None:
+        self.chain, self.sandbox = chain, sandbox
+        self.http = httpx.Client(trust_env=False, timeout=60)
+        owner, treasury, self.payer = chain.accounts[0], chain.accounts[1], chain.accounts[2]
+        self.treasury = treasury
+        signer = dev_account(3)
+        self.token = chain.deploy_token()
+        self.gateways = [
+            chain.deploy_gateway(self.token, treasury, owner, str(signer.address), TOKEN, CEILING)
+            for _ in range(gateways)
+        ]
+        chain.mint(self.token, self.payer, 10**9 * TOKEN)
+        self.settings = {
+            "STRIPE_API_KEY": KEY,
+            "STRIPE_API_BASE": sandbox,
+            "RPC_URLS": chain.url,
+            "CHAIN_ID": str(chain.chain_id),
+            "GATEWAY_ADDRESSES": ",".join(self.gateways),
+            "SIGNER_KEY": str(signer.key.hex()),
+            "PRICE_API_BASE": sandbox,
+            "SWEEP_SECONDS": "1",
+            **extra,
+        }
+        self._running = ExitStack()
+        self._services: list[Service] = []
+        self.settings["SERVICE_CUSTOMER_ID"] = self._initialise()
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        block_time: float | None = None,
+        slots_in_an_epoch: int = 1,
+        timestamp: int | None = None,
+        gateways: int = 1,
+        settings: Mapping[str, str] | None = None,
+        rates: bool = False,
+    ) -> Self:
+        """Start all but the service. `rates` switches Stripe's rate limits on."""
+        build_contracts()
+        with ExitStack() as starting:
+            chain = starting.enter_context(
+                LocalChain.start(block_time=block_time, slots_in_an_epoch=slots_in_an_epoch, timestamp=timestamp)
+            )
+            address = starting.enter_context(_Sandbox()).url
+            stack = cls(chain, address, gateways, settings or {})
+            if not rates:
+                stack.control("POST", "settings", {"limits": False})
+            stack._running = starting.pop_all()
+            return stack
+
+    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
+        return {**kept, "PYTHONWARNINGS": "error", **self.settings, **settings}
+
+    def _initialise(self) -> str:
+        done = self.run("doctor", "--init")
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().removeprefix("SERVICE_CUSTOMER_ID=")
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the service to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "stateless_billing", *arguments],
+            cwd=ROOT,
+            env=self._environment(settings),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    def serve(self, **settings: str) -> Service:
+        """One more process of the service, answering when this returns."""
+        port = str(free_port())
+        environment = self._environment({**settings, "PORT": port})
+        service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
+        self._services.append(service)
+        return service
+
+    def sweeper(self, **settings: str) -> Service:
+        """A process that only sweeps."""
+        service = Service(["sweep"], self._environment(settings), None)
+        self._services.append(service)
+        return service
+
+    def control(self, method: str, path: str, body: object = None) -> Any:
+        """One command to the stand-ins; see `control`."""
+        answer = self.http.request(method, f"{self.sandbox}/_sandbox/{path}", json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def stripe(self, path: str, **params: str) -> Any:
+        """One read of the Stripe stand-in, as anybody with a key could make it."""
+        answer = self.http.get(
+            f"{self.sandbox}/v1/{path}",
+            params=params,
+            headers={"authorization": f"Bearer {KEY}", "stripe-version": "2026-10-28.endive"},
+        )
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def add_customer(self, email: str, wallet: str) -> str:
+        """A Stripe customer of another system with this wallet; its ID."""
+        made = self.control("POST", "customers", {"email": email, "metadata": {"wallet_address": wallet.lower()}})
+        return str(made["id"])
+
+    def credits(self, customer: str) -> list[dict[str, Any]]:
+        """The customer's balance transactions that this service wrote for payments, newest first."""
+        rows = self.stripe(f"customers/{customer}/balance_transactions", limit="100")["data"]
+        return [row for row in rows if (row["metadata"] or {}).get("kind") == "payment"]
+
+    def balance(self, customer: str) -> int:
+        """The customer's credit in cents."""
+        return -int(self.stripe(f"customers/{customer}")["balance"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for service in self._services:
+            service.stop()
+        self.http.close()
+        self._running.close()
+
+
+class _Sandbox:
+    """The stand-ins, in a process of their own."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdout
+        self.url = self._process.stdout.readline().strip().removeprefix("sandbox ")
+        assert self.url.startswith("http"), "the stand-ins did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,138 @@
+"""The settings: all from the environment, read here and nowhere else, every fault reported at once and by name only."""
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from stateless_billing.depth import Tier, parse_tiers
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+
+
+class BadSettings(Exception):
+    """What is missing or wrong, one sentence each, without any value."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _base(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
+        raise ValueError("must be http(s)://host, without a path")
+    return value.rstrip("/")
+
+
+def _integer(lowest: int, highest: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", value) or not lowest <= int(value) <= highest:
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(value)
+
+    return parse
+
+
+def _urls(value: str) -> tuple[str, ...]:
+    urls = tuple(url.strip() for url in value.split(",") if url.strip())
+    if not urls or any(not re.fullmatch(r"https?://\S+", url) for url in urls):
+        raise ValueError("must be http(s) URLs with commas between them")
+    return urls
+
+
+def _addresses(value: str) -> tuple[str, ...]:
+    found = tuple(address.strip().lower() for address in value.split(",") if address.strip())
+    if not found or any(not _ADDRESS.fullmatch(address) for address in found) or len(set(found)) != len(found):
+        raise ValueError("must be different addresses (0x and 40 hex digits) with commas between them")
+    return found
+
+
+def _key(value: str) -> str:
+    if not _KEY.fullmatch(value):
+        raise ValueError("must be a private key of 64 hex digits")
+    return value
+
+
+def _customer_id(value: str) -> str:
+    if not re.fullmatch(r"cus_[0-9A-Za-z]{1,28}", value):
+        raise ValueError("must be a Stripe customer ID (doctor --init prints it)")
+    return value
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    try:
+        return re.compile(value)
+    except re.error as error:
+        raise ValueError("must be a regular expression") from error
+
+
+def _switch(value: str) -> bool:
+    if value not in ("on", "off"):
+        raise ValueError("must be on or off")
+    return value == "on"
+
+
+def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = False, absent: object = None) -> Any:
+    return field(repr=not secret, metadata={"parse": parse, "default": default, "secret": secret, "absent": absent})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting, under its environment name in lower case. What a command does not use may be missing."""
+
+    stripe_api_key: str = _setting(_text, secret=True)
+    stripe_api_base: str | None = _setting(_base)
+    stripe_rate: int = _setting(_integer(1, 100), "25")
+    processes: int = _setting(_integer(1, 1000), "1")
+    rpc_urls: tuple[str, ...] = _setting(_urls, secret=True, absent=())
+    chain_id: int = _setting(_integer(1, 10**15), "8453")
+    gateway_addresses: tuple[str, ...] = _setting(_addresses, absent=())
+    confirmations: tuple[Tier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
+    max_unfinalized_cents: int = _setting(_integer(0, 10**12), "200000")
+    signer_key: str = _setting(_key, secret=True)
+    quote_seconds: int = _setting(_integer(30, 600), "300")
+    registration_seconds: int = _setting(_integer(60, 10**8), "86400")
+    host: str = _setting(_text, "127.0.0.1")
+    port: int = _setting(_integer(0, 65535), "8000")
+    price_api_base: str = _setting(_base, "https://api.coingecko.com")
+    coingecko_id: str = _setting(_text, "lit-protocol")
+    coingecko_api_key: str | None = _setting(_text, secret=True)
+    discount_bps: int = _setting(_integer(0, 9_999), "0")
+    min_payment_cents: int = _setting(_integer(1, 10**9), "500")
+    max_payment_cents: int = _setting(_integer(1, 10**9), "500000")
+    sweep: bool = _setting(_switch, "on")
+    sweep_seconds: int = _setting(_integer(1, 3600), "3")
+    other_credits: re.Pattern[str] = _setting(_pattern, "^Top-up via pi_")
+    service_customer_id: str = _setting(_customer_id)
+
+
+STRIPE = frozenset({"STRIPE_API_KEY"})
+SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
+SERVE = SWEEP | {"SIGNER_KEY"}
+
+
+def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings, of which `needed` must be there. Raises BadSettings with all faults together."""
+    given = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    faults = []
+    for setting in fields(Settings):
+        name = setting.name.upper()
+        text = given.get(name, "").strip() or setting.metadata["default"]
+        if not text and name in needed:
+            faults.append(f"{name} is missing")
+        try:
+            values[setting.name] = setting.metadata["parse"](text) if text else setting.metadata["absent"]
+        except ValueError as error:
+            faults.append(f"{name} {error}")
+    if not faults and values["min_payment_cents"] > values["max_payment_cents"]:
+        faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
+    if faults:
+        raise BadSettings(faults)
+    return Settings(**values)

@@ -1,0 +1,279 @@
+"""Stripe's customer balances as a ledger. The only module that imports the SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import stripe
+
+from chain.payment import is_customer_id
+from stateless_billing import stripe_objects
+from stateless_billing.clock import Clock
+from stateless_billing.errors import Down, InProgress, RateLimited, Refused, StripeFailure, Unclear
+from stateless_billing.ledger import CURRENCY, Entry
+from stateless_billing.pacer import Endpoint, Pacer
+from stateless_billing.stripe_connection import Connection, ConnectionFailed, Judge, transport
+from stateless_billing.stripe_objects import Customer, Page
+
+T = TypeVar("T")
+
+API_VERSION = "2026-10-28.endive"  # never varied between processes: whether a key's match includes it is not documented
+CONNECTIONS = 8
+PAGE = 100
+
+stripe.enable_telemetry = False  # its header would differ between two sendings of one request
+
+
+@dataclass
+class Health:
+    """How the last calls went: when one was answered (boot clock), what failed since, the clock's skew in seconds."""
+
+    answered: float | None = None
+    failure: str | None = None
+    skew: float | None = None
+
+
+class Session:
+    """Calls that belong together, over one connection. Every method raises a StripeFailure."""
+
+    def __init__(self, api: Any, connection: Connection, pacer: Pacer, clock: Clock, health: Health) -> None:
+        self._api = api
+        self._connection = connection
+        self._pacer, self._clock, self._health = pacer, clock, health
+        self._granted: set[Endpoint] = set()
+
+    def now(self) -> int:
+        """Unix seconds by Stripe's own clock, as of the last answer in this session."""
+        return self._connection.now()
+
+    async def granted(self, *endpoints: Endpoint) -> None:
+        """Have the pacer grant the next request to each of `endpoints` together."""
+        await self._pacer.grant(*endpoints)
+        self._granted.update(endpoints)
+
+    async def customer(self, customer_id: str) -> Customer:
+        """Read one customer."""
+        answer = await self._read(Endpoint.READ_CUSTOMER, lambda: self._api.retrieve_async(_checked(customer_id)))
+        return _parsed(stripe_objects.customer, answer, Down)
+
+    async def newest_entries(self, customer_id: str, since: int, after: str | None = None) -> Page:
+        """One page of a customer's entries created at or after `since`, newest first, beginning behind `after`."""
+        params: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}}
+        if after:
+            params["starting_after"] = after
+        answer = await self._read(
+            Endpoint.LIST_ENTRIES,
+            lambda: self._api.balance_transactions.list_async(_checked(customer_id), params),
+        )
+        return _parsed(lambda raw: stripe_objects.page(raw, customer_id), answer, Down)
+
+    async def entries(self, customer_id: str, since: int, begun: Page | None = None) -> list[Entry]:
+        """All entries created at or after `since`, newest first, going on from `begun` where given.
+
+        Raises where the end of the listing was not reached: half a listing proves nothing.
+        """
+        page = begun or await self.newest_entries(customer_id, since)
+        found = list(page.entries)
+        while not page.complete:
+            page = await self.newest_entries(customer_id, since, found[-1].id)
+            found += page.entries
+        return found
+
+    async def create_credit(
+        self, customer_id: str, cents: int, description: str, metadata: Mapping[str, str], key: str, judge: Judge
+    ) -> Entry:
+        """Credit `cents`, or find that it was done under this key before.
+
+        Goes over the connection of this session's reads or not at all; `judge` is asked before each socket write.
+        Raises NotSent, Unclear (it may have been done), RateLimited, Refused, Down (our key is not accepted).
+        """
+        params = {
+            "amount": stripe_objects.amount(cents),
+            "currency": CURRENCY,
+            "description": description,
+            "metadata": dict(metadata),
+        }
+        answer = await self._write(
+            Endpoint.CREATE_ENTRY,
+            judge,
+            lambda: self._api.balance_transactions.create_async(
+                _checked(customer_id),
+                params,
+                {"idempotency_key": key},
+            ),
+        )
+        entry = _parsed(lambda raw: stripe_objects.entry(raw, customer_id), answer, Unclear)
+        if (entry.cents, entry.metadata) != (cents, metadata):
+            raise Unclear(f"Stripe answered with another entry, {entry.id}")
+        return entry
+
+    async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
+        """Merge `values` into a customer's metadata; an empty value removes its key. Last write wins."""
+        await self._pace(Endpoint.WRITE_CUSTOMER)
+        await self._call(
+            Endpoint.WRITE_CUSTOMER,
+            lambda: self._api.update_async(_checked(customer_id), {"metadata": dict(values)}),
+            Unclear,
+        )
+
+    async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
+        """Create a bookkeeping customer; its id."""
+        created = await self._call(
+            Endpoint.LIST_CUSTOMERS,
+            lambda: self._api.create_async(
+                {"description": description, "metadata": dict(metadata)}, {"idempotency_key": key}
+            ),
+            Unclear,
+        )
+        return _parsed(stripe_objects.customer, created, Unclear).id
+
+    async def search_metadata(self, name: str, value: str) -> list[Customer]:
+        """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
+        query = f'metadata["{_quoted(name)}"]:"{_quoted(value)}"'
+        answer = await self._read(
+            Endpoint.SEARCH_CUSTOMERS, lambda: self._api.search_async({"query": query, "limit": PAGE})
+        )
+        found = _parsed(stripe_objects.customers, answer, Down)
+        return [one for one in found if (one.value(name) or "").lower() == value.lower()]
+
+    async def _pace(self, endpoint: Endpoint) -> None:
+        if endpoint in self._granted:
+            self._granted.discard(endpoint)
+        else:
+            await self._pacer.grant(endpoint)
+
+    async def _read(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
+        await self._pace(endpoint)
+        return await self._call(endpoint, call, Down)
+
+    async def _write(self, endpoint: Endpoint, judge: Judge, call: Callable[[], Awaitable[T]]) -> T:
+        await self._pace(endpoint)
+        self._connection.guard(judge)
+        return await self._call(endpoint, call, Unclear)
+
+    async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
+        """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
+        try:
+            answer = await self._answer(endpoint, call, unknown)
+        except StripeFailure as error:
+            if isinstance(error, Down):
+                self._health.failure = str(error)
+            raise
+        finally:
+            self._health.skew = self._connection.skew
+        self._health.answered, self._health.failure = self._clock.boot(), None
+        return answer
+
+    async def _answer(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
+        try:
+            answer = await call()
+        except ConnectionFailed as error:
+            raise (unknown if error.sent else Down)(str(error)) from error
+        except stripe.RateLimitError as error:
+            self._pacer.limited(endpoint)
+            raise RateLimited(_told(error)) from error
+        except stripe.StripeError as error:
+            raise _failure(error, unknown) from error
+        self._pacer.answered(endpoint)
+        return answer
+
+
+class StripeLedger:
+    """Hands out sessions, each with a connection of its own. `transports` makes a connection's transport."""
+
+    def __init__(
+        self,
+        key: str,
+        base: str | None,
+        pacer: Pacer,
+        clock: Clock,
+        transports: Callable[[], httpx.AsyncBaseTransport] = transport,
+    ) -> None:
+        self._key, self._base, self._pacer, self._clock, self._transports = key, base, pacer, clock, transports
+        self._idle: list[tuple[stripe.StripeClient, Connection]] = []
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self.health = Health()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A session over an idle connection, the one used last before others. Waits while all are in use."""
+        async with self._slots:
+            client, connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                yield Session(client.v1.customers, connection, self._pacer, self._clock, self.health)
+            finally:
+                self._idle.append((client, connection))
+
+    def _connect(self) -> tuple[stripe.StripeClient, Connection]:
+        connection = Connection(self._transports(), self._clock)
+        addresses: Any = {"api": self._base} if self._base else {}
+        client = stripe.StripeClient(
+            self._key,
+            base_addresses=addresses,
+            http_client=_HTTPClient(connection),
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+        )
+        return client, connection
+
+    async def aclose(self) -> None:
+        """Close all idle connections."""
+        for _, connection in self._idle:
+            await connection.aclose()
+        self._idle.clear()
+
+
+class _HTTPClient(stripe.HTTPClient):
+    """Has the SDK send through our connection. Whatever else goes wrong is raised as it is."""
+
+    name = "httpx"
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        return await self._connection.request(method, url, headers, post_data)
+
+
+def _checked(customer_id: str) -> str:
+    """A customer id that may stand in a URL."""
+    if not is_customer_id(customer_id):
+        raise Refused("not a Stripe customer ID", "customer_invalid")
+    return customer_id
+
+
+def _quoted(text: str) -> str:
+    """Text within the quotes of a search query."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _parsed(parse: Callable[[Mapping[str, Any]], T], answer: Any, unknown: type[StripeFailure]) -> T:
+    try:
+        return parse(answer.to_dict())
+    except ValueError as error:
+        raise unknown(f"Stripe's answer has not its documented form: {error}") from error
+
+
+def _failure(error: stripe.StripeError, unknown: type[StripeFailure]) -> StripeFailure:
+    """What an error answer means (docs.stripe.com/error-low-level)."""
+    status = error.http_status or 0
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return Down(f"Stripe does not accept our key: {_told(error)}")
+    if status == 409:
+        return InProgress(_told(error)) if unknown is Unclear else unknown(_told(error))
+    if isinstance(error, stripe.IdempotencyError) or status in (200, 424) or status >= 500:
+        return unknown(_told(error))
+    if 400 <= status < 500:
+        return Refused(_told(error), error.error.code if error.error else None)
+    return unknown(_told(error))
+
+
+def _told(error: stripe.StripeError) -> str:
+    message = error.error.message if error.error else None
+    return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"

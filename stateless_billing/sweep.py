@@ -1,0 +1,177 @@
+"""Finds every payment without help from any browser, and takes it to its credit.
+
+One question to each gateway tells whether there is anything new; an idle sweep asks Stripe nothing.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chain.errors import ChainError
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing import bookkeeping
+from stateless_billing.bookkeeping import OPEN_MOST, Bookkeeping
+from stateless_billing.clock import Clock
+from stateless_billing.confirmations import Confirmations
+from stateless_billing.crediting import Crediting
+from stateless_billing.depth import Heads, is_final
+from stateless_billing.errors import StripeFailure
+from stateless_billing.progress import Memory
+from stateless_billing.sealing import Sealing
+from stateless_billing.stripe_objects import Customer
+
+log = logging.getLogger(__name__)
+
+_RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
+_AT_ONCE = 12  # customers side by side
+
+
+@dataclass
+class _Place:
+    """How far one gateway is done: all below `swept` except what is `open`; `closed` are those done above it."""
+
+    gateway: Gateway
+    swept: int
+    open: dict[int, str]
+    closed: set[int] = field(default_factory=set)
+
+    def advance(self) -> None:
+        while self.swept in self.closed:
+            self.closed.discard(self.swept)
+            self.swept += 1
+
+
+class Sweep:
+    """Sweeps all gateways again and again. Several at once do no harm."""
+
+    def __init__(
+        self,
+        gateways: Sequence[Gateway],
+        confirmations: Confirmations,
+        crediting: Crediting,
+        sealing: Sealing,
+        memory: Memory,
+        books: Bookkeeping,
+        clock: Clock,
+    ) -> None:
+        self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
+        self._sealing, self._memory, self._books, self._clock = sealing, memory, books, clock
+        self._places: list[_Place] = []
+        self._recorded: dict[str, str] = {}
+        self._recorded_at = 0.0
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+
+    def start(self, service: Customer) -> None:
+        """Go on from what the service record says."""
+        self._places = [
+            _Place(gateway, bookkeeping.swept(service, gateway), bookkeeping.still_open(service, gateway))
+            for gateway in self._gateways
+        ]
+        self._recorded = self._record()
+
+    async def forever(self, busy_seconds: int, idle_seconds: int) -> None:
+        """Sweep until cancelled; a failure of one sweep is logged and the next one tries again."""
+        while True:
+            try:
+                idle = await self.once()
+            except Exception:
+                log.exception("a sweep failed; the next one begins again")
+                idle = False
+            await asyncio.sleep(idle_seconds if idle else busy_seconds)
+
+    async def once(self, *, flush: bool = False) -> bool:
+        """One sweep over all gateways; whether there was nothing to do. `flush` writes the record at once."""
+        idle = [await self._sweep(place) for place in self._places]
+        await self._write_record(flush=flush)
+        return all(idle)
+
+    async def _sweep(self, place: _Place) -> bool:
+        try:
+            total = await place.gateway.total_payments()
+            place.swept = min(place.swept, total)  # a record that is ahead of the contract is no record
+            if place.swept == total and not place.open:
+                return True
+            heads = await self._confirmations.heads()
+            await self._open(place, heads)
+            async for window in place.gateway.payments(place.swept, total):
+                await self._window(place, window, heads)
+        except ChainError as error:
+            log.warning("gateway %s: %s", place.gateway.address, error)
+            return False
+        return place.swept == total
+
+    async def _window(self, place: _Place, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+        """Take each customer's payments a step further, in their order, the customers side by side."""
+        customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
+        for index, payment in window:
+            if index >= place.swept and index not in place.closed:
+                customers[payment.customer_id or ""].append((index, payment))
+        await asyncio.gather(*(self._customer(place, one, heads) for one in customers.values()))
+        place.advance()
+
+    async def _customer(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+        async with self._at_once:
+            final = [payment for _, payment in indexed if is_final(payment, heads)]
+            sealed = await self._seal(place.gateway, final, heads)
+            for index, payment in indexed:
+                if payment in sealed:
+                    self._close(place, index)
+                elif is_final(payment, heads):
+                    self._leave_open(place, index, payment)
+                else:
+                    await self._crediting.advance(place.gateway, payment, heads)
+
+    async def _seal(self, gateway: Gateway, final: Sequence[Payment], heads: Heads) -> set[Payment]:
+        if not final:
+            return set()
+        customer_id = final[0].customer_id
+        if customer_id is None:
+            for payment in final:
+                await self._crediting.advance(gateway, payment, heads)
+            return set()
+        return await self._sealing.seal(gateway, customer_id, final, heads)
+
+    def _close(self, place: _Place, index: int) -> None:
+        place.open.pop(index, None)
+        if index >= place.swept:
+            place.closed.add(index)
+
+    def _leave_open(self, place: _Place, index: int, payment: Payment) -> None:
+        """Let `swept` pass a final payment that cannot be credited now, as long as there are few of them."""
+        waiting = self._memory.waiting(payment)
+        if waiting is None:
+            return
+        if index in place.open or sum(len(one.open) for one in self._places) < OPEN_MOST:
+            place.open[index] = waiting.cause or waiting.state
+            if index >= place.swept:
+                place.closed.add(index)
+
+    async def _open(self, place: _Place, heads: Heads) -> None:
+        """Try the open payments again; each keeps its own time table."""
+        for index in sorted(place.open):
+            payment = await place.gateway.payment_at(index)
+            if not self._memory.waiting(payment) and is_final(payment, heads):
+                await self._customer(place, [(index, payment)], heads)
+
+    def _record(self) -> dict[str, str]:
+        values = {}
+        for place in self._places:
+            values[bookkeeping.swept_key(place.gateway)] = str(place.swept)
+            values |= {bookkeeping.open_key(place.gateway, index): cause for index, cause in place.open.items()}
+        return values
+
+    async def _write_record(self, *, flush: bool) -> None:
+        record = self._record()
+        due = flush or self._clock.boot() - self._recorded_at >= _RECORD_SECONDS
+        if record == self._recorded or not due:
+            return
+        gone = {name: "" for name in self._recorded if name not in record}
+        try:
+            await self._books.write(record | gone)
+        except StripeFailure as error:
+            log.warning("the sweep's record was not written, which costs work after a restart: %s", error)
+            return
+        self._recorded, self._recorded_at = record, self._clock.boot()

@@ -1,0 +1,59 @@
+"""The public API. Every handler checks its input, asks the orchestration, and answers JSON."""
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from stateless_billing.quotes import Quotes
+from stateless_billing.readiness import readiness
+from stateless_billing.services import Services
+from stateless_billing.web import inputs
+
+_ACCOUNT_SECONDS = 0.3  # no account is told sooner, so that the time does not tell whether a wallet is known
+
+
+class Api:
+    """The handlers, with what they need."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._quotes: Quotes = services.quotes()
+
+    async def account(self, request: Request) -> Response:
+        """`GET /api/accounts/{wallet}`."""
+        return JSONResponse(await self.describe(inputs.wallet(request.path_params["wallet"])))
+
+    async def describe(self, wallet: str) -> dict[str, Any]:
+        """An account, in the same time whether it is known or not."""
+        slowest = asyncio.create_task(asyncio.sleep(_ACCOUNT_SECONDS))
+        found = await self._services.accounts.describe(wallet)
+        await slowest
+        return found
+
+    async def quote(self, request: Request) -> Response:
+        """`POST /api/quotes`."""
+        body = await inputs.json_object(request, {"wallet", "cents", "payer"})
+        wallet, cents = inputs.wallet(body.get("wallet")), inputs.cents(body.get("cents"))
+        payer = None if body.get("payer") is None else inputs.wallet(body["payer"], "payer")
+        return JSONResponse(await self._quotes.create(wallet, cents, payer))
+
+    async def claim(self, request: Request) -> Response:
+        """`POST /api/payments`."""
+        body = await inputs.json_object(request, {"tx_hash"})
+        return JSONResponse(await self._services.claims.of(inputs.tx_hash(body.get("tx_hash")), credit=True))
+
+    async def payment(self, request: Request) -> Response:
+        """`GET /api/payments/{tx_hash}`."""
+        tx_hash = inputs.tx_hash(request.path_params["tx_hash"])
+        return JSONResponse(await self._services.claims.of(tx_hash, credit=False))
+
+    async def healthz(self, request: Request) -> Response:
+        """`GET /healthz`: the process lives."""
+        return JSONResponse({"ok": True})
+
+    async def readyz(self, request: Request) -> Response:
+        """`GET /readyz`: whether it is fit to serve."""
+        found = await readiness(self._services)
+        return JSONResponse(found, 200 if found["ready"] else 503)

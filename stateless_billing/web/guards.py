@@ -1,0 +1,45 @@
+"""Plain ASGI middleware: a request id for every request, and the security headers for every answer."""
+
+import secrets
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'"
+)
+_HEADERS = {
+    "content-security-policy": CSP,
+    "cross-origin-opener-policy": "same-origin-allow-popups",  # smart wallets open windows of their own
+    "permissions-policy": "clipboard-write=(self)",
+    "referrer-policy": "no-referrer",  # the wallet is in the query
+    "strict-transport-security": "max-age=31536000",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Guards:
+    """Wraps the application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        scope["request_id"] = request_id = secrets.token_hex(8)
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                headers.setdefault("cache-control", "no-store")
+                for name, value in _HEADERS.items():
+                    headers[name] = value
+            await send(message)
+
+        await self._app(scope, receive, send_guarded)

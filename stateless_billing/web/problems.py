@@ -1,0 +1,68 @@
+"""Every error answer, as RFC 9457 problem+json."""
+
+import logging
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ExceptionHandler
+
+from chain.errors import ChainError
+from stateless_billing.errors import PROBLEMS, Refusal, StripeFailure
+
+log = logging.getLogger(__name__)
+
+_BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_LATER = "Whatever was paid stays paid and will be credited; try again in a minute."
+_RETRY_SECONDS = "5"
+
+
+def problem(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    """One problem. `request_id` is what to quote to support."""
+    status, title = PROBLEMS[code]
+    body = {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "request_id": request.scope.get("request_id"),
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"retry-after": _RETRY_SECONDS, **(headers or {})}
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return problem(request, error.code, error.detail)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _BY_STATUS.get(error.status_code, "bad_request")
+    headers = dict(error.headers) if error.headers else None
+    return problem(request, code, f"{request.method} {request.url.path[:100]}", headers)
+
+
+async def _chain(request: Request, error: Exception) -> Response:
+    log.warning("request %s: %s", request.scope.get("request_id"), error)
+    return problem(request, "chain_unavailable", f"The chain could not be read just now. {_LATER}")
+
+
+async def _stripe(request: Request, error: Exception) -> Response:
+    log.warning("request %s: %s", request.scope.get("request_id"), error)
+    return problem(request, "stripe_unavailable", f"Stripe could not be read just now. {_LATER}")
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    return problem(request, "internal", f"This is our fault and has been logged. {_LATER}")
+
+
+HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
+    Refusal: _refused,
+    HTTPException: _http,
+    ChainError: _chain,
+    StripeFailure: _stripe,
+    Exception: _internal,
+}

@@ -1,0 +1,32 @@
+"""Every address of the service, one line each."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Route
+
+from stateless_billing.services import Services
+from stateless_billing.web.api import Api
+from stateless_billing.web.assets import Assets
+from stateless_billing.web.guards import Guards
+from stateless_billing.web.pages import Pages
+from stateless_billing.web.problems import HANDLERS
+
+
+def create_app(services: Services) -> Starlette:
+    """The web application over services that were started."""
+    api, assets = Api(services), Assets()
+    pages = Pages(services, api, assets)
+    routes = [
+        Route("/",                         pages.to_pay),
+        Route("/pay",                      pages.pay),
+        Route("/payWithLitkey",            pages.to_pay),
+        Route("/problems/{code}",          pages.problem),
+        Route("/api/accounts/{wallet}",    api.account),
+        Route("/api/quotes",               api.quote,   methods=["POST"]),
+        Route("/api/payments",             api.claim,   methods=["POST"]),
+        Route("/api/payments/{tx_hash}",   api.payment),
+        Route("/healthz",                  api.healthz),
+        Route("/readyz",                   api.readyz),
+        Route("/static/{digest}/{name}",   assets.serve),
+    ]  # fmt: skip
+    return Starlette(routes=routes, middleware=[Middleware(Guards)], exception_handlers=HANDLERS)
