@@ -25,6 +25,7 @@ from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contrac
 KEY = "sk_test_sandbox"
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
+_DROPPED = ("STRIPE_", "RPC_", "SIGNER_")  # nothing of a real deployment may leak into a local one
 TOKEN = 10**18
 CEILING = 5_000_000  # millionths of a cent per whole token: eight times the sandbox's price
 
@@ -132,7 +133,7 @@ class Stack:
             return stack
 
     def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
         return {**kept, "PYTHONWARNINGS": "error", **self.settings, **settings}
 
     def _initialise(self) -> str:

@@ -1,0 +1,143 @@
+"""One Stripe account in one mode: its customers, their ledgers and its idempotency keys."""
+
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from stateless_billing.sandbox import identifiers
+from stateless_billing.sandbox.answers import Refusal, no_such
+from stateless_billing.sandbox.idempotency import IdempotencyKeys
+from stateless_billing.sandbox.paging import insert
+from stateless_billing.sandbox.records import Contact, Customer, Transaction
+
+HIGHEST_AMOUNT = 99_999_999
+"""Cents. Stripe documents eight digits for charges and nothing for balances; this is the stricter reading."""
+CURRENCIES = frozenset({
+    "aed", "ars", "aud", "bgn", "brl", "cad", "chf", "clp", "cny", "cop", "czk", "dkk", "eur", "gbp", "hkd", "huf",
+    "idr", "ils", "inr", "jpy", "krw", "mxn", "myr", "nok", "nzd", "pen", "php", "pln", "ron", "sar", "sek", "sgd",
+    "thb", "try", "twd", "uah", "usd", "vnd", "zar",
+})  # fmt: skip
+DEFAULT_CURRENCY = "usd"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a balance transaction is to say: cents in Stripe's sign, and its texts."""
+
+    amount: int
+    currency: str
+    description: str | None = None
+    metadata: Mapping[str, str] | None = None
+    type: str = "adjustment"
+    invoice: str | None = None
+
+
+class Account:
+    """Holds customers in order of `created` and appends to their ledgers; nothing is ever taken out of a ledger."""
+
+    def __init__(self, identifier: str, livemode: bool, rng: random.Random) -> None:
+        self.id = identifier
+        self.livemode = livemode
+        self.rng = rng
+        self.customers: list[Customer] = []
+        self.by_id: dict[str, Customer] = {}
+        self.keys = IdempotencyKeys(rng)
+        self._number = 0
+
+    def living(self, identifier: str, param: str = "id") -> Customer:
+        """The customer; raises `Refusal` 404 `resource_missing` when there is none or it was deleted."""
+        customer = self.by_id.get(identifier)
+        if customer is None or customer.deleted:
+            raise no_such("customer", identifier, param)
+        return customer
+
+    def add_customer(
+        self, now: float, created: int, contact: Contact, description: str | None = None, identifier: str = ""
+    ) -> Customer:
+        """Make a customer; `identifier` overrides the drawn one."""
+        chosen = identifier or identifiers.customer_id(self.rng)
+        prefix = identifiers.invoice_prefix(self.rng)
+        customer = Customer(chosen, created, self._next(created), self.livemode, prefix, description=description)
+        customer.change(now, contact)
+        self.by_id[chosen] = customer
+        insert(self.customers, customer)
+        return customer
+
+    def add_transaction(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
+        """Append to the ledger and move the balance. An unset customer currency becomes the entry's.
+
+        docs.stripe.com/api/customer_balance_transactions/create
+        """
+        if customer.currency is None:
+            customer.currency = entry.currency
+        balance = customer.balances.get(entry.currency, 0) + entry.amount
+        customer.balances[entry.currency] = balance
+        row = self._row(customer, entry, now, created)
+        row.ending_balance = balance
+        customer.by_id[row.id] = row
+        insert(customer.rows, row)
+        return row
+
+    def set_balance(self, customer: Customer, balance: int, kind: str, now: float, created: int) -> None:
+        """Set the balance in the customer's currency, by a row without metadata (`adjustment` or `initial`)."""
+        currency = customer.currency or DEFAULT_CURRENCY
+        difference = balance - customer.balances.get(currency, 0)
+        if difference:
+            self.add_transaction(customer, Entry(difference, currency, type=kind), now, created)
+
+    def add_past(self, customer: Customer, entries: Iterable[tuple[int, Entry]]) -> list[Transaction]:
+        """Write rows at given past times, as if they had always been there: later `ending_balance`s follow suit.
+
+        Only for the control interface; each item is (`created`, entry). Order O(n log n) in the whole ledger.
+        """
+        rows: list[Transaction] = []
+        for created, entry in entries:
+            row = self._row(customer, entry, created, created)
+            customer.by_id[row.id] = row
+            rows.append(row)
+            customer.currency = customer.currency or entry.currency
+        customer.rows.extend(rows)
+        customer.rows.sort(key=lambda row: row.order)
+        balances: dict[str, int] = {}
+        for row in customer.rows:
+            balances[row.currency] = row.ending_balance = balances.get(row.currency, 0) + row.amount
+        customer.balances = balances
+        return rows
+
+    def _row(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
+        return Transaction(
+            identifiers.transaction_id(self.rng),
+            customer.id,
+            entry.amount,
+            entry.currency,
+            created,
+            self._next(created),
+            now,
+            self.livemode,
+            description=entry.description,
+            metadata=dict(entry.metadata or {}),
+            type=entry.type,
+            invoice=entry.invoice,
+        )
+
+    def _next(self, created: int) -> tuple[int, int]:
+        self._number += 1
+        return created, self._number
+
+
+def checked_currency(currency: str) -> str:
+    """A supported currency in lower case; raises `Refusal` 400."""
+    if currency.lower() not in CURRENCIES:
+        raise Refusal(400, f"Invalid currency: {currency}", param="currency")
+    return currency.lower()
+
+
+def checked_amount(amount: int, param: str = "amount") -> int:
+    """An amount in cents of at most eight digits and not zero; raises `Refusal` 400."""
+    if amount == 0:
+        raise Refusal(
+            400, "Invalid integer: 0; the amount must not be zero", param=param, code="parameter_invalid_integer"
+        )
+    if abs(amount) > HIGHEST_AMOUNT:
+        raise Refusal(400, f"Amount must be no more than {HIGHEST_AMOUNT}", param=param, code="amount_too_large")
+    return amount

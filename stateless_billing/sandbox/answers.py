@@ -1,0 +1,94 @@
+"""What a stand-in answers, and how Stripe words a refusal (docs.stripe.com/api/errors)."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = dict[str, object]
+
+DOCUMENTATION = "https://docs.stripe.com/error-codes/"
+LOGS = "https://dashboard.stripe.com/test/logs/"
+
+
+class Delivery(StrEnum):
+    """What becomes of an answer on its way to the caller."""
+
+    WHOLE = "whole"
+    LOST = "lost"
+    """Nothing is written; the connection closes."""
+    CUT = "cut"
+    """The head announces the full length, `body` is only its beginning, then the connection closes."""
+    CLOSED = "closed"
+    """The answer arrives, then the connection closes without having said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer; `length` is the announced Content-Length, more than `body` holds when the delivery is CUT."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    delivery: Delivery = Delivery.WHOLE
+    length: int = 0
+
+
+def json_answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+    """A whole answer with a JSON body."""
+    return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body, length=len(body))
+
+
+LOST_ANSWER = Answer(0, {}, b"", Delivery.LOST)
+
+
+class Refusal(Exception):
+    """A Stripe error object: HTTP status, `type`, `message`, and where there are such `code`, `param` and headers."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+        self.param = param
+        self.kind = kind
+        self.headers = headers or {}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The result of one request before the edge touches it: status, body and the headers that go with them."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    replayed: bool = False
+    original: str = ""
+
+
+def refusal_outcome(refusal: Refusal, request_id: str, now: int) -> Outcome:
+    """Render a refusal as Stripe does; fields that do not apply are absent, not null."""
+    error: Json = {}
+    if refusal.code is not None:
+        error["code"] = refusal.code
+        error["doc_url"] = DOCUMENTATION + refusal.code.replace("_", "-")
+    error["message"] = refusal.message
+    if refusal.param is not None:
+        error["param"] = refusal.param
+    error["request_log_url"] = f"{LOGS}{request_id}?t={now}"
+    error["type"] = refusal.kind
+    return Outcome(refusal.status, json.dumps({"error": error}).encode(), dict(refusal.headers))
+
+
+def no_such(kind: str, identifier: str, param: str = "id", status: int = 404) -> Refusal:
+    """The refusal for an object that does not exist or was deleted; cursors to such objects are a 400."""
+    return Refusal(status, f"No such {kind}: '{identifier}'", code="resource_missing", param=param)

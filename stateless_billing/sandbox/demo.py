@@ -1,0 +1,106 @@
+"""`python -m stateless_billing.sandbox.demo [--once]`: one payment on a local chain, from the wallet to the credit.
+
+Prints each step with its time. With `--once` it exits after the payment, and its last line is
+`tx=0x… credit=cbtxn_… before=<cents> after=<cents>`; else all keeps running until interrupted.
+"""
+
+import argparse
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stateless_billing.sandbox.stack import Service, Stack
+
+CENTS = 5000
+CREDIT_SECONDS = 60
+SETTINGS = {"CONFIRMATIONS": "10000:2s,100000:safe,finalized"}
+
+
+def main() -> int:
+    """Run the demo; its exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="exit after the payment")
+    once = parser.parse_args().once
+    say = _narrator()
+    say("compiling the contracts; starting a local chain and the stand-ins for Stripe and the price feed")
+    with Stack.start(block_time=1, slots_in_an_epoch=5, settings=SETTINGS) as stack:
+        say(f"chain {stack.chain.url}, gateway {stack.gateways[0]}, token {stack.token}")
+        say(f"Stripe stand-in {stack.sandbox}, bookkeeping {stack.settings['SERVICE_CUSTOMER_ID']}")
+        service = stack.serve()
+        say(f"the service answers at {service.url}")
+        paid = _pay(stack, service, say)
+        if not once:
+            _stay(stack, service, paid["wallet"])
+            return 0
+    print(f"tx={paid['tx']} credit={paid['credit']} before={paid['before']} after={paid['after']}", flush=True)
+    return 0
+
+
+def _narrator() -> Callable[[str], None]:
+    start = time.monotonic()
+
+    def say(sentence: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {sentence}", flush=True)
+
+    return say
+
+
+def _pay(stack: Stack, service: Service, say: Callable[[str], None]) -> dict[str, Any]:
+    wallet = stack.chain.accounts[5]
+    customer = stack.add_customer("payer@example.org", wallet)
+    before = stack.balance(customer)
+    say(f"customer {customer} has the wallet {wallet} and a credit of {before} cents")
+    quote = _ok(
+        stack.http.post(f"{service.url}/api/quotes", json={"wallet": wallet, "cents": CENTS, "payer": stack.payer})
+    )
+    say(f"quote: {quote['cents']} cents for {quote['amount']} base units until {quote['deadline']}")
+    tx_hash = ""
+    for call in quote["calls"]:
+        tx_hash = stack.chain.send(stack.payer, call["to"], call["data"])["transactionHash"]
+        say(f"{call['label']}: {tx_hash}")
+    payment = _credited(stack, service, tx_hash, say)
+    after = stack.balance(customer)
+    say(f"credited: {payment['credit']}, the customer's credit is {after} cents")
+    return {"wallet": wallet, "tx": tx_hash, "credit": payment["credit"], "before": before, "after": after}
+
+
+def _credited(stack: Stack, service: Service, tx_hash: str, say: Callable[[str], None]) -> dict[str, Any]:
+    end, last = time.monotonic() + CREDIT_SECONDS, ""
+    while time.monotonic() < end:
+        answer = _ok(stack.http.post(f"{service.url}/api/payments", json={"tx_hash": tx_hash}))
+        if answer["state"] != last:
+            last = answer["state"]
+            say(f"the payment is {last}")
+        if last == "credited":
+            found: dict[str, Any] = answer["payments"][0]
+            return found
+        time.sleep(min(answer["retry_after"] or 1, 1))
+    raise TimeoutError(f"the payment was not credited within {CREDIT_SECONDS} s: {last}")
+
+
+def _ok(answer: Any) -> dict[str, Any]:
+    assert answer.is_success, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _stay(stack: Stack, service: Service, wallet: str) -> None:
+    print(
+        f"\n  pay page      {service.url}/pay?wallet={wallet}&usd=50"
+        f"\n  health        {service.url}/readyz"
+        f"\n  chain         {stack.chain.url} (chain id {stack.chain.chain_id};"
+        " its accounts are Foundry's well-known test accounts)"
+        f"\n  stand-ins     {stack.sandbox}/_sandbox/state"
+        "\n\nEverything keeps running. Ctrl-C ends it.",
+        flush=True,
+    )
+    ended = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: ended.set())
+    ended.wait()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

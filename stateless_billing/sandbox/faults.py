@@ -1,0 +1,78 @@
+"""Which requests a fault hits: the next N of an endpoint, after letting some pass, or some by seeded chance."""
+
+import random
+from dataclasses import dataclass
+
+from stateless_billing.sandbox.effects import NO_EFFECT, Effect
+
+
+@dataclass(slots=True)
+class Fault:
+    """An effect and the requests it is meant for; empty `method`, `template`, `path` match anything.
+
+    `template` is the URL template, as in `/v1/customers/{customer}/balance_transactions`; `path` is one exact path;
+    `skip` requests that match are let through first (so `skip=2` on a list fails its third page); `times` is how many
+    are hit then, None for all; `probability` is asked each time.
+    """
+
+    effect: Effect
+    method: str = ""
+    template: str = ""
+    path: str = ""
+    times: int | None = 1
+    skip: int = 0
+    probability: float = 1.0
+
+    def matches(self, method: str, template: str, path: str) -> bool:
+        """Whether a request is one this fault is meant for."""
+        return (
+            self.method in ("", method)
+            and self.template in ("", template)
+            and self.path in ("", path)
+            and self.times != 0
+        )
+
+
+class FaultPlan:
+    """The faults in force, oldest first; the first that matches a request hits it, alone."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.faults: list[Fault] = []
+
+    def add(
+        self,
+        effect: Effect,
+        *,
+        method: str = "",
+        template: str = "",
+        path: str = "",
+        times: int | None = 1,
+        skip: int = 0,
+        probability: float = 1.0,
+    ) -> Fault:
+        """Put a fault in force; see `Fault`."""
+        fault = Fault(effect, method, template, path, times, skip, probability)
+        self.faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """End all faults."""
+        self.faults.clear()
+
+    def taken(self, method: str, template: str, path: str) -> Effect:
+        """The effect on this request, counted as used."""
+        for fault in self.faults:
+            if not fault.matches(method, template, path):
+                continue
+            if fault.skip > 0:
+                fault.skip -= 1
+                continue
+            if fault.probability < 1.0 and self._rng.random() >= fault.probability:
+                continue
+            if fault.times is not None:
+                fault.times -= 1
+                if fault.times == 0:
+                    self.faults.remove(fault)
+            return fault.effect
+        return NO_EFFECT

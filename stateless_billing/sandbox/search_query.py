@@ -1,0 +1,125 @@
+"""Stripe's search query language for customers (docs.stripe.com/search#search-query-language).
+
+Clauses `field:value`, `field~"part"`, `created>N`, `metadata["key"]:"value"`, `-` in front negates, joined by AND or by
+OR but never both; strings in double or single quotes, a quote or backslash inside them escaped with a backslash.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from stateless_billing.sandbox.answers import Refusal
+from stateless_billing.sandbox.records import Contact
+
+FIELDS = ("email", "name", "phone")
+SHORTEST_PART = 3
+QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+CLAUSE = re.compile(
+    rf"""\s*(?P<negated>-)?(?:(?P<field>[a-z_]+)(?:\[(?P<key>{QUOTED})\])?)\s*(?P<operator><=|>=|:|~|<|>)\s*"""
+    rf"""(?P<value>{QUOTED}|null|[0-9]+)\s*""",
+    re.VERBOSE | re.ASCII,
+)
+JOIN = re.compile(r"(AND|OR|and|or)\s|$")
+MOST_CLAUSES = 10
+
+Match = Callable[[Contact, int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A parsed query: `matches(contact, created)` of each clause, joined by all or by any."""
+
+    clauses: tuple[Match, ...]
+    every: bool
+
+    def matches(self, contact: Contact, created: int) -> bool:
+        """Whether a customer with these fields is found."""
+        return (all if self.every else any)(clause(contact, created) for clause in self.clauses)
+
+
+def parsed(text: str) -> Query:
+    """Parse a query; raises `Refusal` 400 for anything the language does not have."""
+    clauses: list[Match] = []
+    joins: set[str] = set()
+    place = 0
+    while True:
+        found = CLAUSE.match(text, place)
+        if found is None:
+            _refuse(text)
+        clauses.append(_clause(found, text))
+        place = found.end()
+        join = JOIN.match(text, place)
+        if join is None:
+            _refuse(text)
+        if not join.group(1):
+            break
+        joins.add(join.group(1).upper())
+        place = join.end()
+    if len(joins) > 1 or len(clauses) > MOST_CLAUSES:
+        _refuse(text)
+    return Query(tuple(clauses), "OR" not in joins)
+
+
+def _clause(found: re.Match[str], text: str) -> Match:
+    field, key, operator, value = found["field"], found["key"], found["operator"], found["value"]
+    match: Match
+    if field == "metadata" and key is not None and operator == ":":
+        match = _metadata(_unquoted(key), value, text)
+    elif key is not None:
+        _refuse(text)
+    elif field == "created":
+        match = _created(operator, value, text)
+    elif field in FIELDS and operator in ":~":
+        match = _text(field, operator, value, text)
+    else:
+        _refuse(text)
+    if found["negated"]:
+        return lambda contact, created: not match(contact, created)
+    return match
+
+
+def _metadata(key: str, value: str, text: str) -> Match:
+    if value == "null":
+        return lambda contact, _: key not in contact.metadata
+    if value[0] not in "\"'":
+        _refuse(text)
+    wanted = _unquoted(value)
+    return lambda contact, _: contact.metadata.get(key) == wanted
+
+
+def _created(operator: str, value: str, text: str) -> Match:
+    digits = value.strip("\"'")
+    if not digits.isdecimal() or operator == "~":
+        _refuse(text)
+    moment = int(digits)
+    tests: dict[str, Match] = {
+        ":": lambda _, created: created == moment,
+        ">": lambda _, created: created > moment,
+        "<": lambda _, created: created < moment,
+        ">=": lambda _, created: created >= moment,
+        "<=": lambda _, created: created <= moment,
+    }
+    return tests[operator]
+
+
+def _text(field: str, operator: str, value: str, text: str) -> Match:
+    if value == "null":
+        return lambda contact, _: getattr(contact, field) is None
+    if value[0] not in "\"'":
+        _refuse(text)
+    wanted = _unquoted(value).lower()
+    if operator == "~":
+        if len(wanted) < SHORTEST_PART:
+            _refuse(text)
+        return lambda contact, _: wanted in (getattr(contact, field) or "").lower()
+    return lambda contact, _: wanted == (getattr(contact, field) or "").lower()
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r"\\(.)", r"\1", value[1:-1])
+
+
+def _refuse(text: str) -> NoReturn:
+    message = f"We were unable to parse your search query: {text}. See https://docs.stripe.com/search for the language."
+    raise Refusal(400, message, param="query")

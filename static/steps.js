@@ -1,0 +1,86 @@
+/** The next action, read off the page's state. Pure: no wallet, no network, no nodes. */
+
+import { affordableCents, dollars, tokens } from "./money.js";
+import { isFinal } from "./states.js";
+import { actions, noCoins, notEnough, payLess, tokensShort } from "./strings.js";
+
+/** A payment that the chain never showed may be started again after this. */
+const GIVE_UP_S = 180;
+
+/** Where each action stands in the list of five steps. */
+const POSITIONS = { connect: 0, switch: 1, quote: 2, allow: 2, short: 2, pay: 3, wait: 4, again: 5, retry: 3 };
+
+/**
+ * @typedef {object} PageState
+ * @property {any} account
+ * @property {any[]} payments
+ * @property {number | null} cents
+ * @property {any} quote
+ * @property {import("./api.js").ApiFault | null} quoteFault
+ * @property {boolean} quoting
+ * @property {import("./wallets.js").Wallet[]} wallets
+ * @property {import("./wallets.js").Wallet | null} wallet
+ * @property {string | null} payer
+ * @property {string | null} chainId
+ * @property {{tokens: bigint | null, coins: bigint | null} | null} holdings
+ * @property {number} sent how many of the quote's calls are done
+ * @property {string} busy the action whose answer we wait for, or ""
+ * @property {import("./strings.js").Message & {said?: string} | null} notice
+ * @property {{hash: string, since: number, answer: any, fault: boolean} | null} tracked
+ * @property {number} now
+ */
+
+function lacksTokens({ quote, holdings }) {
+  return Boolean(quote && holdings && holdings.tokens !== null && holdings.tokens < BigInt(quote.amount));
+}
+
+function trackedStep({ answer, since }, now) {
+  const state = answer?.state ?? "unknown";
+  if (state === "failed" || (state === "unknown" && now - since > GIVE_UP_S)) return "retry";
+  return isFinal(state) || state === "held" ? "again" : "wait";
+}
+
+export function nextStep(state, chain) {
+  if (state.tracked) return trackedStep(state.tracked, state.now);
+  if (!state.payer) return "connect";
+  if (state.chainId !== chain.hex) return "switch";
+  if (!state.quote) return "quote";
+  if (lacksTokens(state)) return "short";
+  return state.sent < state.quote.calls.length - 1 ? "allow" : "pay";
+}
+
+export const positionOf = (step) => POSITIONS[step];
+
+export function labelOf(state, step, { chain, token }) {
+  if (state.busy) return actions[state.busy];
+  const amount = state.quote ? tokens(state.quote.amount, token) : "";
+  switch (step) {
+    case "switch":
+      return actions.switch(chain.name);
+    case "quote":
+      return state.quoting ? actions.quoting : actions.quote;
+    case "short":
+      return notEnough(token.symbol);
+    case "allow":
+      return actions.allow(amount);
+    case "pay":
+      return actions.pay(amount);
+    case "wait":
+      return state.tracked?.answer?.state === "pending" ? actions.crediting : actions.waiting(chain.name);
+    default:
+      return actions[step];
+  }
+}
+
+/** What stands in the way before the wallet is even asked, with a way out where there is one. */
+export function obstacle(state, step, { chain, token }) {
+  const { quote, holdings, account } = state;
+  if (step === "short") {
+    const cents = affordableCents(holdings.tokens, quote);
+    const message = tokensShort(tokens(holdings.tokens, token), tokens(quote.amount, token));
+    const less = cents >= account.minimum_cents ? { cents, label: payLess(dollars(cents)) } : null;
+    return { ...message, less };
+  }
+  const sending = step === "allow" || step === "pay";
+  return sending && holdings?.coins === 0n ? { ...noCoins(chain.currency.symbol, chain.name), less: null } : null;
+}

@@ -1,0 +1,59 @@
+"""The npm Chromium: unpacked once per version, started without any system package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium" / "package.json"
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--no-zygote",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-domain-reliability",
+    "--no-pings",
+    "--font-render-hinting=none",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig><dir>{folder}</dir><cachedir>{cache}</cachedir></fontconfig>
+"""
+
+
+def unpacked() -> Path:
+    """Return the folder of the unpacked browser; several test runs may ask at once."""
+    version = json.loads(PACKAGE.read_text())["version"]
+    target = Path(tempfile.gettempdir()) / f"stateless-billing-chromium-{version}-{os.getuid()}"
+    if target.exists():
+        return target
+    staging = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
+    try:
+        subprocess.run(["node", str(ROOT / "tools" / "unpack_chromium.mjs"), str(staging)], check=True, cwd=ROOT)
+        fonts = FONTS.format(folder=target / "fonts", cache=target / "fonts-cache")
+        (staging / "fonts.conf").write_text(fonts)
+        if not target.exists():
+            staging.rename(target)
+    except OSError:
+        if not target.exists():  # else another run was faster
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def environment(folder: Path) -> dict[str, str | float | bool]:
+    """Point the browser at the libraries and fonts that came with it."""
+    return {
+        "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"),
+        "FONTCONFIG_FILE": str(folder / "fonts.conf"),
+        "HOME": str(folder),
+    }

@@ -1,0 +1,105 @@
+"""A browser for the package, and pages that fail their test on any violation of the content policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser import chromium
+from tests.browser.scripted_wallet import ScriptedWallet, install
+from tests.browser.stand_in import CHAIN_ID, PAYER, Node, StandIn, answer
+
+PATIENCE_MS = 15_000
+WATCH_POLICY = """
+window.addEventListener("securitypolicyviolation", (event) =>
+  console.error(`content policy: ${event.effectiveDirective} ${event.blockedURI}`));
+"""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Start one Chromium for all tests of this package."""
+    folder = chromium.unpacked()
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=folder / "chromium",
+            args=chromium.ARGUMENTS,
+            env=chromium.environment(folder),
+        )
+        yield started
+        started.close()
+
+
+class Tabs:
+    """Opens pages with wallets in them and keeps what went wrong inside."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.faults: list[str] = []
+        self._contexts: list[BrowserContext] = []
+
+    def open(
+        self,
+        wallets: Sequence[ScriptedWallet] = (),
+        *,
+        width: int = 1280,
+        color_scheme: Literal["light", "dark"] = "light",
+        **options: Any,
+    ) -> Page:
+        """Open an empty page in a browser profile of its own."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=color_scheme,
+            locale="en-US",
+            reduced_motion="reduce",
+            **options,
+        )
+        self._contexts.append(context)
+        context.set_default_timeout(PATIENCE_MS)
+        install(context, wallets)
+        context.add_init_script(WATCH_POLICY)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on("console", lambda message: self._heard(message.type, message.text))
+        return page
+
+    def close(self) -> None:
+        """Close every profile that was opened."""
+        for context in self._contexts:
+            context.close()
+
+    def _heard(self, kind: str, text: str) -> None:
+        # An answer with an error status is a fact of the test, not a fault of the page.
+        if kind == "error" and not text.startswith("Failed to load resource"):
+            self.faults.append(text)
+
+
+@pytest.fixture
+def tabs(browser: Browser) -> Iterator[Tabs]:
+    """Give pages to a test; nothing may have gone wrong inside them."""
+    opened = Tabs(browser)
+    yield opened
+    opened.close()
+    assert opened.faults == []
+
+
+@pytest.fixture
+def service() -> StandIn:
+    """A service that confirms, then credits."""
+    stand_in = StandIn()
+    stand_in.default_claims = [
+        lambda number: answer("unknown", number),
+        lambda number: answer("confirming", number, confirmed=4, needed=15),
+        lambda number: answer("credited", number),
+    ]
+    return stand_in
+
+
+@pytest.fixture
+def wallet() -> ScriptedWallet:
+    """A wallet on the right network."""
+    return ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID)

@@ -1,0 +1,28 @@
+"""What tests do on the pay page."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.scripted_wallet import ScriptedWallet
+from tests.browser.stand_in import ORIGIN, WALLET, StandIn
+
+
+def page_of(tabs: Tabs, service: StandIn, *wallets: ScriptedWallet, usd: str = "50", **options: Any) -> Page:
+    """Open the pay page of the known wallet, answered by a stand-in."""
+    page = tabs.open(wallets, **options)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd={usd}")
+    return page
+
+
+def press(page: Page, label: str | re.Pattern[str]) -> None:
+    """Press the primary button once it says what we expect and may be pressed."""
+    button = page.locator("#primary")
+    expect(button).to_have_text(label)
+    expect(button).to_have_attribute("aria-disabled", "false")
+    button.click()

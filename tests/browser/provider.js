@@ -1,0 +1,25 @@
+// Wallets for tests: each forwards its requests to Python and is announced by EIP-6963.
+for (const { uuid, name, icon, legacy } of scriptedWallets) {
+  const listeners = new Map();
+  const emit = (event, value) => (listeners.get(event) ?? []).forEach((listener) => listener(value));
+  const provider = {
+    async request({ method, params = [] }) {
+      const answer = await window.scriptedWallet(uuid, method, params);
+      if (answer.silent) return new Promise(() => {});
+      for (const [event, value] of answer.events ?? []) emit(event, value);
+      if (answer.error) throw answer.error;
+      return answer.result;
+    },
+    on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),
+    removeListener: (event, listener) =>
+      listeners.set(event, (listeners.get(event) ?? []).filter((one) => one !== listener)),
+  };
+  if (legacy) {
+    window.ethereum = provider;
+    continue;
+  }
+  const detail = Object.freeze({ info: { uuid, name, icon, rdns: `test.${uuid}` }, provider });
+  const announce = () => window.dispatchEvent(new CustomEvent("eip6963:announceProvider", { detail }));
+  window.addEventListener("eip6963:requestProvider", announce);
+  announce();
+}

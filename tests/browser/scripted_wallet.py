@@ -1,0 +1,146 @@
+"""A wallet that does what the test says, over any node."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import BrowserContext
+
+Answer = dict[str, Any]
+Node = Callable[[str, list[Any]], Any]
+
+PROVIDER = (Path(__file__).parent / "provider.js").read_text()
+ICON = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E"
+    "%3Crect width='8' height='8' rx='2' fill='%23d9622b'/%3E%3C/svg%3E"
+)
+OUTCOME_UNKNOWN = -32603
+
+
+class NodeRefused(Exception):
+    """The node answered with an error, which wallets hand through."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error.get("message", ""))
+        self.error = error
+
+
+def rpc(url: str) -> Node:
+    """Return a node that asks over JSON-RPC; it signs for its own unlocked accounts."""
+
+    def ask(method: str, params: list[Any]) -> Any:
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(url, json=body, timeout=30, trust_env=False).json()
+        if "error" in answer:
+            raise NodeRefused(answer["error"])
+        return answer["result"]
+
+    return ask
+
+
+class ScriptedWallet:
+    """One wallet: an account, a network, a node, and faults that wait for their method."""
+
+    def __init__(
+        self, node: Node, account: str, *, chain_id: int, name: str = "Test wallet", legacy: bool = False
+    ) -> None:
+        self.node = node
+        self.account = account
+        self.chain = hex(chain_id)
+        self.known_chains = {self.chain}
+        self.name = name
+        self.legacy = legacy
+        self.connected = False
+        self.asked: list[tuple[str, list[Any]]] = []
+        self._faults: dict[str, deque[Callable[[str, list[Any]], Answer]]] = defaultdict(deque)
+
+    # Knobs: each changes the next answer to one method.
+
+    def refuse(self, method: str, code: int, *, inner: int | None = None) -> None:
+        """Answer with an error; `inner` wraps the real code as some mobile wallets do."""
+        error: dict[str, Any] = {"code": code, "message": f"refused with {code}"}
+        if inner is not None:
+            error["data"] = {"originalError": {"code": inner}}
+        self._faults[method].append(lambda *_: {"error": error})
+
+    def delay(self, method: str, seconds: float) -> None:
+        """Answer late."""
+
+        def late(name: str, params: list[Any]) -> Answer:
+            time.sleep(seconds)
+            return self._plain(name, params)
+
+        self._faults[method].append(late)
+
+    def behave(self, method: str, times: int) -> None:
+        """Answer as usual so many times before the next fault."""
+        self._faults[method].extend([self._plain] * times)
+
+    def drop_answer(self, method: str) -> None:
+        """Do what is asked and never say so."""
+        self._faults[method].append(lambda name, params: {**self._plain(name, params), "silent": True})
+
+    def fail_after(self, method: str) -> None:
+        """Do what is asked and report an error whose meaning nobody knows."""
+
+        def failed(name: str, params: list[Any]) -> Answer:
+            self._plain(name, params)
+            return {"error": {"code": OUTCOME_UNKNOWN, "message": "Internal JSON-RPC error."}}
+
+        self._faults[method].append(failed)
+
+    def answer_with(self, method: str, result: Any) -> None:
+        """Answer something of our own, for example a smart account's own hash."""
+        self._faults[method].append(lambda *_: {"result": result})
+
+    def count(self, method: str) -> int:
+        """How often the page asked for a method."""
+        return sum(1 for name, _ in self.asked if name == method)
+
+    def answer(self, method: str, params: list[Any]) -> Answer:
+        """Answer one request of the page."""
+        self.asked.append((method, params))
+        if self._faults[method]:
+            return self._faults[method].popleft()(method, params)
+        return self._plain(method, params)
+
+    def _plain(self, method: str, params: list[Any]) -> Answer:
+        match method:
+            case "eth_requestAccounts":
+                self.connected = True
+                return {"result": [self.account]}
+            case "eth_accounts":
+                return {"result": [self.account] if self.connected else []}
+            case "eth_chainId":
+                return {"result": self.chain}
+            case "wallet_switchEthereumChain":
+                return self._switch(params[0]["chainId"])
+            case "wallet_addEthereumChain":
+                self.known_chains.add(params[0]["chainId"])
+                return {"result": None}
+        try:
+            return {"result": self.node(method, params)}
+        except NodeRefused as refusal:
+            return {"error": refusal.error}
+
+    def _switch(self, chain: str) -> Answer:
+        if chain not in self.known_chains:
+            return {"error": {"code": 4902, "message": "Unrecognized chain ID"}}
+        self.chain = chain
+        return {"result": None, "events": [["chainChanged", chain]]}
+
+
+def install(context: BrowserContext, wallets: Sequence[ScriptedWallet]) -> None:
+    """Put the wallets into every page of a browser context."""
+    by_id = {f"wallet-{index}": wallet for index, wallet in enumerate(wallets)}
+    context.expose_function("scriptedWallet", lambda uuid, method, params: by_id[uuid].answer(method, params))
+    facts = [
+        {"uuid": uuid, "name": wallet.name, "icon": ICON, "legacy": wallet.legacy} for uuid, wallet in by_id.items()
+    ]
+    context.add_init_script(f"{{ const scriptedWallets = {json.dumps(facts)};\n{PROVIDER} }}")

@@ -1,0 +1,171 @@
+"""The pay page against the real service, a real chain and a scripted wallet, until the money is credited."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.pay_page import press
+from tests.browser.scripted_wallet import ScriptedWallet, rpc
+
+SEND = "eth_sendTransaction"
+NEXT_CALL = re.compile("^(Allow|Pay) ")
+CREDITED_MS = 90_000
+CENTS = 2500
+
+
+class Stack(Protocol):
+    """A running service, its chain, an account that holds tokens, and a wallet that Stripe knows."""
+
+    url: str
+    rpc_url: str
+    payer: str
+    wallet: str
+
+
+def wallet_of(stack: Stack) -> ScriptedWallet:
+    """Return a wallet on the stack's own network."""
+    node = rpc(stack.rpc_url)
+    return ScriptedWallet(node, stack.payer, chain_id=int(node("eth_chainId", []), 16))
+
+
+def open_pay(tabs: Tabs, stack: Stack, wallet: ScriptedWallet) -> Page:
+    """Open the pay page with a price on it."""
+    page = tabs.open([wallet])
+    page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd={CENTS // 100}")
+    expect(page.locator("#amount")).to_contain_text(re.compile(r"\d"))
+    return page
+
+
+def api(stack: Stack, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask the service as any program would."""
+    method = "POST" if body else "GET"
+    return httpx.request(method, stack.url + path, json=body, timeout=30, trust_env=False).raise_for_status().json()
+
+
+def payments(stack: Stack) -> list[dict[str, Any]]:
+    """Return the account's payments, newest first."""
+    found: list[dict[str, Any]] = api(stack, f"/api/accounts/{stack.wallet}")["payments"]
+    return found
+
+
+def allowances_needed(stack: Stack) -> int:
+    """Return how many calls come before the payment."""
+    wish = {"wallet": stack.wallet, "cents": CENTS, "payer": stack.payer}
+    return len(api(stack, "/api/quotes", wish)["calls"]) - 1
+
+
+def until(wanted: Callable[[], bool]) -> None:
+    """Wait for something outside the page."""
+    end = time.monotonic() + CREDITED_MS / 1000
+    while not wanted():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.3)
+
+
+@pytest.fixture
+def before(stack: Stack) -> set[str]:
+    """The payments that were there before the test."""
+    return {one["payment"] for one in payments(stack)}
+
+
+def one_more_credited(stack: Stack, before: set[str]) -> bool:
+    """Whether exactly one payment was added, and is credited."""
+    added = [one for one in payments(stack) if one["payment"] not in before]
+    assert len(added) <= 1
+    return [(one["state"], one["cents"]) for one in added] == [("credited", CENTS)]
+
+
+def expect_credited(page: Page) -> None:
+    """Wait for the page to say so."""
+    expect(page.locator("#status-title")).to_have_text("$25.00 added", timeout=CREDITED_MS)
+
+
+def test_pays_until_credited(tabs: Tabs, stack: Stack, before: set[str]) -> None:
+    page = open_pay(tabs, stack, wallet_of(stack))
+    press(page, "Connect wallet")
+    press(page, NEXT_CALL)
+    expect_credited(page)
+    expect(page.locator("#payments .badge").first).to_have_text("Credited")
+    assert one_more_credited(stack, before)
+
+
+def test_pays_by_keyboard_alone(tabs: Tabs, stack: Stack, before: set[str]) -> None:
+    page = open_pay(tabs, stack, wallet_of(stack))
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "primary":
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#primary")).to_have_text(NEXT_CALL)
+    page.keyboard.press("Enter")
+    expect_credited(page)
+    expect(page.locator("#status-title")).to_be_focused()
+    assert one_more_credited(stack, before)
+
+
+def test_tab_closed_after_broadcast_is_credited(tabs: Tabs, stack: Stack, before: set[str]) -> None:
+    wallet = wallet_of(stack)
+    calls = allowances_needed(stack)
+    wallet.behave(SEND, calls)
+    wallet.drop_answer(SEND)
+    page = open_pay(tabs, stack, wallet)
+    claims: list[str] = []
+    page.on("request", lambda request: claims.append(request.url) if request.url.endswith("/api/payments") else None)
+    press(page, "Connect wallet")
+    press(page, NEXT_CALL)
+    while wallet.count(SEND) <= calls:
+        page.wait_for_timeout(50)
+    page.close()
+    assert claims == []
+    until(lambda: one_more_credited(stack, before))
+
+
+def test_answer_lost_after_broadcast_is_found(tabs: Tabs, stack: Stack, before: set[str]) -> None:
+    wallet = wallet_of(stack)
+    wallet.behave(SEND, allowances_needed(stack))
+    wallet.drop_answer(SEND)
+    page = open_pay(tabs, stack, wallet)
+    press(page, "Connect wallet")
+    press(page, NEXT_CALL)
+    expect_credited(page)
+    assert one_more_credited(stack, before)
+
+
+@pytest.mark.parametrize("refused", ["first call", "payment"])
+def test_refused_call_moves_nothing(tabs: Tabs, stack: Stack, before: set[str], refused: str) -> None:
+    wallet = wallet_of(stack)
+    wallet.behave(SEND, allowances_needed(stack) if refused == "payment" else 0)
+    wallet.refuse(SEND, 4001)
+    page = open_pay(tabs, stack, wallet)
+    press(page, "Connect wallet")
+    press(page, NEXT_CALL)
+    expect(page.locator("#notice .title")).to_have_text("You closed the request in your wallet")
+    assert {one["payment"] for one in payments(stack)} == before
+    press(page, NEXT_CALL)
+    expect_credited(page)
+    assert one_more_credited(stack, before)
+
+
+def test_wrong_network_is_switched_first(tabs: Tabs, stack: Stack, before: set[str]) -> None:
+    wallet = wallet_of(stack)
+    wallet.chain = "0x1"
+    page = open_pay(tabs, stack, wallet)
+    press(page, "Connect wallet")
+    press(page, re.compile("^Switch to "))
+    press(page, NEXT_CALL)
+    expect_credited(page)
+    assert one_more_credited(stack, before)
+
+
+def test_asks_for_the_wallet_when_none_is_given(tabs: Tabs, stack: Stack) -> None:
+    page = tabs.open()
+    page.goto(f"{stack.url}/pay")
+    expect(page.get_by_role("button", name="Continue")).to_be_visible()

@@ -1,0 +1,239 @@
+"""The pay page in every state of a payment and of the service, against scripted answers."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.pay_page import page_of, press
+from tests.browser.scripted_wallet import ScriptedWallet
+from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment, problem, tx_hash
+
+
+def test_pays_until_credited(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    page = page_of(tabs, service, wallet)
+    expect(page.locator("#amount")).to_have_text("83.33 LITKEY")
+    expect(page.locator("#added")).to_have_text("+$50.00")
+    press(page, "Connect wallet")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    expect(page.locator("#status-title")).to_be_focused()
+    expect(page.locator("#live")).to_have_text("$50.00 added")
+    expect(page.locator("#steps li.done")).to_have_count(5)
+    expect(page.locator("#payments .badge")).to_have_text("Credited")
+    sent = [params[0] for method, params in wallet.asked if method == "eth_sendTransaction"]
+    assert [call["data"] for call in sent] == ["0x01", "0x02"]
+    assert all(call["from"] == PAYER and call["value"] == "0x0" for call in sent)
+
+
+def test_claims_before_the_wallet_knows_a_receipt(tabs: Tabs, service: StandIn) -> None:
+    node = Node()
+    node.receipts = False
+    service.allowed = True
+    page = page_of(tabs, service, ScriptedWallet(node, PAYER, chain_id=CHAIN_ID))
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+def test_second_payment_starts_afresh(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    press(page, "Make another payment")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#payments .payment")).to_have_count(2)
+
+
+def test_says_how_far_confirmation_is(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("confirming", number, confirmed=4, needed=15)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-text")).to_contain_text("4 of 15 seconds")
+    expect(page.locator("#primary")).to_have_text("Waiting for Base…")
+    expect(page.locator("#steps [aria-current=step]")).to_contain_text("Credit")
+
+
+def test_payment_is_followed_again_after_a_reload(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("unknown", number)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Waiting for Base to show your payment")
+    page.reload()
+    expect(page.locator("#status-title")).to_have_text("Waiting for Base to show your payment")
+    service.claims[FIRST_HASH] = [answer("credited", FIRST_HASH)]
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "title"),
+    [
+        ("rate_unavailable", 503, "There is no reliable price right now"),
+        ("paused", 503, "Payments are paused at the moment"),
+        ("below_minimum", 422, "The amount is below the minimum"),
+        ("unknown_wallet", 404, "No account is known for this wallet"),
+        ("wallet_conflict", 409, "This wallet belongs to more than one account"),
+        ("chain_unavailable", 503, "The chain cannot be read right now"),
+        ("internal", 500, "Something went wrong on our side"),
+    ],
+)
+def test_service_faults_are_explained(tabs: Tabs, service: StandIn, code: str, status: int, title: str) -> None:
+    service.quote_fault = problem(code, status)
+    page = page_of(tabs, service)
+    expect(page.locator("#notice .title")).to_have_text(title)
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    expect(page.locator("#notice p.fine")).to_contain_text("req-7F3K")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("4.99", "The smallest payment is $5.00."),
+        ("5000.01", "The largest payment is $5,000.00."),
+        ("fifty", "Write the amount in dollars, for example 50 or 12.50."),
+        ("-5", "Write the amount in dollars, for example 50 or 12.50."),
+        ("1e3", "Write the amount in dollars, for example 50 or 12.50."),
+    ],
+)
+def test_amounts_that_cannot_be_paid(tabs: Tabs, service: StandIn, typed: str, text: str) -> None:
+    page = page_of(tabs, service)
+    expect(page.locator("#amount")).to_have_text("83.33 LITKEY")
+    page.locator("#usd").fill(typed)
+    expect(page.locator("#limits")).to_have_text(text)
+    expect(page.locator("#usd")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#primary")).to_have_attribute("aria-disabled", "true")
+    page.get_by_role("button", name="$100").click()
+    expect(page.locator("#amount")).to_have_text("166.67 LITKEY")
+
+
+@pytest.mark.parametrize(("typed", "cents"), [("$1,250.00", 125_000), ("12,5", 1250), (" 7 ", 700)])
+def test_amounts_as_people_type_them(tabs: Tabs, service: StandIn, typed: str, cents: int) -> None:
+    page = page_of(tabs, service)
+    page.locator("#usd").fill(typed)
+    expect(page.locator("#added")).to_have_text(f"+${cents / 100:,.2f}")
+    assert service.asked[-1][2]["cents"] == cents
+
+
+def test_unknown_wallet_can_be_corrected(tabs: Tabs, service: StandIn) -> None:
+    service.found = False
+    page = page_of(tabs, service)
+    expect(page.locator(".panel .title").first).to_have_text("No account is known for this wallet")
+    service.found = True
+    page.get_by_label("Wallet of the account to be credited").fill(WALLET)
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator(".who")).to_have_text("c…s@l…")
+    assert re.search(r"wallet=0x90F7.*usd=50", page.url)
+
+
+def test_account_that_cannot_be_read_is_not_called_unknown(tabs: Tabs, service: StandIn) -> None:
+    service.readable = False
+    page = page_of(tabs, service)
+    expect(page.locator(".panel .title").first).to_have_text("The account cannot be read right now")
+    service.readable = True
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator(".who")).to_have_text("c…s@l…")
+
+
+def test_short_lived_price_is_renewed_before_the_wallet_opens(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.seconds = 20
+    service.allowed = True
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    service.seconds, service.price = 300, service.price * 2
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("The price was renewed and you would pay a little more")
+    assert wallet.count("eth_sendTransaction") == 0
+    press(page, "Pay 166.67 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [problem("internal", 503), lambda number: answer("credited", number)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-text")).to_contain_text("There is no need to pay again.")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "title", "text"),
+    [
+        ("pending", "stripe_unclear", "Paid, the credit is on its way", "nothing is credited twice"),
+        ("pending", "stripe_down", "Paid, the credit is on its way", "does not answer"),
+        ("held", "over_limit", "Paid, the credit is held", "Our staff must release this one."),
+        ("held", "currency", "Paid, the credit is held", "another currency"),
+        ("reversed", None, "This credit was taken back", "Ask support"),
+        ("failed", None, "The payment did not go through", "No tokens were taken"),
+    ],
+)
+def test_states_have_their_sentence(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, state: str, cause: str | None, title: str, text: str
+) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer(state, number, cause=cause)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text(title)
+    expect(page.locator("#status-text")).to_contain_text(text)
+
+
+def test_unfinished_payments_are_claimed_and_move(tabs: Tabs, service: StandIn) -> None:
+    service.payments = [payment("pending", 2), payment("credited", 1)]
+    service.claims[2] = [answer("pending", 2), answer("credited", 2)]
+    page = page_of(tabs, service)
+    expect(page.locator("#warning .title")).to_contain_text("A payment of $50.00 is already under way, sent 4")
+    expect(page.locator("#payments .badge")).to_have_text(["Credited", "Credited"])
+    expect(page.locator("#warning")).to_be_hidden()
+    assert {body["tx_hash"] for verb, _, body in service.asked if "tx_hash" in body} == {tx_hash(2)}
+
+
+def test_pasted_hash_is_claimed(tabs: Tabs, service: StandIn) -> None:
+    page = page_of(tabs, service)
+    page.get_by_label("Transaction hash").fill("0x12")
+    page.get_by_role("button", name="Look it up").click()
+    expect(page.locator("#claim-text")).to_contain_text("64 characters")
+    service.claims[7] = [answer("credited", 7)]
+    page.get_by_label("Transaction hash").fill(tx_hash(7))
+    page.get_by_role("button", name="Look it up").click()
+    expect(page.locator("#claim-title")).to_have_text("$50.00 added")
+    expect(page.locator("#payments .payment")).to_have_count(1)
+
+
+def test_pays_by_keyboard_alone(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    page = page_of(tabs, service, wallet, ScriptedWallet(Node(), WALLET, chain_id=CHAIN_ID, name="Other"))
+    amount = page.locator("#usd")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if amount.evaluate("node => node === document.activeElement"):
+            break
+    page.keyboard.press("Control+A")
+    page.keyboard.type("25")
+    page.keyboard.press("Enter")
+    expect(page.locator("#picker .choice").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#primary")).to_have_text("Allow 41.67 LITKEY")
+    page.locator("#usd").press("Enter")
+    expect(page.locator("#status-title")).to_be_focused()
+
+
+def test_page_tells_its_facts_without_script(tabs: Tabs, service: StandIn) -> None:
+    service.payments = [payment("credited", 1)]
+    page = page_of(tabs, service, java_script_enabled=False)
+    expect(page.locator(".who")).to_have_text("c…s@l…")
+    expect(page.locator("#limits")).to_have_text("From $5.00 to $5,000.00.")
+    expect(page.locator("#payments .worth")).to_have_text("$50.00")
+    assert "needs JavaScript" in page.content()

@@ -1,0 +1,186 @@
+"""What wallets do, refuse and get wrong, and what the pay page makes of it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.pay_page import page_of, press
+from tests.browser.scripted_wallet import ScriptedWallet
+from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment
+
+ELSEWHERE = 1
+
+
+@pytest.mark.parametrize(("method", "label"), [("allow", "Allow 83.33 LITKEY"), ("pay", "Pay 83.33 LITKEY")])
+def test_refusal_in_the_wallet_leads_back(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, method: str, label: str
+) -> None:
+    service.allowed = method == "pay"
+    wallet.refuse("eth_sendTransaction", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, label)
+    expect(page.locator("#notice .title")).to_have_text("You closed the request in your wallet")
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    press(page, label)
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("code", "title"),
+    [
+        (-32002, "Your wallet already has an open request"),
+        (4100, "The wallet is locked or does not share this account"),
+        (4900, "The wallet has no connection to its network"),
+        (4200, "This wallet cannot do what a payment needs"),
+        (-32000, "Your wallet reported a problem"),
+    ],
+)
+def test_faults_on_connecting_say_that_nothing_was_sent(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, code: int, title: str
+) -> None:
+    wallet.refuse("eth_requestAccounts", code)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#notice .title")).to_have_text(title)
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+
+
+def test_other_network_is_switched(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    wallet.chain = hex(ELSEWHERE)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Switch to Base")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+    assert wallet.count("wallet_addEthereumChain") == 0
+
+
+@pytest.mark.parametrize("inner", [None, 4902])
+def test_unknown_network_is_added_and_then_switched(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, inner: int | None
+) -> None:
+    wallet.chain = hex(ELSEWHERE)
+    wallet.known_chains = {hex(ELSEWHERE)}
+    if inner:
+        wallet.refuse("wallet_switchEthereumChain", -32603, inner=inner)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Switch to Base")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+    assert wallet.count("wallet_switchEthereumChain") == 2
+    assert wallet.chain == hex(CHAIN_ID)
+
+
+def test_network_left_before_paying_is_noticed(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+    wallet.chain = hex(ELSEWHERE)
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("The wallet is still on another network")
+    expect(page.locator("#primary")).to_have_text("Switch to Base")
+    assert wallet.count("eth_sendTransaction") == 0
+
+
+def test_account_left_before_paying_is_noticed(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#payer")).to_contain_text("0x7099…79C8")
+    wallet.account = WALLET
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("The wallet switched to another account")
+    expect(page.locator("#payer")).to_have_text("Paying from 0x90F7…b906")
+    assert wallet.count("eth_sendTransaction") == 0
+
+
+def test_several_wallets_are_offered_by_name(tabs: Tabs, service: StandIn) -> None:
+    first, second = (
+        ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID, name=name) for name in ("First wallet", "Second wallet")
+    )
+    page = page_of(tabs, service, first, second)
+    press(page, "Connect wallet")
+    expect(page.locator("#picker .choice")).to_have_text(["First wallet", "Second wallet"])
+    expect(page.locator("#picker img")).to_have_count(2)
+    assert first.count("eth_requestAccounts") + second.count("eth_requestAccounts") == 0
+    page.get_by_role("button", name="Second wallet").click()
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+    assert (first.connected, second.connected) == (False, True)
+
+
+def test_wallet_without_announcement_is_found(tabs: Tabs, service: StandIn) -> None:
+    page = page_of(tabs, service, ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID, legacy=True))
+    page.wait_for_timeout(400)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+
+
+def test_no_wallet_is_explained(tabs: Tabs, service: StandIn) -> None:
+    page = page_of(tabs, service)
+    press(page, "Connect wallet")
+    expect(page.locator("#notice .title")).to_have_text("No wallet found in this browser")
+    expect(page.locator("#notice .text")).to_contain_text("open this page in the browser of your wallet's app")
+
+
+def test_too_few_tokens_are_told_before_the_prompt(tabs: Tabs, service: StandIn) -> None:
+    node = Node()
+    node.tokens = 40 * 10**18
+    wallet = ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#notice .title")).to_have_text("This account has 40 LITKEY and needs 83.33 LITKEY")
+    expect(page.locator("#primary")).to_have_text("Not enough LITKEY")
+    page.get_by_role("button", name="Pay $23.99 instead").click()
+    expect(page.locator("#primary")).to_have_text("Allow 39.98 LITKEY")
+    assert wallet.count("eth_sendTransaction") == 0
+
+
+def test_missing_network_fee_is_told_before_the_prompt(tabs: Tabs, service: StandIn) -> None:
+    node = Node()
+    node.coins = 0
+    page = page_of(tabs, service, ScriptedWallet(node, PAYER, chain_id=CHAIN_ID))
+    press(page, "Connect wallet")
+    expect(page.locator("#notice .title")).to_have_text("This account has no ETH on Base")
+
+
+def test_allowance_edited_down_is_noticed(tabs: Tabs, service: StandIn) -> None:
+    node = Node()
+    node.allowance = 10**18
+    wallet = ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_contain_text("Your wallet allowed 1 LITKEY; this payment needs 83.33")
+    expect(page.locator("#notice .text")).to_contain_text("No payment was sent.")
+    assert wallet.count("eth_sendTransaction") == 1
+
+
+@pytest.mark.parametrize("knob", ["drop_answer", "fail_after"])
+def test_payment_is_found_when_the_wallet_does_not_tell(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, knob: str
+) -> None:
+    service.allowed = True
+    getattr(wallet, knob)("eth_sendTransaction")
+    service.claims[FIRST_HASH] = [answer("credited", FIRST_HASH)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    if knob == "fail_after":
+        expect(page.locator("#notice .title")).to_have_text("We cannot tell whether your wallet sent the payment")
+        expect(page.locator("#notice p.fine")).to_contain_text("Internal JSON-RPC error.")
+    service.payments = [payment("confirming", FIRST_HASH, sequence=0)]
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+def test_smart_account_answer_is_not_taken_for_a_hash(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    wallet.answer_with("eth_sendTransaction", "0x1234")
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet took the payment over")
+    assert service.count("POST", "/api/payments") == 0

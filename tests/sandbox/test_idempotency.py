@@ -1,0 +1,124 @@
+"""Idempotency keys: what is compared, what is saved, and how long a key lives."""
+
+import random
+
+import pytest
+
+from stateless_billing.sandbox.answers import Outcome, Refusal
+from stateless_billing.sandbox.idempotency import IdempotencyKeys
+from tests.sandbox.asking import START, Asker, rows_path
+
+HOUR = 3600
+
+
+def test_the_same_request_is_answered_from_the_saved_answer(ask: Asker) -> None:
+    customer = ask.customer()
+    first = ask.credit(customer, 5, "k")
+    ask.clock.now += 23 * HOUR
+    again = ask.credit(customer, 5, "k")
+    assert (again.body, again.headers["Idempotent-Replayed"]) == (first.body, "true")
+    assert len(ask.rows(customer)) == 1
+
+
+def test_other_parameters_are_an_idempotency_error(ask: Asker) -> None:
+    customer = ask.customer()
+    ask.credit(customer, 5, "k")
+    for form in ({"description": "x"}, {"metadata[a]": "b"}, {"expand[]": "customer"}):
+        said = ask.credit(customer, 5, "k", **form)
+        assert (said.status, said.error["type"]) == (400, "idempotency_error")
+        assert "can only be used with the same parameters they were first used with" in said.error["message"]
+        assert "'k'" in said.error["message"]
+    assert ask.credit(customer, 5, "k").status == 200
+
+
+def test_parameters_are_compared_whatever_their_order(ask: Asker) -> None:
+    customer = ask.customer()
+    bodies = (b"amount=-1&currency=usd", b"currency=usd&amount=-1")
+    answers = [ask.stripe.handle("POST", rows_path(customer), ask.headers("k"), body) for body in bodies]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+
+
+def test_another_path_is_an_idempotency_error_not_a_second_credit(ask: Asker) -> None:
+    one, other = ask.customer(), ask.customer()
+    ask.credit(one, 5, "k")
+    said = ask.credit(other, 5, "k")
+    assert (said.status, said.error["type"]) == (400, "idempotency_error")
+    assert f"('{rows_path(one)}' vs '{rows_path(other)}')" in said.error["message"]
+    assert ask.rows(other) == []
+
+
+def test_failed_validation_saves_nothing(ask: Asker) -> None:
+    customer = ask.customer()
+    assert ask.credit(customer, 5, "k", amount="much").status == 400
+    again = ask.credit(customer, 5, "k")
+    assert again.status == 200
+    assert "Idempotent-Replayed" not in again.headers
+
+
+def test_a_rate_limit_saves_nothing_and_comes_before_the_saved_answer(ask: Asker) -> None:
+    customer = ask.customer()
+    ask.stripe.limits.enabled, ask.stripe.limits.endpoint = True, 0
+    assert ask.credit(customer, 5, "k").status == 429
+    ask.stripe.limits.enabled = False
+    assert "Idempotent-Replayed" not in ask.credit(customer, 5, "k").headers
+    ask.stripe.limits.enabled = True
+    assert ask.credit(customer, 5, "k").status == 429
+
+
+def test_keys_of_gets_and_deletes_are_ignored(ask: Asker) -> None:
+    customer = ask.customer()
+    path = f"/v1/customers/{customer}"
+    for method in ("GET", "GET", "DELETE"):
+        assert "Idempotent-Replayed" not in ask(method, path, key="k").headers
+    assert ask("DELETE", path, key="k").status == 404
+    assert len(ask.stripe.account.keys) == 0
+
+
+def test_keys_have_at_most_255_characters(ask: Asker) -> None:
+    assert ask("POST", "/v1/customers", {}, key="k" * 255).status == 200
+    assert ask("POST", "/v1/customers", {}, key="k" * 256).status == 400
+
+
+def test_a_key_lives_at_least_24_hours_counted_from_its_first_request(ask: Asker) -> None:
+    ask.stripe.set_key_life(24 * HOUR)
+    customer = ask.customer()
+    ask.credit(customer, 5, "k")
+    ask.clock.now += 24 * HOUR - 1
+    assert ask.credit(customer, 5, "k").headers["Idempotent-Replayed"] == "true"
+    ask.clock.now += 1
+    assert "Idempotent-Replayed" not in ask.credit(customer, 5, "k").headers
+    assert len(ask.rows(customer)) == 2
+
+
+def test_a_key_may_live_longer_up_to_the_maximum() -> None:
+    keys = IdempotencyKeys(random.Random(5), longest_life=48 * HOUR)
+    for number in range(200):
+        keys.start(str(number), "/p", {}, "req_", 0)
+        keys.save(str(number), Outcome(200, b""))
+    alive = [
+        sum(keys.replayed(str(number), "/p", {}, hours * HOUR) is not None for number in range(200))
+        for hours in (23, 36, 48)
+    ]
+    assert alive[0] == 200
+    assert 60 < alive[1] < 140
+    assert alive[2] == 0
+
+
+def test_ageing_makes_keys_older_but_not_the_date(ask: Asker) -> None:
+    customer = ask.customer()
+    ask.credit(customer, 5, "k")
+    ask.stripe.age_keys(31 * HOUR)
+    said = ask.credit(customer, 5, "k")
+    assert "Idempotent-Replayed" not in said.headers
+    assert said.body["created"] == START
+
+
+def test_a_running_request_keeps_its_key_however_old() -> None:
+    keys = IdempotencyKeys(random.Random(5))
+    keys.start("k", "/p", {}, "req_", 0)
+    with pytest.raises(Refusal) as refusal:
+        keys.replayed("k", "/p", {}, 90 * HOUR)
+    assert (refusal.value.status, refusal.value.code) == (409, "idempotency_key_in_use")
+    with pytest.raises(Refusal) as refusal:
+        keys.replayed("k", "/p", {"amount": "1"}, 0)
+    assert refusal.value.kind == "idempotency_error"

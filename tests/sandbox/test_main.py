@@ -1,0 +1,32 @@
+"""Starting it as a program."""
+
+import subprocess
+import sys
+
+import httpx
+
+
+def test_it_says_where_it_is_and_serves_there() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stateless_billing.sandbox",
+        "--port",
+        "0",
+        "--key",
+        "sk_test_mine",
+        "--price",
+        "0.007",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            name, base = process.stdout.readline().split()
+            assert name == "sandbox"
+            headers = {"Authorization": "Bearer sk_test_mine", "Stripe-Version": "2026-10-28.endive"}
+            assert httpx.get(f"{base}/v1/customers", headers=headers).status_code == 200
+            price = httpx.get(f"{base}/api/v3/simple/price?ids=lit-protocol&vs_currencies=usd").json()
+            assert price == {"lit-protocol": {"usd": 0.007}}
+        finally:
+            process.terminate()
+        assert process.wait(10) is not None

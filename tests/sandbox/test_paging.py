@@ -1,0 +1,63 @@
+"""Pages against the plain definition: filter, cut at the cursor, take the nearest."""
+
+import random
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stateless_billing.sandbox.paging import insert, page
+from stateless_billing.sandbox.parameters import Window
+
+
+@dataclass
+class Row:
+    """Anything with a place."""
+
+    order: tuple[int, int]
+
+
+def plainly(
+    rows: list[Row], window: Window, after: Row | None, before: Row | None, limit: int
+) -> tuple[list[tuple[int, int]], bool]:
+    """The same, by walking everything."""
+    found = [row.order for row in reversed(rows)]
+    found = [order for order in found if window.first is None or order[0] >= window.first]
+    found = [order for order in found if window.end is None or order[0] < window.end]
+    if after is not None:
+        found = [order for order in found if order < after.order]
+    if before is not None:
+        found = [order for order in found if order > before.order]
+        return found[-limit:], len(found) > limit
+    return found[:limit], len(found) > limit
+
+
+@given(
+    times=st.lists(st.integers(0, 6), max_size=15),
+    first=st.none() | st.integers(0, 7),
+    end=st.none() | st.integers(0, 7),
+    limit=st.integers(1, 5),
+    cursor=st.integers(0, 40),
+    filtered=st.booleans(),
+)
+def test_pages_are_what_walking_the_list_gives(
+    times: list[int], first: int | None, end: int | None, limit: int, cursor: int, filtered: bool
+) -> None:
+    rows: list[Row] = []
+    for number, created in enumerate(times):
+        insert(rows, Row((created, number)))
+    assert rows == sorted(rows, key=lambda row: row.order)
+    at = rows[cursor // 3 % len(rows)] if rows and cursor % 3 else None
+    after, before = (at, None) if cursor % 3 == 1 else (None, at)
+    keep = (lambda row: row.order[1] % 2 == 0) if filtered else None
+    shown = [row for row in rows if keep is None or keep(row)]
+    found, more = page(rows, Window(first, end), after, before, limit, keep)
+    assert ([row.order for row in found], more) == plainly(shown, Window(first, end), after, before, limit)
+
+
+def test_insertion_keeps_the_order_whatever_comes() -> None:
+    rows: list[Row] = []
+    orders = [(created, number) for number, created in enumerate(random.Random(1).choices(range(9), k=50))]
+    for order in orders:
+        insert(rows, Row(order))
+    assert [row.order for row in rows] == sorted(orders)

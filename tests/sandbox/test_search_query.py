@@ -1,0 +1,73 @@
+"""The search language: what it finds and what it refuses."""
+
+import pytest
+
+from stateless_billing.sandbox.answers import Refusal
+from stateless_billing.sandbox.records import Contact
+from stateless_billing.sandbox.search_query import parsed
+
+BOB = Contact("Bob@Example.org", "Bob B", None, {"wallet_address": "0xab", 'odd"key': "a\\b"})
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ('email:"bob@example.org"', True),
+        ('email:"bob@example"', False),
+        ('email~"EXAMPLE"', True),
+        ('email~"elsewhere"', False),
+        ("name:'bob b'", True),
+        ('phone:"1"', False),
+        ("phone:null", True),
+        ("-phone:null", False),
+        ('metadata["wallet_address"]:"0xab"', True),
+        ('metadata["wallet_address"]:"0xAB"', False),
+        ("metadata['wallet_address']:'0xab'", True),
+        (r'metadata["odd\"key"]:"a\\b"', True),
+        ('metadata["none"]:null', True),
+        ('-metadata["wallet_address"]:null', True),
+        ("created>99", True),
+        ("created>100", False),
+        ("created>=100", True),
+        ("created<=99", False),
+        ("created<101", True),
+        ("created:100", True),
+        ('created>"99"', True),
+        ('name:"bob b" AND created>100', False),
+        ('name:"bob b" OR created>100', True),
+        ('-name:"bob b" or -created>100', True),
+        ('-email:"bob@example.org"', False),
+    ],
+)
+def test_what_is_found(query: str, found: bool) -> None:
+    assert parsed(query).matches(BOB, 100) is found
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "bob",
+        "email:bob",
+        'email:"a"b"',
+        'email:"a',
+        'email~"ab"',
+        "email>5",
+        'balance:"5"',
+        'metadata["a"]~"abc"',
+        'metadata["a"]:5',
+        'metadata:"a"',
+        'email["a"]:"b"',
+        "created~5",
+        'created:"x"',
+        'email:"a" email:"b"',
+        'email:"a" AND',
+        'email:"a" AND name:"b" OR name:"c"',
+        " AND ".join(['email:"a"'] * 11),
+        'metadata["k"]:"v" OR email~"@" x',
+    ],
+)
+def test_what_is_refused(query: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        parsed(query)
+    assert (refusal.value.status, refusal.value.param) == (400, "query")
