@@ -21,6 +21,7 @@ from chain.payment import Block
 T = TypeVar("T")
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+LONGEST_CALL = 20.0
 _REST_SECONDS = 30  # how long a node that failed is asked last
 
 
@@ -47,11 +48,12 @@ class Node:
         number = next(self._ids)
         body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
         try:
-            answer = await self._http.post(
-                self._url, content=body, headers={"content-type": "application/json"}, timeout=TIMEOUT
-            )
+            async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
+                answer = await self._http.post(
+                    self._url, content=body, headers={"content-type": "application/json"}, timeout=TIMEOUT
+                )
             return parse(_result(answer, number))
-        except (httpx.HTTPError, BadAnswer) as error:
+        except (httpx.HTTPError, TimeoutError, BadAnswer) as error:
             raise NodeError(f"{self.name} did not answer {method}: {_cause(error)}") from error
 
 

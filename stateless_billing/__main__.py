@@ -4,10 +4,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Coroutine, Sequence
-from typing import Any
-
-import uvloop
+from collections.abc import Sequence
 
 import app
 from stateless_billing import bookkeeping, doctor, settings
@@ -55,20 +52,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(command: argparse.Namespace) -> int:
-    _run(app.serve(settings.load(settings.SERVE)))
+    asyncio.run(app.serve(settings.load(settings.SERVE)))
     return CLEAN
 
 
 def _sweep(command: argparse.Namespace) -> int:
-    _run(app.sweep(settings.load(settings.SWEEP), once=command.once))
+    asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
     return CLEAN
 
 
 def _doctor(command: argparse.Namespace) -> int:
     if command.init:
-        _run(_initialise())
+        asyncio.run(_initialise())
         return CLEAN
-    return FINDINGS if _run(_examine()) else CLEAN
+    return FINDINGS if asyncio.run(_examine()) else CLEAN
 
 
 async def _initialise() -> None:
@@ -83,11 +80,6 @@ async def _examine() -> int:
     for check in checks:
         print(f"{'ok  ' if check.ok else 'MEND'} {check.name}: {check.detail}")
     return sum(not check.ok for check in checks)
-
-
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 def _fail(code: int, *sentences: str) -> int:

@@ -126,18 +126,21 @@ class Crediting:
         self, gateway: Gateway, payment: Payment, customer_id: str, terms: _Terms, *, final: bool
     ) -> Progress:
         """One look and, where it finds nothing, one write, over one connection."""
-        fresh = payment.quoted and is_fresh(int(self._clock.wall()), payment.time)
+        # Of a final payment one listing tells all, however often it is asked for.
+        fresh = payment.quoted and not final and is_fresh(int(self._clock.wall()), payment.time)
         async with self._stripe.session() as session:
             page, begun = None, None
             if not fresh:
-                page = await session.newest_entries(customer_id, payment.time - LOOK_BACK)
+                page = await _newest(session, payment, customer_id)
                 begun = moment(session.now(), payment.time)
-                if found := self._found(payment, page):
+                if page and (found := self._found(payment, page)):
                     return found
             await session.granted(Endpoint.READ_CUSTOMER, Endpoint.CREATE_ENTRY)
             customer = await session.customer(customer_id)
             if customer.deleted:
                 return Progress("held", cause="customer_deleted", detail="the Stripe customer was deleted")
+            if not fresh and page is None:
+                raise Down("Stripe has the customer, but not its entries")
             cursor = self.cursor(gateway, customer)
             if final and cursor and await covers(gateway, customer_id, cursor, payment.sequence):
                 return credited(payment.cents or None, None)
@@ -214,6 +217,16 @@ class Crediting:
         except StripeFailure as error:
             log.warning("payment %s: could not look either: %s", payment.identity, error)
         return _failed(unclear)
+
+
+async def _newest(session: Session, payment: Payment, customer_id: str) -> Page | None:
+    """The newest page since before the payment; None where Stripe knows no such ledger: its customer tells why."""
+    try:
+        return await session.newest_entries(customer_id, payment.time - LOOK_BACK)
+    except Refused as error:
+        if error.code != "resource_missing":
+            raise
+        return None
 
 
 async def covers(gateway: Gateway, customer_id: str, cursor: ledger.Cursor, sequence: int) -> bool:

@@ -16,6 +16,7 @@ _FAILED_SECONDS = 15  # so a feed that is down, or limits us, is asked four time
 _HOURLY_SECONDS = 1800
 _DAY = 24 * HOUR
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_LONGEST_CALL = 20.0
 
 
 class PriceFeed:
@@ -65,11 +66,12 @@ class PriceFeed:
             raise NoRate(self._failed[None])
         params: dict[str, str | int] = {"vs_currency": "usd", "from": start, "to": stop, "precision": "full"}
         try:
-            answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
+            async with asyncio.timeout(_LONGEST_CALL):  # the phases' timeouts start again with every byte
+                answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
             if answer.status_code != httpx.codes.OK:
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}: {answer.text[:200]}")
             return rates.parse(answer.text)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             self._failed[None] = f"the price feed did not answer: {type(error).__name__}"
             raise NoRate(self._failed[None]) from error
         except NoRate as error:

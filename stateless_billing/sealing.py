@@ -4,9 +4,12 @@ import logging
 import re
 from collections.abc import Sequence
 
+from cachetools import TTLCache
+
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import ledger
+from stateless_billing.clock import Clock
 from stateless_billing.crediting import Crediting, covers
 from stateless_billing.depth import Heads
 from stateless_billing.epochs import LOOK_BACK
@@ -17,32 +20,42 @@ from stateless_billing.stripe_ledger import StripeLedger
 
 log = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 60  # a listing may lag: what it does not show yet is not looked for at every sweep
+
 
 class Sealing:
     """Takes one customer's final payments to their end."""
 
     def __init__(
-        self, stripe: StripeLedger, crediting: Crediting, memory: Memory, other_credits: re.Pattern[str]
+        self,
+        stripe: StripeLedger,
+        crediting: Crediting,
+        memory: Memory,
+        clock: Clock,
+        other_credits: re.Pattern[str],
     ) -> None:
         self._stripe, self._crediting, self._memory = stripe, crediting, memory
         self._other_credits = other_credits
+        self._looked: TTLCache[tuple[str, str], None] = TTLCache(10_000, _LOOK_SECONDS, clock.boot)
 
     async def seal(self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads) -> set[Payment]:
         """Credit what is not credited of a customer's final `payments`; those that Stripe shows credited.
 
-        What was credited just now is seen by the next call. Raises ChainError; where Stripe fails, the answer is what
-        was seen so far.
+        Raises ChainError. Where Stripe fails, or does not show yet what was written, a later call goes on.
         """
         try:
             cursor = await self._cursor(gateway, customer_id)
             start = cursor.next if cursor else 0
             sealed = {payment for payment in payments if payment.sequence < start}
             rest = [payment for payment in payments if payment.sequence >= start]
-            seen_before = [payment for payment in rest if self._memory.done(payment)]
             for payment in rest:
                 await self._crediting.advance(gateway, payment, heads)
-            if seen_before:
-                sealed |= await self._look_and_move(gateway, customer_id, rest, start)
+            done = [payment for payment in rest if self._memory.done(payment)]
+            if done and (gateway.address, customer_id) not in self._looked:
+                shown = await self._look_and_move(gateway, customer_id, done, start)
+                if not shown.issuperset(done):
+                    self._looked[gateway.address, customer_id] = None
+                sealed |= shown
         except StripeFailure as error:
             log.warning("customer %s: could not move the cursor: %s", customer_id, error)
             return set()
@@ -61,11 +74,11 @@ class Sealing:
         return cursor
 
     async def _look_and_move(
-        self, gateway: Gateway, customer_id: str, rest: Sequence[Payment], start: int
+        self, gateway: Gateway, customer_id: str, done: Sequence[Payment], start: int
     ) -> set[Payment]:
         """List the customer's entries since the first payment that no cursor covers, and move the cursor on."""
-        stop = max(payment.sequence for payment in rest) + 1
-        run = await gateway.payments_of(customer_id, start, stop) if len(rest) < stop - start else list(rest)
+        stop = max(payment.sequence for payment in done) + 1
+        run = await gateway.payments_of(customer_id, start, stop) if len(done) < stop - start else list(done)
         async with self._stripe.session() as session:
             entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
             shown = {payment for payment in run if self._shows(payment, entries)}

@@ -76,7 +76,7 @@ class Services:
             self.gateways,
             self.confirmations,
             self.crediting,
-            Sealing(self.stripe, self.crediting, self.memory, settings.other_credits),
+            Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits),
             self.memory,
             self.books,
             clock,

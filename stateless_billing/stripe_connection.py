@@ -5,6 +5,7 @@ a guarded write never opens a new one (Stripe closes idle ones long before a key
 and again before the body go out, the clocks and the decision itself are judged once more.
 """
 
+import asyncio
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from stateless_billing.errors import NotSent
 ANSWER_AGE = 60  # seconds for which an answer's Date may be used as the clock
 CLOCK_TOLERANCE = 120  # seconds that Stripe's Date and the machine's clock may differ
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
+LONGEST_CALL = 45.0
 
 Judge = Callable[[int], bool]
 """Whether what was decided still holds at a time given in unix seconds."""
@@ -99,12 +101,13 @@ class Connection:
         extensions: dict[str, Any] = {"trace": self._tracer(judge)} if judge else {}
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
-            answer = await self._http.request(
-                method, url, headers=dict(headers), content=body or None, extensions=extensions
-            )
+            async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
+                answer = await self._http.request(
+                    method, url, headers=dict(headers), content=body or None, extensions=extensions
+                )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise ConnectionFailed(f"no connection to Stripe: {type(error).__name__}", sent=False) from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise ConnectionFailed(f"the connection broke: {type(error).__name__}", sent=True) from error
         date = _date(answer.headers.get("date"))
         self._last = None if date is None else _Answered(date, wall, boot, skew=self._clock.wall() - date)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from stateless_billing.sandbox.stack import Stack
 from tests.browser import chromium
 from tests.browser.scripted_wallet import ScriptedWallet, install
 from tests.browser.stand_in import CHAIN_ID, PAYER, Node, StandIn, answer
 
 PATIENCE_MS = 15_000
+WALLET = "0x00000000000000000000000000000000c0ffee01"
 WATCH_POLICY = """
 window.addEventListener("securitypolicyviolation", (event) =>
   console.error(`content policy: ${event.effectiveDirective} ${event.blockedURI}`));
@@ -103,3 +106,21 @@ def service() -> StandIn:
 def wallet() -> ScriptedWallet:
     """A wallet on the right network."""
     return ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID)
+
+
+@dataclass(frozen=True)
+class RunningStack:
+    """Where the real service and its chain answer, who pays, and whose wallet is credited."""
+
+    url: str
+    rpc_url: str
+    payer: str
+    wallet: str
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[RunningStack]:
+    """The whole system, sweeping, on a chain with a block a second."""
+    with Stack.start(block_time=1) as running:
+        running.add_customer("payer@example.org", WALLET)
+        yield RunningStack(running.serve().url, running.chain.url, running.payer, WALLET)

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+import {BlockList} from "../src/BlockList.sol";
+import {GatewayTest} from "./GatewayTest.sol";
+
+contract BlockListTest is GatewayTest {
+    using BlockList for BlockList.List;
+
+    uint256 private constant LARGEST = 2 ** 40 - 1;
+
+    BlockList.List private list;
+    uint64[] private model;
+
+    function setUp() public override {}
+
+    /// @dev Against a plain array, read back whole after each addition: no neighbour may be touched.
+    function testFuzz_equalsAPlainArray(uint256 seed, uint8 size) public {
+        uint256 count = bound(size, 0, 20);
+        for (uint256 i = 0; i < count; ++i) {
+            uint256 random = uint256(keccak256(abi.encode(seed, i)));
+            vm.roll(random % 4 == 0 ? LARGEST : random % (LARGEST + 1));
+            list.push();
+            model.push(uint64(block.number));
+            compare();
+        }
+    }
+
+    function test_countsFarBeyondAWord() public {
+        for (uint256 i = 0; i < 300; ++i) {
+            vm.roll(i + 1);
+            list.push();
+            model.push(uint64(i + 1));
+        }
+        compare();
+    }
+
+    function testFuzz_reverts_whenTheBlockIsTooHigh(uint256 number) public {
+        number = bound(number, LARGEST + 1, type(uint64).max);
+        vm.roll(number);
+        vm.expectRevert(abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 40, number));
+        this.pushOne();
+    }
+
+    function pushOne() external {
+        list.push();
+    }
+
+    function compare() private view {
+        vm.assertEq(list.count(), model.length, "count");
+        uint64[] memory blocks = list.slice(0, model.length);
+        for (uint256 i = 0; i < model.length; ++i) {
+            vm.assertEq(blocks[i], model[i], "entry");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""Every test. No connection but to this machine; warnings are errors."""

@@ -1,0 +1,138 @@
+"""A node in memory: blocks, logs, receipts and the gateways' own index; a test makes it lie about any of them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from chain.calls import SELECTORS
+from chain.decoding import PAYMENT_TOPIC
+from chain.errors import BadAnswer, NodeError
+from chain.payment import Payment, customer_id_to_bytes32
+from tests.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
+
+T = TypeVar("T")
+NOBODY = b"\xff" * 32  # what the event of a payment without a customer ID carries here
+_FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
+
+
+class FakeNode:
+    """Answers as a node would. `lies[what]` alters a method's result, or a view's value before it is encoded."""
+
+    def __init__(self, payments: Sequence[Payment] = (), *, latest: int = 10_000, finalized: int = 9_000) -> None:
+        self.payments = list(payments)
+        self.tags = {"latest": latest, "safe": (latest + finalized) // 2, "finalized": finalized}
+        self.lies: dict[str, Callable[[Any], Any]] = {}
+        self.reverted: set[str] = set()
+        self.views: dict[str, int] = {}
+        self.asked: list[str] = []
+
+    async def ask(self, method: str, params: Sequence[Any], parse: Callable[[object], T]) -> T:
+        """Like `Node.ask`: what does not parse is a failure of this node."""
+        self.asked.append(method)
+        answer = getattr(self, "_" + method)(*params)
+        if method in self.lies:
+            answer = self.lies[method](answer)
+        try:
+            return parse(answer)
+        except BadAnswer as error:
+            raise NodeError(f"the fake node did not answer {method}: {error}") from error
+
+    def _eth_chainId(self) -> str:  # noqa: N802 # the method's own name
+        return hex(CHAIN_ID)
+
+    def _eth_getBlockByNumber(self, which: str, _: bool) -> dict[str, str] | None:  # noqa: N802
+        number = self.tags[which] if which in self.tags else int(which, 16)
+        if number > self.tags["latest"]:
+            return None
+        found = block(number)
+        return {"number": hex(number), "hash": found.hash, "timestamp": hex(found.time)}
+
+    def _eth_getLogs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: N802
+        return [
+            raw_log(one)
+            for one in self.payments
+            if (one.block_hash, one.gateway) == (wanted["blockHash"], wanted["address"])
+        ]
+
+    def _eth_getTransactionReceipt(self, hash_: str) -> dict[str, Any] | None:  # noqa: N802
+        logs = [raw_log(one) for one in self.payments if one.tx_hash == hash_]
+        if not logs and hash_ not in self.reverted:
+            return None
+        return {
+            "transactionHash": hash_,
+            "status": "0x0" if hash_ in self.reverted else "0x1",
+            "blockNumber": logs[0]["blockNumber"] if logs else "0x1",
+            "blockHash": logs[0]["blockHash"] if logs else block(1).hash,
+            "logs": [{"address": "0x" + "ee" * 20, "topics": ["0x" + "00" * 32], "data": "0x"}, *logs],
+        }
+
+    def _eth_call(self, call: dict[str, str], _: str) -> str:
+        function, arguments = _FUNCTIONS[call["data"][2:10]], bytes.fromhex(call["data"][10:])
+        words = [arguments[at : at + 32] for at in range(0, len(arguments), 32)]
+        value = self._view(call["to"], function, words)
+        if function in self.lies:
+            value = self.lies[function](value)
+        return "0x" + b"".join(word(one) for one in _flat(value)).hex()
+
+    def _view(self, gateway: str, function: str, words: list[bytes]) -> int | list[int]:
+        if not function.startswith(("total", "paymentBlocks", "paymentCount")):
+            return self.views.get(function, 0)
+        mine = [one for one in self.payments if one.gateway == gateway]
+        if function in ("paymentCount", "paymentBlocksOf"):
+            mine = [one for one in mine if event_customer(one) == words[0]]
+        if function in ("totalPayments", "paymentCount"):
+            return len(mine)
+        start, stop = (int.from_bytes(one) for one in words[-2:])
+        if stop > len(mine):
+            raise NodeError("the fake node did not answer eth_call: execution reverted")
+        return [one.block for one in mine[start:stop]]
+
+
+def _flat(value: int | list[int]) -> list[int]:
+    return [32, len(value), *value] if isinstance(value, list) else [value]
+
+
+def word(value: int) -> bytes:
+    """An ABI word."""
+    return value.to_bytes(32)
+
+
+def event_customer(one: Payment) -> bytes:
+    """The 32 bytes that the event carries."""
+    return customer_id_to_bytes32(one.customer_id) if one.customer_id else NOBODY
+
+
+def raw_log(one: Payment) -> dict[str, Any]:
+    """A payment's log as a node shows it."""
+    indexed = [event_customer(one), bytes.fromhex(one.wallet[2:]).rjust(32, b"\0")]
+    indexed.append(bytes.fromhex(one.payer[2:]).rjust(32, b"\0"))
+    return {
+        "address": one.gateway,
+        "topics": [PAYMENT_TOPIC, *("0x" + topic.hex() for topic in indexed)],
+        "data": "0x" + (word(one.sequence) + word(one.amount) + word(one.cents)).hex(),
+        "blockNumber": hex(one.block),
+        "blockHash": one.block_hash,
+        "transactionHash": one.tx_hash,
+        "logIndex": hex(one.log_index),
+        "removed": False,
+    }
+
+
+def history(*sizes: int, customers: int = 3, gateway: str = GATEWAY, first_block: int = 100) -> list[Payment]:
+    """Payments in blocks of these sizes, two blocks apart, of some customers in turn, one EVM transaction each."""
+    made: list[Payment] = []
+    sequences = [0] * customers
+    for place, size in enumerate(sizes):
+        for log_index in range(size):
+            customer = len(made) % customers
+            made.append(
+                payment(
+                    gateway=gateway,
+                    block=first_block + 2 * place,
+                    log_index=log_index * 2,
+                    tx_hash=tx_hash(len(made) + 1),
+                    customer_id=f"cus_Payer{customer}",
+                    sequence=sequences[customer],
+                )
+            )
+            sequences[customer] += 1
+    return made

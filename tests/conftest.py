@@ -1,0 +1,39 @@
+"""What all tests share: asyncio as the loop, and no network but loopback, in child processes too."""
+
+import os
+import runpy
+import tempfile
+from pathlib import Path
+
+import pytest
+
+_GUARD = Path(__file__).parent / "loopback"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the guard into this process and into every Python process that tests start."""
+    if not hasattr(config, "workerinput"):
+        handle, path = tempfile.mkstemp(prefix="loopback-")
+        os.close(handle)
+        os.environ["LOOPBACK_VIOLATIONS"] = path
+        inherited = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (str(_GUARD), inherited) if part)
+    runpy.run_path(str(_GUARD / "sitecustomize.py"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run if any process tried to leave this machine."""
+    if hasattr(session.config, "workerinput"):
+        return
+    path = Path(os.environ["LOOPBACK_VIOLATIONS"])
+    refused = path.read_text()
+    path.unlink()
+    if refused:
+        print(f"\nconnections other than to this machine were tried:\n{refused}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio only."""
+    return "asyncio"

@@ -1,0 +1,1 @@
+"""The real service as processes, on a real chain, against the stand-ins."""

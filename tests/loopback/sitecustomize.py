@@ -1,0 +1,37 @@
+"""Refuses every connection and name look-up but this machine's, in the tests' process and in all that it starts.
+
+Python imports a module of this name at start when its folder is on PYTHONPATH. What was refused is written into the
+file that LOOPBACK_VIOLATIONS names, because a service may swallow the refusal as it would any network fault.
+"""
+
+import ipaddress
+import os
+import sys
+
+
+def _is_here(host: object) -> bool:
+    if host in (None, "", "localhost", b"localhost"):
+        return True
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    try:
+        return ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        return False
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "socket.connect":
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        host = arguments[0]
+    else:
+        return
+    if not _is_here(host):
+        with open(os.environ["LOOPBACK_VIOLATIONS"], "a") as file:
+            file.write(f"{os.getpid()} {event} {host}\n")
+        raise PermissionError(f"a test tried to reach {host}")
+
+
+if "LOOPBACK_VIOLATIONS" in os.environ:
+    sys.addaudithook(_guard)

@@ -1,0 +1,141 @@
+"""Settings: all faults at once, by name; never a value in a message, never a secret in a representation."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load
+
+ADDRESS = "0x" + "Ab" * 20
+COMPLETE = {
+    "STRIPE_API_KEY": "sk_test_sesame1",
+    "RPC_URLS": "https://one.example/sesame2, https://two.example/sesame3",
+    "GATEWAY_ADDRESSES": f"{ADDRESS},0x{'cd' * 20}",
+    "SERVICE_CUSTOMER_ID": "cus_Service1",
+    "SIGNER_KEY": "5e5a3e" + "0" * 58,
+}
+
+
+def faults(needed: frozenset[str], **environ: str) -> list[str]:
+    """What is wrong with an environment."""
+    with pytest.raises(BadSettings) as caught:
+        load(needed, environ)
+    assert str(caught.value) == "; ".join(caught.value.faults)
+    return caught.value.faults
+
+
+def test_a_complete_environment() -> None:
+    settings = load(SERVE, COMPLETE)
+    assert settings.rpc_urls == ("https://one.example/sesame2", "https://two.example/sesame3")
+    assert settings.gateway_addresses == ("0x" + "ab" * 20, "0x" + "cd" * 20)
+    assert (settings.chain_id, settings.stripe_rate, settings.processes) == (8453, 25, 1)
+    assert (settings.min_payment_cents, settings.max_payment_cents) == (500, 500_000)
+    assert (settings.max_unfinalized_cents, settings.quote_seconds, settings.discount_bps) == (200_000, 300, 0)
+    assert (settings.stripe_api_base, settings.coingecko_api_key, settings.sweep) == (None, None, True)
+    assert [tier.cents for tier in settings.confirmations] == [10_000, 100_000, None]
+    assert settings.other_credits.search("Top-up via pi_3")
+    assert not settings.other_credits.search("A top-up via pi_3")
+
+
+def test_each_command_asks_only_for_what_it_uses() -> None:
+    assert set(faults(SERVE)) == {f"{name} is missing" for name in COMPLETE}
+    assert set(faults(SWEEP)) == {f"{name} is missing" for name in set(COMPLETE) - {"SIGNER_KEY"}}
+    assert faults(STRIPE) == ["STRIPE_API_KEY is missing"]
+    assert load(STRIPE, {"STRIPE_API_KEY": "sk"}).rpc_urls == ()
+    assert load((), {}).signer_key is None
+
+
+def test_empty_and_blank_count_as_absent() -> None:
+    assert faults(STRIPE, STRIPE_API_KEY="  ") == ["STRIPE_API_KEY is missing"]
+    assert load((), {"PORT": "", "CHAIN_ID": " "}).port == 8000
+
+
+def test_all_faults_are_reported_together() -> None:
+    found = faults(
+        SERVE, PORT="http", CHAIN_ID="0", SWEEP="yes", CONFIRMATIONS="soon", SIGNER_KEY="0x1", RPC_URLS="ws://x"
+    )
+    assert sorted(fault.split()[0] for fault in found) == [
+        "CHAIN_ID",
+        "CONFIRMATIONS",
+        "GATEWAY_ADDRESSES",
+        "PORT",
+        "RPC_URLS",
+        "SERVICE_CUSTOMER_ID",
+        "SIGNER_KEY",
+        "STRIPE_API_KEY",
+        "SWEEP",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_API_BASE", "https://api.stripe.com/v1"),
+        ("STRIPE_API_BASE", "api.stripe.com"),
+        ("STRIPE_API_BASE", "https://x?y"),
+        ("STRIPE_RATE", "0"),
+        ("STRIPE_RATE", "2.5"),
+        ("STRIPE_RATE", "-1"),
+        ("STRIPE_RATE", "٣"),
+        ("PROCESSES", "0"),
+        ("RPC_URLS", ","),
+        ("RPC_URLS", "https://ok.example,file:///etc/passwd"),
+        ("CHAIN_ID", "8453x"),
+        ("GATEWAY_ADDRESSES", ADDRESS[:-1]),
+        ("GATEWAY_ADDRESSES", f"{ADDRESS},{ADDRESS.lower()}"),  # the same twice
+        ("GATEWAY_ADDRESSES", "vitalik.eth"),
+        ("CONFIRMATIONS", "15s,finalized"),
+        ("SIGNER_KEY", "0x" + "g" * 64),
+        ("QUOTE_SECONDS", "601"),
+        ("QUOTE_SECONDS", "29"),
+        ("PORT", "65536"),
+        ("PRICE_API_BASE", "https://api.coingecko.com/api/v3"),
+        ("DISCOUNT_BPS", "10000"),
+        ("MIN_PAYMENT_CENTS", "0"),
+        ("SWEEP", "true"),
+        ("SWEEP_SECONDS", "0"),
+        ("OTHER_CREDITS", "("),
+        ("SERVICE_CUSTOMER_ID", "cus_"),
+        ("SERVICE_CUSTOMER_ID", "cus_a/../b"),
+        ("SERVICE_CUSTOMER_ID", "cus_" + "a" * 29),
+    ],
+)
+def test_a_wrong_value_is_reported_by_its_name_and_never_shown(name: str, value: str) -> None:
+    [fault] = faults(frozenset(), **{name: value})
+    assert fault.startswith(f"{name} ")
+    if len(value) > 5:
+        assert value not in fault
+
+
+def test_the_smallest_payment_is_not_above_the_largest() -> None:
+    [fault] = faults(frozenset(), MIN_PAYMENT_CENTS="6", MAX_PAYMENT_CENTS="5")
+    assert "MIN_PAYMENT_CENTS" in fault
+    assert load((), {"MIN_PAYMENT_CENTS": "5", "MAX_PAYMENT_CENTS": "5"}).max_payment_cents == 5
+
+
+def test_secrets_do_not_show_in_the_representation() -> None:
+    shown = repr(load(SERVE, COMPLETE | {"COINGECKO_API_KEY": "sesame4"}))
+    assert "sesame" not in shown
+    assert "5e5a3e" not in shown
+    assert "cus_Service1" in shown
+
+
+def test_whatever_holds_a_key_is_marked_a_secret() -> None:
+    secret = {setting.name for setting in fields(Settings) if setting.metadata["secret"]}
+    named = {setting.name for setting in fields(Settings) if setting.name.endswith(("_key", "_secret", "_secrets"))}
+    assert secret == named | {"rpc_urls"}
+    assert all(setting.repr is not setting.metadata["secret"] for setting in fields(Settings))
+
+
+NAMES = st.sampled_from([setting.name.upper() for setting in fields(Settings) if setting.name != "other_credits"])
+
+
+@given(st.dictionaries(NAMES, st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40), max_size=4))
+def test_any_environment_gives_settings_or_faults_by_name(environ: dict[str, str]) -> None:
+    try:
+        load(SERVE, COMPLETE | environ)
+    except BadSettings as error:
+        names = set(environ) | set(COMPLETE)
+        assert all(fault.split()[0] in names | {"MIN_PAYMENT_CENTS"} for fault in error.faults)
