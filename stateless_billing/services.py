@@ -1,5 +1,6 @@
 """Everything that works together in one process, built from the settings. No I/O before `start`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -24,6 +25,7 @@ from stateless_billing.progress import Memory
 from stateless_billing.quotes import Quotes, QuoteTerms
 from stateless_billing.sealing import Sealing
 from stateless_billing.settings import Settings
+from stateless_billing.stripe_connection import transport
 from stateless_billing.stripe_ledger import StripeLedger
 from stateless_billing.sweep import Sweep
 
@@ -44,15 +46,24 @@ class Token:
 
 
 class Services:
-    """Collaborators by name. `start` checks the world before anything is served or swept; `aclose` ends it."""
+    """Collaborators by name. `start` checks the world before anything is served or swept.
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    `nodes` and `stripe` are the transports that requests to nodes and price feed, and to Stripe, go through.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        nodes: httpx.AsyncBaseTransport | None = None,
+        stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+    ) -> None:
         self.settings, self.clock = settings, clock
-        self.http = httpx.AsyncClient(limits=_NODE_CONNECTIONS, trust_env=False)
+        self.http = httpx.AsyncClient(transport=nodes, limits=_NODE_CONNECTIONS, trust_env=False)
         self.nodes = Nodes(self.http, settings.rpc_urls)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         pacer = Pacer(settings.stripe_rate, settings.processes)
-        self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock)
+        self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
         self.books = Bookkeeping(self.stripe, settings.service_customer_id)
         self.memory = Memory(clock)
         self.prices = PriceFeed(

@@ -46,7 +46,7 @@ def test_other_tiers(text: str, tiers: tuple[Tier, ...]) -> None:
         "1e3:15s,finalized",
         "100:-15s,finalized",
         "100:1.5s,finalized",
-        "١٠:15s,finalized",
+        "\u0661\u0660:15s,finalized",
         "100:15s,finalized,",
         "100:finalized:15s,safe",
         "100:SAFE,finalized",

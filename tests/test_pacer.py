@@ -1,0 +1,125 @@
+"""The pacer, in virtual time: when each request may start."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+
+from stateless_billing.pacer import Endpoint, Pacer
+from tests.virtual_time import run_virtually
+
+LIST, CREATE, READ = Endpoint.LIST_ENTRIES, Endpoint.CREATE_ENTRY, Endpoint.READ_CUSTOMER
+
+
+def starts(pacer: Pacer, *wanted: tuple[Endpoint, ...], before: Callable[[], None] = lambda: None) -> list[float]:
+    """When each of these was granted, asked for at once in this order."""
+
+    async def main() -> list[float]:
+        before()
+        loop = asyncio.get_running_loop()
+
+        async def one(endpoints: tuple[Endpoint, ...]) -> float:
+            await pacer.grant(*endpoints)
+            return loop.time()
+
+        return await asyncio.gather(*(one(endpoints) for endpoints in wanted))
+
+    return run_virtually(main())
+
+
+def test_requests_to_one_endpoint_are_spaced_evenly() -> None:
+    assert starts(Pacer(25, 1), *[(LIST,)] * 5) == pytest.approx([0, 0.04, 0.08, 0.12, 0.16])
+
+
+@pytest.mark.parametrize(("rate", "processes", "gap"), [(10, 1, 0.1), (25, 5, 0.2), (100, 1, 0.01)])
+def test_the_share_of_one_process(rate: int, processes: int, gap: float) -> None:
+    assert starts(Pacer(rate, processes), (LIST,), (LIST,)) == pytest.approx([0, gap])
+
+
+def test_all_endpoints_together_have_four_times_the_rate() -> None:
+    endpoints = [(endpoint,) for endpoint in Endpoint]
+    assert starts(Pacer(25, 1), *endpoints) == pytest.approx([0.01 * place for place in range(len(endpoints))])
+
+
+def test_what_belongs_together_starts_together_and_counts_for_each() -> None:
+    assert starts(Pacer(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, 0.04, 0.05, 0.06])
+
+
+def test_a_pair_waits_for_the_slower_of_its_endpoints() -> None:
+    assert starts(Pacer(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, 0.1])
+
+
+def test_no_second_ever_sees_more_than_the_share() -> None:
+    wanted = [(READ, CREATE), (LIST,), (LIST,)] * 40
+    granted = starts(Pacer(25, 1), *wanted)
+    for endpoint in (READ, CREATE, LIST):
+        times = sorted(time for time, endpoints in zip(granted, wanted, strict=True) if endpoint in endpoints)
+        assert all(later - earlier >= 0.04 - 1e-9 for earlier, later in pairwise(times))
+    sent = sum(len(endpoints) for endpoints in wanted)
+    assert sent / (max(granted) + 0.04) <= 100
+
+
+def test_an_idle_pacer_saves_nothing_up() -> None:
+    async def main() -> list[float]:
+        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        await asyncio.sleep(100)
+        times = []
+        for _ in range(3):
+            await pacer.grant(LIST)
+            times.append(loop.time())
+        return times
+
+    assert run_virtually(main()) == pytest.approx([100, 100.04, 100.08])
+
+
+def delayed(act: Callable[[Pacer], None], then: Endpoint = LIST) -> float:
+    """How long a request waits after `act`."""
+
+    async def main() -> float:
+        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        await asyncio.sleep(10)
+        act(pacer)
+        await pacer.grant(then)
+        return loop.time() - 10
+
+    return run_virtually(main())
+
+
+@pytest.mark.parametrize(("times", "pause"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (20, 30)])
+def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause: float) -> None:
+    def act(pacer: Pacer) -> None:
+        for _ in range(times):
+            pacer.limited(LIST)
+
+    assert delayed(act) == pytest.approx(pause)
+
+
+def test_a_429_pauses_its_endpoint_only() -> None:
+    assert delayed(lambda pacer: pacer.limited(CREATE)) == 0
+
+
+def test_a_proper_answer_ends_the_doubling() -> None:
+    def act(pacer: Pacer) -> None:
+        for _ in range(4):
+            pacer.limited(LIST)
+            pacer.answered(LIST)
+
+    assert delayed(act) == pytest.approx(1)
+
+
+def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:
+    order: list[int] = []
+
+    async def main() -> None:
+        pacer = Pacer(25, 1)
+
+        async def one(number: int) -> None:
+            await pacer.grant(LIST)
+            order.append(number)
+
+        jobs: list[Awaitable[None]] = [one(number) for number in range(20)]
+        await asyncio.gather(*jobs)
+
+    run_virtually(main())
+    assert order == list(range(20))
