@@ -135,8 +135,8 @@ NAMES = st.sampled_from([setting.name.upper() for setting in fields(Settings) if
 @given(st.dictionaries(NAMES, st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40), max_size=4))
 def test_any_environment_gives_settings_or_faults_by_name(environ: dict[str, str]) -> None:
     try:
-        found = load(SERVE, COMPLETE | environ).max_payment_cents, []
+        found: tuple[int, list[str]] = (load(SERVE, COMPLETE | environ).max_payment_cents, [])
     except BadSettings as error:
-        found = 0, error.faults
+        found = (0, error.faults)
     assert all(fault.split()[0] in {*environ, *COMPLETE, "MIN_PAYMENT_CENTS"} for fault in found[1])
     assert bool(found[0]) != bool(found[1])
