@@ -74,34 +74,18 @@ class Services:
         )
         self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
         self.crediting = Crediting(
-            self.stripe,
-            self.confirmations,
-            self.prices,
-            self.limit,
-            self.memory,
-            clock,
+            *(self.stripe, self.confirmations, self.prices, self.limit, self.memory, clock),
             discount_bps=settings.discount_bps,
             other_credits=settings.other_credits,
         )
+        sealing = Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
         self.sweep = Sweep(
-            self.gateways,
-            self.confirmations,
-            self.crediting,
-            Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits),
-            self.memory,
-            self.books,
-            clock,
+            *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
         )
         self.claims = Claims(self.nodes, self.gateways, self.confirmations, self.crediting)
         self.accounts = Accounts(
-            self.stripe,
-            self.gateways,
-            self.confirmations,
-            self.crediting,
-            self.limit,
-            self.memory,
-            clock,
-            settings.min_payment_cents,
+            *(self.stripe, self.gateways, self.confirmations, self.crediting, self.limit, self.memory, clock),
+            minimum_cents=settings.min_payment_cents,
         )
         self.token: Token | None = None
 

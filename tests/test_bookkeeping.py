@@ -80,9 +80,9 @@ async def test_the_records_are_made_once() -> None:
 
 
 async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
-    pair = [raw_customer(id=f"cus_{age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
+    pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
     fake = FakeStripe(answer(200, raw_list(*pair)))
-    assert await bookkeeping.create(fake.ledger()) == "cus_10"
+    assert await bookkeeping.create(fake.ledger()) == "cus_89"
     assert len(fake.asked) == 1
 
 

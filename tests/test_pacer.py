@@ -46,6 +46,14 @@ def test_what_belongs_together_starts_together_and_counts_for_each() -> None:
     assert starts(Pacer(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, 0.04, 0.05, 0.06])
 
 
+def test_what_belongs_together_counts_twice_in_all() -> None:
+    assert starts(Pacer(25, 1), (READ, CREATE), (LIST,)) == pytest.approx([0, 0.02])
+
+
+def test_the_second_of_what_belongs_together_counts_for_its_endpoint() -> None:
+    assert starts(Pacer(25, 1), (READ, CREATE), (CREATE,)) == pytest.approx([0, 0.04])
+
+
 def test_a_pair_waits_for_the_slower_of_its_endpoints() -> None:
     assert starts(Pacer(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, 0.1])
 

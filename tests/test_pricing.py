@@ -25,9 +25,10 @@ class Coingecko:
         self.asked: list[httpx.Request] = []
         self.says: Callable[[httpx.Request], httpx.Response] = self.samples
 
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer, and remember the question."""
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer after a while, and remember the question."""
         self.asked.append(request)
+        await asyncio.sleep(0)
         return self.says(request)
 
     def samples(self, request: httpx.Request) -> httpx.Response:

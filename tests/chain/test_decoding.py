@@ -186,7 +186,7 @@ def test_old_nodes_do_not_say_removed() -> None:
     assert decode([{key: value for key, value in LOG.items() if key != "removed"}]) == [payment()]
 
 
-def test_the_helper_writes_the_event_as_the_contract_does() -> None:
+def test_the_fake_node_writes_the_event_as_the_contract_does() -> None:
     assert event_customer(payment()).rstrip(b"\0") == b"cus_Alice1"
     assert LOG["topics"][2] == "0x" + "00" * 12 + WALLET[2:]
 
