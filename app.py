@@ -38,14 +38,14 @@ async def serve(settings: Settings) -> None:
             await _end(background)
 
 
-async def sweep(settings: Settings, *, once: bool) -> None:
-    """Sweep once, or until told to stop. Raises NotFit where it may not start."""
+async def sweep(settings: Settings, *, once: bool) -> bool:
+    """Sweep once, or until told to stop; whether all that was to be read was read. Raises NotFit."""
     async with Services(settings, SystemClock()) as services:
         await services.start()
         if once:
-            await services.sweep.once(flush=True)
-        else:
-            await _sweep(services)
+            return (await services.sweep.once(flush=True)).complete
+        await _sweep(services)
+        return True
 
 
 async def _sweep(services: Services) -> None:

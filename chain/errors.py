@@ -9,6 +9,10 @@ class NodeError(ChainError):
     """No configured node answered the question."""
 
 
+class WrongChain(NodeError):
+    """A node is on another chain than it should be."""
+
+
 class BadAnswer(ChainError):
     """A node answered, but not in the shape the question asks for."""
 

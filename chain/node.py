@@ -6,7 +6,7 @@ that node, and the next one is asked; it is never an empty result.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Protocol, TypeVar
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from chain import decoding
-from chain.errors import BadAnswer, NodeError
+from chain.errors import BadAnswer, ChainError, NodeError, WrongChain
 from chain.payment import Block
 
 T = TypeVar("T")
@@ -28,6 +28,15 @@ _REST_SECONDS = 30  # how long a node that failed is asked last
 class Reader(Protocol):
     """What can be asked: one node, or several of which the first that answers properly counts."""
 
+    @property
+    def each(self) -> Sequence["Node"]:
+        """The nodes behind it, the one to ask first in front."""
+        ...
+
+    async def consult(self, read: Callable[["Reader"], Awaitable[T]]) -> T:
+        """A reading of several questions that must fit together, all put to one node. Raises ChainError."""
+        ...
+
     async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         """The parsed result of one JSON-RPC call. Raises NodeError."""
         ...
@@ -36,15 +45,36 @@ class Reader(Protocol):
 class Node:
     """One JSON-RPC endpoint. Its URL may hold a key, so messages carry its place in the list and its host only."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, place: int = 1) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1) -> None:
         self._http = http
         self._url = url
         self._ids = count(1)
+        self._chain_id, self._checked = chain_id, False
         self.name = f"node {place} ({urlsplit(url).hostname})"
         self.rests_until = 0.0
 
+    @property
+    def each(self) -> Sequence["Node"]:
+        """Itself."""
+        return (self,)
+
+    async def consult(self, read: Callable[[Reader], Awaitable[T]]) -> T:
+        """A reading of several questions, all put to this node."""
+        return await read(self)
+
     async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """Ask once. Raises NodeError with the cause; never answers with less than was asked."""
+        """Ask once. Raises NodeError with the cause; never answers with less than was asked.
+
+        Before its first answer counts, the node must be on the right chain, else WrongChain is raised, now and always.
+        """
+        if not self._checked:
+            found = await self._ask("eth_chainId", [], decoding.quantity)
+            if found != self._chain_id:
+                raise WrongChain(f"{self.name} is on chain {found}, not {self._chain_id}")
+            self._checked = True
+        return await self._ask(method, params, parse)
+
+    async def _ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         number = next(self._ids)
         body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
         try:
@@ -54,29 +84,49 @@ class Node:
                 )
             return parse(_result(answer, number))
         except (httpx.HTTPError, TimeoutError, BadAnswer) as error:
-            raise NodeError(f"{self.name} did not answer {method}: {_cause(error)}") from error
+            raise NodeError(f"{self.name} did not answer {method}: {self._cause(error)}") from error
+
+    def _cause(self, error: Exception) -> str:
+        """What went wrong, without the URL: httpx puts it into messages, and a proxy may echo its path."""
+        text = str(error) if isinstance(error, BadAnswer) else type(error).__name__
+        parts = urlsplit(self._url)
+        for secret in (parts.path.strip("/"), parts.query, parts.username, parts.password):
+            if secret:
+                text = text.replace(secret, "…")
+        return text
 
 
 class Nodes:
     """All configured nodes, asked in order; one that failed lately is asked last."""
 
-    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str]) -> None:
-        self.each = [Node(http, url, place) for place, url in enumerate(urls, 1)]
+    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int) -> None:
+        self._nodes = [Node(http, url, chain_id, place) for place, url in enumerate(urls, 1)]
 
-    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """The first proper answer."""
+    @property
+    def each(self) -> Sequence[Node]:
+        """The nodes in the order in which they are asked now."""
         now = asyncio.get_running_loop().time()
-        causes = []
-        for node in sorted(self.each, key=lambda node: node.rests_until > now):
+        return sorted(self._nodes, key=lambda node: node.rests_until > now)
+
+    async def consult(self, read: Callable[[Reader], Awaitable[T]]) -> T:
+        """The first reading that fits together. One that does not is the node's failure, and the next one is asked."""
+        causes: list[ChainError] = []
+        for node in self.each:
             try:
-                answer = await node.ask(method, params, parse)
-            except NodeError as error:
-                causes.append(str(error))
-                node.rests_until = now + _REST_SECONDS
+                answer = await read(node)
+            except ChainError as error:
+                causes.append(error)
+                node.rests_until = asyncio.get_running_loop().time() + _REST_SECONDS
             else:
                 node.rests_until = 0.0
                 return answer
-        raise NodeError("; ".join(causes))
+        if len(causes) == 1:
+            raise causes[0]
+        raise NodeError("; ".join(str(cause) for cause in causes))
+
+    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """The first proper answer."""
+        return await self.consult(lambda node: node.ask(method, params, parse))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +204,7 @@ def _result(answer: httpx.Response, number: int) -> object:
         raise BadAnswer(f"HTTP {answer.status_code} {answer.text[:200]!r}")
     try:
         body = answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadAnswer(f"no JSON: {answer.text[:200]!r}") from error
     got = decoding.fields(body, "a JSON-RPC answer")
     if "error" in got:
@@ -162,8 +212,3 @@ def _result(answer: httpx.Response, number: int) -> object:
     if got.get("id") != number or "result" not in got:
         raise BadAnswer("a JSON-RPC answer to another question")
     return got["result"]
-
-
-def _cause(error: Exception) -> str:
-    # httpx puts the whole URL, which may hold a key, into some of its messages.
-    return str(error) if isinstance(error, BadAnswer) else type(error).__name__

@@ -29,7 +29,7 @@ def _integer(raw: bytes) -> int:
 
 
 def _text(raw: bytes) -> str:
-    offset, length, *_ = words(raw) or [0, 0]
+    offset, length, *_ = [*words(raw), 0, 0]
     text = raw[64 : 64 + length]
     if offset != 32 or len(text) != length:
         raise BadAnswer("expected one string")

@@ -10,7 +10,7 @@ import app
 from stateless_billing import bookkeeping, doctor, settings
 from stateless_billing.clock import SystemClock
 from stateless_billing.errors import StripeFailure
-from stateless_billing.services import NotFit, Services
+from stateless_billing.services import NotFit, NotRead, Services
 from stateless_billing.settings import BadSettings
 
 CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
@@ -26,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command.run(command))
     except BadSettings as error:
         return _fail(USAGE, *error.faults)
+    except NotRead as error:
+        return _fail(UNREAD, str(error))
     except NotFit as error:
         return _fail(USAGE, str(error))
     except StripeFailure as error:
@@ -57,8 +59,8 @@ def _serve(command: argparse.Namespace) -> int:
 
 
 def _sweep(command: argparse.Namespace) -> int:
-    asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
-    return CLEAN
+    complete = asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
+    return CLEAN if complete else UNREAD
 
 
 def _doctor(command: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ class Claims:
             *(
                 self._crediting.advance(by_address[payment.gateway], payment, heads)
                 if credit
-                else self._crediting.observe(payment, heads)
+                else self._crediting.observe(by_address[payment.gateway], payment, heads)
                 for payment in found.payments
             )
         )

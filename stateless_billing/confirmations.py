@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cachetools import TTLCache
 
 from chain import node
-from chain.errors import ChainError
+from chain.errors import BadAnswer, ChainError
 from chain.gateway import Gateway
 from chain.node import Nodes, Reader
 from chain.payment import Payment
@@ -16,6 +17,7 @@ from stateless_billing.depth import Depth, Heads, Tier
 
 _KEPT_SECONDS = 1  # for how long one reading of what is not final serves several payers
 _WITNESSES = 2
+HEAD_AGE = 60  # seconds; a node whose newest block is older is behind, or the chain stands still
 
 
 class Confirmations:
@@ -33,28 +35,45 @@ class Confirmations:
     ) -> None:
         self._nodes, self._gateways, self._clock = nodes, gateways, clock
         self._tiers, self._max_unfinalized_cents = tiers, max_unfinalized_cents
+        self._reading = asyncio.Lock()
         self._kept: TTLCache[int, list[Payment]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
 
     async def heads(self) -> Heads:
-        """The chain's heads now. Raises ChainError."""
-        return await _heads(self._nodes)
+        """The chain's heads now, of a node that is not behind if there is one. Raises ChainError."""
+        try:
+            return await self._nodes.consult(self._fresh_heads)
+        except ChainError:
+            return await self._nodes.consult(_heads)
+
+    async def _fresh_heads(self, reader: Reader) -> Heads:
+        heads = await _heads(reader)
+        age = int(self._clock.wall()) - heads.latest.time
+        if age > HEAD_AGE:
+            raise BadAnswer(f"its newest block is {age} s old")
+        return heads
 
     async def _unfinalized(self, heads: Heads) -> list[Payment]:
         """All payments above `finalized`, of all gateways."""
         number = heads.finalized.number
-        if number not in self._kept:
-            read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-            self._kept[number] = [payment for payments in read for payment in payments]
-        return self._kept[number]
+        async with self._reading:
+            found = self._kept.get(number)
+            if found is None:
+                read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
+                found = self._kept[number] = [payment for payments in read for payment in payments]
+            return found
 
     async def of(self, payment: Payment, heads: Heads) -> Depth:
         """How deep the payment lies, by `heads` that were read before it. Raises ChainError."""
         now = int(self._clock.wall())
-        risky = payment.quoted and not depth.is_final(payment, heads)
+        final = depth.is_final(payment, heads)
+        risky = payment.quoted and not final
         others = await self._unfinalized(heads) if risky else []
         tier = depth.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         found = depth.depth(payment, tier, heads, now)
-        if found.reached and tier != self._tiers[0] and not await self._witnessed(payment, tier, now):
+        if found.reached and risky and payment not in others:
+            return replace(found, reached=False)  # whoever told of the others does not know this one: ask again
+        first_tier = risky and tier == self._tiers[0]
+        if found.reached and not first_tier and not await self._witnessed(payment, tier, now):
             return Depth(reached=False)
         return found
 

@@ -7,7 +7,6 @@ import logging
 import re
 from dataclasses import dataclass
 
-from chain.errors import Inconsistent
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import ledger, money
@@ -25,7 +24,8 @@ from stateless_billing.rates import NoRate
 from stateless_billing.stripe_ledger import Session, StripeLedger
 from stateless_billing.stripe_objects import Customer, Page
 
-IN_PROGRESS_SECONDS = 5
+IN_PROGRESS_SECONDS = 5  # somebody else is writing it
+UNSENT_SECONDS = 5  # a look found nothing, and looking does not write
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,21 @@ class _Terms:
     price: Price | None
     held: str | None
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One payment that lies deep enough, and what may be done about it: `sending`, or looking only."""
+
+    gateway: Gateway
+    payment: Payment
+    customer_id: str
+    final: bool
+    sending: bool
+
+    def fresh(self, now: int) -> bool:
+        """Whether it may be sent without a look. Of a final payment one listing tells all, however often asked."""
+        return self.sending and self.payment.quoted and not self.final and is_fresh(now, self.payment.time)
 
 
 class Crediting:
@@ -62,50 +77,44 @@ class Crediting:
         """One try at a payment read after `heads`. Raises ChainError; whatever Stripe does ends in the answer."""
         if found := self._memory.done(payment) or self._memory.waiting(payment):
             return found
-        depth = await self._confirmations.of(payment, heads)
-        if not depth.reached:
-            return confirming(depth)
-        if payment.customer_id is None:
-            return self._held(payment, "customer_invalid", "the event carries no Stripe customer ID")
-        async with self._memory.lock(payment.customer_id):
+        case = await self._case(gateway, payment, heads, sending=True)
+        if isinstance(case, Progress):
+            return case
+        async with self._memory.lock(case.customer_id):
             if found := self._memory.done(payment) or self._memory.waiting(payment):
                 return found
-            progress = await self._try(gateway, payment, payment.customer_id, final=is_final(payment, heads))
+            progress = await self._try(case)
             log.info("payment %s: %s %s %s", payment.identity, progress.state, progress.cause or "", progress.detail)
             return self._memory.remember(payment, progress)
 
-    async def observe(self, payment: Payment, heads: Heads) -> Progress:
-        """The same answer without writing: at most one Stripe read, and none for what was looked up a moment ago."""
+    async def observe(self, gateway: Gateway, payment: Payment, heads: Heads) -> Progress:
+        """The same answer without writing, at most every few seconds from Stripe. Raises ChainError."""
         if found := self._memory.done(payment) or self._memory.waiting(payment) or self._memory.looked(payment):
             return found
+        case = await self._case(gateway, payment, heads, sending=False)
+        if isinstance(case, Progress):
+            return case
+        return self._memory.remember_look(payment, await self._try(case))
+
+    async def _case(self, gateway: Gateway, payment: Payment, heads: Heads, *, sending: bool) -> _Case | Progress:
         depth = await self._confirmations.of(payment, heads)
         if not depth.reached:
             return confirming(depth)
         if payment.customer_id is None:
-            return self._held(payment, "customer_invalid", "the event carries no Stripe customer ID")
-        progress = Progress("pending", retry_after=5)
-        try:
-            async with self._stripe.session() as session:
-                page = await session.newest_entries(payment.customer_id, payment.time - LOOK_BACK)
-                progress = self._found(payment, page) or progress
-        except StripeFailure as error:
-            progress = _failed(error)
-        return self._memory.remember_look(payment, progress)
+            return self._memory.remember(payment, Progress("held", cause="customer_invalid", detail="no customer ID"))
+        return _Case(gateway, payment, payment.customer_id, is_final(payment, heads), sending)
 
-    def _held(self, payment: Payment, cause: str, detail: str) -> Progress:
-        return self._memory.remember(payment, Progress("held", cause=cause, detail=detail))
-
-    async def _try(self, gateway: Gateway, payment: Payment, customer_id: str, *, final: bool) -> Progress:
-        terms = await self._terms(payment, customer_id)
+    async def _try(self, case: _Case) -> Progress:
+        terms = await self._terms(case.payment, case.customer_id)
         try:
             try:
-                return await self._attempt(gateway, payment, customer_id, terms, final=final)
+                return await self._attempt(case, terms)
             except NotSent as error:
-                log.info("payment %s: %s; trying once more", payment.identity, error)
-                return await self._attempt(gateway, payment, customer_id, terms, final=final)
+                log.info("payment %s: %s; trying once more", case.payment.identity, error)
+                return await self._attempt(case, terms)
         except Unclear as error:
-            log.warning("payment %s: outcome unknown, looking: %s", payment.identity, error)
-            return await self._look_again(payment, customer_id, error)
+            log.warning("payment %s: outcome unknown, looking: %s", case.payment.identity, error)
+            return await self._look_again(case, error)
         except StripeFailure as error:
             return _failed(error)
 
@@ -122,37 +131,35 @@ class Crediting:
             return _Terms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
         return _Terms(price, None)
 
-    async def _attempt(
-        self, gateway: Gateway, payment: Payment, customer_id: str, terms: _Terms, *, final: bool
-    ) -> Progress:
+    async def _attempt(self, case: _Case, terms: _Terms) -> Progress:
         """One look and, where it finds nothing, one write, over one connection."""
-        # Of a final payment one listing tells all, however often it is asked for.
-        fresh = payment.quoted and not final and is_fresh(int(self._clock.wall()), payment.time)
+        payment, customer_id = case.payment, case.customer_id
+        needs_look = not case.fresh(int(self._clock.wall()))
+        page, begun = None, None
         async with self._stripe.session() as session:
-            page, begun = None, None
-            if not fresh:
+            if needs_look:
                 page = await _newest(session, payment, customer_id)
-                begun = moment(session.now(), payment.time)
                 if page and (found := self._found(payment, page)):
                     return found
-            await session.granted(Endpoint.READ_CUSTOMER, Endpoint.CREATE_ENTRY)
+                begun = moment(session.now(), payment.time)
+            await session.granted(Endpoint.READ_CUSTOMER, *([Endpoint.CREATE_ENTRY] if case.sending else []))
             customer = await session.customer(customer_id)
-            if customer.deleted:
-                return Progress("held", cause="customer_deleted", detail="the Stripe customer was deleted")
-            if not fresh and page is None:
-                raise Down("Stripe has the customer, but not its entries")
-            cursor = self.cursor(gateway, customer)
-            if final and cursor and await covers(gateway, customer_id, cursor, payment.sequence):
+            if gone := _gone(customer, without_entries=needs_look and page is None):
+                return gone
+            cursor = self.cursor(case.gateway, customer)
+            if case.final and cursor and await covers(case.gateway, customer_id, cursor, payment.sequence):
                 return credited(payment.cents or None, None)
             if page:
                 entries = await session.entries(customer_id, payment.time - LOOK_BACK, page)
-                if seen := self._seen(payment, terms, entries, final=final):
+                if seen := self._seen(payment, terms, entries, final=case.final):
                     return seen
             if held := _unusable(customer, terms):
                 return held
             assert terms.price is not None
             if terms.price.cents == 0:
                 return credited(0, None)
+            if not case.sending:
+                return Progress("pending", retry_after=UNSENT_SECONDS)
             return await self._send(session, payment, customer_id, terms.price, begun)
 
     def cursor(self, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
@@ -207,11 +214,12 @@ class Crediting:
         )
         return credited(entry.cents, entry)
 
-    async def _look_again(self, payment: Payment, customer_id: str, unclear: Unclear) -> Progress:
+    async def _look_again(self, case: _Case, unclear: Unclear) -> Progress:
         """After an unclear answer: the credit, if the listing shows it; else the same key again, later."""
+        payment = case.payment
         try:
             async with self._stripe.session() as session:
-                entries = await session.entries(customer_id, payment.time - LOOK_BACK)
+                entries = await session.entries(case.customer_id, payment.time - LOOK_BACK)
                 if found := self._found(payment, Page(entries, complete=True)):
                     return found
         except StripeFailure as error:
@@ -231,13 +239,19 @@ async def _newest(session: Session, payment: Payment, customer_id: str) -> Page 
 
 async def covers(gateway: Gateway, customer_id: str, cursor: ledger.Cursor, sequence: int) -> bool:
     """Whether a cursor says that this sequence is credited, and is one: it names the payment before it."""
-    if sequence >= cursor.next:
+    if sequence >= cursor.next or cursor.next > await gateway.payment_count(customer_id):
         return False
-    try:
-        [before] = await gateway.payments_of(customer_id, cursor.next - 1, cursor.next)
-    except Inconsistent:
-        return False
+    [before] = await gateway.payments_of(customer_id, cursor.next - 1, cursor.next)
     return before.tx_hash == cursor.before
+
+
+def _gone(customer: Customer, *, without_entries: bool) -> Progress | None:
+    """That the customer was deleted, which takes its entries away too."""
+    if customer.deleted:
+        return Progress("held", cause="customer_deleted", detail="the Stripe customer was deleted")
+    if without_entries:
+        raise Down("Stripe has the customer, but not its entries")
+    return None
 
 
 def _unusable(customer: Customer, terms: _Terms) -> Progress | None:

@@ -68,7 +68,7 @@ async def _nodes(services: Services) -> str:
 
 
 async def _gateways(services: Services) -> str:
-    token = await check_chain(services.nodes, services.gateways, services.settings.chain_id)
+    token = await check_chain(services.nodes, services.gateways)
     states = [f"{one.address} ({'paused' if await one.paused() else 'open'})" for one in services.gateways]
     return f"{', '.join(states)}, token {token.symbol} {token.address}"
 

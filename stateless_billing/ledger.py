@@ -12,6 +12,8 @@ from chain.payment import Payment
 from stateless_billing.money import RATE_SCALE, Rate, decimal
 
 CURRENCY = "usd"
+KINDS = ("payment", "grant", "reversal", "reservation", "order")
+_IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +70,33 @@ def match(payment: Payment, cents: int | None, entries: Sequence[Entry], other_c
     """
     oldest_first = sorted(entries, key=lambda entry: (entry.created, entry.id))
     ours = [entry for entry in oldest_first if entry.kind == "payment"]
+    same_sequence = [entry for entry in ours if _same_sequence(payment, entry)]
     for entry in ours:
-        if entry.metadata.get("payment") == payment.identity:
+        if _hex(entry, "payment") == payment.identity:
             return Match(Finding.CREDITED, entry)
-    for entry in ours:
-        if _same_sequence(payment, entry):
-            return Match(Finding.CREDITED if _renamed(payment, entry) else Finding.OTHER_FACTS, entry)
+    for entry in same_sequence:
+        if _renamed(payment, entry):
+            return Match(Finding.CREDITED, entry)
     for entry in oldest_first:
         if cents is not None and _could_be_stripped(payment, cents, entry, other_credits):
             return Match(Finding.ALTERED, entry)
-    return Match(Finding.ABSENT)
+    return Match(Finding.OTHER_FACTS, same_sequence[0]) if same_sequence else Match(Finding.ABSENT)
+
+
+def _hex(entry: Entry, name: str) -> str:
+    """A metadata value for comparing: people may edit it, and hex means the same in capitals."""
+    return entry.metadata.get(name, "").strip().lower()
 
 
 def _same_sequence(payment: Payment, entry: Entry) -> bool:
-    chain_id, gateway, *_ = [*entry.metadata.get("payment", "").split(":"), ""]
+    chain_id, gateway, *_ = [*_hex(entry, "payment").split(":"), ""]
     same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
     return same_gateway and entry.metadata.get("sequence") == str(payment.sequence)
 
 
 def _renamed(payment: Payment, entry: Entry) -> bool:
     """A reorganisation gave the same payment another EVM transaction or ordinal."""
-    same = (entry.metadata.get("wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
+    same = (_hex(entry, "wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
     quoted = entry.metadata.get("rate_source") == "quote"
     return same and quoted == payment.quoted and (not quoted or entry.cents == payment.cents)
 
@@ -96,12 +104,17 @@ def _renamed(payment: Payment, entry: Entry) -> bool:
 def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
     """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours."""
     return (
-        entry.kind is None
+        not _is_whole(entry)
         and entry.type == "adjustment"
         and entry.cents == cents
         and entry.created >= payment.time
         and not other_credits.search(entry.description)
     )
+
+
+def _is_whole(entry: Entry) -> bool:
+    """Whether the metadata says what the entry is: one of our kinds, a credit with its payment."""
+    return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_hex(entry, "payment"))))
 
 
 def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:
@@ -166,5 +179,5 @@ def cursor_key(chain_id: int, gateway: str) -> str:
 
 def parse_cursor(text: str | None) -> Cursor | None:
     """A cursor as metadata holds it; None where it is absent or no cursor."""
-    found = _CURSOR.fullmatch(text or "")
+    found = _CURSOR.fullmatch((text or "").strip().lower())
     return Cursor(int(found[1]), found[2]) if found else None

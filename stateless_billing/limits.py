@@ -28,7 +28,7 @@ class DailyLimit:
         earlier = [
             other
             for gateway in self._gateways
-            for other in await self._since(gateway, customer_id, payment.time - DAY)
+            for other in await self._since(gateway, customer_id, payment.time - DAY, before=payment)
             if (other.block, other.log_index) < (payment.block, payment.log_index)
         ]
         return cents + value(earlier, rate) > self.maximum_cents
@@ -43,9 +43,14 @@ class DailyLimit:
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
         return max(0, self.maximum_cents - value(paid, rate))
 
-    async def _since(self, gateway: Gateway, customer_id: str, after: int) -> list[Payment]:
-        """The customer's payments in blocks later than `after`, read backwards."""
-        stop = await gateway.payment_count(customer_id)
+    async def _since(
+        self, gateway: Gateway, customer_id: str, after: int, before: Payment | None = None
+    ) -> list[Payment]:
+        """The customer's payments in blocks later than `after`, read backwards from the head or from a payment."""
+        if before and before.gateway == gateway.address:
+            stop = before.sequence
+        else:
+            stop = await gateway.payment_count(customer_id)
         found: list[Payment] = []
         while stop > 0:
             start = max(0, stop - _WINDOW)

@@ -17,10 +17,13 @@ class Endpoint(StrEnum):
 
     READ_CUSTOMER = "GET /v1/customers/:id"
     WRITE_CUSTOMER = "POST /v1/customers/:id"
-    LIST_CUSTOMERS = "GET /v1/customers"
     SEARCH_CUSTOMERS = "GET /v1/customers/search"
     LIST_ENTRIES = "GET /v1/customers/:id/balance_transactions"
+    CREATE_CUSTOMER = "POST /v1/customers"
     CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
+
+
+_SLOWER = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search has a limit of its own, 20 a second
 
 
 class Pacer:
@@ -37,16 +40,20 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         start = max(now, self._all_free, *(self._free[endpoint] for endpoint in endpoints))
         for endpoint in endpoints:
-            self._free[endpoint] = start + self._interval
-        self._all_free = start + self._interval / _TOTAL * len(endpoints)
+            self._free[endpoint] = start + self._interval * _SLOWER.get(endpoint, 1)
+        # An endpoint that is paused does not hold up the others: what it uses of the whole is used from now on.
+        self._all_free = max(now, self._all_free) + self._interval / _TOTAL * len(endpoints)
         if start > now:
             await asyncio.sleep(start - now)
 
-    def limited(self, endpoint: Endpoint) -> None:
-        """Stripe answered 429: nothing more goes to this endpoint for a while, twice as long each time in a row."""
+    def limited(self, endpoint: Endpoint, reason: str) -> None:
+        """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where
+        the whole account is limited, to any; twice as long each time in a row.
+        """
         pause = min(_LONGEST_PAUSE, self._pauses.get(endpoint, 0.5) * 2)
         self._pauses[endpoint] = pause
-        self._free[endpoint] = max(self._free[endpoint], asyncio.get_running_loop().time() + pause)
+        for one in Endpoint if reason.startswith("global") else (endpoint,):
+            self._free[one] = max(self._free[one], asyncio.get_running_loop().time() + pause)
 
     def answered(self, endpoint: Endpoint) -> None:
         """Stripe answered properly."""

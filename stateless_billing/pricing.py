@@ -1,6 +1,7 @@
 """The market rate of the token, from CoinGecko, for quotes now and for plain payments at their block's time."""
 
 import asyncio
+import logging
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,6 +11,8 @@ from stateless_billing import rates
 from stateless_billing.clock import Clock
 from stateless_billing.money import Rate
 from stateless_billing.rates import HOUR, NoRate, Sample
+
+log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 60  # the feed's own cache lives as long
 _FAILED_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
@@ -50,30 +53,33 @@ class PriceFeed:
 
     async def _last_day(self) -> list[Sample]:
         async with self._asking:
-            if None not in self._recent:
+            samples = self._recent.get(None)
+            if samples is None:
                 now = int(self._clock.wall())
-                self._recent[None] = await self._ask(now - _DAY, now)
-            return self._recent[None]
+                samples = self._recent[None] = await self._ask(now - _DAY, now)
+            return samples
 
     async def _around(self, start: int, stop: int) -> list[Sample]:
         async with self._asking:
-            if (start, stop) not in self._samples:
-                self._samples[start, stop] = await self._ask(start, stop)
-            return self._samples[start, stop]
+            samples = self._samples.get((start, stop))
+            if samples is None:
+                samples = self._samples[start, stop] = await self._ask(start, stop)
+            return samples
 
     async def _ask(self, start: int, stop: int) -> list[Sample]:
-        if None in self._failed:
-            raise NoRate(self._failed[None])
+        if failed := self._failed.get(None):
+            raise NoRate(failed)
         params: dict[str, str | int] = {"vs_currency": "usd", "from": start, "to": stop, "precision": "full"}
         try:
             async with asyncio.timeout(_LONGEST_CALL):  # the phases' timeouts start again with every byte
                 answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
             if answer.status_code != httpx.codes.OK:
-                raise NoRate(f"the price feed answered HTTP {answer.status_code}: {answer.text[:200]}")
+                log.warning("the price feed answered HTTP %s: %s", answer.status_code, answer.text[:200])
+                raise NoRate(f"the price feed answered HTTP {answer.status_code}")
             return rates.parse(answer.text)
         except (httpx.HTTPError, TimeoutError) as error:
-            self._failed[None] = f"the price feed did not answer: {type(error).__name__}"
-            raise NoRate(self._failed[None]) from error
+            self._failed[None] = failed = f"the price feed did not answer: {type(error).__name__}"
+            raise NoRate(failed) from error
         except NoRate as error:
             self._failed[None] = str(error)
             raise

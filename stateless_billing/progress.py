@@ -1,6 +1,8 @@
 """Where a payment stands, and what a process remembers of it. Memory only saves calls: losing it loses nothing."""
 
 import asyncio
+import random
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -60,9 +62,9 @@ class Memory:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._done: LRUCache[str, Progress] = LRUCache(_KEPT)
-        self._waiting: LRUCache[str, _Waiting] = LRUCache(_KEPT)
-        self._looked: TTLCache[str, Progress] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
+        self._done: LRUCache[Hashable, Progress] = LRUCache(_KEPT)
+        self._waiting: LRUCache[Hashable, _Waiting] = LRUCache(_KEPT)
+        self._looked: TTLCache[Hashable, Progress] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_KEPT)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -72,11 +74,11 @@ class Memory:
 
     def done(self, payment: Payment) -> Progress | None:
         """A credited payment's progress."""
-        return self._done.get(payment.identity)
+        return self._done.get(_facts(payment))
 
     def waiting(self, payment: Payment) -> Progress | None:
         """The progress of a payment whose next try is not due yet."""
-        waiting = self._waiting.get(payment.identity)
+        waiting = self._waiting.get(_facts(payment))
         left = waiting.until - self._clock.boot() if waiting else 0
         if waiting is None or left <= 0:
             return None
@@ -84,33 +86,70 @@ class Memory:
 
     def looked(self, payment: Payment) -> Progress | None:
         """What a look without writing found a moment ago."""
-        return self._looked.get(payment.identity)
+        return self._looked.get(_facts(payment))
 
     def remember_look(self, payment: Payment, progress: Progress) -> Progress:
         """Keep what a look found; what is credited is kept for good."""
         if progress.state in ("credited", "reversed"):
             return self.remember(payment, progress)
-        self._looked[payment.identity] = progress
+        self._looked[_facts(payment)] = progress
         return progress
 
     def remember(self, payment: Payment, progress: Progress) -> Progress:
         """Keep the outcome of a try, and set when the next is due: the answer's `retry_after`."""
         if progress.state in ("credited", "reversed"):
-            self._waiting.pop(payment.identity, None)
-            self._done[payment.identity] = progress
+            self._waiting.pop(_facts(payment), None)
+            self._done[_facts(payment)] = progress
             return progress
-        before = self._waiting.get(payment.identity)
-        wait = progress.retry_after or _next_wait(progress, before.wait if before else None)
-        self._waiting[payment.identity] = _Waiting(progress, self._clock.boot() + wait, wait)
+        before = self._waiting.get(_facts(payment))
+        wait = _jittered(progress.retry_after or _next_wait(progress, before))
+        self._waiting[_facts(payment)] = _Waiting(progress, self._clock.boot() + wait, wait)
         return _with_retry(progress, wait)
 
+    def forget(self, payment: Payment) -> None:
+        """What was remembered of a payment is not so, or not any more: begin again from Stripe."""
+        self._done.pop(_facts(payment), None)
 
-def _next_wait(progress: Progress, before: int | None) -> int:
+
+class Backoff:
+    """When something that failed may be tried again: after a minute, doubling to an hour."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: LRUCache[Hashable, tuple[float, int]] = LRUCache(_KEPT)
+
+    def due(self, key: Hashable) -> bool:
+        """Whether it may be tried now."""
+        until, _ = self._until.get(key, (0.0, 0))
+        return self._clock.boot() >= until
+
+    def failed(self, key: Hashable) -> None:
+        """It failed once more."""
+        _, before = self._until.get(key, (0.0, 0))
+        wait = min(before * 2, _LONGEST_WAIT) or _FIRST_WAIT
+        self._until[key] = (self._clock.boot() + _jittered(wait), wait)
+
+    def succeeded(self, key: Hashable) -> None:
+        """It is well again."""
+        self._until.pop(key, None)
+
+
+def _facts(payment: Payment) -> Hashable:
+    """What must be the same for two sightings of a payment to be one: a reorganisation can give away an identity."""
+    return payment.identity, payment.customer_id, payment.sequence, payment.wallet, payment.amount, payment.cents
+
+
+def _jittered(seconds: int) -> int:
+    """A little more, so that processes that failed together do not come back together."""
+    return seconds + random.randint(0, seconds // 4)  # noqa: S311 - nothing secret
+
+
+def _next_wait(progress: Progress, before: _Waiting | None) -> int:
     if progress.state == "held" and progress.cause != "rate_unavailable":  # a price comes back by itself
         return _HELD_WAIT
-    if before is None:
+    if before is None or (before.progress.state, before.progress.cause) != (progress.state, progress.cause):
         return _FIRST_LIMITED_WAIT if progress.cause == "rate_limited" else _FIRST_WAIT
-    return min(before * 2, _LONGEST_WAIT)
+    return min(before.wait * 2, _LONGEST_WAIT)
 
 
 def _with_retry(progress: Progress, seconds: int) -> Progress:

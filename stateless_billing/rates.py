@@ -15,7 +15,8 @@ RECENT = 23 * HOUR  # further back, the feed has hourly samples only
 HOURLY_GAP = 2 * HOUR
 FEWEST = 3  # samples in an hour, below which its movement cannot be judged
 
-_LOWEST, _HIGHEST = RATE_SCALE // 10**12, RATE_SCALE * 10**6
+ABSURD = 0  # stands for a price that is none; only the samples that are used are judged
+_LOWEST, _HIGHEST = Decimal("1e-12"), Decimal("1e6")  # dollars per whole token
 
 
 class NoRate(Exception):
@@ -24,18 +25,18 @@ class NoRate(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A market rate in 10^-18 dollars per whole token at a time in unix seconds."""
+    """A market rate in 10^-18 dollars per whole token, or ABSURD, at a time in unix seconds."""
 
     time: int
     rate: int
 
 
 def parse(text: str) -> list[Sample]:
-    """The samples of CoinGecko's `market_chart/range`, oldest first. Raises NoRate where one is not a price."""
+    """The samples of CoinGecko's `market_chart/range`, oldest first. Raises NoRate where the answer is not that."""
     try:
         points = json.loads(text, parse_float=Decimal, parse_constant=_refuse)["prices"]
         samples = [_sample(*point) for point in points]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
         raise NoRate(f"the price feed's answer is not what it documents: {error}") from error
     if any(later.time < earlier.time for earlier, later in pairwise(samples)):
         raise NoRate("the price feed's samples are not in order")
@@ -43,12 +44,11 @@ def parse(text: str) -> list[Sample]:
 
 
 def _sample(milliseconds: object, price: object) -> Sample:
-    if type(milliseconds) is not int or not isinstance(price, int | Decimal) or isinstance(price, bool):
-        raise ValueError("a sample is not a time and a price")
-    rate = int(Fraction(price) * RATE_SCALE)
-    if not _LOWEST <= rate <= _HIGHEST:
-        raise ValueError("a price is absurd")
-    return Sample(milliseconds // 1000, rate)
+    if type(milliseconds) is not int:
+        raise ValueError("a sample has no time")
+    if type(price) not in (int, Decimal) or not _LOWEST <= Decimal(str(price)) <= _HIGHEST:
+        return Sample(milliseconds // 1000, ABSURD)
+    return Sample(milliseconds // 1000, int(Fraction(str(price)) * RATE_SCALE))
 
 
 def _refuse(constant: str) -> None:
@@ -63,6 +63,8 @@ def close_to(samples: Sequence[Sample], time: int) -> Sample:
     hour = [sample.rate for sample in until if sample.time > time - HOUR]
     if len(hour) < FEWEST:
         raise NoRate("too few prices are known of the last hour")
+    if ABSURD in hour:
+        raise NoRate("the price feed shows an absurd price")
     if max(hour) * 10 > min(hour) * 12:
         raise NoRate("the price moved by more than 20 % within an hour")
     return Sample(until[-1].time, min(hour[-1], sum(hour) // len(hour)))
@@ -74,4 +76,7 @@ def between_hours(samples: Sequence[Sample], time: int) -> Sample:
     after = [sample for sample in samples if sample.time > time][:1]
     if not before or not after or after[0].time - before[0].time > HOURLY_GAP:
         raise NoRate("the hourly prices around the payment's block are missing")
-    return min(before[0], after[0], key=lambda sample: sample.rate)
+    lower = min(before[0], after[0], key=lambda sample: sample.rate)
+    if lower.rate == ABSURD:
+        raise NoRate("the price feed shows an absurd price")
+    return lower

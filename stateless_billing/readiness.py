@@ -1,18 +1,24 @@
-"""Whether this process is fit to serve: what `/readyz` tells. Reads the chain and the price, never Stripe."""
+"""Whether this process is fit to serve: what `/readyz` tells. Reads chain and price; Stripe only after a failure."""
 
+import logging
 from typing import Any
 
 from chain.errors import ChainError
+from stateless_billing.bookkeeping import NotOurAccount
+from stateless_billing.confirmations import HEAD_AGE
+from stateless_billing.errors import StripeFailure
 from stateless_billing.rates import NoRate
 from stateless_billing.services import Services
 from stateless_billing.stripe_connection import CLOCK_TOLERANCE
 
-HEAD_AGE = 60  # seconds that the newest block may be old
+log = logging.getLogger(__name__)
+
+_ASK_AGAIN = 60  # seconds after a failed call to Stripe
 
 
 async def readiness(services: Services) -> dict[str, Any]:
     """`{ready, checks: {name: {ok, age, detail}}}`; `age` in seconds, null where there is none."""
-    checks = {"chain": await _chain(services), "stripe": _stripe(services), "price": await _price(services)}
+    checks = {"chain": await _chain(services), "stripe": await _stripe(services), "price": await _price(services)}
     # Without a price plain payments wait and quotes are refused, but what was promised is still credited.
     return {"ready": checks["chain"]["ok"] and checks["stripe"]["ok"], "checks": checks}
 
@@ -25,18 +31,26 @@ async def _chain(services: Services) -> dict[str, Any]:
     try:
         heads = await services.confirmations.heads()
     except ChainError as error:
-        return _check(False, None, str(error))
+        log.warning("readiness: %s", error)
+        return _check(False, None, "no node answers properly; the log says why")
     now = int(services.clock.wall())
     age = now - heads.latest.time
     return _check(age <= HEAD_AGE, age, f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old")
 
 
-def _stripe(services: Services) -> dict[str, Any]:
+async def _stripe(services: Services) -> dict[str, Any]:
     health = services.stripe.health
+    if health.failure and services.clock.boot() - health.failed >= _ASK_AGAIN:
+        try:  # nobody may come by to try: an idle service reads Stripe only to find out that it is well again
+            await services.books.check()
+        except (StripeFailure, NotOurAccount) as error:
+            log.warning("readiness: %s", error)
     if health.skew is not None and abs(health.skew) > CLOCK_TOLERANCE:
         return _check(False, None, f"this machine's clock is {health.skew:+.0f} s from Stripe's")
     age = None if health.answered is None else int(services.clock.boot() - health.answered)
-    return _check(health.failure is None, age, health.failure or "the last call was answered")
+    return _check(
+        health.failure is None, age, "the last call failed" if health.failure else "the last call was answered"
+    )
 
 
 async def _price(services: Services) -> dict[str, Any]:

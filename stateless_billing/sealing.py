@@ -4,8 +4,6 @@ import logging
 import re
 from collections.abc import Sequence
 
-from cachetools import TTLCache
-
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import ledger
@@ -13,14 +11,12 @@ from stateless_billing.clock import Clock
 from stateless_billing.crediting import Crediting, covers
 from stateless_billing.depth import Heads
 from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.errors import StripeFailure
+from stateless_billing.errors import Refused, StripeFailure
 from stateless_billing.ledger import Cursor, Finding
-from stateless_billing.progress import Memory
-from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.progress import Backoff, Memory
+from stateless_billing.stripe_ledger import Session, StripeLedger
 
 log = logging.getLogger(__name__)
-
-_LOOK_SECONDS = 60  # a listing may lag: what it does not show yet is not looked for at every sweep
 
 
 class Sealing:
@@ -36,30 +32,38 @@ class Sealing:
     ) -> None:
         self._stripe, self._crediting, self._memory = stripe, crediting, memory
         self._other_credits = other_credits
-        self._looked: TTLCache[tuple[str, str], None] = TTLCache(10_000, _LOOK_SECONDS, clock.boot)
+        self._backoff = Backoff(clock)  # a listing may lag, and a cursor may be refused
 
     async def seal(self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads) -> set[Payment]:
         """Credit what is not credited of a customer's final `payments`; those that Stripe shows credited.
 
         Raises ChainError. Where Stripe fails, or does not show yet what was written, a later call goes on.
         """
+        key = gateway.address, customer_id
+        start = await self._start(gateway, customer_id) if self._backoff.due(key) else None
+        if start is None:
+            for payment in payments:
+                await self._crediting.advance(gateway, payment, heads)
+            return set()
+        stop = max(payment.sequence for payment in payments) + 1
+        run = list(payments)
+        if stop - start > len(run):  # something before these is not under the cursor either
+            run = await gateway.payments_of(customer_id, start, stop)
+        run = [payment for payment in run if payment.sequence >= start]
+        for payment in run:
+            await self._crediting.advance(gateway, payment, heads)
+        covered = {payment for payment in payments if payment.sequence < start}
+        return covered | await self._look_and_move(gateway, customer_id, run, start)
+
+    async def _start(self, gateway: Gateway, customer_id: str) -> int | None:
+        """The sequence that the customer's cursor stands at; None where Stripe does not tell now."""
         try:
             cursor = await self._cursor(gateway, customer_id)
-            start = cursor.next if cursor else 0
-            sealed = {payment for payment in payments if payment.sequence < start}
-            rest = [payment for payment in payments if payment.sequence >= start]
-            for payment in rest:
-                await self._crediting.advance(gateway, payment, heads)
-            done = [payment for payment in rest if self._memory.done(payment)]
-            if done and (gateway.address, customer_id) not in self._looked:
-                shown = await self._look_and_move(gateway, customer_id, done, start)
-                if not shown.issuperset(done):
-                    self._looked[gateway.address, customer_id] = None
-                sealed |= shown
         except StripeFailure as error:
-            log.warning("customer %s: could not move the cursor: %s", customer_id, error)
-            return set()
-        return sealed
+            log.warning("customer %s: could not read the cursor: %s", customer_id, error)
+            self._backoff.failed((gateway.address, customer_id))
+            return None
+        return cursor.next if cursor else 0
 
     async def _cursor(self, gateway: Gateway, customer_id: str) -> Cursor | None:
         """The customer's cursor, where it is one. What was read before may be behind, which costs work only."""
@@ -74,22 +78,56 @@ class Sealing:
         return cursor
 
     async def _look_and_move(
-        self, gateway: Gateway, customer_id: str, done: Sequence[Payment], start: int
+        self, gateway: Gateway, customer_id: str, run: Sequence[Payment], start: int
     ) -> set[Payment]:
-        """List the customer's entries since the first payment that no cursor covers, and move the cursor on."""
-        stop = max(payment.sequence for payment in done) + 1
-        run = await gateway.payments_of(customer_id, start, stop) if len(done) < stop - start else list(done)
-        async with self._stripe.session() as session:
-            entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
-            shown = {payment for payment in run if self._shows(payment, entries)}
-            end = next((payment.sequence for payment in run if payment not in shown), stop)
-            if end > start:
-                cursor = Cursor(end, run[end - start - 1].tx_hash)
-                await session.set_metadata(
-                    customer_id, {ledger.cursor_key(gateway.chain_id, gateway.address): str(cursor)}
-                )
-                self._memory.cursors[customer_id, gateway.address] = cursor
+        """List the customer's entries since the first payment that no cursor covers, and move the cursor on.
+
+        A remembered credit that the complete listing does not show is forgotten: the next try begins from Stripe.
+        """
+        done = [payment for payment in run if self._memory.done(payment)]
+        if not done:
+            return set()
+        key = gateway.address, customer_id
+        shown: set[Payment] = set()
+        try:
+            async with self._stripe.session() as session:
+                entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
+                shown = {payment for payment in run if self._shows(payment, entries)}
+                await self._move(session, gateway, customer_id, run, start, shown)
+        except StripeFailure as error:
+            log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
+            self._backoff.failed(key)
+            if isinstance(error, Refused):
+                self._forget(done, shown)
+            return shown
+        self._forget(done, shown)
+        if shown.issuperset(done):
+            self._backoff.succeeded(key)
+        else:
+            self._backoff.failed(key)
         return shown
+
+    def _forget(self, done: Sequence[Payment], shown: set[Payment]) -> None:
+        for payment in done:
+            if payment not in shown:
+                self._memory.forget(payment)
+
+    async def _move(
+        self,
+        session: Session,
+        gateway: Gateway,
+        customer_id: str,
+        run: Sequence[Payment],
+        start: int,
+        shown: set[Payment],
+    ) -> None:
+        """Write the cursor behind the last payment before the first that is not shown."""
+        end = next((payment.sequence for payment in run if payment not in shown), start + len(run))
+        if end > start:
+            cursor = Cursor(end, run[end - start - 1].tx_hash)
+            name = ledger.cursor_key(gateway.chain_id, gateway.address)
+            await session.set_metadata(customer_id, {name: str(cursor)})
+            self._memory.cursors[customer_id, gateway.address] = cursor
 
     def _shows(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
         done = self._memory.done(payment)

@@ -1,5 +1,6 @@
 """Everything that works together in one process, built from the settings. No I/O before `start`."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -7,7 +8,7 @@ from types import TracebackType
 import httpx
 
 from chain import node, token
-from chain.errors import ChainError
+from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
 from chain.node import Nodes
 from chain.signing import Signer
@@ -29,11 +30,19 @@ from stateless_billing.stripe_connection import transport
 from stateless_billing.stripe_ledger import StripeLedger
 from stateless_billing.sweep import Sweep
 
+_LOOK_UP_CONNECTIONS = 3
 _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+
+
+log = logging.getLogger(__name__)
 
 
 class NotFit(Exception):
     """The service may not start: what was found, and what to do."""
+
+
+class NotRead(NotFit):
+    """The service may not start: Stripe or the chain could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +69,15 @@ class Services:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.http = httpx.AsyncClient(transport=nodes, limits=_NODE_CONNECTIONS, trust_env=False)
-        self.nodes = Nodes(self.http, settings.rpc_urls)
+        self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         pacer = Pacer(settings.stripe_rate, settings.processes)
         self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
+        # Look-ups by anybody never wait for, nor hold, the connections that credit.
+        lookups = StripeLedger(
+            settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_LOOK_UP_CONNECTIONS
+        )
+        self._ledgers = (self.stripe, lookups)
         self.books = Bookkeeping(self.stripe, settings.service_customer_id)
         self.memory = Memory(clock)
         self.prices = PriceFeed(
@@ -84,7 +98,7 @@ class Services:
         )
         self.claims = Claims(self.nodes, self.gateways, self.confirmations, self.crediting)
         self.accounts = Accounts(
-            *(self.stripe, self.gateways, self.confirmations, self.crediting, self.limit, self.memory, clock),
+            *(lookups, self.gateways, self.confirmations, self.crediting, self.limit, self.memory, clock),
             minimum_cents=settings.min_payment_cents,
         )
         self.token: Token | None = None
@@ -103,16 +117,16 @@ class Services:
     async def start(self) -> None:
         """Check that chain, gateways and Stripe account are the right ones. Raises NotFit with what to mend."""
         try:
-            self.token = await check_chain(self.nodes, self.gateways, self.settings.chain_id)
+            self.token = await check_chain(self.nodes, self.gateways)
             self.sweep.start(await self.books.check())
         except NotOurAccount as error:
             raise NotFit(
                 f"{error}. Use the key of the right account, or make the records with `doctor --init`."
             ) from error
         except StripeFailure as error:
-            raise NotFit(f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE.") from error
+            raise NotRead(f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE.") from error
         except ChainError as error:
-            raise NotFit(f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES.") from error
+            raise NotRead(f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES.") from error
 
     async def __aenter__(self) -> "Services":
         return self
@@ -120,26 +134,23 @@ class Services:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stripe.aclose()
+        for ledger in self._ledgers:
+            await ledger.aclose()
         await self.http.aclose()
 
 
-async def check_chain(nodes: Nodes, gateways: list[Gateway], chain_id: int) -> Token:
+async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:
     """The gateways' token, once every node is on the right chain and every gateway has code. Raises NotFit, ChainError.
 
     A node that does not answer is no reason not to start, as long as one does.
     """
-    answered = 0
     for one in nodes.each:
         try:
-            found = await node.chain_id(one)
-        except ChainError:
-            continue
-        answered += 1
-        if found != chain_id:
-            raise NotFit(f"{one.name} is on chain {found}, not {chain_id}. Mend RPC_URLS or CHAIN_ID.")
-    if not answered:
-        raise NotFit("No node answers. Check RPC_URLS.")
+            await node.chain_id(one)
+        except WrongChain as error:
+            raise NotFit(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
+        except ChainError as error:
+            log.warning("%s", error)
     tokens = set()
     for gateway in gateways:
         if not await node.code(nodes, gateway.address):

@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from stateless_billing.depth import Tier, parse_tiers
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -41,20 +43,30 @@ def _integer(lowest: int, highest: int) -> Callable[[str], int]:
 
 def _urls(value: str) -> tuple[str, ...]:
     urls = tuple(url.strip() for url in value.split(",") if url.strip())
-    if not urls or any(not re.fullmatch(r"https?://\S+", url) for url in urls):
+    if not urls or not all(_is_url(url) for url in urls):
         raise ValueError("must be http(s) URLs with commas between them")
     return urls
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
 
 
 def _addresses(value: str) -> tuple[str, ...]:
     found = tuple(address.strip().lower() for address in value.split(",") if address.strip())
     if not found or any(not _ADDRESS.fullmatch(address) for address in found) or len(set(found)) != len(found):
         raise ValueError("must be different addresses (0x and 40 hex digits) with commas between them")
+    if len({address[:10] for address in found}) != len(found):
+        raise ValueError("must differ in their first eight hex digits, by which Stripe's records name them")
     return found
 
 
 def _key(value: str) -> str:
-    if not _KEY.fullmatch(value):
+    if not _KEY.fullmatch(value) or not 0 < int(value.removeprefix("0x"), 16) < _CURVE_ORDER:
         raise ValueError("must be a private key of 64 hex digits")
     return value
 
@@ -68,7 +80,7 @@ def _customer_id(value: str) -> str:
 def _pattern(value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError("must be a regular expression") from error
 
 
@@ -131,7 +143,7 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
             values[setting.name] = setting.metadata["parse"](text) if text else setting.metadata["absent"]
         except ValueError as error:
             faults.append(f"{name} {error}")
-    if not faults and values["min_payment_cents"] > values["max_payment_cents"]:
+    if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
     if faults:
         raise BadSettings(faults)

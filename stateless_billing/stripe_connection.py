@@ -6,6 +6,7 @@ and again before the body go out, the clocks and the decision itself are judged 
 """
 
 import asyncio
+import json
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,11 @@ class Connection:
         self._clock = clock
         self._last: _Answered | None = None
         self._judge: Judge | None = None
+        self._bound = False
+
+    def begin(self) -> None:
+        """The next request begins a session: it may open a connection, those after it go over the same one."""
+        self._bound = False
 
     def guard(self, judge: Judge) -> None:
         """Put `judge` before every socket write of the next request, and let it use this connection only."""
@@ -98,7 +104,7 @@ class Connection:
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request. Raises ConnectionFailed, and NotSent where the guard stopped it."""
         judge, self._judge = self._judge, None
-        extensions: dict[str, Any] = {"trace": self._tracer(judge)} if judge else {}
+        extensions: dict[str, Any] = {"trace": self._tracer(judge)} if judge or self._bound else {}
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
             async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
@@ -111,16 +117,19 @@ class Connection:
             raise ConnectionFailed(f"the connection broke: {type(error).__name__}", sent=True) from error
         date = _date(answer.headers.get("date"))
         self._last = None if date is None else _Answered(date, wall, boot, skew=self._clock.wall() - date)
+        self._bound = True
+        if not _is_stripes(answer):
+            raise ConnectionFailed(f"HTTP {answer.status_code} from something that is not Stripe's API", sent=True)
         return answer.content, answer.status_code, answer.headers
 
-    def _tracer(self, judge: Judge) -> Callable[[str, dict[str, Any]], Any]:
+    def _tracer(self, judge: Judge | None) -> Callable[[str, dict[str, Any]], Any]:
         """The hook that httpcore calls before each step (https://www.encode.io/httpcore/extensions/#trace)."""
 
         async def trace(step: str, info: dict[str, Any]) -> None:
             if step.startswith("connection.") and step.endswith(".started"):
                 raise NotSent("the connection that was read over is gone; nothing was sent")
             writing = step in ("http11.send_request_headers.started", "http11.send_request_body.started")
-            if writing and not judge(self.now()):
+            if writing and judge and not judge(self.now()):
                 raise NotSent("what was decided no longer holds; nothing was sent")
 
         return trace
@@ -130,6 +139,18 @@ class Connection:
         await self._http.aclose()
 
 
+def _is_stripes(answer: httpx.Response) -> bool:
+    """Whether an answer has the form of Stripe's: an object, and for an error an `error` in it."""
+    try:
+        body = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and (answer.status_code < 400 or isinstance(body.get("error"), dict))
+
+
 def _date(header: str | None) -> int | None:
-    parsed = parsedate_tz(header or "")
-    return int(mktime_tz(parsed)) if parsed else None
+    try:
+        parsed = parsedate_tz(header or "")
+        return int(mktime_tz(parsed)) if parsed else None
+    except (ValueError, OverflowError):
+        return None

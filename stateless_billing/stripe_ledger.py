@@ -29,10 +29,11 @@ stripe.enable_telemetry = False  # its header would differ between two sendings 
 
 @dataclass
 class Health:
-    """How the last calls went: when one was answered (boot clock), what failed since, the clock's skew in seconds."""
+    """How the last calls went: when one was answered, what failed since and when (boot clock), the skew in seconds."""
 
     answered: float | None = None
     failure: str | None = None
+    failed: float = 0.0
     skew: float | None = None
 
 
@@ -57,7 +58,10 @@ class Session:
     async def customer(self, customer_id: str) -> Customer:
         """Read one customer."""
         answer = await self._read(Endpoint.READ_CUSTOMER, lambda: self._api.retrieve_async(_checked(customer_id)))
-        return _parsed(stripe_objects.customer, answer, Down)
+        found = _parsed(stripe_objects.customer, answer, Down)
+        if found.id != customer_id:
+            raise Down("Stripe answered with another customer")
+        return found
 
     async def newest_entries(self, customer_id: str, since: int, after: str | None = None) -> Page:
         """One page of a customer's entries created at or after `since`, newest first, beginning behind `after`."""
@@ -77,9 +81,13 @@ class Session:
         """
         page = begun or await self.newest_entries(customer_id, since)
         found = list(page.entries)
+        seen = {entry.id for entry in found}
         while not page.complete:
             page = await self.newest_entries(customer_id, since, found[-1].id)
             found += page.entries
+            if not seen.isdisjoint(entry.id for entry in page.entries):
+                raise Down("Stripe's list repeats itself")
+            seen.update(entry.id for entry in page.entries)
         return found
 
     async def create_credit(
@@ -96,11 +104,12 @@ class Session:
             "description": description,
             "metadata": dict(metadata),
         }
+        _checked(customer_id)
         answer = await self._write(
             Endpoint.CREATE_ENTRY,
             judge,
             lambda: self._api.balance_transactions.create_async(
-                _checked(customer_id),
+                customer_id,
                 params,
                 {"idempotency_key": key},
             ),
@@ -121,8 +130,9 @@ class Session:
 
     async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
         """Create a bookkeeping customer; its id."""
+        await self._pace(Endpoint.CREATE_CUSTOMER)
         created = await self._call(
-            Endpoint.LIST_CUSTOMERS,
+            Endpoint.CREATE_CUSTOMER,
             lambda: self._api.create_async(
                 {"description": description, "metadata": dict(metadata)}, {"idempotency_key": key}
             ),
@@ -158,14 +168,19 @@ class Session:
         """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
         try:
             answer = await self._answer(endpoint, call, unknown)
-        except StripeFailure as error:
-            if isinstance(error, Down):
-                self._health.failure = str(error)
+        except Down as error:
+            self._health.failure, self._health.failed = str(error), self._clock.boot()
+            raise
+        except (Refused, RateLimited):
+            self._answered()
             raise
         finally:
             self._health.skew = self._connection.skew
-        self._health.answered, self._health.failure = self._clock.boot(), None
+        self._answered()
         return answer
+
+    def _answered(self) -> None:
+        self._health.answered, self._health.failure = self._clock.boot(), None
 
     async def _answer(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
         try:
@@ -173,7 +188,8 @@ class Session:
         except ConnectionFailed as error:
             raise (unknown if error.sent else Down)(str(error)) from error
         except stripe.RateLimitError as error:
-            self._pacer.limited(endpoint)
+            if reason := (error.headers or {}).get("Stripe-Rate-Limited-Reason"):  # else a lock on one object
+                self._pacer.limited(endpoint, reason)
             raise RateLimited(_told(error)) from error
         except stripe.StripeError as error:
             raise _failure(error, unknown) from error
@@ -191,10 +207,11 @@ class StripeLedger:
         pacer: Pacer,
         clock: Clock,
         transports: Callable[[], httpx.AsyncBaseTransport] = transport,
+        connections: int = CONNECTIONS,
     ) -> None:
         self._key, self._base, self._pacer, self._clock, self._transports = key, base, pacer, clock, transports
         self._idle: list[tuple[stripe.StripeClient, Connection]] = []
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._slots = asyncio.Semaphore(connections)
         self.health = Health()
 
     @asynccontextmanager
@@ -203,6 +220,7 @@ class StripeLedger:
         async with self._slots:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
+                connection.begin()
                 yield Session(client.v1.customers, connection, self._pacer, self._clock, self.health)
             finally:
                 self._idle.append((client, connection))
@@ -256,7 +274,7 @@ def _quoted(text: str) -> str:
 def _parsed(parse: Callable[[Mapping[str, Any]], T], answer: Any, unknown: type[StripeFailure]) -> T:
     try:
         return parse(answer.to_dict())
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:
         raise unknown(f"Stripe's answer has not its documented form: {error}") from error
 
 
@@ -267,7 +285,7 @@ def _failure(error: stripe.StripeError, unknown: type[StripeFailure]) -> StripeF
         return Down(f"Stripe does not accept our key: {_told(error)}")
     if status == 409:
         return InProgress(_told(error)) if unknown is Unclear else unknown(_told(error))
-    if isinstance(error, stripe.IdempotencyError) or status in (200, 424) or status >= 500:
+    if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
         return unknown(_told(error))
     if 400 <= status < 500:
         return Refused(_told(error), error.error.code if error.error else None)

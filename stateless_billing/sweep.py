@@ -15,7 +15,7 @@ from chain.payment import Payment
 from stateless_billing import bookkeeping
 from stateless_billing.bookkeeping import OPEN_MOST, Bookkeeping
 from stateless_billing.clock import Clock
-from stateless_billing.confirmations import Confirmations
+from stateless_billing.confirmations import HEAD_AGE, Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.errors import StripeFailure
@@ -26,6 +26,7 @@ from stateless_billing.stripe_objects import Customer
 log = logging.getLogger(__name__)
 
 _RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
+_LOOK_OUT_SECONDS = 30
 _AT_ONCE = 12  # customers side by side
 
 
@@ -37,11 +38,22 @@ class _Place:
     swept: int
     open: dict[int, str]
     closed: set[int] = field(default_factory=set)
+    begun: bool = False
+    opened: dict[int, Payment] = field(default_factory=dict)
 
     def advance(self) -> None:
+        """Move `swept` over what is closed."""
         while self.swept in self.closed:
             self.closed.discard(self.swept)
             self.swept += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """How a sweep went: `idle` where nothing is to be done, `complete` where all that was to be read was read."""
+
+    idle: bool
+    complete: bool
 
 
 class Sweep:
@@ -62,6 +74,8 @@ class Sweep:
         self._places: list[_Place] = []
         self._recorded: dict[str, str] = {}
         self._recorded_at = 0.0
+        self._looked_out = 0.0
+        self._failed = False
         self._at_once = asyncio.Semaphore(_AT_ONCE)
 
     def start(self, service: Customer) -> None:
@@ -76,32 +90,58 @@ class Sweep:
         """Sweep until cancelled; a failure of one sweep is logged and the next one tries again."""
         while True:
             try:
-                idle = await self.once()
+                idle = (await self.once()).idle
             except Exception:
                 log.exception("a sweep failed; the next one begins again")
                 idle = False
             await asyncio.sleep(idle_seconds if idle else busy_seconds)
 
-    async def once(self, *, flush: bool = False) -> bool:
-        """One sweep over all gateways; whether there was nothing to do. `flush` writes the record at once."""
-        idle = [await self._sweep(place) for place in self._places]
+    async def once(self, *, flush: bool = False) -> Swept:
+        """One sweep over all gateways. `flush` writes the record at once."""
+        done = [await self._gateway(place) for place in self._places]
         await self._write_record(flush=flush)
-        return all(idle)
+        return Swept(idle=all(one.idle for one in done), complete=all(one.complete for one in done))
 
-    async def _sweep(self, place: _Place) -> bool:
+    async def _gateway(self, place: _Place) -> Swept:
+        self._failed = False
         try:
+            await self._look_out()
             total = await place.gateway.total_payments()
-            place.swept = min(place.swept, total)  # a record that is ahead of the contract is no record
+            if not await self._fits(place, total):
+                return Swept(idle=False, complete=False)
             if place.swept == total and not place.open:
-                return True
+                return Swept(idle=True, complete=True)
             heads = await self._confirmations.heads()
             await self._open(place, heads)
             async for window in place.gateway.payments(place.swept, total):
                 await self._window(place, window, heads)
         except ChainError as error:
             log.warning("gateway %s: %s", place.gateway.address, error)
-            return False
-        return place.swept == total
+            return Swept(idle=False, complete=False)
+        return Swept(idle=place.swept == total and not place.open, complete=not self._failed)
+
+    async def _fits(self, place: _Place, total: int) -> bool:
+        """Whether the contract's count can be that of what was swept. It is less where the node is behind.
+
+        At the start, and told by a node that is not behind, it says that the record is of another contract.
+        """
+        if place.swept > total:
+            heads = await self._confirmations.heads()
+            behind = self._clock.wall() - heads.latest.time > HEAD_AGE
+            if place.begun or behind:
+                return False
+            log.warning("gateway %s: the record says %d of %d payments", place.gateway.address, place.swept, total)
+            place.swept, place.open = 0, {}
+        if not place.begun:
+            place.open = {index: cause for index, cause in place.open.items() if index < total}
+            place.begun = True
+        return True
+
+    async def _look_out(self) -> None:
+        """Now and then ask for the heads though nothing is new, so that a node that stands still is asked last."""
+        if self._clock.boot() - self._looked_out >= _LOOK_OUT_SECONDS:
+            self._looked_out = self._clock.boot()
+            await self._confirmations.heads()
 
     async def _window(self, place: _Place, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """Take each customer's payments a step further, in their order, the customers side by side."""
@@ -113,16 +153,24 @@ class Sweep:
         place.advance()
 
     async def _customer(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+        """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
         async with self._at_once:
-            final = [payment for _, payment in indexed if is_final(payment, heads)]
-            sealed = await self._seal(place.gateway, final, heads)
-            for index, payment in indexed:
-                if payment in sealed:
-                    self._close(place, index)
-                elif is_final(payment, heads):
-                    self._leave_open(place, index, payment)
-                else:
-                    await self._crediting.advance(place.gateway, payment, heads)
+            try:
+                await self._steps(place, indexed, heads)
+            except Exception:
+                self._failed = True
+                log.exception("gateway %s, customer %s", place.gateway.address, indexed[0][1].customer_id)
+
+    async def _steps(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+        final = [payment for _, payment in indexed if is_final(payment, heads)]
+        sealed = await self._seal(place.gateway, final, heads)
+        for index, payment in indexed:
+            if payment in sealed:
+                self._close(place, index)
+            elif is_final(payment, heads):
+                self._leave_open(place, index, payment)
+            else:
+                await self._crediting.advance(place.gateway, payment, heads)
 
     async def _seal(self, gateway: Gateway, final: Sequence[Payment], heads: Heads) -> set[Payment]:
         if not final:
@@ -136,6 +184,7 @@ class Sweep:
 
     def _close(self, place: _Place, index: int) -> None:
         place.open.pop(index, None)
+        place.opened.pop(index, None)
         if index >= place.swept:
             place.closed.add(index)
 
@@ -152,9 +201,15 @@ class Sweep:
     async def _open(self, place: _Place, heads: Heads) -> None:
         """Try the open payments again; each keeps its own time table."""
         for index in sorted(place.open):
-            payment = await place.gateway.payment_at(index)
-            if not self._memory.waiting(payment) and is_final(payment, heads):
-                await self._customer(place, [(index, payment)], heads)
+            try:
+                if index not in place.opened:
+                    place.opened[index] = await place.gateway.payment_at(index)
+            except ChainError as error:
+                self._failed = True
+                log.warning("gateway %s, open payment %d: %s", place.gateway.address, index, error)
+                continue
+            if not self._memory.waiting(place.opened[index]):
+                await self._customer(place, [(index, place.opened[index])], heads)
 
     def _record(self) -> dict[str, str]:
         values = {}

@@ -1,9 +1,15 @@
-"""Plain ASGI middleware: a request id for every request, and the security headers for every answer."""
+"""Plain ASGI middleware: a request id for every request, the security headers for every answer, no bare failure."""
 
+import logging
 import secrets
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stateless_billing.web.problems import internal
+
+log = logging.getLogger(__name__)
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -42,4 +48,17 @@ class Guards:
                     headers[name] = value
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send_guarded(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception:
+            log.exception("request %s failed", request_id)
+            if started:
+                raise
+            await internal(Request(scope))(scope, receive, send_guarded)

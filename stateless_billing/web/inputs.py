@@ -50,7 +50,7 @@ async def json_object(request: Request, allowed: set[str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refusal("bad_request", "The body must be a JSON object.")
     if unknown := sorted(set(body) - allowed):
-        raise Refusal("invalid_input", f"The body has a name that is not known here: `{unknown[0][:40]}`.")
+        raise Refusal("invalid_input", f"The body has a name that is not known here: {ascii(unknown[0])[:40]}.")
     return body
 
 

@@ -55,7 +55,8 @@ async def _stripe(request: Request, error: Exception) -> Response:
     return problem(request, "stripe_unavailable", f"Stripe could not be read just now. {_LATER}")
 
 
-async def _internal(request: Request, error: Exception) -> Response:
+def internal(request: Request) -> Response:
+    """The answer to whatever was not foreseen."""
     return problem(request, "internal", f"This is our fault and has been logged. {_LATER}")
 
 
@@ -64,5 +65,4 @@ HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
     HTTPException: _http,
     ChainError: _chain,
     StripeFailure: _stripe,
-    Exception: _internal,
 }

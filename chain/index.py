@@ -1,0 +1,116 @@
+"""The gateway's payments as one node tells them: read from the logs of the blocks that the contract's index names.
+
+What the logs hold must be what the contract counts, else Inconsistent is raised.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from chain import decoding, node
+from chain.decoding import PAYMENT_TOPIC
+from chain.errors import Inconsistent
+from chain.payment import Payment
+from chain.views import Views
+
+WINDOW = 500  # index entries in one call, blocks read before the next one
+_AT_ONCE = 8  # blocks read side by side
+
+
+class Index(Views):
+    """One gateway at one node. Every method raises ChainError where it could not be told."""
+
+    async def payments_in(self, number: int) -> list[Payment]:
+        """All payments that one block's logs show, in order."""
+        within = await node.block(self.reader, number)
+        raw = await node.logs(self.reader, within, self.address, PAYMENT_TOPIC)
+        return decoding.payments(raw, chain_id=self.chain_id, gateway=self.address, within=within)
+
+    async def _blocks_of_payments(self, numbers: Sequence[int]) -> dict[int, list[Payment]]:
+        found: dict[int, list[Payment]] = {}
+        for start in range(0, len(numbers), _AT_ONCE):
+            some = numbers[start : start + _AT_ONCE]
+            read = await asyncio.gather(*(self.payments_in(number) for number in some))
+            found.update(zip(some, read, strict=True))
+        return found
+
+    async def window(self, start: int, stop: int) -> list[tuple[int, Payment]]:
+        """About a window of `(index, payment)` from the block of `start` on, to the end of a block."""
+        start -= await self._same_block_before(start)
+        counted = Counter(await self._whole_blocks(start, stop))
+        read = await self._blocks_of_payments(sorted(counted))
+        for number, payments in read.items():
+            if len(payments) != counted[number]:
+                raise Inconsistent(f"block {number} shows {len(payments)} payments, not {counted[number]}")
+        return list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
+
+    async def _whole_blocks(self, start: int, stop: int) -> list[int]:
+        """The index from the start of a block on, about a window of it, to the end of a block."""
+        size = WINDOW
+        while True:
+            blocks = await self.payment_blocks(start, min(start + size, stop))
+            if start + len(blocks) == stop:
+                return blocks
+            if blocks[0] != blocks[-1]:
+                return [number for number in blocks if number != blocks[-1]]
+            size *= 2  # one block fills all of it
+
+    async def _same_block_before(self, start: int) -> int:
+        """How many entries before `start` lie in the block of the entry at `start`."""
+        step = 1
+        while start > 0:
+            first = max(0, start - step)
+            blocks = await self.payment_blocks(first, start + 1)
+            before = sum(number == blocks[-1] for number in blocks) - 1
+            if before < start - first or first == 0:
+                return before
+            step *= 2
+        return 0
+
+    async def payment_at(self, index: int) -> Payment:
+        """The payment at one place of the index."""
+        before = await self._same_block_before(index)
+        window = await self.window(index - before, await self.total_payments())
+        return window[before][1]
+
+    async def payments_above(self, number: int) -> list[Payment]:
+        """All payments in blocks after `number`, in order."""
+        total = await self.total_payments()
+        start, size = total, 16
+        while start > 0:
+            blocks = await self.payment_blocks(max(0, start - size), start)
+            above = sum(block > number for block in blocks)
+            start -= above
+            if above < len(blocks):
+                break
+            size *= 2
+        found: list[Payment] = []
+        while start < total:
+            window = await self.window(start, total)
+            found += [payment for index, payment in window if index >= start]
+            start = window[-1][0] + 1
+        return found
+
+    async def payments_of(self, customer_id: str, start: int, stop: int) -> list[Payment]:
+        """One customer's payments with the sequences `[start, stop)`, in order, none missing."""
+        if start >= stop:
+            return []
+        blocks = await self.payment_blocks_of(customer_id, start, stop)
+        read = await self._blocks_of_payments(sorted(set(blocks)))
+        found = [
+            payment
+            for number in sorted(read)
+            for payment in read[number]
+            if payment.customer_id == customer_id and start <= payment.sequence < stop
+        ]
+        if [(payment.sequence, payment.block) for payment in found] != list(enumerate(blocks, start)):
+            raise Inconsistent(f"the logs of {customer_id}'s payments are not those the gateway counts")
+        return found
+
+    async def check_counted(self, payment: Payment) -> None:
+        """Raise Inconsistent unless the contract itself says that this payment happened in this block."""
+        if payment.customer_id is None:
+            return
+        blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)
+        if blocks != [payment.block]:
+            raise Inconsistent(f"the gateway knows no payment {payment.sequence} in block {payment.block}")

@@ -1,0 +1,1 @@
+"""The production code, whole, in one process: virtual time, seeded order, every fault we know of."""

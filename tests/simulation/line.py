@@ -1,0 +1,132 @@
+"""One HTTP/1.1 connection from a process to Stripe, step by step as httpcore announces them.
+
+What was written goes on without its process: the network and Stripe are not part of it. A process may be put to sleep
+or killed between any two of its own steps.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from stateless_billing.sandbox.answers import Answer, Delivery
+
+if TYPE_CHECKING:
+    from tests.simulation.replica import Replica
+    from tests.simulation.world import World
+
+CONNECT = "connection.connect_tcp"
+HEADERS = "http11.send_request_headers"
+BODY = "http11.send_request_body"
+Trace = Callable[[str, dict[str, Any]], Awaitable[None]] | None
+
+
+@dataclass
+class Link:
+    """The connection as both ends see it; `used` is when a byte last went over it."""
+
+    used: float
+    idle: float
+    broken: bool = False
+
+    def closed(self, now: float) -> bool:
+        """Whether Stripe has closed it."""
+        return self.broken or now - self.used > self.idle
+
+
+class StripeLine(httpx.AsyncBaseTransport):
+    """The transport of one connection."""
+
+    def __init__(self, world: "World", replica: "Replica") -> None:
+        self._world, self._replica = world, replica
+        self._link: Link | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Connect where needed, write, wait for the answer; whatever goes wrong closes the connection."""
+        world, replica = self._world, self._replica
+        if world.over:
+            raise httpx.ConnectError("the simulation is over")
+        trace: Trace = request.extensions.get("trace")
+        link = self._link
+        if link is None or link.closed(world.seconds()):
+            link = self._link = None
+            link = await self._connect(trace)
+        write = request.method == "POST" and request.url.path.endswith("/balance_transactions")
+        try:
+            for step in (HEADERS, BODY):
+                if trace:
+                    await trace(f"{step}.started", {})
+                await replica.point("before_write" if write else "before_read")
+                if world.over or link.closed(world.seconds()):
+                    raise httpx.ReadError("the connection is gone")
+                link.used = world.seconds()
+                if trace:
+                    await trace(f"{step}.complete", {})
+            self._link = link
+            return await self._answer(link, request)
+        except BaseException:
+            self._link = None
+            raise
+
+    async def _connect(self, trace: Trace) -> Link:
+        world = self._world
+        if trace:
+            await trace(f"{CONNECT}.started", {})
+        await asyncio.sleep(0.03)
+        if world.refuses():
+            raise httpx.ConnectError("refused")
+        if trace:
+            await trace(f"{CONNECT}.complete", {})
+        await self._replica.point("connected")
+        return Link(world.seconds(), world.plan.idle_timeout)
+
+    async def _answer(self, link: Link, request: httpx.Request) -> httpx.Response:
+        world, loop = self._world, self._world.loop
+        answered: asyncio.Future[httpx.Response] = loop.create_future()
+
+        def expire() -> None:
+            if not answered.done():
+                answered.set_exception(httpx.ReadTimeout("no answer"))
+
+        timer = loop.call_later(30.0, expire)
+        loop.start(self._serve(link, request, self._replica.name, answered), world.context)
+        try:
+            response = await answered
+        finally:
+            timer.cancel()
+        await self._replica.point("answered")
+        return response
+
+    async def _serve(
+        self, link: Link, request: httpx.Request, who: str, answered: "asyncio.Future[httpx.Response]"
+    ) -> None:
+        """The network's and Stripe's part, which no process can stop."""
+        world = self._world
+        await asyncio.sleep(world.way(request))
+        answer = None if world.stripe_away() else await self._exchange(request, who)
+        await asyncio.sleep(0.04)
+        if answered.done():
+            return
+        link.used = world.seconds()
+        if answer is None or answer.delivery in (Delivery.LOST, Delivery.CUT):
+            link.broken = True
+            answered.set_exception(httpx.RemoteProtocolError("peer closed connection"))
+            return
+        link.broken |= answer.delivery is Delivery.CLOSED
+        answered.set_result(httpx.Response(answer.status, headers=answer.headers, content=answer.body))
+
+    async def _exchange(self, request: httpx.Request, who: str) -> Answer:
+        world = self._world
+        path = request.url.raw_path.decode()
+        world.mischief.query, world.mischief.key = path, request.headers.get("idempotency-key", "")
+        stages = world.stripe.exchange(request.method, path, request.headers, request.content)
+        try:
+            while True:
+                await asyncio.sleep(next(stages))
+        except StopIteration as stop:
+            answer: Answer = stop.value
+        what = f"{request.method} {path.removeprefix('/v1/customers')}"
+        world.told(who, what, request, answer)
+        return answer

@@ -1,0 +1,112 @@
+"""An asyncio loop whose time is virtual and whose order is a seed's, and which can stop or kill simulated processes.
+
+Whatever a process does carries the process in its context variables, so the loop knows whose each step is: the steps of
+a process that sleeps are put aside until it wakes, those of a dead one for good.
+"""
+
+import asyncio
+import contextvars
+import heapq
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Process:
+    """One simulated machine. `fuse` counts down with its steps; at zero `blow` happens to it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.dead = False
+        self.asleep = False
+        self.kept: list[Any] = []
+        self.fuse = 0
+        self.blow: Callable[[], None] = lambda: None
+        self.context = contextvars.copy_context()
+        self.context.run(PROCESS.set, self)
+
+
+PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+class SeededLoop(asyncio.BaseEventLoop):
+    """Runs one ready step at a time, chosen by `rng`; where none is ready, time jumps to the next timer."""
+
+    _ready: Any
+    _scheduled: Any
+
+    def __init__(self, rng: random.Random) -> None:
+        super().__init__()
+        self._now = 0.0
+        self._random = rng.random
+        self.steps = 0
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.set_exception_handler(lambda loop, context: None)
+
+    def time(self) -> float:
+        """Seconds since the beginning of the simulation."""
+        return self._now
+
+    def start(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> asyncio.Task[Any]:
+        """A task in a context of the caller's choice, kept so that nothing of it is collected before the end."""
+        task = self.create_task(work, context=context)
+        self.tasks.append(task)
+        return task
+
+    def _write_to_self(self) -> None:
+        """Nothing sleeps in a selector that would have to be woken."""
+
+    def _process_events(self, event_list: Any) -> None:
+        """There are no sockets."""
+
+    def _run_once(self) -> None:
+        ready, timers = self._ready, self._scheduled
+        while timers and (timers[0]._cancelled or timers[0]._when <= self._now):
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            if not timer._cancelled:
+                ready.append(timer)
+        if not ready:
+            if not timers:
+                raise RuntimeError("everything waits for something that no timer will bring")
+            self._now = timers[0]._when
+            return
+        if len(ready) > 1:
+            ready.rotate(-int(self._random() * len(ready)))
+        handle = ready.popleft()
+        if not handle._cancelled and self._may_run(handle):
+            self.steps += 1
+            handle._run()
+
+    def _may_run(self, handle: Any) -> bool:
+        process: Process | None = handle._context.get(PROCESS)
+        if process is None:
+            return True
+        if process.fuse and not process.asleep:
+            process.fuse -= 1
+            if not process.fuse:
+                process.blow()
+        if process.dead or process.asleep:
+            process.kept.append(handle)
+            return False
+        return True
+
+    def wake(self, process: Process) -> None:
+        """Let a process go on with whatever was due while it slept."""
+        process.asleep = False
+        kept, process.kept = process.kept, []
+        self._ready.extend(kept)
+
+    def finish(self) -> None:
+        """End every task properly, the dead processes' too, so that nothing is left for the garbage collector."""
+        for task in asyncio.all_tasks(self):
+            task.cancel()
+        for _ in range(20):
+            left = [task for task in asyncio.all_tasks(self) if not task.done()]
+            if not left:
+                break
+            self.run_until_complete(asyncio.wait(left, timeout=60))
+        for task in self.tasks:
+            if task.done() and not task.cancelled():
+                task.exception()
+        self.close()

@@ -1,0 +1,141 @@
+"""What goes wrong inside Stripe: which effect, if any, each request meets."""
+
+import random
+from collections.abc import Callable, Sequence
+
+from stateless_billing.sandbox import effects
+from stateless_billing.sandbox.effects import NO_EFFECT, REASONS, Effect
+from stateless_billing.sandbox.faults import FaultPlan
+from stateless_billing.sandbox.routes import TRANSACTIONS
+from tests.simulation.chain import START, Chain
+from tests.simulation.faults import Coverage
+
+EPOCH = 23 * 3600
+SETTLED = 3600  # a late completion that ends this long before the epoch does is seen by every later look
+
+ANY = (
+    "lost_before",
+    "lost_after",
+    "cut_answer",
+    "broken_answer",
+    "closed_after",
+    "slow_answer",
+    "edge_html",
+    "unsaved_500",
+    "rate_limited",
+    "lock_timeout",
+    "unauthorized",
+    "wrong_date",
+)
+WRITES = ("saved_500", "saved_500_done", "saved_500_completed", "completed_next_epoch", "key_in_use")
+LISTS = ("stale_list", "page_fault", "rows_while_paging")
+MADE = ("lost_after", "saved_500_done", "cut_answer", "broken_answer", "closed_after")
+
+
+class Mischief(FaultPlan):
+    """Chooses among the faults of one seed, `reads` and `writes` being the chances of a request to meet one.
+
+    The request's own query and key stand in `query` and `key` before the stand-in asks.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        chain: Chain,
+        coverage: Coverage,
+        clock: Callable[[], float],
+        *,
+        names: Sequence[str],
+        reads: float,
+        writes: float,
+        poisoned: str | None,
+    ) -> None:
+        super().__init__(rng)
+        self._chain, self._coverage, self._clock = chain, coverage, clock
+        self._names, self._reads, self._writes, self._poisoned = names, reads, writes, poisoned
+        self.faulty: Callable[[str], bool] = lambda name: True
+        self.insert_row: Callable[[str], None] = lambda path: None
+        self.query = ""
+        self.key = ""
+        self.holes: set[str] = set()
+        self.last = ""
+
+    def taken(self, method: str, template: str, path: str) -> Effect:
+        """The effect on this request."""
+        self.last = ""
+        write = method == "POST" and template == TRANSACTIONS
+        if write and self._poisoned and self._poisoned in path and self.faulty("poison"):
+            return self._chosen("poison", effects.error_unsaved())
+        if self._rng.random() >= (self._writes if write else self._reads):
+            return NO_EFFECT
+        fitting = [name for name in self._names if name in ANY or (write and name in WRITES)]
+        if method == "GET" and template == TRANSACTIONS:
+            fitting += [name for name in self._names if name in LISTS]
+        fitting = [name for name in fitting if self.faulty(name)]
+        if not fitting:
+            return NO_EFFECT
+        return self._effect(self._rng.choice(fitting), write, path)
+
+    def _chosen(self, name: str, effect: Effect) -> Effect:
+        self._coverage.hit(name)
+        self.last = name
+        return effect
+
+    def _effect(self, name: str, write: bool, path: str) -> Effect:
+        rng = self._rng
+        if name in ("page_fault", "rows_while_paging"):
+            if "starting_after" not in self.query:
+                return NO_EFFECT
+            if name == "page_fault":
+                return self._chosen(name, effects.error_unsaved(rng.choice((500, 503))))
+            self.insert_row(path)
+            return self._chosen(name, NO_EFFECT)
+        if name in ("saved_500_completed", "completed_next_epoch"):
+            return self._late(name)
+        made: dict[str, Callable[[], Effect]] = {
+            "lost_before": effects.lost_before,
+            "lost_after": effects.lost_after,
+            "cut_answer": effects.cut,
+            "broken_answer": effects.shortened,
+            "closed_after": effects.closed_after,
+            "slow_answer": lambda: effects.slow(**{rng.choice(("before", "inside", "after")): rng.uniform(5, 70)}),
+            "edge_html": lambda: effects.gateway(rng.choice((502, 503, 504)), executed=rng.random() < 0.5),
+            "unsaved_500": effects.error_unsaved,
+            "rate_limited": lambda: effects.limited(rng.choice(REASONS)),
+            "lock_timeout": lambda: effects.locked(saved=write and rng.random() < 0.3),
+            "unauthorized": lambda: rng.choice((effects.unknown_key, effects.not_permitted))(),
+            "wrong_date": lambda: effects.wrong_date(rng.choice((-1, 1)) * rng.uniform(130, 90_000)),
+            "saved_500": effects.error_saved,
+            "saved_500_done": effects.error_saved_done,
+            "key_in_use": effects.key_in_use,
+            "stale_list": lambda: effects.stale_list(rng.uniform(60, 1500)),
+        }
+        return self._chosen(name, made[name]())
+
+    def _late(self, name: str) -> Effect:
+        """A 500 that Stripe completes: well within the payment's epoch, or (the hole) at some time in later ones."""
+        left = self._left(self.key)
+        if left is None:
+            return NO_EFFECT
+        if name == "saved_500_completed":
+            if left < 2 * SETTLED:
+                return NO_EFFECT
+            return self._chosen(name, effects.error_saved_late(self._rng.uniform(1, left - SETTLED)))
+        self.holes.add(self.key.rpartition(":")[0])
+        return self._chosen(name, effects.error_saved_late(left + self._rng.uniform(3600, 20 * 3600)))
+
+    def _left(self, key: str) -> float | None:
+        """Seconds to the end of the epoch that a credit's key belongs to."""
+        parts = key.split(":")
+        if len(parts) < 6 or parts[0] != "payment":
+            return None
+        for one in self._chain.now.payments:
+            if (one.gateway, one.customer_id, str(one.sequence)) == (parts[2], parts[3], parts[4]):
+                age = self._clock() - one.time
+                return EPOCH - age % EPOCH if age > 0 else EPOCH
+        return None
+
+
+def unix(moment: float) -> float:
+    """Unix seconds of a second of the simulation."""
+    return START + moment

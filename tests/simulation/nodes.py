@@ -1,0 +1,189 @@
+"""One to three nodes and the price feed behind one httpx transport: each node lags, errs or lies in its own way."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+
+from chain.calls import SELECTORS
+from chain.payment import Payment
+from tests.chain.fake_node import event_customer, raw_log, word
+from tests.simulation.chain import CHAIN_ID, START, Chain, Version
+from tests.simulation.faults import Coverage
+from tests.simulation.prices import NONSENSE, Prices
+
+_FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
+_MESSAGES = (
+    "missing trie node",
+    "no backend is currently healthy to serve traffic",
+    "eth_getLogs is limited to a 10,000 range",
+    "please limit the query to at most 1000 blocks",
+)
+TOKEN = 0xF732A566
+
+
+@dataclass
+class Node:
+    """`lag` seconds behind; its `finalized` a further `behind`; `forged` payments are in its answers only."""
+
+    lag: float = 0.0
+    behind: float = 0.0
+    forged: list[Payment] = field(default_factory=list)
+    errors: float = 0.0
+    omits: float = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """What a node believes at one moment."""
+
+    version: Version
+    latest: int
+    safe: int
+    finalized: int
+    payments: list[Payment]
+
+
+class NodesTransport(httpx.AsyncBaseTransport):
+    """Answers JSON-RPC and the price feed. `now` is the second of the simulation; `faulty` says whether faults are on."""
+
+    def __init__(self, chain: Chain, prices: Prices, nodes: list[Node], rng: random.Random, coverage: Coverage) -> None:
+        self.chain, self.prices, self.nodes, self._rng, self._coverage = chain, prices, nodes, rng, coverage
+        self.faulty: Callable[[str], bool] = lambda name: True
+        self.down = False
+        self.price_faults = 0.0
+        self.over = False
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """One request, after a short way to the node."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0.01 + self._rng.random() * 0.04)
+        if self.over or (self.down and request.url.host != "prices.test"):
+            raise httpx.ConnectError("no node")
+        if request.url.host == "prices.test":
+            return self._prices(request, int(START + loop.time()))
+        place = int(request.url.host[4:-5])
+        asked = json.loads(request.content)
+        return self._node(self.nodes[place], asked, loop.time())
+
+    def _prices(self, request: httpx.Request, now: int) -> httpx.Response:
+        if self._rng.random() < self.price_faults and self.faulty("no_price"):
+            self._coverage.hit("no_price")
+            text = self._rng.choice(NONSENSE)
+            return httpx.Response(429 if "429" in text else 502 if "html" in text else 200, text=text)
+        asked = parse_qs(request.url.query.decode())
+        return httpx.Response(200, text=self.prices.answer(int(asked["from"][0]), int(asked["to"][0]), now))
+
+    def _node(self, node: Node, asked: dict[str, Any], now: float) -> httpx.Response:
+        if node.errors and self._rng.random() < node.errors and self.faulty("node_error"):
+            return self._error(asked)
+        result = getattr(self, "_" + asked["method"])(node, self._view(node, now), asked["params"])
+        if isinstance(result, _Error):
+            return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "error": {"message": str(result)}})
+        return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "result": result})
+
+    def _error(self, asked: dict[str, Any]) -> httpx.Response:
+        kind = self._rng.randrange(7)
+        self._coverage.hit("node_wrong_id" if kind == 0 else "node_error")
+        head = {"jsonrpc": "2.0", "id": asked["id"]}
+        if kind == 0:
+            return httpx.Response(200, json=head | {"id": asked["id"] + 1, "result": "0x0"})
+        if kind == 1:
+            return httpx.Response(429, text="slow down")
+        if kind == 2:
+            return httpx.Response(200, text="<html>maintenance</html>")
+        if kind == 3 and asked["method"] != "eth_getTransactionReceipt":
+            return httpx.Response(200, json=head | {"result": None})
+        if kind == 4:
+            raise httpx.ReadError("reset")
+        if kind == 5:
+            return httpx.Response(200, text='{"jsonrpc":"2.0","id":1,"resu')
+        return httpx.Response(400, json=head | {"error": {"code": -32000, "message": self._rng.choice(_MESSAGES)}})
+
+    def _view(self, node: Node, now: float) -> View:
+        calm = not self.faulty("heads_backwards")
+        seen = now if calm else now - node.lag
+        if not calm and (node.lag or node.behind):
+            self._coverage.hit("heads_backwards")
+        version, latest = self.chain.at(seen), self.chain.latest(seen)
+        finalized = self.chain.finalized(seen if calm else seen - node.behind)
+        payments = [one for one in version.payments if one.block <= latest]
+        if node.forged and self.faulty("node_lies"):
+            self._coverage.hit("node_lies")
+            forged = [one for one in node.forged if one.block <= latest]
+            payments = sorted([*payments, *forged], key=lambda one: (one.block, one.log_index))
+        return View(version, latest, self.chain.safe(seen), finalized, payments)
+
+    def _eth_chainId(self, node: Node, view: View, params: list[Any]) -> str:  # noqa: N802 # the method's own name
+        return hex(CHAIN_ID)
+
+    def _eth_getCode(self, node: Node, view: View, params: list[Any]) -> str:  # noqa: N802
+        return "0x60"
+
+    def _eth_getBlockByNumber(self, node: Node, view: View, params: list[Any]) -> dict[str, str] | None:  # noqa: N802
+        tags = {"latest": view.latest, "safe": view.safe, "finalized": view.finalized}
+        number = tags[params[0]] if params[0] in tags else int(params[0], 16)
+        if number > view.latest:
+            return None
+        time = self.chain.time_of(number)
+        return {"number": hex(number), "hash": view.version.hash(number), "timestamp": hex(time)}
+
+    def _eth_getLogs(self, node: Node, view: View, params: list[Any]) -> list[Any] | "_Error":  # noqa: N802
+        hash_, address = params[0]["blockHash"], params[0]["address"]
+        if int(hash_[8:], 16) > view.latest:
+            return _Error("unknown block")
+        found = [one for one in self.chain.by_block.get(hash_, ()) if one.gateway == address]
+        if node.forged and self.faulty("node_lies"):
+            found += [_placed(one, view.version) for one in view.payments if one in node.forged and one.gateway == address]
+            found = [one for one in found if one.block_hash == hash_]
+        if found and node.omits and self._rng.random() < node.omits and self.faulty("logs_omitted"):
+            self._coverage.hit("logs_omitted")
+            found.pop(self._rng.randrange(len(found)))
+        return [raw_log(one) for one in found]
+
+    def _eth_getTransactionReceipt(self, node: Node, view: View, params: list[Any]) -> dict[str, Any] | None:  # noqa: N802
+        hash_ = params[0]
+        forged = [_placed(one, view.version) for one in node.forged if one.tx_hash == hash_]
+        number = forged[0].block if forged else view.version.blocks.get(hash_)
+        if number is None or number > view.latest:
+            return None
+        logs = forged or [one for one in view.payments if one.tx_hash == hash_]
+        return {
+            "transactionHash": hash_,
+            "status": "0x0" if hash_ in view.version.failed else "0x1",
+            "blockNumber": hex(number),
+            "blockHash": view.version.hash(number),
+            "logs": [raw_log(one) for one in logs],
+        }
+
+    def _eth_call(self, node: Node, view: View, params: list[Any]) -> str | "_Error":
+        to, calldata = params[0]["to"], params[0]["data"]
+        function, arguments = _FUNCTIONS[calldata[2:10]], bytes.fromhex(calldata[10:])
+        if function == "symbol":
+            return "0x" + (word(32) + word(6) + b"LITKEY".ljust(32, b"\0")).hex()
+        if function in ("token", "decimals"):
+            return "0x" + word(TOKEN if function == "token" else 18).hex()
+        mine = [one for one in view.payments if one.gateway == to]
+        if function in ("paymentCount", "paymentBlocksOf"):
+            mine = [one for one in mine if event_customer(one) == arguments[:32]]
+        if function in ("totalPayments", "paymentCount"):
+            return "0x" + word(len(mine)).hex()
+        start, stop = (int.from_bytes(arguments[at : at + 32]) for at in (len(arguments) - 64, len(arguments) - 32))
+        if stop > len(mine):
+            return _Error("execution reverted")
+        words = [32, stop - start, *(one.block for one in mine[start:stop])]
+        return "0x" + b"".join(word(one) for one in words).hex()
+
+
+class _Error(str):
+    """An error message instead of a result."""
+
+
+def _placed(forged: Payment, version: Version) -> Payment:
+    """A forged payment with the hash that its block has on the version a node tells of."""
+    return replace(forged, block_hash=version.hash(forged.block))

@@ -1,0 +1,153 @@
+"""One simulated process of the service: the production objects, its clocks, and what can happen to a process."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from chain.errors import ChainError
+from stateless_billing.bookkeeping import NotOurAccount
+from stateless_billing.errors import StripeFailure
+from stateless_billing.services import NotFit, Services
+from tests.simulation.chain import START
+from tests.simulation.line import StripeLine
+from tests.simulation.loop import Process
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class ReplicaClock:
+    """`skew` is how wrong the wall clock is; what the clocks missed while the machine slept is taken off them."""
+
+    def __init__(self, world: "World", skew: float) -> None:
+        self._world = world
+        self.skew = skew
+        self.wall_missed = 0.0
+        self.boot_missed = 0.0
+
+    def wall(self) -> float:
+        """Unix seconds, as this machine believes."""
+        return START + self._world.seconds() + self.skew - self.wall_missed
+
+    def boot(self) -> float:
+        """Seconds since the machine was started, as it believes."""
+        return self._world.seconds() + 1e5 - self.boot_missed
+
+
+class Replica(Process):
+    """A process with empty memory, of one `version` of the service."""
+
+    def __init__(self, world: "World", name: str, version: int, skew: float) -> None:
+        super().__init__(name)
+        self.world, self.version = world, version
+        self.clock = ReplicaClock(world, skew)
+        self.services = self.context.run(
+            Services, world.settings[version], self.clock, world.nodes, lambda: StripeLine(world, self)
+        )
+        self.ready = asyncio.Event()
+        self.trap: tuple[str, int] | None = None
+        self.sleeps_for = 0.0
+        self._sweeping = False
+        self.work: list[asyncio.Task[Any]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do something in this process; an exception that nobody expects is a finding."""
+        self.work.append(self.world.loop.start(self._guarded(work), self.context))
+
+    async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await work
+        except (ChainError, StripeFailure) as error:
+            self.world.note(self.name, f"gave up: {type(error).__name__}")
+        except Exception as error:
+            if not self.world.over:
+                self.world.oracle.wrong(f"{self.name} failed with {type(error).__name__}: {error}")
+
+    async def boot(self) -> None:
+        """Start as the service does, and again after a while where that fails, as its supervisor would."""
+        while True:
+            try:
+                if self.world.plan.whole_start:
+                    await self.services.start()
+                else:
+                    self.services.sweep.start(await self.services.books.check())
+            except NotOurAccount:
+                self.world.coverage.hit("wrong_account")
+                self.kill()
+            except (NotFit, StripeFailure, ChainError) as error:
+                self.world.note(self.name, f"does not start: {type(error).__name__}")
+            else:
+                self.ready.set()
+                return
+            await asyncio.sleep(300)
+
+    async def sweep(self, *, flush: bool = False) -> None:
+        """One sweep; a process never sweeps twice at once."""
+        await self.ready.wait()
+        if self._sweeping:
+            return
+        self._sweeping = True
+        try:
+            await self.services.sweep.once(flush=flush)
+        finally:
+            self._sweeping = False
+
+    async def claim(self, tx_hash: str, *, credit: bool = True) -> None:
+        """A claim from a browser."""
+        answer = await self.services.claims.of(tx_hash, credit=credit)
+        told = [(one["state"], one["cause"], one["sequence"]) for one in answer["payments"]]
+        self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
+
+    async def point(self, name: str) -> None:
+        """A step on the way of a request to Stripe: where a trap is set for it, the process sleeps or dies here."""
+        if self.trap is None or self.trap[0] not in (name, "any"):
+            return
+        place, left = self.trap
+        self.trap = (place, left - 1) if left > 1 else None
+        if left > 1:
+            return
+        if name == "before_write":
+            self.world.coverage.hit("suspended_before_write")
+        self.blow()
+        await asyncio.sleep(0)
+
+    def suspend(self, seconds: float, missed: tuple[bool, bool]) -> None:
+        """Sleep; `missed` says whether wall and boot clock do not notice."""
+        if self.dead or self.asleep:
+            return
+        self.asleep = True
+        world = self.world
+        world.coverage.hit("suspended")
+        if seconds > 24 * 3600:
+            world.coverage.hit("suspended_a_day")
+        world.note(self.name, f"sleeps for {seconds / 3600:.2f} h, wall and boot clock miss it: {missed}")
+        world.busy_until = max(world.busy_until, world.seconds() + seconds)
+        world.loop.call_later(seconds, self._wake, seconds, missed, context=world.context)
+
+    def _wake(self, seconds: float, missed: tuple[bool, bool]) -> None:
+        if self.dead:
+            return
+        world = self.world
+        if any(missed):
+            world.coverage.hit("clocks_stood_still")
+        self.clock.wall_missed += seconds if missed[0] else 0.0
+        self.clock.boot_missed += seconds if missed[1] else 0.0
+        if missed[0]:
+            world.loop.call_later(60 + seconds % 600, self._set_clock, context=world.context)
+        world.note(self.name, "wakes")
+        world.loop.wake(self)
+
+    def _set_clock(self) -> None:
+        self.clock.wall_missed = 0.0
+
+    def kill(self) -> None:
+        """Stop for ever, in the middle of whatever it does."""
+        self.dead = True
+        self.world.note(self.name, "is killed")
+
+    def cancel(self) -> None:
+        """Be told to end: everything under way is cancelled, then the process is gone."""
+        for task in self.work:
+            task.cancel()
+        self.world.note(self.name, "is told to end")
+        self.world.loop.call_later(2.0, self.kill, context=self.world.context)
