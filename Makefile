@@ -39,3 +39,48 @@ lock: install  ## pin the newest releases of requirements*.in, with hashes
 	  --no-emit-trusted-host --no-emit-find-links -o requirements.txt requirements.in
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-dev.txt requirements-dev.in
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links -o requirements-mutation.txt requirements-mutation.in
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links -o requirements-slither.txt requirements-slither.in
+
+.PHONY: simulate mutants
+
+simulate: install  ## SEEDS=20000: the whole service on a virtual clock, with every fault we know of
+	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
+
+mutants: install  ## each rule broken once; every mutant must be caught
+	$(PY) -m tests.simulation --mutant all --seeds 5000
+
+.PHONY: mutation
+
+mutation: contracts .venv-mutation/installed  ## mutants of the pure core: 95 % must be killed, each survivor explained
+	.venv-mutation/bin/python -m tests.mutation
+
+.venv-mutation/installed: requirements.txt requirements-mutation.txt
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	.venv-mutation/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutation.txt
+	touch $@
+
+.PHONY: contracts-deep contracts-coverage contracts-mutants contracts-gas deploy
+
+contracts-deep: contracts  ## a million calls, every promise checked after each; then more fuzzing
+	FOUNDRY_PROFILE=deep tools/forge test
+
+contracts-coverage: contracts  ## lines and branches of contracts/src: all of them, or it fails
+	tools/coverage
+
+contracts-mutants: contracts  ## each mistake of contracts/mutants.toml alone, in a copy; every one must be noticed
+	$(PY) tools/mutants.py
+
+contracts-gas: contracts  ## write contracts/snapshots/ anew, after a change of gas that was meant
+	FOUNDRY_PROFILE=gas tools/forge test --gas-snapshot-check false --gas-snapshot-emit true
+
+deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variables are in docs/deploying.md
+	tools/deploy
+
+.venv-slither/installed: requirements-slither.txt
+	$(PYTHON) -m venv .venv-slither
+	.venv-slither/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-slither.txt
+	touch $@

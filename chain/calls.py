@@ -11,6 +11,7 @@ SELECTORS = {
     "token": "fc0c546a",
     "treasury": "61d027b3",
     "signer": "238ac933",
+    "owner": "8da5cb5b",
     "paused": "5c975abb",
     "minimumAmount": "bb0c8298",
     "rateCeiling": "87aae30c",
@@ -26,6 +27,9 @@ SELECTORS = {
     "allowance": "dd62ed3e",
     "decimals": "313ce567",
     "symbol": "95d89b41",
+    "name": "06fdde03",
+    "nonces": "7ecebe00",
+    "DOMAIN_SEPARATOR": "3644e515",
 }
 
 

@@ -56,6 +56,11 @@ def items(value: object, what: str) -> list[Any]:
     return value
 
 
+def topics(log: Mapping[str, Any]) -> list[str]:
+    """The topics of a log, lower-case."""
+    return [hash32(topic) for topic in items(log.get("topics"), "topics")]
+
+
 def words(raw: bytes) -> list[int]:
     """ABI data as a list of 32-byte words."""
     if len(raw) % 32:

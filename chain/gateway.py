@@ -43,9 +43,9 @@ class Gateway(Views):
         """All payments in blocks after `number`, in order."""
         return await self._consult(lambda here: here.payments_above(number))
 
-    async def payments_of(self, customer_id: str, start: int, stop: int) -> list[Payment]:
-        """One customer's payments with the sequences `[start, stop)`, in order, none missing."""
-        return await self._consult(lambda here: here.payments_of(customer_id, start, stop))
+    async def payments_of(self, customer_id: str, start: int, stop: int, *, exact: bool = False) -> list[Payment]:
+        """One customer's payments with the sequences `[start, stop)`, in order, none missing; see `Index`."""
+        return await self._consult(lambda here: here.payments_of(customer_id, start, stop, exact=exact))
 
     async def payments(self, start: int, stop: int) -> AsyncIterator[list[tuple[int, Payment]]]:
         """The payments `[start, stop)` of the index as `(index, payment)`, in windows that end with a block.
@@ -118,5 +118,4 @@ def _log(raw: object) -> Any:
 
 
 def _is_payment(log: Any) -> bool:
-    topics = [decoding.hash32(topic) for topic in decoding.items(log.get("topics"), "topics")]
-    return topics[:1] == [PAYMENT_TOPIC]
+    return decoding.topics(log)[:1] == [PAYMENT_TOPIC]

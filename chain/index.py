@@ -69,8 +69,11 @@ class Index(Views):
 
     async def payment_at(self, index: int) -> Payment:
         """The payment at one place of the index."""
+        total = await self.total_payments()
+        if index >= total:
+            raise Inconsistent(f"asked for payment {index} of {total}")
         before = await self._same_block_before(index)
-        window = await self.window(index - before, await self.total_payments())
+        window = await self.window(index - before, total)
         return window[before][1]
 
     async def payments_above(self, number: int) -> list[Payment]:
@@ -91,8 +94,12 @@ class Index(Views):
             start = window[-1][0] + 1
         return found
 
-    async def payments_of(self, customer_id: str, start: int, stop: int) -> list[Payment]:
-        """One customer's payments with the sequences `[start, stop)`, in order, none missing."""
+    async def payments_of(self, customer_id: str, start: int, stop: int, *, exact: bool = False) -> list[Payment]:
+        """One customer's payments with the sequences `[start, stop)`, in order, none missing.
+
+        Other payments of the same EVM transaction are not counted, and what leaves them out shifts the ordinals:
+        `exact` compares with the receipts too, for whoever goes by the identities.
+        """
         if start >= stop:
             return []
         blocks = await self.payment_blocks_of(customer_id, start, stop)
@@ -105,7 +112,22 @@ class Index(Views):
         ]
         if [(payment.sequence, payment.block) for payment in found] != list(enumerate(blocks, start)):
             raise Inconsistent(f"the logs of {customer_id}'s payments are not those the gateway counts")
+        if exact:
+            shown = Counter(payment.tx_hash for payments in read.values() for payment in payments)
+            for tx_hash in dict.fromkeys(payment.tx_hash for payment in found):
+                await self._check_whole(tx_hash, shown[tx_hash])
         return found
+
+    async def _check_whole(self, tx_hash: str, shown: int) -> None:
+        """Raise Inconsistent unless the receipt holds as many payments as the block's logs showed of it."""
+        receipt = await node.receipt(self.reader, tx_hash)
+        logs = [decoding.fields(log, "a log") for log in receipt.logs] if receipt else []
+        told = sum(
+            decoding.address(log.get("address")) == self.address and decoding.topics(log)[:1] == [PAYMENT_TOPIC]
+            for log in logs
+        )
+        if told != shown:
+            raise Inconsistent(f"{tx_hash} holds {told} payments, its block's logs show {shown}")
 
     async def check_counted(self, payment: Payment) -> None:
         """Raise Inconsistent unless the contract itself says that this payment happened in this block."""

@@ -19,6 +19,8 @@ from chain.errors import BadAnswer, ChainError, NodeError, WrongChain
 from chain.payment import Block
 
 T = TypeVar("T")
+Call = tuple[str, Sequence[object]]
+"""A JSON-RPC method and its parameters."""
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 LONGEST_CALL = 20.0
@@ -39,6 +41,10 @@ class Reader(Protocol):
 
     async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         """The parsed result of one JSON-RPC call. Raises NodeError."""
+        ...
+
+    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+        """The parsed results of several calls that go out as one request. Raises NodeError."""
         ...
 
 
@@ -67,33 +73,50 @@ class Node:
 
         Before its first answer counts, the node must be on the right chain, else WrongChain is raised, now and always.
         """
+        await self._check()
+        return await self._ask(method, params, parse)
+
+    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+        """Ask all `calls` in one request; the answers in the order of the calls, none missing. Raises NodeError."""
+        await self._check()
+        asked = {next(self._ids): call for call in calls}
+        body = [_request(number, *call) for number, call in asked.items()]
+        return await self._exchange(
+            f"{len(calls)} calls", body, lambda answer: [parse(one) for one in _results(answer, list(asked))]
+        )
+
+    async def _check(self) -> None:
         if not self._checked:
             found = await self._ask("eth_chainId", [], decoding.quantity)
             if found != self._chain_id:
                 raise WrongChain(f"{self.name} is on chain {found}, not {self._chain_id}")
             self._checked = True
-        return await self._ask(method, params, parse)
 
     async def _ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         number = next(self._ids)
-        body = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
+        return await self._exchange(
+            method, _request(number, method, params), lambda answer: parse(_result(answer, number))
+        )
+
+    async def _exchange(self, what: str, body: object, parse: Callable[[httpx.Response], T]) -> T:
         try:
             async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
                 answer = await self._http.post(
-                    self._url, content=body, headers={"content-type": "application/json"}, timeout=TIMEOUT
+                    self._url, content=json.dumps(body), headers={"content-type": "application/json"}, timeout=TIMEOUT
                 )
-            return parse(_result(answer, number))
+            return parse(answer)
         except (httpx.HTTPError, TimeoutError, BadAnswer) as error:
-            raise NodeError(f"{self.name} did not answer {method}: {self._cause(error)}") from error
+            raise NodeError(f"{self.name} did not answer {what}: {self._cause(error)}") from error
 
     def _cause(self, error: Exception) -> str:
         """What went wrong, without the URL: httpx puts it into messages, and a proxy may echo its path."""
         text = str(error) if isinstance(error, BadAnswer) else type(error).__name__
         parts = urlsplit(self._url)
-        for secret in (parts.path.strip("/"), parts.query, parts.username, parts.password):
+        values = [part.partition("=")[2] for part in parts.query.split("&")]
+        for secret in (parts.path.strip("/"), parts.query, *values, parts.username, parts.password):
             if secret:
                 text = text.replace(secret, "…")
-        return text
+        return text[:300]
 
 
 class Nodes:
@@ -127,6 +150,10 @@ class Nodes:
     async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         """The first proper answer."""
         return await self.consult(lambda node: node.ask(method, params, parse))
+
+    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+        """The first proper answers, all of one node."""
+        return await self.consult(lambda node: node.ask_all(calls, parse))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +226,37 @@ async def code(reader: Reader, address: str) -> bytes:
     return await reader.ask("eth_getCode", [address, "latest"], decoding.data)
 
 
+def _request(number: int, method: str, params: Sequence[object]) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+
+
 def _result(answer: httpx.Response, number: int) -> object:
-    if answer.status_code != httpx.codes.OK:
-        raise BadAnswer(f"HTTP {answer.status_code} {answer.text[:200]!r}")
-    try:
-        body = answer.json()
-    except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"no JSON: {answer.text[:200]!r}") from error
-    got = decoding.fields(body, "a JSON-RPC answer")
+    got = decoding.fields(_json(answer), "a JSON-RPC answer")
     if "error" in got:
         raise BadAnswer(f"error {str(got['error'])[:300]}")
     if got.get("id") != number or "result" not in got:
         raise BadAnswer("a JSON-RPC answer to another question")
     return got["result"]
+
+
+def _results(answer: httpx.Response, numbers: Sequence[int]) -> list[object]:
+    """The results of a batch by their ids: nodes answer in any order, and some leave answers out."""
+    found: dict[object, object] = {}
+    for one in decoding.items(_json(answer), "JSON-RPC answers"):
+        got = decoding.fields(one, "a JSON-RPC answer")
+        if "result" not in got:
+            raise BadAnswer(f"error {str(got.get('error'))[:300]}")
+        found[got.get("id")] = got["result"]
+    if len(found) != len(numbers) or any(number not in found for number in numbers):
+        raise BadAnswer(f"{len(found)} answers to {len(numbers)} calls")
+    return [found[number] for number in numbers]
+
+
+def _json(answer: httpx.Response) -> object:
+    if answer.status_code != httpx.codes.OK:
+        raise BadAnswer(f"HTTP {answer.status_code} {answer.text[:2000]!r}")
+    try:
+        body: object = answer.json()
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"no JSON: {answer.text[:2000]!r}") from error
+    return body

@@ -3,6 +3,7 @@
 `eth_account` takes two thirds of a second to import, so it is imported where it is first used; `warm` does it in time.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,7 @@ class Signer:
     @property
     def address(self) -> str:
         """The signer's address, lower-case."""
+        warm()
         from eth_account import Account
 
         return str(Account.from_key(self._key).address).lower()
@@ -66,6 +68,7 @@ class Signer:
         return self._sign(gateway, "Registration", message)
 
     def _sign(self, gateway: str, kind: str, message: dict[str, Any]) -> bytes:
+        warm()
         from eth_account import Account
         from eth_account.messages import encode_typed_data
 
@@ -79,14 +82,31 @@ class Signer:
         return bytes(Account.sign_message(signable, self._key).signature)
 
 
+def domain_separator(name: str, version: str, chain_id: int, contract: str) -> bytes:
+    """The hash of an EIP-712 domain of name, version, chain and contract."""
+    from eth_utils.crypto import keccak
+
+    kind = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    hashed = [keccak(text=text) for text in (kind, name, version)]
+    return keccak(b"".join([*hashed, chain_id.to_bytes(32), bytes.fromhex(contract[2:]).rjust(32, b"\0")]))
+
+
 def checksum(address: str) -> str:
     """An address in EIP-55 capitals."""
+    warm()
     from eth_utils.address import to_checksum_address
 
     return to_checksum_address(address)
 
 
 def warm() -> None:
-    """Import now what is imported late, so that the first quote does not wait for it."""
+    """Import now what is imported late, so that the first quote does not wait for it.
+
+    A package behind eth_account raises Python's recursion limit a hundredfold, and with it gone a deeply nested answer
+    of a node would end the process instead of being refused: the limit is put back.
+    """
+    limit = sys.getrecursionlimit()
     import eth_account.messages  # noqa: F401
     import eth_utils.address  # noqa: F401
+
+    sys.setrecursionlimit(limit)

@@ -3,8 +3,11 @@
 from chain import node
 from chain.calls import view
 from chain.decoding import words
-from chain.errors import BadAnswer
+from chain.errors import BadAnswer, ChainError
 from chain.node import Reader
+from chain.signing import domain_separator
+
+_VERSIONS = ("1", "2")
 
 
 async def allowance(reader: Reader, token: str, owner: str, spender: str) -> int:
@@ -20,6 +23,28 @@ async def decimals(reader: Reader, token: str) -> int:
 async def symbol(reader: Reader, token: str) -> str:
     """The token's symbol, as text."""
     return await node.call(reader, token, view("symbol"), _text)
+
+
+async def permit_domain(reader: Reader, token: str, chain_id: int) -> dict[str, str] | None:
+    """`name` and `version` of the token's EIP-712 domain, where it takes EIP-2612 permits; None where none is known.
+
+    A token that has no permits refuses these questions, which is no failure of the node.
+    """
+    for one in reader.each:
+        try:
+            name = await node.call(one, token, view("name"), _text)
+            separator = await node.call(one, token, view("DOMAIN_SEPARATOR"), _word)
+            await node.call(one, token, view("nonces", token), _integer)
+        except ChainError:
+            continue
+        for version in _VERSIONS:
+            if domain_separator(name, version, chain_id, token) == separator:
+                return {"name": name, "version": version}
+    return None
+
+
+def _word(raw: bytes) -> bytes:
+    return _integer(raw).to_bytes(32)
 
 
 def _integer(raw: bytes) -> int:

@@ -37,6 +37,20 @@ class Views:
         """The token's address."""
         return await self._address("token")
 
+    async def treasury(self) -> str:
+        """Where all tokens go."""
+        return await self._address("treasury")
+
+    async def owner(self) -> str:
+        """The account that may change the settings."""
+        return await self._address("owner")
+
+    async def code_hash(self) -> str:
+        """The hash of the contract's code, immutable values included."""
+        from eth_utils.crypto import keccak
+
+        return "0x" + keccak(await node.code(self.reader, self.address)).hex()
+
     async def signer(self) -> str:
         """The address whose quotes and registrations the contract accepts."""
         return await self._address("signer")

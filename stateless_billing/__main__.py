@@ -2,12 +2,15 @@
 
 import argparse
 import asyncio
+import json
 import logging
 import sys
 from collections.abc import Sequence
 
 import app
-from stateless_billing import bookkeeping, doctor, settings
+from chain.errors import ChainError
+from chain.signing import Signer
+from stateless_billing import bookkeeping, doctor, registering, settings
 from stateless_billing.clock import SystemClock
 from stateless_billing.errors import StripeFailure
 from stateless_billing.services import NotFit, NotRead, Services
@@ -47,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="find and credit payments")
     sweep.add_argument("--once", action="store_true", help="one sweep, then exit")
     sweep.set_defaults(run=_sweep)
+    register = commands.add_parser("register", help="sign registrations of all customers with a wallet")
+    register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
+    register.set_defaults(run=_register)
     check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
     check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
     check.set_defaults(run=_doctor)
@@ -61,6 +67,35 @@ def _serve(command: argparse.Namespace) -> int:
 def _sweep(command: argparse.Namespace) -> int:
     complete = asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
     return CLEAN if complete else UNREAD
+
+
+def _register(command: argparse.Namespace) -> int:
+    return FINDINGS if asyncio.run(_print_registrations(calldata=command.calldata)) else CLEAN
+
+
+async def _print_registrations(*, calldata: bool) -> int:
+    """Print what is to be registered, and say what has to be mended first; how many findings."""
+    async with Services(settings.load(settings.SERVE), SystemClock()) as services:
+        await services.start()
+        signer = Signer(services.settings.signer_key, services.settings.chain_id)
+        try:
+            await doctor.check_signer(services.gateways[0], signer)
+            plan = await registering.plan(services.stripe, services.gateways[0], _tell)
+        except ChainError as error:
+            raise NotRead(f"The chain could not be read: {error}") from error
+    deadline = int(services.clock.wall()) + services.settings.registration_seconds
+    signed = registering.signed(plan.wanted, services.gateways[0], signer, deadline, _tell)
+    rows = registering.calldata(list(signed), services.gateways[0]) if calldata else (one.line() for one in signed)
+    for row in rows:
+        print(json.dumps(row))
+    for found in plan.findings:
+        _tell(f"finding {found.code}: {', '.join(found.customers)}: {found.detail}")
+    _tell(f"{len(plan.wanted)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
+    return len(plan.findings)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _doctor(command: argparse.Namespace) -> int:

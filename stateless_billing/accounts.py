@@ -10,12 +10,13 @@ from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
 from chain.signing import checksum
 from stateless_billing.bookkeeping import MARK
+from stateless_billing.budget import Allowance, Budget
 from stateless_billing.claims import describe
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting, covers
 from stateless_billing.depth import Heads, is_final
-from stateless_billing.errors import Refused
+from stateless_billing.errors import Refusal, Refused
 from stateless_billing.limits import DailyLimit
 from stateless_billing.progress import Memory, Progress, confirming
 from stateless_billing.stripe_ledger import StripeLedger
@@ -24,6 +25,7 @@ from stateless_billing.stripe_objects import Customer
 WALLET = "wallet_address"
 LATEST = 20
 _KEPT_SECONDS = 30
+_SEARCHES = Allowance(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,13 @@ class Accounts:
         self._stripe, self._gateways = stripe, gateways
         self._confirmations, self._crediting, self._limit = confirmations, crediting, limit
         self._memory, self._clock, self._minimum_cents = memory, clock, minimum_cents
+        self._searches = Budget(_SEARCHES)
         self._found: TTLCache[str, Account] = TTLCache(10_000, _KEPT_SECONDS, clock.boot)
 
     async def find(self, wallet: str) -> Account:
         """The account of a wallet (lower-case), at one Stripe call, or none for half a minute after the last.
 
-        Raises ChainError, StripeFailure.
+        Raises ChainError, StripeFailure, and Refusal where too many unknown wallets were looked up lately.
         """
         registered = await self._gateways[0].customer_of(wallet)
         kept = self._found.get(wallet)
@@ -76,6 +79,8 @@ class Accounts:
         return Account(wallet, None if customer.deleted else customer, registered=True)
 
     async def _search(self, wallet: str) -> Account:
+        if self._searches.spend(self._clock.boot()):
+            raise Refusal("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
             found = await session.search_metadata(WALLET, wallet)
         usable = [one for one in found if one.value(MARK) is None and is_customer_id(one.id)]

@@ -2,11 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from chain import node
 from chain.errors import ChainError
+from chain.gateway import Gateway
 from chain.signing import Signer
-from stateless_billing import bookkeeping
+from stateless_billing import bookkeeping, deployments
+from stateless_billing.deployments import BadRecord, Deployment, differences
 from stateless_billing.errors import StripeFailure
 from stateless_billing.rates import NoRate
 from stateless_billing.services import NotFit, Services, check_chain
@@ -22,13 +26,14 @@ class Check:
     detail: str
 
 
-async def examine(services: Services) -> list[Check]:
+async def examine(services: Services, records: Path = deployments.FOLDER) -> list[Check]:
     """All checks, each on its own: one that fails hides none of the others."""
     looks: list[tuple[str, Callable[[Services], Awaitable[str]]]] = [
         ("stripe", _books),
         ("clock", _clock),
         ("nodes", _nodes),
         ("gateways", _gateways),
+        ("deployment", partial(_deployment, records)),
         ("signer", _signer),
         ("price", _price),
     ]
@@ -38,7 +43,7 @@ async def examine(services: Services) -> list[Check]:
 async def _look(name: str, look: Callable[[Services], Awaitable[str]], services: Services) -> Check:
     try:
         return Check(name, True, await look(services))
-    except (NotFit, ChainError, StripeFailure, NoRate, bookkeeping.NotOurAccount) as error:
+    except (NotFit, ChainError, StripeFailure, NoRate, bookkeeping.NotOurAccount, BadRecord) as error:
         return Check(name, False, str(error))
 
 
@@ -73,15 +78,43 @@ async def _gateways(services: Services) -> str:
     return f"{', '.join(states)}, token {token.symbol} {token.address}"
 
 
+async def _deployment(records: Path, services: Services) -> str:
+    """Each gateway against what its deployment recorded."""
+    recorded = deployments.recorded(services.settings.chain_id, records)
+    if recorded is None:
+        return f"there is no deployments/{services.settings.chain_id}.json to compare with"
+    faults = []
+    for gateway in services.gateways:
+        if expected := recorded.get(gateway.address):
+            found = Deployment(
+                token=await gateway.token(),
+                treasury=await gateway.treasury(),
+                owner=await gateway.owner(),
+                signer=await gateway.signer(),
+                code_hash=await gateway.code_hash(),
+                paused=await gateway.paused(),
+            )
+            faults += [f"{gateway.address}: {one}" for one in differences(expected, found)]
+        else:
+            faults.append(f"{gateway.address} is not in deployments/{services.settings.chain_id}.json")
+    if faults:
+        raise NotFit(f"{'; '.join(faults)}. If that was meant: tools/deploy record 0x<gateway>")
+    return f"as recorded in deployments/{services.settings.chain_id}.json"
+
+
 async def _signer(services: Services) -> str:
-    address = Signer(services.settings.signer_key, services.settings.chain_id).address
-    for gateway in services.gateways[:1]:
-        expected = await gateway.signer()
-        if expected != address:
-            raise NotFit(f"SIGNER_KEY signs as {address}, but {gateway.address} accepts {expected} only")
-    return f"{address}, as the newest gateway expects"
+    signer = Signer(services.settings.signer_key, services.settings.chain_id)
+    await check_signer(services.gateways[0], signer)
+    return f"{signer.address}, as the newest gateway expects"
+
+
+async def check_signer(gateway: Gateway, signer: Signer) -> None:
+    """Raises NotFit where the gateway would refuse our signatures, and ChainError."""
+    expected = await gateway.signer()
+    if expected != signer.address:
+        raise NotFit(f"SIGNER_KEY signs as {signer.address}, but {gateway.address} accepts {expected} only")
 
 
 async def _price(services: Services) -> str:
-    rate = await services.prices.now()
+    rate = await services.feed.now()
     return f"{rate.source}, {int(services.clock.wall()) - rate.at} s old"

@@ -12,14 +12,29 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "body_too_large": (413, "The request's body is too large"),
     "unsupported_media_type": (415, "The body must be JSON"),
     "invalid_input": (422, "A value in the request is not valid"),
+    "rate_limited": (429, "Too many requests from this address"),
     "unknown_wallet": (404, "No account has this wallet"),
     "wallet_conflict": (409, "More than one account has this wallet"),
     "below_minimum": (422, "The amount is below the minimum"),
     "above_maximum": (422, "The amount is above the maximum"),
     "rate_unavailable": (503, "There is no price at the moment"),
     "paused": (503, "Payments are paused"),
+    "busy": (503, "Too many look-ups at the moment"),
     "chain_unavailable": (503, "The chain could not be read"),
     "stripe_unavailable": (503, "Stripe could not be read"),
+    "signed_out": (401, "You are not signed in"),
+    "sign_in_again": (401, "Your sign-in is too old for this"),
+    "sign_in_failed": (401, "The sign-in did not succeed"),
+    "not_allowed": (403, "Your role does not allow this"),
+    "forged_request": (403, "The request did not come from our own page"),
+    "form_invalid": (422, "The form is not ours, or was altered"),
+    "form_dead": (409, "The form is too old"),
+    "over_cap": (409, "The grant is above a cap"),
+    "look_alike": (409, "The same grant was given a moment ago"),
+    "unusable_customer": (409, "The customer cannot be credited"),
+    "too_late": (409, "The time for this has passed"),
+    "already_done": (409, "This was done before"),
+    "unclear": (503, "It is not known yet whether it was done"),
     "internal": (500, "Something went wrong on our side"),
 }
 
@@ -41,6 +56,14 @@ class StripeFailure(Exception):
 
 class NotSent(StripeFailure):
     """Nothing was sent: the connection was gone, or what had been decided was no longer true."""
+
+
+class TooSoon(StripeFailure):
+    """Nothing was sent: a border between two keys is near, and will have passed in `seconds`."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("waiting for the border between two keys to pass")
+        self.seconds = seconds
 
 
 class Unclear(StripeFailure):

@@ -12,6 +12,7 @@ from chain.payment import Payment
 from stateless_billing.money import RATE_SCALE, Rate, decimal
 
 CURRENCY = "usd"
+BLOCK_AHEAD = 120  # seconds by which a block's time may lie ahead of Stripe's clock
 KINDS = ("payment", "grant", "reversal", "reservation", "order")
 _IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
 
@@ -43,6 +44,7 @@ class Price:
     cents: int
     rate: Rate | None = None
     discount_bps: int = 0
+    order: str | None = None  # the entry of the order that it follows
 
 
 class Finding(Enum):
@@ -62,15 +64,24 @@ class Match:
     entry: Entry | None = None
 
 
-def match(payment: Payment, cents: int | None, entries: Sequence[Entry], other_credits: re.Pattern[str]) -> Match:
+def match(
+    payment: Payment,
+    cents: int | None,
+    entries: Sequence[Entry],
+    other_credits: re.Pattern[str],
+    *,
+    redirected: bool = False,
+) -> Match:
     """Compare one payment with its customer's complete listing since an hour before its block.
 
     `cents` is what would be credited, None where no price could be had. Oldest entries win, so that a second credit
-    never hides the first.
+    never hides the first. On the customer that an order names (`redirected`) sequences mean that customer's own
+    payments, so the identity alone counts; and a credit under an order is of a final payment, whose name stays.
     """
     oldest_first = sorted(entries, key=lambda entry: (entry.created, entry.id))
     ours = [entry for entry in oldest_first if entry.kind == "payment"]
-    same_sequence = [entry for entry in ours if _same_sequence(payment, entry)]
+    unordered = [] if redirected else [entry for entry in ours if "order" not in entry.metadata]
+    same_sequence = [entry for entry in unordered if _same_sequence(payment, entry)]
     for entry in ours:
         if _hex(entry, "payment") == payment.identity:
             return Match(Finding.CREDITED, entry)
@@ -102,12 +113,15 @@ def _renamed(payment: Payment, entry: Entry) -> bool:
 
 
 def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
-    """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours."""
+    """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours.
+
+    The price of a plain one may differ when it is asked for again, so its description tells as well as its cents.
+    """
     return (
         not _is_whole(entry)
         and entry.type == "adjustment"
-        and entry.cents == cents
-        and entry.created >= payment.time
+        and (entry.cents == cents or (not payment.quoted and payment.tx_hash in entry.description.lower()))
+        and entry.created >= payment.time - BLOCK_AHEAD
         and not other_credits.search(entry.description)
     )
 
@@ -115,6 +129,11 @@ def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits
 def _is_whole(entry: Entry) -> bool:
     """Whether the metadata says what the entry is: one of our kinds, a credit with its payment."""
     return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_hex(entry, "payment"))))
+
+
+def is_identity(text: str) -> bool:
+    """Whether `text` has the form of a payment's identity."""
+    return _IDENTITY.fullmatch(text) is not None
 
 
 def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:
@@ -148,6 +167,8 @@ def credit_metadata(payment: Payment, price: Price) -> dict[str, str]:
         "payer": payment.payer,
         "amount": str(payment.amount),
     }
+    if price.order:
+        metadata["order"] = price.order
     if price.rate is None:
         return metadata | {"rate_source": "quote"}
     return metadata | {

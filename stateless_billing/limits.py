@@ -2,21 +2,30 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Protocol
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.money import BASE_UNITS, cents_down
-from stateless_billing.pricing import PriceFeed
+from stateless_billing.errors import StripeFailure
+from stateless_billing.money import BASE_UNITS, Rate, cents_down
 from stateless_billing.rates import NoRate
 
 DAY = 24 * 3600
 _WINDOW = 16
 
 
+class Market(Protocol):
+    """Whoever knows today's rate."""
+
+    async def now(self) -> Rate:
+        """The market rate now. Raises NoRate."""
+        ...
+
+
 class DailyLimit:
     """`maximum_cents` for a customer's payments of the 24 hours before a block, that block included."""
 
-    def __init__(self, gateways: Sequence[Gateway], maximum_cents: int, prices: PriceFeed, discount_bps: int) -> None:
+    def __init__(self, gateways: Sequence[Gateway], maximum_cents: int, prices: Market, discount_bps: int) -> None:
         self._gateways, self._prices, self._discount_bps = gateways, prices, discount_bps
         self.maximum_cents = maximum_cents
 
@@ -38,7 +47,7 @@ class DailyLimit:
         paid = [payment for gateway in self._gateways for payment in await self._since(gateway, customer_id, now - DAY)]
         try:
             market = (await self._prices.now()).market if any(not one.quoted for one in paid) else 0
-        except NoRate:
+        except (NoRate, StripeFailure):
             market = 0
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
         return max(0, self.maximum_cents - value(paid, rate))

@@ -34,6 +34,11 @@ def after_discount_down(market: int, discount_bps: int) -> int:
     return market * _BPS // (_BPS - discount_bps)
 
 
+def rate_down(cents: int, amount: int) -> int:
+    """The rate at which `amount` base units came to `cents`, rounded down."""
+    return cents * BASE_UNITS * RATE_SCALE // (amount * 100)
+
+
 def below_ceiling(cents: int, amount: int, rate_ceiling: int) -> bool:
     """The gateway's own rule for quotes: `cents · 10^24 ≤ amount · rateCeiling` (millionths of a cent per token)."""
     return cents * 10**24 <= amount * rate_ceiling

@@ -17,8 +17,10 @@ class Endpoint(StrEnum):
 
     READ_CUSTOMER = "GET /v1/customers/:id"
     WRITE_CUSTOMER = "POST /v1/customers/:id"
+    LIST_CUSTOMERS = "GET /v1/customers"
     SEARCH_CUSTOMERS = "GET /v1/customers/search"
     LIST_ENTRIES = "GET /v1/customers/:id/balance_transactions"
+    READ_ENTRY = "GET /v1/customers/:id/balance_transactions/:id"
     CREATE_CUSTOMER = "POST /v1/customers"
     CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
 

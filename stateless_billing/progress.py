@@ -26,7 +26,10 @@ _KEPT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change."""
+    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
+
+    `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
+    """
 
     state: str
     cents: int | None = None
@@ -36,6 +39,8 @@ class Progress:
     needed: int | None = None
     retry_after: int | None = None
     detail: str = ""
+    target: str | None = None
+    seen: bool = False
 
 
 def confirming(depth: Depth) -> Progress:
@@ -105,6 +110,11 @@ class Memory:
         wait = _jittered(progress.retry_after or _next_wait(progress, before))
         self._waiting[_facts(payment)] = _Waiting(progress, self._clock.boot() + wait, wait)
         return _with_retry(progress, wait)
+
+    def retry(self, payment: Payment) -> None:
+        """Something changed for a payment that waits: its next try is due now."""
+        self._waiting.pop(_facts(payment), None)
+        self._looked.pop(_facts(payment), None)
 
     def forget(self, payment: Payment) -> None:
         """What was remembered of a payment is not so, or not any more: begin again from Stripe."""

@@ -9,10 +9,10 @@ from chain.signing import Quote, Signer, checksum
 from stateless_billing import money
 from stateless_billing.accounts import Accounts
 from stateless_billing.clock import Clock
-from stateless_billing.errors import Refusal
+from stateless_billing.errors import Refusal, StripeFailure
 from stateless_billing.limits import DailyLimit
 from stateless_billing.money import Rate
-from stateless_billing.pricing import PriceFeed
+from stateless_billing.overrides import Prices
 from stateless_billing.rates import NoRate
 
 _NOTHING = "Nothing was sent and no money moved."
@@ -35,7 +35,7 @@ class Quotes:
         self,
         gateway: Gateway,
         accounts: Accounts,
-        prices: PriceFeed,
+        prices: Prices,
         limit: DailyLimit,
         signer: Signer,
         terms: QuoteTerms,
@@ -43,6 +43,10 @@ class Quotes:
     ) -> None:
         self._gateway, self._accounts, self._prices, self._limit = gateway, accounts, prices, limit
         self._signer, self._terms, self._clock = signer, terms, clock
+
+    async def offer(self, cents: int) -> dict[str, Any]:
+        """What `cents` would cost now, unsigned, for whoever only looks. Raises Refusal."""
+        return self._priced(cents, await self._market())
 
     async def create(self, wallet: str, cents: int, payer: str | None) -> dict[str, Any]:
         """A signed quote of `cents` for a wallet. Raises Refusal, ChainError, StripeFailure."""
@@ -57,13 +61,7 @@ class Quotes:
         registration = None if registered else self._registration(wallet, customer_id, now)
         return {
             "wallet": checksum(wallet),
-            "cents": cents,
-            "amount": str(amount),
-            "rate": money.decimal(money.after_discount_down(rate.market, self._terms.discount_bps)),
-            "market_rate": money.decimal(rate.market),
-            "rate_source": rate.source,
-            "rate_at": rate.at,
-            "discount_bps": self._terms.discount_bps,
+            **self._priced(cents, rate),
             "gateway": checksum(self._gateway.address),
             "token": checksum(await self._gateway.token()),
             "chain_id": self._gateway.chain_id,
@@ -73,6 +71,18 @@ class Quotes:
             "registered": registered,
             "registration": registration,
             "calls": await self._calls(quote, signature, registration, payer),
+        }
+
+    def _priced(self, cents: int, rate: Rate) -> dict[str, Any]:
+        bps = self._terms.discount_bps
+        return {
+            "cents": cents,
+            "amount": str(money.amount_up(cents, rate.market, bps)),
+            "rate": money.decimal(money.after_discount_down(rate.market, bps)),
+            "market_rate": money.decimal(rate.market),
+            "rate_source": rate.source,
+            "rate_at": rate.at,
+            "discount_bps": bps,
         }
 
     async def _account(self, wallet: str) -> tuple[str, bool]:
@@ -94,9 +104,12 @@ class Quotes:
     async def _rate(self) -> Rate:
         if await self._gateway.paused():
             raise Refusal("paused", f"The payment contract is paused. {_NOTHING} Try again later.")
+        return await self._market()
+
+    async def _market(self) -> Rate:
         try:
             return await self._prices.now()
-        except NoRate as error:
+        except (NoRate, StripeFailure) as error:
             raise Refusal(
                 "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
             ) from error

@@ -55,7 +55,7 @@ async def _stripe(services: Services) -> dict[str, Any]:
 
 async def _price(services: Services) -> dict[str, Any]:
     try:
-        rate = await services.prices.now()
+        rate = await services.feed.now()
     except NoRate as error:
         return _check(False, None, str(error))
     return _check(True, int(services.clock.wall()) - rate.at, rate.source)

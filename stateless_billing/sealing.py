@@ -44,12 +44,11 @@ class Sealing:
         if start is None:
             for payment in payments:
                 await self._crediting.advance(gateway, payment, heads)
-            return set()
+            return self.redirected(payments)
         stop = max(payment.sequence for payment in payments) + 1
-        run = list(payments)
+        run = [payment for payment in payments if payment.sequence >= start]
         if stop - start > len(run):  # something before these is not under the cursor either
-            run = await gateway.payments_of(customer_id, start, stop)
-        run = [payment for payment in run if payment.sequence >= start]
+            run = await gateway.payments_of(customer_id, start, stop, exact=True)
         for payment in run:
             await self._crediting.advance(gateway, payment, heads)
         covered = {payment for payment in payments if payment.sequence < start}
@@ -84,15 +83,15 @@ class Sealing:
 
         A remembered credit that the complete listing does not show is forgotten: the next try begins from Stripe.
         """
-        done = [payment for payment in run if self._memory.done(payment)]
+        shown = self.redirected(run)
+        done = [payment for payment in run if self._memory.done(payment) and payment not in shown]
         if not done:
-            return set()
+            return shown
         key = gateway.address, customer_id
-        shown: set[Payment] = set()
         try:
             async with self._stripe.session() as session:
                 entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
-                shown = {payment for payment in run if self._shows(payment, entries)}
+                shown |= {payment for payment in run if self._shows(payment, entries)}
                 await self._move(session, gateway, customer_id, run, start, shown)
         except StripeFailure as error:
             log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
@@ -105,6 +104,20 @@ class Sealing:
             self._backoff.succeeded(key)
         else:
             self._backoff.failed(key)
+        return shown
+
+    def redirected(self, payments: Sequence[Payment]) -> set[Payment]:
+        """Those that an order took to another customer, where a listing showed their credits.
+
+        Of one that this process has only written the next try looks.
+        """
+        shown = set()
+        for payment in payments:
+            done = self._memory.done(payment)
+            if done and (done.seen or done.cents == 0):
+                shown.add(payment)
+            elif done and done.target:
+                self._memory.forget(payment)
         return shown
 
     def _forget(self, done: Sequence[Payment], shown: set[Payment]) -> None:

@@ -1,11 +1,13 @@
 """Everything that works together in one process, built from the settings. No I/O before `start`."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
 import httpx
+from cachetools import TTLCache
 
 from chain import node, token
 from chain.errors import ChainError, WrongChain
@@ -14,23 +16,32 @@ from chain.node import Nodes
 from chain.signing import Signer
 from stateless_billing.accounts import Accounts
 from stateless_billing.bookkeeping import Bookkeeping, NotOurAccount
+from stateless_billing.caps import Caps
 from stateless_billing.claims import Claims
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.errors import StripeFailure
+from stateless_billing.grants import Grants
+from stateless_billing.hooks import CreditHook
 from stateless_billing.limits import DailyLimit
+from stateless_billing.orders import Orders
+from stateless_billing.overrides import Overrides, Prices
 from stateless_billing.pacer import Pacer
 from stateless_billing.pricing import PriceFeed
 from stateless_billing.progress import Memory
 from stateless_billing.quotes import Quotes, QuoteTerms
+from stateless_billing.receipts import Receipts
 from stateless_billing.sealing import Sealing
 from stateless_billing.settings import Settings
 from stateless_billing.stripe_connection import transport
 from stateless_billing.stripe_ledger import StripeLedger
 from stateless_billing.sweep import Sweep
+from stateless_billing.terms import Terming
 
 _LOOK_UP_CONNECTIONS = 3
+_PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
+_START_PAUSES = (0.5, 2.0)  # seconds between tries
 _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
 
@@ -80,17 +91,22 @@ class Services:
         self._ledgers = (self.stripe, lookups)
         self.books = Bookkeeping(self.stripe, settings.service_customer_id)
         self.memory = Memory(clock)
-        self.prices = PriceFeed(
+        self.feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
+        self.overrides = Overrides(self.stripe, self.books, clock)
+        self.prices = Prices(self.feed, self.overrides, clock)
+        self.orders = Orders(self.stripe, self.books, clock)
         self.confirmations = Confirmations(
             self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
         )
         self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
+        self._hook = self._credit_hook()
         self.crediting = Crediting(
-            *(self.stripe, self.confirmations, self.prices, self.limit, self.memory, clock),
-            discount_bps=settings.discount_bps,
+            *(self.stripe, self.confirmations, Terming(self.prices, self.limit, settings.discount_bps)),
+            *(self.orders, self.memory, clock),
             other_credits=settings.other_credits,
+            told=self._hook.told if self._hook else None,
         )
         sealing = Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
         self.sweep = Sweep(
@@ -101,7 +117,14 @@ class Services:
             *(lookups, self.gateways, self.confirmations, self.crediting, self.limit, self.memory, clock),
             minimum_cents=settings.min_payment_cents,
         )
+        self.receipts = Receipts(*(self.nodes, self.gateways, lookups, self.confirmations, self.crediting, self.memory))
+        self.grants = Grants(self.stripe, self.books, self.memory, clock, _caps(settings))
         self.token: Token | None = None
+        self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, clock.boot)
+
+    def _credit_hook(self) -> CreditHook | None:
+        url, secret = self.settings.credit_hook_url, self.settings.credit_hook_secret
+        return CreditHook(self.http, url, secret, self.clock) if url and secret else None
 
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""
@@ -114,8 +137,29 @@ class Services:
         signer = Signer(self.settings.signer_key, self.settings.chain_id)
         return Quotes(self.gateways[0], self.accounts, self.prices, self.limit, signer, terms, self.clock)
 
+    async def permit(self) -> dict[str, str] | None:
+        """`name` and `version` by which the token's permits are signed; None where it has none, as far as is known."""
+        assert self.token is not None
+        if None not in self._permit:
+            self._permit[None] = await token.permit_domain(self.nodes, self.token.address, self.settings.chain_id)
+        return self._permit[None]
+
     async def start(self) -> None:
-        """Check that chain, gateways and Stripe account are the right ones. Raises NotFit with what to mend."""
+        """Check that chain, gateways and Stripe account are the right ones. Raises NotFit with what to mend.
+
+        What could not be read is tried a few times: a passing fault should not keep a process from starting.
+        """
+        for pause in _START_PAUSES:
+            try:
+                await self._check()
+            except NotRead as error:
+                log.warning("%s", error)
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._check()
+
+    async def _check(self) -> None:
         try:
             self.token = await check_chain(self.nodes, self.gateways)
             self.sweep.start(await self.books.check())
@@ -134,9 +178,15 @@ class Services:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._hook:
+            await self._hook.aclose()
         for ledger in self._ledgers:
             await ledger.aclose()
         await self.http.aclose()
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
 
 
 async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:

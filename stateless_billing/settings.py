@@ -32,6 +32,22 @@ def _base(value: str) -> str:
     return value.rstrip("/")
 
 
+def _url(value: str) -> str:
+    if not _is_url(value):
+        raise ValueError("must be an http(s) URL")
+    return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(_base(one.strip()).lower() for one in value.split(",") if one.strip())
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
+        raise ValueError("must be the name of a header")
+    return value.lower()
+
+
 def _integer(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", value) or not lowest <= int(value) <= highest:
@@ -112,6 +128,14 @@ class Settings:
     registration_seconds: int = _setting(_integer(60, 10**8), "86400")
     host: str = _setting(_text, "127.0.0.1")
     port: int = _setting(_integer(0, 65535), "8000")
+    public_url: str | None = _setting(_base)
+    client_ip_header: str | None = _setting(_header)
+    return_urls: tuple[str, ...] = _setting(_origins, absent=())
+    credit_hook_url: str | None = _setting(_url)
+    credit_hook_secret: str | None = _setting(_text, secret=True)
+    max_grant_cents: int = _setting(_integer(1, 10**9), "2000")
+    max_grants_per_day_cents: int = _setting(_integer(1, 10**9), "10000")
+    max_grants_all_cents: int = _setting(_integer(1, 10**9), "50000")
     price_api_base: str = _setting(_base, "https://api.coingecko.com")
     coingecko_id: str = _setting(_text, "lit-protocol")
     coingecko_api_key: str | None = _setting(_text, secret=True)
@@ -145,6 +169,8 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
             faults.append(f"{name} {error}")
     if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
+    if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
+        faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
     if faults:
         raise BadSettings(faults)
     return Settings(**values)

@@ -41,8 +41,7 @@ class Session:
     """Calls that belong together, over one connection. Every method raises a StripeFailure."""
 
     def __init__(self, api: Any, connection: Connection, pacer: Pacer, clock: Clock, health: Health) -> None:
-        self._api = api
-        self._connection = connection
+        self._api, self._connection = api, connection
         self._pacer, self._clock, self._health = pacer, clock, health
         self._granted: set[Endpoint] = set()
 
@@ -57,22 +56,31 @@ class Session:
 
     async def customer(self, customer_id: str) -> Customer:
         """Read one customer."""
-        answer = await self._read(Endpoint.READ_CUSTOMER, lambda: self._api.retrieve_async(_checked(customer_id)))
-        found = _parsed(stripe_objects.customer, answer, Down)
+        found = await self.read(
+            Endpoint.READ_CUSTOMER, lambda api: api.retrieve_async(_checked(customer_id)), stripe_objects.customer
+        )
         if found.id != customer_id:
             raise Down("Stripe answered with another customer")
         return found
 
     async def newest_entries(self, customer_id: str, since: int, after: str | None = None) -> Page:
         """One page of a customer's entries created at or after `since`, newest first, beginning behind `after`."""
-        params: dict[str, Any] = {"limit": PAGE, "created": {"gte": since}}
-        if after:
-            params["starting_after"] = after
-        answer = await self._read(
+        more = {"starting_after": after} if after else {}
+        return await self._listed(stripe_objects.page, customer_id, since, more)
+
+    async def entries_and_customer(self, customer_id: str, since: int) -> tuple[Page, Customer | None]:
+        """The newest page since `since` and, where it holds anything, the customer as it is now: in one read."""
+        return await self._listed(stripe_objects.expanded_page, customer_id, since, {"expand": ["data.customer"]})
+
+    async def _listed(
+        self, parse: Callable[[Mapping[str, Any], str], T], customer_id: str, since: int, more: Mapping[str, Any]
+    ) -> T:
+        params = {"limit": PAGE, "created": {"gte": since}, **more}
+        return await self.read(
             Endpoint.LIST_ENTRIES,
-            lambda: self._api.balance_transactions.list_async(_checked(customer_id), params),
+            lambda api: api.balance_transactions.list_async(_checked(customer_id), params),
+            lambda raw: parse(raw, customer_id),
         )
-        return _parsed(lambda raw: stripe_objects.page(raw, customer_id), answer, Down)
 
     async def entries(self, customer_id: str, since: int, begun: Page | None = None) -> list[Entry]:
         """All entries created at or after `since`, newest first, going on from `begun` where given.
@@ -90,10 +98,10 @@ class Session:
             seen.update(entry.id for entry in page.entries)
         return found
 
-    async def create_credit(
+    async def create_entry(
         self, customer_id: str, cents: int, description: str, metadata: Mapping[str, str], key: str, judge: Judge
     ) -> Entry:
-        """Credit `cents`, or find that it was done under this key before.
+        """Write an entry of `cents`, positive for a credit, or find that it was written under this key before.
 
         Goes over the connection of this session's reads or not at all; `judge` is asked before each socket write.
         Raises NotSent, Unclear (it may have been done), RateLimited, Refused, Down (our key is not accepted).
@@ -108,11 +116,7 @@ class Session:
         answer = await self._write(
             Endpoint.CREATE_ENTRY,
             judge,
-            lambda: self._api.balance_transactions.create_async(
-                customer_id,
-                params,
-                {"idempotency_key": key},
-            ),
+            lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
         )
         entry = _parsed(lambda raw: stripe_objects.entry(raw, customer_id), answer, Unclear)
         if (entry.cents, entry.metadata) != (cents, metadata):
@@ -142,11 +146,12 @@ class Session:
 
     async def search_metadata(self, name: str, value: str) -> list[Customer]:
         """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
-        query = f'metadata["{_quoted(name)}"]:"{_quoted(value)}"'
-        answer = await self._read(
-            Endpoint.SEARCH_CUSTOMERS, lambda: self._api.search_async({"query": query, "limit": PAGE})
+        query = f'metadata["{stripe_objects.quoted(name)}"]:"{stripe_objects.quoted(value)}"'
+        found = await self.read(
+            Endpoint.SEARCH_CUSTOMERS,
+            lambda api: api.search_async({"query": query, "limit": PAGE}),
+            stripe_objects.customers,
         )
-        found = _parsed(stripe_objects.customers, answer, Down)
         return [one for one in found if (one.value(name) or "").lower() == value.lower()]
 
     async def _pace(self, endpoint: Endpoint) -> None:
@@ -155,9 +160,12 @@ class Session:
         else:
             await self._pacer.grant(endpoint)
 
-    async def _read(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]]) -> T:
+    async def read(
+        self, endpoint: Endpoint, ask: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
+    ) -> T:
+        """Any read; `ask` is given the SDK's customers."""
         await self._pace(endpoint)
-        return await self._call(endpoint, call, Down)
+        return _parsed(parse, await self._call(endpoint, lambda: ask(self._api), Down), Down)
 
     async def _write(self, endpoint: Endpoint, judge: Judge, call: Callable[[], Awaitable[T]]) -> T:
         await self._pace(endpoint)
@@ -264,11 +272,6 @@ def _checked(customer_id: str) -> str:
     if not is_customer_id(customer_id):
         raise Refused("not a Stripe customer ID", "customer_invalid")
     return customer_id
-
-
-def _quoted(text: str) -> str:
-    """Text within the quotes of a search query."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _parsed(parse: Callable[[Mapping[str, Any]], T], answer: Any, unknown: type[StripeFailure]) -> T:

@@ -35,6 +35,11 @@ class Page:
     complete: bool
 
 
+def quoted(text: str) -> str:
+    """Text within the quotes of a search query."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 def amount(cents: int) -> int:
     """Credited cents as Stripe's amount."""
     return -cents
@@ -79,6 +84,14 @@ def page(raw: Mapping[str, Any], customer_id: str) -> Page:
     if not isinstance(more, bool) or (more and not entries):
         raise ValueError("a list that does not say where it ends")
     return Page(entries, complete=not more)
+
+
+def expanded_page(raw: Mapping[str, Any], customer_id: str) -> tuple[Page, Customer | None]:
+    """A list of balance transactions that carry their customer, and that customer. Raises ValueError."""
+    expanded = [one["customer"] for one in _list(raw) if isinstance(one.get("customer"), dict)]
+    plain = [{**one, "customer": _text(owner, "id")} for one, owner in zip(_list(raw), expanded, strict=True)]
+    found = page({**raw, "data": plain}, customer_id)
+    return found, customer(expanded[0]) if expanded else None
 
 
 def customers(raw: Mapping[str, Any]) -> list[Customer]:

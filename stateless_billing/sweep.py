@@ -179,7 +179,7 @@ class Sweep:
         if customer_id is None:
             for payment in final:
                 await self._crediting.advance(gateway, payment, heads)
-            return set()
+            return self._sealing.redirected(final)
         return await self._sealing.seal(gateway, customer_id, final, heads)
 
     def _close(self, place: _Place, index: int) -> None:
@@ -200,6 +200,7 @@ class Sweep:
 
     async def _open(self, place: _Place, heads: Heads) -> None:
         """Try the open payments again; each keeps its own time table."""
+        await self._crediting.reconsider(place.opened.values())
         for index in sorted(place.open):
             try:
                 if index not in place.opened:
@@ -223,10 +224,11 @@ class Sweep:
         due = flush or self._clock.boot() - self._recorded_at >= _RECORD_SECONDS
         if record == self._recorded or not due:
             return
+        self._recorded_at = self._clock.boot()
         gone = {name: "" for name in self._recorded if name not in record}
         try:
             await self._books.write(record | gone)
         except StripeFailure as error:
             log.warning("the sweep's record was not written, which costs work after a restart: %s", error)
             return
-        self._recorded, self._recorded_at = record, self._clock.boot()
+        self._recorded = record

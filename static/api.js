@@ -32,7 +32,7 @@ function readClock(response) {
   if (!Number.isNaN(date)) skew = date - Date.now();
 }
 
-async function faultOf(response) {
+async function problemOf(response) {
   const problem = await response.json().catch(() => ({}));
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   return new ApiFault(String(problem.type ?? "").split("/").pop() || "unexpected", {
@@ -46,7 +46,7 @@ async function faultOf(response) {
 /**
  * @param {object} [body] what to POST; without it the call is a GET
  */
-async function call(path, body) {
+async function askService(path, body) {
   const options = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) };
   if (body) {
     options.method = "POST";
@@ -57,14 +57,14 @@ async function call(path, body) {
     throw new ApiFault("unreachable");
   });
   readClock(response);
-  if (!response.ok) throw await faultOf(response);
+  if (!response.ok) throw await problemOf(response);
   return response.json().catch(() => {
     throw new ApiFault("unreachable");
   });
 }
 
-export const fetchAccount = (wallet) => call(`/api/accounts/${wallet}`);
+export const fetchAccount = (wallet) => askService(`/api/accounts/${wallet}`);
 
-export const fetchQuote = (wish) => call("/api/quotes", wish);
+export const fetchQuote = (wish) => askService("/api/quotes", wish);
 
-export const claimPayment = (hash) => call("/api/payments", { tx_hash: hash });
+export const claimPayment = (hash) => askService("/api/payments", { tx_hash: hash });

@@ -1,18 +1,27 @@
 /** What the primary button does: connect, switch, allow, pay. One wallet request at a time. */
 
-import { findPayment, isHash } from "./follow.js";
+import { hashOfBatch, sendBatch } from "./batch.js";
+import { byId } from "./dom.js";
+import { refusalOf } from "./examine.js";
+import { findPayment, isHash, receiptUrl } from "./follow.js";
 import { exactTokens } from "./money.js";
+import { signPermit, withPermit } from "./permit.js";
 import { FRESH_S, secondsLeft } from "./quotes.js";
 import { nextStep } from "./steps.js";
-import { allowanceShort, walletFaults } from "./strings.js";
-import { WalletFault, allowance, receiptOf, send } from "./wallets.js";
+import { allowanceShort, contractFaults, walletFaults } from "./strings.js";
+import { WalletFault, allowance, pause, receiptOf, send } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
 
 const ALLOWANCE_LIMIT_MS = 60_000;
 const UNANSWERED_CHECK_S = 6;
+const BATCH_LIMIT_MS = 60_000;
 
-function noticeOf(fault) {
+/** What the contract says when only the allowance is missing. */
+const UNALLOWED = "ERC20InsufficientAllowance";
+
+function faultNotice(fault) {
+  if (fault.code === "refused") return contractFaults[fault.words] ?? contractFaults.unnamed;
   const message = walletFaults[fault.code] ?? walletFaults.wallet_failed;
   return { ...message, said: fault.nothingSent ? "" : fault.words };
 }
@@ -34,6 +43,37 @@ function createSender(store, config, quotes, connection, tracking) {
     throw new WalletFault("price_rose");
   }
 
+  /** Asks the chain what it would say to the payment; false where there is something else to do first. */
+  async function examine() {
+    const { payer, quote, sent, permit } = store.get();
+    store.set({ busy: "checking" });
+    const refusal = await refusalOf(provider(), payer, withPermit(permit, quote.calls.at(-1)));
+    if (!refusal) return true;
+    const tokensOwn = refusal.name === "" || refusal.name === UNALLOWED;
+    if (tokensOwn && sent < quote.calls.length - 1) return true;
+    if (tokensOwn && permit) {
+      // Some accounts sign what the token cannot check. An allowance does it then.
+      store.set({ permit: null, canPermit: false, sent: 0 });
+      return false;
+    }
+    store.set({ quote: null });
+    void quotes.renew();
+    throw new WalletFault("refused", refusal.name);
+  }
+
+  /** The allowance by signature; false where it has to be sent after all. */
+  async function sign() {
+    const { payer, quote, sent } = store.get();
+    store.set({ busy: "signing" });
+    try {
+      const permit = await signPermit(provider(), config.token, quote, payer);
+      store.set(permit ? { permit, sent: sent + 1 } : { canPermit: false });
+    } catch (fault) {
+      if (!(fault instanceof WalletFault) || fault.code === "rejected" || fault.code === "busy") throw fault;
+      store.set({ canPermit: false });
+    }
+  }
+
   /** Wallets let people edit an allowance down, so it is read back. */
   async function allow(call) {
     const { payer, quote, sent } = store.get();
@@ -53,18 +93,28 @@ function createSender(store, config, quotes, connection, tracking) {
     return true;
   }
 
-  /** Sends the payment; it is found by its sequence where the wallet gives no hash. */
-  async function pay(call) {
-    const { payer, quote } = store.get();
+  /** A payment that no wallet told of: the account's payments do. */
+  function found(hash, quote) {
+    if (hash) tracking.track(hash, quote);
+    else store.set({ notice: walletFaults.overtaken });
+  }
+
+  /**
+   * Has the wallet pay; the payment is found by its sequence where the wallet gives no hash.
+   * @param {(signal: AbortSignal) => Promise<string>} ask
+   */
+  async function pay(ask) {
+    const { quote } = store.get();
     search.abort();
     search = new AbortController();
-    const seen = findPayment(quote, { firstSeconds: UNANSWERED_CHECK_S, signal: search.signal });
+    const { signal } = search;
+    const seen = findPayment(quote, { firstSeconds: UNANSWERED_CHECK_S, signal });
     store.set({ busy: "paying" });
     try {
-      const hash = await Promise.race([send(provider(), payer, call), seen]);
-      if (isHash(hash)) {
+      const hash = await Promise.race([ask(signal), seen]);
+      if (isHash(hash) || hash === "") {
         search.abort();
-        tracking.track(hash, quote);
+        found(hash, quote);
         return;
       }
       store.set({ notice: walletFaults.handed_over });
@@ -75,20 +125,48 @@ function createSender(store, config, quotes, connection, tracking) {
       }
       store.set({ notice: { ...walletFaults.pay_unclear, said: fault.words } });
     }
-    void seen.then((hash) => tracking.track(hash, quote));
+    void seen.then((hash) => found(hash, quote));
+  }
+
+  function payOnce(call) {
+    return pay(() => send(provider(), store.get().payer, call));
+  }
+
+  /** All calls in one prompt; false where the wallet wants them one by one. */
+  async function payAtOnce(calls) {
+    try {
+      await pay(async (signal) => {
+        const id = await sendBatch(provider(), store.get().payer, config.chain.hex, calls);
+        store.set({ busy: "sending" });
+        return Promise.race([hashOfBatch(provider(), id, signal), pause(BATCH_LIMIT_MS)]);
+      });
+      return true;
+    } catch (fault) {
+      if (!(fault instanceof WalletFault) || fault.code !== "no_batch") throw fault;
+      store.set({ atomic: false });
+      return false;
+    }
+  }
+
+  /** One step; true when there is another one to do. */
+  async function step() {
+    const { quote, sent, atomic, canPermit, permit } = store.get();
+    const [call, last] = [quote.calls[sent], sent === quote.calls.length - 1];
+    if (!last && atomic) return !(await payAtOnce(quote.calls));
+    if (!last && canPermit) {
+      await sign();
+      return true;
+    }
+    if (!last) return allow(call);
+    await payOnce(withPermit(permit, call));
+    return false;
   }
 
   return async function sendCalls() {
-    for (;;) {
+    for (let more = true; more; ) {
       if (!(await freshen())) return;
       await connection.check();
-      const { quote, sent } = store.get();
-      const call = quote.calls[sent];
-      if (sent === quote.calls.length - 1) {
-        await pay(call);
-        return;
-      }
-      if (!(await allow(call))) return;
+      if (await examine()) more = await step();
     }
   };
 }
@@ -101,15 +179,22 @@ export function createCheckout(store, config, quotes, connection, tracking, choo
 
   async function find() {
     const { wallets } = store.get();
-    if (!wallets.length) throw new WalletFault("none");
+    if (!wallets.length) {
+      byId("elsewhere").open = true;
+      throw new WalletFault("none");
+    }
     if (wallets.length === 1) await connection.use(wallets[0]);
     else choose(wallets);
   }
 
   async function restart() {
     tracking.release();
-    store.set({ quote: null, sent: 0 });
+    store.set({ quote: null, sent: 0, permit: null });
     await Promise.all([quotes.renew(), connection.readHoldings()]);
+  }
+
+  async function openReceipt() {
+    location.assign(receiptUrl(store.get().tracked.answer.payments[0]));
   }
 
   const work = {
@@ -118,6 +203,7 @@ export function createCheckout(store, config, quotes, connection, tracking, choo
     quote: quotes.renew,
     allow: sendCalls,
     pay: sendCalls,
+    receipt: openReceipt,
     again: restart,
     retry: restart,
   };
@@ -130,7 +216,7 @@ export function createCheckout(store, config, quotes, connection, tracking, choo
       await job();
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
-      store.set({ notice: noticeOf(fault) });
+      store.set({ notice: faultNotice(fault) });
     } finally {
       store.set({ busy: "" });
     }
@@ -142,6 +228,7 @@ export function createCheckout(store, config, quotes, connection, tracking, choo
       const job = work[nextStep(store.get(), config.chain)];
       if (job) await once(job);
     },
+    again: () => once(restart),
     use: (wallet) => once(() => connection.use(wallet)),
   };
 }

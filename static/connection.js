@@ -1,5 +1,7 @@
 /** Which wallet pays, with which account, on which network, and what it holds. */
 
+import { offersBatch } from "./batch.js";
+import { rememberWallet } from "./memory.js";
 import { WalletFault, chainOf, connect, holdings, selectedAccount, switchTo } from "./wallets.js";
 
 /** @typedef {import("./wallets.js").Wallet} Wallet */
@@ -15,7 +17,7 @@ export function createConnection(store, config, quotes) {
 
   function setPayer(payer) {
     if (payer?.toLowerCase() === store.get().payer?.toLowerCase()) return;
-    store.set({ payer, holdings: null });
+    store.set({ payer, holdings: null, atomic: false });
     // With the wallet open, the change is noticed before the next call is sent.
     if (!store.get().busy) void quotes.renew();
     void readHoldings();
@@ -36,9 +38,11 @@ export function createConnection(store, config, quotes) {
     const payer = await connect(wallet.provider);
     const chainId = await chainOf(wallet.provider);
     if (store.get().wallet !== wallet) listen(wallet);
-    store.set({ wallet, chainId });
+    rememberWallet(wallet);
+    store.set({ wallet, chainId, canPermit: Boolean(config.token.permit) });
     setPayer(payer);
-    await quotes.renew();
+    const [atomic] = await Promise.all([offersBatch(wallet.provider, payer, config.chain.hex), quotes.renew()]);
+    store.set({ atomic });
   }
 
   async function changeChain() {

@@ -13,6 +13,8 @@ export const isHash = (text) => typeof text === "string" && /^0x[0-9a-f]{64}$/i.
 /** The EVM transaction of a payment, from its identity `<chain>:<gateway>:<tx hash>:<ordinal>`. */
 export const hashOf = (payment) => payment.payment.split(":")[2];
 
+export const receiptUrl = (payment) => `/receipt/${hashOf(payment)}/${payment.ordinal}`;
+
 /** A pause that ends early when `nudge` is called, or for good when the signal fires. */
 function sleeper(signal) {
   let wake = () => {};
@@ -62,10 +64,13 @@ export function follow(hash, { onAnswer, onFault, signal }) {
   return nudge;
 }
 
+const isSame = (one, other) => one?.toLowerCase() === other?.toLowerCase();
+
 /**
  * Looks for the payment that a quote led to, for when the wallet does not tell its hash: the quote's
- * sequence can be used once, so a payment with it is the one.
- * @returns {Promise<string>} the EVM transaction's hash; never settles when the signal fires first
+ * sequence can be used once, so whoever used it decides.
+ * @returns {Promise<string>} the EVM transaction's hash, empty where another payment took the quote's place;
+ *   never settles when the signal fires first
  */
 export async function findPayment(quote, { firstSeconds, signal }) {
   const { sleep } = sleeper(signal);
@@ -73,9 +78,8 @@ export async function findPayment(quote, { firstSeconds, signal }) {
     await sleep(wait);
     if (signal.aborted) return new Promise(() => {});
     const account = await fetchAccount(quote.wallet).catch(() => null);
-    const found = account?.payments.find(
-      (one) => one.sequence === quote.sequence && one.gateway.toLowerCase() === quote.gateway.toLowerCase(),
-    );
-    if (found && !signal.aborted) return hashOf(found);
+    const found = account?.payments.find((one) => one.sequence === quote.sequence && isSame(one.gateway, quote.gateway));
+    if (!found || signal.aborted) continue;
+    return found.amount === quote.amount && isSame(found.payer, quote.payer) ? hashOf(found) : "";
   }
 }

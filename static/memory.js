@@ -1,7 +1,27 @@
-/** A hint for the first paint after a reload; nothing depends on it. */
+/** Hints for a later visit; nothing depends on them. */
 
 const KEY = "payment";
 const KEPT_S = 86_400;
+
+const LAST_WALLET = "wallet";
+
+/** Known wallets, the one used last in front. */
+export function lastFirst(wallets) {
+  try {
+    const last = localStorage.getItem(LAST_WALLET);
+    return [...wallets].sort((one, other) => Number(other.info.rdns === last) - Number(one.info.rdns === last));
+  } catch {
+    return wallets;
+  }
+}
+
+export function rememberWallet({ info }) {
+  try {
+    localStorage.setItem(LAST_WALLET, info.rdns ?? "");
+  } catch {
+    // Storage may be off or full.
+  }
+}
 
 export function remember(hint) {
   try {

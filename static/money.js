@@ -16,17 +16,29 @@ export function dollars(cents) {
   return formatted(decimalText(cents, 2), { style: "currency", currency: "USD" });
 }
 
+const placesOf = (text) => (text.startsWith("0.") ? 6 : 2);
+
 /** A token amount for reading: two places from one token up, six below. */
 export function tokens(units, token) {
   const text = decimalText(units, token.decimals);
-  const places = text.startsWith("0.") ? 6 : 2;
-  return `${formatted(text, { maximumFractionDigits: places })} ${token.symbol}`;
+  return `${formatted(text, { maximumFractionDigits: placesOf(text) })} ${token.symbol}`;
 }
 
 /** A token amount with every digit it has. */
 export function exactTokens(units, token) {
   const text = decimalText(units, token.decimals).replace(/\.?0+$/, "");
   return `${formatted(text, { maximumFractionDigits: token.decimals })} ${token.symbol}`;
+}
+
+/** A token amount as people type it into a field. */
+export function typedTokens(units, token) {
+  const text = decimalText(units, token.decimals);
+  return formatted(text, { maximumFractionDigits: placesOf(text), useGrouping: false, numberingSystem: "latn" });
+}
+
+/** An amount of the chain's own coin, two digits of it. */
+export function coins(units, currency) {
+  return `${formatted(decimalText(units, currency.decimals), { maximumSignificantDigits: 2 })} ${currency.symbol}`;
 }
 
 export function rateText(rate) {
@@ -39,20 +51,35 @@ export function percent(basisPoints) {
 }
 
 /**
- * Reads dollars as people type them: 50, 50.5, 50,50, $1,250.00. Anything else is null.
+ * Reads a number as people type it: 50, 50.5, 50,50, $1,250.00. Anything else is null.
+ * @returns {bigint | null} in units of 10^-places
+ */
+function parseDecimal(text, places) {
+  const bare = text.replace(/[\s$]/g, "");
+  const plain = /^\d{1,3}(,\d{3})+(\.\d+)?$/.test(bare) ? bare.replaceAll(",", "") : bare.replace(",", ".");
+  const parts = /^(\d{1,12})(?:\.(\d+))?$/.exec(plain);
+  if (!parts || (parts[2] ?? "").length > places) return null;
+  return BigInt(parts[1] + (parts[2] ?? "").padEnd(places, "0"));
+}
+
+/**
  * @returns {number | null} cents
  */
 export function parseDollars(text) {
-  const bare = text.replace(/[\s$]/g, "");
-  const plain = /^\d{1,3}(,\d{3})+(\.\d{1,2})?$/.test(bare) ? bare.replaceAll(",", "") : bare.replace(",", ".");
-  const parts = /^(\d{1,9})(?:\.(\d{1,2}))?$/.exec(plain);
-  if (!parts) return null;
-  return Number(parts[1]) * 100 + Number((parts[2] ?? "").padEnd(2, "0"));
+  const cents = parseDecimal(text, 2);
+  return cents === null || cents > 99_999_999_999n ? null : Number(cents);
 }
 
-/** The most whole cents that `available` tokens can buy at a quote's price. */
-export function affordableCents(available, quote) {
-  return Number((available * BigInt(quote.cents)) / BigInt(quote.amount));
+/**
+ * @returns {bigint | null} base units
+ */
+export function parseTokens(text, token) {
+  return parseDecimal(text.replace(token.symbol, ""), token.decimals);
+}
+
+/** The whole cents that so many tokens buy at a price, rounded down. */
+export function centsOf(units, price) {
+  return Number((units * BigInt(price.cents)) / BigInt(price.amount));
 }
 
 export function shortHex(hex) {

@@ -1,18 +1,19 @@
 /** The pay page: the server's data in, the modules joined, the visitor's hands on the controls. */
 
 import { fetchAccount, serverNow } from "./api.js";
+import { listenForAmounts } from "./amounts.js";
 import { createCheckout } from "./checkout.js";
 import { listenForClaims } from "./claim.js";
 import { createConnection } from "./connection.js";
 import { byId } from "./dom.js";
 import { hashOf } from "./follow.js";
-import { remembered } from "./memory.js";
-import { decimalText, parseDollars } from "./money.js";
+import { lastFirst, remembered } from "./memory.js";
 import { keepQuote } from "./quotes.js";
 import { claimUnfinished, merged, showPayments } from "./recent.js";
 import { isFinal } from "./states.js";
 import { createStore } from "./store.js";
 import { words } from "./strings.js";
+import { offerSupportText } from "./support.js";
 import { trackPayments } from "./tracking.js";
 import { render, walletChoice } from "./view.js";
 import { discoverWallets } from "./wallets.js";
@@ -25,6 +26,7 @@ function initialState(account) {
     payments: account.payments,
     cents: null,
     quote: null,
+    lastQuote: null,
     quoteFault: null,
     quoting: false,
     wallets: [],
@@ -32,6 +34,9 @@ function initialState(account) {
     payer: null,
     chainId: null,
     holdings: null,
+    atomic: false,
+    canPermit: false,
+    permit: null,
     sent: 0,
     busy: "",
     notice: null,
@@ -40,36 +45,11 @@ function initialState(account) {
   };
 }
 
-/** Quotes only what is within the limits. */
-function listenForAmounts(store, quotes) {
-  const input = byId("usd");
-  const read = () => {
-    const { account } = store.get();
-    const cents = parseDollars(input.value);
-    const payable = cents !== null && cents >= account.minimum_cents && cents <= account.maximum_cents;
-    store.set({ cents, quoteFault: null, notice: null, ...(payable ? { quoting: true } : { quote: null, quoting: false }) });
-    return payable;
-  };
-  const fill = (text) => {
-    input.value = text;
-    if (read()) void quotes.renew();
-  };
-  input.addEventListener("input", () => (read() ? quotes.renewSoon() : quotes.cancel()));
-  for (const preset of document.querySelectorAll("button.preset")) {
-    preset.addEventListener("click", () => fill(preset.value));
-  }
-  byId("pay-less").addEventListener("click", () => {
-    fill(decimalText(byId("pay-less").value, 2));
-    byId("primary").focus();
-  });
-  return () => fill(input.value);
-}
-
 function createPicker(onChoice) {
   const dialog = byId("picker");
   byId("picker-close").addEventListener("click", () => dialog.close());
   return (wallets) => {
-    const choices = wallets.map((wallet) =>
+    const choices = lastFirst(wallets).map((wallet) =>
       walletChoice(wallet, () => {
         dialog.close();
         onChoice(wallet);
@@ -87,6 +67,19 @@ function focusResults(store) {
     const result = tracked?.answer && isFinal(tracked.answer.state) ? `${tracked.hash} ${tracked.answer.state}` : "";
     if (result && result !== seen) byId("status-title").focus();
     seen = result;
+  });
+}
+
+/** The way back tells how the payment went; the other site can check it with us by the hash. */
+function keepWayBack(store) {
+  const link = document.querySelector("#back a");
+  if (!link) return;
+  store.subscribe(({ tracked }) => {
+    if (!tracked) return;
+    const href = new URL(config.back.href);
+    href.searchParams.set("status", tracked.answer?.state ?? "unknown");
+    href.searchParams.set("tx", tracked.hash);
+    link.href = href.toString();
   });
 }
 
@@ -131,15 +124,18 @@ function start(account) {
   const tracking = trackPayments(store, config.wallet, onPayments);
   const choose = createPicker((wallet) => void checkout.use(wallet));
   const checkout = createCheckout(store, config, quotes, connection, tracking, choose);
-  const requote = listenForAmounts(store, quotes);
+  const requote = listenForAmounts(store, quotes, config);
   store.subscribe((state) => render(state, config));
   focusResults(store);
+  offerSupportText(store);
+  keepWayBack(store);
   resume(store, tracking);
   keepPaymentsMoving(store, onPayments);
   refreshOnReturn(connection, onPayments);
   requote();
   const requestWallets = discoverWallets(words.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();
+  byId("again").addEventListener("click", () => void checkout.again());
   byId("checkout").addEventListener("submit", (event) => {
     event.preventDefault();
     if (byId("primary").getAttribute("aria-disabled") === "true") return;
@@ -153,4 +149,5 @@ function start(account) {
   return onPayments;
 }
 
-listenForClaims(config, config.account?.found ? start(config.account) : () => {});
+const takePayments = config.account?.found ? start(config.account) : () => {};
+listenForClaims(config, takePayments);

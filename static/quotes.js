@@ -45,7 +45,8 @@ export function keepQuote(store, wallet) {
     store.set({ quoting: true });
     try {
       const quote = await fetchQuote({ wallet, cents, ...(payer ? { payer } : {}) });
-      if (mine === turn) store.set({ quote: { ...quote, payer }, quoteFault: null, quoting: false, sent: 0 });
+      const seconds = Math.max(1, secondsLeft(quote));
+      if (mine === turn) store.set({ quote: { ...quote, payer, seconds }, quoteFault: null, quoting: false, sent: 0, permit: null });
     } catch (fault) {
       if (!(fault instanceof ApiFault)) throw fault;
       if (mine === turn) failed(fault);

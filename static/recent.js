@@ -1,7 +1,7 @@
 /** The account's recent payments: claimed while they are unfinished, so that their states move by themselves. */
 
 import { explorerLink, element } from "./dom.js";
-import { follow, hashOf } from "./follow.js";
+import { follow, hashOf, receiptUrl } from "./follow.js";
 import { dateText, dollars, exactTokens, shortHex, tokens } from "./money.js";
 import { describe, isFinal } from "./states.js";
 import { stateNames, words } from "./strings.js";
@@ -18,11 +18,13 @@ export function merged(payments, fresh, wallet) {
   return [...added, ...known].slice(0, SHOWN);
 }
 
+/** What a payment is worth; a credit whose amount is not known here is a dash, and never nothing. */
 export function worth(payment) {
-  return payment.cents || payment.state === "credited" ? dollars(payment.cents) : words.priceToCome;
+  if (payment.cents !== null) return dollars(payment.cents);
+  return payment.state === "credited" ? words.priceUnknown : words.priceToCome;
 }
 
-function row(payment, { chain, token }) {
+function paymentRow(payment, { chain, token }) {
   const { title, text } = describe({ state: payment.state, payments: [payment] }, 0, chain.name);
   const held = payment.state === "held" ? element("p", { class: "why" }, text) : null;
   const time = element("time", { datetime: new Date(payment.time * 1000).toISOString() }, dateText(payment.time));
@@ -38,15 +40,20 @@ function row(payment, { chain, token }) {
       element("span", { title: exactTokens(payment.amount, token) }, tokens(payment.amount, token)),
       " · ",
       time,
-      " · ",
+    ),
+    element(
+      "span",
+      { class: "fine" },
       explorerLink(chain.explorer, "tx", hash, shortHex(hash)),
+      " · ",
+      element("a", { href: receiptUrl(payment) }, words.receipt),
     ),
     held,
   );
 }
 
 export function showPayments(list, payments, config) {
-  const rows = payments.map((payment) => row(payment, config));
+  const rows = payments.map((payment) => paymentRow(payment, config));
   list.replaceChildren(...(rows.length ? rows : [element("li", { class: "fine" }, words.noPayments)]));
 }
 

@@ -13,14 +13,18 @@ export const actions = {
   switching: "Confirm the network in your wallet…",
   quote: "Get a price",
   quoting: "Getting the price…",
+  checking: "Asking the chain whether it would take this…",
   allow: (amount) => `Allow ${amount}`,
+  signing: "Sign the allowance in your wallet…",
   allowing: "Confirm the allowance in your wallet…",
   allowMining: "Waiting for the allowance…",
   pay: (amount) => `Pay ${amount}`,
   paying: "Confirm the payment in your wallet…",
+  sending: "Your wallet is sending the payment…",
   waiting: (chain) => `Waiting for ${chain}…`,
   crediting: "Adding the credit…",
   again: "Make another payment",
+  receipt: "See receipt",
   retry: "Start again",
 };
 
@@ -42,6 +46,16 @@ export const words = {
   reference: (reference) => `Reference: ${reference}`,
   walletSaid: (said) => `Your wallet said: “${said}”`,
   closeHint: "You can close this page. We will still credit the payment.",
+  holding: (now, after) => `${now} now, ${after} afterwards`,
+  fee: (amount) => `about ${amount}, paid to the network`,
+  feeUnknown: "about a cent, paid to the network",
+  oncePrompted: "Your wallet asks once.",
+  signThenPay: "Your wallet asks twice: for a signature, then for the payment.",
+  twicePrompted: "Your wallet asks twice: to allow the amount, then to pay.",
+  receipt: "Receipt",
+  copied: "Copied",
+  notCopied: "Copying is not allowed here. The details are below.",
+  priceUnknown: "–",
   transaction: "EVM transaction",
   noPayments: "No payments yet.",
   priceToCome: "priced when final",
@@ -56,7 +70,7 @@ export const amountFaults = {
 export const walletFaults = {
   none: {
     title: "No wallet found in this browser",
-    text: `Install a wallet extension, or open this page in the browser of your wallet's app, then press the button again. ${NOTHING_SENT}`,
+    text: `Install a wallet extension, or open this page in the browser of your wallet's app: the links and the code are below. ${NOTHING_SENT}`,
   },
   rejected: {
     title: "You closed the request in your wallet",
@@ -90,6 +104,18 @@ export const walletFaults = {
     title: "The wallet switched to another account",
     text: `The price was renewed for the account you use now. ${NOTHING_SENT} Press the button to go on.`,
   },
+  no_gas: {
+    title: "This account has too little of the network's coin for the fee",
+    text: `${NOTHING_SENT} Send a little of it to the account, about a cent's worth, and press the button again.`,
+  },
+  batch_dropped: {
+    title: "Your wallet did not send the payment",
+    text: `${NOTHING_SENT} Press the button to try again.`,
+  },
+  overtaken: {
+    title: "Another payment of this account came first",
+    text: "A price can be paid once, so the contract refuses yours: its tokens stay where they are. Look at the recent payments before you pay again.",
+  },
   wallet_failed: {
     title: "Your wallet reported a problem",
     text: `${NOTHING_SENT} Check the wallet and press the button to try again.`,
@@ -108,7 +134,7 @@ export const walletFaults = {
   },
   handed_over: {
     title: "Your wallet took the payment over",
-    text: "It sends the payment once everyone who must sign has signed. Then it appears here and is credited. You can close this page.",
+    text: "It sends the payment once everyone who must sign has signed. Then it appears here and is credited. You can close this page. If that takes longer than the price is held, the contract refuses the payment and no tokens are taken.",
   },
   price_rose: {
     title: "The price was renewed and you would pay a little more",
@@ -121,16 +147,64 @@ export const allowanceShort = (allowed, needed) => ({
   text: "No payment was sent. Press the button and allow the whole amount, or choose a smaller payment.",
 });
 
-export const tokensShort = (has, needs) => ({
+/** Why the contract would refuse a payment, by the name of its error. The wallet was not asked. */
+export const contractFaults = {
+  NotRegistered: {
+    title: "The contract does not know this wallet's account",
+    text: `A new price brings the registration along. ${NOTHING_SENT} Press the button once the new price is here.`,
+  },
+  AlreadyRegistered: {
+    title: "The contract has this wallet under another account",
+    text: `Ask support to correct it. ${NOTHING_SENT}`,
+  },
+  BelowMinimum: {
+    title: "The amount is below what the contract takes",
+    text: `Choose a larger amount. ${NOTHING_SENT}`,
+  },
+  DeadlinePassed: {
+    title: "The price ran out",
+    text: `${NOTHING_SENT} A new price is on its way; look at it and press the button.`,
+  },
+  InvalidSignature: {
+    title: "This price was already used, or is no longer valid",
+    text: `${NOTHING_SENT} Another payment of this account may have come first. A new price is on its way; look at it and at the recent payments before you press the button.`,
+  },
+  AboveRateCeiling: {
+    title: "The price is above what the contract accepts",
+    text: `${NOTHING_SENT} Try again in a few minutes, or ask support.`,
+  },
+  ReceivedOther: {
+    title: "The token would not deliver the whole amount",
+    text: `The contract refuses that. ${NOTHING_SENT} Ask support.`,
+  },
+  EnforcedPause: {
+    title: "Payments are paused at the moment",
+    text: `${NOTHING_SENT} Payments already made are credited as usual. Try again later.`,
+  },
+  ERC20InsufficientBalance: {
+    title: "This account has too few tokens",
+    text: `Choose a smaller payment or use another account. ${NOTHING_SENT}`,
+  },
+  ERC20InsufficientAllowance: {
+    title: "The allowance is not on the chain yet",
+    text: `${NOTHING_SENT} Wait until your wallet shows it as confirmed, then press the button.`,
+  },
+  unnamed: {
+    title: "The contract would refuse this payment",
+    text: `It gives no reason that we know. ${NOTHING_SENT} A new price is on its way; if it happens again, copy the details for support.`,
+  },
+};
+
+export const tokensShort = (has, needs, symbol, chain) => ({
   title: `This account has ${has} and needs ${needs}`,
-  text: `Choose a smaller payment or use another account. ${NOTHING_SENT}`,
+  text: `Choose a smaller payment, use another account, or get more ${symbol} on ${chain} first. ${NOTHING_SENT}`,
 });
 
 export const payLess = (amount) => `Pay ${amount} instead`;
 
-export const noCoins = (coin, chain) => ({
-  title: `This account has no ${coin} on ${chain}`,
-  text: `The network fee is paid in ${coin}, usually about a cent. Unless your wallet pays the fee for you, send a little ${coin} to the account first. ${NOTHING_SENT}`,
+export const tooFewCoins = (coin, chain, needed, has) => ({
+  title: needed ? `The network fee is about ${needed}, and this account has ${has}` : `This account has no ${coin} on ${chain}`,
+  text: `Unless your wallet pays the fee for you, send a little ${coin} on ${chain} to the account first: a cent's worth is enough. ${NOTHING_SENT}`,
 });
 
 const UNKNOWN_WALLET = {
@@ -155,6 +229,10 @@ export const serviceFaults = {
   },
   below_minimum: { title: "The amount is below the minimum", text: `Choose a larger amount. ${NOTHING_SENT}` },
   above_maximum: { title: "The amount is above the maximum", text: `Choose a smaller amount. ${NOTHING_SENT}` },
+  busy: {
+    title: "Many accounts are being looked up right now",
+    text: `${NOTHING_SENT} This page asks again by itself in a moment.`,
+  },
   rate_limited: {
     title: "Too many requests from your network",
     text: `${NOTHING_SENT} This page asks again by itself in a moment.`,
@@ -195,6 +273,20 @@ export const hashFaults = {
   unreadable: "A transaction hash is 0x followed by 64 characters (0-9, a-f). Nothing was changed.",
 };
 
+/** The details for support, line by line. */
+export const supportLines = {
+  page: "Page",
+  time: "Time",
+  account: "Wallet of the account",
+  payer: "Paying from",
+  walletName: "Wallet app",
+  network: "Network",
+  transaction: "EVM transaction",
+  state: "State",
+  notice: "Shown",
+  reference: "Request",
+};
+
 /** One word per state, for the list of payments. */
 export const stateNames = {
   unknown: "Looking for it",
@@ -225,14 +317,14 @@ export const heldCauses = {
 };
 
 /** Titles and sentences of a followed payment. */
-export const payment = {
+export const paymentTexts = {
   unknown: (chain) => ({
     title: `Waiting for ${chain} to show your payment`,
     text: `This usually takes a few seconds. ${NO_NEED}`,
   }),
   unknownLong: (chain) => ({
-    title: `${chain} does not show this payment yet`,
-    text: "If your wallet shows it as pending, just wait: it will be credited. If your wallet shows it as failed or dropped, no tokens were taken and you can start again.",
+    title: `${chain} is slower than usual`,
+    text: `Your payment is safe: this page and our server keep looking. ${NO_NEED} Only if your wallet shows it as failed, cancelled or dropped were no tokens taken.`,
   }),
   confirming: (done, needed) => ({
     title: "Payment received, confirming",
@@ -241,6 +333,7 @@ export const payment = {
   confirmingUncounted: { title: "Payment received, confirming", text: `It is credited once the chain can no longer change it. ${NO_NEED}` },
   pendingTitle: "Paid, the credit is on its way",
   credited: (amount) => ({ title: `${amount} added`, text: "The credit is on the account. You are done." }),
+  creditedUnnamed: { title: "Credited", text: "The credit is on the account. You are done." },
   creditedDust: { title: "Payment received", text: "It is worth less than one cent, so nothing could be added." },
   heldTitle: "Paid, the credit is held",
   reversed: { title: "This credit was taken back", text: "Our staff reversed it. Ask support for the reason." },

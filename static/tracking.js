@@ -22,7 +22,7 @@ export function trackPayments(store, wallet, onPayments) {
   /** Follows the replacement where the wallet sped the transaction up. */
   async function watchReplacement(quote, hash, signal) {
     const found = await findPayment(quote, { firstSeconds: REPLACED_CHECK_S, signal });
-    if (found.toLowerCase() !== hash.toLowerCase()) track(found, quote);
+    if (found && found.toLowerCase() !== hash.toLowerCase()) track(found, quote);
   }
 
   /**
@@ -34,15 +34,15 @@ export function trackPayments(store, wallet, onPayments) {
     const onChain = new AbortController();
     const { signal } = stop;
     signal.addEventListener("abort", () => onChain.abort());
-    store.set({ tracked: { hash, since, answer: null, fault: false }, notice: null });
+    store.set({ tracked: { hash, since, answer: null, fault: null }, notice: null });
     remember({ wallet, hash, at: since });
     const nudge = follow(hash, {
       signal,
-      onFault: () => patch({ fault: true }),
+      onFault: (fault) => patch({ fault }),
       onAnswer(answer) {
         if (answer.state !== "unknown") onChain.abort();
         if (isFinal(answer.state)) forget();
-        patch({ answer, fault: false });
+        patch({ answer, fault: null });
         onPayments(answer.payments);
       },
     });

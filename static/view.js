@@ -1,34 +1,39 @@
 /** Shows the page's state. Reads it, never changes it. */
 
 import { announce, byId, element, explorerLink, setText, show } from "./dom.js";
-import { agoText, clockText, dollars, exactTokens, percent, rateText, shortHex, tokens } from "./money.js";
+import { isPayable } from "./amounts.js";
+import { agoText, clockText, coins, dollars, exactTokens, percent, rateText, shortHex, tokens } from "./money.js";
 import { secondsLeft } from "./quotes.js";
 import { worth } from "./recent.js";
 import { describe, isFinal, isUnderWay } from "./states.js";
-import { labelOf, nextStep, obstacle, positionOf } from "./steps.js";
+import { labelOf, networkFee, nextStep, obstacle, positionOf } from "./steps.js";
 import { actions, amountFaults, followFaults, heldBefore, serviceFaults, underWay, words } from "./strings.js";
 
 /** When the payer is told that waiting here is not needed. */
 const CLOSE_HINT_S = 60;
 
+/** The ring around the time that is left is drawn in hundredths of the longest time a price was held. */
+const RING = 100;
+
 /** @typedef {import("./steps.js").PageState} PageState */
 
 function amountFault({ cents, account }) {
+  if (isPayable(cents, account)) return "";
   if (cents === null) return amountFaults.unreadable;
   if (cents < account.minimum_cents) return amountFaults.below_minimum(dollars(account.minimum_cents));
-  if (cents > account.maximum_cents) return amountFaults.above_maximum(dollars(account.maximum_cents));
-  return "";
+  return amountFaults.above_maximum(dollars(account.maximum_cents));
 }
 
 function showAmount(state) {
   const fault = amountFault(state);
   const { minimum_cents: minimum, maximum_cents: maximum } = state.account;
-  const input = byId("usd");
   const fixed = Boolean(state.busy || state.tracked);
   setText(byId("limits"), fault || words.limits(dollars(minimum), dollars(maximum)));
   byId("limits").classList.toggle("fault", Boolean(fault));
-  input.setAttribute("aria-invalid", String(Boolean(fault)));
-  input.readOnly = fixed;
+  for (const input of [byId("usd"), byId("tokens")]) {
+    input.setAttribute("aria-invalid", String(Boolean(fault)));
+    input.readOnly = fixed;
+  }
   for (const preset of document.querySelectorAll("button.preset")) {
     const button = preset;
     button.setAttribute("aria-pressed", String(Number(button.value) * 100 === state.cents));
@@ -44,8 +49,32 @@ function rateLine(quote, token, now) {
   return { rate: words.rate(rateText(quote.rate), token.symbol), source: source + discount };
 }
 
+/** How long the price is held, as a ring and in words; nobody is told of every second. */
+function showValidity({ quote, tracked }) {
+  const shown = Boolean(quote && !tracked);
+  byId("ring").toggleAttribute("hidden", !shown);
+  if (!shown) return setText(byId("validity"), "");
+  const left = Math.max(0, secondsLeft(quote));
+  setText(byId("validity"), left > 0 ? words.held(clockText(left)) : words.renewing);
+  const share = Math.min(RING, (RING * left) / quote.seconds);
+  return byId("ring").lastElementChild.setAttribute("stroke-dasharray", `${share} ${RING}`);
+}
+
+/** How often the wallet will ask, once that is known. */
+function prompts({ payer, quote, atomic, canPermit }) {
+  if (!payer || !quote) return "";
+  if (atomic || quote.calls.length === 1) return words.oncePrompted;
+  return canPermit ? words.signThenPay : words.twicePrompted;
+}
+
+/** What the paying account holds now and will hold then. */
+function holdingText({ holdings, quote, tracked }, token) {
+  const left = tracked || !quote || typeof holdings?.tokens !== "bigint" ? -1n : holdings.tokens - BigInt(quote.amount);
+  return left < 0n ? "" : words.holding(tokens(holdings.tokens, token), tokens(left, token));
+}
+
 function showQuote(state, { chain, token }) {
-  const { quote, quoting, tracked } = state;
+  const { quote, quoting } = state;
   byId("quote").classList.toggle("stale", quoting || !quote);
   setText(byId("amount"), quote ? tokens(quote.amount, token) : "–");
   byId("amount").title = quote ? exactTokens(quote.amount, token) : "";
@@ -53,9 +82,11 @@ function showQuote(state, { chain, token }) {
   const line = quote ? rateLine(quote, token, state.now) : { rate: "–", source: "" };
   setText(byId("rate"), line.rate);
   setText(byId("rate-source"), line.source);
-  const left = quote ? secondsLeft(quote) : 0;
-  const held = left > 0 ? words.held(clockText(left)) : words.renewing;
-  setText(byId("validity"), tracked || !quote ? "" : held);
+  showValidity(state);
+  setText(byId("holding"), holdingText(state, token));
+  const fee = networkFee(state);
+  setText(byId("fee"), fee === null ? words.feeUnknown : words.fee(coins(fee, chain.currency)));
+  setText(byId("prompts"), state.tracked ? "" : prompts(state));
   const spender = byId("spender");
   const address = quote?.gateway ?? "";
   if (address && spender.title !== address) {
@@ -89,14 +120,17 @@ function showMessage(box, message, fine = "") {
   if (small) setText(small, fine);
 }
 
+function referenceOf(fault) {
+  return fault?.reference ? words.reference(fault.reference) : "";
+}
+
 /** What stops or should worry the payer, most urgent first. */
 function noticeOf(state, step, config) {
   if (state.notice) return { ...state.notice, less: null, fine: state.notice.said ? words.walletSaid(state.notice.said) : "" };
   if (state.tracked || state.busy) return null;
   const fault = state.quoteFault;
   if (fault && !amountFault(state)) {
-    const reference = fault.reference ? words.reference(fault.reference) : "";
-    return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: reference };
+    return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: referenceOf(fault) };
   }
   const hurdle = obstacle(state, step, config);
   return hurdle && { ...hurdle, fine: "" };
@@ -126,7 +160,10 @@ function showTracked({ tracked, now }, { chain }) {
   show(bar, waiting);
   if (view.share === null) bar.removeAttribute("value");
   else bar.value = view.share;
-  setText(byId("status-hint"), waiting && age > CLOSE_HINT_S ? words.closeHint : "");
+  const open = !isFinal(tracked.answer?.state);
+  setText(byId("status-hint"), open && age > CLOSE_HINT_S ? words.closeHint : "");
+  setText(byId("status-reference"), referenceOf(tracked.fault));
+  show(byId("again"), tracked.answer?.state === "credited");
   const link = byId("status-tx");
   if (link.title !== tracked.hash) {
     link.title = tracked.hash;

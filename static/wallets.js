@@ -3,18 +3,25 @@
 const FALLBACK_AFTER_MS = 250;
 const RECEIPT_FIRST_MS = 700;
 const RECEIPT_SLOWEST_MS = 6_000;
-const ALLOWANCE = "0xdd62ed3e";
+const ALLOWANCE_OF = "0xdd62ed3e";
 const BALANCE_OF = "0x70a08231";
+const NO_FUNDS = -32000;
 
 /** What a wallet's error code means for us; anything else is `wallet_failed`. */
-const FAULTS = new Map([
+const WALLET_CODES = new Map([
   [4001, "rejected"],
   [4100, "locked"],
   [4200, "unsupported"],
+  [-32601, "unsupported"],
   [4900, "disconnected"],
   [4901, "disconnected"],
   [4902, "unknown_chain"],
   [-32002, "busy"],
+  [5700, "no_batch"],
+  [5710, "no_batch"],
+  [5740, "no_batch"],
+  [5750, "no_batch"],
+  [5760, "no_batch"],
 ]);
 
 /** @typedef {{request: (call: {method: string, params?: unknown[]}) => Promise<any>, on?: Function, removeListener?: Function}} Provider */
@@ -38,11 +45,13 @@ export class WalletFault extends Error {
 function faultOf(error) {
   // Some mobile wallets wrap the real code in a general one.
   const inner = error?.data?.originalError?.code;
-  const code = FAULTS.get(inner) ?? FAULTS.get(error?.code) ?? "wallet_failed";
-  return new WalletFault(code, String(error?.message ?? "").slice(0, 200));
+  const words = String(error?.message ?? "").slice(0, 200);
+  // Nodes have no code of its own for this; the words decide what is said, never what is done.
+  if ((inner ?? error?.code) === NO_FUNDS && /insufficient funds/i.test(words)) return new WalletFault("no_gas", words);
+  return new WalletFault(WALLET_CODES.get(inner) ?? WALLET_CODES.get(error?.code) ?? "wallet_failed", words);
 }
 
-async function ask(provider, method, params = []) {
+export async function ask(provider, method, params = []) {
   try {
     return await provider.request({ method, params });
   } catch (error) {
@@ -138,24 +147,26 @@ export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-const word = (address) => address.slice(2).toLowerCase().padStart(64, "0");
+/** One word of calldata. */
+export const word = (hex) => hex.slice(2).toLowerCase().padStart(64, "0");
 
 /** Reads one number through the wallet's node; null when it cannot be read, which proves nothing. */
-async function number(provider, method, params) {
+export async function readNumber(provider, method, params) {
   const answer = await ask(provider, method, params).catch(() => null);
   return typeof answer === "string" && /^0x[0-9a-f]+$/i.test(answer) ? BigInt(answer) : null;
 }
 
-/** What the account holds: the token, and the coin that pays the network's fee. */
+/** What the account holds: the token, and the coin that pays the network's fee; and what a unit of gas costs. */
 export async function holdings(provider, token, account) {
-  const [tokens, coins] = await Promise.all([
-    number(provider, "eth_call", [{ to: token, data: BALANCE_OF + word(account) }, "latest"]),
-    number(provider, "eth_getBalance", [account, "latest"]),
+  const [units, coin, gasPrice] = await Promise.all([
+    readNumber(provider, "eth_call", [{ to: token, data: BALANCE_OF + word(account) }, "latest"]),
+    readNumber(provider, "eth_getBalance", [account, "latest"]),
+    readNumber(provider, "eth_gasPrice", []),
   ]);
-  return { tokens, coins };
+  return { tokens: units, coins: coin, gasPrice };
 }
 
 export function allowance(provider, quote, account) {
-  const data = ALLOWANCE + word(account) + word(quote.gateway);
-  return number(provider, "eth_call", [{ to: quote.token, data }, "latest"]);
+  const data = ALLOWANCE_OF + word(account) + word(quote.gateway);
+  return readNumber(provider, "eth_call", [{ to: quote.token, data }, "latest"]);
 }

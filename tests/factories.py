@@ -1,5 +1,8 @@
 """Plain values that tests start from, and a clock that stands still until a test moves it."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +72,17 @@ def entry(**changes: Any) -> Entry:
 def heads(latest: int, safe: int, finalized: int) -> Heads:
     """The chain's heads by number."""
     return Heads(block(latest), block(safe), block(finalized))
+
+
+@contextmanager
+def ordinary_stack() -> Iterator[None]:
+    """Recursion as deep as Python allows by itself: packages that are imported late raise the limit for all."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @dataclass

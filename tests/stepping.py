@@ -16,6 +16,7 @@ class SteppingTransport(httpx.AsyncBaseTransport):
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.open = False
+        self.body = b"{}"
         self.wrote: list[str] = []
         self.before: dict[str, Callable[[], None]] = {}
         self.date: Callable[[], str | None] = lambda: formatdate(clock.wall_time, usegmt=True)
@@ -44,4 +45,4 @@ class SteppingTransport(httpx.AsyncBaseTransport):
             self.open = False
             raise
         date = self.date()
-        return httpx.Response(200, headers={"date": date} if date else {}, content=b"{}")
+        return httpx.Response(200, headers={"date": date} if date else {}, content=self.body)

@@ -22,9 +22,13 @@ def record(id_: str, **metadata: str) -> Says:
     return answer(200, raw_customer(id=id_, metadata=metadata))
 
 
+def gone(id_: str) -> Says:
+    """A deleted customer."""
+    return answer(200, {"id": id_, "object": "customer", "deleted": True})
+
+
 SERVICE = record("cus_Service", **SERVICE_METADATA)
 GRANTS = record("cus_Grants", stateless_billing="grants")
-GONE = answer(200, {"id": "cus_Gone", "object": "customer", "deleted": True})
 MISSING = error(404, "invalid_request_error", "resource_missing")
 
 
@@ -40,13 +44,13 @@ async def test_the_right_account() -> None:
     "says",
     [
         [MISSING],
-        [GONE],
+        [gone("cus_Service")],
         [record("cus_Service")],  # an ordinary customer
-        [GRANTS],
+        [record("cus_Service", stateless_billing="grants")],
         [SERVICE, MISSING],
-        [SERVICE, GONE],
+        [SERVICE, gone("cus_Grants")],
         [SERVICE, record("cus_Grants")],
-        [SERVICE, SERVICE],
+        [SERVICE, record("cus_Grants", **SERVICE_METADATA)],
         [record("cus_Service", stateless_billing="service")],  # names no grants record
         [record("cus_Service", stateless_billing="service", grants="../v1")],
     ],
@@ -56,7 +60,9 @@ async def test_another_account_is_refused(says: list[Says]) -> None:
         await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()
 
 
-@pytest.mark.parametrize("says", [[answer(500, "")], [error(401, "invalid_request_error")], [SERVICE, answer(500, "")]])
+@pytest.mark.parametrize(
+    "says", [[answer(500, "")], [error(401, "invalid_request_error")], [SERVICE, answer(500, "")], [GRANTS]]
+)
 async def test_an_account_that_could_not_be_read_is_not_another(says: list[Says]) -> None:
     with pytest.raises(Down):
         await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()

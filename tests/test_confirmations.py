@@ -1,46 +1,40 @@
 """Confirmations: what nodes tell of a payment's depth, together with all that is not final, and told alike by two."""
 
-from collections.abc import Sequence
+import asyncio
+from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
-from chain.node import Nodes
 from chain.payment import Payment
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.depth import parse_tiers
-from tests.chain.fake_node import FakeNode
-from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, FakeClock, block, heads, payment, tx_hash
+from tests.chain.fake_node import FakeNode, FakeNodes
+from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, FakeClock, block, heads, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
 TIERS = parse_tiers("10000:15s,100000:safe,finalized")
 ADDRESSES = (GATEWAY, OTHER_GATEWAY)
 
 
-class FakeNodes(Nodes):
-    """Some fake nodes, of which the first always answers."""
-
-    def __init__(self, each: Sequence[FakeNode]) -> None:
-        super().__init__(httpx.AsyncClient(), [])
-        self.each = list(each)  # type: ignore[arg-type] # they only need to answer
-
-    async def ask(self, method: str, params: Sequence[Any], parse: Any) -> Any:
-        """The first node's answer."""
-        return await self.each[0].ask(method, params, parse)
-
-
 class World:
     """Nodes that tell of these payments, and the one reader of them."""
 
     def __init__(
-        self, payments: list[Payment], *, nodes: int = 1, latest: int = 200, finalized: int = 50, most: int = 10**9
+        self,
+        payments: list[Payment],
+        *,
+        nodes: int = 1,
+        latest: int = 200,
+        finalized: int = 50,
+        most: int = 10**9,
+        clock: type[FakeClock] = FakeClock,
     ) -> None:
         self.each = [FakeNode(payments, latest=latest, finalized=finalized) for _ in range(nodes)]
-        self.clock = FakeClock(wall_time=float(block(latest).time))
-        reader = FakeNodes(self.each)
+        self.clock = clock(wall_time=float(block(latest).time))
+        reader = FakeNodes(*self.each)
         gateways = [Gateway(reader, CHAIN_ID, address) for address in ADDRESSES]
         self.confirmations = Confirmations(reader, gateways, TIERS, most, self.clock)
 
@@ -156,6 +150,84 @@ async def test_an_index_with_a_hole_is_no_basis_for_a_depth() -> None:
     world.each[0].lies["eth_getLogs"] = lambda _: []
     with pytest.raises(ChainError):
         await world.reached(payment(sequence=1))
+
+
+@pytest.mark.parametrize(
+    "one", [payment(cents=1), SMALL, LARGE, payment(cents=0)], ids=["tiny", "small", "large", "plain"]
+)
+async def test_a_final_payment_is_told_by_two_nodes(one: Payment) -> None:
+    assert await World([one], nodes=2, finalized=100).reached(one)
+    assert await World([one], nodes=1, finalized=100).reached(one)
+    for liar in (0, 1):
+        world = World([one], nodes=2, finalized=100)
+        world.each[liar].lies["eth_getLogs"] = lambda logs: [log | {"data": log["data"][:-1] + "7"} for log in logs]
+        assert not await world.reached(one)
+
+
+async def test_a_final_payment_that_one_of_two_nodes_made_up_is_not_reached() -> None:
+    forged = payment(tx_hash=tx_hash(66), sequence=1, log_index=9)
+    world = World([payment()], nodes=2, finalized=100)
+    world.each[0].payments.append(forged)
+    assert not await world.reached(forged)
+    world.each[1].payments.append(forged)
+    assert await world.reached(forged)
+
+
+async def test_a_payment_that_the_list_of_the_unfinalised_lacks_is_not_reached() -> None:
+    others = payment(tx_hash=tx_hash(2), customer_id="cus_Bob", block=98)
+    for told in ([], [others], [payment(wallet=PAYER)], [payment(customer_id="cus_Bob")], [payment(block=101)]):
+        found = await World(told).confirmations.of(SMALL, heads(200, 125, 50))
+        assert (found.reached, found.confirmed, found.needed) == (False, 15, 15)
+    assert await World([others, SMALL]).reached(SMALL)
+
+
+STALE = 31  # blocks of two seconds
+
+
+async def test_a_node_whose_head_is_stale_is_passed_over() -> None:
+    world = World([SMALL], nodes=2)
+    world.each[0].tags["latest"] -= STALE
+    for _ in range(2):
+        assert await world.confirmations.heads() == heads(200, 125, 50)
+    assert len(world.each[0].asked) == 3  # it rests
+    world = World([SMALL], nodes=2)
+    world.each[0].tags["latest"] -= STALE - 1  # just a minute old
+    assert await world.confirmations.heads() == heads(200 - STALE + 1, 125, 50)
+
+
+async def test_where_all_heads_are_stale_there_are_heads_all_the_same() -> None:
+    world = World([SMALL], nodes=2)
+    world.each[0].tags["latest"] -= STALE
+    world.each[1].tags["latest"] -= STALE + 1
+    assert (await world.confirmations.heads()).latest in (block(200 - STALE), block(199 - STALE))
+    world.each[0].lies["eth_getBlockByNumber"] = lambda _: None
+    assert await world.confirmations.heads() == heads(199 - STALE, 125, 50)
+    world.each[1].lies["eth_getBlockByNumber"] = lambda _: None
+    with pytest.raises(ChainError):
+        await world.confirmations.heads()
+
+
+@dataclass
+class TickingClock(FakeClock):
+    """A clock that goes on whenever somebody looks at it."""
+
+    def boot(self) -> float:
+        """Seconds passed, half a one more each time."""
+        self.boot_time += 0.5
+        return self.boot_time
+
+
+async def test_what_expires_between_two_looks_does_no_harm() -> None:
+    world = World([SMALL], clock=TickingClock)
+    for _ in range(20):
+        assert await world.reached(SMALL)
+
+
+async def test_many_at_once_read_once() -> None:
+    world = World([SMALL])
+    found = await asyncio.gather(*(world.confirmations.of(SMALL, heads(200, 125, 50)) for _ in range(20)))
+    assert all(one.reached for one in found)
+    assert world.each[0].asked.count("eth_getLogs") == 1
 
 
 async def test_a_block_from_the_future_is_confirming() -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from stateless_billing.ledger import Entry, Finding, match, net_cents
-from tests.factories import GATEWAY, OTHER_GATEWAY, PAYER, WALLET, entry, payment, tx_hash
+from tests.factories import GATEWAY, OTHER_GATEWAY, PAYER, entry, payment, tx_hash
 
 OTHER_CREDITS = re.compile("^Top-up via pi_")
 TIME = payment().time
@@ -33,10 +33,12 @@ def bare(**changes: Any) -> Entry:
     return replace(entry(id="cbtxn_bare", cents=5_000, created=TIME, description=""), **changes)
 
 
-QUOTED = payment()
-PLAIN = payment(cents=0)
-MOVED = payment(tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorganisation
+WALLET_OF_LETTERS = "0x" + "ab" * 20
+QUOTED = payment(wallet=WALLET_OF_LETTERS)
+PLAIN = replace(QUOTED, cents=0)
+MOVED = replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorganisation
 PLAIN_MOVED = replace(MOVED, cents=0)
+SHOUTED = QUOTED.identity.upper()
 
 
 class Case(NamedTuple):
@@ -80,8 +82,31 @@ CASES = [
     Case("same sequence, but plain", [credit(PLAIN_MOVED)], Finding.OTHER_FACTS, "cbtxn_ours"),
     Case("same sequence, facts removed", [credit(MOVED, wallet=None)], Finding.OTHER_FACTS, "cbtxn_ours"),
     Case(
-        "other facts beat a bare credit",
-        [bare(created=TIME), credit(MOVED, amount="1")],
+        "renamed beats an older one with other facts",
+        [credit(MOVED, id="cbtxn_other", amount="1", created=TIME), credit(MOVED)],
+        Finding.CREDITED,
+        "cbtxn_ours",
+    ),
+    Case(
+        "a bare credit beats other facts",
+        [credit(MOVED, amount="1", cents=1), bare(created=TIME + 99)],
+        Finding.ALTERED,
+        "cbtxn_bare",
+    ),
+    # … and hex in any case
+    Case("its identity in capitals", [credit(QUOTED, payment=SHOUTED)], Finding.CREDITED, "cbtxn_ours"),
+    Case(
+        "its identity with blanks around it", [credit(QUOTED, payment=f" {SHOUTED}\n")], Finding.CREDITED, "cbtxn_ours"
+    ),
+    Case(
+        "renamed, wallet and identity in capitals",
+        [credit(MOVED, payment=MOVED.identity.upper(), wallet=WALLET_OF_LETTERS.upper())],
+        Finding.CREDITED,
+        "cbtxn_ours",
+    ),
+    Case(
+        "same sequence, other wallet, in capitals",
+        [credit(MOVED, payment=MOVED.identity.upper(), wallet=PAYER.upper(), cents=1)],
         Finding.OTHER_FACTS,
         "cbtxn_ours",
     ),
@@ -94,19 +119,40 @@ CASES = [
         Finding.ALTERED,
         "cbtxn_bare",
     ),
+    # … or a credit of ours whose identity says nothing any more
+    Case("ours, identity removed", [credit(QUOTED, payment=None)], Finding.ALTERED, "cbtxn_ours"),
+    Case("ours, identity emptied", [credit(QUOTED, payment="")], Finding.ALTERED, "cbtxn_ours"),
+    Case("ours, identity cut", [credit(QUOTED, payment="8453")], Finding.ALTERED, "cbtxn_ours"),
+    Case(
+        "ours, ordinal lost: the sequence tells",
+        [credit(QUOTED, payment=QUOTED.identity[:-2])],
+        Finding.CREDITED,
+        "cbtxn_ours",
+    ),
+    Case(
+        "ours, hash cut, facts too",
+        [credit(QUOTED, payment=f"8453:{GATEWAY}:0xdd:0", amount="1")],
+        Finding.ALTERED,
+        "cbtxn_ours",
+    ),
+    Case("ours, a word put before", [credit(QUOTED, payment=f"see {SHOUTED}")], Finding.ALTERED, "cbtxn_ours"),
+    Case("ours, kind mangled", [credit(QUOTED, kind="paiment")], Finding.ALTERED, "cbtxn_ours"),
+    Case("ours, kind emptied", [credit(QUOTED, kind="")], Finding.ALTERED, "cbtxn_ours"),
     # 4. nothing
     Case("no entries", [], Finding.ABSENT),
     Case("only charges", [entry(), entry(id="cbtxn_2", cents=-5_000)], Finding.ABSENT),
     Case("bare, one cent more", [bare(cents=5_001)], Finding.ABSENT),
-    Case("bare, from before the block", [bare(created=TIME - 1)], Finding.ABSENT),
+    Case("bare, from before the block", [bare(created=TIME - 121)], Finding.ABSENT),
     Case("a top-up of the existing system", [bare(description="Top-up via pi_3abc")], Finding.ABSENT),
     Case("Stripe's own: an invoice's", [bare(type="applied_to_invoice")], Finding.ABSENT),
     Case("a grant of as much", [bare(metadata={"kind": "grant", "grant": "g1"})], Finding.ABSENT),
     Case("another sequence's", [credit(payment(sequence=1, tx_hash=tx_hash(2)))], Finding.ABSENT),
     Case("another gateway's", [credit(payment(gateway=OTHER_GATEWAY))], Finding.ABSENT),
     Case("another chain's", [credit(payment(chain_id=84532))], Finding.ABSENT),
-    Case("ours, identity removed", [credit(QUOTED, payment=None)], Finding.ABSENT),
-    Case("ours, identity cut", [credit(QUOTED, payment="8453")], Finding.ABSENT),
+    Case("ours, identity removed, other cents", [credit(QUOTED, payment=None, cents=4_999)], Finding.ABSENT),
+    Case("ours, identity cut, a charge", [credit(QUOTED, payment="8453", cents=-5_000)], Finding.ABSENT),
+    Case("ours, identity removed, too early", [credit(QUOTED, payment=None, created=TIME - 121)], Finding.ABSENT),
+    Case("a reservation of as much", [bare(metadata={"kind": "reservation", "grant": "g1"})], Finding.ABSENT),
     Case("its identity on a reversal", [credit(QUOTED, kind="reversal")], Finding.ABSENT),
     Case("its identity on an order", [credit(QUOTED, kind="order")], Finding.ABSENT),
 ]
@@ -172,5 +218,6 @@ def test_a_reversal_that_names_itself_ends() -> None:
 def test_the_tables_payments_are_what_they_seem() -> None:
     assert QUOTED.quoted
     assert not PLAIN.quoted
-    assert (QUOTED.gateway, QUOTED.wallet, QUOTED.payer) == (GATEWAY, WALLET, PAYER)
+    assert (QUOTED.gateway, QUOTED.wallet, QUOTED.payer) == (GATEWAY, WALLET_OF_LETTERS, PAYER)
+    assert QUOTED.identity != SHOUTED
     assert MOVED.identity != QUOTED.identity

@@ -82,9 +82,8 @@ def test_the_cursors_key_is_short_and_names_the_gateway() -> None:
         f"01:{TX}",
         f"3:{TX[:-1]}",
         f"3:{TX}0",
-        f"3:{TX} ",
-        f" 3:{TX}",
-        f"3:{TX}\n",
+        f"3: {TX}",
+        f"3 :{TX}",
         f"3:{TX}:4",
         f"٣:{TX}",
         f"3:{TX.replace('0x', '')}",
@@ -104,4 +103,11 @@ def test_a_cursor_is_read_as_it_was_written(number: int, name: int) -> None:
 @given(st.text())
 def test_any_text_is_a_cursor_or_none(text: str) -> None:
     found = parse_cursor(text)
-    assert found is None or str(found) == text
+    assert found is None or str(found) == text.strip().lower()
+
+
+@pytest.mark.parametrize(
+    "text", [f"3:{TX.upper()}", f"3:0x{TX[2:].upper()}", f" 3:{TX}", f"3:{TX} ", f"3:{TX}\n", f"3:{TX}"]
+)
+def test_a_cursor_that_people_touched_is_the_same_cursor(text: str) -> None:
+    assert parse_cursor(text) == Cursor(3, TX)

@@ -106,6 +106,18 @@ async def test_old_history_is_not_read() -> None:
     assert node.asked.count("eth_getLogs") <= 16
 
 
+async def test_the_payments_own_gateway_is_read_backwards_from_it() -> None:
+    earlier = [paid(number, THIS - 100 + number, cents=100) for number in range(20)]
+    this = paid(20, THIS)
+    later = [paid(21 + number, THIS + 1 + number) for number in range(200)]
+    other = [paid(number, THIS - 50 + number, cents=100, gateway=OTHER_GATEWAY) for number in range(3)]
+    found, node = limit([*earlier, this, *later, *other], 10**6)
+    assert not await found.exceeded(this, CUSTOMER, 5_000)
+    assert node.asked.count("eth_getLogs") == len(earlier) + len(other)
+    assert (GATEWAY, "paymentCount") not in node.viewed
+    assert (OTHER_GATEWAY, "paymentCount") in node.viewed
+
+
 async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
     this = paid(1, THIS)
     found, node = limit([paid(0, THIS - 5), this], 10**9)

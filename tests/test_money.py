@@ -103,3 +103,9 @@ def test_tokens_for_people_never_say_too_little(amount: int, text: str) -> None:
 )
 def test_dollars_for_people(cents: int, text: str) -> None:
     assert money.dollars(cents) == text
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10**30))
+def test_the_rate_of_a_payment_never_says_too_much(cents: int, amount: int) -> None:
+    rate = money.rate_down(cents, amount)
+    assert rate * amount * 100 <= cents * money.BASE_UNITS * money.RATE_SCALE < (rate + 1) * amount * 100

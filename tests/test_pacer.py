@@ -43,7 +43,7 @@ def test_all_endpoints_together_have_four_times_the_rate() -> None:
 
 
 def test_what_belongs_together_starts_together_and_counts_for_each() -> None:
-    assert starts(Pacer(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, 0.04, 0.05, 0.06])
+    assert starts(Pacer(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, 0.04, 0.04, 0.04])
 
 
 def test_what_belongs_together_counts_twice_in_all() -> None:
@@ -98,19 +98,49 @@ def delayed(act: Callable[[Pacer], None], then: Endpoint = LIST) -> float:
 def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause: float) -> None:
     def act(pacer: Pacer) -> None:
         for _ in range(times):
-            pacer.limited(LIST)
+            pacer.limited(LIST, "endpoint-rate")
 
     assert delayed(act) == pytest.approx(pause)
 
 
 def test_a_429_pauses_its_endpoint_only() -> None:
-    assert delayed(lambda pacer: pacer.limited(CREATE)) == 0
+    assert delayed(lambda pacer: pacer.limited(CREATE, "endpoint-rate")) == 0
+
+
+@pytest.mark.parametrize("reason", ["global-rate", "global-concurrency"])
+def test_a_429_of_the_whole_account_pauses_every_endpoint(reason: str) -> None:
+    for endpoint in Endpoint:
+        assert delayed(lambda pacer: pacer.limited(CREATE, reason), endpoint) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("reason", ["endpoint-rate", "endpoint-concurrency", "resource-specific"])
+def test_a_429_of_one_endpoint_pauses_no_other(reason: str) -> None:
+    for endpoint in set(Endpoint) - {CREATE}:
+        assert delayed(lambda pacer: pacer.limited(CREATE, reason), endpoint) == 0
+
+
+def test_who_waits_for_a_paused_endpoint_does_not_delay_others() -> None:
+    def pause(pacer: Pacer) -> Callable[[], None]:
+        return lambda: pacer.limited(CREATE, "endpoint-rate")
+
+    pacer = Pacer(25, 1)
+    granted = starts(pacer, (CREATE,), (LIST,), (READ,), (CREATE,), before=pause(pacer))
+    assert granted == pytest.approx([1, 0.01, 0.02, 1.04])
+    pacer = Pacer(25, 1)
+    granted = starts(pacer, (READ, CREATE), (LIST,), (LIST,), before=pause(pacer))
+    assert granted == pytest.approx([1, 0.02, 0.06])
+
+
+def test_search_has_a_slower_limit_of_its_own() -> None:
+    search = Endpoint.SEARCH_CUSTOMERS
+    assert starts(Pacer(25, 1), (search,), (search,), (search,)) == pytest.approx([0, 0.05, 0.10])
+    assert starts(Pacer(25, 5), (search,), (search,)) == pytest.approx([0, 0.25])
 
 
 def test_a_proper_answer_ends_the_doubling() -> None:
     def act(pacer: Pacer) -> None:
         for _ in range(4):
-            pacer.limited(LIST)
+            pacer.limited(LIST, "endpoint-rate")
             pacer.answered(LIST)
 
     assert delayed(act) == pytest.approx(1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 import httpx
@@ -11,6 +12,7 @@ from stateless_billing.money import RATE_SCALE
 from stateless_billing.pricing import PriceFeed
 from stateless_billing.rates import NoRate
 from tests.factories import START, FakeClock
+from tests.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
 HOUR = 3600
@@ -148,7 +150,7 @@ def refuse(_: httpx.Request) -> httpx.Response:
         lambda _: httpx.Response(429, text="slow down"),
         lambda _: httpx.Response(500, text="<html>"),
         lambda _: httpx.Response(200, text="<html>"),
-        lambda _: httpx.Response(200, text='{"prices": [[1, null]]}'),
+        lambda _: httpx.Response(200, text='{"prices": [[1]]}'),
         lambda _: httpx.Response(301, headers={"location": "https://elsewhere.example"}),
     ],
 )
@@ -165,6 +167,60 @@ async def test_a_failing_feed_gives_no_rate_and_is_asked_four_times_a_minute(
     clock.wait(16)
     coingecko.says = coingecko.samples
     assert (await feed.now()).market == SIX
+
+
+@dataclass
+class TickingClock(FakeClock):
+    """A clock that goes on whenever somebody looks at it."""
+
+    step: float = 0.0
+
+    def boot(self) -> float:
+        """Seconds passed, one step more each time."""
+        self.boot_time += self.step
+        return self.boot_time
+
+
+@pytest.mark.parametrize("step", [0.1, 1, 7, 14.9, 15, 29.9, 30, 59.9, 60, 61, 900, 1799, 1800, 10**6])
+@pytest.mark.parametrize("works", [True, False], ids=["works", "fails"])
+async def test_what_expires_between_two_looks_does_no_harm(step: float, works: bool) -> None:
+    coingecko = Coingecko(TickingClock(step=step))
+    if not works:
+        coingecko.says = refuse
+    feed = reading(coingecko)
+    for ask in (feed.now, lambda: feed.at(START - 48 * HOUR), lambda: feed.at(START - HOUR)) * 20:
+        if works:
+            assert (await ask()).market == SIX
+        else:
+            with pytest.raises(NoRate):
+                await ask()
+
+
+@pytest.mark.parametrize("status", [200, 400, 429, 500])
+@pytest.mark.parametrize(
+    "text", ["sesame", '{"sesame": 1}', '{"prices": [["sesame", 1]]}', '{"prices": {"sesame": 1}}']
+)
+async def test_what_the_feed_said_is_not_told(coingecko: Coingecko, status: int, text: str) -> None:
+    coingecko.says = lambda _: httpx.Response(status, text=text)
+    feed = reading(coingecko)
+    for ask in (feed.now, feed.now, lambda: feed.at(START - 48 * HOUR)):
+        with pytest.raises(NoRate) as caught:
+            await ask()
+        assert "sesame" not in str(caught.value)
+
+
+def test_a_feed_that_never_ends_its_answer_is_given_up() -> None:
+    async def dribble(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(10**6)
+        raise AssertionError
+
+    async def scenario() -> float:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(dribble))
+        with pytest.raises(NoRate, match="TimeoutError"):
+            await PriceFeed(http, "https://api.example", "coin", None, FakeClock()).now()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(scenario()) == 20
 
 
 async def test_a_feed_that_stopped_is_not_used_though_it_answers(coingecko: Coingecko, clock: FakeClock) -> None:

@@ -1,7 +1,9 @@
 """Rates: exact from the feed's text, and a refusal wherever a price is not to be trusted."""
 
+import contextlib
 import json
 import re
+import time
 from decimal import Decimal
 
 import pytest
@@ -9,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing.money import RATE_SCALE
-from stateless_billing.rates import NoRate, Sample, between_hours, close_to, parse
+from stateless_billing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
+from tests.factories import ordinary_stack
 
 NOW = 1_790_000_000
 SIX = 6 * RATE_SCALE // 1000  # 0.006 dollars
@@ -60,18 +63,57 @@ def test_every_price_of_18_decimals_is_read_exactly(price: Decimal) -> None:
         '{"prices": [[1, 0.006, 3]]}',
         '{"prices": [[1, 0.006]',
         '{"error": "coin not found"}',
-        *(feed((1, price)) for price in ("null", "0", "-1", "NaN", "Infinity", "-Infinity", '"0.006"', "true", "[]")),
-        *(feed((1, price)) for price in ("1e-13", "1000001", "0.0")),  # absurd
+        *(feed((1, price)) for price in ("NaN", "Infinity", "-Infinity")),  # no JSON
         feed(("1", "0.006")),
         feed((True, "0.006")),
         feed((None, "0.006")),
         feed((1.5, "0.006")),
         feed((2000, "0.006"), (1000, "0.006")),
-        feed((1, "0.006"), (2, "null")),  # one bad sample spoils the answer
     ],
 )
 def test_what_is_no_list_of_prices_gives_no_rate(text: str) -> None:
     with pytest.raises(NoRate):
+        parse(text)
+
+
+ABSURDITIES = ["null", "0", "0.0", "-1", '"0.006"', "true", "[]", "{}", "1e-13", "1000001", "1e9999999", "1e-9999999"]
+
+
+@pytest.mark.parametrize("price", ABSURDITIES)
+def test_an_absurd_price_spoils_its_own_sample_only(price: str) -> None:
+    [before, absurd, after] = parse(feed((1_000, "0.006"), (2_000, price), (3_000, "0.006")))
+    assert (before, absurd, after) == (Sample(1, SIX), Sample(2, ABSURD), Sample(3, SIX))
+
+
+@pytest.mark.parametrize("price", ABSURDITIES)
+def test_an_absurd_price_does_harm_only_where_it_is_used(price: str) -> None:
+    def samples(at: int) -> list[Sample]:
+        when = range(NOW - 9_000, NOW + 9_000, 300)
+        return parse(feed(*((one * 1000, price if one == at else "0.006") for one in when)))
+
+    hour_ago, hour_to_come = NOW - 3_600, NOW + 300
+    assert close_to(samples(hour_ago), NOW).rate == SIX
+    assert close_to(samples(hour_to_come), NOW).rate == SIX
+    for used in (NOW - 3_300, NOW - 300, NOW):
+        with pytest.raises(NoRate, match="absurd"):
+            close_to(samples(used), NOW)
+    assert between_hours(samples(NOW - 300), NOW).rate == SIX
+    for neighbour in (NOW, NOW + 300):
+        with pytest.raises(NoRate, match="absurd"):
+            between_hours(samples(neighbour), NOW)
+
+
+@pytest.mark.parametrize("price", ["1e9999999", "-1e9999999", "1e9999999999999999999999", "9" * 4_000, "9" * 100_000])
+def test_a_price_without_end_takes_no_time(price: str) -> None:
+    begun = time.process_time()
+    with contextlib.suppress(NoRate):
+        assert parse(feed((1_000, price))) == [Sample(1, ABSURD)]
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize("text", ["[" * 5_000, '{"prices":' * 5_000, '{"prices": ' + "[" * 5_000 + "]" * 5_000 + "}"])
+def test_deep_nesting_gives_no_rate(text: str) -> None:
+    with ordinary_stack(), pytest.raises(NoRate):
         parse(text)
 
 
@@ -82,7 +124,7 @@ def test_any_answer_gives_samples_or_no_rate(text: str) -> None:
             samples = parse(answer)
         except NoRate:
             continue
-        assert all(10**6 <= sample.rate <= 10**24 for sample in samples)
+        assert all(sample.rate == ABSURD or 10**6 <= sample.rate <= 10**24 for sample in samples)
 
 
 @pytest.mark.parametrize(

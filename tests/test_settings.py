@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load
+from tests.factories import ordinary_stack
 
 ADDRESS = "0x" + "Ab" * 20
+ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141  # of secp256k1
 COMPLETE = {
     "STRIPE_API_KEY": "sk_test_sesame1",
     "RPC_URLS": "https://one.example/sesame2, https://two.example/sesame3",
@@ -86,6 +88,21 @@ def test_all_faults_are_reported_together() -> None:
         ("GATEWAY_ADDRESSES", ADDRESS[:-1]),
         ("GATEWAY_ADDRESSES", f"{ADDRESS},{ADDRESS.lower()}"),  # the same twice
         ("GATEWAY_ADDRESSES", "vitalik.eth"),
+        ("GATEWAY_ADDRESSES", f"0x{'ab' * 20},0x{'AB' * 4}{'cd' * 16}"),  # one name in Stripe's records
+        ("RPC_URLS", "http://[bad"),
+        ("RPC_URLS", "https://ok.example,http://[bad"),
+        ("RPC_URLS", "http://host:99999999"),
+        ("RPC_URLS", "http://host:port"),
+        ("RPC_URLS", "http://host:0"),
+        ("RPC_URLS", "http://host:-1"),
+        ("RPC_URLS", "http://:8545"),
+        ("SIGNER_KEY", "0" * 64),
+        ("SIGNER_KEY", "0x" + "0" * 64),
+        ("SIGNER_KEY", f"{ORDER:064x}"),
+        ("SIGNER_KEY", f"0x{ORDER + 1:064X}"),
+        ("SIGNER_KEY", "f" * 64),
+        ("OTHER_CREDITS", "a{99999999999999999999}"),
+        ("OTHER_CREDITS", "(" * 5_000),
         ("CONFIRMATIONS", "15s,finalized"),
         ("SIGNER_KEY", "0x" + "g" * 64),
         ("QUOTE_SECONDS", "601"),
@@ -103,7 +120,8 @@ def test_all_faults_are_reported_together() -> None:
     ],
 )
 def test_a_wrong_value_is_reported_by_its_name_and_never_shown(name: str, value: str) -> None:
-    [fault] = faults(frozenset(), **{name: value})
+    with ordinary_stack():
+        [fault] = faults(frozenset(), **{name: value})
     assert fault.startswith(f"{name} ")
     if len(value) > 5:
         assert value not in fault
@@ -111,8 +129,27 @@ def test_a_wrong_value_is_reported_by_its_name_and_never_shown(name: str, value:
 
 def test_the_smallest_payment_is_not_above_the_largest() -> None:
     [fault] = faults(frozenset(), MIN_PAYMENT_CENTS="6", MAX_PAYMENT_CENTS="5")
-    assert "MIN_PAYMENT_CENTS" in fault
+    assert fault == "MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS"
+    beside = faults(STRIPE, MIN_PAYMENT_CENTS="6", MAX_PAYMENT_CENTS="5", PORT="http")
+    assert sorted(one.split()[0] for one in beside) == ["MIN_PAYMENT_CENTS", "PORT", "STRIPE_API_KEY"]
+    for environ in ({"MIN_PAYMENT_CENTS": "x", "MAX_PAYMENT_CENTS": "5"}, {"MAX_PAYMENT_CENTS": "x"}):
+        assert "MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS" not in faults(frozenset(), **environ)
     assert load((), {"MIN_PAYMENT_CENTS": "5", "MAX_PAYMENT_CENTS": "5"}).max_payment_cents == 5
+
+
+@pytest.mark.parametrize("key", [1, ORDER - 1])
+def test_every_key_of_the_curve_may_sign(key: int) -> None:
+    assert load((), {"SIGNER_KEY": f"{key:064x}"}).signer_key == f"{key:064x}"
+
+
+@pytest.mark.parametrize("url", ["http://[sesame", "http://host:sesame", "http://host:99999999"])
+def test_a_node_that_is_no_url_is_called_so_without_any_part_of_it(url: str) -> None:
+    assert faults(frozenset(), RPC_URLS=url) == ["RPC_URLS must be http(s) URLs with commas between them"]
+
+
+def test_nodes_may_have_ports_paths_and_keys() -> None:
+    urls = ("http://127.0.0.1:8545", "https://[::1]:8545/v2/key", "https://user:pass@node.example/?key=x")
+    assert load((), {"RPC_URLS": ",".join(urls)}).rpc_urls == urls
 
 
 def test_secrets_do_not_show_in_the_representation() -> None:

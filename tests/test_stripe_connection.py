@@ -59,6 +59,7 @@ async def test_a_guard_stands_before_one_request_only(world: World) -> None:
     await world.read()
     await world.write()
     world.transport.open = False
+    world.connection.begin()
     await world.read()  # opens a new connection and asks nobody
     assert world.transport.wrote[-2:] == ["connect", "GET"]
     assert len(world.judged) == 2
@@ -91,6 +92,13 @@ def later(wall: float, boot: float) -> Callable[[FakeClock], None]:
     return move
 
 
+OUT_OF_RANGE = [
+    "Mon, 99 Foo 99999 99:99:99 GMT",
+    "Mon, 01 Jan 99999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 0000 00:00:00 GMT",
+    "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    "Mon, 01 Jan 2024 99999999999999999999:00:00 GMT",
+]
 JUMPS = {
     "the machine slept": later(61, 61),
     "it slept for 40 hours": later(144_000, 144_000),
@@ -154,6 +162,16 @@ async def test_an_answer_without_a_date_is_no_clock(world: World, date: str | No
         await world.write()
 
 
+@pytest.mark.parametrize("date", OUT_OF_RANGE)
+async def test_a_date_out_of_range_is_no_clock_and_no_crash(world: World, date: str) -> None:
+    await world.read()
+    world.transport.date = lambda: date
+    await world.read()
+    with pytest.raises(NotSent):
+        await world.write()
+    assert world.judged == []
+
+
 async def test_the_age_of_an_answer_counts_from_before_its_request(world: World) -> None:
     world.transport.before[BODY] = lambda: world.clock.wait(40)  # a slow answer
     await world.read()
@@ -195,6 +213,28 @@ async def test_a_failure_tells_whether_anything_may_have_gone_out(error: type[ht
         await connection.request("POST", URL + "?sesame", {}, "money")
     assert caught.value.sent is sent
     assert "sesame" not in str(caught.value)
+
+
+async def test_a_session_reads_over_one_connection_and_a_new_one_may_reconnect(world: World) -> None:
+    world.connection.begin()
+    await world.read()
+    world.transport.open = False  # Stripe closed it
+    with pytest.raises(NotSent, match="gone"):
+        await world.read()
+    assert world.transport.wrote == ["connect", "GET"]
+    world.connection.begin()
+    await world.read()
+    await world.read()
+    assert world.transport.wrote == ["connect", "GET", "connect", "GET", "GET"]
+
+
+async def test_an_answer_that_is_not_stripes_binds_the_session_all_the_same(world: World) -> None:
+    world.transport.body = b"<html>"
+    with pytest.raises(ConnectionFailed):
+        await world.read()
+    world.transport.open = False
+    with pytest.raises(NotSent, match="gone"):
+        await world.read()
 
 
 async def test_cancelling_is_not_turned_into_a_failure(world: World) -> None:

@@ -135,6 +135,10 @@ async def test_after_a_refused_write_reading_goes_on_over_a_new_connection() -> 
         await connection.request("GET", raw.url, {}, None)
         with pytest.raises(NotSent):
             await write(raw, connection, lambda _: False)
+        with pytest.raises(NotSent, match="gone"):
+            await connection.request("GET", raw.url, {}, None)  # of the same session: it was bound to what is gone
+        assert len(raw.received) == 1
+        connection.begin()
         await connection.request("GET", raw.url, {}, None)
         await write(raw, connection, lambda _: True)
         assert len(raw.received) == 2

@@ -14,7 +14,7 @@ METADATA = {"kind": "payment"}
 
 async def credit(session: Session) -> object:
     """Credit 50 dollars."""
-    return await session.create_credit(CUSTOMER, 5_000, "LITKEY payment 0x", METADATA, "payment:1", lambda _: True)
+    return await session.create_entry(CUSTOMER, 5_000, "LITKEY payment 0x", METADATA, "payment:1", lambda _: True)
 
 
 async def failed(says: Says, *, write: bool) -> StripeFailure:
@@ -56,7 +56,20 @@ ANSWERS: dict[str, tuple[Says, str, str]] = {
     "404 missing": (error(404, "invalid_request_error", "resource_missing"), "Refused", "Refused"),
     "400 invalid": (error(400, "invalid_request_error", "parameter_unknown"), "Refused", "Refused"),
     "402": (error(402, "card_error", "card_declined"), "Refused", "Refused"),
-    "400 HTML": (answer(400, HTML), "Refused", "Refused"),
+    "400 HTML": (answer(400, HTML), "Down", "Unclear"),  # some proxy's, not Stripe's
+    "400 of nothing": (answer(400, "{}"), "Down", "Unclear"),
+    "400 null": (answer(400, "null"), "Down", "Unclear"),
+    "400 a list": (answer(400, "[]"), "Down", "Unclear"),
+    "400 an error that is text": (answer(400, '{"error": "x"}'), "Down", "Unclear"),
+    "401 HTML": (answer(401, HTML), "Down", "Unclear"),
+    "404 HTML": (answer(404, HTML), "Down", "Unclear"),
+    "404 in another encoding": (lambda _: httpx.Response(404, content=b'{"error": "\xff"}'), "Down", "Unclear"),
+    "408": (error(408, "invalid_request_error"), "Down", "Unclear"),
+    "429 HTML": (answer(429, HTML), "Down", "Unclear"),
+    "200 null": (answer(200, "null"), "Down", "Unclear"),
+    "200 a list": (answer(200, "[]"), "Down", "Unclear"),
+    "200 in another encoding": (lambda _: httpx.Response(200, content=b'{"id": "\xff"}'), "Down", "Unclear"),
+    "200 text for a list": (answer(200, '"cbtxn_1"'), "Down", "Unclear"),
     "connect": (failing(httpx.ConnectError), "Down", "Down"),
     "connect timeout": (failing(httpx.ConnectTimeout), "Down", "Down"),
     "read timeout": (failing(httpx.ReadTimeout), "Down", "Unclear"),
@@ -97,7 +110,7 @@ async def test_a_write_that_is_answered_with_something_else_is_unclear(entry: di
 async def test_a_credit_is_sent_with_its_key_and_stripes_sign() -> None:
     fake = FakeStripe(answer(200, raw_entry(7)))
     async with fake.ledger().session() as session:
-        entry = await session.create_credit(
+        entry = await session.create_entry(
             CUSTOMER, 5_000, "LITKEY payment 0x", METADATA, "payment:8453:0xa:cus:0:3", lambda _: True
         )
     assert (entry.id, entry.cents) == ("cbtxn_7", 5_000)
@@ -149,7 +162,7 @@ async def test_what_is_no_customer_id_never_reaches_a_url(customer_id: str) -> N
             session.customer(customer_id),
             session.entries(customer_id, 0),
             session.set_metadata(customer_id, {}),
-            session.create_credit(customer_id, 1, "", {}, "k", lambda _: True),
+            session.create_entry(customer_id, 1, "", {}, "k", lambda _: True),
         ):
             with pytest.raises(Refused) as caught:
                 await call
@@ -171,6 +184,12 @@ async def test_a_bookkeeping_customer_is_made_under_its_key() -> None:
     async with fake.ledger().session() as session:
         assert await session.create_customer("Grants", {"stripe_billing": "x"}, "init:grants") == "cus_New"
     assert fake.asked[0].headers["idempotency-key"] == "init:grants"
+
+
+async def test_another_customer_is_no_answer() -> None:
+    for raw in (raw_customer(id="cus_Other"), {"id": "cus_Other", "object": "customer", "deleted": True}):
+        failure = await failed(answer(200, raw), write=False)
+        assert (named(failure), str(failure)) == ("Down", "Stripe answered with another customer")
 
 
 async def test_the_list_that_failed_to_arrive_is_not_an_empty_one() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.errors import Down, NotSent, RateLimited, StripeFailure
+from stateless_billing.errors import Down, NotSent, RateLimited, Refused, StripeFailure
 from stateless_billing.pacer import Endpoint, Pacer
 from stateless_billing.stripe_ledger import CONNECTIONS, PAGE, StripeLedger
 from tests.factories import CUSTOMER, START, FakeClock
@@ -61,6 +61,22 @@ async def test_a_listing_that_breaks_proves_nothing(broken: Says, page: int) -> 
     async with FakeStripe(*says).ledger().session() as session:
         with pytest.raises(StripeFailure):
             await session.entries(CUSTOMER, START)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [raw_list(raw_entry(6), raw_entry(5), has_more=True)],  # the same page for ever
+        [PAGES[0], raw_list(raw_entry(4), raw_entry(6), has_more=True)],  # begins anew within a page
+        [PAGES[0], PAGES[1], raw_list(raw_entry(5), has_more=False)],
+    ],
+)
+async def test_a_listing_that_repeats_itself_is_given_up(pages: list[dict[str, Any]]) -> None:
+    fake = FakeStripe(*(answer(200, page) for page in pages))
+    async with fake.ledger().session() as session:
+        with pytest.raises(Down, match="repeats itself"):
+            await session.entries(CUSTOMER, START)
+    assert len(fake.asked) <= 3
 
 
 @pytest.mark.parametrize(
@@ -142,13 +158,36 @@ async def test_health_tells_of_the_last_calls() -> None:
         assert ledger.health.failure is None
 
 
-@pytest.mark.parametrize("says", [error(404, "invalid_request_error"), error(429, "rate_limit_error")])
-async def test_a_refusal_is_no_sign_of_ill_health(says: Says) -> None:
-    ledger = FakeStripe(says).ledger()
+REFUSED = error(404, "invalid_request_error")
+
+
+@pytest.mark.parametrize("says", [REFUSED, error(429, "rate_limit_error")])
+async def test_a_refusal_is_a_sign_of_good_health(says: Says) -> None:
+    fake = FakeStripe(answer(500, "<html>"), says)
+    ledger = fake.ledger()
     async with ledger.session() as session:
+        with pytest.raises(Down):
+            await session.customer(CUSTOMER)
+        assert (ledger.health.failure is None, ledger.health.failed) == (False, fake.clock.boot_time)
+        fake.clock.wait(5)
         with pytest.raises(StripeFailure):
             await session.customer(CUSTOMER)
-    assert ledger.health.failure is None
+    assert (ledger.health.failure, ledger.health.answered) == (None, fake.clock.boot_time)
+
+
+@pytest.mark.parametrize("says", [answer(200, "<html>"), error(401, "invalid_request_error")])
+async def test_what_is_no_answer_is_ill_health_since_now(says: Says) -> None:
+    fake = FakeStripe(REFUSED, says)
+    ledger = fake.ledger()
+    async with ledger.session() as session:
+        with pytest.raises(Refused):
+            await session.customer(CUSTOMER)
+        assert ledger.health.failure is None
+        fake.clock.wait(5)
+        with pytest.raises(Down):
+            await session.customer(CUSTOMER)
+    assert ledger.health.failed == fake.clock.boot_time
+    assert ledger.health.failure
 
 
 async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
@@ -165,14 +204,81 @@ async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
         with pytest.raises(Down):  # `{}` is no customer, but it was an answer
             await session.customer(CUSTOMER)
         with pytest.raises(NotSent):
-            await session.create_credit(CUSTOMER, 1, "", {}, "k", refuse)
+            await session.create_entry(CUSTOMER, 1, "", {}, "k", refuse)
+        with pytest.raises(NotSent, match="gone"):  # the refused write closed the connection of this session
+            await session.set_metadata(CUSTOMER, {"a": "b"})
+    assert made.wrote == ["connect", "GET"]
+    async with ledger.session() as session:
         await session.set_metadata(CUSTOMER, {"a": "b"})
     assert judged == [START]
     assert made.wrote == ["connect", "GET", "connect", "POST", "metadata[a]=b"]
 
 
+async def test_an_id_that_is_refused_leaves_no_guard_behind() -> None:
+    made = SteppingTransport(FakeClock())
+    ledger = StripeLedger(KEY, "https://stripe.example", Pacer(1_000_000, 1), made.clock, lambda: made)
+
+    def never(_: int) -> bool:
+        raise AssertionError("the refused write's judge was asked about another request")
+
+    async with ledger.session() as session:
+        with pytest.raises(Refused):
+            await session.create_entry("cus_a/../b", 1, "", {}, "k", never)
+        await session.set_metadata(CUSTOMER, {"a": "b"})  # the first request: it may open the connection
+    assert made.wrote == ["connect", "POST", "metadata[a]=b"]
+
+
+async def test_a_session_stays_on_its_connection_and_the_next_may_open_another() -> None:
+    made = SteppingTransport(FakeClock())
+    ledger = StripeLedger(KEY, "https://stripe.example", Pacer(1_000_000, 1), made.clock, lambda: made)
+    async with ledger.session() as session:
+        await session.set_metadata(CUSTOMER, {"a": "1"})
+        made.open = False  # Stripe closed it
+        with pytest.raises(NotSent, match="gone"):
+            await session.set_metadata(CUSTOMER, {"a": "2"})
+    async with ledger.session() as session:
+        await session.set_metadata(CUSTOMER, {"a": "3"})
+    written = [one for one in made.wrote if one.startswith("metadata")]
+    assert written == ["metadata[a]=1", "metadata[a]=3"]
+
+
+def limited(reason: str) -> Says:
+    """A rate limiter's 429."""
+    return error(429, "rate_limit_error", stripe_rate_limited_reason=reason)
+
+
+def pauses(says: Says) -> tuple[float, float]:
+    """How long the same endpoint and another one wait after this answer."""
+
+    async def until(endpoint: Endpoint) -> float:
+        fake = FakeStripe(says, answer(200, raw_customer()))
+        fake.pacer = Pacer(25, 1)
+        async with fake.ledger().session() as session:
+            with pytest.raises(RateLimited):
+                await session.customer(CUSTOMER)
+            await session.granted(endpoint)
+        return asyncio.get_running_loop().time()
+
+    same, other = (run_virtually(until(one)) for one in (Endpoint.READ_CUSTOMER, Endpoint.LIST_ENTRIES))
+    return same, other
+
+
+@pytest.mark.parametrize(
+    ("says", "same", "other"),
+    [
+        (limited("endpoint-rate"), 1, 0.01),
+        (limited("endpoint-concurrency"), 1, 0.01),
+        (limited("global-rate"), 1, 1),
+        (limited("global-concurrency"), 1, 1),
+        (error(429, "invalid_request_error", "lock_timeout"), 0.04, 0.01),  # somebody else writes that one customer
+    ],
+)
+def test_a_429_pauses_what_its_reason_names(says: Says, same: float, other: float) -> None:
+    assert pauses(says) == pytest.approx((same, other))
+
+
 def test_after_a_429_the_endpoint_rests_and_what_was_granted_together_goes_on() -> None:
-    fake = FakeStripe(error(429, "rate_limit_error"), answer(200, raw_list()), answer(200, raw_customer()))
+    fake = FakeStripe(limited("endpoint-rate"), answer(200, raw_list()), answer(200, raw_customer()))
     fake.pacer = Pacer(25, 1)
 
     async def scenario() -> list[float]:
@@ -191,4 +297,4 @@ def test_after_a_429_the_endpoint_rests_and_what_was_granted_together_goes_on() 
             times.append(loop.time())
         return times
 
-    assert run_virtually(scenario()) == pytest.approx([1, 1.01, 1.01, 1.05])
+    assert run_virtually(scenario()) == pytest.approx([1, 1, 1, 1.04])

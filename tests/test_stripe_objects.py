@@ -144,3 +144,17 @@ def test_search_results() -> None:
     assert [one.id for one in stripe_objects.customers({"data": [RAW_CUSTOMER], "has_more": False})] == [CUSTOMER]
     with pytest.raises(ValueError, match="no list"):
         stripe_objects.customers({"error": {}})
+
+
+def test_entries_that_carry_their_customer() -> None:
+    raw = {"data": [RAW_ENTRY | {"customer": RAW_CUSTOMER}], "has_more": False}
+    page, customer = stripe_objects.expanded_page(raw, CUSTOMER)
+    assert page == stripe_objects.page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
+    assert customer == stripe_objects.customer(RAW_CUSTOMER)
+    assert stripe_objects.expanded_page({"data": [], "has_more": False}, CUSTOMER) == (Page([], complete=True), None)
+
+
+@pytest.mark.parametrize("carried", [CUSTOMER, None, {"id": "cus_Other"}, {}])
+def test_entries_that_do_not_carry_their_customer(carried: object) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        stripe_objects.expanded_page({"data": [RAW_ENTRY | {"customer": carried}], "has_more": False}, CUSTOMER)

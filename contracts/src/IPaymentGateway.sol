@@ -22,7 +22,8 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 /// - The index holds the block of every event, in order, so a reader who finds fewer events than the index says knows
 ///   that the node left some out.
 /// - An event names the customer the wallet had at that moment; later corrections change no payment of the past.
-/// - One quote pays once, for its wallet, at its sequence, for exactly its amount, until its deadline.
+/// - One quote pays once, for its wallet, at its sequence, for exactly its amount, until its deadline (see below for what
+///   a correction of the wallet's customer does to that).
 /// - Nobody but the payer (`msg.sender`) is ever charged, also through `multicall`.
 ///
 /// What is assumed of the token
@@ -41,8 +42,9 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 /// - Tokens sent to the treasury without the gateway leave no event. Tokens sent to the gateway itself are lost.
 /// - A stolen signer key can register unregistered wallets for any customer, and can promise cents up to the rate
 ///   ceiling for tokens that are really paid. The owner changes the signer, pauses, or sets the ceiling to 0.
-/// - A quote names a wallet and a sequence, not a customer: when the owner corrects the wallet's customer, an
-///   unexpired quote holds for the new customer if that customer's count happens to fit.
+/// - A quote names a wallet and a sequence, not a customer: when the owner corrects the wallet's customer, an unexpired
+///   quote holds for the new customer if that customer's count happens to fit, even if it was paid before the correction.
+///   It then pays tokens again, at its price. Pause until the quotes have expired, then correct.
 /// - A payment with a wrong `wallet` credits that wallet's customer. There are no refunds here.
 /// - With a minimum of 0, payments of nothing are accepted and fill the index.
 /// - The owner may renounce; the settings then stay as they are for ever.
@@ -67,7 +69,7 @@ interface IPaymentGateway {
     event CustomerRegistered(address indexed wallet, bytes32 indexed customerId);
 
     /// @notice The owner (or the constructor) set the signer.
-    event SignerSet(address signer);
+    event SignerSet(address indexed signer);
 
     /// @notice The owner (or the constructor) set the smallest payment.
     event MinimumAmountSet(uint256 minimumAmount);

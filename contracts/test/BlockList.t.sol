@@ -37,6 +37,27 @@ contract BlockListTest is GatewayTest {
         compare();
     }
 
+    /// @dev The layout that docs/contracts.md shows: the head until a word is full, then a word of six.
+    function test_packsSixToAWord() public {
+        uint256 slot;
+        assembly {
+            slot := list.slot
+        }
+        bytes32 word = keccak256(abi.encode(0, slot + 1));
+        uint256 packed;
+        for (uint256 i = 0; i < 5; ++i) {
+            vm.roll(0xa000000000 + i);
+            list.push();
+            packed |= block.number << (40 * i);
+            vm.assertEq(vm.load(address(this), bytes32(slot)), bytes32(packed << 56 | i + 1), "head");
+            vm.assertEq(vm.load(address(this), word), bytes32(0), "no word yet");
+        }
+        list.push();
+        packed |= block.number << 200;
+        vm.assertEq(vm.load(address(this), bytes32(slot)), bytes32(uint256(6)), "head has the count alone");
+        vm.assertEq(vm.load(address(this), word), bytes32(packed), "word of six");
+    }
+
     function testFuzz_reverts_whenTheBlockIsTooHigh(uint256 number) public {
         number = bound(number, LARGEST + 1, type(uint64).max);
         vm.roll(number);

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from stateless_billing.sandbox import demo_wallet
 from stateless_billing.sandbox.stack import Service, Stack
 
 CENTS = 5000
@@ -87,8 +88,18 @@ def _ok(answer: Any) -> dict[str, Any]:
 
 
 def _stay(stack: Stack, service: Service, wallet: str) -> None:
+    with demo_wallet.pages(service.url, stack.chain.url, stack.payer) as pages:
+        _show(stack, service, f"{pages}/pay?wallet={wallet}&usd=50")
+        ended = threading.Event()
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, lambda *_: ended.set())
+        ended.wait()
+
+
+def _show(stack: Stack, service: Service, page: str) -> None:
     print(
-        f"\n  pay page      {service.url}/pay?wallet={wallet}&usd=50"
+        f"\n  pay page      {page}"
+        "\n                (with a test wallet in it, so that you can pay by hand without installing one)"
         f"\n  health        {service.url}/readyz"
         f"\n  chain         {stack.chain.url} (chain id {stack.chain.chain_id};"
         " its accounts are Foundry's well-known test accounts)"
@@ -96,10 +107,6 @@ def _stay(stack: Stack, service: Service, wallet: str) -> None:
         "\n\nEverything keeps running. Ctrl-C ends it.",
         flush=True,
     )
-    ended = threading.Event()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, lambda *_: ended.set())
-    ended.wait()
 
 
 if __name__ == "__main__":

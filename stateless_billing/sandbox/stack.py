@@ -105,6 +105,7 @@ class Stack:
             **extra,
         }
         self._running = ExitStack()
+        self.sandbox_pid = 0
         self._services: list[Service] = []
         self.settings["SERVICE_CUSTOMER_ID"] = self._initialise()
 
@@ -125,8 +126,9 @@ class Stack:
             chain = starting.enter_context(
                 LocalChain.start(block_time=block_time, slots_in_an_epoch=slots_in_an_epoch, timestamp=timestamp)
             )
-            address = starting.enter_context(_Sandbox()).url
-            stack = cls(chain, address, gateways, settings or {})
+            sandbox = starting.enter_context(_Sandbox())
+            stack = cls(chain, sandbox.url, gateways, settings or {})
+            stack.sandbox_pid = sandbox.process.pid
             if not rates:
                 stack.control("POST", "settings", {"limits": False})
             stack._running = starting.pop_all()
@@ -213,22 +215,22 @@ class _Sandbox:
     """The stand-ins, in a process of their own."""
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._process.stdout
-        self.url = self._process.stdout.readline().strip().removeprefix("sandbox ")
+        assert self.process.stdout
+        self.url = self.process.stdout.readline().strip().removeprefix("sandbox ")
         assert self.url.startswith("http"), "the stand-ins did not start"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-        assert self._process.stdout
-        self._process.stdout.close()
+        self.process.terminate()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
 
 
 def free_port() -> int:

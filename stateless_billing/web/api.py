@@ -11,7 +11,7 @@ from stateless_billing.readiness import readiness
 from stateless_billing.services import Services
 from stateless_billing.web import inputs
 
-_ACCOUNT_SECONDS = 0.3  # no account is told sooner, so that the time does not tell whether a wallet is known
+_ACCOUNT_SECONDS = 0.3  # accounts are told at multiples of it, so that the time does not tell whether one is known
 
 
 class Api:
@@ -27,10 +27,16 @@ class Api:
 
     async def describe(self, wallet: str) -> dict[str, Any]:
         """An account, in the same time whether it is known or not."""
-        slowest = asyncio.create_task(asyncio.sleep(_ACCOUNT_SECONDS))
-        found = await self._services.accounts.describe(wallet)
-        await slowest
-        return found
+        clock = self._services.clock.boot
+        begun = clock()
+        try:
+            return await self._services.accounts.describe(wallet)
+        finally:
+            await asyncio.sleep(_ACCOUNT_SECONDS - (clock() - begun) % _ACCOUNT_SECONDS)
+
+    async def offer(self, cents: int) -> dict[str, Any]:
+        """What `cents` would cost now. Raises Refusal."""
+        return await self._quotes.offer(cents)
 
     async def quote(self, request: Request) -> Response:
         """`POST /api/quotes`."""

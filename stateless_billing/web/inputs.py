@@ -12,6 +12,8 @@ from stateless_billing.errors import Refusal
 LARGEST_BODY = 16 * 1024
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
+_DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 _MOST_CENTS = 10**9
 
 
@@ -30,6 +32,19 @@ def tx_hash(value: object) -> str:
     if not isinstance(value, str) or not _HASH.fullmatch(value):
         raise Refusal("invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits.")
     return value.lower()
+
+
+def ordinal(value: object) -> int:
+    """A payment's place among those of its EVM transaction."""
+    if not isinstance(value, str) or not _ORDINAL.fullmatch(value):
+        raise Refusal("invalid_input", "The ordinal must be a whole number from 0 to 9999.")
+    return int(value)
+
+
+def dollars(value: str | None) -> int | None:
+    """Dollars as a link may carry them, 50 or 12.50, in cents; None for anything else."""
+    found = _DOLLARS.fullmatch(value or "")
+    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else None
 
 
 def cents(value: object) -> int:

@@ -1,18 +1,23 @@
 """Pages, rendered with their data so that they are useful before any script runs."""
 
+import asyncio
 import logging
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from chain.errors import ChainError
 from chain.signing import checksum
+from stateless_billing import money
 from stateless_billing.errors import PROBLEMS, Refusal, StripeFailure
 from stateless_billing.services import Services
-from stateless_billing.web import inputs
+from stateless_billing.web import inputs, links
 from stateless_billing.web.api import Api
 from stateless_billing.web.assets import Assets
 from stateless_billing.web.networks import network
@@ -20,6 +25,31 @@ from stateless_billing.web.networks import network
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).parent / "templates"
+PRESETS = (10, 25, 50, 100, 250)
+
+_UNKNOWN = "\N{EN DASH}"
+_SHOWN = Decimal("1e-9")
+_USUAL_CENTS = 5_000
+_OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
+_KEPT_QUERY = ("wallet", "usd", "return_url", "ref")
+
+
+def templates(assets: Assets) -> Environment:
+    """The templates, with what they format numbers and times by."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    found.globals["asset"] = assets.url
+    found.filters |= {
+        "dollars": lambda cents: _UNKNOWN if cents is None else money.dollars(cents),
+        "tokens": lambda units: money.tokens(int(units)),
+        "exact": lambda units: f"{money.decimal(int(units)).rstrip('0').rstrip('.')}",
+        "rate": lambda rate: _rate(rate) if rate else _UNKNOWN,
+        "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "iso": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
+        "qr": lambda url: Markup(links.qr(url)),  # noqa: S704 - our own SVG; the text in it is drawn as squares
+    }
+    return found
 
 
 class Pages:
@@ -27,32 +57,54 @@ class Pages:
 
     def __init__(self, services: Services, api: Api, assets: Assets) -> None:
         self._services, self._api = services, api
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._templates.globals["asset"] = assets.url
+        self._templates = templates(assets)
 
     async def pay(self, request: Request) -> Response:
-        """`GET /pay?wallet=&usd=`. A wallet that is malformed or cannot be looked up now leaves the page usable."""
-        usd = request.query_params.get("usd")
-        wallet, account = None, None
+        """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable."""
+        query = request.query_params
         try:
-            if request.query_params.get("wallet"):
-                wallet = inputs.wallet(request.query_params["wallet"])
-                account = await self._api.describe(wallet)
+            wallet = inputs.wallet(query["wallet"]) if query.get("wallet") else None
         except Refusal:
             wallet = None
-        except (ChainError, StripeFailure) as error:
-            log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
-        context = self._context() | {
+        wished = inputs.dollars(query.get("usd"))
+        account, offer = await asyncio.gather(self._account(request, wallet), self._offer(wished or _USUAL_CENTS))
+        settings = self._services.settings
+        config = {
+            **self._world(),
+            "token": {**self._world()["token"], "permit": await self._services.permit()},
             "wallet": wallet and checksum(wallet),
             "account": account,
-            "usd": usd if usd and usd.replace(".", "", 1).isascii() and usd.replace(".", "", 1).isdigit() else None,
+            "usd": query["usd"] if wished else None,
+            "offer": offer,
+            "back": links.way_back(query.get("return_url"), query.get("ref"), settings.return_urls),
         }
-        config = {name: context[name] for name in ("wallet", "usd", "account", "chain", "token", "gateways")}
+        kept = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
+        here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query(kept)}"
+        context = {
+            **config,
+            "here": here,
+            "wallets": links.wallet_links(here),
+            "kept": {name: value for name, value in kept.items() if name != "wallet"},
+            "presets": PRESETS,
+            "seconds": settings.confirmations[0].seconds,
+        }
         return HTMLResponse(self._templates.get_template("pay.html").render(context, config=config))
 
-    def _context(self) -> dict[str, Any]:
+    async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
+        try:
+            return await self._api.describe(wallet) if wallet else None
+        except (ChainError, StripeFailure, Refusal) as error:
+            log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
+            return None
+
+    async def _offer(self, cents: int) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_OFFER_SECONDS):
+                return await self._api.offer(cents)
+        except (Refusal, TimeoutError):
+            return None
+
+    def _world(self) -> dict[str, Any]:
         token = self._services.token
         assert token is not None
         return {
@@ -60,6 +112,30 @@ class Pages:
             "token": {"address": checksum(token.address), "symbol": token.symbol, "decimals": token.decimals},
             "gateways": [checksum(gateway.address) for gateway in self._services.gateways],
         }
+
+    def _base(self, request: Request) -> str:
+        """The address visitors know us by."""
+        return self._services.settings.public_url or str(request.base_url).rstrip("/")
+
+    async def receipt(self, request: Request) -> Response:
+        """`GET /receipt/{tx_hash}/{ordinal}`: a page, or JSON for whoever asks for that."""
+        tx_hash = inputs.tx_hash(request.path_params["tx_hash"])
+        ordinal = inputs.ordinal(request.path_params["ordinal"])
+        asked = request.query_params.get("gateway")
+        gateway = inputs.wallet(asked, "gateway") if asked else None
+        found = await self._services.receipts.of(tx_hash, ordinal, gateway)
+        if found is None:
+            raise Refusal(
+                "not_found",
+                "No payment to this service is there, or not yet. A payment that was just sent can take a minute to"
+                " show; whatever was paid stays paid.",
+            )
+        headers = {"vary": "accept"}
+        if _wants_json(request):
+            return JSONResponse(found, headers=headers)
+        here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
+        page = self._templates.get_template("receipt.html")
+        return HTMLResponse(page.render(self._world(), payment=found, here=here), headers=headers)
 
     async def to_pay(self, request: Request) -> Response:
         """Older addresses of the pay page, with their query."""
@@ -74,3 +150,15 @@ class Pages:
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))
+
+
+def _rate(rate: str) -> str:
+    """A rate to the nearest billionth of a dollar, with two places at least."""
+    whole, part = format(Decimal(rate).quantize(_SHOWN), "f").split(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether `Accept` names JSON and no page; browsers always name the page."""
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "text/html" not in accepted

@@ -2,6 +2,7 @@
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from stateless_billing.services import Services
@@ -10,6 +11,9 @@ from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import Guards
 from stateless_billing.web.pages import Pages
 from stateless_billing.web.problems import HANDLERS
+from stateless_billing.web.throttle import Throttle
+
+_SMALL = 1400  # bytes; what fits into one packet anyway
 
 
 def create_app(services: Services) -> Starlette:
@@ -20,6 +24,7 @@ def create_app(services: Services) -> Starlette:
         Route("/",                         pages.to_pay),
         Route("/pay",                      pages.pay),
         Route("/payWithLitkey",            pages.to_pay),
+        Route("/receipt/{tx_hash}/{ordinal}", pages.receipt),
         Route("/problems/{code}",          pages.problem),
         Route("/api/accounts/{wallet}",    api.account),
         Route("/api/quotes",               api.quote,   methods=["POST"]),
@@ -29,4 +34,9 @@ def create_app(services: Services) -> Starlette:
         Route("/readyz",                   api.readyz),
         Route("/static/{digest}/{name}",   assets.serve),
     ]  # fmt: skip
-    return Starlette(routes=routes, middleware=[Middleware(Guards)], exception_handlers=HANDLERS)
+    middleware = [
+        Middleware(Guards),
+        Middleware(Throttle, header=services.settings.client_ip_header, clock=services.clock),
+        Middleware(GZipMiddleware, minimum_size=_SMALL),
+    ]
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)

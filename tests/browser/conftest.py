@@ -57,9 +57,8 @@ class Tabs:
         context = self.browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=color_scheme,
-            locale="en-US",
             reduced_motion="reduce",
-            **options,
+            **{"locale": "en-US", **options},
         )
         self._contexts.append(context)
         context.set_default_timeout(PATIENCE_MS)
@@ -92,13 +91,9 @@ def tabs(browser: Browser) -> Iterator[Tabs]:
 
 @pytest.fixture
 def service() -> StandIn:
-    """A service that confirms, then credits."""
+    """A service that credits what it is asked for."""
     stand_in = StandIn()
-    stand_in.default_claims = [
-        lambda number: answer("unknown", number),
-        lambda number: answer("confirming", number, confirmed=4, needed=15),
-        lambda number: answer("credited", number),
-    ]
+    stand_in.default_claims = [lambda number: answer("credited", number)]
     return stand_in
 
 
@@ -121,6 +116,6 @@ class RunningStack:
 @pytest.fixture(scope="package")
 def stack() -> Iterator[RunningStack]:
     """The whole system, sweeping, on a chain with a block a second."""
-    with Stack.start(block_time=1) as running:
+    with Stack.start(block_time=1, settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
         running.add_customer("payer@example.org", WALLET)
         yield RunningStack(running.serve().url, running.chain.url, running.payer, WALLET)

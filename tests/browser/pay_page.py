@@ -12,9 +12,13 @@ from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import ORIGIN, WALLET, StandIn
 
 
-def page_of(tabs: Tabs, service: StandIn, *wallets: ScriptedWallet, usd: str = "50", **options: Any) -> Page:
-    """Open the pay page of the known wallet, answered by a stand-in."""
+def page_of(
+    tabs: Tabs, service: StandIn, *wallets: ScriptedWallet, usd: str = "50", clock: bool = False, **options: Any
+) -> Page:
+    """Open the pay page of the known wallet, answered by a stand-in; `clock` lets the test move the page's time."""
     page = tabs.open(wallets, **options)
+    if clock:
+        page.clock.install()
     service.attach(page)
     page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd={usd}")
     return page

@@ -21,6 +21,7 @@ ICON = (
     "%3Crect width='8' height='8' rx='2' fill='%23d9622b'/%3E%3C/svg%3E"
 )
 OUTCOME_UNKNOWN = -32603
+BATCHES = ("wallet_getCapabilities", "wallet_sendCalls", "wallet_getCallsStatus")
 
 
 class NodeRefused(Exception):
@@ -57,14 +58,16 @@ class ScriptedWallet:
         self.name = name
         self.legacy = legacy
         self.connected = False
+        self.batch: str | None = None
+        self.sent: list[str] = []
         self.asked: list[tuple[str, list[Any]]] = []
         self._faults: dict[str, deque[Callable[[str, list[Any]], Answer]]] = defaultdict(deque)
 
     # Knobs: each changes the next answer to one method.
 
-    def refuse(self, method: str, code: int, *, inner: int | None = None) -> None:
+    def refuse(self, method: str, code: int, *, inner: int | None = None, message: str = "") -> None:
         """Answer with an error; `inner` wraps the real code as some mobile wallets do."""
-        error: dict[str, Any] = {"code": code, "message": f"refused with {code}"}
+        error: dict[str, Any] = {"code": code, "message": message or f"refused with {code}"}
         if inner is not None:
             error["data"] = {"originalError": {"code": inner}}
         self._faults[method].append(lambda *_: {"error": error})
@@ -99,6 +102,10 @@ class ScriptedWallet:
         """Answer something of our own, for example a smart account's own hash."""
         self._faults[method].append(lambda *_: {"result": result})
 
+    def answer_after(self, method: str, result: Any) -> None:
+        """Do what is asked, and answer something of our own."""
+        self._faults[method].append(lambda name, params: {**self._plain(name, params), "result": result})
+
     def count(self, method: str) -> int:
         """How often the page asked for a method."""
         return sum(1 for name, _ in self.asked if name == method)
@@ -124,10 +131,24 @@ class ScriptedWallet:
             case "wallet_addEthereumChain":
                 self.known_chains.add(params[0]["chainId"])
                 return {"result": None}
+        if self.batch and method in BATCHES:
+            return self._batched(method, params)
         try:
             return {"result": self.node(method, params)}
         except NodeRefused as refusal:
             return {"error": refusal.error}
+
+    def _batched(self, method: str, params: list[Any]) -> Answer:
+        """EIP-5792, by one EVM transaction after the other; the batch is named by none of them."""
+        if method == "wallet_getCapabilities":
+            return {"result": {self.chain: {"atomic": {"status": self.batch}}}}
+        if method == "wallet_getCallsStatus":
+            receipts = [{"transactionHash": one, "status": "0x1", "logs": []} for one in self.sent]
+            return {"result": {"version": "2.0.0", "id": params[0], "status": 200, "receipts": receipts}}
+        for call in params[0]["calls"]:
+            sent = {"from": params[0]["from"], **call}
+            self.sent.append(self.node("eth_sendTransaction", [sent]))
+        return {"result": {"id": "0xbatch"}}
 
     def _switch(self, chain: str) -> Answer:
         if chain not in self.known_chains:

@@ -10,16 +10,17 @@ import json
 import mimetypes
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from playwright.sync_api import Page, Request, Route
 
+from stateless_billing.web import inputs, links
+from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import CSP
+from stateless_billing.web.pages import PRESETS, templates
+from tests.browser.scripted_wallet import NodeRefused
 
-ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "http://127.0.0.1:8765"
 WALLET = "0x90F79bf6EB2c4f870365E785982E1f101E93b906"
 PAYER = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
@@ -29,7 +30,15 @@ CHAIN_ID = 8453
 PRICE = 16_666_666_666_666_667  # base units per cent at six cents a token
 FIRST_HASH = 0xA0
 
+NONCES, MULTICALL, UNALLOWED = "0x7ecebe00", "0xac9650d8", "0xfb8f41b2" + "00" * 96
+VIEWS = {"0x70a08231": "balanceOf", "0xdd62ed3e": "allowance", "0x7ecebe00": "nonces"}
+
 Answer = tuple[int, dict[str, Any]]
+
+ASSETS = Assets()
+TEMPLATES = templates(ASSETS)
+BACK = "https://dashboard.test"
+OFFERED = ("cents", "amount", "rate", "market_rate", "rate_source", "rate_at", "discount_bps")
 
 CHAIN = {
     "id": CHAIN_ID,
@@ -86,7 +95,12 @@ class Node:
     def __init__(self) -> None:
         self.tokens = 10**24
         self.coins = 10**18
+        self.gas_price = 10**9
         self.allowance = 10**24
+        self.refusal: str | None = None
+        self.nonces = True
+        self.refuses_permits = False
+        self.signature = "0x" + "11" * 32 + "22" * 32 + "00"
         self.receipts = True
         self._numbers = itertools.count(FIRST_HASH)
 
@@ -98,9 +112,27 @@ class Node:
                 return {"status": "0x1"} if self.receipts else None
             case "eth_getBalance":
                 return hex(self.coins)
+            case "eth_gasPrice":
+                return hex(self.gas_price)
+            case "wallet_getCapabilities":
+                raise NodeRefused({"code": -32601, "message": "the method does not exist"})
+            case "eth_signTypedData_v4":
+                return self.signature
             case "eth_call":
-                return hex(self.tokens if params[0]["data"].startswith("0x70a08231") else self.allowance)
+                return self._called(params[0]["data"])
         raise AssertionError(f"the page asked the node for {method}")
+
+    def _called(self, data: str) -> str:
+        selector = data[:10]
+        if selector == NONCES and not self.nonces:
+            raise NodeRefused({"code": 3, "message": "execution reverted"})
+        if self.refuses_permits and data.startswith(MULTICALL):
+            raise NodeRefused({"code": -32603, "message": "Internal", "data": {"code": 3, "data": UNALLOWED}})
+        if selector in VIEWS:
+            return hex({"balanceOf": self.tokens, "allowance": self.allowance, "nonces": 7}[VIEWS[selector]])
+        if self.refusal:
+            raise NodeRefused({"code": 3, "message": "execution reverted", "data": self.refusal})
+        return "0x"
 
 
 class StandIn:
@@ -114,6 +146,7 @@ class StandIn:
         self.price = PRICE
         self.seconds = 300
         self.allowed = False
+        self.permit: dict[str, str] | None = None
         self.claims: dict[int, list[Answer]] = {}
         self.default_claims: list[Answer | Callable[[int], Answer]] = []
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
@@ -164,20 +197,33 @@ class StandIn:
             "calls": calls,
         }
 
-    def html(self, wallet: str | None, usd: str | None) -> str:
+    def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""
-        token = {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}
+        wallet, usd = query.get("wallet"), query.get("usd")
+        cents = inputs.dollars(usd) or 5000
+        offer = None if self.quote_fault else {name: self.quote({"cents": cents})[1][name] for name in OFFERED}
         facts = {
             "wallet": wallet,
             "usd": usd,
             "account": self.account() if wallet and self.readable else None,
             "chain": CHAIN,
-            "token": token,
+            "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},
             "gateways": [GATEWAY],
+            "offer": offer,
+            "back": links.way_back(query.get("return_url"), query.get("ref"), (BACK,)),
         }
-        templates = FileSystemLoader(ROOT / "stateless_billing" / "web" / "templates")
-        environment = Environment(loader=templates, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        return environment.get_template("pay.html").render(**facts, config=facts, asset=lambda path: f"/static/{path}")
+        here = f"{ORIGIN}/pay?wallet={wallet}"
+        kept = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}
+        context = {"here": here, "wallets": links.wallet_links(here), "kept": kept, "presets": PRESETS, "seconds": 15}
+        return TEMPLATES.get_template("pay.html").render(**facts, **context, config=facts)
+
+    def receipt(self) -> str:
+        """Render the receipt of the first of the account's payments."""
+        more = {"tx_hash": tx_hash(1), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
+        told = {**self.payments[0], **more}
+        world = {"chain": CHAIN, "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}}
+        here = f"{ORIGIN}/receipt/{tx_hash(1)}/0"
+        return TEMPLATES.get_template("receipt.html").render(world, payment=told, here=here)
 
     def _claim(self, number: int) -> Answer:
         waiting = self.claims.setdefault(number, [])
@@ -197,12 +243,11 @@ class StandIn:
     def _serve(self, route: Route) -> None:
         url = urlsplit(route.request.url)
         if url.path.startswith("/static/"):
-            file = ROOT / url.path.lstrip("/")
-            kind = mimetypes.guess_type(file.name)[0] or "text/plain"
-            route.fulfill(status=200, content_type=kind, body=file.read_bytes())
-        elif url.path == "/pay":
-            query = dict(part.split("=", 1) for part in url.query.split("&") if part)
-            body = self.html(query.get("wallet"), query.get("usd"))
+            name = url.path.rsplit("/", 1)[1]
+            kind = mimetypes.guess_type(name)[0] or "text/plain"
+            route.fulfill(status=200, content_type=kind, body=ASSETS.plain(name))
+        elif url.path == "/pay" or url.path.startswith("/receipt/"):
+            body = self.html(dict(parse_qsl(url.query))) if url.path == "/pay" else self.receipt()
             headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": CSP}
             route.fulfill(status=200, headers=headers, body=body)
         else:

@@ -10,10 +10,36 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
-from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment, problem, tx_hash
+from tests.browser.stand_in import (
+    CHAIN_ID,
+    FIRST_HASH,
+    ORIGIN,
+    PAYER,
+    WALLET,
+    Node,
+    StandIn,
+    answer,
+    payment,
+    problem,
+    tx_hash,
+)
+
+UNKNOWN = "\N{EN DASH}"
+WRITE_MARKUP = """() => {
+  try {
+    document.createElement("div")["inner" + "HTML"] = "<b>";
+  } catch (error) {
+    return error.name;
+  }
+}"""
 
 
 def test_pays_until_credited(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.default_claims = [
+        lambda number: answer("unknown", number),
+        lambda number: answer("confirming", number, confirmed=4, needed=15),
+        lambda number: answer("credited", number),
+    ]
     page = page_of(tabs, service, wallet)
     expect(page.locator("#amount")).to_have_text("83.33 LITKEY")
     expect(page.locator("#added")).to_have_text("+$50.00")
@@ -44,7 +70,8 @@ def test_second_payment_starts_afresh(tabs: Tabs, service: StandIn, wallet: Scri
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    press(page, "Make another payment")
+    expect(page.locator("#primary")).to_have_text("See receipt")
+    page.get_by_role("button", name="Make another payment").click()
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#payments .payment")).to_have_count(2)
 
@@ -237,3 +264,112 @@ def test_page_tells_its_facts_without_script(tabs: Tabs, service: StandIn) -> No
     expect(page.locator("#limits")).to_have_text("From $5.00 to $5,000.00.")
     expect(page.locator("#payments .worth")).to_have_text("$50.00")
     assert "needs JavaScript" in page.content()
+
+
+def test_tokens_may_be_typed_instead(tabs: Tabs, service: StandIn) -> None:
+    page = page_of(tabs, service)
+    expect(page.locator("#tokens")).to_have_value("83.33")
+    page.locator("#tokens").fill("1,000")
+    expect(page.locator("#usd")).to_have_value("599.99")
+    expect(page.locator("#added")).to_have_text("+$599.99")
+    expect(page.locator("#tokens")).to_have_value("1,000")
+    page.locator("#usd").fill("60")
+    expect(page.locator("#tokens")).to_have_value("100")
+    page.locator("#tokens").fill("a lot")
+    expect(page.locator("#limits")).to_contain_text("Write the amount")
+
+
+def test_what_is_shown_before_any_script_runs(tabs: Tabs, service: StandIn) -> None:
+    service.payments = [payment("credited", 1, cents=None)]
+    page = page_of(tabs, service, usd="25", java_script_enabled=False)
+    expect(page.locator("#amount")).to_have_text("41.6667 LITKEY")
+    expect(page.locator("#added")).to_have_text("+$25.00")
+    expect(page.locator("#rate")).to_have_text("$0.06 per LITKEY")
+    expect(page.locator("#payments .worth")).to_have_text(UNKNOWN)
+    expect(page.locator("#payments a")).to_have_attribute("href", f"/receipt/{tx_hash(1)}/0")
+    page.locator("summary").click()
+    expect(page.locator(".qr")).to_be_visible()
+
+
+def test_credit_of_unknown_worth_is_never_nothing(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("credited", number, cents=None)]
+    service.payments = [payment("credited", 3, cents=None), payment("confirming", 2, cents=None)]
+    service.claims[2] = [answer("confirming", 2, cents=None)]
+    page = page_of(tabs, service, wallet)
+    expect(page.locator("#payments .worth")).to_have_text([UNKNOWN, "priced when final"])
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Credited")
+    expect(page.locator("main")).not_to_contain_text("$0.00")
+
+
+def test_after_a_minute_the_page_may_be_closed(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("unknown", number)]
+    page = page_of(tabs, service, wallet, clock=True)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Waiting for Base to show your payment")
+    page.clock.run_for(62_000)
+    expect(page.locator("#status-title")).to_have_text("Base is slower than usual")
+    expect(page.locator("#status-text")).to_contain_text("this page and our server keep looking")
+    expect(page.locator("#status-hint")).to_have_text("You can close this page. We will still credit the payment.")
+
+
+def test_reload_takes_the_payment_up_again(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("confirming", number, confirmed=1, needed=15)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Payment received, confirming")
+    page.reload()
+    expect(page.locator("#status-title")).to_have_text("Payment received, confirming")
+    expect(page.locator("#primary")).to_have_text("Waiting for Base…")
+
+
+def test_way_back_tells_how_it_went(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    page = tabs.open([wallet])
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&return_url=https://dashboard.test/credits&ref=inv-7")
+    back = page.get_by_role("link", name="Back to dashboard.test")
+    expect(back).to_have_attribute("href", "https://dashboard.test/credits?ref=inv-7")
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    sent = tx_hash(FIRST_HASH)
+    expect(back).to_have_attribute("href", f"https://dashboard.test/credits?ref=inv-7&status=credited&tx={sent}")
+
+
+def test_details_for_support(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.default_claims = [problem("internal", 503)]
+    page = page_of(tabs, service, wallet, permissions=["clipboard-read", "clipboard-write"])
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-reference")).to_have_text("Reference: req-7F3K")
+    page.get_by_role("button", name="Copy details for support").click()
+    expect(page.locator("#support-done")).to_have_text("Copied")
+    told = page.evaluate("navigator.clipboard.readText()")
+    for expected in (WALLET, PAYER, tx_hash(FIRST_HASH), "State: unknown", "req-7F3K", "Test wallet", "8453"):
+        assert expected in told
+
+
+def test_numbers_and_dates_follow_the_visitor(tabs: Tabs, service: StandIn) -> None:
+    service.payments = [payment("credited", 1, cents=123_456, time=1_700_000_000)]
+    page = tabs.open([], locale="de-DE", timezone_id="Europe/Berlin")
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=1250.50")
+    expect(page.locator("#added")).to_have_text("+1.250,50 $")
+    expect(page.locator("#payments .worth")).to_have_text("1.234,56 $")
+    expect(page.locator("#payments time")).to_contain_text("14.11.2023, 23:13")
+
+
+def test_policy_refuses_what_is_not_ours(tabs: Tabs, service: StandIn) -> None:
+    page = page_of(tabs, service)
+    with page.expect_console_message(lambda message: message.text.startswith("content policy: ")):
+        refused = page.evaluate(WRITE_MARKUP)
+    assert refused == "TypeError"
+    assert "content policy: require-trusted-types-for trusted-types-sink" in tabs.faults
+    tabs.faults.clear()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
+from chain import calls
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
-from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment
+from tests.browser.stand_in import (
+    CHAIN_ID,
+    FIRST_HASH,
+    GATEWAY,
+    PAYER,
+    PRICE,
+    TOKEN,
+    WALLET,
+    Node,
+    StandIn,
+    answer,
+    payment,
+)
 
 ELSEWHERE = 1
 
@@ -110,6 +125,9 @@ def test_several_wallets_are_offered_by_name(tabs: Tabs, service: StandIn) -> No
     page.get_by_role("button", name="Second wallet").click()
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
     assert (first.connected, second.connected) == (False, True)
+    page.reload()
+    press(page, "Connect wallet")
+    expect(page.locator("#picker .choice")).to_have_text(["Second wallet", "First wallet"])
 
 
 def test_wallet_without_announcement_is_found(tabs: Tabs, service: StandIn) -> None:
@@ -144,7 +162,9 @@ def test_missing_network_fee_is_told_before_the_prompt(tabs: Tabs, service: Stan
     node.coins = 0
     page = page_of(tabs, service, ScriptedWallet(node, PAYER, chain_id=CHAIN_ID))
     press(page, "Connect wallet")
-    expect(page.locator("#notice .title")).to_have_text("This account has no ETH on Base")
+    expect(page.locator("#notice .title")).to_have_text(
+        "The network fee is about 0.00028 ETH, and this account has 0 ETH"
+    )
 
 
 def test_allowance_edited_down_is_noticed(tabs: Tabs, service: StandIn) -> None:
@@ -184,3 +204,173 @@ def test_smart_account_answer_is_not_taken_for_a_hash(tabs: Tabs, service: Stand
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#notice .title")).to_have_text("Your wallet took the payment over")
     assert service.count("POST", "/api/payments") == 0
+
+
+PERMIT = {"name": "Test LITKEY", "version": "1"}
+
+
+def batching(status: str) -> ScriptedWallet:
+    """A wallet that takes several calls in one prompt, or may."""
+    wallet = ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID)
+    wallet.batch = status
+    return wallet
+
+
+@pytest.mark.parametrize("status", ["supported", "ready"])
+def test_one_prompt_where_the_wallet_takes_batches(tabs: Tabs, service: StandIn, status: str) -> None:
+    wallet = batching(status)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#prompts")).to_have_text("Your wallet asks once.")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    [wish] = [params[0] for method, params in wallet.asked if method == "wallet_sendCalls"]
+    assert (wish["version"], wish["chainId"], wish["atomicRequired"]) == ("2.0.0", hex(CHAIN_ID), True)
+    assert [call["data"] for call in wish["calls"]] == ["0x01", "0x02"]
+    assert wallet.count("eth_sendTransaction") == 0
+    assert service.asked[-1][2] == {"tx_hash": wallet.sent[-1]}
+
+
+@pytest.mark.parametrize("code", [4200, -32601, 5700, 5750, 5760])
+def test_batches_that_are_not_to_be_fall_back_silently(tabs: Tabs, service: StandIn, code: int) -> None:
+    wallet = batching("ready")
+    wallet.refuse("wallet_sendCalls", code)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    assert (wallet.count("wallet_sendCalls"), wallet.count("eth_sendTransaction")) == (1, 2)
+
+
+def test_batch_refused_by_the_payer_sends_nothing(tabs: Tabs, service: StandIn) -> None:
+    wallet = batching("supported")
+    wallet.refuse("wallet_sendCalls", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    assert wallet.count("eth_sendTransaction") == 0
+
+
+def test_batch_that_the_wallet_dropped(tabs: Tabs, service: StandIn) -> None:
+    wallet = batching("supported")
+    wallet.answer_with("wallet_sendCalls", {"id": "0x1"})
+    wallet.answer_with("wallet_getCallsStatus", {"status": 400})
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet did not send the payment")
+
+
+def test_a_signature_does_for_an_allowance(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.permit = PERMIT
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#prompts")).to_contain_text("for a signature, then for the payment")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    [(account, typed)] = [params for method, params in wallet.asked if method == "eth_signTypedData_v4"]
+    signed = json.loads(typed)
+    assert (account, signed["primaryType"]) == (PAYER, "Permit")
+    assert signed["domain"] == {**PERMIT, "chainId": CHAIN_ID, "verifyingContract": TOKEN}
+    assert signed["message"]["spender"] == GATEWAY
+    assert (signed["message"]["value"], signed["message"]["nonce"]) == (str(5000 * PRICE), "7")
+    [sent] = [params[0]["data"] for method, params in wallet.asked if method == "eth_sendTransaction"]
+    words = [5000 * PRICE, int(signed["message"]["deadline"]), 27, int("11" * 32, 16), int("22" * 32, 16)]
+    assert sent == calls.multicall(["0x8024cfd4" + "".join(f"{word:064x}" for word in words), "0x02"])
+
+
+@pytest.mark.parametrize("how", ["unsupported", "smart account", "no nonce", "bad in the token's eyes"])
+def test_signatures_that_do_not_work_fall_back_to_an_allowance(tabs: Tabs, service: StandIn, how: str) -> None:
+    service.permit = PERMIT
+    node = Node()
+    wallet = ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
+    if how == "unsupported":
+        wallet.refuse("eth_signTypedData_v4", 4200)
+    elif how == "smart account":
+        node.signature = "0x" + "11" * 200
+    elif how == "no nonce":
+        node.nonces = False
+    else:
+        node.refuses_permits = True
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    assert wallet.count("eth_sendTransaction") == 2
+
+
+def test_signature_refused_by_the_payer_sends_nothing(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.permit = PERMIT
+    wallet.refuse("eth_signTypedData_v4", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    assert wallet.count("eth_sendTransaction") == 1
+
+
+@pytest.mark.parametrize(
+    ("selector", "title"),
+    [
+        ("0xd93c0665", "Payments are paused at the moment"),
+        ("0x8baa579f", "This price was already used, or is no longer valid"),
+        ("0xbfb22adf", "The price ran out"),
+        ("0xbd49034f", "The amount is below what the contract takes"),
+        ("0xe450d38c", "This account has too few tokens"),
+        ("0xdeadbeef", "The contract would refuse this payment"),
+    ],
+)
+def test_what_the_contract_would_refuse_never_reaches_the_wallet(
+    tabs: Tabs, service: StandIn, selector: str, title: str
+) -> None:
+    service.allowed = True
+    node = Node()
+    node.refusal = selector + "00" * 32
+    wallet = ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text(title)
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+    assert wallet.count("eth_sendTransaction") == 0
+
+
+def test_fee_that_cannot_be_paid_is_told_by_the_wallet_too(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    wallet.refuse("eth_sendTransaction", -32000, message="insufficient funds for gas * price + value")
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_contain_text("too little of the network's coin")
+    expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
+
+
+def test_sped_up_payment_is_followed(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.claims = {FIRST_HASH: [answer("unknown", FIRST_HASH)], 0xB0: [answer("credited", 0xB0)]}
+    page = page_of(tabs, service, wallet, clock=True)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Waiting for Base to show your payment")
+    service.payments = [payment("confirming", 0xB0, sequence=0)]
+    page.clock.fast_forward(16_000)
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    expect(page.locator("#status-tx")).to_contain_text("00b0")
+
+
+def test_payment_overtaken_by_another_is_told(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    wallet.drop_answer("eth_sendTransaction")
+    service.claims = {0xC0: [answer("credited", 0xC0)]}
+    page = page_of(tabs, service, wallet, clock=True)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    service.payments = [payment("credited", 0xC0, sequence=0, amount="5", payer=WALLET)]
+    page.clock.fast_forward(10_000)
+    expect(page.locator("#notice .title")).to_have_text("Another payment of this account came first")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from chain.calls import SELECTORS
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import BadAnswer, NodeError
+from chain.node import Call, Node, Nodes
 from chain.payment import Payment, customer_id_to_bytes32
 from tests.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
@@ -14,27 +15,36 @@ NOBODY = b"\xff" * 32  # what the event of a payment without a customer ID carri
 _FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
 
 
-class FakeNode:
+class FakeNode(Node):
     """Answers as a node would. `lies[what]` alters a method's result, or a view's value before it is encoded."""
 
     def __init__(self, payments: Sequence[Payment] = (), *, latest: int = 10_000, finalized: int = 9_000) -> None:
+        self.name = "the fake node"
+        self.rests_until = 0.0
         self.payments = list(payments)
         self.tags = {"latest": latest, "safe": (latest + finalized) // 2, "finalized": finalized}
         self.lies: dict[str, Callable[[Any], Any]] = {}
         self.reverted: set[str] = set()
         self.views: dict[str, int] = {}
         self.asked: list[str] = []
+        self.viewed: list[tuple[str, str]] = []  # gateway and function of each call
 
     async def ask(self, method: str, params: Sequence[Any], parse: Callable[[object], T]) -> T:
         """Like `Node.ask`: what does not parse is a failure of this node."""
-        self.asked.append(method)
-        answer = getattr(self, "_" + method)(*params)
-        if method in self.lies:
-            answer = self.lies[method](answer)
         try:
-            return parse(answer)
+            return parse(self.answer(method, params))
         except BadAnswer as error:
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
+
+    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+        """Like `Node.ask_all`, one after another."""
+        return [await self.ask(method, params, parse) for method, params in calls]
+
+    def answer(self, method: str, params: Sequence[Any]) -> Any:
+        """The result as it would stand in the JSON-RPC answer. Raises NodeError where that would be an error."""
+        self.asked.append(method)
+        answer = getattr(self, "_" + method)(*params)
+        return self.lies[method](answer) if method in self.lies else answer
 
     def _eth_chainId(self) -> str:  # noqa: N802 # the method's own name
         return hex(CHAIN_ID)
@@ -67,6 +77,7 @@ class FakeNode:
 
     def _eth_call(self, call: dict[str, str], _: str) -> str:
         function, arguments = _FUNCTIONS[call["data"][2:10]], bytes.fromhex(call["data"][10:])
+        self.viewed.append((call["to"], function))
         words = [arguments[at : at + 32] for at in range(0, len(arguments), 32)]
         value = self._view(call["to"], function, words)
         if function in self.lies:
@@ -85,6 +96,13 @@ class FakeNode:
         if stop > len(mine):
             raise NodeError("the fake node did not answer eth_call: execution reverted")
         return [one.block for one in mine[start:stop]]
+
+
+class FakeNodes(Nodes):
+    """Some fake nodes with the failover of real ones."""
+
+    def __init__(self, *nodes: FakeNode) -> None:
+        self._nodes = list(nodes)
 
 
 def _flat(value: int | list[int]) -> list[int]:

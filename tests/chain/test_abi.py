@@ -17,6 +17,9 @@ TOKEN = {
     "allowance": "allowance(address,address)",
     "decimals": "decimals()",
     "symbol": "symbol()",
+    "name": "name()",
+    "nonces": "nonces(address)",
+    "DOMAIN_SEPARATOR": "DOMAIN_SEPARATOR()",
 }
 
 

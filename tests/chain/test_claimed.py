@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from chain.errors import ChainError, Inconsistent
-from chain.gateway import Claimed, Gateway, check_counted, claimed
+from chain.errors import ChainError
+from chain.gateway import Claimed, Gateway, claimed
+from chain.node import Reader
 from chain.payment import Payment
-from tests.chain.fake_node import FakeNode, raw_log
+from tests.chain.fake_node import FakeNode, FakeNodes, raw_log
 from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, block, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,7 @@ LAST = payment(log_index=8, ordinal=1, sequence=1)
 ALL = [OTHERS, FIRST, MIDDLE, LAST]
 
 
-async def claim(node: FakeNode, hash_: str = FIRST.tx_hash) -> Claimed | None:
+async def claim(node: Reader, hash_: str = FIRST.tx_hash) -> Claimed | None:
     """Claim a transaction of both gateways, the newer one first."""
     return await claimed(node, [Gateway(node, CHAIN_ID, one) for one in (OTHER_GATEWAY, GATEWAY)], hash_)
 
@@ -52,6 +53,9 @@ async def test_a_gateway_that_is_not_configured_is_passed_over() -> None:
         ("eth_getTransactionReceipt", lambda raw: raw | {"logs": raw["logs"][:-1]}),
         ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], raw["logs"][-1]]}),
         ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], 5]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [log | {"topics": None} for log in raw["logs"]]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], {"address": GATEWAY, "data": "0x"}]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], {"topics": [None]}]}),
         ("eth_getLogs", lambda _: []),
         ("eth_getLogs", lambda logs: logs[:1]),
         ("eth_getLogs", lambda logs: [*logs, raw_log(payment(log_index=99, sequence=2, gateway=logs[0]["address"]))]),
@@ -76,9 +80,51 @@ async def test_a_forged_payment_in_both_receipt_and_logs_is_not_one_the_contract
         await claim(node)
 
 
-async def test_counting_one_payment() -> None:
-    gateway = Gateway(FakeNode(ALL), CHAIN_ID, GATEWAY)
-    await check_counted(gateway, LAST)
-    await check_counted(gateway, payment(customer_id=None, sequence=5))  # nobody can be asked for it
-    with pytest.raises(Inconsistent, match="knows no payment 1 in block 104"):
-        await check_counted(gateway, payment(sequence=1, block=104))
+async def test_topics_and_addresses_in_capitals_are_the_same() -> None:
+    node = FakeNode(ALL)
+
+    def shout(text: str) -> str:
+        return "0x" + text[2:].upper()
+
+    node.lies["eth_getTransactionReceipt"] = lambda raw: (
+        raw
+        | {
+            "logs": [
+                log | {"address": shout(log["address"]), "topics": [shout(topic) for topic in log["topics"]]}
+                for log in raw["logs"]
+            ]
+        }
+    )
+    assert await claim(node) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+async def test_what_the_first_node_does_not_know_the_second_may() -> None:
+    behind, ahead = FakeNode([]), FakeNode(ALL)
+    ahead.reverted.add(tx_hash(6))
+    nodes = FakeNodes(behind, ahead)
+    assert await claim(nodes) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(nodes, tx_hash(6)) == Claimed(failed=True)
+    assert await claim(nodes, tx_hash(7)) is None
+    assert behind.asked.count("eth_getTransactionReceipt") == 3  # being behind is no failure
+
+
+async def test_what_the_first_node_knows_the_second_is_not_asked() -> None:
+    knows, other = FakeNode(ALL), FakeNode(ALL)
+    assert await claim(FakeNodes(knows, other)) is not None
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+async def test_nobody_knows_it_but_one_that_could_not_be_asked_might(broken: int) -> None:
+    nodes = [FakeNode([]), FakeNode([])]
+    nodes[broken].lies["eth_getTransactionReceipt"] = lambda _: []
+    with pytest.raises(ChainError):
+        await claim(FakeNodes(*nodes))
+    nodes[1 - broken].payments = ALL
+    assert await claim(FakeNodes(*nodes)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+async def test_a_node_without_the_logs_of_its_receipt_is_passed_over() -> None:
+    liar, honest = FakeNode(ALL), FakeNode(ALL)
+    liar.lies["eth_getLogs"] = lambda logs: logs[:1]
+    assert await claim(FakeNodes(liar, honest)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))

@@ -1,5 +1,6 @@
 """Nodes: whatever a node does but answer properly is its failure; the next one is asked, and no key is told."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from chain import decoding, node
 from chain.errors import NodeError
 from chain.node import Nodes
 from tests.chain.fake_node import FakeNode
-from tests.factories import GATEWAY, block, payment, tx_hash
+from tests.factories import CHAIN_ID, GATEWAY, block, ordinary_stack, payment, tx_hash
 from tests.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
@@ -53,17 +54,22 @@ def broken(error: type[httpx.TransportError]) -> Says:
 
 
 class Network:
-    """Some nodes, and who was asked."""
+    """Some nodes, and who was asked; `chains` answers the question which chain a node is on."""
 
     def __init__(self, **says: Says) -> None:
         self.says = says
+        self.chains: dict[str, Says] = {}
         self.asked: list[str] = []
+        self.checked: list[str] = []
         http = httpx.AsyncClient(transport=httpx.MockTransport(self.handle))
-        self.nodes = Nodes(http, [url for url in URLS if httpx.URL(url).host.split(".")[0] in says])
+        self.nodes = Nodes(http, [url for url in URLS if httpx.URL(url).host.split(".")[0] in says], CHAIN_ID)
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer as the host would."""
         name = request.url.host.split(".")[0]
+        if json.loads(request.content)["method"] == "eth_chainId":
+            self.checked.append(name)
+            return self.chains.get(name, result(hex(CHAIN_ID)))(request)
         self.asked.append(name)
         return self.says[name](request)
 
@@ -80,6 +86,7 @@ FAILURES: dict[str, Says] = {
     "a list": body("[]"),
     "a batch": body('[{"jsonrpc": "2.0", "id": 1, "result": []}]'),
     "null": body("null"),
+    "deep nesting": body("[" * 5_000),
     "null result": answer(result=None),
     "no result": answer(jsonrpc="2.0"),
     "an error": answer(error={"code": -32005, "message": "limit exceeded"}),
@@ -115,37 +122,41 @@ async def test_the_next_node_is_asked(says: Says) -> None:
     assert network.asked == ["one", "two"]
 
 
+async def test_deep_nesting_is_a_failure_not_a_crash() -> None:
+    for text in ("[" * 5_000, "[" * 5_000 + "]" * 5_000, '{"a":' * 5_000):
+        with ordinary_stack(), pytest.raises(NodeError, match="no JSON"):
+            await node.logs(Network(one=body(text)).nodes, block(1), GATEWAY, "0x")
+
+
 async def test_all_causes_are_told_and_no_key() -> None:
     network = Network(one=broken(httpx.ConnectError), two=body("busy", 503), three=answer(error="no"))
     with pytest.raises(NodeError) as caught:
-        await node.chain_id(network.nodes)
+        await node.code(network.nodes, GATEWAY)
     assert str(caught.value) == (
-        "node 1 (one.example) did not answer eth_chainId: ConnectError; "
-        "node 2 (two.example) did not answer eth_chainId: HTTP 503 'busy'; "
-        "node 3 (three.example) did not answer eth_chainId: error no"
+        "node 1 (one.example) did not answer eth_getCode: ConnectError; "
+        "node 2 (two.example) did not answer eth_getCode: HTTP 503 'busy'; "
+        "node 3 (three.example) did not answer eth_getCode: error no"
     )
     assert network.asked == ["one", "two", "three"]
 
 
 def test_a_node_that_failed_is_asked_last_for_half_a_minute() -> None:
     async def scenario() -> None:
-        import asyncio
-
-        network = Network(one=body("", 500), two=result("0x1"), three=result("0x1"))
+        network = Network(one=body("", 500), two=result("0x01"), three=result("0x01"))
         for _ in range(2):
-            await node.chain_id(network.nodes)
+            await node.code(network.nodes, GATEWAY)
         assert network.asked == ["one", "two", "two"]
-        network.says |= {"one": result("0x1"), "two": body("", 500), "three": body("", 500)}
-        await node.chain_id(network.nodes)  # the others fail: the resting one is asked all the same
+        network.says |= {"one": result("0x01"), "two": body("", 500), "three": body("", 500)}
+        await node.code(network.nodes, GATEWAY)  # the others fail: the resting one is asked all the same
         assert network.asked[3:] == ["two", "three", "one"]
-        await node.chain_id(network.nodes)  # it answered: it is well
+        await node.code(network.nodes, GATEWAY)  # it answered: it is well
         assert network.asked[6:] == ["one"]
         network.says["one"] = body("", 500)
         with pytest.raises(NodeError):
-            await node.chain_id(network.nodes)
-        network.says |= {name: result("0x1") for name in network.says}
+            await node.code(network.nodes, GATEWAY)
+        network.says |= {name: result("0x01") for name in network.says}
         await asyncio.sleep(31)
-        await node.chain_id(network.nodes)
+        await node.code(network.nodes, GATEWAY)
         assert network.asked[-1] == "one"
 
     run_virtually(scenario())
@@ -156,13 +167,14 @@ async def test_each_question_has_an_id_of_its_own() -> None:
 
     def say(request: httpx.Request) -> httpx.Response:
         seen.append(json.loads(request.content))
-        return result("0x1")(request)
+        return result(hex(CHAIN_ID))(request)
 
     network = Network(one=say)
-    await node.chain_id(network.nodes)
+    network.chains["one"] = say
+    assert await node.chain_id(network.nodes) == CHAIN_ID
     await node.chain_id(network.nodes)
     assert seen[0] == {"jsonrpc": "2.0", "id": seen[0]["id"], "method": "eth_chainId", "params": []}
-    assert seen[0]["id"] != seen[1]["id"]
+    assert len({one["id"] for one in seen}) == len(seen) == 3  # the first time the node proves its chain
 
 
 async def test_blocks_by_number_and_by_tag() -> None:

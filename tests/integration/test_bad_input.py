@@ -161,6 +161,7 @@ def test_the_doctor_says_what_to_mend(stack: Stack) -> None:
         "clock",
         "nodes",
         "gateways",
+        "deployment",
         "signer",
         "price",
     ]

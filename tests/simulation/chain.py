@@ -145,7 +145,13 @@ class Chain:
         return True
 
     def _payment(
-        self, version: Version, transaction: Transaction, call: Call, number: int, sequence: int, made: Sequence[Payment]
+        self,
+        version: Version,
+        transaction: Transaction,
+        call: Call,
+        number: int,
+        sequence: int,
+        made: Sequence[Payment],
     ) -> Payment:
         before = [one.log_index for one in version.payments if one.block == number] + [one.log_index for one in made]
         return Payment(
@@ -191,7 +197,7 @@ class Chain:
             if fate == "dropped":
                 continue
             if fate == "renamed":
-                transaction = replace(transaction, hash=f"0x{self._forks:02x}ee{hash_[6:]}")
+                transaction = replace(transaction, hash=f"0x{self._forks:02x}{hash_[2:4]}{hash_[6:]}")
                 self.transactions[transaction.hash] = transaction
             last = max(last, number + 7 if fate == "moved" else number)
             self._include(new, transaction, last)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from stateless_billing.sandbox.answers import Answer, Delivery
+from tests.simulation.plan import LONG_IDLE
 
 if TYPE_CHECKING:
     from tests.simulation.replica import Replica
@@ -49,17 +50,24 @@ class StripeLine(httpx.AsyncBaseTransport):
         if world.over:
             raise httpx.ConnectError("the simulation is over")
         trace: Trace = request.extensions.get("trace")
+        write = request.method == "POST" and request.url.path.endswith("/balance_transactions")
+        await replica.point("begin_write" if write else "begin_read")
         link = self._link
         if link is None or link.closed(world.seconds()):
             link = self._link = None
             link = await self._connect(trace)
-        write = request.method == "POST" and request.url.path.endswith("/balance_transactions")
+        where = "before_write" if write else "before_read"
+        # Between the last judgement and the socket nothing but the closed connection can help a machine that sleeps.
+        stays = link.idle > LONG_IDLE
         try:
             for step in (HEADERS, BODY):
+                if stays:
+                    await replica.point(where)
                 if trace:
                     await trace(f"{step}.started", {})
-                await replica.point("before_write" if write else "before_read")
-                if world.over or link.closed(world.seconds()):
+                if not stays:
+                    await replica.point(where)
+                if self._gone(link):
                     raise httpx.ReadError("the connection is gone")
                 link.used = world.seconds()
                 if trace:
@@ -69,6 +77,9 @@ class StripeLine(httpx.AsyncBaseTransport):
         except BaseException:
             self._link = None
             raise
+
+    def _gone(self, link: Link) -> bool:
+        return self._world.over or link.closed(self._world.seconds())
 
     async def _connect(self, trace: Trace) -> Link:
         world = self._world
@@ -122,11 +133,15 @@ class StripeLine(httpx.AsyncBaseTransport):
         path = request.url.raw_path.decode()
         world.mischief.query, world.mischief.key = path, request.headers.get("idempotency-key", "")
         stages = world.stripe.exchange(request.method, path, request.headers, request.content)
-        try:
-            while True:
-                await asyncio.sleep(next(stages))
-        except StopIteration as stop:
-            answer: Answer = stop.value
+        answer: Answer | None = None
+        while answer is None:
+            try:
+                wait = next(stages)
+            except StopIteration as stop:
+                answer = stop.value
+            else:
+                await asyncio.sleep(wait)
+        assert answer is not None
         what = f"{request.method} {path.removeprefix('/v1/customers')}"
         world.told(who, what, request, answer)
         return answer

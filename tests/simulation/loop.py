@@ -91,11 +91,24 @@ class SeededLoop(asyncio.BaseEventLoop):
             return False
         return True
 
-    def wake(self, process: Process) -> None:
-        """Let a process go on with whatever was due while it slept."""
+    def wake(self, process: Process, stood_still: float = 0.0) -> None:
+        """Let a process go on with what was due while it slept.
+
+        A machine that is suspended stops the clock that timers go by: they come so much later then.
+        """
         process.asleep = False
         kept, process.kept = process.kept, []
-        self._ready.extend(kept)
+        for handle in kept:
+            if isinstance(handle, asyncio.TimerHandle) and handle.when() + stood_still > self._now:
+                self._scheduled.append(handle)
+            else:
+                self._ready.append(handle)
+        if stood_still:
+            for timer in self._scheduled:
+                if timer._context.get(PROCESS) is process:
+                    timer._when += stood_still
+                    timer._scheduled = True
+            heapq.heapify(self._scheduled)
 
     def finish(self) -> None:
         """End every task properly, the dead processes' too, so that nothing is left for the garbage collector."""

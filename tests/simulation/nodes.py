@@ -50,12 +50,12 @@ class View:
 
 
 class NodesTransport(httpx.AsyncBaseTransport):
-    """Answers JSON-RPC and the price feed. `now` is the second of the simulation; `faulty` says whether faults are on."""
+    """Answers JSON-RPC and the price feed; `faulty` says whether a fault may be injected now."""
 
     def __init__(self, chain: Chain, prices: Prices, nodes: list[Node], rng: random.Random, coverage: Coverage) -> None:
         self.chain, self.prices, self.nodes, self._rng, self._coverage = chain, prices, nodes, rng, coverage
         self.faulty: Callable[[str], bool] = lambda name: True
-        self.down = False
+        self.down_until = -1.0
         self.price_faults = 0.0
         self.over = False
 
@@ -63,7 +63,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         """One request, after a short way to the node."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
-        if self.over or (self.down and request.url.host != "prices.test"):
+        if self.over or (loop.time() < self.down_until and request.url.host != "prices.test"):
             raise httpx.ConnectError("no node")
         if request.url.host == "prices.test":
             return self._prices(request, int(START + loop.time()))
@@ -108,8 +108,6 @@ class NodesTransport(httpx.AsyncBaseTransport):
     def _view(self, node: Node, now: float) -> View:
         calm = not self.faulty("heads_backwards")
         seen = now if calm else now - node.lag
-        if not calm and (node.lag or node.behind):
-            self._coverage.hit("heads_backwards")
         version, latest = self.chain.at(seen), self.chain.latest(seen)
         finalized = self.chain.finalized(seen if calm else seen - node.behind)
         payments = [one for one in version.payments if one.block <= latest]
@@ -126,6 +124,8 @@ class NodesTransport(httpx.AsyncBaseTransport):
         return "0x60"
 
     def _eth_getBlockByNumber(self, node: Node, view: View, params: list[Any]) -> dict[str, str] | None:  # noqa: N802
+        if params[0] == "finalized" and (node.lag or node.behind) and self.faulty("heads_backwards"):
+            self._coverage.hit("heads_backwards")
         tags = {"latest": view.latest, "safe": view.safe, "finalized": view.finalized}
         number = tags[params[0]] if params[0] in tags else int(params[0], 16)
         if number > view.latest:
@@ -133,13 +133,15 @@ class NodesTransport(httpx.AsyncBaseTransport):
         time = self.chain.time_of(number)
         return {"number": hex(number), "hash": view.version.hash(number), "timestamp": hex(time)}
 
-    def _eth_getLogs(self, node: Node, view: View, params: list[Any]) -> list[Any] | "_Error":  # noqa: N802
+    def _eth_getLogs(self, node: Node, view: View, params: list[Any]) -> "list[Any] | _Error":  # noqa: N802
         hash_, address = params[0]["blockHash"], params[0]["address"]
         if int(hash_[8:], 16) > view.latest:
             return _Error("unknown block")
         found = [one for one in self.chain.by_block.get(hash_, ()) if one.gateway == address]
         if node.forged and self.faulty("node_lies"):
-            found += [_placed(one, view.version) for one in view.payments if one in node.forged and one.gateway == address]
+            found += [
+                _placed(one, view.version) for one in view.payments if one in node.forged and one.gateway == address
+            ]
             found = [one for one in found if one.block_hash == hash_]
         if found and node.omits and self._rng.random() < node.omits and self.faulty("logs_omitted"):
             self._coverage.hit("logs_omitted")
@@ -161,7 +163,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
             "logs": [raw_log(one) for one in logs],
         }
 
-    def _eth_call(self, node: Node, view: View, params: list[Any]) -> str | "_Error":
+    def _eth_call(self, node: Node, view: View, params: list[Any]) -> "str | _Error":
         to, calldata = params[0]["to"], params[0]["data"]
         function, arguments = _FUNCTIONS[calldata[2:10]], bytes.fromhex(calldata[10:])
         if function == "symbol":

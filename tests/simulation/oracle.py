@@ -94,7 +94,9 @@ class Oracle:
         """Customer, cents, and for plain ones the price and finality."""
         world, row = self.world, credit.row
         now = world.seconds()
-        alike = [one for one in ever if (one.customer_id, str(one.sequence)) == (row.customer, credit.metadata["sequence"])]
+        alike = [
+            one for one in ever if (one.customer_id, str(one.sequence)) == (row.customer, credit.metadata["sequence"])
+        ]
         if not alike:
             self.wrong(f"credit for {credit.identity} went to {row.customer}")
             return
@@ -202,12 +204,15 @@ class Oracle:
             for row in customer.rows
         )
 
-    def finished(self) -> None:
-        """The last judgement, after everything was given its time."""
+    def left_open(self) -> None:
+        """Judge what the one sweep after all faults left behind."""
         for payment in self.uncredited():
             self.never += 1
             at = payment.time - START
             self._say(f"never: payment {payment.sequence} of {payment.customer_id} at {at} s is not credited")
+
+    def finished(self) -> None:
+        """The last judgement."""
         chain = self.world.chain
         for credit in self.credits:
             if not any(credit.is_for(one) for one in chain.now.payments):

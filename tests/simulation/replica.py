@@ -49,9 +49,11 @@ class Replica(Process):
         self.sleeps_for = 0.0
         self._sweeping = False
         self.work: list[asyncio.Task[Any]] = []
+        self.begun: list[Coroutine[Any, Any, Any]] = []
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         """Do something in this process; an exception that nobody expects is a finding."""
+        self.begun.append(work)
         self.work.append(self.world.loop.start(self._guarded(work), self.context))
 
     async def _guarded(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -65,6 +67,7 @@ class Replica(Process):
 
     async def boot(self) -> None:
         """Start as the service does, and again after a while where that fails, as its supervisor would."""
+        pause = 60.0
         while True:
             try:
                 if self.world.plan.whole_start:
@@ -79,7 +82,8 @@ class Replica(Process):
             else:
                 self.ready.set()
                 return
-            await asyncio.sleep(300)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 3600.0)
 
     async def sweep(self, *, flush: bool = False) -> None:
         """One sweep; a process never sweeps twice at once."""
@@ -92,8 +96,15 @@ class Replica(Process):
         finally:
             self._sweeping = False
 
+    async def forever(self) -> None:
+        """Sweep as the service does, at long intervals; other sweeps of this process are left out."""
+        await self.ready.wait()
+        self._sweeping = True
+        await self.services.sweep.forever(4000, 9000)
+
     async def claim(self, tx_hash: str, *, credit: bool = True) -> None:
         """A claim from a browser."""
+        await self.ready.wait()
         answer = await self.services.claims.of(tx_hash, credit=credit)
         told = [(one["state"], one["cause"], one["sequence"]) for one in answer["payments"]]
         self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
@@ -106,7 +117,7 @@ class Replica(Process):
         self.trap = (place, left - 1) if left > 1 else None
         if left > 1:
             return
-        if name == "before_write":
+        if name in ("begin_write", "before_write"):
             self.world.coverage.hit("suspended_before_write")
         self.blow()
         await asyncio.sleep(0)
@@ -135,7 +146,8 @@ class Replica(Process):
         if missed[0]:
             world.loop.call_later(60 + seconds % 600, self._set_clock, context=world.context)
         world.note(self.name, "wakes")
-        world.loop.wake(self)
+        suspended = any(missed) or int(seconds) % 2 == 0  # else only this process was stopped
+        world.loop.wake(self, seconds if suspended else 0.0)
 
     def _set_clock(self) -> None:
         self.clock.wall_missed = 0.0

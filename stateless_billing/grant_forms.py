@@ -1,0 +1,50 @@
+"""What an operator writes into a grant's form: the amount, the reason and the note, checked. Pure."""
+
+import re
+import unicodedata
+
+from stateless_billing.errors import Refusal
+
+NOTE_FEWEST, NOTE_MOST = 10, 400
+_NOTHING = "Nothing was given."
+
+REASONS = {
+    "goodwill": "Goodwill",
+    "outage": "Outage or degraded service",
+    "billing_error": "Billing error on our side",
+    "lost_payment": "Payment that went wrong",
+    "trial": "Trial or promotion",
+    "other": "Other (say what)",
+}
+
+UNUSABLE = {
+    "customer_deleted": "The customer is not in Stripe any more.",
+    "currency": "The customer is billed in another currency than dollars.",
+    "lapsed": "It was not given within 23 hours.",
+}
+
+
+def note(text: str) -> str:
+    """A note as it is kept: one line, no control characters. Raises Refusal; what was typed is never cut off."""
+    kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
+    if len(kept) < NOTE_FEWEST:
+        raise Refusal("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
+    if len(kept) > NOTE_MOST:
+        raise Refusal(
+            "invalid_input", f"The note has {len(kept):,} characters, {NOTE_MOST} fit. {_NOTHING} Shorten it."
+        )
+    return kept
+
+
+_AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.(?P<part>[0-9]{1,2}))?", re.ASCII)
+
+
+def cents(text: str) -> int:
+    """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises Refusal for what could be misread."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if not found:
+        raise Refusal("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
+    amount = int(found["whole"].replace(",", "")) * 100 + int((found["part"] or "").ljust(2, "0"))
+    if amount == 0:
+        raise Refusal("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+    return amount

@@ -1,0 +1,290 @@
+"""The grants record read, and whatever a crash left open on it completed or undone.
+
+The record is the one ledger of what all moderators gave. A row reserves an amount; the verdict on it is a function of
+the ledger up to it; then the customer gets the grant, or the row is reversed. Every step may be repeated by anybody.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from stateless_billing import caps
+from stateless_billing.bookkeeping import Bookkeeping
+from stateless_billing.caps import DAY, Reservation, reversal_of
+from stateless_billing.clock import Clock
+from stateless_billing.epochs import LOOK_BACK, QUIET, moment, until_sending
+from stateless_billing.errors import Refused, StripeFailure, TooSoon
+from stateless_billing.ledger import CURRENCY, Entry
+from stateless_billing.progress import Backoff
+from stateless_billing.reversals import reverse
+from stateless_billing.stripe_ledger import Session, StripeLedger
+from stateless_billing.writing import Draft, look_and_write
+
+SERVICE = "service"  # who reverses a reservation that did not become a grant
+FORM_SECONDS = 22 * 3600
+LOOK_SECONDS = 3 * DAY  # how far back a look completes what it finds open
+_SETTLING = QUIET + 600  # after a reversal: whoever decided before it has sent by then, and lists show it
+_START_SECONDS = 10.0
+_FRESH = 30  # seconds for which a listing may be used to give
+_KEPT = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
+
+    entries: Sequence[Entry]
+    whole: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A reservation and what became of it.
+
+    `state`: open, given, refused (its reservation was reversed before anything was given) or undone. `credit` is the
+    customer's entry and `taken_back` the one that reverses it, where they were seen; `settled`: nothing can change it
+    but an undoing.
+    """
+
+    reservation: Reservation
+    state: str
+    credit: Entry | None = None
+    reversal: Entry | None = None
+    taken_back: Entry | None = None
+    detail: str = ""
+    settled: bool = False
+
+
+def including(listing: Listing, entry: Entry) -> Listing:
+    """A listing that may lag, and what we know to be on the record beside it."""
+    if any(one.id == entry.id for one in listing.entries):
+        return listing
+    return Listing([entry, *listing.entries], listing.whole, listing.at)
+
+
+class Unusable(Exception):
+    """The reservation can never become a grant; `reason` for its reversal."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class GrantLedger:
+    """Reads the record and completes it. Several processes at once do no harm."""
+
+    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock) -> None:
+        self.stripe, self.books, self._clock = stripe, books, clock
+        self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
+        self._backoff = Backoff(clock)
+        self._complete = False
+        self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
+        self.at_work: set[str] = set()  # grants that this process is giving right now
+
+    async def read(self, since: int) -> Listing:
+        """The rows since then and at least one before, or all. Raises StripeFailure."""
+        async with self.stripe.session() as session:
+            page = await session.newest_entries(self.books.grants_id, 0)
+            at = session.now()
+            entries = list(page.entries)
+            while not page.complete and entries[-1].created >= since:
+                page = await session.newest_entries(self.books.grants_id, 0, entries[-1].id)
+                entries += page.entries
+        return Listing(entries, page.complete, at)
+
+    async def look(self, since: int | None = None) -> list[Grant]:
+        """The reservations since then, newest first, after what is open among the latest was completed.
+
+        What cannot be completed now stays open and is tried again by a later look. Raises StripeFailure where the
+        record cannot be read.
+        """
+        now = int(self._clock.wall())
+        start = now - LOOK_SECONDS if since is None else min(since, now - DAY)
+        listing = await self.read(min(start, now - LOOK_SECONDS) - DAY)
+        grants: list[Grant] = []
+        shown = {entry.id for entry in listing.entries}
+        hidden = [one for one in self._open.values() if one.entry.id not in shown]
+        for reserved in [*filter(None, map(caps.reservation, reversed(listing.entries))), *hidden]:
+            created = reserved.entry.created
+            if created < now - LOOK_SECONDS:
+                self._open.pop(reserved.entry.id, None)  # whatever became of it, the audit tells
+            if created < min(start, now - LOOK_SECONDS):
+                continue
+            if self._clock.wall() - now > _FRESH:
+                now = int(self._clock.wall())
+                listing = await self.read(min(start, now - LOOK_SECONDS) - DAY)
+            recent = created >= now - LOOK_SECONDS
+            grants.append(await self._try(reserved, listing) if recent else _by_ledger(reserved, listing))
+        self._complete = not self._open and all(one.settled for one in grants)
+        grants.reverse()
+        return [one for one in grants if one.reservation.entry.created >= start]
+
+    async def look_when_due(self) -> bool:
+        """A look where this process does not know the record to be complete; whether it is complete now."""
+        if not self._complete and self.books.grants_id and self._backoff.due("look"):
+            try:
+                await self.look()
+            except StripeFailure as error:
+                log.warning("the grants record was not read: %s", error)
+            if self._complete:
+                self._backoff.succeeded("look")
+            else:
+                self._backoff.failed("look")
+        return self._complete
+
+    async def look_at_start(self) -> None:
+        """A look that may not hold up a process that starts for long; what it leaves open a later one completes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                await self.look_when_due()
+
+    async def forever(self, seconds: float) -> None:
+        """Look whenever one is due, until cancelled: no cost while the record is known to be complete."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.look_when_due()
+            except Exception:
+                log.exception("a look at the grants record failed; the next one begins again")
+
+    async def _try(self, reserved: Reservation, listing: Listing) -> Grant:
+        if reserved.grant in self.at_work:
+            return Grant(reserved, "open", detail="being given right now")
+        try:
+            return await self.complete(reserved, listing)
+        except StripeFailure as error:
+            log.warning("grant %s: %s", reserved.grant, error)
+            return Grant(reserved, "open", reversal=reversal_of(reserved.entry, listing.entries), detail=str(error))
+
+    async def complete(self, reserved: Reservation, listing: Listing) -> Grant:
+        """Take one reservation to its end, as far as that is possible now. Raises StripeFailure."""
+        known = self._settled.get(reserved.entry.id)
+        reversal = reversal_of(reserved.entry, listing.entries)
+        if known and (reversal is None or known.reversal):
+            return known
+        self._open[reserved.entry.id], self._complete = reserved, False
+        grant = await (self.take_back(reserved, reversal) if reversal else self._decide(reserved, listing))
+        if grant.settled:
+            self._settled[reserved.entry.id] = grant
+            self._open.pop(reserved.entry.id, None)
+        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail)
+        return grant
+
+    async def _decide(self, reserved: Reservation, listing: Listing) -> Grant:
+        judged = caps.verdict(reserved, listing.entries, whole=listing.whole)
+        if judged is None:
+            return Grant(reserved, "open", detail="Stripe's list does not show the whole ledger yet")
+        if not judged.fits:
+            return await self._refuse(reserved, f"over_cap:{judged.broken}")
+        if _dead(reserved):
+            return await self._refuse(reserved, "form_dead")
+        try:
+            entry = await self._give(reserved)
+        except Unusable as error:
+            return await self._refuse(reserved, error.reason)
+        except TooSoon as error:
+            return Grant(reserved, "open", detail=str(error))
+        return Grant(reserved, "given", credit=entry, settled=True)
+
+    async def _give(self, reserved: Reservation) -> Entry:
+        async def check(session: Session) -> None:
+            now = moment(session.now(), reserved.entry.created)
+            if now.epoch > 0 and now.quiet:
+                raise TooSoon(until_sending(session.now(), reserved.entry.created))
+            if now.epoch > 0:
+                raise Unusable("lapsed")
+            await usable(session, reserved.customer)
+
+        def found(entries: Sequence[Entry]) -> Entry | None:
+            return grant_among(reserved.grant, entries)
+
+        try:
+            return await look_and_write(
+                self.stripe, grant_draft(reserved), reserved.entry.created - LOOK_BACK, found, check
+            )
+        except Refused as error:
+            if error.code in ("resource_missing", "customer_invalid"):
+                raise Unusable("customer_deleted") from error
+            raise
+
+    async def _refuse(self, reserved: Reservation, reason: str) -> Grant:
+        return await self.take_back(reserved, await reverse(self.stripe, reserved.entry, SERVICE, reason))
+
+    async def take_back(self, reserved: Reservation, reversal: Entry) -> Grant:
+        """What a reversed reservation means: a grant that lives is reversed too, by the same hand."""
+        by_hand = reversal.metadata.get("operator") != SERVICE
+        state, detail = "undone" if by_hand else "refused", reversal.metadata.get("reason", "")
+        credit = taken_back = None
+        async with self.stripe.session() as session:
+            try:
+                entries = await session.entries(reserved.customer, reserved.entry.created - LOOK_BACK)
+            except Refused as error:
+                if error.code not in ("resource_missing", "customer_invalid"):
+                    raise
+                entries = []  # the customer is gone, and what it had with it
+            now = session.now()
+        if credit := grant_among(reserved.grant, entries):
+            taken_back = reversal_of(credit, entries) or await reverse(
+                self.stripe, credit, reversal.metadata.get("operator", SERVICE), detail or "reservation_reversed"
+            )
+            state = "undone"
+        settled = taken_back is not None or now - reversal.created >= _SETTLING
+        return Grant(reserved, state, credit, reversal, taken_back, detail, settled)
+
+
+async def usable(session: Session, customer_id: str) -> None:
+    """Refuse a customer that cannot be credited. Raises Unusable."""
+    customer = await session.customer(customer_id)
+    if customer.deleted:
+        raise Unusable("customer_deleted")
+    if customer.currency not in (None, CURRENCY):
+        raise Unusable("currency")
+
+
+def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
+    """The credit of a grant in a customer's listing."""
+    found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
+    return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def grant_draft(reserved: Reservation) -> Draft:
+    """The grant: a function of its reservation alone, and only in epoch 0 of it."""
+    created = reserved.entry.created
+    told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
+    return Draft(
+        customer_id=reserved.customer,
+        cents=reserved.entry.cents,
+        description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
+        metadata=told | ({"note": reserved.note} if reserved.note else {}),
+        origin=created,
+        key=lambda epoch: f"grant:{reserved.grant}",
+        holds=lambda now: moment(now, created).epoch == 0,
+    )
+
+
+def _by_ledger(reserved: Reservation, listing: Listing) -> Grant:
+    """What an old reservation became, by the record alone."""
+    reversal = reversal_of(reserved.entry, listing.entries)
+    if reversal is None:
+        return Grant(reserved, "given", settled=True)
+    state = "refused" if reversal.metadata.get("operator") == SERVICE else "undone"
+    return Grant(reserved, state, reversal=reversal, detail=reversal.metadata.get("reason", ""), settled=True)
+
+
+def minted_at(grant: str) -> int | None:
+    """When the form of a grant was made; None for an ID that is not ours."""
+    head, _, tail = grant.partition("-")
+    return int(head) if head.isascii() and head.isdigit() and len(head) <= 12 and tail else None
+
+
+def _dead(reserved: Reservation) -> bool:
+    """Whether Stripe wrote the reservation long after its form was dead: finished late, after a failed request."""
+    minted = minted_at(reserved.grant)
+    return minted is not None and reserved.entry.created > minted + FORM_SECONDS + LOOK_BACK

@@ -1,0 +1,92 @@
+"""The service's pages with a test wallet in them, on an address of their own; all else is passed on to the service.
+
+The service itself knows nothing of it, and its content policy stays as it is.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stateless_billing.sandbox.server import listening
+
+SCRIPT = Path(__file__).with_suffix(".js")
+ADDRESS = "/demo-wallet/script.js"
+_TAG = f'<script src="{ADDRESS}"></script>\n</head>'.encode()
+_OWN = ("host", "content-length", "accept-encoding", "connection")
+_PASSED = (
+    "content-type",
+    "content-security-policy",
+    "location",
+    "cache-control",
+    "date",
+    "retry-after",
+    "x-request-id",
+)
+_POLL_SECONDS = 0.02
+_METHODS = ["GET", "POST", "PUT", "DELETE"]
+
+
+def create_app(service: str, chain: str, account: str) -> Starlette:
+    """The application. The wallet holds one account, for which the chain's node signs."""
+    http = httpx.AsyncClient(trust_env=False, timeout=60)
+
+    async def script(request: Request) -> Response:
+        return Response(SCRIPT.read_bytes(), media_type="text/javascript")
+
+    async def rpc(request: Request) -> Response:
+        call = await request.json()
+        if call.get("method") == "eth_accounts":
+            return JSONResponse({"jsonrpc": "2.0", "id": call.get("id"), "result": [account]})
+        answer = await http.post(chain, json=call)
+        return Response(answer.content, answer.status_code, media_type="application/json")
+
+    async def pass_on(request: Request) -> Response:
+        headers = {name: value for name, value in request.headers.items() if name not in _OWN}
+        target = f"{service}{request.url.path}{f'?{request.url.query}' if request.url.query else ''}"
+        answer = await http.request(request.method, target, headers=headers, content=await request.body())
+        passed = {name: value for name, value in answer.headers.items() if name in _PASSED}
+        body = answer.content
+        if answer.headers.get("content-type", "").startswith("text/html"):
+            body = body.replace(b"</head>", _TAG, 1)
+        return Response(body, answer.status_code, passed)
+
+    routes = [
+        Route(ADDRESS, script),
+        Route("/demo-wallet/rpc", rpc, methods=["POST"]),
+        Route("/{path:path}", pass_on, methods=_METHODS),
+    ]
+
+    @asynccontextmanager
+    async def closing(_: Starlette) -> AsyncIterator[None]:
+        async with http:
+            yield
+
+    return Starlette(routes=routes, lifespan=closing)
+
+
+@contextmanager
+def pages(service: str, chain: str, account: str) -> Iterator[str]:
+    """Serve them from a thread; yields the base address."""
+    bound, base = listening()
+    app = create_app(service, chain, account)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(_POLL_SECONDS)
+        yield base
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.close()

@@ -1,0 +1,51 @@
+"""Reads of Stripe that only people's look-ups need. Search lags behind; nothing here decides about money."""
+
+import asyncio
+
+from stateless_billing import stripe_objects
+from stateless_billing.errors import Refused
+from stateless_billing.ledger import Entry
+from stateless_billing.pacer import Endpoint
+from stateless_billing.stripe_ledger import Session, StripeLedger
+from stateless_billing.stripe_objects import Customer, quoted
+
+_MOST = 100
+
+
+async def with_email(stripe: StripeLedger, email: str) -> list[Customer]:
+    """Live customers with an email address, in whatever case. Raises StripeFailure.
+
+    The list knows a new customer at once, but only in the case it was written in; search knows every case, later.
+    """
+
+    async def listed(text: str) -> list[Customer]:
+        async with stripe.session() as session:
+            params = {"email": text, "limit": _MOST}
+            return await session.read(
+                Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), stripe_objects.customers
+            )
+
+    async def searched() -> list[Customer]:
+        async with stripe.session() as session:
+            params = {"query": f'email:"{quoted(email)}"', "limit": _MOST}
+            return await session.read(
+                Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), stripe_objects.customers
+            )
+
+    answers = await asyncio.gather(searched(), *(listed(text) for text in sorted({email, email.lower()})))
+    found = {one.id: one for answer in answers for one in answer if not one.deleted}
+    return [one for one in found.values() if (one.email or "").lower() == email.lower()]
+
+
+async def entry(session: Session, customer_id: str, entry_id: str) -> Entry | None:
+    """One entry of one customer; None where that customer has no such entry. Raises StripeFailure."""
+    try:
+        return await session.read(
+            Endpoint.READ_ENTRY,
+            lambda api: api.balance_transactions.retrieve_async(customer_id, entry_id),
+            lambda raw: stripe_objects.entry(raw, customer_id),
+        )
+    except Refused as error:
+        if error.code != "resource_missing":
+            raise
+        return None

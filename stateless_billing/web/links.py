@@ -1,0 +1,47 @@
+"""Where a page leads: back to the site that sent the visitor, and into wallets' own browsers. Pure."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import segno
+
+LONGEST_URL = 1000
+LONGEST_REFERENCE = 100
+
+
+def way_back(return_url: str | None, reference: str | None, allowed: Collection[str]) -> dict[str, Any] | None:
+    """The link back, where the address belongs to an allowed origin: `href`, `host`. None for any other."""
+    if not return_url or len(return_url) > LONGEST_URL or not return_url.isascii() or not return_url.isprintable():
+        return None
+    try:
+        parts = urlsplit(return_url)
+        origin = f"{parts.scheme}://{parts.netloc}".lower()
+    except ValueError:
+        return None
+    if origin not in allowed or "\\" in return_url:  # browsers read a backslash as a slash
+        return None
+    more = urlencode({"ref": reference[:LONGEST_REFERENCE]}) if reference else ""
+    query = "&".join(part for part in (parts.query, more) if part)
+    return {"href": parts._replace(query=query).geturl(), "host": parts.netloc}
+
+
+def query(values: Mapping[str, str]) -> str:
+    """Values as the query of an address."""
+    return urlencode(values)
+
+
+def wallet_links(url: str) -> list[dict[str, str]]:
+    """Links that open `url` in the browser of a wallet's app on a phone."""
+    bare, whole = url.split("://", 1)[1], quote(url, safe="")
+    return [
+        {"name": "MetaMask", "href": f"https://metamask.app.link/dapp/{bare}"},
+        {"name": "Coinbase Wallet", "href": f"https://go.cb-w.com/dapp?cb_url={whole}"},
+        {"name": "Trust Wallet", "href": f"https://link.trustwallet.com/open_url?coin_id=60&url={whole}"},
+    ]
+
+
+def qr(text: str) -> str:
+    """A text as an SVG element, black on white."""
+    code = segno.make(text, error="m", micro=False)
+    return str(code.svg_inline(scale=4, border=4, light="#fff", lineclass=None, svgclass="qr", omitsize=True))

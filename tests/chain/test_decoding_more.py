@@ -1,0 +1,111 @@
+"""Decoding: what each refusal says, for whoever reads it in the log, and where exactly the bounds lie."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain import decoding
+from chain.errors import BadAnswer
+from chain.payment import Payment
+from tests.chain.fake_node import raw_log, word
+from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, block, payment
+
+LOG = raw_log(payment())
+TOPICS = LOG["topics"]
+HASH = "0x" + "0d" * 32
+
+
+def decode(logs: object) -> list[Payment]:
+    """The payments of GATEWAY in block 100."""
+    return decoding.payments(logs, chain_id=CHAIN_ID, gateway=GATEWAY, within=block(100))
+
+
+def refusal(parse: Callable[[], object]) -> str:
+    """The sentence with which an answer is refused."""
+    with pytest.raises(BadAnswer) as caught:
+        parse()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parse", "value", "sentence"),
+    [
+        (decoding.quantity, "0x00", "expected a quantity, got '0x00'"),
+        (decoding.quantity, 7, "expected a quantity, got 7"),
+        (decoding.data, "0x0", "expected hex data, got '0x0'"),
+        (decoding.hash32, "0x00", "expected 32 bytes, got 1"),
+        (decoding.address, "0x" + "00" * 32, "expected 20 bytes, got 32"),
+        (decoding.block, [], "expected a block, got []"),
+        (decode, None, "expected a list of logs, got None"),
+        (decode, {}, "expected a list of logs, got {}"),
+        (decode, [5], "expected a log, got 5"),
+        (decode, [LOG | {"topics": "0x"}], "expected a list of topics, got '0x'"),
+        (decoding.words, b"\0" * 33, "expected whole 32-byte words, got 33 bytes"),
+        (decoding.word_as_address, 2**160, "a word holds more than an address"),
+        (decoding.uint64_array, word(32), "expected one array of integers"),
+        (decoding.uint64_array, word(32) + word(1) + word(2**64), "an array holds more than 64-bit integers"),
+        (decode, [LOG, LOG], "logs are not in the order of their index"),
+        (decode, [LOG | {"address": OTHER_GATEWAY}], "a log of another contract"),
+        (decode, [LOG | {"topics": TOPICS[:3]}], "a log that is no Payment event"),
+        (decode, [LOG | {"topics": ["0x" + "00" * 32, *TOPICS[1:]]}], "a log that is no Payment event"),
+        (decode, [LOG | {"topics": [*TOPICS[:3], PAYER]}], "expected 32 bytes, got 20"),
+        (decode, [LOG | {"blockHash": HASH}], "a log of another block"),
+        (decode, [LOG | {"blockNumber": "0x65"}], "a log of another block"),
+        (decode, [LOG | {"removed": True}], "a removed log"),
+        (decode, [LOG | {"removed": None}], "a removed log"),
+        (decode, [LOG | {"data": "0x"}], "expected 96 bytes, got 0"),
+        (decode, [LOG | {"transactionHash": "0x01"}], "expected 32 bytes, got 1"),
+        (decode, [LOG | {"logIndex": 3}], "expected a quantity, got 3"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_and_shows_it(parse: Callable[[Any], object], value: Any, sentence: str) -> None:
+    assert refusal(lambda: parse(value)) == sentence
+
+
+@pytest.mark.parametrize("length", [57, 58, 59, 60, 61, 1_000])
+def test_long_answers_are_shown_by_their_beginning(length: int) -> None:
+    text = "z" * (length - 2)
+    shown = refusal(lambda: decoding.quantity(text)).removeprefix("expected a quantity, got ")
+    assert shown == (repr(text) if length <= 60 else f"'{'z' * 56}...")
+    assert len(shown) <= 60
+
+
+@given(st.integers(0, 2**256 - 1))
+def test_every_quantity_is_read_as_it_was_written(number: int) -> None:
+    assert decoding.quantity(hex(number)) == number
+    assert decoding.quantity("0x" + f"{number:X}") == number
+
+
+@given(st.binary(max_size=100))
+def test_all_data_is_read_as_it_was_written(raw: bytes) -> None:
+    assert decoding.data("0x" + raw.hex()) == raw
+    assert decoding.data("0x" + raw.hex().upper(), len(raw)) == raw
+    with pytest.raises(BadAnswer):
+        decoding.data("0x" + raw.hex(), len(raw) + 1)
+
+
+@pytest.mark.parametrize("size", [0, 19, 21, 32])
+def test_an_address_has_twenty_bytes(size: int) -> None:
+    with pytest.raises(BadAnswer):
+        decoding.address("0x" + "00" * size)
+
+
+@given(st.lists(st.integers(0, 2**256 - 1), max_size=6), st.integers(1, 31))
+def test_words_are_whole(numbers: list[int], extra: int) -> None:
+    raw = b"".join(word(one) for one in numbers)
+    assert decoding.words(raw) == numbers
+    with pytest.raises(BadAnswer):
+        decoding.words(raw + b"\0" * extra)
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_quantity_or_refused_in_one_short_line(text: str) -> None:
+    try:
+        assert hex(decoding.quantity(text)) == text.lower()
+    except BadAnswer:
+        said = refusal(lambda: decoding.quantity(text))
+        assert len(said) <= 100
+        assert "\n" not in said

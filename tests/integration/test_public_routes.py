@@ -1,0 +1,193 @@
+"""What anybody may ask: receipts, limits, the way back, the hook of credits."""
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stateless_billing.hooks import signature
+from stateless_billing.sandbox.stack import Service, Stack
+from tests.integration.listener import listening
+from tests.integration.shop import Shop, problem, wait_until
+
+SECRET = "whsec_geheim"
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+JSON = {"accept": "application/json"}
+STRANGER = "0x{:040x}"
+
+
+def test_a_receipt_from_one_read(shop: Shop, stack: Stack, service: Service) -> None:
+    tx_hash = shop.pay(service, shop.customer())
+    paid = shop.claimed(service, tx_hash)["payments"][0]
+    fresh = stack.serve()
+    shop.count_from_zero()
+    told = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
+    assert told.pop("rate") == "0.005999999999999999", "the amount was rounded up"
+    assert told.pop("chain_id") == stack.chain.chain_id
+    assert (told.pop("tx_hash"), told.pop("retry_after")) == (tx_hash, None)
+    assert told == {**paid, "confirmed": None, "needed": None}
+    assert sum(shop.counts().values()) == 1
+
+
+def test_a_receipt_behind_many_newer_entries(shop: Shop, stack: Stack, service: Service) -> None:
+    customer = shop.customer()
+    tx_hash = shop.pay(service, customer)
+    shop.claimed(service, tx_hash)
+    shop.finalize()
+    assert stack.run("sweep", "--once").returncode == 0
+    stack.control("POST", f"customers/{customer.id}/rows", {"amount": 1, "currency": "usd", "count": 150})
+    fresh = stack.serve()
+    shop.count_from_zero()
+    told = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
+    assert (told["state"], told["cents"], told["credit"]) == ("credited", 5000, None)
+    assert sum(shop.counts().values()) == 1
+
+
+def test_a_receipt_is_a_page_without_personal_data(shop: Shop, stack: Stack, service: Service) -> None:
+    customer = shop.customer()
+    tx_hash = shop.pay(service, customer)
+    shop.claimed(service, tx_hash)
+    page = stack.http.get(f"{service.url}/receipt/{tx_hash}/0", headers=HTML)
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["vary"].lower().startswith("accept")
+    for shown in ("$50.00", "Credited", tx_hash, "cbtxn_", '<svg viewBox="'):
+        assert shown in page.text
+    for hidden in ("<script", "example.org", customer.id, "payer"):
+        assert hidden not in page.text
+
+
+def test_a_receipt_before_its_time_says_so(shop: Shop, stack: Stack, service: Service) -> None:
+    tx_hash = shop.pay(service, shop.customer(), 50_000, deep=False)
+    page = stack.http.get(f"{service.url}/receipt/{tx_hash}/0", headers=HTML)
+    assert '<meta http-equiv="refresh"' in page.text
+    assert "Confirming" in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("0x12/0", 422, "invalid_input"),
+        (f"0x{'ab' * 32}/x", 422, "invalid_input"),
+        (f"0x{'ab' * 32}/-1", 422, "invalid_input"),
+        (f"0x{'ab' * 32}/0", 404, "not_found"),
+        (f"0x{'ab' * 32}/99999", 422, "invalid_input"),
+        (f"0x{'ab' * 32}/0?gateway=0x1", 422, "invalid_input"),
+    ],
+)
+def test_receipts_that_are_none(stack: Stack, service: Service, path: str, status: int, code: str) -> None:
+    problem(stack.http.get(f"{service.url}/receipt/{path}"), status, code)
+
+
+def test_the_hook_hears_of_each_credit_and_holds_up_none(shop: Shop, stack: Stack) -> None:
+    customer = shop.customer()
+    with listening() as listener:
+        listener.failures = 1
+        service = stack.serve(CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
+        paid = shop.claimed(service, shop.pay(service, customer))["payments"][0]
+        wait_until(lambda: len(listener.heard) == 2)
+        shop.claim(service, paid["payment"].split(":")[2])
+        assert len(listener.heard) == 2
+    for signed, body in listener.heard:
+        assert json.loads(body) == {
+            "customer": customer.id,
+            "wallet": paid["wallet"],
+            "payment": paid["payment"],
+            "cents": 5000,
+        }
+        at = int(signed.split(",")[0].removeprefix("t="))
+        assert signed == signature(SECRET, at, body)
+    assert SECRET not in service.log()
+
+
+def test_the_hook_hears_of_what_the_sweep_credits(shop: Shop, stack: Stack, service: Service) -> None:
+    with listening() as listener:
+        shop.pay(service, shop.customer())
+        done = stack.run("sweep", "--once", CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
+        assert done.returncode == 0, done.stderr
+        assert len(listener.heard) >= 1
+
+
+def test_the_hook_hears_of_a_credit_whose_answer_was_lost(shop: Shop, stack: Stack) -> None:
+    with listening() as listener:
+        service = stack.serve(CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
+        tx_hash = shop.pay(service, shop.customer())
+        shop.fault("lost_after")
+        shop.claimed(service, tx_hash)
+        wait_until(lambda: len(listener.heard) == 1)
+
+
+def test_a_hook_needs_its_secret(stack: Stack) -> None:
+    done = stack.run("serve", CREDIT_HOOK_URL="https://api.example.org/hook")
+    assert (done.returncode, "CREDIT_HOOK_SECRET" in done.stderr) == (2, True)
+
+
+def test_each_address_of_origin_has_its_limit(stack: Stack) -> None:
+    service = stack.serve(CLIENT_IP_HEADER="Fly-Client-IP")
+    codes = []
+    for _ in range(400):
+        answer = stack.http.get(f"{service.url}/api/payments/0x12", headers={"fly-client-ip": "198.51.100.7"})
+        codes.append(answer.status_code)
+    assert set(codes) == {422, 429}
+    refused = stack.http.get(f"{service.url}/api/payments/0x12", headers={"fly-client-ip": "198.51.100.7"})
+    problem(refused, 429, "rate_limited")
+    assert int(refused.headers["retry-after"]) >= 1
+    other = stack.http.get(f"{service.url}/api/payments/0x12", headers={"fly-client-ip": "198.51.100.8"})
+    problem(other, 422, "invalid_input")
+
+
+def test_a_flood_of_unknown_wallets_spends_a_small_budget(shop: Shop, stack: Stack, service: Service) -> None:
+    known = shop.customer()
+    shop.register(service, known)
+    fresh = stack.serve(CLIENT_IP_HEADER="x-ip")
+
+    def ask(number: int) -> tuple[int, str]:
+        headers = {"x-ip": f"10.0.{number // 200}.{number % 200}"}
+        if number % 2:
+            answer = stack.http.get(f"{fresh.url}/api/accounts/{STRANGER.format(number)}", headers=headers)
+            return answer.status_code, answer.json().get("type", "")
+        wish = {"wallet": STRANGER.format(number), "cents": 5000}
+        answer = stack.http.post(f"{fresh.url}/api/quotes", json=wish, headers=headers)
+        return answer.status_code, answer.json()["type"]
+
+    shop.count_from_zero()
+    begun = time.monotonic()
+    with ThreadPoolExecutor(40) as pool:
+        told = list(pool.map(ask, range(1, 401)))
+    took = time.monotonic() - begun
+    assert set(told) == {(200, ""), (404, "/problems/unknown_wallet"), (503, "/problems/busy")}
+    assert sum(shop.counts().values()) <= 60 + 5 * took + 1
+    account = stack.http.get(f"{fresh.url}/api/accounts/{known.wallet}").json()
+    assert account["found"], "a registered wallet needs no search"
+
+
+def test_the_way_back_is_for_allowed_origins(shop: Shop, stack: Stack) -> None:
+    service = stack.serve(RETURN_URLS="https://dashboard.example.org", PUBLIC_URL="https://pay.example.org")
+    wallet = shop.customer().wallet
+    ask = {"wallet": wallet, "usd": "25", "return_url": "https://dashboard.example.org/credits", "ref": "inv-7"}
+    page = stack.http.get(f"{service.url}/pay", params=ask).text
+    assert '<a href="https://dashboard.example.org/credits?ref=inv-7">Back to dashboard.example.org</a>' in page
+    assert f"https://pay.example.org/pay?wallet={wallet}" in page
+    assert "+$25.00" in page, "the price is there before any script runs"
+    other = stack.http.get(f"{service.url}/pay", params={**ask, "return_url": "https://evil.test/"}).text
+    assert "Back to" not in other
+
+
+def test_a_price_feed_that_is_away_leaves_the_page(shop: Shop, stack: Stack) -> None:
+    stack.control("POST", "price/faults", {"name": "lost", "times": 20})
+    service = stack.serve()
+    page = stack.http.get(f"{service.url}/pay", params={"wallet": shop.customer().wallet})
+    stack.control("DELETE", "faults")
+    assert page.status_code == 200
+    assert "Credit goes to" in page.text
+
+
+def test_pages_and_files_are_sent_compressed(stack: Stack, service: Service) -> None:
+    page = stack.http.get(f"{service.url}/pay")
+    assert page.headers["content-encoding"] == "gzip"
+    script = page.text.split('<script type="module" src="')[1].split('"')[0]
+    for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+        answer = stack.http.get(service.url + script, headers={"accept-encoding": accepted})
+        assert answer.headers.get("content-encoding") == encoding
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.text.rstrip().endswith("listenForClaims(config, takePayments);")

@@ -1,0 +1,53 @@
+"""What is mutated, and by which tests each module must be held. A run works in a copy of the tree, never in it."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("chain", "stateless_billing", "tests", "contracts/src", "contracts/out", "pyproject.toml")
+PYTEST = ("-x", "-q", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutation.profile")
+MODULES = {
+    "chain.calls": ("tests/chain/test_calls*.py", "tests/chain/test_abi.py"),
+    "chain.decoding": ("tests/chain/test_decoding*.py", "tests/chain/test_abi.py"),
+    "chain.payment": ("tests/chain/test_payment*.py",),
+    "stateless_billing.depth": ("tests/test_depth*.py",),
+    "stateless_billing.epochs": ("tests/test_epochs*.py",),
+    "stateless_billing.ledger": ("tests/test_ledger*.py",),
+    "stateless_billing.money": ("tests/test_money*.py",),
+    "stateless_billing.rates": ("tests/test_rates*.py",),
+    "stateless_billing.stripe_objects": ("tests/test_stripe_objects*.py",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One change of one line, and whether a test noticed it."""
+
+    module: str
+    was: str
+    becomes: str
+    killed: bool
+
+
+def path_of(module: str) -> str:
+    """A module's file, from the root."""
+    return module.replace(".", "/") + ".py"
+
+
+def tests_of(module: str) -> list[str]:
+    """The test files that must hold a module, from the root."""
+    found = sorted(path for pattern in MODULES[module] for path in ROOT.glob(pattern))
+    assert found, f"{module} has no tests"
+    return [str(path.relative_to(ROOT)) for path in found]
+
+
+def copy_tree(target: Path) -> None:
+    """What the tests of the core read, and nothing else."""
+    for name in COPIED:
+        source, copy = ROOT / name, target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", ".hypothesis"))
+        else:
+            shutil.copy(source, copy)

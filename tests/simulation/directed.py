@@ -1,0 +1,157 @@
+"""Seeds directed at one moment: a few events around the step at which a rule is needed, and little else."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from tests.simulation.plan import EPOCH, HOUR, Event, Plan
+
+Scene = Callable[[random.Random, Plan], tuple[Plan, list[Event]]]
+
+LOOKED, DECIDED = ("begin_read", 4), ("begin_write", 1)
+"""The steps of a new process's first claim after its look, and after its last read: two reads belong to its start."""
+
+
+def _calm(plan: Plan, **changes: Any) -> Plan:
+    quiet = replace(plan, faults=(), reads=0.0, writes=0.0, refused=0.0, late=0.0, node_errors=0.0, omits=0.0)
+    return replace(quiet, price_faults=0.0, skews=(), poisoned=False, two_versions=False, **changes)
+
+
+def _payment(rng: random.Random, *, quoted: bool, gateway: int = 0) -> Event:
+    return Event(rng.uniform(60, HOUR), "pay", (0, ((gateway, 0, 9_000, 5_400 if quoted else 0),)))
+
+
+def next_to_a_border(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """One process writes just before a border, others look just after it, at a list that lags."""
+    paid = _payment(rng, quoted=rng.random() < 0.5)
+    border = paid.at + EPOCH * rng.choice((1, 2))
+    visits = []
+    for slot in range(4):
+        before = -1 if slot % 2 == 0 else 1
+        at = border + before * (rng.uniform(2, 900) if rng.random() < 0.7 else rng.uniform(1700, 1900))
+        visits.append(Event(at, rng.choice(("sweep", "claim")), (slot, 0)))
+    faults = ("lost_after", "saved_500_done", "cut_answer") if rng.random() < 0.3 else ()
+    calm = _calm(plan, replicas=4, list_lag=1500.0)
+    return replace(calm, faults=faults, writes=0.5, late=rng.choice((0.0, 0.5))), [paid, *visits]
+
+
+def _asleep(paid: Event, at: float, step: tuple[str, int], length: float, missed: tuple[bool, bool]) -> list[Event]:
+    return [
+        paid,
+        Event(at, "harm", (0, step, "sleep", length, missed)),
+        Event(at + 0.001, "claim", (0, 0)),
+        Event(at + 300, "claim", (1, 0)),
+    ]
+
+
+def dead_key(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A process sleeps between its last read and its write, until the key that another used is forgotten."""
+    paid = _payment(rng, quoted=rng.random() < 0.7)
+    at = paid.at + rng.uniform(2000, 20 * HOUR)
+    stays = rng.random() < 0.6
+    missed = rng.choice(((True, False), (False, True), (False, False))) if stays else (True, True)
+    step = DECIDED if rng.random() < 0.8 else ("before_write", 1)
+    life = rng.uniform(24, 26) * HOUR
+    calm = _calm(plan, replicas=2, idle_timeout=1e12 if stays else 75.0, key_life=life)
+    return calm, _asleep(paid, at, step, rng.uniform(26.2, 40) * HOUR, missed)
+
+
+def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A process sleeps right after its look, into another epoch, on a connection that stays."""
+    paid = _payment(rng, quoted=True)
+    at = paid.at + rng.uniform(1700, 20 * HOUR)
+    missed = (False, rng.random() < 0.5)
+    length = rng.uniform(23.6, 40) * HOUR
+    calm = _calm(plan, replicas=2, idle_timeout=1e12, key_life=rng.choice((24.0, 44.0)) * HOUR)
+    return calm, _asleep(paid, at, LOOKED, length, missed)
+
+
+def stripped(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A credit loses its metadata before a cursor covers it; a day later a new process looks."""
+    paid = _payment(rng, quoted=rng.random() < 0.5)
+    at = paid.at + (0 if paid.args[1][0][3] else plan.finality)
+    return _calm(plan), [
+        paid,
+        Event(at + rng.uniform(130, 300), "claim", (0, 0)),
+        Event(at + rng.uniform(310, 900), rng.choice(("strip", "strip", "opposite")), (0, 0)),
+        Event(at + rng.uniform(20, 22) * HOUR, "restart", (0,)),
+        Event(at + rng.uniform(24, 44) * HOUR, rng.choice(("claim", "sweep")), (0, 0)),
+    ]
+
+
+def many_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A credit lies behind more than a page of newer rows when a new process looks a day later."""
+    paid = _payment(rng, quoted=True)
+    charges = [Event(paid.at + 400 + number, "charge", (0, 300)) for number in range(4)]
+    faults = ("page_fault", "rows_while_paging") if rng.random() < 0.5 else ()
+    visits = [
+        Event(paid.at + rng.uniform(130, 300), "claim", (0, 0)),
+        Event(paid.at + 1000, "restart", (0,)),
+        Event(paid.at + rng.uniform(24, 44) * HOUR, rng.choice(("claim", "sweep")), (0, 0)),
+    ]
+    return replace(_calm(plan, page=2), faults=faults, reads=0.3), [paid, *charges, *visits]
+
+
+def blocks_ahead(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A block's time lies ahead of Stripe's clock, so the credit seems older than its payment."""
+    paid = _payment(rng, quoted=True)
+    return _calm(plan, ahead=rng.randrange(100, 116)), [
+        paid,
+        Event(paid.at + rng.uniform(17, 40), "claim", (0, 0)),
+        Event(paid.at + 1000, "restart", (0,)),
+        Event(paid.at + rng.uniform(24, 44) * HOUR, rng.choice(("claim", "sweep")), (0, 0)),
+    ]
+
+
+def reorganised_while_asleep(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A process reads a plain payment, sleeps until its block's number is final, and the block is not on the chain."""
+    paid = _payment(rng, quoted=False)
+    length = plan.finality + rng.uniform(60, 3000)
+    where = rng.randrange(20, 70)
+    return _calm(plan, nodes=1, lags=((0.0, 0.0),), ahead=0), [
+        paid,
+        Event(paid.at + 20, "claim", (0, 0)),
+        Event(paid.at + 29.9, "harm", (0, where, "sleep", length, (False, False))),
+        Event(paid.at + 30, "claim", (0, 0)),
+        Event(paid.at + 60, "reorg", (300, ("dropped",))),
+    ]
+
+
+def other_version(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """Two versions write one payment within a list's lag, or Stripe says 500 and does it all the same."""
+    paid = _payment(rng, quoted=rng.random() < 0.5, gateway=rng.randrange(2))
+    at = paid.at + plan.finality + plan.ahead + 60
+    calm = _calm(plan, replicas=3, gateways=2, list_lag=rng.choice((600.0, 1500.0)))
+    visits = [Event(at + 90 * number + rng.uniform(0, 60), "claim", (number % 3, 0)) for number in range(6)]
+    late = [Event(at + rng.uniform(24, 30) * HOUR, "sweep", (1, 0))]
+    faults = ("saved_500_done",) if rng.random() < 0.4 else ()
+    return replace(calm, two_versions=True, faults=faults, writes=0.7), [paid, *visits, *late]
+
+
+def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """`finalized` stands still for more than an epoch; a new process sees a quoted payment that is still not final."""
+    paid = _payment(rng, quoted=True)
+    return _calm(plan), [
+        Event(paid.at - 5, "stall", ("finalized", rng.uniform(26, 44) * HOUR)),
+        paid,
+        Event(paid.at + rng.uniform(130, 300), "claim", (0, 0)),
+        Event(paid.at + 1000, "restart", (0,)),
+        Event(paid.at + rng.uniform(23.6, 25.9) * HOUR, "claim", (0, 0)),
+    ]
+
+
+DIRECTED: dict[str, Scene] = {
+    scene.__name__: scene
+    for scene in (
+        next_to_a_border,
+        dead_key,
+        old_look,
+        stripped,
+        many_rows,
+        blocks_ahead,
+        reorganised_while_asleep,
+        other_version,
+        stalled,
+    )
+}

@@ -1,0 +1,283 @@
+"""What the events of a plan do to the world."""
+
+from typing import TYPE_CHECKING
+
+from chain.payment import Payment
+from stateless_billing.sandbox.account import Entry
+from stateless_billing.sandbox.records import Customer
+from tests.simulation.chain import CHAIN_ID, START, Call, Stall, Transaction
+from tests.simulation.faults import FAULTS
+from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GATEWAYS, SERVICE, Event
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+WALLET, PAYER = "0x" + "11" * 20, "0x" + "22" * 20
+NOTHING, FALSE = "0x" + "0d" * 32, "0x" + "ab" * 32
+
+
+class Events:
+    """Dispatches events by their kind. `paid` holds the seconds of the payments, `hashes` their EVM transactions."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.paid: list[float] = []
+        self.hashes: list[str] = []
+        self.calls: list[tuple[Call, ...]] = []
+        self._visits: tuple[float, str] = (-1.0, "")
+
+    def happen(self, event: Event) -> None:
+        """Let one event happen now."""
+        getattr(self, f"_{event.kind}")(*event.args)
+
+    def _hit(self, name: str) -> bool:
+        """Whether a fault may be injected; counted if so."""
+        assert name in FAULTS
+        if self.world.faulty(name):
+            self.world.coverage.hit(name)
+            return True
+        return False
+
+    # payers
+
+    def _pay(self, number: int, calls: tuple[tuple[int, int, int, int], ...]) -> None:
+        world = self.world
+        now, chain = world.seconds(), world.chain
+        made: list[Call] = []
+        for gateway, customer, tokens, cents in calls:
+            address, name = GATEWAYS[gateway], CUSTOMERS[customer]
+            sequence = chain.count(chain.now, address, name) + sum(
+                (one.gateway, one.customer) == (address, name) for one in made
+            )
+            deadline = START + int(now) + chain.ahead + 300
+            made.append(Call(address, name, WALLET, PAYER, tokens * 10**18, cents, sequence, deadline))
+        self._submit(f"0xdd{number:062x}", tuple(made))
+        for name, hit in (
+            ("several_logs", len(calls) > 1),
+            ("second_gateway", any(one[0] for one in calls)),
+            ("over_limit", world.plan.theme == "limits"),
+            ("block_ahead", chain.ahead > 0),
+        ):
+            if hit:
+                world.coverage.hit(name)
+
+    def _submit(self, hash_: str, calls: tuple[Call, ...]) -> None:
+        world = self.world
+        done = world.chain.submit(Transaction(hash_, calls), world.seconds())
+        self.paid.append(world.seconds())
+        self.hashes.append(hash_)
+        self.calls.append(calls)
+        told = [(one.customer, one.sequence, one.cents or "plain", one.amount // 10**18) for one in calls]
+        world.note("payer", f"{hash_[:4]}..{hash_[-4:]} {'pays' if done else 'fails'} {told}")
+        if not done:
+            world.coverage.hit("reverted")
+
+    def _pay_again(self, number: int) -> None:
+        """A second click: the same calls in another EVM transaction."""
+        self._submit(f"0xde{number:062x}", self.calls[number % len(self.calls)])
+
+    # visits
+
+    def _sweep(self, slot: int, number: int) -> None:
+        self._visit("sweep")
+        replica = self.world.replica(slot)
+        replica.spawn(replica.sweep())
+
+    def _claim(self, slot: int, number: int) -> None:
+        self._visit("claim")
+        if self.hashes:
+            replica = self.world.replica(slot)
+            replica.spawn(replica.claim(self.hashes[number % len(self.hashes)]))
+
+    def _visit(self, kind: str) -> None:
+        if self._visits == (self.world.seconds(), kind):
+            self.world.coverage.hit("same_moment")
+        self._visits = self.world.seconds(), kind
+
+    def _observe(self, slot: int, number: int) -> None:
+        if self.hashes:
+            replica = self.world.replica(slot)
+            replica.spawn(replica.claim(self.hashes[number % len(self.hashes)], credit=False))
+
+    def _claim_nothing(self, slot: int, number: int) -> None:
+        self.world.coverage.hit("unknown_hash")
+        replica = self.world.replica(slot)
+        replica.spawn(replica.claim(NOTHING))
+
+    def _sweeping(self, slot: int) -> None:
+        replica = self.world.replica(slot)
+        replica.spawn(replica.forever())
+
+    # processes
+
+    def _harm(
+        self, slot: int, where: tuple[str, int] | int, what: str, seconds: float, missed: tuple[bool, bool]
+    ) -> None:
+        replica = self.world.replica(slot)
+        if not self.world.faulty({"sleep": "suspended", "kill": "killed", "cancel": "cancelled"}[what]):
+            return
+
+        def blow() -> None:
+            if what == "sleep":
+                replica.suspend(seconds, missed)
+            elif what == "kill":
+                self.world.coverage.hit("killed")
+                replica.kill()
+            else:
+                self.world.coverage.hit("cancelled")
+                replica.cancel()
+
+        replica.blow = blow
+        if isinstance(where, int):
+            replica.fuse = where
+        else:
+            replica.trap = where
+
+    def _restart(self, slot: int) -> None:
+        slot %= self.world.plan.replicas
+        found = self.world.replicas[slot]
+        if found is not None and not found.asleep and self._hit("killed"):
+            found.kill()
+        if self.world.plan.two_versions:
+            self.world.coverage.hit("two_versions")
+
+    def _clock_jump(self, slot: int, seconds: float) -> None:
+        if self._hit("clock_jump"):
+            self.world.replica(slot).clock.skew += seconds
+
+    def _wrong_account(self) -> None:
+        self.world.wrong_start()
+
+    # other systems and humans
+
+    def charge(self, customer: str, amount: int, description: str = "Usage") -> None:
+        """Another system writes a row; `amount` in Stripe's sign."""
+        world = self.world
+        found = world.account.by_id[customer]
+        if found.deleted:
+            return
+        entry = Entry(amount, found.currency or "usd", description)
+        world.account.add_transaction(found, entry, world.unix(), int(world.unix()))
+        world.stripe.quietly()
+        if len(found.rows) > world.plan.page:
+            world.coverage.hit("many_rows")
+
+    def _charge(self, customer: int, amount: int) -> None:
+        if self._hit("charges"):
+            for _ in range(3 if self.world.plan.theme == "paging" else 1):
+                self.charge(CUSTOMERS[customer], amount, "Top-up via pi_3Q" if amount < 0 else "Usage")
+
+    def _same_cents(self, customer: int, number: int) -> None:
+        paid = [one for one in self.world.chain.now.payments if one.customer_id == CUSTOMERS[customer] and one.quoted]
+        if paid and self._hit("same_cents"):
+            self.charge(CUSTOMERS[customer], -paid[number % len(paid)].cents, "Goodwill")
+
+    def _customer(self, customer: int) -> Customer:
+        return self.world.account.by_id[CUSTOMERS[customer]]
+
+    def _strip(self, customer: int, number: int) -> None:
+        ours = [row for row in self._customer(customer).rows if row.metadata.get("kind") == "payment"]
+        if ours and self._hit("stripped"):
+            ours[number % len(ours)].metadata = {}
+            self.world.note("human", f"strips {ours[number % len(ours)].id[-4:]}")
+
+    def _opposite(self, customer: int, number: int) -> None:
+        ours = [row for row in self._customer(customer).rows if row.metadata.get("kind") == "payment"]
+        if ours and self._hit("opposite_entry"):
+            self.charge(CUSTOMERS[customer], -ours[number % len(ours)].amount, "taken back")
+
+    def _set(self, customer: str, **values: str) -> None:
+        found = self.world.account.by_id[customer]
+        found.set_metadata(self.world.unix(), {**found.contact.metadata, **values})
+        self.world.stripe.quietly()
+        self.world.note("human", f"{customer} now {values}"[:120])
+
+    def _cursor_back(self, customer: int, number: int) -> None:
+        """An older cursor comes back, as a slower process would write it."""
+        found = self._customer(customer).contact.metadata
+        for name, value in found.items():
+            ours = name.startswith("gateway:") and int(value.partition(":")[0]) > 1 and value[-4:] != FALSE[-4:]
+            if ours and self._hit("cursor_back"):
+                mine = [one for one in self.world.chain.now.payments if one.gateway[2:10] == name[-8:]]
+                first = next(one for one in mine if one.customer_id == CUSTOMERS[customer])
+                self._set(CUSTOMERS[customer], **{name: f"1:{first.tx_hash}"})
+
+    def _cursor_forward(self, customer: int, number: int) -> None:
+        if self._hit("cursor_forward"):
+            name = f"gateway:{CHAIN_ID}:{GATEWAYS[0][2:10]}"
+            self._set(CUSTOMERS[customer], **{name: f"{number + 1}:{FALSE}"})
+
+    def _delete(self, customer: int, number: int) -> None:
+        if self._hit("deleted"):
+            self._customer(customer).deleted = True
+
+    def _currency(self, customer: int, number: int) -> None:
+        if self._hit("currency"):
+            self._customer(customer).currency = "eur"
+
+    def _full(self, customer: int, number: int) -> None:
+        if self._hit("metadata_full"):
+            self._set(CUSTOMERS[customer], **{f"note{place}": "x" for place in range(50)})
+
+    def _lost(self, customer: int, number: int) -> None:
+        """The sweep's record is gone."""
+        if self._hit("record_lost"):
+            record = self.world.account.by_id[SERVICE]
+            kept = {name: value for name, value in record.contact.metadata.items() if ":" not in name}
+            record.set_metadata(self.world.unix(), kept)
+            self.world.stripe.quietly()
+
+    # outages and the chain
+
+    def _stripe_down(self, length: float) -> None:
+        if self._hit("stripe_down"):
+            self.world.stripe_back = self.world.seconds() + length
+
+    def _nodes_down(self, length: float) -> None:
+        if self._hit("nodes_down"):
+            self.world.nodes.down_until = self.world.seconds() + length
+
+    def _price_gap(self, length: float) -> None:
+        if self._hit("price_gap"):
+            start = self.world.seconds() - 1800
+            self.world.prices.outages.append((start, start + length))
+
+    def _stall(self, head: str, length: float) -> None:
+        if self._hit("finality_stalls" if head == "finalized" else "chain_stalls"):
+            start = self.world.seconds()
+            self.world.chain.stalls[head].append(Stall(start, start + length))
+            self.world.busy_until = max(self.world.busy_until, start + length)
+
+    def _reorg(self, depth: int, fates: tuple[str, ...]) -> None:
+        world = self.world
+        allowed = tuple(one for one in fates if one == "kept" or world.faulty(f"reorg_{one}"))
+        for fate in world.chain.reorganise(world.seconds(), depth, allowed or ("kept",)):
+            if fate != "kept":
+                world.coverage.hit(f"reorg_{fate}")
+            world.note("chain", f"a reorganisation: {fate}")
+        known = world.chain.now.blocks
+        self.hashes = list(dict.fromkeys([*self.hashes, *known]))
+
+    def _forge(self, node: int, kind: int) -> None:
+        """One node tells of a payment that never was: plain, or quoted above the first tier."""
+        world = self.world
+        number = world.chain.latest(world.seconds())
+        forged = Payment(
+            chain_id=CHAIN_ID,
+            gateway=GATEWAYS[0],
+            tx_hash="0x" + "fa" * 32,
+            ordinal=0,
+            customer_id=FORGED,
+            wallet=WALLET,
+            payer=PAYER,
+            sequence=0,
+            amount=9_000 * 10**18,
+            cents=0 if kind == 0 else 50_000,
+            block=number,
+            block_hash="",
+            time=world.chain.time_of(number),
+            log_index=900,
+        )
+        world.nodes.nodes[node % world.plan.nodes].forged.append(forged)
+        self.hashes.append(forged.tx_hash)
+        world.busy_until = max(world.busy_until, world.seconds() + DAY)

@@ -1,0 +1,305 @@
+"""The service with one of its rules broken, by patches that live here and never in the product.
+
+A rule whose mutant survives the simulation is either not needed or not tested.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from chain.errors import Inconsistent
+from chain.index import Index
+from chain.payment import Payment
+from stateless_billing import (
+    confirmations,
+    crediting,
+    depth,
+    epochs,
+    ledger,
+    sealing,
+    stripe_connection,
+    sweep,
+    writing,
+)
+from stateless_billing.crediting import Crediting
+from stateless_billing.epochs import Moment, moment
+from stateless_billing.errors import NotSent, StripeFailure
+from stateless_billing.ledger import Cursor
+from stateless_billing.sealing import Sealing
+from stateless_billing.stripe_connection import Connection
+from stateless_billing.stripe_ledger import Session
+from tests.simulation.loop import PROCESS
+from tests.simulation.plan import GATEWAYS
+
+Patch = tuple[Any, str, Any]
+FOR_EVER = 10**9
+
+
+@contextlib.contextmanager
+def broken(name: str | None) -> Iterator[None]:
+    """The service as a mutant, or as it is."""
+    patches = MUTANTS[name]() if name else []
+    before = [(owner, attribute, vars(owner)[attribute]) for owner, attribute, _ in patches]
+    try:
+        for owner, attribute, value in patches:
+            setattr(owner, attribute, value)
+        yield
+    finally:
+        for owner, attribute, value in before:
+            setattr(owner, attribute, value)
+
+
+def one_key_for_ever() -> list[Patch]:
+    """No epochs: one key, and a look counts however old it is."""
+    return [(epochs, "EPOCH", FOR_EVER)]
+
+
+def key_without_epoch() -> list[Patch]:
+    """Epochs still bound the look, but every one of them sends the same key."""
+    made = ledger.credit_key
+    return [(ledger, "credit_key", lambda payment, customer, epoch: made(payment, customer, 0))]
+
+
+def stale_evidence() -> list[Patch]:
+    """A look that began in an earlier epoch counts."""
+    sent = writing.write
+
+    async def write(session: Any, draft: Any, begun: Moment | None) -> Any:
+        return await sent(session, draft, begun and moment(session.now(), draft.origin))
+
+    return [(crediting, "write", write)]
+
+
+def _new_key_when(text: str) -> list[Patch]:
+    """A new key after every unclear answer that says `text`."""
+    seen: Counter[tuple[object, str]] = Counter()
+    looked, made = vars(Crediting)["_look_again"], ledger.credit_key
+
+    async def look(self: Any, case: Any, unclear: StripeFailure) -> Any:
+        seen[PROCESS.get(), case.payment.identity] += text in str(unclear)
+        return await looked(self, case, unclear)
+
+    def key(payment: Payment, customer: str, epoch: int) -> str:
+        tries = seen[PROCESS.get(), payment.identity]
+        return made(payment, customer, epoch) + (f":again{tries}" if tries else "")
+
+    return [(Crediting, "_look_again", look), (ledger, "credit_key", key)]
+
+
+def new_key_on_500() -> list[Patch]:
+    """A 5xx gets another key."""
+    return _new_key_when("HTTP 5")
+
+
+def new_key_on_mismatch() -> list[Patch]:
+    """`other parameters` gets another key, as Stripe's own message suggests."""
+    return _new_key_when("Keys for idempotent requests")
+
+
+def no_quiet_zone() -> list[Patch]:
+    """Sending goes on around the epochs' borders."""
+    return [(epochs, "QUIET", 0)]
+
+
+def new_connection() -> list[Patch]:
+    """A write may open a connection, and no clock is looked at before it goes out."""
+
+    def now(self: Any) -> int:
+        if self._last is None:
+            raise NotSent("nothing was read over this connection yet")
+        return int(self._last.date)
+
+    return [
+        (Connection, "_tracer", lambda self, judge: _passes),
+        (Connection, "now", now),
+    ]
+
+
+def may_reconnect() -> list[Patch]:
+    """A session may go on over a new connection; the clocks are still looked at."""
+    made = vars(Connection)["_tracer"]
+
+    def tracer(self: Any, judge: Any) -> Any:
+        trace = made(self, judge)
+
+        async def passing(step: str, info: dict[str, Any]) -> None:
+            if not step.startswith("connection."):
+                await trace(step, info)
+
+        return passing
+
+    return [(Connection, "_tracer", tracer)]
+
+
+async def _passes(step: str, info: dict[str, Any]) -> None:
+    """A guard that lets everything pass."""
+
+
+def no_clock_check() -> list[Patch]:
+    """Neither clock is looked at: the last answer is always young enough."""
+    return [(stripe_connection, "ANSWER_AGE", FOR_EVER)]
+
+
+def _now_by(clock: str) -> Callable[[Any], int]:
+    def now(self: Any) -> int:
+        last = self._last
+        if last is None:
+            raise NotSent("nothing was read over this connection yet")
+        waited = getattr(self._clock, clock)() - getattr(last, clock)
+        if not 0 <= waited <= stripe_connection.ANSWER_AGE:
+            raise NotSent("too old")
+        if abs(last.skew) > stripe_connection.CLOCK_TOLERANCE:
+            raise NotSent("skewed")
+        return int(last.date + waited)
+
+    return now
+
+
+def no_boot_clock() -> list[Patch]:
+    """Only the wall clock is looked at before a write."""
+    return [(Connection, "now", _now_by("wall"))]
+
+
+def no_wall_clock() -> list[Patch]:
+    """Only the boot clock is looked at before a write."""
+    return [(Connection, "now", _now_by("boot"))]
+
+
+def cursor_before_finality() -> list[Patch]:
+    """The sweep takes everything for final."""
+    return [(sweep, "is_final", lambda payment, heads: True)]
+
+
+def partial_listing_counts() -> list[Patch]:
+    """The first page of a listing is taken for all of it."""
+
+    async def entries(self: Any, customer_id: str, since: int, begun: Any = None) -> Any:
+        return list((begun or await self.newest_entries(customer_id, since)).entries)
+
+    return [(Session, "entries", entries)]
+
+
+def identity_from_settings() -> list[Patch]:
+    """The identity names the newest gateway of the settings, not the payment's own."""
+
+    def identity(self: Payment) -> str:
+        process: Any = PROCESS.get()
+        addresses = process.services.settings.gateway_addresses if process else GATEWAYS
+        return f"{self.chain_id}:{addresses[0]}:{self.tx_hash}:{self.ordinal}"
+
+    return [(Payment, "identity", property(identity))]
+
+
+def marker_first() -> list[Patch]:
+    """The cursor is written before the credits are."""
+    sealed = vars(Sealing)["seal"]
+
+    async def seal(self: Any, gateway: Any, customer_id: str, payments: Sequence[Payment], heads: Any) -> Any:
+        last = max(payments, key=lambda one: one.sequence)
+        name = ledger.cursor_key(gateway.chain_id, gateway.address)
+        with contextlib.suppress(StripeFailure):
+            async with self._stripe.session() as session:
+                await session.set_metadata(customer_id, {name: str(Cursor(last.sequence + 1, last.tx_hash))})
+        return await sealed(self, gateway, customer_id, payments, heads)
+
+    return [(Sealing, "seal", seal)]
+
+
+def no_freshness_limit() -> list[Patch]:
+    """A quoted payment that is not final is sent without a look, however old."""
+    return [(epochs, "FRESH", FOR_EVER)]
+
+
+def plain_before_finality() -> list[Patch]:
+    """Plain payments follow the tiers of quoted ones."""
+
+    judged = depth.tier_for
+
+    def tier_for(payment: Payment, others: Any, tiers: Any, most: int) -> Any:
+        return judged(payment, others, tiers, most) if payment.quoted else tiers[0]
+
+    return [(depth, "tier_for", tier_for)]
+
+
+def heads_after_payments() -> list[Patch]:
+    """A claim reads the heads after the payments that it judges by them."""
+    judged = vars(confirmations.Confirmations)["of"]
+
+    async def of(self: Any, payment: Payment, heads: Any) -> Any:
+        return await judged(self, payment, await self.heads())
+
+    return [(confirmations.Confirmations, "of", of)]
+
+
+def memory_moves_cursor() -> list[Patch]:
+    """The cursor moves over what is remembered as credited, whatever the listing shows."""
+    return [(Sealing, "_shows", lambda self, payment, entries: self._memory.done(payment) is not None)]
+
+
+def no_altered_check() -> list[Patch]:
+    """A credit that lost its metadata is not recognised."""
+    return [(ledger, "_could_be_stripped", lambda *_: False)]
+
+
+def no_renaming() -> list[Patch]:
+    """A credit that a reorganisation left under another EVM transaction's name is not recognised."""
+    return [(ledger, "_renamed", lambda *_: False)]
+
+
+def no_count_check() -> list[Patch]:
+    """What the logs hold is not compared with what the contract counts."""
+
+    async def window(self: Any, start: int, stop: int) -> Any:
+        blocks = await self.payment_blocks(start, stop)
+        read = await self._blocks_of_payments(sorted(set(blocks)))
+        found = list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
+        if not found:
+            raise Inconsistent("nothing at all")
+        return found
+
+    async def counted(self: Any, payment: Payment) -> None:
+        """Never looks."""
+
+    return [(Index, "window", window), (Index, "check_counted", counted)]
+
+
+def one_node_is_enough() -> list[Patch]:
+    """No second node is asked about what is above the first tier."""
+    return [(confirmations, "_WITNESSES", 1)]
+
+
+def look_back_too_short() -> list[Patch]:
+    """A look begins at the block's time, as if all clocks agreed."""
+    return [(crediting, "LOOK_BACK", 0), (sealing, "LOOK_BACK", 0)]
+
+
+MUTANTS: dict[str, Callable[[], list[Patch]]] = {
+    made.__name__: made
+    for made in (
+        one_key_for_ever,
+        key_without_epoch,
+        stale_evidence,
+        new_key_on_500,
+        new_key_on_mismatch,
+        no_quiet_zone,
+        new_connection,
+        may_reconnect,
+        no_clock_check,
+        no_boot_clock,
+        no_wall_clock,
+        cursor_before_finality,
+        partial_listing_counts,
+        identity_from_settings,
+        marker_first,
+        no_freshness_limit,
+        plain_before_finality,
+        heads_after_payments,
+        memory_moves_cursor,
+        no_altered_check,
+        no_renaming,
+        no_count_check,
+        one_node_is_enough,
+        look_back_too_short,
+    )
+}

@@ -1,0 +1,71 @@
+"""The Stripe stand-in, watched: whoever judges is told of every row and every metadata change at once."""
+
+import random
+from collections.abc import Callable
+
+from stateless_billing.sandbox.account import Account
+from stateless_billing.sandbox.answers import Outcome
+from stateless_billing.sandbox.calls import Work
+from stateless_billing.sandbox.effects import Effect
+from stateless_billing.sandbox.effects import Work as Does
+from stateless_billing.sandbox.records import Transaction
+from stateless_billing.sandbox.stripe_api import Admitted, Request, StripeStandIn
+
+
+class WatchedStripe(StripeStandIn):
+    """Calls `row(row, late)` and `metadata(customer, before, after)`; `quietly` takes what others did as seen.
+
+    `at(seconds, call)` sets a timer, so that what Stripe completes later is there at its time, asked for or not.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        rng: random.Random,
+        row: Callable[[Transaction, bool], None],
+        metadata: Callable[[str, dict[str, str], dict[str, str]], None],
+        at: Callable[[float, Callable[[], None]], object],
+        *,
+        list_lag: float,
+        longest_key_life: float,
+        save_refusals: bool,
+    ) -> None:
+        super().__init__(clock, rng, list_lag=list_lag, longest_key_life=longest_key_life, save_refusals=save_refusals)
+        self._row_seen, self._metadata_seen, self._at = row, metadata, at
+        self._rows: set[str] = set()
+        self._metadata: dict[str, dict[str, str]] = {}
+        self.ledger: Account = self.account
+
+    def settle(self) -> None:
+        """Finish what is due; rows that appear now are late ones."""
+        super().settle()
+        self._look(late=True)
+
+    def _worked(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
+        if effect.work is Does.LATER:
+            self._at(effect.late_by, self.settle)
+        return super()._worked(effect, work, now, arrived)
+
+    def _executed(self, request: Request, admitted: Admitted) -> Outcome:
+        outcome = super()._executed(request, admitted)
+        if request.method == "POST":
+            self._look(late=False)
+        return outcome
+
+    def quietly(self) -> None:
+        """Whatever is there now was not the service's doing."""
+        for customer in self.ledger.customers:
+            self._rows |= customer.by_id.keys()
+            self._metadata[customer.id] = customer.contact.metadata
+
+    def _look(self, *, late: bool) -> None:
+        for customer in self.ledger.customers:
+            if len(customer.by_id) and not customer.by_id.keys() <= self._rows:
+                for row in customer.rows:
+                    if row.id not in self._rows:
+                        self._rows.add(row.id)
+                        self._row_seen(row, late)
+            before, after = self._metadata.get(customer.id, {}), customer.contact.metadata
+            if before is not after:
+                self._metadata[customer.id] = after
+                self._metadata_seen(customer.id, before, after)

@@ -1,0 +1,292 @@
+"""One seed's world: the loop, the chain, Stripe, the processes, and what happens to them."""
+
+import asyncio
+import contextvars
+import random
+
+import httpx
+
+from chain.payment import Payment
+from stateless_billing import ledger, settings, stripe_ledger
+from stateless_billing.bookkeeping import MARK
+from stateless_billing.epochs import moment
+from stateless_billing.sandbox.account import Account
+from stateless_billing.sandbox.answers import Answer
+from stateless_billing.sandbox.api_keys import DEFAULT_KEY, ApiKey
+from stateless_billing.sandbox.records import Contact, Transaction
+from tests.simulation.chain import CHAIN_ID, START, Chain
+from tests.simulation.events import Events
+from tests.simulation.faults import Coverage
+from tests.simulation.loop import PROCESS, SeededLoop
+from tests.simulation.mischief import Mischief
+from tests.simulation.nodes import Node, NodesTransport
+from tests.simulation.oracle import Oracle
+from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GATEWAYS, GRANTS, HOUR, SERVICE, Plan
+from tests.simulation.prices import Prices
+from tests.simulation.replica import Replica
+from tests.simulation.result import Result
+from tests.simulation.stripe_watched import WatchedStripe
+
+OTHER_KEY = "sk_test_another"
+
+
+class World:
+    """Built from a plan; `run` plays it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._rngs: dict[str, random.Random] = {}
+        self.loop = SeededLoop(self.rng("order"))
+        self.context = contextvars.copy_context()
+        self.context.run(PROCESS.set, None)
+        self.coverage, self.history = Coverage(), list[str]()
+        self.calm = self.over = False
+        self.busy_until = 0.0
+        self.stripe_back = 0.0
+        self.chain = Chain(plan.ahead, plan.finality, plan.finality / 3)
+        self.prices = Prices()
+        self.oracle = Oracle(self)
+        self.nodes = self._nodes()
+        self.mischief = Mischief(
+            self.rng("stripe faults"),
+            self.chain,
+            self.coverage,
+            self.unix,
+            names=plan.faults,
+            reads=plan.reads,
+            writes=plan.writes,
+            poisoned=CUSTOMERS[0] if plan.poisoned else None,
+        )
+        self.mischief.faulty = self.faulty
+        self.stripe = self._stripe()
+        self.account: Account = self.stripe.account
+        self.mischief.insert_row = lambda path: self.events.charge(path.split("/")[3], 100)
+        self.settings = [self._settings(version) for version in (0, 1, 2)]
+        self.replicas: list[Replica | None] = [None] * 5
+        self.started: list[Replica] = []
+        self.events = Events(self)
+
+    def rng(self, purpose: str) -> random.Random:
+        """A stream of its own for each purpose, so that switching one fault off leaves the others where they were."""
+        if purpose not in self._rngs:
+            self._rngs[purpose] = random.Random(f"{self.plan.seed}/{purpose}")
+        return self._rngs[purpose]
+
+    def seconds(self) -> float:
+        """Seconds since the beginning."""
+        return self.loop.time()
+
+    def unix(self) -> float:
+        """The true time."""
+        return START + self.loop.time()
+
+    def faulty(self, name: str) -> bool:
+        """Whether a fault may happen now."""
+        return not self.calm and name not in self.plan.off
+
+    def note(self, who: str, what: str) -> None:
+        """A line of the history."""
+        self.history.append(f"{self.seconds():12.2f} {who:8} {what}")
+
+    def _nodes(self) -> NodesTransport:
+        plan = self.plan
+        nodes = [Node(lag, behind, [], plan.node_errors, plan.omits) for lag, behind in plan.lags]
+        transport = NodesTransport(self.chain, self.prices, nodes, self.rng("nodes"), self.coverage)
+        transport.faulty, transport.price_faults = self.faulty, plan.price_faults
+        return transport
+
+    def _stripe(self) -> WatchedStripe:
+        plan, rng = self.plan, self.rng("stripe")
+        stripe = WatchedStripe(
+            self.unix,
+            rng,
+            self._row,
+            self._metadata,
+            lambda seconds, call: self.loop.call_later(seconds + 1e-3, call, context=self.context),
+            list_lag=plan.list_lag,
+            longest_key_life=plan.key_life,
+            save_refusals=plan.save_refusals,
+        )
+        stripe.faults = self.mischief
+        stripe.keys.add(ApiKey(OTHER_KEY, "acct_another"))
+        made = {SERVICE: {MARK: "service", "grants": GRANTS}, GRANTS: {MARK: "grants"}}
+        for name in (SERVICE, GRANTS, *CUSTOMERS[: plan.customers], FORGED):
+            stripe.account.add_customer(
+                START - 9e5, START - 900_000, Contact(metadata=made.get(name, {})), identifier=name
+            )
+        stripe.quietly()
+        return stripe
+
+    def _settings(self, version: int) -> settings.Settings:
+        gateways = GATEWAYS[: self.plan.gateways]
+        return settings.load(
+            settings.SWEEP,
+            {
+                "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
+                "STRIPE_API_BASE": "http://stripe.test",
+                "RPC_URLS": ",".join(f"http://node{place}.test" for place in range(self.plan.nodes)),
+                "PRICE_API_BASE": "http://prices.test",
+                "GATEWAY_ADDRESSES": ",".join(reversed(gateways) if version == 1 else gateways),
+                "SERVICE_CUSTOMER_ID": SERVICE,
+                "CHAIN_ID": str(CHAIN_ID),
+                "PROCESSES": str(self.plan.replicas),
+            },
+        )
+
+    def _row(self, row: Transaction, late: bool) -> None:
+        self.note("stripe", f"{'completes' if late else 'writes'} {row.id[-4:]} {-row.amount} cents for {row.customer}")
+        if row.metadata.get("kind") == "payment":
+            self.oracle.written(row, late=late)
+
+    def _metadata(self, customer: str, before: dict[str, str], after: dict[str, str]) -> None:
+        changed = {name: value for name, value in after.items() if before.get(name) != value}
+        self.note("stripe", f"{customer} now {changed}")
+        if customer == SERVICE:
+            self.oracle.recorded(after)
+        for name, value in changed.items():
+            if name.startswith("gateway:"):
+                self.oracle.moved(customer, name, value)
+
+    def refuses(self) -> bool:
+        """Whether a new connection is refused."""
+        if self.faulty("connect_refused") and self.rng("network").random() < self.plan.refused:
+            self.coverage.hit("connect_refused")
+            return True
+        return self.stripe_away()
+
+    def stripe_away(self) -> bool:
+        """Whether Stripe cannot be reached."""
+        return self.seconds() < self.stripe_back and self.faulty("stripe_down")
+
+    def way(self, request: httpx.Request) -> float:
+        """How long a request is on its way."""
+        rng = self.rng("network")
+        if self.plan.late and rng.random() < self.plan.late and self.faulty("arrives_late"):
+            self.coverage.hit("arrives_late")
+            return rng.uniform(1, 60)
+        return 0.02 + rng.random() * 0.1
+
+    def told(self, who: str, what: str, request: httpx.Request, answer: Answer) -> None:
+        """Note an exchange; what Stripe answers to foreseen conflicts counts as injected."""
+        key = (
+            request.headers.get("idempotency-key", "").rpartition(":")[2][:3]
+            if "payment" in str(request.content)
+            else ""
+        )
+        self.note(who, f"{what[:70]} {key} -> {answer.status} {self.mischief.last}")
+        if answer.status == 400 and b"same parameters" in answer.body:
+            self.coverage.hit("other_parameters")
+
+    def price_gap(self, time: int) -> bool:
+        """Whether the price around a block may be missing."""
+        return any(start - 3 * HOUR < time - START < stop + 3 * HOUR for start, stop in self.prices.outages)
+
+    def replica(self, slot: int) -> Replica:
+        """The process in a slot, started where there is none that lives."""
+        slot %= self.plan.replicas
+        found = self.replicas[slot]
+        if found is None or found.dead:
+            number = len(self.started)
+            version = number % 2 if self.plan.two_versions else 0
+            skew = self.plan.skews[slot] if self.plan.skews and not self.calm else 0.0
+            if skew:
+                self.coverage.hit("clock_skew")
+            if found is not None and any(self.seconds() - at > DAY for at in self.events.paid):
+                self.coverage.hit("key_pruned")
+            found = self.replicas[slot] = Replica(self, f"p{slot}.{number}", version, skew)
+            self.started.append(found)
+            found.spawn(found.boot())
+        return found
+
+    def wrong_start(self) -> None:
+        """A process is started with a key of another account: it must not run."""
+        wrong = Replica(self, "p9.wrong", 2, 0.0)
+        self.started.append(wrong)
+        wrong.spawn(wrong.boot())
+        wrong.spawn(wrong.sweep())
+
+    async def _play(self) -> None:
+        for event in self.plan.events:
+            if event.at > self.seconds():
+                await asyncio.sleep(event.at - self.seconds())
+            self.events.happen(event)
+        await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
+        await self._end()
+
+    async def _end(self) -> None:
+        """Faults end and time passes; then one sweep of one new process must leave nothing open."""
+        self.calm = True
+        self.nodes.down_until = -1.0
+        for slot, found in enumerate(self.replicas):
+            if found is not None:
+                found.kill()
+                self.replicas[slot] = None
+        self.note("world", "all faults end")
+        await asyncio.sleep(25.5 * HOUR)
+        for _ in range(40):
+            if not any(moment(int(self.unix()) + 60, one.time).quiet for one in self.oracle.uncredited()):
+                break
+            await asyncio.sleep(600)
+        for _ in range(2):
+            replica = self.replica(0)
+            replica.spawn(replica.sweep(flush=True))
+            await asyncio.sleep(1900)
+            self.stripe.settle()
+            self.oracle.left_open()
+        await self._again()
+
+    async def _again(self) -> None:
+        """When every key is forgotten, a new process that sees everything again must not write anything."""
+        await asyncio.sleep(45 * HOUR)
+        self.replicas[0] = None
+        replica = self.replica(0)
+        replica.spawn(replica.sweep(flush=True))
+        for hash_ in self.chain.now.blocks:
+            replica.spawn(replica.claim(hash_))
+        await asyncio.sleep(120)
+        self.oracle.finished()
+
+    def run(self) -> Result:
+        """Play the plan to its end."""
+        page, described = stripe_ledger.PAGE, ledger.credit_description
+        stripe_ledger.PAGE = self.plan.page
+
+        def describe(payment: Payment) -> str:
+            process = PROCESS.get()
+            return described(payment) + (" v2" if isinstance(process, Replica) and process.version else "")
+
+        ledger.credit_description = describe
+        random.seed(f"{self.plan.seed}/jitter")
+        try:
+            main = self.loop.start(self._play(), self.context)
+            self.loop.run_until_complete(main)
+            days = self.seconds() / DAY
+        finally:
+            self.over = self.nodes.over = True
+            stripe_ledger.PAGE, ledger.credit_description = page, described
+            for replica in self.started:
+                replica.dead = replica.asleep = False
+                self.loop.wake(replica)
+            self.loop.finish()
+            for replica in self.started:
+                for work in replica.begun:
+                    work.close()
+        return self._result(days)
+
+    def _result(self, days: float) -> Result:
+        oracle = self.oracle
+        return Result(
+            self.plan.seed,
+            self.plan.theme,
+            len(self.chain.now.payments),
+            self.loop.steps,
+            days,
+            self.coverage.counts,
+            oracle.twice,
+            oracle.never,
+            oracle.wrongs,
+            oracle.holes,
+            oracle.orphans,
+            tuple(oracle.findings),
+            tuple(self.history),
+        )

@@ -1,0 +1,231 @@
+"""Caps: the verdict is a function of the ledger up to a row, and no interleaving passes a cap by a cent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stateless_billing import caps
+from stateless_billing.caps import DAY, Caps, Verdict
+from stateless_billing.ledger import Entry
+from tests.factories import START, entry
+
+ANN, BEN = "ann@example.org", "ben@example.org"
+LIMITS = Caps(2000, 10_000, 50_000)
+
+
+class Ledger:
+    """A grants record that Stripe serialises: each row's balance follows from the one before it."""
+
+    def __init__(self) -> None:
+        self.rows: list[Entry] = []
+
+    def add(self, cents: int, at: int, **metadata: str) -> Entry:
+        before = self.rows[-1].ending_cents if self.rows else 0
+        row = entry(
+            id=f"cbtxn_{len(self.rows)}",
+            cents=cents,
+            created=START + at,
+            customer="cus_Grants",
+            ending_cents=before + cents,
+            metadata=metadata,
+        )
+        self.rows.append(row)
+        return row
+
+    def reserve(self, cents: int, at: int, operator: str = ANN, limits: Caps = LIMITS) -> Entry:
+        told = {"grant": f"g{len(self.rows)}", "operator": operator, "reason": "goodwill", "customer": "cus_A"}
+        return self.add(cents, at, kind="reservation", caps=str(limits), **told)
+
+    def reverse(self, row: Entry, at: int) -> Entry:
+        return self.add(-row.cents, at, kind="reversal", reverses=row.id, operator="service", reason="lapsed")
+
+    def listed(self) -> list[Entry]:
+        return list(reversed(self.rows))
+
+
+def judged(row: Entry, rows: Sequence[Entry], *, whole: bool = True) -> Verdict | None:
+    mine = caps.reservation(row)
+    assert mine
+    return caps.verdict(mine, rows, whole=whole)
+
+
+@pytest.mark.parametrize(
+    ("before", "cents", "at", "operator", "broken"),
+    [
+        ([], 2000, 0, ANN, None),
+        ([], 2001, 0, ANN, "per_grant"),
+        ([(2000, ANN, 0)] * 4, 2000, 1, ANN, None),
+        ([(2000, ANN, 0)] * 5, 1, 1, ANN, "operator"),
+        ([(2000, ANN, 0)] * 5, 2000, 1, BEN, None),
+        ([(2000, ANN, 0)] * 5, 1, DAY, ANN, "operator"),
+        ([(2000, ANN, 0)] * 5, 2000, DAY + 1, ANN, None),
+        ([(2000, f"{n}@example.org", 0) for n in range(25)], 1, 1, ANN, "everyone"),
+        ([(2000, f"{n}@example.org", 0) for n in range(24)] + [(1999, BEN, 0)], 1, 1, ANN, None),
+        ([(2000, f"{n}@example.org", 0) for n in range(25)], 2000, DAY + 1, ANN, None),
+    ],
+)
+def test_what_fits(before: list[tuple[int, str, int]], cents: int, at: int, operator: str, broken: str | None) -> None:
+    ledger = Ledger()
+    for amount, who, when in before:
+        ledger.reserve(amount, when, who)
+    mine = ledger.reserve(cents, at, operator)
+    ledger.reserve(2000, at, ANN)  # what comes later says nothing about mine
+    assert judged(mine, ledger.listed()) == Verdict(broken is None, broken)
+
+
+def test_my_own_caps_are_used_not_the_settings() -> None:
+    ledger = Ledger()
+    ledger.reserve(50, 0, limits=Caps(1, 1, 1))
+    assert judged(ledger.reserve(50, 1, limits=Caps(50, 99, 999)), ledger.listed()) == Verdict(False, "operator")
+    assert judged(ledger.reserve(50, 2, limits=Caps(50, 150, 150)), ledger.listed()) == Verdict(True)
+
+
+def test_a_reversal_counts_only_with_its_reservation_inside_the_window() -> None:
+    ledger = Ledger()
+    old, young = ledger.reserve(2000, 0), ledger.reserve(2000, 10)
+    for _ in range(4):
+        ledger.reserve(2000, 20)
+    ledger.reverse(old, DAY + 3)  # outside of the window: takes nothing off what is inside
+    assert judged(ledger.reserve(1, DAY + 5), ledger.listed()) == Verdict(False, "operator")
+    ledger.reverse(young, DAY + 6)
+    assert judged(ledger.reserve(1, DAY + 7), ledger.listed()) == Verdict(True)
+    later = ledger.reserve(1, DAY + 8)
+    assert judged(later, ledger.listed()) == Verdict(True)
+
+
+def test_a_reversal_that_comes_after_my_row_does_not_help_me() -> None:
+    ledger = Ledger()
+    first = [ledger.reserve(2000, 0) for _ in range(5)]
+    mine = ledger.reserve(1, 1)
+    ledger.reverse(first[0], 2)
+    assert judged(mine, ledger.listed()) == Verdict(False, "operator")
+
+
+@pytest.mark.parametrize("missing", range(6))
+def test_a_ledger_with_a_row_missing_is_no_ledger(missing: int) -> None:
+    ledger = Ledger()
+    for at in range(6):
+        ledger.reserve(100 + at, at)
+    mine = ledger.reserve(100, 9)
+    shown = [row for row in ledger.listed() if row.id != f"cbtxn_{missing}"]
+    assert judged(mine, shown) is None
+
+
+def test_a_list_that_lags_behind_my_own_row_is_enough_where_nothing_else_is_missing() -> None:
+    ledger = Ledger()
+    ledger.reserve(100, 0)
+    mine = ledger.reserve(100, 1)
+    assert judged(mine, ledger.listed()[1:]) == Verdict(True)
+
+
+def test_it_must_reach_a_day_back_or_to_the_beginning() -> None:
+    ledger = Ledger()
+    old = ledger.reserve(500, -DAY - 100)
+    inside = ledger.reserve(700, 0)
+    mine = ledger.reserve(100, 5)
+    assert judged(mine, [mine, inside, old], whole=False) == Verdict(True)
+    assert judged(mine, [mine, inside], whole=False) is None
+    assert judged(mine, [mine, inside], whole=True) is None, "it does not begin at nothing"
+
+
+def test_rows_of_one_second_may_be_listed_in_any_order() -> None:
+    ledger = Ledger()
+    ledger.reserve(10, -5)
+    first, second = ledger.reserve(2000, 0), ledger.reserve(1500, 0)
+    ledger.reverse(first, 0)
+    mine = ledger.reserve(2000, 0)
+    assert judged(mine, ledger.listed()) == Verdict(True)
+    for shown in ([mine, first, second], [second, mine, first], [first, second, mine]):
+        listed = [*shown, ledger.rows[3], ledger.rows[0]]
+        chain = caps.gapless(listed)
+        assert chain is not None
+        assert [row.ending_cents for row in chain[:2]] == [10, 2010]
+
+
+def test_a_row_that_says_no_more_what_it_is_counts_for_everybody() -> None:
+    ledger = Ledger()
+    for _ in range(5):
+        ledger.reserve(2000, 0)
+    ledger.rows[-1] = replace(ledger.rows[-1], metadata={})
+    assert judged(ledger.reserve(2000, 1, BEN), ledger.listed()) == Verdict(True)
+    ledger.rows[:5] = [replace(row, metadata={}) for row in ledger.rows[:5]]
+    assert judged(ledger.reserve(1, 2, BEN), ledger.listed()) == Verdict(False, "operator")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "grant"}, {"caps": "1:2"}, {"caps": "-1:2:3"}, {"grant": ""}, {"customer": ""}, {"operator": ""}],
+)
+def test_what_is_no_reservation(changes: dict[str, str]) -> None:
+    row = Ledger().reserve(100, 0)
+    assert caps.reservation(row)
+    assert caps.reservation(replace(row, metadata={**row.metadata, **changes})) is None
+    assert caps.reservation(replace(row, cents=-100)) is None
+
+
+def test_what_is_spent_says_when_the_first_of_it_frees_up() -> None:
+    ledger = Ledger()
+    ledger.reverse(ledger.reserve(300, 0), 1)
+    ledger.reserve(200, 7)
+    found = caps.spent(ledger.rows, START - 100, ANN)
+    assert (found.cents, found.frees_at) == (200, START + 7 + DAY + 1)
+    assert caps.spent([], START).frees_at is None
+
+
+Act = tuple[str, int, int, int]
+ACTS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "undo"]),
+        st.integers(0, DAY // 2),
+        st.integers(1, 60),
+        st.integers(0, 2),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTS, st.randoms(use_true_random=False))
+def test_no_interleaving_passes_a_cap_by_a_cent(acts: list[Act], random: Any) -> None:
+    """Verdicts come late and in any order; what does not fit is reversed whenever its verdict comes."""
+    limits = Caps(50, 100, 150)
+    ledger, now, waiting, given_ = Ledger(), 0, list[Entry](), list[Entry]()
+    for act, pause, cents, who in acts:
+        now += pause if random.random() < 0.3 else random.randint(0, 1)
+        if act == "reserve":
+            waiting.append(ledger.reserve(cents, now, f"{who}@example.org", limits))
+        elif given_ and random.random() < 0.3:
+            ledger.reverse(given_.pop(random.randrange(len(given_))), now)
+        while waiting and random.random() < 0.6:
+            mine = waiting.pop(random.randrange(len(waiting)))
+            verdict = judged(mine, ledger.listed())
+            assert verdict is not None
+            assert verdict == judged(mine, ledger.listed()[: len(ledger.rows)])
+            if verdict.fits:
+                given_.append(mine)
+            else:
+                ledger.reverse(mine, now)
+        for last in given_:
+            within = [one for one in given_ if last.created - DAY <= one.created <= last.created]
+            assert sum(one.cents for one in within) <= 150
+            assert last.cents <= 50
+            own = [one for one in within if one.metadata["operator"] == last.metadata["operator"]]
+            assert sum(one.cents for one in own) <= 100
+
+
+@given(ACTS, st.randoms(use_true_random=False))
+def test_a_verdict_never_changes_when_more_is_written(acts: list[Act], random: Any) -> None:
+    ledger, now, told = Ledger(), 0, dict[str, Verdict | None]()
+    for act, pause, cents, who in acts:
+        now += 1 + pause // 100
+        if act == "reserve":
+            row = ledger.reserve(cents, now, f"{who}@example.org", Caps(50, 100, 150))
+            told[row.id] = judged(row, ledger.listed())
+        elif ledger.rows and ledger.rows[0].cents > 0:
+            ledger.reverse(random.choice([row for row in ledger.rows if row.cents > 0]), now)
+    for row in ledger.rows:
+        if row.id in told:
+            assert judged(row, ledger.listed()) == told[row.id]

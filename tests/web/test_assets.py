@@ -1,0 +1,55 @@
+"""Modules joined into one, compressed, under an address of their content."""
+
+from pathlib import Path
+
+import pytest
+
+from stateless_billing.web.assets import Assets, joined
+
+
+def test_modules_are_joined_in_their_order() -> None:
+    modules = {
+        "a.js": 'import { two } from "./b.js";\nimport {\n  three,\n} from "./c.js";\n\nconst one = two + three;\n',
+        "b.js": 'import { three } from "./c.js";\nexport const two = three - 1;\n',
+        "c.js": "export const three = 3;\n",
+    }
+    lines = joined(modules, "a.js").split("\n")
+    assert [line for line in lines if line] == [
+        "const three = 3;",
+        "const two = three - 1;",
+        "const one = two + three;",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ('import { a as b } from "./c.js";\n', "another name"),
+        ('import "./c.js";\n', "write"),
+        ("export { x };\n", "write"),
+        ("export default 1;\n", "write"),
+        ("const [a, b] = [1, 2];\n", "write"),
+        ('import { three } from "./c.js";\nfunction three() {}\n', "more than one module: three"),
+    ],
+)
+def test_what_cannot_be_joined_plainly_is_refused(source: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        joined({"a.js": source, "c.js": "export const three = 3;\n"}, "a.js")
+
+
+def test_comments_stay_at_home(tmp_path: Path) -> None:
+    kept = 'const url = "https://x/*"; // kept\n/* a */ const b = 1;\n'
+    (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n{kept}")
+    (tmp_path / "a.css").write_text("/* Why */\np {}\n")
+    assets = Assets(tmp_path)
+    assert assets.plain("a.js").decode() == kept
+    assert assets.plain("a.css") == b"p {}\n"
+
+
+def test_the_address_follows_the_content(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_text("p {}")
+    before = Assets(tmp_path).url("a.css")
+    (tmp_path / "a.css").write_text("p { }")
+    assert Assets(tmp_path).url("a.css") != before
+    with pytest.raises(KeyError):
+        Assets(tmp_path).url("b.css")

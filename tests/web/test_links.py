@@ -1,0 +1,60 @@
+"""Ways back and ways into wallets."""
+
+import pytest
+
+from stateless_billing.web.links import qr, wallet_links, way_back
+
+ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    ("url", "reference", "href"),
+    [
+        ("https://dashboard.example.org/credits?tab=1#top", None, "https://dashboard.example.org/credits?tab=1#top"),
+        ("https://dashboard.example.org", "inv 7&x", "https://dashboard.example.org?ref=inv+7%26x"),
+        ("HTTPS://Dashboard.Example.ORG/a?b=c", "r", "https://Dashboard.Example.ORG/a?b=c&ref=r"),
+        ("http://localhost:3000/", "", "http://localhost:3000/"),
+    ],
+)
+def test_allowed_origins_are_led_back_to(url: str, reference: str | None, href: str) -> None:
+    found = way_back(url, reference, ALLOWED)
+    assert found
+    assert found["href"] == href
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "/credits",
+        "//dashboard.example.org",
+        "javascript:alert(1)//https://dashboard.example.org",
+        "http://dashboard.example.org",
+        "https://dashboard.example.org.evil.test",
+        "https://dashboard.example.org@evil.test",
+        "https://user@dashboard.example.org",
+        "https://dashboard.example.org:444",
+        "https://evil.test/https://dashboard.example.org",
+        "https://dashboard.example.org\\@evil.test",
+        "https://dashboard.example.org/\n",
+        "https://dashboard.exämple.org",
+        "https://[",
+        "https://dashboard.example.org/" + "a" * 1000,
+    ],
+)
+def test_everything_else_is_not(url: str | None) -> None:
+    assert way_back(url, None, ALLOWED) is None
+
+
+def test_wallets_open_the_whole_address() -> None:
+    links = {one["name"]: one["href"] for one in wallet_links("https://pay.example.org/pay?wallet=0x1&usd=5")}
+    assert links["MetaMask"] == "https://metamask.app.link/dapp/pay.example.org/pay?wallet=0x1&usd=5"
+    assert links["Coinbase Wallet"].endswith("cb_url=https%3A%2F%2Fpay.example.org%2Fpay%3Fwallet%3D0x1%26usd%3D5")
+
+
+def test_a_code_draws_and_never_writes_its_text() -> None:
+    drawn = qr("https://pay.example.org/<script>")
+    assert drawn.startswith("<svg ")
+    assert "script" not in drawn
+    assert "style" not in drawn, "the content policy allows none"

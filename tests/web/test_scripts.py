@@ -1,0 +1,43 @@
+"""What the page's script knows of the contracts is what the compiled contracts say."""
+
+import json
+import re
+
+from eth_utils.crypto import keccak
+
+from stateless_billing.web.assets import STATIC
+from tests.test_architecture import ROOT
+
+
+def selectors(kind: str) -> dict[str, str]:
+    """Name → selector of the gateway's and the token's functions or errors."""
+    found = {}
+    for name in ("PaymentGateway", "TestToken"):
+        compiled = json.loads((ROOT / "contracts" / "out" / f"{name}.sol" / f"{name}.json").read_text())
+        for one in compiled["abi"]:
+            if one["type"] == kind:
+                types = ",".join(given["type"] for given in one["inputs"])
+                found[one["name"]] = "0x" + keccak(text=f"{one['name']}({types})")[:4].hex()
+    return found
+
+
+def test_refusals_have_the_contracts_selectors_and_a_sentence_each() -> None:
+    named = re.findall(r'\["(0x[0-9a-f]{8})", "(\w+)"\]', (STATIC / "examine.js").read_text())
+    errors = selectors("error")
+    assert len(named) == 10
+    assert all(errors[name] == selector for selector, name in named)
+    sentences = (STATIC / "strings.js").read_text()
+    assert all(re.search(rf"^  {name}: {{$", sentences, re.MULTILINE) for _, name in named)
+
+
+def test_calls_have_the_contracts_selectors() -> None:
+    functions = selectors("function")
+    script = "".join((STATIC / name).read_text() for name in ("permit.js", "wallets.js"))
+    named = {"NONCES": "nonces", "MULTICALL": "multicall", "PERMIT_CALL": "permit"}
+    named |= {"ALLOWANCE_OF": "allowance", "BALANCE_OF": "balanceOf"}
+    found = dict(re.findall(r'const (\w+) = "(0x[0-9a-f]{8})";', script))
+    gateway = json.loads((ROOT / "chain" / "abi" / "PaymentGateway.json").read_text())
+    [permit] = [one for one in gateway if one.get("name") == "permit"]
+    types = ",".join(given["type"] for given in permit["inputs"])
+    functions["permit"] = "0x" + keccak(text=f"permit({types})")[:4].hex()
+    assert found == {constant: functions[name] for constant, name in named.items()}

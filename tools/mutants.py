@@ -1,0 +1,89 @@
+"""Makes each mistake of contracts/mutants.toml in a copy of the contracts, runs their tests, and says which noticed.
+
+Exit code 1 when a mutant survives, 2 when the list does not fit the contracts. Words as arguments choose by name.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+UNIT, INVARIANTS = ["--no-match-contract", "Invariants"], ["--match-contract", "Invariants"]
+
+
+class Workbench:
+    """A copy of contracts/ and the tools, in which a source can be altered and the tests run."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(ROOT / "tools", folder / "tools")
+        shutil.copytree(
+            ROOT / "contracts", folder / "contracts", symlinks=True, ignore=shutil.ignore_patterns("out", "cache")
+        )
+        (folder / "node_modules").symlink_to(ROOT / "node_modules")
+        self.folder = folder
+
+    def source(self, file: str) -> Path:
+        """A contract's source in the copy."""
+        return self.folder / "contracts" / "src" / file
+
+    def test(self, only: list[str]) -> str | None:
+        """The first test that fails, or None."""
+        done = subprocess.run(  # noqa: S603 - our own tool
+            [self.folder / "tools" / "forge", "test", "--fail-fast", *only],
+            env={**os.environ, "FOUNDRY_PROFILE": "mutants"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return None
+        if "Compiler run failed" in done.stdout + done.stderr:
+            raise SystemExit(f"a mutant does not compile:\n{done.stdout}{done.stderr}")
+        suite = re.findall(
+            r"^Ran \d+ tests? for \S+:(\w+)(?:(?!^Ran ).)*?^\[FAIL", done.stdout, re.MULTILINE | re.DOTALL
+        )
+        failed = re.search(r"^\[FAIL.*\] (\w+)\(|^ (invariant_\w+)\(", done.stdout, re.MULTILINE)
+        if not failed or not suite:
+            raise SystemExit(f"forge failed without a failing test:\n{done.stdout}{done.stderr}")
+        return f"{suite[0]}.{failed[1] or failed[2]}"
+
+
+def main(words: list[str]) -> int:
+    """Try the mutants; the exit code."""
+    mutants = tomllib.loads((ROOT / "contracts" / "mutants.toml").read_text())["mutant"]
+    chosen = [one for one in mutants if all(word in one["name"] for word in words)]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        bench = Workbench(Path(folder))
+        for one in chosen:
+            file = one.get("file", "PaymentGateway.sol")
+            if bench.source(file).read_text().count(one["old"]) != 1:
+                print(f"{one['name']}: its text does not stand once in {file}", file=sys.stderr)
+                return 2
+        if found := bench.test([]):
+            print(f"{found} fails without any mutant", file=sys.stderr)
+            return 2
+        survivors = sum(not killed(bench, one) for one in chosen)
+    print(f"\n{len(chosen)} mutants, {len(chosen) - survivors} killed, {survivors} alive")
+    return 1 if survivors else 0
+
+
+def killed(bench: Workbench, mutant: dict[str, str]) -> bool:
+    """Whether the tests notice this mutant; prints its row."""
+    source = bench.source(mutant.get("file", "PaymentGateway.sol"))
+    right = source.read_text()
+    source.write_text(right.replace(mutant["old"], mutant["new"]))
+    try:
+        killer = bench.test(UNIT) or bench.test(INVARIANTS)
+    finally:
+        source.write_text(right)
+    print(f"{mutant['name']:<66} {killer or 'ALIVE'}", flush=True)
+    return killer is not None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
