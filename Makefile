@@ -12,11 +12,13 @@ test: contracts  ## every test, the contracts' and the browser's included
 	tools/forge test
 	$(PY) -m pytest
 
-check: install  ## format, lint, types
+check: install .venv-slither/installed  ## format, lint, types, static analysis and gas of the contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	tools/forge fmt --check
+	tools/slither
+	FOUNDRY_PROFILE=gas tools/forge test
 
 contracts: install  ## contracts/out/PaymentGateway.sol/PaymentGateway.json
 	tools/forge build --quiet
@@ -84,3 +86,8 @@ deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variab
 	$(PYTHON) -m venv .venv-slither
 	.venv-slither/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-slither.txt
 	touch $@
+
+.PHONY: bench
+
+bench: install  ## how fast and in how much memory 100,000 payments are audited; ratios inside one run
+	$(PY) -m tests.bench.audit $(if $(SCALE),--scale $(SCALE))

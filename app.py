@@ -29,7 +29,11 @@ async def serve(settings: Settings) -> None:
             date_header=True,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        background = [asyncio.create_task(asyncio.to_thread(warm))]
+        await services.grants.ledger.look_at_start()
+        background = [
+            asyncio.create_task(asyncio.to_thread(warm)),
+            asyncio.create_task(services.grants.ledger.forever(_IDLE_SWEEP_SECONDS)),
+        ]
         if settings.sweep:
             background.append(asyncio.create_task(_sweep(services)))
         try:
@@ -42,9 +46,10 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
     """Sweep once, or until told to stop; whether all that was to be read was read. Raises NotFit."""
     async with Services(settings, SystemClock()) as services:
         await services.start()
+        await services.grants.ledger.look_at_start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await _sweep(services)
+        await asyncio.gather(_sweep(services), services.grants.ledger.forever(_IDLE_SWEEP_SECONDS))
         return True
 
 

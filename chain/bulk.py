@@ -4,6 +4,7 @@ The contract's index says which blocks to read, as everywhere; what a block's lo
 the payments, each block's `Transfer` logs to the treasury are read: what the token itself says of the same money.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ T = TypeVar("T")
 # keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk.py recomputes it.
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 BATCH = 100
+_AT_ONCE = 4  # batches side by side
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Window:
 class Bulk(Index):
     """One gateway at one node, read in batches. Every method raises ChainError where it could not be told."""
 
+    window_size = 2_000
+
     async def read(self, start: int, stop: int, token: str, treasury: str) -> Window:
         """About a window of payments from the block of `start` on, to the end of a block."""
         start -= await self._same_block_before(start)
@@ -48,9 +52,8 @@ class Bulk(Index):
         blocks = await many(self.reader, [("eth_getBlockByNumber", [hex(one), False]) for one in numbers], _block)
         if [block.number for block in blocks] != numbers:
             raise BadAnswer("blocks other than those asked for")
-        shown = await many(self.reader, [self._logs(block, [PAYMENT_TOPIC], self.address) for block in blocks], _items)
-        to_treasury = [TRANSFER_TOPIC, None, "0x" + treasury[2:].rjust(64, "0")]
-        moved = await many(self.reader, [self._logs(block, to_treasury, token) for block in blocks], _items)
+        shown = await many(self.reader, [self.logs_of(block, self.address) for block in blocks], _items)
+        moved = await many(self.reader, [_transfers(block, token, treasury) for block in blocks], _items)
         found: list[Payment] = []
         received = 0
         loose: dict[tuple[str, str], int] = {}
@@ -67,8 +70,9 @@ class Bulk(Index):
         return Window(list(enumerate(found, start)), received, loose)
 
     @staticmethod
-    def _logs(within: Block, topics: Sequence[str | None], address: str) -> Call:
-        return "eth_getLogs", [{"blockHash": within.hash, "address": address, "topics": list(topics)}]
+    def logs_of(within: Block, gateway: str) -> Call:
+        """The question for the payments of one block."""
+        return "eth_getLogs", [{"blockHash": within.hash, "address": gateway, "topics": [PAYMENT_TOPIC]}]
 
     async def counts(self, customers: Sequence[str]) -> list[int]:
         """How many payments the gateway counts for each customer."""
@@ -86,6 +90,11 @@ class Bulk(Index):
     async def treasury(self) -> str:
         """Where the tokens go."""
         return await self._address("treasury")
+
+
+def _transfers(within: Block, token: str, treasury: str) -> Call:
+    topics = [TRANSFER_TOPIC, None, "0x" + treasury[2:].rjust(64, "0")]
+    return "eth_getLogs", [{"blockHash": within.hash, "address": token, "topics": topics}]
 
 
 def transfers_to(logs: Sequence[object], token: str, treasury: str, within: Block) -> Mapping[tuple[str, str], int]:
@@ -112,20 +121,25 @@ def paid_by(payments: Iterable[Payment]) -> Mapping[tuple[str, str], int]:
 
 
 async def many(reader: Reader, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-    """All answers in order, in batches. One that a node does not answer is asked in halves, down to single calls."""
+    """All answers in order, in batches. What a node does not answer is asked in halves, down to single calls."""
     found: list[T] = []
-    size, place = BATCH, 0
-    while place < len(calls):
-        some = calls[place : place + size]
-        try:
-            found += await reader.ask_all(some, parse) if len(some) > 1 else [await reader.ask(*some[0], parse)]
-        except NodeError:
-            if len(some) == 1:
-                raise
-            size = (len(some) + 1) // 2
-        else:
-            place += len(some)
+    size = BATCH
+    while len(found) < len(calls):
+        left = calls[len(found) : len(found) + size * _AT_ONCE]
+        parts = [left[at : at + size] for at in range(0, len(left), size)]
+        answers = await asyncio.gather(*(_batch(reader, part, parse) for part in parts), return_exceptions=True)
+        for part, answer in zip(parts, answers, strict=True):
+            if isinstance(answer, BaseException):
+                if len(part) == 1 or not isinstance(answer, NodeError):
+                    raise answer
+                size = (len(part) + 1) // 2
+                break
+            found += answer
     return found
+
+
+async def _batch(reader: Reader, part: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    return await reader.ask_all(part, parse) if len(part) > 1 else [await reader.ask(*part[0], parse)]
 
 
 def _block(value: object) -> Block:

@@ -20,6 +20,8 @@ _AT_ONCE = 8  # blocks read side by side
 class Index(Views):
     """One gateway at one node. Every method raises ChainError where it could not be told."""
 
+    window_size = WINDOW
+
     async def payments_in(self, number: int) -> list[Payment]:
         """All payments that one block's logs show, in order."""
         within = await node.block(self.reader, number)
@@ -46,7 +48,7 @@ class Index(Views):
 
     async def _whole_blocks(self, start: int, stop: int) -> list[int]:
         """The index from the start of a block on, about a window of it, to the end of a block."""
-        size = WINDOW
+        size = self.window_size
         while True:
             blocks = await self.payment_blocks(start, min(start + size, stop))
             if start + len(blocks) == stop:

@@ -5,16 +5,19 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import app
 from chain.errors import ChainError
 from chain.signing import Signer
 from stateless_billing import bookkeeping, doctor, registering, settings
+from stateless_billing.audit import command as audit_command
 from stateless_billing.clock import SystemClock
 from stateless_billing.errors import StripeFailure
 from stateless_billing.services import NotFit, NotRead, Services
 from stateless_billing.settings import BadSettings
+from stateless_billing.web import networks
 
 CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
 
@@ -53,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
     register = commands.add_parser("register", help="sign registrations of all customers with a wallet")
     register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
     register.set_defaults(run=_register)
+    audit = commands.add_parser("audit", help="compare every payment of the chain with every credit in Stripe")
+    audit_command.add_options(audit)
+    audit.set_defaults(run=_audit)
+    explain = commands.add_parser("explain", help="the whole story of one payment, credit or wallet")
+    explain.add_argument("what", metavar="TX|CBTXN|WALLET|FINGERPRINT")
+    explain.add_argument("--progress", choices=("auto", "none"), default="auto")
+    explain.set_defaults(run=_explain)
     check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
     check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
     check.set_defaults(run=_doctor)
@@ -67,6 +77,21 @@ def _serve(command: argparse.Namespace) -> int:
 def _sweep(command: argparse.Namespace) -> int:
     complete = asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
     return CLEAN if complete else UNREAD
+
+
+def _audit(command: argparse.Namespace) -> int:
+    return audit_command.run(command, networks.explorer, sys.stdout.write, _hands)
+
+
+@asynccontextmanager
+async def _hands(known: settings.Settings) -> AsyncIterator[Services]:
+    async with Services(known, SystemClock()) as services:
+        await services.start()
+        yield services
+
+
+def _explain(command: argparse.Namespace) -> int:
+    return audit_command.explain(command.what, command.progress, networks.explorer, sys.stdout.write)
 
 
 def _register(command: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ class Accounts:
         customer = account.customer
         payments, maximum = [], self._limit.maximum_cents
         if customer:
-            payments = await self._payments(customer)
+            payments = await self.payments(customer)
             maximum = await self._limit.left(customer.id, int(self._clock.wall()))
         return {
             "wallet": checksum(wallet),
@@ -104,7 +104,7 @@ class Accounts:
             "payments": payments,
         }
 
-    async def _payments(self, customer: Customer) -> list[dict[str, Any]]:
+    async def payments(self, customer: Customer) -> list[dict[str, Any]]:
         """The customer's latest payments, newest first, by the chain, the cursor and this process's memory."""
         heads = await self._confirmations.heads()
         found: list[tuple[Payment, Progress]] = []

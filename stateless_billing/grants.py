@@ -83,6 +83,11 @@ class Grants:
         since = int(self._clock.wall()) - DAY
         return Left(self.caps, caps.spent(chain, since, operator), caps.spent(chain, since))
 
+    def left_by(self, grants: Sequence[Grant], operator: str) -> Left:
+        """The same by the reservations of a look, which saves a read."""
+        living = [one.reservation.entry for one in grants if one.reversal is None]
+        return self._left(living, operator)
+
     async def check(self, wish: Wish) -> tuple[Left, Grant | None]:
         """What is left before this grant, and a grant like it of the last ten minutes. Writes nothing."""
         self._check_form(wish)

@@ -91,3 +91,8 @@ class CreditHook:
         self._worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._worker
+
+
+def credit_hook(http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock) -> CreditHook | None:
+    """The hook of the settings, where there is one."""
+    return CreditHook(http, url, secret, clock) if url and secret else None

@@ -48,6 +48,10 @@ class PriceFeed:
         hour = time - time % HOUR
         return self._rate(rates.between_hours(await self._around(hour - 3 * HOUR, hour + 4 * HOUR), time))
 
+    async def day(self) -> list[Sample]:
+        """The samples of the last day, oldest first. Raises NoRate."""
+        return await self._last_day()
+
     def _rate(self, sample: Sample) -> Rate:
         return Rate(sample.rate, self.source, sample.time)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -23,8 +24,10 @@ from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.errors import StripeFailure
 from stateless_billing.grants import Grants
-from stateless_billing.hooks import CreditHook
+from stateless_billing.hooks import credit_hook
 from stateless_billing.limits import DailyLimit
+from stateless_billing.lookup import Lookup
+from stateless_billing.mail import Mailer
 from stateless_billing.orders import Orders
 from stateless_billing.overrides import Overrides, Prices
 from stateless_billing.pacer import Pacer
@@ -34,10 +37,13 @@ from stateless_billing.quotes import Quotes, QuoteTerms
 from stateless_billing.receipts import Receipts
 from stateless_billing.sealing import Sealing
 from stateless_billing.settings import Settings
+from stateless_billing.signin import SignIns
 from stateless_billing.stripe_connection import transport
 from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.stuck import StuckPayments
 from stateless_billing.sweep import Sweep
 from stateless_billing.terms import Terming
+from stateless_billing.tokens import Tokens
 
 _LOOK_UP_CONNECTIONS = 3
 _PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
@@ -101,7 +107,7 @@ class Services:
             self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
         )
         self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
-        self._hook = self._credit_hook()
+        self._hook = credit_hook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
         self.crediting = Crediting(
             *(self.stripe, self.confirmations, Terming(self.prices, self.limit, settings.discount_bps)),
             *(self.orders, self.memory, clock),
@@ -118,13 +124,28 @@ class Services:
             minimum_cents=settings.min_payment_cents,
         )
         self.receipts = Receipts(*(self.nodes, self.gateways, lookups, self.confirmations, self.crediting, self.memory))
-        self.grants = Grants(self.stripe, self.books, self.memory, clock, _caps(settings))
+        self._of_operators(lookups)
         self.token: Token | None = None
         self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, clock.boot)
 
-    def _credit_hook(self) -> CreditHook | None:
-        url, secret = self.settings.credit_hook_url, self.settings.credit_hook_secret
-        return CreditHook(self.http, url, secret, self.clock) if url and secret else None
+    def _of_operators(self, lookups: StripeLedger) -> None:
+        """What the pages behind the sign-in need."""
+        settings, clock = self.settings, self.clock
+        caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
+        self.grants = Grants(self.stripe, self.books, self.memory, clock, caps)
+        self.signins = self._signins()
+        self.lookup = Lookup(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
+        self.stuck = StuckPayments(
+            *(self.gateways, self.confirmations, self.crediting, self.orders, self.books, self.memory, clock)
+        )
+
+    def _signins(self) -> SignIns:
+        """Signing in; without mail settings by wallet only, and without a roster nobody can."""
+        settings, mailer = self.settings, None
+        if settings.resend_api_key and settings.mail_from:
+            mailer = Mailer(self.http, settings.resend_api_base, settings.resend_api_key, settings.mail_from)
+        tokens = Tokens(settings.session_secrets or (secrets.token_hex(32),), self.clock)
+        return SignIns(tokens, settings.operators, mailer, settings.chain_id, self.clock)
 
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""
@@ -183,10 +204,6 @@ class Services:
         for ledger in self._ledgers:
             await ledger.aclose()
         await self.http.aclose()
-
-
-def _caps(settings: Settings) -> Caps:
-    return Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
 
 
 async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:

@@ -4,13 +4,16 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
 from stateless_billing.depth import Tier, parse_tiers
+from stateless_billing.operators import parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
+_SECRET_LENGTH = 24
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -106,6 +109,13 @@ def _switch(value: str) -> bool:
     return value == "on"
 
 
+def _secrets(value: str) -> tuple[str, ...]:
+    found = tuple(one.strip() for one in value.split(",") if one.strip())
+    if not found or any(len(one) < _SECRET_LENGTH for one in found):
+        raise ValueError(f"must be secrets of at least {_SECRET_LENGTH} characters, newest first, with commas between")
+    return found
+
+
 def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = False, absent: object = None) -> Any:
     return field(repr=not secret, metadata={"parse": parse, "default": default, "secret": secret, "absent": absent})
 
@@ -133,6 +143,11 @@ class Settings:
     return_urls: tuple[str, ...] = _setting(_origins, absent=())
     credit_hook_url: str | None = _setting(_url)
     credit_hook_secret: str | None = _setting(_text, secret=True)
+    session_secrets: tuple[str, ...] = _setting(_secrets, secret=True, absent=())
+    operators: Mapping[str, str] = _setting(parse_roster, absent=MappingProxyType({}))
+    resend_api_key: str | None = _setting(_text, secret=True)
+    resend_api_base: str = _setting(_base, "https://api.resend.com")
+    mail_from: str | None = _setting(_text)
     max_grant_cents: int = _setting(_integer(1, 10**9), "2000")
     max_grants_per_day_cents: int = _setting(_integer(1, 10**9), "10000")
     max_grants_all_cents: int = _setting(_integer(1, 10**9), "50000")
@@ -147,8 +162,14 @@ class Settings:
     other_credits: re.Pattern[str] = _setting(_pattern, "^Top-up via pi_")
     service_customer_id: str = _setting(_customer_id)
 
+    @property
+    def live(self) -> bool:
+        """Whether the Stripe key moves real money: `sk_live_…`, `rk_live_…`."""
+        return "_live_" in self.stripe_api_key[:9]
+
 
 STRIPE = frozenset({"STRIPE_API_KEY"})
+AUDIT = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES"}
 SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
 SERVE = SWEEP | {"SIGNER_KEY"}
 
@@ -171,6 +192,11 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
     if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
         faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
+    if values.get("operators") and not values.get("session_secrets"):
+        faults.append("OPERATORS needs SESSION_SECRETS, which is missing")
+    for one, other in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
+        if values.get(one) and not values.get(other):
+            faults.append(f"{one.upper()} needs {other.upper()}, which is missing")
     if faults:
         raise BadSettings(faults)
     return Settings(**values)

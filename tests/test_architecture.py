@@ -18,10 +18,12 @@ SERVICE = [path for path in CODE if SANDBOX not in path.parents]
 PRODUCTION = [path for path in SERVICE if path.name != "__init__.py"]
 
 PURE = {"money", "epochs", "ledger", "depth", "rates", "errors", "stripe_objects", "settings"} | {
-    *("caps", "grant_forms"),
+    *("caps", "operators", "grant_forms"),
 }
+PURE_AUDIT = {"statuses", "rows", "facts", "judging", "granted", "resolving", "planning", "selftest", "surplus"}
 PURE_CHAIN = {"payment", "decoding", "errors", "calls"}
 CORE = {f"stateless_billing.{name}" for name in PURE - {"settings"}} | {"chain.payment", "chain.errors"}
+CORE |= {f"stateless_billing.audit.{name}" for name in PURE_AUDIT}
 SHELL = (
     "stateless_billing.web",
     "stateless_billing.services",
@@ -83,13 +85,13 @@ def test_arrows_point_one_way(path: Path) -> None:
         assert not reaches(path, *shell), "orchestration does not know the shell around it"
 
 
-@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE | PURE_CHAIN], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE | PURE_CHAIN | PURE_AUDIT], ids=name_of)
 def test_pure_modules_do_no_io(path: Path) -> None:
     assert not reaches(path, *HEAVY, "asyncio", "socket", "time"), "a pure module takes values and gives values"
     assert not any(isinstance(node, ast.AsyncFunctionDef) for node in functions(path)), "nothing pure waits"
 
 
-@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE | PURE_AUDIT], ids=name_of)
 def test_the_core_imports_the_core_only(path: Path) -> None:
     ours = {
         one for one in reaches(path, "stateless_billing", "chain") if (ROOT / (one.replace(".", "/") + ".py")).exists()
@@ -104,10 +106,12 @@ def test_slow_packages_are_imported_late(path: Path) -> None:
 
 # Orchestration and shell have no meaning alone: tests/integration and tests/browser run them as processes.
 RUN_WHOLE = tuple(
-    ["app", "chain.bulk", "stateless_billing.registering", "stateless_billing.stripe_lookups"]
+    ["app", "stateless_billing.stripe_lookups"]
     + [f"stateless_billing.{name}" for name in ("grant_forms", "orders", "outcomes", "overrides", "reversals", "terms")]
     + [f"stateless_billing.{name}" for name in ("__main__", "accounts", "claims", "crediting", "doctor", "quotes")]
     + [f"stateless_billing.{name}" for name in ("readiness", "receipts", "sealing", "services", "sweep", "web")]
+    + [f"stateless_billing.{name}" for name in ("lookup", "stuck", "timeline", "writing")]
+    + [f"stateless_billing.audit.{name}" for name in ("books", "collecting", "command", "repair")]
 )
 
 
@@ -136,6 +140,7 @@ def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
         "stateless_billing.stripe_ledger",
         "stateless_billing.accounts",
         "stateless_billing.bookkeeping",
+        "stateless_billing.lookup",
     }, "search lags: list instead"
 
 
@@ -177,7 +182,9 @@ def test_settings_are_documented() -> None:
 
 def test_secrets_are_never_shown() -> None:
     secret = {field.name for field in fields(Settings) if field.metadata["secret"]}
-    assert secret == {"stripe_api_key", "rpc_urls", "signer_key", "coingecko_api_key", "credit_hook_secret"}
+    assert secret == {"stripe_api_key", "rpc_urls", "signer_key", "coingecko_api_key", "credit_hook_secret"} | {
+        *("session_secrets", "resend_api_key"),
+    }
     assert not {field.name for field in fields(Settings) if field.repr} & secret
 
 

@@ -1,7 +1,10 @@
 """Grants: reserved first, judged by the ledger, given once, taken back whole, and completed after every crash."""
 
+import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import httpx
@@ -359,3 +362,36 @@ async def test_a_look_costs_one_read_once_all_is_known(desk: Desk) -> None:
     desk.stripe.log.reset()
     await grants.ledger.look()
     assert desk.stripe.log.reads == 1
+
+
+async def test_two_hundred_at_once_from_twenty_processes_never_pass_a_cap(desk: Desk) -> None:
+    """Each process reads the ledger before the others have reserved, so that the verdicts alone keep the caps."""
+    limits, random = Caps(500, 3_000, 9_007), Random(5)
+    processes = [await desk.process(limits) for _ in range(20)]
+    operators = [f"m{number}@example.org" for number in range(4)]
+
+    async def wander(request: httpx.Request) -> None:
+        await asyncio.sleep(random.random() / 100)
+
+    desk.before_answer = wander
+    wishes = [desk.wish(100 + number % 400, operator=operators[number % 4]) for number in range(200)]
+
+    async def press(number: int) -> str:
+        try:
+            return (await processes[number % 20].give(wishes[number], again=True)).state
+        except Refusal as refusal:
+            return refusal.code
+
+    states = Counter(await asyncio.gather(*(press(number) for number in range(200))))
+    desk.before_answer = quiet
+    assert await (await desk.process()).ledger.look_when_due() is False, "what was refused just now settles later"
+    by_operator = Counter[str]()
+    for row in desk.rows(CUSTOMER, "grant"):
+        by_operator[row.metadata["operator"]] -= row.amount
+    print(
+        f"\n200 grants at once from 20 processes: {dict(states)}; {desk.balance()} of 9007 cents, {dict(by_operator)}"
+    )
+    assert states["refused"] > 5, "there was a race, and it was lost by somebody"
+    assert desk.balance() == sum(by_operator.values()) <= 9_007
+    assert all(cents <= 3_000 for cents in by_operator.values())
+    assert settled(desk)

@@ -104,6 +104,14 @@ contract PayQuotedTest is GatewayTest {
         gateway.payQuoted(other, AMOUNT, CENTS, DEADLINE, second);
     }
 
+    function test_otherCustomersPaymentsDoNotMatter() public {
+        enroll(gateway, other, BOB);
+        vm.prank(payer);
+        gateway.pay(other, MINIMUM);
+        send(signQuote(wallet, 0, AMOUNT, CENTS, DEADLINE));
+        assertPayments(1, 2);
+    }
+
     function testFuzz_reverts_withAnotherSequence(uint256 sequence) public {
         pay(MINIMUM);
         vm.assume(sequence != 1);

@@ -16,6 +16,8 @@ from stateless_billing.sandbox.stack import Service, Stack
 
 CENTS = 5000
 CREDIT_SECONDS = 60
+SLOTS = 5
+FINAL_BLOCKS = 2 * SLOTS + 1  # what anvil calls final lies so many blocks below its head
 SETTINGS = {"CONFIRMATIONS": "10000:2s,100000:safe,finalized"}
 
 
@@ -26,12 +28,13 @@ def main() -> int:
     once = parser.parse_args().once
     say = _narrator()
     say("compiling the contracts; starting a local chain and the stand-ins for Stripe and the price feed")
-    with Stack.start(block_time=1, slots_in_an_epoch=5, settings=SETTINGS) as stack:
+    with Stack.start(block_time=1, slots_in_an_epoch=SLOTS, settings=SETTINGS) as stack:
         say(f"chain {stack.chain.url}, gateway {stack.gateways[0]}, token {stack.token}")
         say(f"Stripe stand-in {stack.sandbox}, bookkeeping {stack.settings['SERVICE_CUSTOMER_ID']}")
         service = stack.serve()
         say(f"the service answers at {service.url}")
         paid = _pay(stack, service, say)
+        _audited(stack, say)
         if not once:
             _stay(stack, service, paid["wallet"])
             return 0
@@ -67,6 +70,15 @@ def _pay(stack: Stack, service: Service, say: Callable[[str], None]) -> dict[str
     return {"wallet": wallet, "tx": tx_hash, "credit": payment["credit"], "before": before, "after": after}
 
 
+def _audited(stack: Stack, say: Callable[[str], None]) -> None:
+    stack.chain.mine(FINAL_BLOCKS)
+    say("the payment is final; the audit compares chain and Stripe:")
+    done = stack.run("audit", "--deep", "--progress", "none")
+    if done.returncode:
+        raise RuntimeError(f"the audit is not clean:\n{done.stdout}{done.stderr}")
+    print("".join(f"          {line}\n" for line in done.stdout.splitlines() if line), flush=True)
+
+
 def _credited(stack: Stack, service: Service, tx_hash: str, say: Callable[[str], None]) -> dict[str, Any]:
     end, last = time.monotonic() + CREDIT_SECONDS, ""
     while time.monotonic() < end:
@@ -100,6 +112,7 @@ def _show(stack: Stack, service: Service, page: str) -> None:
     print(
         f"\n  pay page      {page}"
         "\n                (with a test wallet in it, so that you can pay by hand without installing one)"
+        f"\n  admin pages   {service.url}/login (as admin@example.org; the mail is at {stack.sandbox}/_sandbox/mails)"
         f"\n  health        {service.url}/readyz"
         f"\n  chain         {stack.chain.url} (chain id {stack.chain.chain_id};"
         " its accounts are Foundry's well-known test accounts)"

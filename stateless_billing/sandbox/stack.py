@@ -23,9 +23,11 @@ import httpx
 from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contracts, dev_account
 
 KEY = "sk_test_sandbox"
+SESSION_SECRET = "of-the-sandbox-alone-0123456789"  # noqa: S105 - signs for stand-ins only
 START_SECONDS = 30.0
 STOP_SECONDS = 30.0
-_DROPPED = ("STRIPE_", "RPC_", "SIGNER_")  # nothing of a real deployment may leak into a local one
+# Nothing of a real deployment may leak into a local one.
+_DROPPED = ("STRIPE_", "RPC_", "SIGNER_", "SESSION_", "OPERATORS", "RESEND_", "MAIL_")
 TOKEN = 10**18
 CEILING = 5_000_000  # millionths of a cent per whole token: eight times the sandbox's price
 
@@ -102,6 +104,12 @@ class Stack:
             "SIGNER_KEY": str(signer.key.hex()),
             "PRICE_API_BASE": sandbox,
             "SWEEP_SECONDS": "1",
+            "SESSION_SECRETS": SESSION_SECRET,
+            "OPERATORS": ",".join(f"{role}@example.org={role}" for role in ("moderator", "admin", "auditor"))
+            + f",{chain.accounts[4]}=admin",
+            "RESEND_API_KEY": "re_sandbox",
+            "RESEND_API_BASE": sandbox,
+            "MAIL_FROM": "Billing <billing@example.org>",
             **extra,
         }
         self._running = ExitStack()

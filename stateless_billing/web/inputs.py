@@ -54,12 +54,12 @@ def cents(value: object) -> int:
     return value
 
 
-async def json_object(request: Request, allowed: set[str]) -> dict[str, Any]:
-    """The request's body: one JSON object of at most 16 KiB with no other names than `allowed`."""
+async def json_object(request: Request, allowed: set[str], largest: int = LARGEST_BODY) -> dict[str, Any]:
+    """The request's body: one JSON object of at most `largest` bytes with no other names than `allowed`."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise Refusal("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
     try:
-        body = json.loads(await _body(request), parse_constant=_refuse)
+        body = json.loads(await _body(request, largest), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise Refusal("bad_request", "The body is not well-formed JSON.") from error
     if not isinstance(body, dict):
@@ -69,12 +69,12 @@ async def json_object(request: Request, allowed: set[str]) -> dict[str, Any]:
     return body
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, largest: int) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise Refusal("body_too_large", f"A body may have at most {LARGEST_BODY} bytes.")
+        if len(body) > largest:
+            raise Refusal("body_too_large", f"A body may have at most {largest} bytes.")
     return body
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import zlib
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from chain.errors import ChainError
 from chain.signing import checksum
@@ -28,9 +30,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 PRESETS = (10, 25, 50, 100, 250)
 
 _UNKNOWN = "\N{EN DASH}"
+_GZIP = 16 + zlib.MAX_WBITS
 _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
+_CONFIG = ("chain", "token", "gateways", "wallet", "account", "usd", "offer", "back")
 _KEPT_QUERY = ("wallet", "usd", "return_url", "ref")
 
 
@@ -60,42 +64,67 @@ class Pages:
         self._templates = templates(assets)
 
     async def pay(self, request: Request) -> Response:
-        """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable."""
+        """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable.
+
+        The head is the same for everybody and goes out at once: style and script load while the account is read.
+        """
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        headers = {"vary": "accept-encoding"} | ({"content-encoding": "gzip"} if packed else {})
+        parts = self._pay_parts(request)
+        return StreamingResponse(_gzipped(parts) if packed else parts, headers=headers, media_type="text/html")
+
+    async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
+        page = self._templates.get_template("pay.html")
+        nobody = self._pay_context(request, None, None, None, None)
+        head, body, _ = page.render(nobody, config={}).partition("<body>")
+        yield head.encode()
         query = request.query_params
         try:
             wallet = inputs.wallet(query["wallet"]) if query.get("wallet") else None
         except Refusal:
             wallet = None
-        wished = inputs.dollars(query.get("usd"))
-        account, offer = await asyncio.gather(self._account(request, wallet), self._offer(wished or _USUAL_CENTS))
-        settings = self._services.settings
-        config = {
-            **self._world(),
-            "token": {**self._world()["token"], "permit": await self._services.permit()},
-            "wallet": wallet and checksum(wallet),
-            "account": account,
-            "usd": query["usd"] if wished else None,
-            "offer": offer,
-            "back": links.way_back(query.get("return_url"), query.get("ref"), settings.return_urls),
-        }
+        cents = inputs.dollars(query.get("usd")) or _USUAL_CENTS
+        account, offer, permit = await asyncio.gather(
+            self._account(request, wallet), self._offer(cents), self._services.permit()
+        )
+        context = self._pay_context(request, wallet, account, offer, permit)
+        config = {name: context[name] for name in _CONFIG}
+        yield (body + page.render(context, config=config).partition(body)[2]).encode()
+
+    def _pay_context(
+        self,
+        request: Request,
+        wallet: str | None,
+        account: dict[str, Any] | None,
+        offer: dict[str, Any] | None,
+        permit: dict[str, str] | None,
+    ) -> dict[str, Any]:
+        query, settings, world = request.query_params, self._services.settings, self._world()
         kept = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
         here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query(kept)}"
-        context = {
-            **config,
+        return {
+            **world,
+            "token": {**world["token"], "permit": permit},
+            "wallet": wallet and checksum(wallet),
+            "account": account,
+            "usd": query["usd"] if inputs.dollars(query.get("usd")) else None,
+            "offer": offer,
+            "back": links.way_back(query.get("return_url"), query.get("ref"), settings.return_urls),
             "here": here,
             "wallets": links.wallet_links(here),
             "kept": {name: value for name, value in kept.items() if name != "wallet"},
             "presets": PRESETS,
             "seconds": settings.confirmations[0].seconds,
         }
-        return HTMLResponse(self._templates.get_template("pay.html").render(context, config=config))
 
     async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
         try:
             return await self._api.describe(wallet) if wallet else None
         except (ChainError, StripeFailure, Refusal) as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
-            return None
+        except Exception:  # half of the page is out already; it says that the account cannot be read
+            log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
+        return None
 
     async def _offer(self, cents: int) -> dict[str, Any] | None:
         try:
@@ -150,6 +179,14 @@ class Pages:
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))
+
+
+async def _gzipped(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Each part compressed and sent out whole, none held back for the next."""
+    packer = zlib.compressobj(level=6, wbits=_GZIP)
+    async for part in parts:
+        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
+    yield packer.flush()
 
 
 def _rate(rate: str) -> str:

@@ -9,7 +9,8 @@ from stateless_billing.services import Services
 from stateless_billing.web.api import Api
 from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import Guards
-from stateless_billing.web.pages import Pages
+from stateless_billing.web.operators_routes import operators_routes
+from stateless_billing.web.pages import Pages, templates
 from stateless_billing.web.problems import HANDLERS
 from stateless_billing.web.throttle import Throttle
 
@@ -30,6 +31,7 @@ def create_app(services: Services) -> Starlette:
         Route("/api/quotes",               api.quote,   methods=["POST"]),
         Route("/api/payments",             api.claim,   methods=["POST"]),
         Route("/api/payments/{tx_hash}",   api.payment),
+        *operators_routes(services, templates(assets)),
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/static/{digest}/{name}",   assets.serve),

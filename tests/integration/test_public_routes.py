@@ -191,3 +191,17 @@ def test_pages_and_files_are_sent_compressed(stack: Stack, service: Service) -> 
         assert answer.headers.get("content-encoding") == encoding
         assert "immutable" in answer.headers["cache-control"]
         assert answer.text.rstrip().endswith("listenForClaims(config, takePayments);")
+
+
+def test_the_head_does_not_wait_for_the_account(shop: Shop, stack: Stack, service: Service) -> None:
+    wallet = shop.customer().wallet
+    begun = time.monotonic()
+    with stack.http.stream("GET", f"{service.url}/pay", params={"wallet": wallet}) as answer:
+        moments = [(time.monotonic() - begun, text) for text in answer.iter_text()]
+    first, page = moments[0][1], "".join(text for _, text in moments)
+    assert 'rel="stylesheet"' in first
+    assert 'type="module"' in first
+    assert "Credit goes to" not in first
+    assert moments[-1][0] - moments[0][0] > 0.15, "accounts are told after 0.3 s"
+    assert page.count("<body>") == 1
+    assert page.rstrip().endswith("</html>")

@@ -13,6 +13,7 @@ from tests.mutation.core import PYTEST, Mutant, path_of, tests_of
 from tests.mutation.outside import mutants
 
 SLOW = ("eth_abi.abi", "eth_utils.crypto", "hypothesis.strategies", "xdist")
+PRELOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 OURS = ("chain", "stateless_billing", "tests")
 
 
@@ -47,7 +48,7 @@ def _in_child(tree: Path, module: str, source: str, seconds: int) -> None:
             del sys.modules[name]
         sys.path[0:0] = [str(tree)]
         _install(module, source, tree)
-        failed = int(pytest.main([*PYTEST, *tests_of(module)]))
+        failed = int(pytest.main([*PYTEST, *PRELOADED, *tests_of(module)]))
     finally:
         os._exit(failed)
 

@@ -9,7 +9,7 @@ from tests.simulation.plan import EPOCH, HOUR, Event, Plan
 
 Scene = Callable[[random.Random, Plan], tuple[Plan, list[Event]]]
 
-LOOKED, DECIDED = ("begin_read", 4), ("begin_write", 1)
+LOOKED, READ = ("answered", 3), ("answered", 4)
 """The steps of a new process's first claim after its look, and after its last read: two reads belong to its start."""
 
 
@@ -36,7 +36,9 @@ def next_to_a_border(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]
     return replace(calm, faults=faults, writes=0.5, late=rng.choice((0.0, 0.5))), [paid, *visits]
 
 
-def _asleep(paid: Event, at: float, step: tuple[str, int], length: float, missed: tuple[bool, bool]) -> list[Event]:
+def _asleep(
+    paid: Event, at: float, step: tuple[str, int, int], length: float, missed: tuple[bool, bool]
+) -> list[Event]:
     return [
         paid,
         Event(at, "harm", (0, step, "sleep", length, missed)),
@@ -51,7 +53,7 @@ def dead_key(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     at = paid.at + rng.uniform(2000, 20 * HOUR)
     stays = rng.random() < 0.6
     missed = rng.choice(((True, False), (False, True), (False, False))) if stays else (True, True)
-    step = DECIDED if rng.random() < 0.8 else ("before_write", 1)
+    step = rng.choice(((*READ, rng.randrange(9)), ("begin_write", 1, rng.randrange(3)), ("before_write", 1, 0)))
     life = rng.uniform(24, 26) * HOUR
     calm = _calm(plan, replicas=2, idle_timeout=1e12 if stays else 75.0, key_life=life)
     return calm, _asleep(paid, at, step, rng.uniform(26.2, 40) * HOUR, missed)
@@ -64,7 +66,7 @@ def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     missed = (False, rng.random() < 0.5)
     length = rng.uniform(23.6, 40) * HOUR
     calm = _calm(plan, replicas=2, idle_timeout=1e12, key_life=rng.choice((24.0, 44.0)) * HOUR)
-    return calm, _asleep(paid, at, LOOKED, length, missed)
+    return calm, _asleep(paid, at, (*LOOKED, rng.randrange(7)), length, missed)
 
 
 def stripped(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
@@ -141,6 +143,27 @@ def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     ]
 
 
+def renamed(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A credited payment comes back in another EVM transaction; a day later a new process looks."""
+    paid = _payment(rng, quoted=True)
+    return _calm(plan, ahead=0, lags=((0.0, 0.0),), nodes=1), [
+        paid,
+        Event(paid.at + rng.uniform(17, 40), "claim", (0, 0)),
+        Event(paid.at + rng.uniform(41, 100), "reorg", (600, ("renamed",))),
+        Event(paid.at + 1000, "restart", (0,)),
+        Event(paid.at + rng.uniform(24, 44) * HOUR, "sweep", (0, 0)),
+    ]
+
+
+def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A block holds several payments, and the only node leaves logs out now and then."""
+    at = rng.uniform(60, HOUR)
+    calls = tuple((0, customer, 9_000, 0) for customer in (0, 1, 0))
+    sweeps = [Event(at + plan.finality + plan.ahead + 60 * number, "sweep", (0, 0)) for number in range(2, 8)]
+    calm = _calm(plan, nodes=1, customers=2, gateways=1, lags=((0.0, 0.0),))
+    return replace(calm, omits=0.3), [Event(at, "pay", (0, calls)), *sweeps]
+
+
 DIRECTED: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
@@ -153,5 +176,7 @@ DIRECTED: dict[str, Scene] = {
         reorganised_while_asleep,
         other_version,
         stalled,
+        renamed,
+        left_out,
     )
 }

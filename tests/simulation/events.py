@@ -111,7 +111,7 @@ class Events:
     # processes
 
     def _harm(
-        self, slot: int, where: tuple[str, int] | int, what: str, seconds: float, missed: tuple[bool, bool]
+        self, slot: int, where: tuple[str, int, int] | int, what: str, seconds: float, missed: tuple[bool, bool]
     ) -> None:
         replica = self.world.replica(slot)
         if not self.world.faulty({"sleep": "suspended", "kill": "killed", "cancel": "cancelled"}[what]):

@@ -63,8 +63,10 @@ class StripeLine(httpx.AsyncBaseTransport):
             for step in (HEADERS, BODY):
                 if stays:
                     await replica.point(where)
+                replica.judging = stays
                 if trace:
                     await trace(f"{step}.started", {})
+                replica.judging = False
                 if not stays:
                     await replica.point(where)
                 if self._gone(link):
@@ -75,7 +77,7 @@ class StripeLine(httpx.AsyncBaseTransport):
             self._link = link
             return await self._answer(link, request)
         except BaseException:
-            self._link = None
+            self._link, replica.judging = None, False
             raise
 
     def _gone(self, link: Link) -> bool:

@@ -7,6 +7,7 @@ a process that sleeps are put aside until it wakes, those of a dead one for good
 import asyncio
 import contextvars
 import heapq
+import inspect
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -110,6 +111,18 @@ class SeededLoop(asyncio.BaseEventLoop):
                     timer._scheduled = True
             heapq.heapify(self._scheduled)
 
+    def run_while(self, process: Process) -> None:
+        """Let everybody else go on while `process` sleeps in the middle of a step of its own."""
+        task = asyncio.current_task(self)
+        if task:
+            asyncio.tasks._leave_task(self, task)
+        try:
+            while process.asleep:
+                self._run_once()
+        finally:
+            if task:
+                asyncio.tasks._enter_task(self, task)
+
     def finish(self) -> None:
         """End every task properly, the dead processes' too, so that nothing is left for the garbage collector."""
         for task in asyncio.all_tasks(self):
@@ -122,4 +135,7 @@ class SeededLoop(asyncio.BaseEventLoop):
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 task.exception()
+            work: Any = task.get_coro()
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()
         self.close()

@@ -59,8 +59,8 @@ class Planner:
             self.seed,
             theme,
             replicas=rng.choice((2, 3, 4, 5)) if theme in ("border", "asleep") else rng.choice((1, 2, 2, 3, 5)),
-            gateways=rng.choice((1, 1, 2)),
-            customers=rng.choice((1, 1, 2, 3)),
+            gateways=1 if theme == "humans" else rng.choice((1, 1, 2)),
+            customers=1 if theme == "humans" else rng.choice((1, 1, 2, 3)),
             nodes=nodes,
             ahead=rng.choice((0, 0, 0, 20, 90, 110)),
             finality=rng.uniform(900, 1500),
@@ -89,7 +89,7 @@ class Planner:
         """The payments' times; what they are is drawn here too."""
         rng = self.rng
         first = rng.uniform(60, 2 * HOUR)
-        count = rng.choice((3, 4)) if plan.theme in ("limits", "reorg") else rng.choice((1, 1, 1, 2, 2, 3))
+        count = rng.choice((3, 4)) if plan.theme in ("limits", "reorg", "humans") else rng.choice((1, 1, 1, 2, 2, 3))
         times = [first]
         while len(times) < count:
             times.append(first + rng.choice((0.1, rng.uniform(0, 60), rng.uniform(0, 1500), rng.uniform(0, DAY))))
@@ -148,9 +148,10 @@ class Planner:
         for visit in visits:
             if rng.random() >= often:
                 continue
-            where: tuple[str, int] | int = rng.randrange(1, 160)
+            where: tuple[str, int, int] | int = rng.randrange(1, 160)
             if rng.random() < 0.7:
-                where = rng.choice(STEPS), rng.choice((1, 1, 2, 3, 4, 5, 6, 8))
+                readings = rng.choice((0, 0, rng.randrange(1, 9)))
+                where = rng.choice(STEPS), rng.choice((1, 1, 2, 3, 4, 5, 6, 8)), readings
             what = rng.choices(("sleep", "kill", "cancel"), (6, 2, 1) if plan.theme == "asleep" else (2, 3, 1))[0]
             self.events.append(Event(visit.at - 0.001, "harm", (visit.args[0], where, what, *self._sleep(plan))))
             if what == "sleep" and plan.replicas > 1:

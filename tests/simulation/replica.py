@@ -1,7 +1,7 @@
 """One simulated process of the service: the production objects, its clocks, and what can happen to a process."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
@@ -24,13 +24,16 @@ class ReplicaClock:
         self.skew = skew
         self.wall_missed = 0.0
         self.boot_missed = 0.0
+        self.read: Callable[[], None] = lambda: None
 
     def wall(self) -> float:
         """Unix seconds, as this machine believes."""
+        self.read()
         return START + self._world.seconds() + self.skew - self.wall_missed
 
     def boot(self) -> float:
         """Seconds since the machine was started, as it believes."""
+        self.read()
         return self._world.seconds() + 1e5 - self.boot_missed
 
 
@@ -45,8 +48,10 @@ class Replica(Process):
             Services, world.settings[version], self.clock, world.nodes, lambda: StripeLine(world, self)
         )
         self.ready = asyncio.Event()
-        self.trap: tuple[str, int] | None = None
-        self.sleeps_for = 0.0
+        self.trap: tuple[str, int, int] | None = None
+        self.judging = False
+        self._readings = 0
+        self.clock.read = self._clock_read
         self._sweeping = False
         self.work: list[asyncio.Task[Any]] = []
         self.begun: list[Coroutine[Any, Any, Any]] = []
@@ -110,17 +115,30 @@ class Replica(Process):
         self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
 
     async def point(self, name: str) -> None:
-        """A step on the way of a request to Stripe: where a trap is set for it, the process sleeps or dies here."""
+        """A step on the way of a request to Stripe: where a trap is set for it, the process sleeps or dies here.
+
+        Or a little later, within its own computing: when it has read its clocks so many times more.
+        """
         if self.trap is None or self.trap[0] not in (name, "any"):
             return
-        place, left = self.trap
-        self.trap = (place, left - 1) if left > 1 else None
+        place, left, readings = self.trap
+        self.trap = (place, left - 1, readings) if left > 1 else None
         if left > 1:
             return
         if name in ("begin_write", "before_write"):
             self.world.coverage.hit("suspended_before_write")
+        if readings:
+            self._readings = readings
+            return
         self.blow()
         await asyncio.sleep(0)
+
+    def _clock_read(self) -> None:
+        if self._readings and not self.judging:
+            self._readings -= 1
+            if not self._readings and not self.asleep and not self.dead:
+                self.blow()
+                self.world.loop.run_while(self)
 
     def suspend(self, seconds: float, missed: tuple[bool, bool]) -> None:
         """Sleep; `missed` says whether wall and boot clock do not notice."""
@@ -151,6 +169,11 @@ class Replica(Process):
 
     def _set_clock(self) -> None:
         self.clock.wall_missed = 0.0
+
+    def disarm(self) -> None:
+        """Nothing happens to it any more: it may come to its end."""
+        self.dead = self.asleep = False
+        self.fuse, self.trap, self._readings = 0, None, 0
 
     def kill(self) -> None:
         """Stop for ever, in the middle of whatever it does."""

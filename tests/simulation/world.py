@@ -265,7 +265,7 @@ class World:
             self.over = self.nodes.over = True
             stripe_ledger.PAGE, ledger.credit_description = page, described
             for replica in self.started:
-                replica.dead = replica.asleep = False
+                replica.disarm()
                 self.loop.wake(replica)
             self.loop.finish()
             for replica in self.started:

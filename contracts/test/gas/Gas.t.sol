@@ -129,10 +129,10 @@ contract GasTest is GatewayTest {
             if (sum < least) least = sum;
             if (sum > most) most = sum;
         }
-        vm.snapshotValue("known customer", string.concat(name, ", least mean of ten"), least / WINDOW);
-        vm.snapshotValue("known customer", string.concat(name, ", greatest mean of ten"), most / WINDOW);
-        vm.snapshotValue("known customer", string.concat(name, ", dearest single one"), dearest);
-        vm.snapshotValue("known customer", string.concat(name, ", usual single one"), costs[0]);
+        vm.snapshotValue("known", string.concat(name, ", least mean of ten"), least / WINDOW);
+        vm.snapshotValue("known", string.concat(name, ", greatest mean of ten"), most / WINDOW);
+        vm.snapshotValue("known", string.concat(name, ", dearest single one"), dearest);
+        vm.snapshotValue("known", string.concat(name, ", usual single one"), costs[0]);
     }
 
     function measurePeer(string memory name, uint256 allowance) private {

@@ -1,0 +1,75 @@
+"""What was read, as plain values, before anything is judged. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chain.payment import Payment
+from stateless_billing.ledger import Entry
+
+WALLET_KEY = "wallet_address"
+CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What the report is about: payments from `first_block` to `block`, entries up to `time` (unix seconds).
+
+    `closed`: the end was asked for, so that later payments are outside; else they are shown as pending.
+    """
+
+    chain_id: int
+    gateways: tuple[str, ...]
+    token: str
+    block: int
+    block_hash: str
+    block_time: int
+    time: int
+    start: int = 0
+    explorer: str | None = None
+    other_credits: re.Pattern[str] = re.compile("^Top-up via pi_")
+    deep: bool = False
+    first_block: int = 0
+    closed: bool = False
+
+    def final(self, payment: Payment) -> bool:
+        """Whether the report judges it: what lies above the block is shown as pending."""
+        return payment.block <= self.block
+
+    def shows(self, payment: Payment) -> bool:
+        """Whether the report has a row for it."""
+        return self.final(payment) or (not self.closed and payment.time <= self.time)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the audit keeps of a Stripe customer; `state` is empty for a living one, else why it cannot be read."""
+
+    id: str
+    wallet: str | None = None
+    currency: str | None = None
+    cursors: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
+
+
+@dataclass(slots=True)
+class Book:
+    """One customer: payments in the order of the chain, entries newest first. `whole`: all that ever were."""
+
+    account: Account
+    payments: list[Payment] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What admins and the sweep said of payments: redirected to whom, and held why, by identity."""
+
+    redirects: Mapping[str, str] = field(default_factory=dict)
+    causes: Mapping[str, str] = field(default_factory=dict)
+
+
+def relevant(entry: Entry) -> bool:
+    """Whether an entry can matter to a verdict: charges of other systems cannot."""
+    return entry.kind is not None or entry.cents > 0

@@ -1,0 +1,47 @@
+"""Which one entry has to be taken back so that a payment comes nearer to being credited once. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from chain.payment import Payment
+from stateless_billing.audit.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.judging import Credit, expected_cents, judge
+from stateless_billing.ledger import CURRENCY, Entry
+
+
+def surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> Entry | None:
+    """The youngest entry that makes the net of a payment's credits more, or less, than is due; None where none does.
+
+    `entries` are the whole ledger of its customer since an hour before its block.
+    """
+    account = Account(entries[0].customer) if entries else Account("")
+    found = judge(Book(account, [payment], list(entries)), Orders(), scope).credited.get(payment.identity, [])
+    expected = expected_cents(payment, found[0].entry) if found else None
+    if expected is None or any(one.entry.currency != CURRENCY for one in found):
+        return None
+    delta = sum(one.net for one in found) - expected
+    if delta == 0:
+        return None
+    family = [*(one.entry for one in found), *_reversals(found, entries)]
+    fitting = [one for one in family if one.cents * delta > 0 and abs(one.cents) <= abs(delta) and _stands(one, family)]
+    if delta < 0 and all(one.net in (0, one.entry.cents) for one in found):
+        return None  # reversed once, as a whole: somebody meant it
+    return max(fitting, key=lambda one: (one.created, one.id), default=None)
+
+
+def _reversals(found: Iterable[Credit], entries: Sequence[Entry]) -> list[Entry]:
+    """All entries that reach one of the credits through `reverses`."""
+    reached = {one.entry.id for one in found}
+    family: list[Entry] = []
+    while more := [
+        one
+        for one in entries
+        if one.kind == "reversal" and one.metadata.get("reverses") in reached and one.id not in reached
+    ]:
+        family += more
+        reached |= {one.id for one in more}
+    return family
+
+
+def _stands(entry: Entry, family: Iterable[Entry]) -> bool:
+    """Whether nothing takes it back already."""
+    return all(one.metadata.get("reverses") != entry.id for one in family)

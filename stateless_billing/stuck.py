@@ -1,0 +1,108 @@
+"""Final payments that are not credited: what holds each, how old it is, and the one thing to do about it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing import bookkeeping
+from stateless_billing.bookkeeping import Bookkeeping
+from stateless_billing.clock import Clock
+from stateless_billing.confirmations import Confirmations
+from stateless_billing.crediting import Crediting
+from stateless_billing.depth import is_final
+from stateless_billing.orders import Order, Orders
+from stateless_billing.progress import Memory, Progress
+from stateless_billing.stripe_objects import Customer
+
+_MOST = 60
+_GRACE = 120  # seconds after finality in which the sweep has not come to it yet
+
+log = logging.getLogger(__name__)
+
+RELEASE, PRICE, REDIRECT, WAIT, INSPECT = "release", "price", "redirect", "wait", "inspect"
+
+ACTIONS: dict[str, str] = {
+    "over_limit": RELEASE,
+    "rate_unavailable": PRICE,
+    "customer_deleted": REDIRECT,
+    "customer_invalid": REDIRECT,
+    "currency": REDIRECT,
+    "ledger_altered": INSPECT,
+    "stripe_refused": INSPECT,
+}
+"""What to do about each cause; about every other one: wait, it is tried again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """One payment that waits; `order` is the one that stands for it, if any."""
+
+    payment: Payment
+    progress: Progress
+    age: int
+    order: Order | None
+
+    @property
+    def action(self) -> str:
+        """The one next action."""
+        if self.order or self.progress.state != "held":
+            return WAIT
+        return ACTIONS.get(self.progress.cause or "", WAIT)
+
+
+class StuckPayments:
+    """Reads the service record, the chain's newest payments, and where each of them stands."""
+
+    def __init__(
+        self,
+        gateways: Sequence[Gateway],
+        confirmations: Confirmations,
+        crediting: Crediting,
+        orders: Orders,
+        books: Bookkeeping,
+        memory: Memory,
+        clock: Clock,
+    ) -> None:
+        self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
+        self._orders, self._books, self._memory, self._clock = orders, books, memory, clock
+
+    async def listed(self) -> tuple[list[Stuck], bool]:
+        """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""
+        heads = await self._confirmations.heads()
+        service = await self._books.check()
+        found: list[Stuck] = []
+        whole = True
+        for gateway in self._gateways:
+            payments, all_of_them = await self._candidates(gateway, service)
+            whole = whole and all_of_them
+            for payment in payments:
+                age = int(self._clock.wall()) - payment.time
+                if not is_final(payment, heads):
+                    continue
+                progress = await self._crediting.observe(gateway, payment, heads)
+                if progress.state not in ("credited", "reversed") and (progress.state == "held" or age > _GRACE):
+                    order = await self._orders.of(payment) if progress.state == "held" else None
+                    found.append(Stuck(payment, progress, age, order))
+        return sorted(found, key=lambda one: (one.payment.time, one.payment.log_index)), whole
+
+    async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
+        total = await gateway.total_payments()
+        swept = min(bookkeeping.swept(service, gateway), total)
+        still_open = sorted(index for index in bookkeeping.still_open(service, gateway) if index < swept)
+        payments = [await gateway.payment_at(index) for index in still_open[:_MOST]]
+        async for window in gateway.payments(swept, total):
+            payments += [payment for index, payment in window if index >= swept]
+            if len(payments) >= _MOST:
+                break
+        return payments[:_MOST], len(payments) < _MOST or total - swept + len(still_open) <= _MOST
+
+    async def order(
+        self, gateway: Gateway, payment: Payment, form: str, text: str, operator: str, reason: str
+    ) -> tuple[Order, Progress]:
+        """Give an order and follow it at once. Raises Refusal, ChainError, StripeFailure."""
+        order = await self._orders.write(form, payment, text, operator, reason)
+        self._memory.retry(payment)
+        heads = await self._confirmations.heads()
+        return order, await self._crediting.advance(gateway, payment, heads)

@@ -1,0 +1,213 @@
+"""`/admin`: find, a customer, the grants of all operators, stuck payments, the rate."""
+
+import asyncio
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chain.payment import is_customer_id
+from stateless_billing.caps import DAY
+from stateless_billing.errors import Refusal, StripeFailure
+from stateless_billing.grant_forms import NOTE_FEWEST, NOTE_MOST, REASONS
+from stateless_billing.grant_ledger import Grant
+from stateless_billing.grants import UNDO_SECONDS
+from stateless_billing.lookup import wallets_of
+from stateless_billing.operators import GRANT, OVERRIDE, RELEASE, REVERSE, Operator
+from stateless_billing.rates import NoRate
+from stateless_billing.timeline import timeline
+from stateless_billing.web import chart, csv_export
+from stateless_billing.web.desk import Desk
+
+_DAYS = (1, 7, 30, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which grants a list is to show."""
+
+    days: int
+    operator: str
+    reason: str
+    customer: str
+    state: str
+
+    def takes(self, grant: Grant) -> bool:
+        """Whether the list shows this one."""
+        told = grant.reservation
+        return (
+            self.operator in ("", told.operator)
+            and self.reason in ("", told.reason)
+            and self.customer in ("", told.customer)
+            and self.state in ("", grant.state)
+        )
+
+
+def asked(request: Request) -> Asked:
+    """The filter in a query; what is no choice counts as none."""
+    query = request.query_params
+    days = int(query["days"]) if query.get("days") in {str(one) for one in _DAYS} else 7
+    words = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
+    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"])
+
+
+class Admin:
+    """The pages."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._services = desk, desk.services
+        self.find = desk.page(self._find)
+        self.customer = desk.page(self._customer)
+        self.grants = desk.page(self._grants)
+        self.grants_csv = desk.page(self._grants_csv)
+        self.stuck = desk.page(self._stuck)
+        self.rate = desk.page(self._rate)
+
+    async def _find(self, request: Request, operator: Operator) -> Response:
+        text = request.query_params.get("q", "")
+        found, problem = None, None
+        if text.strip():
+            try:
+                found = await self._services.lookup.find(text[:400])
+            except Refusal as refusal:
+                problem = refusal.detail
+        return self._desk.render("desk_find.html", request, q=text, found=found, problem=problem)
+
+    async def _customer(self, request: Request, operator: Operator) -> Response:
+        customer_id = request.path_params["customer"]
+        customer = await self._services.lookup.customer(customer_id) if is_customer_id(customer_id) else None
+        if customer is None:
+            raise Refusal("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
+        after = request.query_params.get("after")
+        async with self._services.stripe.session() as session:
+            page = await session.newest_entries(customer.id, 0, after or None)
+        payments = [] if after else await self._services.accounts.payments(customer)
+        grants = await self._services.grants.ledger.look()
+        mine = {one.reservation.grant: one for one in grants if one.reservation.customer == customer.id}
+        giving = operator.may(GRANT)
+        form = self._services.grants.mint()
+        return self._desk.render(
+            "desk_customer.html",
+            request,
+            customer=customer,
+            wallets=wallets_of(customer, page.entries),
+            events=timeline(page.entries, payments, complete=page.complete),
+            after=after,
+            older=None if page.complete else page.entries[-1].id,
+            grants=mine,
+            may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
+            admin=operator.may(REVERSE),
+            giving=giving,
+            left=self._services.grants.left_by(grants, operator.name),
+            form=self._seal(form, operator, customer.id) if giving else None,
+            reasons=REASONS,
+            note_fewest=NOTE_FEWEST,
+            note_most=NOTE_MOST,
+        )
+
+    def _seal(self, form: str, operator: Operator, customer_id: str) -> str:
+        values = {"grant": form, "operator": operator.name, "customer": customer_id}
+        return self._services.signins.tokens.seal("grant", values)
+
+    def _may_undo(self, grant: Grant, operator: Operator) -> bool:
+        """Whether this operator may take it back now."""
+        if grant.state not in ("given", "open"):
+            return False
+        age = self._services.clock.wall() - grant.reservation.entry.created
+        own = grant.reservation.operator == operator.name and operator.may(GRANT)
+        return operator.may(REVERSE) or (own and age <= UNDO_SECONDS)
+
+    async def _listed(self, request: Request) -> tuple[Asked, list[Grant]]:
+        filter_ = asked(request)
+        since = int(self._services.clock.wall()) - filter_.days * DAY
+        return filter_, await self._services.grants.ledger.look(since)
+
+    async def _grants(self, request: Request, operator: Operator) -> Response:
+        filter_, every = await self._listed(request)
+        shown = [one for one in every if filter_.takes(one)]
+        totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+        for one in shown:
+            if one.state in ("given", "open"):
+                totals[one.reservation.operator][0] += 1
+                totals[one.reservation.operator][1] += one.reservation.entry.cents
+        return self._desk.render(
+            "desk_grants.html",
+            request,
+            grants=shown,
+            every=len(every),
+            asked=filter_,
+            days=_DAYS,
+            reasons=REASONS,
+            operators=sorted({one.reservation.operator for one in every}),
+            totals=sorted(totals.items(), key=lambda one: -one[1][1]),
+            query=request.url.query,
+            may_undo={one.reservation.grant for one in shown if self._may_undo(one, operator)},
+        )
+
+    async def _grants_csv(self, request: Request, operator: Operator) -> Response:
+        filter_, every = await self._listed(request)
+        rows = [_row(one) for one in every if filter_.takes(one)]
+        text = csv_export.table(_COLUMNS, rows)
+        headers = {"content-disposition": 'attachment; filename="grants.csv"'}
+        return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _stuck(self, request: Request, operator: Operator) -> Response:
+        stuck, whole = await self._services.stuck.listed()
+        form = self._services.grants.mint()
+        orders = {
+            one.payment.identity: self._services.signins.tokens.seal(
+                "order", {"form": f"{form}{index:02d}", "operator": operator.name, "payment": one.payment.identity}
+            )
+            for index, one in enumerate(stuck)
+        }
+        releasing = operator.may(RELEASE)
+        return self._desk.render(
+            "desk_stuck.html", request, stuck=stuck, whole=whole, forms=orders if releasing else {}, releasing=releasing
+        )
+
+    async def _rate(self, request: Request, operator: Operator) -> Response:
+        settings = self._services.settings
+        history, (rate, problem) = await asyncio.gather(self._services.overrides.history(), self._current())
+        try:
+            day = chart.line(await self._services.feed.day())
+        except NoRate:
+            day = None
+        now = int(self._services.clock.wall())
+        return self._desk.render(
+            "desk_rate.html",
+            request,
+            rate=rate,
+            problem=problem,
+            day=day,
+            width=chart.WIDTH,
+            height=chart.HEIGHT,
+            discount_bps=settings.discount_bps,
+            history=history,
+            holding=next((one for one in history if one.holds(now)), None),
+            setting=operator.may(OVERRIDE),
+        )
+
+    async def _current(self) -> tuple[Any, str]:
+        try:
+            return await self._services.prices.now(), ""
+        except (NoRate, StripeFailure) as error:
+            return None, str(error)
+
+
+_COLUMNS = (
+    *("created_utc", "operator", "customer", "cents", "reason", "note", "state", "detail", "grant", "reservation"),
+    *("credit", "reservation_reversed_by", "credit_reversed_by"),
+)
+
+
+def _row(grant: Grant) -> list[object]:
+    told = grant.reservation
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(told.entry.created))
+    entries = (told.entry, grant.credit, grant.reversal, grant.taken_back)
+    return [
+        *(created, told.operator, told.customer, told.entry.cents, told.reason, told.note, grant.state, grant.detail),
+        *(told.grant, *(one.id if one else None for one in entries)),
+    ]

@@ -1,0 +1,279 @@
+"""`/api/admin/…`: what the operators' pages do. JSON in, JSON out; money moves only with a form of our own making."""
+
+import logging
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from chain.gateway import Gateway, claimed
+from chain.payment import Payment, is_customer_id
+from chain.signing import checksum
+from stateless_billing import grant_forms, money
+from stateless_billing.accounts import masked
+from stateless_billing.errors import Refusal, StripeFailure
+from stateless_billing.grant_ledger import FORM_SECONDS, Grant
+from stateless_billing.grants import Left, Wish
+from stateless_billing.ledger import Entry
+from stateless_billing.lookup import wallets_of
+from stateless_billing.operators import GRANT, OVERRIDE, READ, RELEASE, Operator
+from stateless_billing.orders import parse_rate
+from stateless_billing.services import Services
+from stateless_billing.tokens import BadToken, ExpiredToken
+from stateless_billing.web import inputs
+from stateless_billing.web.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+REASON_MOST = 200
+HOURS_MOST = 24
+_LARGEST_WISH = 256 * 1024  # a note that is far too long still gets a sentence of its own
+_NOTHING = "Nothing was given."
+
+
+class AdminApi:
+    """The handlers."""
+
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self._services, self._sessions = services, sessions
+
+    async def find(self, request: Request) -> Response:
+        """`GET /api/admin/find?q=`."""
+        self._sessions.require(request, READ)
+        found = await self._services.lookup.find(request.query_params.get("q", "")[:400])
+        matches = [
+            {
+                "customer": one.customer.id,
+                "email": one.customer.email,
+                "wallets": [checksum(wallet) for wallet in one.wallets],
+                "created": one.customer.created,
+                "balance_cents": one.customer.balance_cents,
+                "last_activity": one.last_activity,
+            }
+            for one in found.matches
+        ]
+        return JSONResponse({"kind": found.kind, "note": found.note, "matches": matches})
+
+    async def check(self, request: Request) -> Response:
+        """`POST /api/admin/grants/check`: what the grant would do, in figures. Writes nothing."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        wish, _ = await self._wish(request, operator)
+        left, alike = await self._services.grants.check(wish)
+        customer = await self._services.lookup.customer(wish.customer)
+        if customer is None:
+            raise Refusal("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
+        wallets = wallets_of(customer)
+        return JSONResponse(
+            {
+                "cents": wish.cents,
+                "customer": customer.id,
+                "name": masked(customer.email) or customer.id,
+                "email": customer.email,
+                "wallet": checksum(wallets[0]) if wallets else None,
+                "before_cents": customer.balance_cents,
+                "after_cents": customer.balance_cents + wish.cents,
+                "reason": grant_forms.REASONS[wish.reason],
+                "note": wish.note,
+                "left": _left(left),
+                "alike": None if alike is None else {"at": alike.reservation.entry.created},
+            }
+        )
+
+    async def give(self, request: Request) -> Response:
+        """`POST /api/admin/grants`: give it, or find out what an earlier try with this form came to."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        wish, again = await self._wish(request, operator)
+        try:
+            grant = await self._services.grants.give(wish, again=again)
+        except StripeFailure as error:
+            log.warning("grant %s: %s", wish.grant, error)
+            raise Refusal(
+                "unclear",
+                "Stripe did not answer clearly. The grant may have been given, once at most: look before you"
+                " press again.",
+            ) from error
+        return JSONResponse(_grant(grant))
+
+    async def status(self, request: Request) -> Response:
+        """`POST /api/admin/grants/status` `{form}`: what a form came to, by the ledger. `grant` is null for nothing."""
+        operator = self._sessions.require(request, GRANT)
+        body = await inputs.json_object(request, {"form"})
+        grant = await self._services.grants.status(self._form("grant", body.get("form"), operator)["grant"])
+        return JSONResponse({"grant": _grant(grant) if grant else None})
+
+    async def undo(self, request: Request) -> Response:
+        """`POST /api/admin/grants/undo` `{reservation, reason}`."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        body = await inputs.json_object(request, {"reservation", "reason"})
+        reservation = body.get("reservation")
+        if not isinstance(reservation, str) or not reservation.startswith("cbtxn_") or not reservation[6:].isalnum():
+            raise Refusal("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
+        grant = await self._services.grants.undo(reservation, operator, _reason(body.get("reason")))
+        return JSONResponse(_grant(grant))
+
+    async def order(self, request: Request) -> Response:
+        """`POST /api/admin/orders` `{form, order, reason}`: decide about one payment, and follow it at once."""
+        operator = self._sessions.require(request, RELEASE, fresh=True)
+        body = await inputs.json_object(request, {"form", "order", "reason"})
+        form = self._form("order", body.get("form"), operator)
+        text, reason = _order(body.get("order")), _reason(body.get("reason"))
+        gateway, payment = await self._payment(form["payment"])
+        await self._check_target(text, payment)
+        order, progress = await self._services.stuck.order(gateway, payment, form["form"], text, operator.name, reason)
+        return JSONResponse(
+            {
+                "order": order.id,
+                "state": progress.state,
+                "cause": progress.cause,
+                "credit": progress.credit,
+                "cents": progress.cents,
+            }
+        )
+
+    async def retry(self, request: Request) -> Response:
+        """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
+        self._sessions.require(request, GRANT)
+        body = await inputs.json_object(request, {"payment"})
+        gateway, payment = await self._payment(str(body.get("payment", "")))
+        self._services.memory.retry(payment)
+        heads = await self._services.confirmations.heads()
+        progress = await self._services.crediting.advance(gateway, payment, heads)
+        return JSONResponse({"state": progress.state, "cause": progress.cause, "credit": progress.credit})
+
+    async def set_rate(self, request: Request) -> Response:
+        """`POST /api/admin/rate` `{rate, hours, reason}`."""
+        operator = self._sessions.require(request, OVERRIDE, fresh=True)
+        body = await inputs.json_object(request, {"rate", "hours", "reason"})
+        rate, hours = parse_rate(str(body.get("rate", ""))), body.get("hours")
+        if rate is None:
+            raise Refusal("invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed.")
+        if type(hours) is not int or not 1 <= hours <= HOURS_MOST:
+            raise Refusal("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
+        reason = _reason(body.get("reason"))
+        made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
+        log.warning("%s set the rate to %s until %d", operator.name, money.decimal(rate), made.until)
+        return JSONResponse({"rate": money.decimal(made.rate), "from": made.since, "until": made.until})
+
+    async def end_rate(self, request: Request) -> Response:
+        """`POST /api/admin/rate/end`: the market's rate counts again."""
+        operator = self._sessions.require(request, OVERRIDE, fresh=True)
+        await self._services.overrides.take_back()
+        log.warning("%s took the rate back", operator.name)
+        return JSONResponse({})
+
+    async def _wish(self, request: Request, operator: Operator) -> tuple[Wish, bool]:
+        body = await inputs.json_object(request, {"form", "amount", "reason", "note", "again"}, _LARGEST_WISH)
+        form = self._form("grant", body.get("form"), operator)
+        wish = Wish(
+            grant=form["grant"],
+            operator=operator.name,
+            customer=form["customer"],
+            cents=grant_forms.cents(str(body.get("amount", ""))),
+            reason=str(body.get("reason", "")),
+            note=grant_forms.note(str(body.get("note", ""))),
+        )
+        return wish, body.get("again") is True
+
+    def _form(self, kind: str, token: object, operator: Operator) -> dict[str, str]:
+        """What we signed into a form, for this operator. Raises Refusal."""
+        try:
+            form = self._services.signins.tokens.open(kind, str(token or ""), FORM_SECONDS)
+        except ExpiredToken as error:
+            raise Refusal(
+                "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
+            ) from error
+        except BadToken as error:
+            raise Refusal(
+                "form_invalid", "This form is not ours, or was altered. Nothing was done. Load the page again."
+            ) from error
+        if form.get("operator") != operator.name:
+            raise Refusal("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
+        return form
+
+    async def _payment(self, identity: str) -> tuple[Gateway, Payment]:
+        """A payment by its identity, as the chain has it now. Raises Refusal, ChainError."""
+        tx_hash = [*identity.split(":"), "", "", ""][2]
+        found = await claimed(self._services.nodes, self._services.gateways, inputs.tx_hash(tx_hash))
+        for payment in found.payments if found else ():
+            for gateway in self._services.gateways:
+                if payment.identity == identity and gateway.address == payment.gateway:
+                    return gateway, payment
+        raise Refusal("not_found", "There is no such payment on the chain. Nothing was done.")
+
+    async def _check_target(self, text: str, payment: Payment) -> None:
+        """A redirected payment goes to one that can be credited, from one that cannot. Raises Refusal."""
+        if not text.startswith("redirect:"):
+            return
+        target = text.removeprefix("redirect:")
+        if target == payment.customer_id:
+            raise Refusal("invalid_input", "The payment goes to that customer anyway. Nothing was ordered.")
+        customer = await self._services.lookup.customer(target)
+        if customer is None or customer.currency not in (None, "usd"):
+            raise Refusal(
+                "unusable_customer", "That customer is not in Stripe, or not billed in dollars. Nothing was ordered."
+            )
+        own = await self._services.lookup.customer(payment.customer_id) if payment.customer_id else None
+        if own is not None and own.currency in (None, "usd"):
+            raise Refusal(
+                "invalid_input", "The payment's own customer can be credited. Nothing was ordered; release it."
+            )
+
+
+def _order(value: object) -> str:
+    text = str(value or "").strip()
+    word, _, rest = text.partition(":")
+    if text == "release" or (word == "release" and parse_rate(rest)) or (word == "redirect" and is_customer_id(rest)):
+        return text
+    raise Refusal(
+        "invalid_input",
+        "An order is `release`, `release:<dollars per token>` or `redirect:<cus_…>`. Nothing was ordered.",
+    )
+
+
+def _reason(value: object) -> str:
+    text = " ".join(str(value or "").split())
+    if not text:
+        raise Refusal("invalid_input", "Say why. Nothing was done.")
+    if len(text) > REASON_MOST:
+        raise Refusal("invalid_input", f"The reason has {len(text):,} characters, {REASON_MOST} fit. Nothing was done.")
+    return text
+
+
+def _left(left: Left) -> dict[str, Any]:
+    return {
+        "cents": left.cents,
+        "per_grant_cents": left.caps.per_grant,
+        "operator_cents": left.caps.operator,
+        "operator_used_cents": left.operator.cents,
+        "everyone_cents": left.caps.everyone,
+        "everyone_used_cents": left.everyone.cents,
+    }
+
+
+REFUSED = {
+    "over_cap:per_grant": "it was above the most of one grant",
+    "over_cap:operator": "others of yours came first, and together they pass your 24 hours' most",
+    "over_cap:everyone": "other operators' came first, and together they pass the most of all in 24 hours",
+    "form_dead": "its form was too old when Stripe carried it out",
+    **{name: sentence[0].lower() + sentence[1:].rstrip(".") for name, sentence in grant_forms.UNUSABLE.items()},
+}
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    """One grant for a page."""
+    told = grant.reservation
+    credit: Entry | None = grant.credit
+    return {
+        "grant": told.grant,
+        "customer": told.customer,
+        "operator": told.operator,
+        "cents": told.entry.cents,
+        "state": grant.state,
+        "why": REFUSED.get(grant.detail, grant.detail),
+        "reservation": told.entry.id,
+        "credit": credit.id if credit else None,
+        "before_cents": credit.ending_cents - credit.cents if credit else None,
+        "after_cents": credit.ending_cents if credit else None,
+        "taken_back": grant.taken_back.id if grant.taken_back else None,
+        "at": told.entry.created,
+    }

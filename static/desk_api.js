@@ -1,0 +1,45 @@
+/** Calls of the operators' API. A failure is a DeskFault with a sentence for people. */
+
+const LIMIT_MS = 60_000;
+
+export class DeskFault extends Error {
+  constructor(code, detail, reference) {
+    super(detail);
+    this.code = code;
+    this.reference = reference;
+  }
+
+  /** Whether the request may have been carried out although no clear answer came. */
+  get unclear() {
+    return this.code === "unreachable" || this.code === "unclear" || this.code === "internal";
+  }
+
+  get signedOut() {
+    return this.code === "signed_out" || this.code === "sign_in_again";
+  }
+}
+
+export async function send(path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method: "POST",
+      headers: { Accept: "application/json", "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(LIMIT_MS),
+    });
+  } catch {
+    throw new DeskFault("unreachable", "No answer came. Check your connection.", "");
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer) return answer;
+  const code = String(answer?.type ?? "").split("/").pop() || "unreachable";
+  throw new DeskFault(code, answer?.detail ?? "No clear answer came.", answer?.request_id ?? "");
+}
+
+/** Cents as dollars, by whole numbers alone: 123456 → $1,234.56. */
+export function inDollars(cents) {
+  const digits = String(Math.abs(cents)).padStart(3, "0");
+  const whole = digits.slice(0, -2).replace(/\B(?=(\d{3})+$)/g, ",");
+  return `${cents < 0 ? "-" : ""}$${whole}.${digits.slice(-2)}`;
+}

@@ -1,0 +1,54 @@
+"""The published schema names exactly the columns and statuses there are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stateless_billing.audit.output import as_json
+from stateless_billing.audit.rows import COLUMNS
+from stateless_billing.audit.statuses import RULES, Status
+from tests.audit.test_running import PAID, audited, wallets
+from tests.audit.world import World
+
+pytestmark = pytest.mark.anyio
+DOCS = Path(__file__).parents[2] / "docs"
+SCHEMA: dict[str, Any] = json.loads((DOCS / "audit" / "report.schema.json").read_text())
+TYPES = {"integer": int, "string": str, "boolean": bool, "object": dict, "array": list, "null": type(None)}
+
+
+def check(value: Any, schema: dict[str, Any], where: str) -> None:
+    """The few words of JSON Schema that ours uses."""
+    assert "const" not in schema or value == schema["const"], where
+    assert "enum" not in schema or value in schema["enum"], where
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    assert not kinds or type(value) in [TYPES[kind] for kind in kinds], where
+    if isinstance(value, dict):
+        assert set(schema.get("required", ())) <= value.keys(), where
+        known = schema.get("properties", {})
+        assert schema.get("additionalProperties") is not False or value.keys() <= known.keys(), where
+        for name, one in value.items():
+            check(one, known.get(name, {}), f"{where}.{name}")
+    if isinstance(value, list):
+        for place, one in enumerate(value):
+            check(one, schema.get("items", {}), f"{where}[{place}]")
+
+
+async def test_a_report_fits_its_schema() -> None:
+    check(json.loads("".join(as_json(await audited(World(wallets(PAID)))))), SCHEMA, "report")
+
+
+def test_the_schema_knows_every_column_and_status() -> None:
+    row = SCHEMA["properties"]["rows"]["items"]
+    assert row["required"] == list(COLUMNS)
+    assert row["properties"]["status"]["enum"] == [str(one) for one in Status]
+
+
+def test_every_status_is_documented_with_its_id() -> None:
+    documented = (DOCS / "audit.md").read_text()
+    for status, rule in RULES.items():
+        [line] = [line for line in documented.splitlines() if line.startswith("|") and f"`{status}`" in line]
+        assert line.startswith(f"| {rule.code} ")
+        assert line.rstrip(" |").endswith("yes") == rule.exception

@@ -1,0 +1,34 @@
+"""What a repair takes back, and what it leaves to people."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from stateless_billing.audit.surplus import surplus
+from stateless_billing.ledger import Entry
+from tests.audit.made import SCOPE, credit, quoted, reversal
+
+P = quoted()
+C = credit(P)
+DOUBLE = credit(P, 2, created=C.created + 100)
+THIRD = credit(P, 3, created=C.created + 200)
+
+
+@pytest.mark.parametrize(
+    ("entries", "taken"),
+    [
+        ([C], None),
+        ([], None),
+        ([C, DOUBLE], DOUBLE),
+        ([C, DOUBLE, THIRD], THIRD),
+        ([C, DOUBLE, THIRD, reversal(THIRD, 4)], DOUBLE),
+        ([C, DOUBLE, reversal(DOUBLE, 4)], None),
+        ([C, DOUBLE, reversal(DOUBLE, 4), reversal(DOUBLE, 5)], reversal(DOUBLE, 5)),
+        ([C, reversal(C, 4)], None),
+        ([C, reversal(C, 4), reversal(C, 5)], reversal(C, 5)),
+        ([credit(P, cents=5001)], None),
+        ([C, credit(P, 2, currency="eur")], None),
+    ],
+)
+def test_the_youngest_surplus_entry_is_taken_back(entries: Sequence[Entry], taken: Entry | None) -> None:
+    assert surplus(P, sorted(entries, key=lambda one: -one.created), SCOPE) == taken

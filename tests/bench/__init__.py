@@ -1,0 +1,1 @@
+"""Benchmarks: ratios inside one run, against stand-ins in processes of their own. `make bench` runs them all."""

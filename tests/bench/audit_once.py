@@ -1,0 +1,57 @@
+"""One audit in a process that holds nothing else; the arguments: Stripe, node, gateway, rate, and `--deep`."""
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stateless_billing import settings
+from stateless_billing.audit.command import code
+from stateless_billing.audit.output import as_jsonl
+from stateless_billing.audit.progress import silent
+from stateless_billing.audit.report import Options
+from stateless_billing.audit.sources import Auditor, Watching
+from stateless_billing.clock import SystemClock
+
+CHAIN = "payments of the chain"
+
+
+async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) -> dict[str, Any]:
+    """What it cost; the report itself is made and thrown away."""
+    environ = {"STRIPE_API_KEY": "sk_test_sandbox", "STRIPE_API_BASE": stripe, "RPC_URLS": node}
+    known = settings.load(settings.AUDIT, environ | {"GATEWAY_ADDRESSES": gateway, "CHAIN_ID": "8453"})
+    begun, cpu = time.perf_counter(), time.process_time()
+    marks: dict[str, float] = {}
+
+    def told(stage: str, done: int, total: int) -> None:
+        marks[stage] = time.perf_counter()
+
+    watching = Watching(told, silent)
+    async with Auditor(replace(known, stripe_rate=int(rate)), SystemClock(), watching, None) as auditor:
+        report = await auditor.run(Options(deep=deep))
+    written = sum(len(piece) for piece in as_jsonl(report))
+    return {
+        "exit": code(report),
+        "missing": sorted(report.coverage.missing)[:3],
+        "written": written,
+        "payments": report.chain_totals["payments_read"],
+        "reads": report.coverage.counts["stripe_reads"],
+        "chain_seconds": round(marks[CHAIN] - begun, 1),
+        "stripe_seconds": round(marks["ledgers"] - marks[CHAIN], 1),
+        "seconds": round(time.perf_counter() - begun, 1),
+        "megabytes": peak(),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+    }
+
+
+def peak() -> int:
+    """The most memory that this process ever held; what a parent held before it is not counted."""
+    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) // 1024
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(audit(*sys.argv[1:5], deep="--deep" in sys.argv))))

@@ -1,0 +1,110 @@
+"""The operators' pages of a real service in a real browser, and what can be judged on every one of them."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Page, expect
+
+from stateless_billing.clock import SystemClock
+from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
+from stateless_billing.tokens import Tokens
+from tests.browser.chromium import ROOT
+from tests.browser.conftest import Tabs
+from tests.integration.shop import Shop
+
+PICTURES = Path(tempfile.gettempdir()) / "stateless-billing-pictures"
+WIDTHS = (1280, 390, 320)
+ADMIN, MODERATOR, AUDITOR = "admin@example.org", "moderator@example.org", "auditor@example.org"
+NOTE = "They waited for an hour, ticket 123"
+AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
+AUDIT = "async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.map((node) => node.html)])"
+SMALL_TARGETS = """
+() => [...document.querySelectorAll("button:not(.copy), .button, summary, input, select, nav a")]
+  .filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < 44)
+  .map((node) => node.outerHTML)
+"""
+SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@dataclass
+class Office:
+    """A running system and the moderators' way into it."""
+
+    stack: Stack
+    service: Service
+    shop: Shop
+
+    def open(self, tabs: Tabs, path: str, who: str | None = MODERATOR, *, width: int = 1280, **options: Any) -> Page:
+        """Open a page as somebody who is signed in."""
+        page = tabs.open(width=width, **options)
+        if who:
+            self.sign_in(page, who)
+        page.goto(f"{self.service.url}{path}")
+        return page
+
+    def sign_in(self, page: Page, who: str, age: int = 0) -> None:
+        """Give the browser a session, as the service signs it."""
+        tokens = Tokens((SESSION_SECRET,), SystemClock())
+        value = tokens.seal("session", {"who": who}, int(time.time()) - age)
+        page.context.add_cookies(
+            [
+                {
+                    "name": "__Host-session",
+                    "value": value,
+                    "url": f"https://{self.service.url.partition('://')[2]}",
+                    "secure": True,
+                }
+            ]
+        )
+
+    def customer(self, cents: int = 0) -> str:
+        """A customer with a balance."""
+        made = self.shop.customer().id
+        if cents:
+            row = {
+                "amount": -cents,
+                "currency": "usd",
+                "description": "Top-up via pi_3Q",
+                "created": int(time.time()) - 9000,
+            }
+            self.stack.control("POST", f"customers/{made}/rows", row)
+        return made
+
+
+def started() -> Iterator[Office]:
+    """A system for one module."""
+    with Stack.start(settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}) as stack:
+        stack.control("POST", "mails/settings", {"per_second": None})
+        yield Office(stack, stack.serve(MAX_PAYMENT_CENTS="40000"), Shop(stack))
+
+
+def fill(page: Page, amount: str = "7.50", reason: str = "goodwill", note: str = NOTE) -> None:
+    """Fill the grant's form in."""
+    page.get_by_label("Amount in dollars").fill(amount)
+    page.get_by_label("Reason").select_option(reason)
+    page.get_by_label("Note for your colleagues").fill(note)
+
+
+def ask(page: Page, **values: str) -> None:
+    """Fill the form in and go to the sentence."""
+    fill(page, **values)
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#grant-sentence")).to_be_focused()
+
+
+def judge(page: Page, name: str, scheme: Literal["light", "dark"]) -> None:
+    """No violation that axe knows, no sideways scrolling, nothing too small to press, at every width; photographed."""
+    PICTURES.mkdir(exist_ok=True)
+    page.evaluate(AXE)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate(SIDEWAYS) <= 0, f"{name} scrolls sideways at {width}"
+        assert page.evaluate(SMALL_TARGETS) == [], f"{name} has small targets at {width}"
+        assert page.evaluate(AUDIT) == [], f"{name} at {width}, {scheme}"
+        page.screenshot(path=PICTURES / f"desk-{name}-{scheme}-{width}.png", full_page=True)

@@ -1,0 +1,122 @@
+"""Operators at the service: what a browser that is signed in sends, without a browser."""
+
+import re
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from stateless_billing.clock import SystemClock
+from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
+from stateless_billing.stripe_connection import ssl_context
+from stateless_billing.tokens import Tokens
+from tests.integration.shop import wait_until
+
+MODERATOR, ADMIN, AUDITOR = "moderator@example.org", "admin@example.org", "auditor@example.org"
+TOKENS = Tokens((SESSION_SECRET,), SystemClock())
+WHY = "They waited for an hour, ticket 123"
+
+
+def session_of(name: str, age: int = 0) -> str:
+    """A session's cookie, as the service signs it, begun so many seconds ago."""
+    return TOKENS.seal("session", {"who": name}, int(time.time()) - age)
+
+
+def _ask(method: str, url: str, **rest: Any) -> httpx.Response:
+    """One request over a connection of its own, as any thread may make it."""
+    return httpx.request(method, url, verify=ssl_context(), trust_env=False, timeout=120, **rest)
+
+
+class Operator:
+    """Somebody who is signed in; any process will do."""
+
+    def __init__(self, name: str = MODERATOR, age: int = 0, cookie: str | None = None) -> None:
+        self.name = name
+        self.cookies = {"__Host-session": cookie or session_of(name, age)}
+
+    def _headers(self, **more: str) -> dict[str, str]:
+        return {"cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items() if value), **more}
+
+    def get(self, service: Service, path: str) -> httpx.Response:
+        """Load a page."""
+        return _ask("GET", f"{service.url}{path}", headers=self._headers())
+
+    def http_find(self, service: Service, query: str) -> dict[str, Any]:
+        """Ask the box."""
+        answer = self.get(service, f"/api/admin/find?{urlencode({'q': query})}")
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def post(self, service: Service, path: str, body: object, **headers: str) -> httpx.Response:
+        """Press a button of a page."""
+        usual = {"origin": service.url, "sec-fetch-site": "same-origin"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        return _ask(
+            "POST",
+            f"{service.url}{path}",
+            json=body,
+            headers=self._headers(**{name: value for name, value in usual.items() if value}),
+        )
+
+    def send(self, service: Service, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
+        """Send an ordinary form, and keep the cookies of the answer."""
+        usual = {"origin": "null", "sec-fetch-site": "same-origin"} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
+        answer = _ask("POST", f"{service.url}{path}", data=form, headers=self._headers(**usual))
+        self.keep(answer)
+        return answer
+
+    def keep(self, answer: httpx.Response) -> None:
+        """Keep cookies as a browser does."""
+        for header in answer.headers.get_list("set-cookie"):
+            name, _, rest = header.partition("=")
+            self.cookies[name] = rest.partition(";")[0].strip('"')
+
+    def form(self, service: Service, customer: str) -> str:
+        """The form of a customer's page."""
+        page = self.get(service, f"/admin/customers/{customer}")
+        assert page.is_success, page.text
+        found = re.search(r'data-form="([^"]+)"', page.text)
+        assert found, "the page offers no grant"
+        return found[1]
+
+    def wish(self, service: Service, customer: str, amount: str = "7.50", **changes: Any) -> dict[str, Any]:
+        """A form filled in."""
+        form = {"form": self.form(service, customer), "amount": amount, "reason": "goodwill", "note": WHY}
+        return form | changes
+
+    def give(self, service: Service, customer: str, amount: str = "7.50", **changes: Any) -> dict[str, Any]:
+        """Give, and have it given."""
+        answer = self.post(service, "/api/admin/grants", self.wish(service, customer, amount, **changes))
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def mails_to(stack: Stack, address: str) -> list[dict[str, Any]]:
+    """What was sent to an address, oldest first."""
+    return [mail for mail in stack.control("GET", "mails") if address in mail["to"]]
+
+
+def mail_to(stack: Stack, address: str, number: int = 1) -> dict[str, Any]:
+    """The latest mail to an address, once so many were sent."""
+    wait_until(lambda: len(mails_to(stack, address)) >= number)
+    return mails_to(stack, address)[-1]
+
+
+def token_in(mail: dict[str, Any]) -> str:
+    """The token of a mail's link."""
+    found = re.search(r"token=([\w.=-]+)", mail["text"])
+    assert found
+    return found[1]
+
+
+def code_in(mail: dict[str, Any]) -> str:
+    """A mail's code."""
+    found = re.search(r"code: ([A-Z2-7]{4}-[A-Z2-7]{4})", mail["text"])
+    assert found
+    return found[1]
