@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
-
-import uvicorn
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 from chain.signing import warm
 from stateless_billing.clock import SystemClock
 from stateless_billing.services import Services
 from stateless_billing.settings import Settings
+from stateless_billing.web import serving
+from stateless_billing.web.metrics import create_metrics_app
 from stateless_billing.web.routes import create_app
 
-_DRAIN_SECONDS = 25
 _IDLE_SWEEP_SECONDS = 15
 
 
@@ -19,27 +21,13 @@ async def serve(settings: Settings) -> None:
     """Serve until told to stop. Raises NotFit where the service may not start."""
     async with Services(settings, SystemClock()) as services:
         await services.start()
-        config = uvicorn.Config(
-            create_app(services),
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
+        app = create_app(services)
         await services.grants.ledger.look_at_start()
-        background = [
-            asyncio.create_task(asyncio.to_thread(warm)),
-            asyncio.create_task(services.grants.ledger.forever(_IDLE_SWEEP_SECONDS)),
-        ]
+        work = [asyncio.to_thread(warm), *_watching(services)]
         if settings.sweep:
-            background.append(asyncio.create_task(_sweep(services)))
-        try:
-            await uvicorn.Server(config).serve()
-        finally:
-            await _end(background)
+            work += _sweeping(services)
+        async with _background(*work):
+            await serving.serve(app, settings.host, settings.port)
 
 
 async def sweep(settings: Settings, *, once: bool) -> bool:
@@ -49,18 +37,31 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
         await services.grants.ledger.look_at_start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await asyncio.gather(_sweep(services), services.grants.ledger.forever(_IDLE_SWEEP_SECONDS))
+        await asyncio.gather(*_watching(services), *_sweeping(services))
         return True
 
 
-async def _sweep(services: Services) -> None:
+def _watching(services: Services) -> list[Coroutine[Any, Any, None]]:
+    found = [services.grants.ledger.forever(_IDLE_SWEEP_SECONDS)]
+    if port := services.settings.metrics_port:
+        found.append(serving.serve_beside(create_metrics_app(services), services.settings.host, port))
+    return found
+
+
+def _sweeping(services: Services) -> list[Coroutine[Any, Any, None]]:
     busy = services.settings.sweep_seconds
-    await services.sweep.forever(busy, max(busy, _IDLE_SWEEP_SECONDS))
+    return [services.sweep.forever(busy, max(busy, _IDLE_SWEEP_SECONDS)), services.feed.watch()]
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+@asynccontextmanager
+async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do all that beside what happens within, and end it afterwards."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -21,6 +21,8 @@ from chain.payment import Block
 T = TypeVar("T")
 Call = tuple[str, Sequence[object]]
 """A JSON-RPC method and its parameters."""
+Told = Callable[[str, str, bool], None]
+"""Whoever counts: a node's name, the method (`batch` for several calls in one request), whether it was answered."""
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 LONGEST_CALL = 20.0
@@ -51,8 +53,10 @@ class Reader(Protocol):
 class Node:
     """One JSON-RPC endpoint. Its URL may hold a key, so messages carry its place in the list and its host only."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1) -> None:
-        self._http = http
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1, told: Told | None = None
+    ) -> None:
+        self._http, self._told = http, told
         self._url = url
         self._ids = count(1)
         self._chain_id, self._checked = chain_id, False
@@ -81,9 +85,7 @@ class Node:
         await self._check()
         asked = {next(self._ids): call for call in calls}
         body = [_request(number, *call) for number, call in asked.items()]
-        return await self._exchange(
-            f"{len(calls)} calls", body, lambda answer: [parse(one) for one in _results(answer, list(asked))]
-        )
+        return await self._exchange("batch", body, lambda answer: [parse(one) for one in _results(answer, list(asked))])
 
     async def _check(self) -> None:
         if not self._checked:
@@ -98,15 +100,21 @@ class Node:
             method, _request(number, method, params), lambda answer: parse(_result(answer, number))
         )
 
-    async def _exchange(self, what: str, body: object, parse: Callable[[httpx.Response], T]) -> T:
+    async def _exchange(self, method: str, body: object, parse: Callable[[httpx.Response], T]) -> T:
+        answered = False
         try:
             async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
                 answer = await self._http.post(
                     self._url, content=json.dumps(body), headers={"content-type": "application/json"}, timeout=TIMEOUT
                 )
-            return parse(answer)
+            found = parse(answer)
+            answered = True
         except (httpx.HTTPError, TimeoutError, BadAnswer) as error:
-            raise NodeError(f"{self.name} did not answer {what}: {self._cause(error)}") from error
+            raise NodeError(f"{self.name} did not answer {method}: {self._cause(error)}") from error
+        finally:
+            if self._told:
+                self._told(self.name, method, answered)
+        return found
 
     def _cause(self, error: Exception) -> str:
         """What went wrong, without the URL: httpx puts it into messages, and a proxy may echo its path."""
@@ -122,8 +130,8 @@ class Node:
 class Nodes:
     """All configured nodes, asked in order; one that failed lately is asked last."""
 
-    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int) -> None:
-        self._nodes = [Node(http, url, chain_id, place) for place, url in enumerate(urls, 1)]
+    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, told: Told | None = None) -> None:
+        self._nodes = [Node(http, url, chain_id, place, told) for place, url in enumerate(urls, 1)]
 
     @property
     def each(self) -> Sequence[Node]:

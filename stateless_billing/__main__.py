@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import app
 from chain.errors import ChainError
 from chain.signing import Signer
-from stateless_billing import bookkeeping, doctor, registering, settings
+from stateless_billing import bookkeeping, doctor, logs, registering, settings
 from stateless_billing.audit import command as audit_command
 from stateless_billing.clock import SystemClock
 from stateless_billing.errors import StripeFailure
@@ -25,9 +25,7 @@ CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     command = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("httpx", "httpcore", "stripe"):  # their lines hold whole URLs, keys included
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logs.configure(settings.secrets())
     try:
         return int(command.run(command))
     except BadSettings as error:

@@ -36,14 +36,18 @@ class Confirmations:
         self._nodes, self._gateways, self._clock = nodes, gateways, clock
         self._tiers, self._max_unfinalized_cents = tiers, max_unfinalized_cents
         self._reading = asyncio.Lock()
+        self.latest: Heads | None = None
+        """The heads that were read last."""
         self._kept: TTLCache[int, list[Payment]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
 
     async def heads(self) -> Heads:
         """The chain's heads now, of a node that is not behind if there is one. Raises ChainError."""
         try:
-            return await self._nodes.consult(self._fresh_heads)
+            heads = await self._nodes.consult(self._fresh_heads)
         except ChainError:
-            return await self._nodes.consult(_heads)
+            heads = await self._nodes.consult(_heads)
+        self.latest = heads
+        return heads
 
     async def _fresh_heads(self, reader: Reader) -> Heads:
         heads = await _heads(reader)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing import ledger
+from stateless_billing import ledger, logs, metrics
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.depth import Heads, is_final
@@ -86,7 +86,10 @@ class Crediting:
             if found := self._memory.done(payment) or self._memory.waiting(payment):
                 return found
             progress = await self._try(case)
-            log.info("payment %s: %s %s %s", payment.identity, progress.state, progress.cause or "", progress.detail)
+            told = {"payment": payment.identity, "customer": case.customer_id, "state": progress.state}
+            told |= {"cause": progress.cause or "", "credit": progress.credit or ""}
+            words = (payment.identity, progress.state, progress.cause or "", progress.detail)
+            log.info("payment %s: %s %s %s", *words, extra=told)
             return self._memory.remember(payment, progress)
 
     async def observe(self, gateway: Gateway, payment: Payment, heads: Heads) -> Progress:
@@ -251,7 +254,12 @@ class Crediting:
         return self._written(payment, customer_id, credited(entry.cents, entry))
 
     def _written(self, payment: Payment, customer_id: str, progress: Progress) -> Progress:
-        """A credit that this process wrote, or may have: whoever wants to be told of credits is told."""
+        """A credit that this process wrote, or may have: it is counted, and whoever wants to be told of it is told."""
+        if progress.state == "credited" and progress.cents:
+            kind = "quoted" if payment.quoted else "plain"
+            metrics.CREDITS.labels(logs.work(), kind).inc()
+            metrics.CREDIT_CENTS.labels(logs.work(), kind).inc(progress.cents)
+            metrics.CREDIT_SECONDS.labels(kind).observe(max(0, self._clock.wall() - payment.time))
         if self._told and progress.state == "credited" and progress.cents:
             self._told(payment, customer_id, progress.cents)
         return progress

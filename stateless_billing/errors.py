@@ -75,7 +75,11 @@ class InProgress(Unclear):
 
 
 class RateLimited(StripeFailure):
-    """Stripe asked us to slow down, or the object was locked; nothing was done."""
+    """Stripe asked us to slow down; nothing was done."""
+
+
+class Locked(RateLimited):
+    """Somebody else was at work on the object; nothing was done."""
 
 
 class Down(StripeFailure):

@@ -174,7 +174,8 @@ class GrantLedger:
         if grant.settled:
             self._settled[reserved.entry.id] = grant
             self._open.pop(reserved.entry.id, None)
-        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail)
+        told = {"grant": reserved.grant, "customer": reserved.customer, "state": grant.state}
+        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail, extra=told)
         return grant
 
     async def _decide(self, reserved: Reservation, listing: Listing) -> Grant:

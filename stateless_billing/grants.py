@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing import caps, grant_ledger, money, stripe_lookups
+from stateless_billing import caps, grant_ledger, metrics, money, stripe_lookups
 from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.caps import DAY, Caps, Reservation, Spent
 from stateless_billing.clock import Clock
@@ -104,9 +104,13 @@ class Grants:
         self.ledger.at_work.add(wish.grant)
         try:
             reserved = await self._reserve(wish, again=again)
-            return await self.ledger.complete(reserved, await self.ledger.read(reserved.entry.created - DAY))
+            grant = await self.ledger.complete(reserved, await self.ledger.read(reserved.entry.created - DAY))
         finally:
             self.ledger.at_work.discard(wish.grant)
+        metrics.GRANTS.labels(grant.state).inc()
+        if grant.state == "given":
+            metrics.GRANT_CENTS.inc(wish.cents)
+        return grant
 
     async def _reserve(self, wish: Wish, *, again: bool) -> Reservation:
         minted = self._minted(wish)

@@ -1,13 +1,14 @@
 """The market rate of the token, from CoinGecko, for quotes now and for plain payments at their block's time."""
 
 import asyncio
+import contextlib
 import logging
 from urllib.parse import urlsplit
 
 import httpx
 from cachetools import TTLCache
 
-from stateless_billing import rates
+from stateless_billing import metrics, rates
 from stateless_billing.clock import Clock
 from stateless_billing.money import Rate
 from stateless_billing.rates import HOUR, NoRate, Sample
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 60  # the feed's own cache lives as long
 _FAILED_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
 _HOURLY_SECONDS = 1800
+_WATCH_SECONDS = 600  # 4,400 calls a month, of the 10,000 that a demo key has
 _DAY = 24 * HOUR
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _LONGEST_CALL = 20.0
@@ -36,6 +38,8 @@ class PriceFeed:
         self._recent: TTLCache[None, list[Sample]] = TTLCache(1, _FRESH_SECONDS, timer)
         self._failed: TTLCache[None, str] = TTLCache(1, _FAILED_SECONDS, timer)
         self._asking = asyncio.Lock()
+        self.latest: Rate | None = None
+        """The newest sample that was told, as a rate."""
 
     async def now(self) -> Rate:
         """The market rate for a quote. Raises NoRate."""
@@ -52,6 +56,13 @@ class PriceFeed:
         """The samples of the last day, oldest first. Raises NoRate."""
         return await self._last_day()
 
+    async def watch(self) -> None:
+        """Ask now and then though nobody needs it, so that an outage is known before a payer meets it."""
+        while True:
+            with contextlib.suppress(NoRate):  # which is counted and logged
+                await self.now()
+            await asyncio.sleep(_WATCH_SECONDS)
+
     def _rate(self, sample: Sample) -> Rate:
         return Rate(sample.rate, self.source, sample.time)
 
@@ -61,6 +72,7 @@ class PriceFeed:
             if samples is None:
                 now = int(self._clock.wall())
                 samples = self._recent[None] = await self._ask(now - _DAY, now)
+                self.latest = self._rate(samples[-1])
             return samples
 
     async def _around(self, start: int, stop: int) -> list[Sample]:
@@ -80,10 +92,14 @@ class PriceFeed:
             if answer.status_code != httpx.codes.OK:
                 log.warning("the price feed answered HTTP %s: %s", answer.status_code, answer.text[:200])
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}")
-            return rates.parse(answer.text)
+            samples = rates.parse(answer.text)
         except (httpx.HTTPError, TimeoutError) as error:
+            metrics.PRICE_CALLS.labels("failed").inc()
             self._failed[None] = failed = f"the price feed did not answer: {type(error).__name__}"
             raise NoRate(failed) from error
         except NoRate as error:
+            metrics.PRICE_CALLS.labels("failed").inc()
             self._failed[None] = str(error)
             raise
+        metrics.PRICE_CALLS.labels("ok").inc()
+        return samples

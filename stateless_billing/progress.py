@@ -89,6 +89,11 @@ class Memory:
             return None
         return _with_retry(waiting.progress, int(left) + 1)
 
+    def standing(self, payment: Payment) -> Progress | None:
+        """How the last try at a payment ended, whether or not the next one is due."""
+        waiting = self._waiting.get(_facts(payment))
+        return self.done(payment) or (waiting.progress if waiting else None)
+
     def looked(self, payment: Payment) -> Progress | None:
         """What a look without writing found a moment ago."""
         return self._looked.get(_facts(payment))

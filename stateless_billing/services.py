@@ -15,6 +15,7 @@ from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
 from chain.node import Nodes
 from chain.signing import Signer
+from stateless_billing import metrics
 from stateless_billing.accounts import Accounts
 from stateless_billing.bookkeeping import Bookkeeping, NotOurAccount
 from stateless_billing.caps import Caps
@@ -86,7 +87,7 @@ class Services:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.http = httpx.AsyncClient(transport=nodes, limits=_NODE_CONNECTIONS, trust_env=False)
-        self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id)
+        self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         pacer = Pacer(settings.stripe_rate, settings.processes)
         self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)

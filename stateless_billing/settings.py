@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from stateless_billing.depth import Tier, parse_tiers
 from stateless_billing.operators import parse_roster
@@ -14,6 +14,7 @@ from stateless_billing.operators import parse_roster
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 _SECRET_LENGTH = 24
+_KEY_LENGTH = 12  # shorter parts of a URL's path are words
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -138,6 +139,7 @@ class Settings:
     registration_seconds: int = _setting(_integer(60, 10**8), "86400")
     host: str = _setting(_text, "127.0.0.1")
     port: int = _setting(_integer(0, 65535), "8000")
+    metrics_port: int = _setting(_integer(0, 65535), "9090")
     public_url: str | None = _setting(_base)
     client_ip_header: str | None = _setting(_header)
     return_urls: tuple[str, ...] = _setting(_origins, absent=())
@@ -166,6 +168,26 @@ class Settings:
     def live(self) -> bool:
         """Whether the Stripe key moves real money: `sk_live_…`, `rk_live_…`."""
         return "_live_" in self.stripe_api_key[:9]
+
+
+def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
+    """Every text in the environment that may not be seen by anybody: the values of secret settings, and their parts."""
+    environ = os.environ if environ is None else environ
+    found: set[str] = set()
+    for one in fields(Settings):
+        if one.metadata["secret"] and (value := environ.get(one.name.upper(), "").strip()):
+            found |= {value, value.removeprefix("0x")}
+            for part in filter(None, map(str.strip, value.split(","))):
+                found |= {part} | (_of_url(part) if _is_url(part) else set())
+    return found
+
+
+def _of_url(url: str) -> set[str]:
+    """What may be a key within a URL: user, password, values of the query, and long parts of the path."""
+    parts = urlsplit(url)
+    path = [one for one in parts.path.split("/") if len(one) >= _KEY_LENGTH]
+    query = [value for _, value in parse_qsl(parts.query)]
+    return {one for one in (parts.username, parts.password, *path, *query) if one}
 
 
 STRIPE = frozenset({"STRIPE_API_KEY"})

@@ -35,6 +35,16 @@ class ConnectionFailed(Exception):
         self.sent = sent
 
 
+@dataclass
+class Health:
+    """How the last calls went: when one was answered, what failed since and when (boot clock), the skew in seconds."""
+
+    answered: float | None = None
+    failure: str | None = None
+    failed: float = 0.0
+    skew: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Answered:
     """When the last answer was: its own Date, and both clocks from before its request was sent."""
@@ -71,6 +81,8 @@ class Connection:
         self._last: _Answered | None = None
         self._judge: Judge | None = None
         self._bound = False
+        self.request_id = ""
+        """Stripe's name of the last request; empty where it was not answered."""
 
     def begin(self) -> None:
         """The next request begins a session: it may open a connection, those after it go over the same one."""
@@ -105,6 +117,7 @@ class Connection:
         """Send one request. Raises ConnectionFailed, and NotSent where the guard stopped it."""
         judge, self._judge = self._judge, None
         extensions: dict[str, Any] = {"trace": self._tracer(judge)} if judge or self._bound else {}
+        self.request_id = ""
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
             async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
@@ -118,6 +131,7 @@ class Connection:
         date = _date(answer.headers.get("date"))
         self._last = None if date is None else _Answered(date, wall, boot, skew=self._clock.wall() - date)
         self._bound = True
+        self.request_id = answer.headers.get("request-id", "")
         if not _is_stripes(answer):
             raise ConnectionFailed(f"HTTP {answer.status_code} from something that is not Stripe's API", sent=True)
         return answer.content, answer.status_code, answer.headers

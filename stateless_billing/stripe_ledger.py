@@ -3,19 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 import stripe
 
 from chain.payment import is_customer_id
-from stateless_billing import stripe_objects
+from stateless_billing import logs, metrics, stripe_objects
 from stateless_billing.clock import Clock
-from stateless_billing.errors import Down, InProgress, RateLimited, Refused, StripeFailure, Unclear
+from stateless_billing.errors import Down, InProgress, Locked, RateLimited, Refused, StripeFailure, Unclear
 from stateless_billing.ledger import CURRENCY, Entry
 from stateless_billing.pacer import Endpoint, Pacer
-from stateless_billing.stripe_connection import Connection, ConnectionFailed, Judge, transport
+from stateless_billing.stripe_connection import Connection, ConnectionFailed, Health, Judge, transport
 from stateless_billing.stripe_objects import Customer, Page
 
 T = TypeVar("T")
@@ -25,16 +24,6 @@ CONNECTIONS = 8
 PAGE = 100
 
 stripe.enable_telemetry = False  # its header would differ between two sendings of one request
-
-
-@dataclass
-class Health:
-    """How the last calls went: when one was answered, what failed since and when (boot clock), the skew in seconds."""
-
-    answered: float | None = None
-    failure: str | None = None
-    failed: float = 0.0
-    skew: float | None = None
 
 
 class Session:
@@ -175,7 +164,8 @@ class Session:
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
         """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
         try:
-            answer = await self._answer(endpoint, call, unknown)
+            with metrics.stripe_call(endpoint.value):
+                answer = await self._answer(endpoint, call, unknown)
         except Down as error:
             self._health.failure, self._health.failed = str(error), self._clock.boot()
             raise
@@ -184,6 +174,7 @@ class Session:
             raise
         finally:
             self._health.skew = self._connection.skew
+            logs.note(stripe_request=self._connection.request_id)
         self._answered()
         return answer
 
@@ -196,8 +187,10 @@ class Session:
         except ConnectionFailed as error:
             raise (unknown if error.sent else Down)(str(error)) from error
         except stripe.RateLimitError as error:
-            if reason := (error.headers or {}).get("Stripe-Rate-Limited-Reason"):  # else a lock on one object
-                self._pacer.limited(endpoint, reason)
+            reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
+            if reason is None:
+                raise Locked(_told(error)) from error
+            self._pacer.limited(endpoint, reason)
             raise RateLimited(_told(error)) from error
         except stripe.StripeError as error:
             raise _failure(error, unknown) from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing import bookkeeping
+from stateless_billing import bookkeeping, logs
 from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
@@ -102,6 +102,7 @@ class StuckPayments:
         self, gateway: Gateway, payment: Payment, form: str, text: str, operator: str, reason: str
     ) -> tuple[Order, Progress]:
         """Give an order and follow it at once. Raises Refusal, ChainError, StripeFailure."""
+        logs.note(work="order")
         order = await self._orders.write(form, payment, text, operator, reason)
         self._memory.retry(payment)
         heads = await self._confirmations.heads()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing import bookkeeping
+from stateless_billing import bookkeeping, logs
 from stateless_billing.bookkeeping import OPEN_MOST, Bookkeeping
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import HEAD_AGE, Confirmations
@@ -40,12 +40,17 @@ class _Place:
     closed: set[int] = field(default_factory=set)
     begun: bool = False
     opened: dict[int, Payment] = field(default_factory=dict)
+    uncredited: dict[int, Payment] = field(default_factory=dict)
 
     def advance(self) -> None:
         """Move `swept` over what is closed."""
         while self.swept in self.closed:
             self.closed.discard(self.swept)
             self.swept += 1
+
+    def is_waiting(self, index: int) -> bool:
+        """Whether the payment at this place is not known to be credited."""
+        return index in self.open or (index >= self.swept and index not in self.closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,20 @@ class Sweep:
         await self._write_record(flush=flush)
         return Swept(idle=all(one.idle for one in done), complete=all(one.complete for one in done))
 
+    def uncredited(self) -> list[tuple[Payment, str]]:
+        """All payments that the last sweep saw uncredited, with what each waits for: a cause, or a state."""
+        found = []
+        for place in self._places:
+            for index, payment in place.uncredited.items():
+                standing = self._memory.standing(payment)
+                waits = (standing.cause or standing.state) if standing else place.open.get(index, "confirming")
+                found.append((payment, waits))
+        return found
+
+    def swept(self) -> dict[str, int]:
+        """Up to which place in its index each gateway is done, but for those that are uncredited."""
+        return {place.gateway.address: place.swept for place in self._places}
+
     async def _gateway(self, place: _Place) -> Swept:
         self._failed = False
         try:
@@ -151,11 +170,20 @@ class Sweep:
                 customers[payment.customer_id or ""].append((index, payment))
         await asyncio.gather(*(self._customer(place, one, heads) for one in customers.values()))
         place.advance()
+        self._note(place, window)
+
+    def _note(self, place: _Place, indexed: Sequence[tuple[int, Payment]]) -> None:
+        for index, payment in indexed:
+            if place.is_waiting(index) and not self._memory.done(payment):
+                place.uncredited[index] = payment
+            else:
+                place.uncredited.pop(index, None)
 
     async def _customer(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
         async with self._at_once:
             try:
+                logs.note(work="sweep")
                 await self._steps(place, indexed, heads)
             except Exception:
                 self._failed = True
@@ -209,8 +237,10 @@ class Sweep:
                 self._failed = True
                 log.warning("gateway %s, open payment %d: %s", place.gateway.address, index, error)
                 continue
-            if not self._memory.waiting(place.opened[index]):
-                await self._customer(place, [(index, place.opened[index])], heads)
+            payment = place.opened[index]
+            if not self._memory.waiting(payment):
+                await self._customer(place, [(index, payment)], heads)
+            self._note(place, [(index, payment)])
 
     def _record(self) -> dict[str, str]:
         values = {}

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
@@ -168,11 +170,15 @@ def test_every_module_says_what_it_is(path: Path) -> None:
     assert ast.get_docstring(tree_of(path)), "a module begins with one line that says what it holds"
 
 
+@cache
+def imported_by_tests() -> set[str]:
+    return set().union(*(imports(test) for test in (ROOT / "tests").rglob("*.py")))
+
+
 @pytest.mark.parametrize("path", PRODUCTION, ids=name_of)
 def test_every_module_has_its_tests(path: Path) -> None:
     module = name_of(path)
-    imported = set().union(*(imports(test) for test in (ROOT / "tests").rglob("*.py")))
-    assert module in imported or module.startswith(RUN_WHOLE), "write tests for it, in a file of its name"
+    assert module in imported_by_tests() or module.startswith(RUN_WHOLE), "write tests for it, in a file of its name"
 
 
 def test_settings_are_documented() -> None:

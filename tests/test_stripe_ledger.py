@@ -38,7 +38,7 @@ ANSWERS: dict[str, tuple[Says, str, str]] = {
         "RateLimited",
         "RateLimited",
     ),
-    "429 lock_timeout": (error(429, "invalid_request_error", "lock_timeout"), "RateLimited", "RateLimited"),
+    "429 lock_timeout": (error(429, "invalid_request_error", "lock_timeout"), "Locked", "Locked"),
     "400 other parameters": (error(400, "idempotency_error"), "Down", "Unclear"),
     "500 saved": (error(500, "api_error", idempotent_replayed="true"), "Down", "Unclear"),
     "500": (error(500, "api_error"), "Down", "Unclear"),

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 import httpx
 
 from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contracts, dev_account
+from stateless_billing.settings import secrets
 
 KEY = "sk_test_sandbox"
 SESSION_SECRET = "of-the-sandbox-alone-0123456789"  # noqa: S105 - signs for stand-ins only
@@ -37,6 +38,7 @@ class Service:
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], url: str | None) -> None:
         self.url = url or ""
+        self._secrets = secrets(environment)
         self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
             [sys.executable, "-m", "stateless_billing", *arguments],
@@ -77,7 +79,10 @@ class Service:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self._log.close()
+        if not self._log.closed:
+            printed = self.log()
+            self._log.close()
+            _keep_quiet(self._secrets, printed)
 
 
 class Stack:
@@ -104,6 +109,7 @@ class Stack:
             "SIGNER_KEY": str(signer.key.hex()),
             "PRICE_API_BASE": sandbox,
             "SWEEP_SECONDS": "1",
+            "METRICS_PORT": "0",
             "SESSION_SECRETS": SESSION_SECRET,
             "OPERATORS": ",".join(f"{role}@example.org={role}" for role in ("moderator", "admin", "auditor"))
             + f",{chain.accounts[4]}=admin",
@@ -153,15 +159,18 @@ class Stack:
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the service to its end."""
-        return subprocess.run(
+        environment = self._environment(settings)
+        done = subprocess.run(
             [sys.executable, "-m", "stateless_billing", *arguments],
             cwd=ROOT,
-            env=self._environment(settings),
+            env=environment,
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
+        _keep_quiet(secrets(environment), done.stdout + done.stderr)
+        return done
 
     def serve(self, **settings: str) -> Service:
         """One more process of the service, answering when this returns."""
@@ -239,6 +248,12 @@ class _Sandbox:
         self.process.wait()
         assert self.process.stdout
         self.process.stdout.close()
+
+
+def _keep_quiet(hidden: Collection[str], printed: str) -> None:
+    """Whatever is tried with a process here, it never prints a secret that it was given."""
+    if any(one in printed for one in hidden):
+        raise RuntimeError(f"a secret was printed:\n{printed}")
 
 
 def free_port() -> int:

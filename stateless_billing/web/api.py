@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from stateless_billing import logs
 from stateless_billing.quotes import Quotes
 from stateless_billing.readiness import readiness
 from stateless_billing.services import Services
@@ -48,6 +49,7 @@ class Api:
     async def claim(self, request: Request) -> Response:
         """`POST /api/payments`."""
         body = await inputs.json_object(request, {"tx_hash"})
+        logs.note(work="claim")
         return JSONResponse(await self._services.claims.of(inputs.tx_hash(body.get("tx_hash")), credit=True))
 
     async def payment(self, request: Request) -> Response:

@@ -7,7 +7,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stateless_billing import logs, metrics
 from stateless_billing.web.problems import internal
+from stateless_billing.web.throttle import part_of
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +40,15 @@ class Guards:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = request_id = secrets.token_hex(8)
+        with logs.about(request_id=request_id), metrics.request(part_of(scope["path"]), scope["method"]) as answer:
+            await self._guarded(scope, receive, send, answer)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send, answer: dict[str, int]) -> None:
+        request_id = scope["request_id"]
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                answer["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.setdefault("cache-control", "no-store")

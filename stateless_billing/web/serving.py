@@ -1,0 +1,51 @@
+"""The servers: the one for everybody, which ends the process when told to, and the one for Prometheus beside it."""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 25
+
+
+async def serve(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until told to stop, then answer what was begun."""
+    await uvicorn.Server(_config(app, host, port)).serve()
+
+
+async def serve_beside(app: ASGIApp, host: str, port: int) -> None:
+    """Serve until cancelled. Where the port is taken it says so and leaves it: payments go on without being counted."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family)
+    except OSError as error:
+        log.warning("METRICS_PORT %d: %s; there are no metrics of this process", port, error.strerror)
+        return
+    with listening:
+        await _Beside(_config(app, host, port)).serve(sockets=[listening])
+
+
+def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+
+
+class _Beside(uvicorn.Server):
+    """Leaves signals to the server for everybody."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,103 @@
+"""Log lines: one object each, with what they belong to, and nothing secret in them whatever a message holds."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from stateless_billing import logs, settings
+
+SECRETS = {
+    "STRIPE_API_KEY": "rk_live_abc",
+    "RPC_URLS": "https://user:pass-word@node.example/v2/0123456789abcdef?token=t0ken, http://other.example/short",
+    "SIGNER_KEY": "0x" + "5e" * 32,
+    "SESSION_SECRETS": 'with"quote-and-24-characters,an-older-one-of-24-characters',
+    "CREDIT_HOOK_SECRET": "hook-secret",
+    "RESEND_API_KEY": "re_key",
+    "HOST": "0.0.0.0",  # noqa: S104 - no secret
+}
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(())
+    with logs.about(request_id="r1", work="claim"):
+        logging.getLogger("one").info("payment %s\nand a second line", "p", extra={"state": "credited"})
+    logging.getLogger("two").warning("after")
+    first, second = lines(capsys)
+    assert first.pop("timestamp")[-6:] == "+00:00"
+    assert first == {
+        "level": "INFO",
+        "logger": "one",
+        "message": "payment p\nand a second line",
+        "request_id": "r1",
+        "work": "claim",
+        "state": "credited",
+    }
+    assert "request_id" not in second
+
+
+def test_a_field_of_the_line_itself_wins(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(())
+    with logs.about(customer="cus_context"):
+        logging.getLogger("one").info("x", extra={"customer": "cus_line"})
+    assert lines(capsys)[0]["customer"] == "cus_line"
+
+
+@pytest.mark.parametrize("readable", [False, True])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("rk_live_abc", "pass-word", "0123456789abcdef", "t0ken", "5e" * 32, "hook-secret", "re_key"),
+        *('with"quote-and-24-characters', "an-older-one-of-24-characters"),
+    ],
+)
+def test_no_secret_is_ever_printed(secret: str, readable: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(settings.secrets(SECRETS), readable=readable)
+    log = logging.getLogger("leaky")
+    log.info("message %s", secret, extra={"field": f"x{secret}y"})
+    try:
+        raise RuntimeError(f"https://example/{secret}")
+    except RuntimeError:
+        log.exception("failed")
+    printed = capsys.readouterr().err
+    assert "failed" in printed
+    assert secret not in printed
+    assert json.dumps(secret)[1:-1] not in printed
+
+
+def test_what_is_no_secret_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(settings.secrets(SECRETS))
+    logging.getLogger("one").info("0.0.0.0 short http")
+    assert lines(capsys)[0]["message"] == "0.0.0.0 short http"
+
+
+async def _noted() -> str:
+    logs.note(work="sweep")
+    return logs.work()
+
+
+def test_a_task_keeps_its_notes_to_itself() -> None:
+    async def both() -> tuple[str, str]:
+        return await asyncio.create_task(_noted()), logs.work()
+
+    assert asyncio.run(both()) == ("sweep", "other")
+
+
+def test_libraries_that_print_urls_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(())
+    logging.getLogger("httpx").info("HTTP Request: GET https://node.example/v2/key")
+    assert not capsys.readouterr().err

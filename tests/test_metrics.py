@@ -1,0 +1,45 @@
+"""What is counted, under which name."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from stateless_billing import metrics
+from stateless_billing.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (None, "ok"),
+        (Down("x"), "down"),
+        (Unclear("x"), "unclear"),
+        (InProgress("x"), "in_progress"),
+        (RateLimited("x"), "limited"),
+        (Locked("x"), "locked"),
+        (Refused("x", None), "refused"),
+        (NotSent("x"), "not_sent"),
+        (TooSoon(1), "other"),
+        (KeyError("x"), "other"),
+    ],
+)
+def test_each_way_in_which_a_call_ends_is_counted_once(error: Exception | None, outcome: str) -> None:
+    before = counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome)
+    if error is None:
+        with metrics.stripe_call("GET x"):
+            pass
+    else:
+        with pytest.raises(type(error)), metrics.stripe_call("GET x"):
+            raise error
+    assert counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome) == before + 1
+
+
+def test_nobody_makes_series_without_end() -> None:
+    for method in ("GET", "INVENTED", "ANOTHER"):
+        with metrics.request("", method) as answer:
+            answer["status"] = 404
+    assert counted("billing_http_requests_total", part="other", method="GET", status="404") >= 1
+    assert counted("billing_http_requests_total", part="other", method="other", status="404") >= 2
