@@ -55,11 +55,19 @@ contract ConstructorTest is GatewayTest {
         new PaymentGateway(IERC20(noToken), treasury, owner, signer, MINIMUM, CEILING);
     }
 
-    function test_reverts_withABadTreasury() public {
+    // One refused deployment a test: linked dynamically, as for the mutants, a test ends with its first one.
+
+    function test_reverts_withoutTreasury() public {
         expectInvalidAddress(address(0));
         new PaymentGateway(token, address(0), owner, signer, MINIMUM, CEILING);
+    }
+
+    function test_reverts_whenTheTreasuryIsTheToken() public {
         expectInvalidAddress(address(token));
         new PaymentGateway(token, address(token), owner, signer, MINIMUM, CEILING);
+    }
+
+    function test_reverts_whenTheTreasuryIsTheGateway() public {
         address self = next();
         expectInvalidAddress(self);
         new PaymentGateway(token, self, owner, signer, MINIMUM, CEILING);

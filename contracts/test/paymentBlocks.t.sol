@@ -34,6 +34,13 @@ contract PaymentBlocksTest is GatewayTest {
         gateway.paymentBlocks(from, to);
     }
 
+    function test_reverts_oneBeyondTheCount() public {
+        pay(MINIMUM);
+        pay(MINIMUM);
+        expectOutOfRange(0, 3, 2);
+        gateway.paymentBlocks(0, 3);
+    }
+
     function testFuzz_reverts_whenFromIsBehindTo(uint256 from) public {
         pay(MINIMUM);
         pay(MINIMUM);
