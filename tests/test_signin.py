@@ -303,7 +303,7 @@ def test_codes_of_one_address_are_guessed_ten_times_at_once_from_however_many_br
     browser.ask(signins, ANN)
     with refused("Wait a minute", "rate_limited"):
         signins.by_code(code_of(mail), browser.cookie)
-    assert signins.by_link(token_of(mail), browser.cookie)  # the link is not guessed, and goes on.name
+    assert signins.by_link(token_of(mail), browser.cookie).name  # the link is not guessed, and goes on
     other, others_mail = asked(signins, BEN)
     assert signins.by_code(code_of(others_mail), other.cookie).name
     clock.wait(60)
