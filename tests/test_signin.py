@@ -181,6 +181,22 @@ def test_who_is_not_listed_gets_a_cookie_of_the_same_kind_and_no_mail(clock: Fak
         signins.by_link(token_of(guessed), stranger.cookie)
 
 
+def test_cookies_tell_nobody_who_is_listed(clock: FakeClock) -> None:
+    """A cookie is signed, not secret: whoever asks again and again must see the same in it, mail or not."""
+    signins, told = process(clock), list[list[object]]()
+    browsers = {name: Browser() for name in (ANN, BEN, NOBODY)}
+    for wait in (0, 50, 5, 3, 1, 1, 30, 61, 59, 1):
+        clock.wait(wait)
+        seen: list[object] = []
+        for name, browser in browsers.items():
+            mail = browser.ask(signins, name)
+            if mail and name == BEN:
+                signins.not_sent(mail)  # nor who is listed and got no mail
+            seen.append(signins.tokens.open("asked", browser.cookie or "", 60)["minutes"])
+        told.append(seen)
+    assert all(one == seen[0] for seen in told for one in seen), told
+
+
 def test_a_mail_says_the_same_whichever_process_and_browser_asked(clock: FakeClock) -> None:
     first = asked(process(clock))[1]
     clock.wait(59)
