@@ -7,12 +7,14 @@ import uvicorn
 
 from chain.signing import warm
 from stateless_billing.clock import SystemClock
+from stateless_billing.operators import GRANT, anybody_may
 from stateless_billing.services import Services
 from stateless_billing.settings import Settings
 from stateless_billing.web.routes import create_app
 
 _DRAIN_SECONDS = 25
 _IDLE_SWEEP_SECONDS = 15
+_GRANTS_SECONDS = 15
 
 
 async def serve(settings: Settings) -> None:
@@ -29,11 +31,10 @@ async def serve(settings: Settings) -> None:
             date_header=True,
             timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
-        await services.grants.ledger.look_at_start()
-        background = [
-            asyncio.create_task(asyncio.to_thread(warm)),
-            asyncio.create_task(services.grants.ledger.forever(_IDLE_SWEEP_SECONDS)),
-        ]
+        background = [asyncio.create_task(asyncio.to_thread(warm))]
+        if anybody_may(settings.operators, GRANT):
+            await services.grants.ledger.look_at_start()
+            background.append(asyncio.create_task(services.grants.ledger.forever(_GRANTS_SECONDS)))
         if settings.sweep:
             background.append(asyncio.create_task(_sweep(services)))
         try:
@@ -46,10 +47,9 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
     """Sweep once, or until told to stop; whether all that was to be read was read. Raises NotFit."""
     async with Services(settings, SystemClock()) as services:
         await services.start()
-        await services.grants.ledger.look_at_start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await asyncio.gather(_sweep(services), services.grants.ledger.forever(_IDLE_SWEEP_SECONDS))
+        await _sweep(services)
         return True
 
 
