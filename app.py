@@ -8,6 +8,7 @@ from typing import Any
 
 from chain.signing import warm
 from stateless_billing.clock import SystemClock
+from stateless_billing.operators import GRANT, anybody_may
 from stateless_billing.services import Services
 from stateless_billing.settings import Settings
 from stateless_billing.web import serving
@@ -15,6 +16,7 @@ from stateless_billing.web.metrics import create_metrics_app
 from stateless_billing.web.routes import create_app
 
 _IDLE_SWEEP_SECONDS = 15
+_GRANTS_SECONDS = 15
 
 
 async def serve(settings: Settings) -> None:
@@ -22,8 +24,10 @@ async def serve(settings: Settings) -> None:
     async with Services(settings, SystemClock()) as services:
         await services.start()
         app = create_app(services)
-        await services.grants.ledger.look_at_start()
-        work = [asyncio.to_thread(warm), *_watching(services)]
+        work = [asyncio.to_thread(warm), *_watched(services)]
+        if anybody_may(settings.operators, GRANT):
+            await services.grants.ledger.look_at_start()
+            work.append(services.grants.ledger.forever(_GRANTS_SECONDS))
         if settings.sweep:
             work += _sweeping(services)
         async with _background(*work):
@@ -34,18 +38,17 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
     """Sweep once, or until told to stop; whether all that was to be read was read. Raises NotFit."""
     async with Services(settings, SystemClock()) as services:
         await services.start()
-        await services.grants.ledger.look_at_start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await asyncio.gather(*_watching(services), *_sweeping(services))
+        await asyncio.gather(*_watched(services), *_sweeping(services))
         return True
 
 
-def _watching(services: Services) -> list[Coroutine[Any, Any, None]]:
-    found = [services.grants.ledger.forever(_IDLE_SWEEP_SECONDS)]
-    if port := services.settings.metrics_port:
-        found.append(serving.serve_beside(create_metrics_app(services), services.settings.host, port))
-    return found
+def _watched(services: Services) -> list[Coroutine[Any, Any, None]]:
+    settings = services.settings
+    if not settings.metrics_port:
+        return []
+    return [serving.serve_beside(create_metrics_app(services), settings.host, settings.metrics_port)]
 
 
 def _sweeping(services: Services) -> list[Coroutine[Any, Any, None]]:

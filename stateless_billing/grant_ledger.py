@@ -18,6 +18,7 @@ from stateless_billing.caps import DAY, Reservation, reversal_of
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK, QUIET, moment, until_sending
 from stateless_billing.errors import Refused, StripeFailure, TooSoon
+from stateless_billing.grant_forms import died_before
 from stateless_billing.ledger import CURRENCY, Entry
 from stateless_billing.progress import Backoff
 from stateless_billing.reversals import reverse
@@ -25,12 +26,12 @@ from stateless_billing.stripe_ledger import Session, StripeLedger
 from stateless_billing.writing import Draft, look_and_write
 
 SERVICE = "service"  # who reverses a reservation that did not become a grant
-FORM_SECONDS = 22 * 3600
 LOOK_SECONDS = 3 * DAY  # how far back a look completes what it finds open
 _SETTLING = QUIET + 600  # after a reversal: whoever decided before it has sent by then, and lists show it
 _START_SECONDS = 10.0
 _FRESH = 30  # seconds for which a listing may be used to give
 _KEPT = 10_000
+_AT_ONCE = 4
 
 log = logging.getLogger(__name__)
 
@@ -99,32 +100,45 @@ class GrantLedger:
                 entries += page.entries
         return Listing(entries, page.complete, at)
 
-    async def look(self, since: int | None = None) -> list[Grant]:
+    async def look(self, since: int | None = None, customer: str | None = None) -> list[Grant]:
         """The reservations since then, newest first, after what is open among the latest was completed.
 
-        What cannot be completed now stays open and is tried again by a later look. Raises StripeFailure where the
-        record cannot be read.
+        What cannot be completed now stays open and is tried again by a later look. With `customer`, what others' are
+        is told by the record alone and completed by the next look of `forever`: nobody waits for all of them.
+        Raises StripeFailure where the record cannot be read.
         """
-        now = int(self._clock.wall())
-        start = now - LOOK_SECONDS if since is None else min(since, now - DAY)
-        listing = await self.read(min(start, now - LOOK_SECONDS) - DAY)
+        now = read_at = int(self._clock.wall())
+        recent = now - LOOK_SECONDS
+        start = recent if since is None else min(since, now - DAY)
+        listing = await self.read(min(start, recent) - DAY)
+        wanted = self._reservations(listing, min(start, recent), recent)
         grants: list[Grant] = []
-        shown = {entry.id for entry in listing.entries}
-        hidden = [one for one in self._open.values() if one.entry.id not in shown]
-        for reserved in [*filter(None, map(caps.reservation, reversed(listing.entries))), *hidden]:
-            created = reserved.entry.created
-            if created < now - LOOK_SECONDS:
-                self._open.pop(reserved.entry.id, None)  # whatever became of it, the audit tells
-            if created < min(start, now - LOOK_SECONDS):
-                continue
-            if self._clock.wall() - now > _FRESH:
-                now = int(self._clock.wall())
-                listing = await self.read(min(start, now - LOOK_SECONDS) - DAY)
-            recent = created >= now - LOOK_SECONDS
-            grants.append(await self._try(reserved, listing) if recent else _by_ledger(reserved, listing))
-        self._complete = not self._open and all(one.settled for one in grants)
+        for place in range(0, len(wanted), _AT_ONCE):
+            if self._clock.wall() - read_at > _FRESH:
+                read_at = int(self._clock.wall())
+                listing = await self.read(min(start, recent) - DAY)
+            grants += await asyncio.gather(
+                *(
+                    self._try(one, listing)
+                    if one.entry.created >= recent and customer in (None, one.customer)
+                    else _told(one, listing)
+                    for one in wanted[place : place + _AT_ONCE]
+                )
+            )
+        latest = (one for one in wanted if one.entry.created >= recent)
+        self._complete = not self._open and all(self._known(one, listing) for one in latest)
         grants.reverse()
         return [one for one in grants if one.reservation.entry.created >= start]
+
+    def _reservations(self, listing: Listing, since: int, recent: int) -> list[Reservation]:
+        """What the listing reserves, oldest first, and what this process knows to be there beside it."""
+        shown = {entry.id for entry in listing.entries}
+        hidden = [one for one in self._open.values() if one.entry.id not in shown]
+        found = [*filter(None, map(caps.reservation, reversed(listing.entries))), *hidden]
+        for one in found:
+            if one.entry.created < recent:
+                self._open.pop(one.entry.id, None)  # whatever became of it, the audit tells
+        return [one for one in found if one.entry.created >= since]
 
     async def look_when_due(self) -> bool:
         """A look where this process does not know the record to be complete; whether it is complete now."""
@@ -154,6 +168,12 @@ class GrantLedger:
             except Exception:
                 log.exception("a look at the grants record failed; the next one begins again")
 
+    def _known(self, reserved: Reservation, listing: Listing) -> Grant | None:
+        """What became of it, where that was settled before and nothing has happened since."""
+        known = self._settled.get(reserved.entry.id)
+        changed = known and not known.reversal and reversal_of(reserved.entry, listing.entries)
+        return None if changed else known
+
     async def _try(self, reserved: Reservation, listing: Listing) -> Grant:
         if reserved.grant in self.at_work:
             return Grant(reserved, "open", detail="being given right now")
@@ -165,15 +185,15 @@ class GrantLedger:
 
     async def complete(self, reserved: Reservation, listing: Listing) -> Grant:
         """Take one reservation to its end, as far as that is possible now. Raises StripeFailure."""
-        known = self._settled.get(reserved.entry.id)
-        reversal = reversal_of(reserved.entry, listing.entries)
-        if known and (reversal is None or known.reversal):
+        if known := self._known(reserved, listing):
             return known
-        self._open[reserved.entry.id], self._complete = reserved, False
+        reversal = reversal_of(reserved.entry, listing.entries)
+        complete, self._complete, self._open[reserved.entry.id] = self._complete, False, reserved
         grant = await (self.take_back(reserved, reversal) if reversal else self._decide(reserved, listing))
         if grant.settled:
             self._settled[reserved.entry.id] = grant
             self._open.pop(reserved.entry.id, None)
+            self._complete = complete and not self._open
         told = {"grant": reserved.grant, "customer": reserved.customer, "state": grant.state}
         log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail, extra=told)
         return grant
@@ -184,7 +204,7 @@ class GrantLedger:
             return Grant(reserved, "open", detail="Stripe's list does not show the whole ledger yet")
         if not judged.fits:
             return await self._refuse(reserved, f"over_cap:{judged.broken}")
-        if _dead(reserved):
+        if died_before(reserved.grant, reserved.entry.created):
             return await self._refuse(reserved, "form_dead")
         try:
             entry = await self._give(reserved)
@@ -270,22 +290,10 @@ def grant_draft(reserved: Reservation) -> Draft:
     )
 
 
-def _by_ledger(reserved: Reservation, listing: Listing) -> Grant:
-    """What an old reservation became, by the record alone."""
+async def _told(reserved: Reservation, listing: Listing) -> Grant:
+    """What a reservation became, by the record alone."""
     reversal = reversal_of(reserved.entry, listing.entries)
     if reversal is None:
         return Grant(reserved, "given", settled=True)
     state = "refused" if reversal.metadata.get("operator") == SERVICE else "undone"
     return Grant(reserved, state, reversal=reversal, detail=reversal.metadata.get("reason", ""), settled=True)
-
-
-def minted_at(grant: str) -> int | None:
-    """When the form of a grant was made; None for an ID that is not ours."""
-    head, _, tail = grant.partition("-")
-    return int(head) if head.isascii() and head.isdigit() and len(head) <= 12 and tail else None
-
-
-def _dead(reserved: Reservation) -> bool:
-    """Whether Stripe wrote the reservation long after its form was dead: finished late, after a failed request."""
-    minted = minted_at(reserved.grant)
-    return minted is not None and reserved.entry.created > minted + FORM_SECONDS + LOOK_BACK

@@ -14,8 +14,8 @@ from stateless_billing.caps import DAY, Caps, Reservation, Spent
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refusal, StripeFailure
-from stateless_billing.grant_forms import REASONS, UNUSABLE
-from stateless_billing.grant_ledger import FORM_SECONDS, Grant, GrantLedger, minted_at
+from stateless_billing.grant_forms import FORM_SECONDS, REASONS, UNUSABLE, minted_at
+from stateless_billing.grant_ledger import Grant, GrantLedger
 from stateless_billing.ledger import Entry
 from stateless_billing.operators import GRANT, REVERSE, Operator
 from stateless_billing.progress import Memory

@@ -57,6 +57,11 @@ def parse_roster(text: str) -> Mapping[str, str]:
     return roster
 
 
+def anybody_may(roster: Mapping[str, str], right: str) -> bool:
+    """Whether there is anybody whose role allows this."""
+    return any(right in ROLES[role] for role in roster.values())
+
+
 def operator(roster: Mapping[str, str], name: str) -> Operator | None:
     """Somebody by name, in whatever case; None where the roster does not hold the name."""
     role = roster.get(name.strip().lower())

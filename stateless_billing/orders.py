@@ -15,7 +15,7 @@ from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refusal
-from stateless_billing.grant_ledger import FORM_SECONDS, minted_at
+from stateless_billing.grant_forms import FORM_SECONDS, minted_at
 from stateless_billing.ledger import Entry
 from stateless_billing.money import RATE_SCALE
 from stateless_billing.stripe_ledger import StripeLedger

@@ -49,6 +49,7 @@ class SignIns:
     ) -> None:
         self.tokens, self._roster, self.mailer = tokens, roster, mailer
         self._chain_id, self._clock = chain_id, clock
+        self._minutes: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
         self._guessed: TTLCache[str, float] = TTLCache(_KEPT, 24 * 3600, clock.boot)
 
@@ -84,17 +85,14 @@ class SignIns:
         name = email.strip().lower()
         if not is_email(name):
             raise Refusal("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
-        minute = self._mailed.get(name)
-        sent = minute is not None
-        if minute is None:
-            minute = int(self._clock.wall()) // _MINUTE
+        # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
+        minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
         before = self._asked(cookie)
         minutes = before.get("minutes", []) if before.get("email") == name else []
         minutes = [*(one for one in minutes if one != minute), minute][-_MINUTES_KEPT:]
         asked = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
-        known = operator(self._roster, name)
         mail = None
-        if known and not sent and self.mailer:
+        if operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
             self._mailed[name] = minute
             mail = self._mail(name, minute, origin)
         return self.tokens.seal("asked", asked), mail

@@ -85,7 +85,7 @@ class Admin:
         async with self._services.stripe.session() as session:
             page = await session.newest_entries(customer.id, 0, after or None)
         payments = [] if after else await self._services.accounts.payments(customer)
-        grants = await self._services.grants.ledger.look()
+        grants = await self._services.grants.ledger.look(customer=customer.id)
         mine = {one.reservation.grant: one for one in grants if one.reservation.customer == customer.id}
         giving = operator.may(GRANT)
         form = self._services.grants.mint()

@@ -12,7 +12,8 @@ from chain.signing import checksum
 from stateless_billing import grant_forms, money
 from stateless_billing.accounts import masked
 from stateless_billing.errors import Refusal, StripeFailure
-from stateless_billing.grant_ledger import FORM_SECONDS, Grant
+from stateless_billing.grant_forms import FORM_SECONDS
+from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import Left, Wish
 from stateless_billing.ledger import Entry
 from stateless_billing.lookup import wallets_of

@@ -60,6 +60,7 @@ async def json_object(request: Request, allowed: set[str], largest: int = LARGES
         raise Refusal("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
     try:
         body = json.loads(await _body(request, largest), parse_constant=_refuse)
+        json.dumps(body, ensure_ascii=False).encode()  # half a character is no text, and nobody could be told of it
     except (ValueError, RecursionError) as error:
         raise Refusal("bad_request", "The body is not well-formed JSON.") from error
     if not isinstance(body, dict):

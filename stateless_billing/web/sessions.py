@@ -1,6 +1,6 @@
 """Who is asking: the session's cookie against the roster, on every request, and where unsafe requests come from."""
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,7 +52,8 @@ class Sessions:
         """
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         named = origin is not None and not (origin == "null" and site == "same-origin")
-        other = named and urlsplit(origin or "").netloc != urlsplit(self.origin(request)).netloc
+        theirs, ours = _parts(origin or ""), _parts(self.origin(request))
+        other = named and not (theirs and ours and theirs.netloc == ours.netloc)
         if other or site not in (None, "same-origin", "none"):
             raise Refusal("forged_request", "The request came from another site's page. Nothing was done.")
 
@@ -64,7 +65,8 @@ class Sessions:
         """The same, where a mail may carry it: what a visitor claims in a header is believed on this machine alone."""
         if public := self._services.settings.public_url:
             return public
-        return self.origin(request) if is_loopback(urlsplit(self.origin(request)).hostname or "") else None
+        parts = _parts(self.origin(request))
+        return self.origin(request) if parts and is_loopback(parts.hostname or "") else None
 
     def put(self, answer: Response, name: str, value: str, seconds: int) -> None:
         """Set a cookie that scripts cannot read and other sites' forms do not carry. An empty value removes it.
@@ -86,8 +88,15 @@ class Sessions:
         self.put(answer, SESSION, "", 0)
 
 
+def _parts(origin: str) -> SplitResult | None:
+    """An origin in its parts; None for what is none."""
+    try:
+        return urlsplit(origin)
+    except ValueError:
+        return None
+
+
 def local_path(text: str) -> str:
     """A way onward within the operators' pages; anything else leads to their first page."""
-    parts = urlsplit(text)
-    within = text.startswith(("/admin", "/audit")) and not parts.netloc and not parts.scheme
+    within = text in ("/admin", "/audit") or text.startswith(("/admin/", "/admin?", "/audit/", "/audit?"))
     return text if within and text.isprintable() and "\\" not in text else "/admin"

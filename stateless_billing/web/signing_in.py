@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 ASK_SECONDS = 0.5  # no question is answered sooner, so that the time does not tell who is on the roster
 _LARGEST_FORM = 8 * 1024
+_MOST_FIELDS = 20
 _TRIES = Allowance(rate=1 / 6, burst=20)  # per address of origin and process
 _KEPT = 100_000
 
@@ -43,16 +44,17 @@ class SigningIn:
 
     async def ask(self, request: Request) -> Response:
         """`POST /login`: an email address. The same answer, after the same time, whoever is meant."""
-        form = await self._form(request)
-        onward = local_path(form.get("next", ""))
+        self._sessions.check_origin(request)
         slowest = asyncio.create_task(asyncio.sleep(ASK_SECONDS))
+        form: dict[str, str] = {}
         try:
+            form = await self._form(request)
             if self._signins.mailer is None:
                 raise Refusal("sign_in_failed", "No mail is set up here. Sign in with your wallet.")
-            cookie, mail = self._signins.ask(
-                form.get("email", ""), request.cookies.get(ASKED), onward, self._sessions.trusted_origin(request)
-            )
+            onward, origin_ = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
+            cookie, mail = self._signins.ask(form.get("email", ""), request.cookies.get(ASKED), onward, origin_)
         except Refusal as refusal:
+            onward = local_path(form.get("next", ""))
             return self._refused("login.html", request, refusal, onward=onward, email=form.get("email", ""))
         if mail:
             self._send(mail)
@@ -80,7 +82,8 @@ class SigningIn:
             here = self._signins.matches(token, cookie)
             code = None if here else self._signins.code_of(token)
         except Refusal as refusal:
-            return self._refused("login.html", request, refusal, onward="/admin", email="")
+            onward = local_path(self._signins.onward(cookie))
+            return self._refused("login.html", request, refusal, onward=onward, email="")
         return self._render("login_link.html", request, token=token, email=email, code=code)
 
     async def follow(self, request: Request) -> Response:
@@ -100,23 +103,23 @@ class SigningIn:
     async def _finish(
         self, request: Request, check: Callable[[dict[str, str]], Any], page: str = "login.html"
     ) -> Response:
-        form = await self._form(request)
+        self._sessions.check_origin(request)
         cookie = request.cookies.get(ASKED)
+        onward = local_path(self._signins.onward(cookie))
         try:
-            who = check(form)
+            who = check(await self._form(request))
         except Refusal as refusal:
             email = self._signins.asked_for(cookie) or ""
-            if page == "login_mail.html" and not email:
-                page = "login.html"
-            return self._refused(page, request, refusal, onward="/admin", email=email)
-        answer = RedirectResponse(local_path(self._signins.onward(cookie)), 303)
+            return self._refused(page if email else "login.html", request, refusal, onward=onward, email=email)
+        answer = RedirectResponse(onward, 303)
         self._sessions.begin(answer, who)
         log.info("%s signed in by mail", who.role)
         return answer
 
     async def challenge(self, request: Request) -> Response:
         """`POST /login/wallet/message` `{address, next}`: the text to sign."""
-        self._check(request)
+        self._sessions.check_origin(request)
+        self._throttle(request)
         body = await inputs.json_object(request, {"address", "next"})
         address = inputs.wallet(body.get("address"), "address")
         onward = local_path(str(body.get("next", "")))
@@ -127,7 +130,8 @@ class SigningIn:
 
     async def wallet(self, request: Request) -> Response:
         """`POST /login/wallet` `{signature}`: the signed text."""
-        self._check(request)
+        self._sessions.check_origin(request)
+        self._throttle(request)
         body = await inputs.json_object(request, {"signature"})
         cookie = request.cookies.get(WALLET)
         who, onward = self._signins.by_wallet(str(body.get("signature", "")), cookie, self._sessions.origin(request))
@@ -143,9 +147,8 @@ class SigningIn:
         self._sessions.end(answer)
         return answer
 
-    def _check(self, request: Request) -> None:
-        """Where the request comes from, and how often. Raises Refusal."""
-        self._sessions.check_origin(request)
+    def _throttle(self, request: Request) -> None:
+        """How often somebody tries from one address. Raises Refusal."""
         key = origin(request, self._services.settings.client_ip_header)
         spent_until, wait = _TRIES.spend(self._tried.get(key, 0.0), self._services.clock.boot())
         self._tried[key] = spent_until
@@ -154,13 +157,16 @@ class SigningIn:
 
     async def _form(self, request: Request) -> dict[str, str]:
         """An ordinary form's fields. Raises Refusal."""
-        self._check(request)
+        self._throttle(request)
         body = b""
         async for chunk in request.stream():
             body += chunk
             if len(body) > _LARGEST_FORM:
                 raise Refusal("body_too_large", "The form is too large. Nobody was signed in.")
-        return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20))
+        try:
+            return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+        except ValueError as error:
+            raise Refusal("bad_request", "The form has too many fields. Nobody was signed in.") from error
 
     def _render(self, page: str, request: Request, status: int = 200, **values: Any) -> HTMLResponse:
         settings = self._services.settings

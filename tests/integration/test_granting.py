@@ -209,11 +209,3 @@ def test_undoing_is_the_givers_for_ten_minutes_and_an_admins_for_ever(
     assert f'href="#{undone["taken_back"]}"' in page
     assert f'href="#{given["credit"]}"' in page
     assert stack.balance(customer.id) == 0
-
-
-def test_an_idle_process_does_not_read_the_grants_record(shop: Shop, stack: Stack) -> None:
-    service = stack.serve()
-    shop.count_from_zero()
-    time.sleep(3)
-    assert shop.counts() == {}
-    assert service.process.poll() is None

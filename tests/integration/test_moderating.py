@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import time
 from typing import Any
@@ -55,6 +56,20 @@ def test_notes_that_do_not_fit(shop: Shop, service: Service, note: str, sentence
     customer, operator = shop.customer(), Operator()
     answer = operator.post(service, "/api/admin/grants", operator.wish(service, customer.id, note=note))
     assert sentence in problem(answer, 422, "invalid_input")["detail"]
+    nothing(shop, customer)
+
+
+@pytest.mark.parametrize(
+    "bad", [b'"\\ud800 and so on, and on"', b'"\xff\xfe and so on"', b"NaN", b'{"a": 1}', b"[" * 50_000]
+)
+def test_half_characters_and_other_bodies_are_told_and_give_nothing(shop: Shop, service: Service, bad: bytes) -> None:
+    customer, operator = shop.customer(), Operator()
+    for name in ("note", "amount", "reason", "form"):
+        wish = {**operator.wish(service, customer.id), name: "here"}
+        body = json.dumps(wish).encode().replace(b'"here"', bad)
+        for path in ("/api/admin/grants/check", "/api/admin/grants"):
+            answer = operator.post_bytes(service, path, body)
+            assert answer.status_code in (400, 401, 422), answer.text
     nothing(shop, customer)
 
 

@@ -155,6 +155,9 @@ def test_who_asks_too_often_from_one_address_waits(service: Service) -> None:
     visitor, other = Visitor(), Visitor()
     answers = [visitor.send(service, "/login/code", {"code": "x"}).status_code for _ in range(25)]
     assert answers[-1] == 429
+    waiting = visitor.send(service, "/login", {"email": ADMIN, "next": "/admin/stuck"})
+    assert (waiting.status_code, "Too many tries from here" in waiting.text) == (429, True)
+    assert waiting.headers["content-type"].startswith("text/html")
     assert other.send(service, "/login/code", {"code": "x"}).status_code == 401
 
 
@@ -282,6 +285,8 @@ def test_an_auditor_sees_everything_and_is_offered_nothing(shop: Shop, service: 
         {"origin": "", "sec_fetch_site": "same-site"},
         {"origin": "null", "sec_fetch_site": ""},
         {"origin": "null", "sec_fetch_site": "cross-site"},
+        {"origin": "http://[", "sec_fetch_site": ""},
+        {"origin": "garbage", "sec_fetch_site": "same-origin"},
     ],
 )
 def test_forged_origins_do_nothing(service: Service, headers: dict[str, str]) -> None:
@@ -305,6 +310,25 @@ def test_forged_origins_do_nothing(service: Service, headers: dict[str, str]) ->
         problem(answer, 403, "forged_request")
 
 
+@pytest.mark.parametrize("path", ["/login", "/login/link", "/login/code"])
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({f"field{number}": "x" for number in range(30)}, 400),
+        ({"email": "x" * 9_000, "token": "x", "code": "x"}, 413),
+        ({"email": "\0", "token": "\0", "code": "\0"}, None),
+        ({}, None),
+    ],
+)
+def test_forms_that_no_page_of_ours_sends_get_a_page(
+    service: Service, path: str, form: dict[str, str], status: int | None
+) -> None:
+    answer = Visitor().send(service, path, form)
+    assert answer.status_code == status or (status is None and answer.status_code in (401, 422)), answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    assert 'role="alert"' in answer.text
+
+
 def test_ways_onward_stay_here(service: Service) -> None:
     for onward in (
         "//evil.example/admin",
@@ -312,6 +336,10 @@ def test_ways_onward_stay_here(service: Service) -> None:
         "/admin\\@evil",
         "javascript:alert(1)",
         "/pay",
+        "//[",
+        "/administrators",
+        "/admin%0d%0aset-cookie:x",
+        "/admin/%E2%80%AEx",
     ):
         page = Visitor().get(service, f"/login?next={onward}").text
         assert 'name="next" value="/admin"' in page

@@ -1,0 +1,51 @@
+"""What an idle deployment asks of Stripe: nothing, whether or not anybody may give."""
+
+import time
+
+import pytest
+
+from stateless_billing.sandbox.stack import Stack
+from tests.integration.operators import AUDITOR, Operator
+from tests.integration.shop import Shop
+
+LOOKS_EVERY = 15
+READ_CUSTOMER = "GET /v1/customers/{customer}"
+LIST = "GET /v1/customers/{customer}/balance_transactions"
+
+
+def given(shop: Shop) -> None:
+    """A grant by a process that is gone, on a stack where nobody else runs."""
+    giving = shop.stack.serve()
+    Operator().give(giving, shop.customer().id)
+    giving.stop()
+    shop.count_from_zero()
+
+
+def test_an_idle_process_looks_at_the_grants_once_when_it_starts_and_then_reads_nothing(
+    shop: Shop, stack: Stack
+) -> None:
+    given(shop)
+    service = stack.serve(SWEEP="on", SWEEP_SECONDS="1")
+    assert shop.counts() == {READ_CUSTOMER: 2, LIST: 2}, "its two records; the grants record and the one customer on it"
+    Operator().give(service, shop.customer().id)
+    shop.count_from_zero()
+    time.sleep(LOOKS_EVERY + 2)
+    assert shop.counts() == {}
+    service.stop()
+
+
+@pytest.mark.parametrize("roster", ["", f"{AUDITOR}=auditor"])
+def test_where_nobody_may_give_the_grants_record_is_never_read(shop: Shop, stack: Stack, roster: str) -> None:
+    given(shop)
+    service = stack.serve(OPERATORS=roster, SWEEP="on", SWEEP_SECONDS="1")
+    time.sleep(2)
+    assert shop.counts() == {READ_CUSTOMER: 2}
+    service.stop()
+
+
+def test_a_sweep_alone_leaves_the_grants_to_those_who_serve(shop: Shop, stack: Stack) -> None:
+    given(shop)
+    sweeper = stack.sweeper()
+    time.sleep(3)
+    assert shop.counts() == {READ_CUSTOMER: 2}
+    sweeper.stop()
