@@ -41,11 +41,11 @@ class StripeReader:
         self.retried = 0
 
     async def now(self) -> int:
-        """Unix seconds by Stripe's own clock. Raises NotRead."""
+        """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
         if not self.date:
             raise NotRead("Stripe's answer has no date")
-        return self.date
+        return self.date - 1
 
     async def customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
         """All living customers made until then, newest first, a page at a time. Raises NotRead."""
