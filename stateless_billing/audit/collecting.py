@@ -39,7 +39,7 @@ class Collector:
         self.waiting: dict[str, Open] = {}
         self.strays: list[Credit] = []
         self.grants: list[Credit] = []
-        self.uncredited: dict[tuple[str, str], list[int]] = {}
+        self.uncredited: dict[tuple[str, str], list[Payment]] = {}
         self.samples: list[Book] = []
 
     def add(self, row: Row) -> None:
@@ -53,7 +53,7 @@ class Collector:
         for row in judged.rows:
             if self._scope.deep and row.rate_usd and row.rate_source != "quote":
                 row = await self._rated(row)
-            if not self._outside(row):
+            if row.kind != "payment" or (row.block_number or 0) <= self._scope.horizon:
                 self.add(row)
         for payment in judged.open:
             await self.open(payment, book)
@@ -63,9 +63,6 @@ class Collector:
                 self._redirected(payment, found)
         self.strays += judged.strays
         self.grants += judged.grants
-
-    def _outside(self, row: Row) -> bool:
-        return row.kind == "payment" and self._scope.closed and (row.block_number or 0) > self._scope.block
 
     async def open(self, payment: Payment, book: Book) -> None:
         """A payment without a credit on its own customer."""
@@ -77,7 +74,7 @@ class Collector:
             return
         if self._scope.final(payment) and not book.account.state:
             customer = payment.customer_id or ""
-            self.uncredited.setdefault((customer, payment.gateway), []).append(payment.sequence)
+            self.uncredited.setdefault((customer, payment.gateway), []).append(payment)
         self.waiting[payment.identity] = Open(payment, row, [])
 
     def _redirected(self, payment: Payment, found: Sequence[Credit]) -> None:

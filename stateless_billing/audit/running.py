@@ -27,10 +27,14 @@ FAULTS_MOST = 25  # after so many customers that could not be read, the rest is 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an audit reads from. `announce` is told the cost before the reading starts, `told` how far it is."""
+    """What an audit reads from. `announce` is told the cost before the reading starts, `told` how far it is.
+
+    `stripe` counts the reads that the report is made of, `afterwards` is for what happened since its time.
+    """
 
     chain: ChainReader
     stripe: StripeReader
+    afterwards: StripeReader
     prices: Prices
     rate: int
     service_id: str
@@ -60,8 +64,8 @@ class Audit:
     async def _read_chain(self) -> Chain:
         self._from.announce("reading the chain: it costs Stripe nothing")
         if self._options.customer:
-            return await self._from.chain.of_customer(self._options.customer)
-        return await self._from.chain.everything(self.scope.first_block, self.scope.token)
+            return await self._from.chain.of_customer(self._options.customer, self.scope.horizon)
+        return await self._from.chain.everything(self.scope.first_block, self.scope.horizon, self.scope.token)
 
     async def _read_accounts(self) -> Accounts:
         stripe = self._from.stripe
@@ -84,11 +88,11 @@ class Audit:
         await self._read_books(accounts, wanted)
         for payment in self._chain.payments.get(NOBODY, ()):
             await self.collector.open(payment, Book(Account(NOBODY)))
-        closing = Closing(self._from.chain, self.scope, self.collector)
+        closing = Closing(self._from.chain, self._from.afterwards, self.scope, self.collector)
         await closing.strays(self._chain)
         for row in judge_grants(reserved, self.collector.grants):
             self.collector.add(row)
-        closing.cursors(self._chain, accounts)
+        await closing.cursors(self._chain, accounts)
         await closing.identities(self._chain, accounts)
 
     async def _read_books(self, accounts: Accounts, wanted: Mapping[str, list[Entry]]) -> None:
@@ -102,7 +106,7 @@ class Audit:
                 if len(self._coverage.missing) >= FAULTS_MOST:
                     return
                 account = accounts.known.get(customer_id) or Account(customer_id)
-                paid = [one for one in self._chain.payments.get(customer_id, ()) if one.time <= self.scope.time]
+                paid = [one for one in self._chain.of(customer_id) if one.time <= self.scope.time]
                 try:
                     await self.collector.take(*await reader.read(account, paid, wanted[customer_id]))
                 except NotRead as error:

@@ -77,14 +77,15 @@ class Auditor:
     async def audit(self, options: Options) -> Audit:
         """One audit, ready to run."""
         accepted = accepted_of(options.accepted)
-        reader, stripe = ChainReader(self.nodes, self.gateways, self._watching.told), self.stripe()
-        scope = await self._scope(options, reader, stripe)
+        reader = ChainReader(self.nodes, self.gateways, self._watching.told)
+        scope = await self._scope(options, reader)
         for gateway in self.gateways:
             code = await node.code(self.nodes, gateway.address)
             reader.codes[gateway.address] = hashlib.sha256(code).hexdigest()
         sources = Sources(
             chain=reader,
-            stripe=stripe,
+            stripe=self.stripe(),
+            afterwards=self.stripe(),
             prices=self.prices,
             rate=self._settings.stripe_rate,
             service_id=self._settings.service_customer_id or "",
@@ -93,11 +94,10 @@ class Auditor:
         )
         return Audit(sources, options, scope, accepted)
 
-    async def _scope(self, options: Options, reader: ChainReader, stripe: StripeReader) -> Scope:
+    async def _scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await node.block(self.nodes, "finalized")
         pinned = _at(options.at)
-        time = pinned[1] if pinned else await stripe.now()
-        stripe.reads = 0  # a report made again with `at` does not ask for the time
+        time = pinned[1] if pinned else await self.stripe().now()
         last = await node.block(self.nodes, pinned[0]) if pinned else final
         if options.until:
             until = await self._block(options.until, reader, last, before=True)
@@ -105,6 +105,8 @@ class Auditor:
         if last.number > final.number:
             raise BadOptions(f"--at: block {last.number} is not final yet")
         first = await self._block(options.since, reader, final, before=False) if options.since else None
+        head = await node.block(self.nodes, "latest")
+        seen = last if options.until else await reader.block_at(time, head, before=True)
         tokens = {await gateway.token() for gateway in self.gateways}
         if len(tokens) != 1:
             raise ChainError("the gateways take different tokens")
@@ -116,12 +118,12 @@ class Auditor:
             block_hash=last.hash,
             block_time=last.time,
             time=time,
+            horizon=max(last.number, seen.number),
             start=first.time if first else 0,
             explorer=self._explorer,
             other_credits=self._settings.other_credits,
             deep=options.deep,
             first_block=first.number if first else 0,
-            closed=options.until is not None,
         )
 
     async def _block(self, text: str, reader: ChainReader, head: Block, *, before: bool) -> Block:

@@ -19,11 +19,12 @@ from stateless_billing.audit.report import Options, Report
 from stateless_billing.audit.running import Audit
 from stateless_billing.audit.selftest import trials
 from stateless_billing.audit.sources import BadOptions, accepted_of, seconds
+from stateless_billing.ledger import cursor_key
 from tests.audit.made import quoted
 from tests.audit.world import World
 from tests.chain.fake_node import history
 from tests.chain.lies import LIES, Lie
-from tests.factories import CUSTOMER, WALLET, block, tx_hash
+from tests.factories import BLOCK_SECONDS, CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, tx_hash
 
 pytestmark = pytest.mark.anyio
 
@@ -280,3 +281,49 @@ async def test_a_range_leaves_out_what_lies_before_and_after() -> None:
     assert report.clean
     report = await audited(world, customer="cus_Payer1")
     assert statuses(report) == {"matched": 3}
+
+
+async def test_what_happens_later_does_not_change_the_same_report() -> None:
+    """New payments, the credit of one that was due, and the cursor behind it: all of it is after the report's time."""
+    after = quoted(3, block=9_700, tx_hash=tx_hash(77), customer_id="cus_Payer0")
+    fresh = quoted(0, block=9_702, tx_hash=tx_hash(78), customer_id="cus_Fresh")
+    *known, after, fresh = wallets([*PAID, after, fresh])
+    world = World(known[:-1])
+    world.node.payments = list(known)  # the last one is not credited yet
+    world.customer("cus_Fresh", fresh.wallet)
+    first = await audited(world)
+    assert statuses(first) == {"matched": 5, "missing_credit": 1}
+    world.node.payments += [after, fresh]
+    world.now += 600
+    for one in (known[-1], after, fresh):
+        world.add(world.customer(one.customer_id or "", one.wallet), world.row_of(one, created=world.now - 60))
+    key = cursor_key(CHAIN_ID, GATEWAY)
+    for customer, one in (("cus_Payer1", known[-1]), ("cus_Payer0", after)):
+        kept = world.customer(customer)
+        texts = dict(kept.contact.metadata) | {key: f"{one.sequence + 1}:{one.tx_hash}"}
+        kept.set_metadata(world.now, texts)
+    at = first.head()["inputs"]["at"]
+    assert "".join(as_json(await audited(world, at=at))) == "".join(as_json(first))
+    assert statuses(await audited(world)) == {"matched": 6, "pending": 2}
+
+
+async def test_a_cursor_behind_what_is_still_not_credited_is_a_finding() -> None:
+    known = wallets(PAID)
+    world = World(known[:-1])
+    world.node.payments = list(known)
+    kept = world.customer("cus_Payer1")
+    moved = {cursor_key(CHAIN_ID, GATEWAY): f"3:{known[-1].tx_hash}"}
+    kept.set_metadata(world.now, dict(kept.contact.metadata) | moved)
+    assert statuses(await audited(world)) == {"matched": 5, "missing_credit": 1, "cursor_ahead": 1}
+
+
+@pytest.mark.parametrize("time", [*range(20), 97, 98, 99, 100])
+async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
+    async with World().auditor() as auditor:
+        reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
+        head = block(50)
+        asked = block(0).time + time
+        before = await reader.block_at(asked, head, before=True)
+        after = await reader.block_at(asked, head, before=False)
+    assert before.number == min(time // BLOCK_SECONDS, 50)
+    assert after.number == min(-(-time // BLOCK_SECONDS), 50)
