@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chain.errors import ChainError
+from chain.payment import Payment
 from stateless_billing.audit import accounts as customers
 from stateless_billing.audit.accounts import Accounts
 from stateless_billing.audit.books import BookReader
@@ -106,7 +107,7 @@ class Audit:
                 if len(self._coverage.missing) >= FAULTS_MOST:
                     return
                 account = accounts.known.get(customer_id) or Account(customer_id)
-                paid = [one for one in self._chain.of(customer_id) if one.time <= self.scope.time]
+                paid = [one for one in self._chain.of(customer_id) if self._known(one)]
                 try:
                     await self.collector.take(*await reader.read(account, paid, wanted[customer_id]))
                 except NotRead as error:
@@ -117,6 +118,10 @@ class Audit:
         await asyncio.gather(*(work() for _ in range(AT_ONCE)))
         if done < len(wanted):
             self._coverage.missing.append(f"{len(wanted) - done} more customers were not tried")
+
+    def _known(self, payment: Payment) -> bool:
+        """Whether entries that were read may be its credit: payments after the end asked for have theirs too."""
+        return self.scope.shows(payment) or payment.time <= self.scope.time
 
     async def _bookkeeping(self, accounts: Accounts) -> tuple[dict[str, Reserved], Orders]:
         """The grants record, and what the service record says of payments."""

@@ -43,7 +43,10 @@ class Watching:
 
 
 class Auditor:
-    """Makes audits. Nothing here can write: neither to Stripe nor to the chain."""
+    """Makes audits. Nothing here can write: neither to Stripe nor to the chain.
+
+    `pacer` and `at_once` are for a process that does other things too, and shares what Stripe allows with them.
+    """
 
     def __init__(
         self,
@@ -53,17 +56,19 @@ class Auditor:
         explorer: str | None,
         nodes: httpx.AsyncBaseTransport | None = None,
         stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+        pacer: Pacer | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._settings, self._watching, self._explorer = settings, watching, explorer
         self._http = httpx.AsyncClient(transport=nodes, limits=_NODE_LIMITS, trust_env=False)
         # One connection each: a pool looks at all of its connections for every request.
-        self._lines = [httpx.AsyncClient(transport=stripe(), trust_env=False) for _ in range(AT_ONCE)]
+        self._lines = [httpx.AsyncClient(transport=stripe(), trust_env=False) for _ in range(at_once)]
         self.nodes = Nodes(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
             self._http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self._pacer = Pacer(settings.stripe_rate, settings.processes)
+        self._pacer = pacer or Pacer(settings.stripe_rate, settings.processes)
 
     def stripe(self) -> StripeReader:
         """A reader that counts from 0."""

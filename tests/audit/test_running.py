@@ -202,7 +202,7 @@ async def test_what_is_written_in_each_form() -> None:
     lines = "".join(WRITERS["jsonl"](report)).splitlines()
     assert json.loads(lines[1]) == parsed["rows"][0]
     table = "".join(as_table(report))
-    assert table.startswith("1 EXCEPTIONS")
+    assert table.startswith("1 EXCEPTION\n")
     assert "duplicate_credit" in table
     csv_lines = "".join(as_csv(report)).splitlines()
     assert len(csv_lines) == 7
