@@ -9,7 +9,7 @@ from chain.payment import Payment
 from stateless_billing.audit.facts import Book, Orders, Scope
 from stateless_billing.audit.judging import Credit, Judged, verdict, without_credit
 from stateless_billing.audit.report import Coverage
-from stateless_billing.audit.resolving import Accepted, Open, accept, out_of_band
+from stateless_billing.audit.resolving import Accepted, Open, accept, named, out_of_band
 from stateless_billing.audit.rows import Row, fingerprint, utc
 from stateless_billing.audit.spool import Spool
 from stateless_billing.audit.statuses import Status
@@ -46,8 +46,12 @@ class Collector:
         """A row of the report."""
         self.spool.add(accept(row, self._accepted, utc(self._scope.time)[:10]))
 
-    async def take(self, book: Book, judged: Judged) -> None:
-        """One customer that was read."""
+    async def take(self, book: Book, judged: Judged, *, whole: bool) -> None:
+        """One customer that was read; not `whole` where only the credits redirected to it are of interest."""
+        if not whole:
+            self.strays += [one for one in judged.strays if named(one) in self.orders.redirects]
+            return
+        self.strays += judged.strays
         if len(self.samples) < _SAMPLES and any(row.status == Status.MATCHED and row.stripe_txn for row in judged.rows):
             self.samples.append(book)
         for row in judged.rows:
@@ -61,7 +65,6 @@ class Collector:
             found = judged.credited.get(payment.identity)
             if found and self.orders.redirects.get(payment.identity, payment.customer_id) != book.account.id:
                 self._redirected(payment, found)
-        self.strays += judged.strays
         self.grants += judged.grants
 
     async def open(self, payment: Payment, book: Book) -> None:

@@ -1,6 +1,7 @@
 """The audit from its beginning to its end. It ends in a report always: what could not be read is said in it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import accounts as customers
 from stateless_billing.audit.accounts import Accounts
-from stateless_billing.audit.books import BookReader
+from stateless_billing.audit.books import BookReader, Wanted
 from stateless_billing.audit.chain_reader import NOBODY, Chain, ChainReader, Told
 from stateless_billing.audit.closing import Closing
 from stateless_billing.audit.collecting import Collector, Prices
@@ -96,7 +97,7 @@ class Audit:
         await closing.cursors(self._chain, accounts)
         await closing.identities(self._chain, accounts)
 
-    async def _read_books(self, accounts: Accounts, wanted: Mapping[str, list[Entry]]) -> None:
+    async def _read_books(self, accounts: Accounts, wanted: Mapping[str, Wanted]) -> None:
         """Customers side by side; one that cannot be read is named, and the others go on."""
         reader = BookReader(self._from.stripe, self.scope, self.collector.orders, self._coverage)
         queue, done = iter(sorted(wanted)), 0
@@ -107,9 +108,9 @@ class Audit:
                 if len(self._coverage.missing) >= FAULTS_MOST:
                     return
                 account = accounts.known.get(customer_id) or Account(customer_id)
-                paid = [one for one in self._chain.of(customer_id) if self._known(one)]
                 try:
-                    await self.collector.take(*await reader.read(account, paid, wanted[customer_id]))
+                    book, judged = await reader.read(account, wanted[customer_id])
+                    await self.collector.take(book, judged, whole=self._options.customer in (None, customer_id))
                 except NotRead as error:
                     self._coverage.missing.append(str(error))
                 done += 1
@@ -130,7 +131,7 @@ class Audit:
         causes = {}
         gateways = {one.address: one for one in self._from.chain.gateways}
         for (address, index), cause in accounts.causes(gateways.values()).items():
-            if index < self._chain.counted.get(address, 0) and not self._options.customer:
+            if self._options.customer or index < self._chain.counted.get(address, 0):
                 causes[(await gateways[address].payment_at(index)).identity] = cause
         kept = {name: one for name, one in reservations(record).items() if one.entry.created >= self.scope.start}
         return kept, Orders(redirects(orders), causes)
@@ -146,16 +147,22 @@ class Audit:
             raise NotRead(f"the bookkeeping record {customer_id} does not add up: {fault}")
         return found
 
-    def _wanted(self, accounts: Accounts, reserved: Iterable[Reserved]) -> dict[str, list[Entry]]:
-        """The customers to be read, with the reservations of grants that are to be found there."""
+    def _wanted(self, accounts: Accounts, reserved: Iterable[Reserved]) -> dict[str, Wanted]:
+        """The customers to be read, with what is to be found there beside their own payments' credits."""
         only = self._options.customer
-        wanted: dict[str, list[Entry]] = {one: [] for one in self._chain.payments if one != NOBODY}
+        wanted: dict[str, Wanted] = defaultdict(Wanted)
+        for customer, payments in self._chain.payments.items():
+            if customer != NOBODY:
+                wanted[customer].payments += [one for one in self._chain.of(customer) if self._known(one)]
+            for one in payments:
+                if target := self.collector.orders.redirects.get(one.identity):
+                    wanted[target].redirected.append(one)
         if self.scope.deep or only:
-            wanted |= {one: [] for one in accounts.ids if one not in wanted}
+            wanted |= {one: Wanted() for one in accounts.ids if one not in wanted}
         for reservation in reserved:
             target = reservation.reservation.customer
             if not only or target == only:
-                wanted.setdefault(target, []).append(reservation.entry)
+                wanted[target].grants.append(reservation.entry)
         return wanted
 
     def _announce(self, ledgers: int) -> None:

@@ -13,6 +13,7 @@ from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import closing, publishing
 from stateless_billing.audit.chain_reader import ChainReader
+from stateless_billing.audit.explaining import explain, story
 from stateless_billing.audit.output import WRITERS, as_csv, as_json, as_table, cell
 from stateless_billing.audit.pictures import drawn
 from stateless_billing.audit.report import Options, Report
@@ -20,6 +21,7 @@ from stateless_billing.audit.running import Audit
 from stateless_billing.audit.selftest import trials
 from stateless_billing.audit.sources import BadOptions, accepted_of, seconds
 from stateless_billing.ledger import cursor_key
+from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.made import quoted
 from tests.audit.world import World
 from tests.chain.fake_node import history
@@ -327,3 +329,50 @@ async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
         after = await reader.block_at(asked, head, before=False)
     assert before.number == min(time // BLOCK_SECONDS, 50)
     assert after.number == min(-(-time // BLOCK_SECONDS), 50)
+
+
+def recorded(world: World, order: str = "", cause: str = "") -> None:
+    """A service record that says something of the first payment: redirected by an order, or open for a cause."""
+    opened = {f"open:{CHAIN_ID}:{GATEWAY[2:10]}:0": cause} if cause else {}
+    record = world.customer("cus_Service", None, stateless_billing="service", grants="cus_Grants", **opened)
+    world.customer("cus_Grants", None, stateless_billing="grants")
+    if order:
+        texts = {"kind": "order", "payment": PAID[0].identity, "order": order, "operator": "o", "reason": "r"}
+        world.add(record, (PAID[0].time + 60, Row(-1, "usd", "Order", texts)))
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_redirected_payment_is_looked_for_where_it_was_sent(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    target = world.customer("cus_Target")
+    recorded(world, "redirect:cus_Target")
+    world.add(target, world.row_of(known[0], created=known[0].time + 9_000, customer="cus_Target"))
+    world.charges(target, 4_000, known[0].time - 90_000, 30)
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+    assert report.clean, report.coverage.missing
+    assert statuses(report) == {"matched": 3 if "customer" in options else 6}
+    assert {row.stripe_customer for row in report.spool} >= {"cus_Target"}
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_payment_that_is_held_is_no_exception(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    world.customer("cus_Payer0")
+    recorded(world, cause="over_limit")
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+        rows, _ = await explain(auditor, known[0].tx_hash)
+    assert report.clean, report.coverage.missing
+    assert statuses(report)["held"] == 1
+    assert "Verdict: held. Held: over_limit." in story(rows[0])
+
+
+async def test_the_nodes_are_only_read() -> None:
+    world = World(wallets(PAID))
+    await audited(world, deep=True)
+    assert set(world.node.asked) == {"eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_getLogs", "eth_getCode"}
