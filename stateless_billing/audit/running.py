@@ -40,6 +40,7 @@ class Sources:
     prices: Prices
     rate: int
     service_id: str
+    live: bool
     told: Told
     announce: Callable[[str], None]
 
@@ -177,7 +178,7 @@ class Audit:
         if chain.received != chain.paid + chain.straight and not self._options.customer:
             self._coverage.missing.append("the treasury's transfers do not add up to the payments")
         hosts = [one.name for one in self._from.chain.nodes.each]
-        self._coverage.facts = scope_facts(self.scope, hosts, self._from.chain.codes)
+        self._coverage.facts = scope_facts(self.scope, hosts, self._from.chain.codes, live=self._from.live)
         self._coverage.count("stripe_reads", self._from.stripe.reads)
         totals = {
             "payments_read": chain.total,

@@ -94,6 +94,7 @@ class Auditor:
             prices=self.prices,
             rate=self._settings.stripe_rate,
             service_id=self._settings.service_customer_id or "",
+            live=self._settings.live,
             told=self._watching.told,
             announce=self._watching.announce,
         )
