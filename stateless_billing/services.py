@@ -86,10 +86,11 @@ class Services:
         stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
     ) -> None:
         self.settings, self.clock = settings, clock
+        self.node_lines, self.stripe_lines = nodes, stripe
         self.http = httpx.AsyncClient(transport=nodes, limits=_NODE_CONNECTIONS, trust_env=False)
         self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
-        pacer = Pacer(settings.stripe_rate, settings.processes)
+        self.pacer = pacer = Pacer(settings.stripe_rate, settings.processes)
         self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
         # Look-ups by anybody never wait for, nor hold, the connections that credit.
         lookups = StripeLedger(

@@ -1,16 +1,43 @@
 """Reads one customer's ledger as far as the audit needs it, by the way that takes the fewest pages."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from chain.payment import Payment
 from stateless_billing.audit.facts import Account, Book, Orders, Scope
 from stateless_billing.audit.judging import Judged, judge
 from stateless_billing.audit.planning import Window, broken, joined, narrow
 from stateless_billing.audit.report import Coverage
+from stateless_billing.audit.resolving import named
 from stateless_billing.audit.stripe_reader import Missing, NotRead, StripeReader
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.ledger import Entry
 from stateless_billing.stripe_objects import Page
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What is to be found on a customer: the credits of its payments and of those redirected to it, and grants."""
+
+    payments: list[Payment] = field(default_factory=list)
+    redirected: list[Payment] = field(default_factory=list)
+    grants: list[Entry] = field(default_factory=list)
+
+    @property
+    def times(self) -> list[int]:
+        """Since when each may be there."""
+        return [one.time for one in (*self.payments, *self.redirected)] + [one.created for one in self.grants]
+
+    def missed(self, done: Judged, scope: Scope) -> list[int]:
+        """The times of what is not among the entries that were judged."""
+        given = {one.entry.metadata.get("grant") for one in done.grants}
+        carried = {named(one) for one in done.strays}
+        return (
+            [one.time for one in done.open if scope.final(one)]
+            + [one.time for one in self.redirected if scope.final(one) and one.identity not in carried]
+            + [one.created for one in self.grants if one.metadata.get("grant") not in given]
+        )
+
 
 GONE = {True: "customer_deleted", False: "customer_invalid"}
 
@@ -21,11 +48,10 @@ class BookReader:
     def __init__(self, stripe: StripeReader, scope: Scope, orders: Orders, coverage: Coverage) -> None:
         self._stripe, self._scope, self._orders, self._coverage = stripe, scope, orders, coverage
 
-    async def read(self, account: Account, payments: Sequence[Payment], grants: Sequence[Entry]) -> tuple[Book, Judged]:
-        """A customer's book, with the payments and the reserved grants that are to be found in it."""
-        book = Book(account, list(payments))
-        times = [one.time for one in payments] + [one.created for one in grants]
-        since = self._since(times)
+    async def read(self, account: Account, wanted: Wanted) -> tuple[Book, Judged]:
+        """A customer's book, with its payments and all that is wanted of it."""
+        book = Book(account, wanted.payments)
+        since = self._since(wanted.times)
         if account.state:
             return book, judge(book, self._orders, self._scope)
         try:
@@ -33,7 +59,7 @@ class BookReader:
         except Missing:
             book.account = await self._gone(account)
             return book, judge(book, self._orders, self._scope)
-        left = None if self._scope.deep else narrow(times, newest, since, self._scope.time)
+        left = None if self._scope.deep else narrow(wanted.times, newest, since, self._scope.time)
         if left is None:
             book.entries = await self._ledger(account.id, since, newest)
             book.whole = since == 0
@@ -41,8 +67,8 @@ class BookReader:
         runs = [newest.entries, *[await self._window(account.id, window) for window in left]]
         book.entries = joined(runs)
         done = judge(book, self._orders, self._scope)
-        if later := self._not_found(done, grants):
-            whole = await self._ledger(account.id, min(later) - LOOK_BACK, newest)
+        if missed := wanted.missed(done, self._scope):
+            whole = await self._ledger(account.id, min(missed) - LOOK_BACK, newest)
             book.entries = joined([whole, *runs[1:]])
             done = judge(book, self._orders, self._scope)
         self._coverage.count("ledgers_read_by_windows")
@@ -58,13 +84,6 @@ class BookReader:
         if self._scope.deep or not times:
             return max(0, self._scope.start - LOOK_BACK)
         return max(0, min(times) - LOOK_BACK)
-
-    def _not_found(self, done: Judged, grants: Sequence[Entry]) -> list[int]:
-        """The times of what the narrow windows did not show."""
-        given = {one.entry.metadata.get("grant") for one in done.grants}
-        return [one.time for one in done.open if self._scope.final(one)] + [
-            one.created for one in grants if one.metadata.get("grant") not in given
-        ]
 
     async def _window(self, customer_id: str, window: Window) -> list[Entry]:
         try:

@@ -1,8 +1,9 @@
 """The chain as the audit reads it: every payment of every gateway, counted, and the treasury's own word of it."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TypeVar
 
 from chain import node
@@ -19,11 +20,19 @@ Told = Callable[[str, int, int], None]
 NOBODY = ""  # the customer of payments whose event names none
 
 
+Payments = dict[str, list[Payment]]
+
+
 @dataclass(slots=True)
 class Chain:
-    """All payments by customer, in the order of the chain, and the control totals in base units."""
+    """Payments by customer, in the order of the chain, and the control totals in base units.
 
-    payments: dict[str, list[Payment]] = field(default_factory=lambda: defaultdict(list))
+    `payments` and all totals end with the report's last block, so that they stay the same whenever they are read;
+    `later` is what came after it.
+    """
+
+    payments: Payments = field(default_factory=lambda: defaultdict(list))
+    later: Payments = field(default_factory=lambda: defaultdict(list))
     counted: dict[str, int] = field(default_factory=dict)
     paid: int = 0
     received: int = 0
@@ -34,11 +43,16 @@ class Chain:
         """How many payments were read."""
         return sum(len(some) for some in self.payments.values())
 
+    def of(self, customer: str) -> list[Payment]:
+        """All of a customer's payments, later ones too."""
+        return [*self.payments.get(customer, ()), *self.later.get(customer, ())]
+
     def find(self, identities: set[str]) -> dict[str, Payment]:
-        """The payments with these identities."""
+        """The payments with these identities, later ones too."""
         if not identities:
             return {}
-        return {one.identity: one for some in self.payments.values() for one in some if one.identity in identities}
+        every = chain(*self.payments.values(), *self.later.values())
+        return {one.identity: one for one in every if one.identity in identities}
 
 
 class ChainReader:
@@ -50,7 +64,9 @@ class ChainReader:
 
     async def block_at(self, time: int, head: Block, *, before: bool) -> Block:
         """The last block at or before a time, or (not `before`) the first at or after it, none above `head`."""
-        low, high = 0, head.number
+        low, high, step = head.number, head.number, 1
+        while low and (await node.block(self.nodes, low)).time >= time:
+            low, step = max(0, low - step), 2 * step
         while low < high:
             middle = (low + high + 1) // 2 if before else (low + high) // 2
             found = (await node.block(self.nodes, middle)).time
@@ -60,38 +76,47 @@ class ChainReader:
                 low, high = (low, middle) if found >= time else (middle + 1, high)
         return await node.block(self.nodes, low)
 
-    async def everything(self, first_block: int, token: str) -> Chain:
+    async def everything(self, first_block: int, horizon: int, token: str) -> Chain:
         """All payments in blocks from `first_block` on, counted against the contracts and the token."""
-        chain = Chain()
+        found = Chain()
         loose: dict[tuple[str, str], int] = {}
         for gateway in self.gateways:
             total = await gateway.total_payments()
             treasury = await self._consult(gateway, lambda bulk: bulk.treasury())
             start = await self._index_of(gateway, first_block, total)
+            found.counted[gateway.address] = end = await self._index_of(gateway, horizon + 1, total)
             while start < total:
-                window = await self._window(gateway, start, total, token, treasury)
-                self._take(chain, [payment for index, payment in window.payments if index >= start])
-                chain.received += window.received
-                loose |= window.loose
+                window = await self._window(gateway, start, end if start < end else total, token, treasury)
+                payments = [payment for index, payment in window.payments if index >= start]
+                if start < end:
+                    self._take(found.payments, payments)
+                    found.paid += sum(one.amount for one in payments)
+                    found.received += window.received
+                    loose |= window.loose
+                else:
+                    self._take(found.later, payments)
                 start = window.payments[-1][0] + 1
                 self._told("payments of the chain", start, total)
-            chain.counted[gateway.address] = total
-        self._settle(chain, loose)
-        for some in chain.payments.values():
-            some.sort(key=lambda one: (one.block, one.log_index))
+        for some in (*found.payments.values(), *found.later.values()):
+            some.sort(key=_place)
+        self._settle(found, loose)
         if first_block == 0:
-            await self._count(chain)
-        return chain
+            await self._count(found)
+        return found
 
-    async def of_customer(self, customer_id: str) -> Chain:
+    async def of_customer(self, customer_id: str, horizon: int) -> Chain:
         """One customer's payments alone; the token is not asked."""
-        chain = Chain()
+        found = Chain()
         for gateway in self.gateways:
-            count = await gateway.payment_count(customer_id)
-            self._take(chain, await gateway.payments_of(customer_id, 0, count))
-            chain.counted[gateway.address] = count
-        chain.payments[customer_id].sort(key=lambda one: (one.block, one.log_index))
-        return chain
+            payments = await gateway.payments_of(customer_id, 0, await gateway.payment_count(customer_id))
+            shown = [one for one in payments if one.block <= horizon]
+            found.payments[customer_id] += shown
+            found.later[customer_id] += payments[len(shown) :]
+            found.counted[gateway.address] = len(shown)
+            found.paid += sum(one.amount for one in shown)
+        for some in (found.payments, found.later):
+            some[customer_id].sort(key=_place)
+        return found
 
     async def registered(self, gateway: Gateway, wallets: Sequence[str]) -> dict[str, str | None]:
         """The customer of each wallet at one gateway."""
@@ -114,46 +139,36 @@ class ChainReader:
         return low
 
     @staticmethod
-    def _take(chain: Chain, payments: Sequence[Payment]) -> None:
+    def _take(into: Payments, payments: Sequence[Payment]) -> None:
         for one in payments:
-            chain.payments[one.customer_id or NOBODY].append(one)
-            chain.paid += one.amount
+            into[one.customer_id or NOBODY].append(one)
 
     @staticmethod
-    def _settle(chain: Chain, loose: dict[tuple[str, str], int]) -> None:
+    def _settle(found: Chain, loose: dict[tuple[str, str], int]) -> None:
         """Compare what reached the treasury beside exact payments with what these transactions paid at all gateways."""
         if not loose:
             return
         hashes = {tx_hash for tx_hash, _ in loose}
-        paid = paid_by(one for some in chain.payments.values() for one in some if one.tx_hash in hashes)
+        paid = paid_by(one for some in found.payments.values() for one in some if one.tx_hash in hashes)
         for who, sent in loose.items():
             if sent < paid.get(who, 0):
                 raise Inconsistent(f"{who[0]} shows payments of {paid[who]}, but {sent} reached the treasury")
-            chain.received += sent
-            chain.straight += sent - paid.get(who, 0)
+            found.received += sent
+            found.straight += sent - paid.get(who, 0)
 
-    async def _count(self, chain: Chain) -> None:
+    async def _count(self, found: Chain) -> None:
         """Every customer's payments must be as many as the contract counts, in sequence."""
+        customers = sorted((found.payments.keys() | found.later.keys()) - {NOBODY})
         for gateway in self.gateways:
-            mine = Counter(
-                {
-                    customer: sum(one.gateway == gateway.address for one in some)
-                    for customer, some in chain.payments.items()
-                    if customer != NOBODY
-                }
-            )
-            customers = sorted(mine)
-            counts = await self._counts(gateway, customers)
+            counts = await self._consult(gateway, lambda bulk: bulk.counts(customers))
             for customer, count in zip(customers, counts, strict=True):
-                if count < mine[customer]:
+                shown = [one.sequence for one in found.of(customer) if one.gateway == gateway.address]
+                if count < len(shown):
                     raise Inconsistent(f"the gateway counts {count} payments of {customer}, its logs show more")
-                self._in_sequence(chain.payments[customer], gateway.address, customer)
+                if shown != list(range(len(shown))):
+                    raise Inconsistent(f"the payments of {customer} are not in sequence")
 
-    async def _counts(self, gateway: Gateway, customers: Sequence[str]) -> list[int]:
-        return await self._consult(gateway, lambda bulk: bulk.counts(customers))
 
-    @staticmethod
-    def _in_sequence(payments: Sequence[Payment], gateway: str, customer: str) -> None:
-        sequences = [one.sequence for one in payments if one.gateway == gateway]
-        if sequences != list(range(len(sequences))):
-            raise Inconsistent(f"the payments of {customer} are not in sequence")
+def _place(payment: Payment) -> tuple[int, int]:
+    """Where a payment stands in the chain."""
+    return payment.block, payment.log_index

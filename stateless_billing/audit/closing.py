@@ -1,10 +1,12 @@
 """The last part of an audit, when all customers were read: credits elsewhere, cursors, identities."""
 
 import re
+from collections.abc import Sequence
 
 from chain.errors import ChainError
 from chain.gateway import claimed
 from chain.payment import Payment
+from stateless_billing import ledger
 from stateless_billing.audit.accounts import Accounts
 from stateless_billing.audit.chain_reader import Chain, ChainReader
 from stateless_billing.audit.collecting import Collector
@@ -21,6 +23,8 @@ from stateless_billing.audit.resolving import (
     reason_without,
     second_credit,
 )
+from stateless_billing.audit.stripe_reader import Missing, NotRead, StripeReader
+from stateless_billing.ledger import Finding
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
@@ -28,8 +32,8 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 class Closing:
     """Adds the rows that need everything. Every method may raise ChainError."""
 
-    def __init__(self, reader: ChainReader, scope: Scope, collector: Collector) -> None:
-        self._reader, self._scope, self._collector = reader, scope, collector
+    def __init__(self, reader: ChainReader, afterwards: StripeReader, scope: Scope, collector: Collector) -> None:
+        self._reader, self._afterwards, self._scope, self._collector = reader, afterwards, scope, collector
 
     async def strays(self, chain: Chain) -> None:
         """Credits that name a payment which is not their customer's."""
@@ -66,23 +70,40 @@ class Closing:
         found = await claimed(self._reader.nodes, self._reader.gateways, tx_hash)
         return next((one for one in found.payments if one.identity == named(stray)), None) if found else None
 
-    def cursors(self, chain: Chain, accounts: Accounts) -> None:
-        """Every cursor of every customer against the chain."""
+    async def cursors(self, chain: Chain, accounts: Accounts) -> None:
+        """Every cursor of every customer against the chain. Raises NotRead."""
         for account in accounts.known.values():
             for name in account.cursors:
-                self._cursor(chain, account, name)
+                await self._cursor(chain, account, name)
 
-    def _cursor(self, chain: Chain, account: Account, name: str) -> None:
+    async def _cursor(self, chain: Chain, account: Account, name: str) -> None:
         found = CURSOR.fullmatch(name)
         gateways = [one for one in self._reader.gateways if found and one.short == found[2]]
         if not gateways or not found or int(found[1]) != self._scope.chain_id:
             return
         address = gateways[0].address
-        hashes = {one.sequence: one.tx_hash for one in chain.payments.get(account.id, ()) if one.gateway == address}
+        hashes = {one.sequence: one.tx_hash for one in chain.of(account.id) if one.gateway == address}
         count = len(hashes) if not self._scope.first_block else 10**18
-        uncredited = self._collector.uncredited.get((account.id, address), [])
-        if fault := cursor_fault(account.cursors[name], count, hashes.get, sorted(uncredited)):
+        cursor = ledger.parse_cursor(account.cursors[name])
+        behind = [
+            one
+            for one in self._collector.uncredited.get((account.id, address), ())
+            if cursor and one.sequence < cursor.next
+        ]
+        uncredited = sorted(one.sequence for one in await self._uncredited_now(account.id, behind))
+        if fault := cursor_fault(account.cursors[name], count, hashes.get, uncredited):
             self._collector.add(cursor_row(account, name, fault, self._scope))
+
+    async def _uncredited_now(self, customer: str, payments: Sequence[Payment]) -> list[Payment]:
+        """Which of the payments that were uncredited at the report's time still are: a cursor is as it is now."""
+        if not payments:
+            return []
+        try:
+            since = await self._afterwards.entries(customer, self._scope.time + 1, None)
+        except Missing as error:
+            raise NotRead(f"the ledger of {customer} went away while it was read") from error
+        found = [(one, ledger.match(one, None, since, self._scope.other_credits).finding) for one in payments]
+        return [one for one, finding in found if finding is not Finding.CREDITED]
 
     async def identities(self, chain: Chain, accounts: Accounts) -> None:
         """Every wallet that paid or that Stripe names, as the gateways have it."""

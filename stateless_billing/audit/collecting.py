@@ -9,7 +9,7 @@ from chain.payment import Payment
 from stateless_billing.audit.facts import Book, Orders, Scope
 from stateless_billing.audit.judging import Credit, Judged, verdict, without_credit
 from stateless_billing.audit.report import Coverage
-from stateless_billing.audit.resolving import Accepted, Open, accept, out_of_band
+from stateless_billing.audit.resolving import Accepted, Open, accept, named, out_of_band
 from stateless_billing.audit.rows import Row, fingerprint, utc
 from stateless_billing.audit.spool import Spool
 from stateless_billing.audit.statuses import Status
@@ -39,21 +39,25 @@ class Collector:
         self.waiting: dict[str, Open] = {}
         self.strays: list[Credit] = []
         self.grants: list[Credit] = []
-        self.uncredited: dict[tuple[str, str], list[int]] = {}
+        self.uncredited: dict[tuple[str, str], list[Payment]] = {}
         self.samples: list[Book] = []
 
     def add(self, row: Row) -> None:
         """A row of the report."""
         self.spool.add(accept(row, self._accepted, utc(self._scope.time)[:10]))
 
-    async def take(self, book: Book, judged: Judged) -> None:
-        """One customer that was read."""
+    async def take(self, book: Book, judged: Judged, *, whole: bool) -> None:
+        """One customer that was read; not `whole` where only the credits redirected to it are of interest."""
+        if not whole:
+            self.strays += [one for one in judged.strays if named(one) in self.orders.redirects]
+            return
+        self.strays += judged.strays
         if len(self.samples) < _SAMPLES and any(row.status == Status.MATCHED and row.stripe_txn for row in judged.rows):
             self.samples.append(book)
         for row in judged.rows:
             if self._scope.deep and row.rate_usd and row.rate_source != "quote":
                 row = await self._rated(row)
-            if not self._outside(row):
+            if row.kind != "payment" or (row.block_number or 0) <= self._scope.horizon:
                 self.add(row)
         for payment in judged.open:
             await self.open(payment, book)
@@ -61,11 +65,7 @@ class Collector:
             found = judged.credited.get(payment.identity)
             if found and self.orders.redirects.get(payment.identity, payment.customer_id) != book.account.id:
                 self._redirected(payment, found)
-        self.strays += judged.strays
         self.grants += judged.grants
-
-    def _outside(self, row: Row) -> bool:
-        return row.kind == "payment" and self._scope.closed and (row.block_number or 0) > self._scope.block
 
     async def open(self, payment: Payment, book: Book) -> None:
         """A payment without a credit on its own customer."""
@@ -77,7 +77,7 @@ class Collector:
             return
         if self._scope.final(payment) and not book.account.state:
             customer = payment.customer_id or ""
-            self.uncredited.setdefault((customer, payment.gateway), []).append(payment.sequence)
+            self.uncredited.setdefault((customer, payment.gateway), []).append(payment)
         self.waiting[payment.identity] = Open(payment, row, [])
 
     def _redirected(self, payment: Payment, found: Sequence[Credit]) -> None:

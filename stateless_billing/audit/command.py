@@ -52,6 +52,8 @@ def run(command: argparse.Namespace, explorer: Callable[[int], str | None], say:
     auditor = Auditor(known, SystemClock(), _watching(command.progress), explorer(known.chain_id))
     try:
         return asyncio.run(_run(auditor, command, say, hands))
+    except KeyboardInterrupt:
+        return _fail(UNREAD, "interrupted: nothing can be said")
     except (BadOptions, OSError, ValueError, KeyError) as error:
         return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
     except (ChainError, NotRead) as error:

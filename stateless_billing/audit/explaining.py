@@ -119,4 +119,5 @@ def _stripe(row: Row) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    """A reason with a capital and a full stop; an identifier at its beginning stays as it is."""
+    return (text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]) + "."

@@ -15,7 +15,7 @@ CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
 class Scope:
     """What the report is about: payments from `first_block` to `block`, entries up to `time` (unix seconds).
 
-    `closed`: the end was asked for, so that later payments are outside; else they are shown as pending.
+    Payments of later blocks up to `horizon` are shown as pending: until `time`, or none where an end was asked for.
     """
 
     chain_id: int
@@ -25,12 +25,12 @@ class Scope:
     block_hash: str
     block_time: int
     time: int
+    horizon: int
     start: int = 0
     explorer: str | None = None
     other_credits: re.Pattern[str] = re.compile("^Top-up via pi_")
     deep: bool = False
     first_block: int = 0
-    closed: bool = False
 
     def final(self, payment: Payment) -> bool:
         """Whether the report judges it: what lies above the block is shown as pending."""
@@ -38,7 +38,7 @@ class Scope:
 
     def shows(self, payment: Payment) -> bool:
         """Whether the report has a row for it."""
-        return self.final(payment) or (not self.closed and payment.time <= self.time)
+        return payment.block <= self.horizon
 
 
 @dataclass(frozen=True, slots=True)

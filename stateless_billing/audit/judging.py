@@ -126,10 +126,16 @@ def verdict(payment: Payment, found: Sequence[Credit], target: str | None, scope
         "delta_cents": None if expected is None else total - expected,
     }
     status, reason = _status(payment, found, expected, total, target)
+    row["note"] = " ".join(also(one) for one in found if one.net and one.entry.customer != first.entry.customer) or None
     if not scope.final(payment):
         paid = f"credited with {money.dollars(total)}, not final at block {scope.block}"
         return judged(row, Status.PENDING, paid, first.rule)
     return judged(row, status, reason, first.rule)
+
+
+def also(credit: Credit) -> str:
+    """How a row's note names a credit that another customer carries; `repair` reads it."""
+    return f"{credit.entry.id}@{credit.entry.customer}"
 
 
 def _status(

@@ -8,7 +8,7 @@ from typing import Any
 
 from stateless_billing import money
 from stateless_billing.audit.report import Report
-from stateless_billing.audit.rows import COLUMNS, Row
+from stateless_billing.audit.rows import COLUMNS, Row, counted
 
 FORMATS = ("table", "csv", "json", "jsonl")
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
@@ -88,12 +88,12 @@ def as_table(report: Report) -> Iterator[str]:
 
 def verdict(report: Report) -> str:
     """The report in one line."""
-    exceptions = report.spool.totals.exceptions
+    exceptions = counted(report.spool.totals.exceptions, "exception")
     if not report.coverage.complete:
-        return f"INCOMPLETE: not everything could be read; {exceptions} exceptions in what was read"
-    if exceptions:
-        return f"{exceptions} EXCEPTIONS"
-    return f"CLEAN: {len(report.spool)} rows, no exception, everything was read"
+        return f"INCOMPLETE: not everything could be read; {exceptions} in what was read"
+    if report.spool.totals.exceptions:
+        return exceptions.upper()
+    return f"CLEAN: {counted(len(report.spool), 'row')}, no exception, everything was read"
 
 
 def _about(row: Row) -> str:

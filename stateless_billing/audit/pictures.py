@@ -10,7 +10,7 @@ from html import escape
 
 from stateless_billing import money
 from stateless_billing.audit.report import Report
-from stateless_billing.audit.rows import Row
+from stateless_billing.audit.rows import Row, counted
 
 WIDTH, HEIGHT, EDGE = 720, 240, 48
 COLOURS = {"good": "#1a7f4b", "bad": "#b3261e", "open": "#8a6d00", "plain": "#3b5bdb", "axis": "#6b7280"}
@@ -47,9 +47,10 @@ Table = list[list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture and its data; the table's first line is its head."""
+    """One picture, what it says in words, and its data; the table's first line is its head."""
 
     title: str
+    told: str
     svg: str
     table: Table
 
@@ -80,16 +81,19 @@ def _dollars(series: Series) -> Picture:
         owed, paid = owed + series.expected[day], paid + series.credited[day]
         points.append((day, owed, paid))
     top = max([1, *(max(chain, stripe) for _, chain, stripe in points)])
-    step = (WIDTH - 2 * EDGE) // max(1, len(points) - 1) if len(points) > 1 else 0
-    chain = [(EDGE + n * step, _y(chain, top)) for n, (_, chain, _) in enumerate(points)]
-    stripe = [(EDGE + n * step, _y(stripe, top)) for n, (_, _, stripe) in enumerate(points)]
-    body = (
+    drawn = [(0, 0), *((chain, stripe) for _, chain, stripe in points)]
+    chain = [(_x(n, len(points)), _y(chain, top)) for n, (chain, _) in enumerate(drawn)]
+    stripe = [(_x(n, len(points)), _y(stripe, top)) for n, (_, stripe) in enumerate(drawn)]
+    body = _labels(days, money.dollars(top) if days else "") + (
         f'<polygon points="{_points(chain + stripe[::-1])}" fill="{_colour("bad")}" fill-opacity="0.35"/>'
         f'<polyline points="{_points(chain)}" fill="none" stroke="{_colour("plain")}" stroke-width="2"/>'
         f'<polyline points="{_points(stripe)}" fill="none" stroke="{_colour("good")}" stroke-width="2"'
         ' stroke-dasharray="6 3"/>'
     )
-    told = f"Chain {money.dollars(owed)}, Stripe {money.dollars(paid)}, gap {money.dollars(owed - paid)}."
+    told = (
+        f"Chain {money.dollars(owed)} (solid), Stripe {money.dollars(paid)} (dashed),"
+        f" gap {money.dollars(owed - paid)} (shaded)."
+    )
     rows = [[day, money.dollars(one), money.dollars(two), money.dollars(one - two)] for day, one, two in points]
     return _picture("Dollars by chain and by Stripe", told, body, ["day", "chain", "Stripe", "gap"], rows)
 
@@ -97,18 +101,19 @@ def _dollars(series: Series) -> Picture:
 def _days(series: Series) -> Picture:
     days = sorted(series.days)
     top = max([1, *(one.total() for one in series.days.values())])
-    width = max(1, (WIDTH - 2 * EDGE) // max(1, len(days)))
-    body = ""
+    width = min(48, max(1, (WIDTH - 2 * EDGE) // max(1, len(days)) - 2))
+    body = _labels(days, str(top) if days else "")
     for place, day in enumerate(days):
         base = 0
         for kind in ("good", "open", "bad"):
             count = series.days[day][kind]
             y, height = _y(base + count, top), _y(base, top) - _y(base + count, top)
-            body += _bar(EDGE + place * width, y, max(1, width - 2), height, kind)
+            body += _bar(_x(place, len(days)) + 1, y, width, height, kind)
             base += count
     rows = [[day, *(str(series.days[day][kind]) for kind in ("good", "open", "bad"))] for day in days]
     bad = sum(one["bad"] for one in series.days.values())
-    told = f"{len(days)} days, {bad} exceptions."
+    every = sum(one.total() for one in series.days.values())
+    told = f"{counted(len(days), 'day')}, {counted(every, 'row')}, {counted(bad, 'exception')}."
     return _picture("Days by status", told, body, ["day", "in order", "pending or held", "exceptions"], rows)
 
 
@@ -159,10 +164,26 @@ def _picture(title: str, told: str, body: str, head: list[str], rows: Table) -> 
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
         f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{axis}{body}"
-        f'<text x="{EDGE}" y="{EDGE // 2}" font-size="14" fill="currentColor">{escape(title)}: {escape(told)}</text>'
-        "</svg>\n"
+        f'<text class="told" x="{EDGE}" y="{EDGE // 2 - 4}" font-size="14" fill="currentColor">'
+        f"{escape(title)}: {escape(told)}</text></svg>\n"
     )
-    return Picture(title, svg, [head, *rows])
+    return Picture(title, told, svg, [head, *rows])
+
+
+def _labels(days: list[str], top: str) -> str:
+    """The first and the last day below the axis, its highest value beside it."""
+    if not days:
+        return ""
+    at = ((EDGE, HEIGHT - EDGE // 2, "start", days[0]), (WIDTH - EDGE, HEIGHT - EDGE // 2, "end", days[-1]))
+    told = [*at[: 1 + (len(days) > 1)], (EDGE, EDGE - 6, "start", top)]
+    return "".join(
+        f'<text x="{x}" y="{y}" font-size="12" text-anchor="{anchor}" fill="{_colour("axis")}">{escape(text)}</text>'
+        for x, y, anchor, text in told
+    )
+
+
+def _x(place: int, places: int) -> int:
+    return EDGE + (WIDTH - 2 * EDGE) * place // max(1, places)
 
 
 def _bar(x: int, y: int, width: int, height: int, kind: str) -> str:

@@ -27,23 +27,25 @@ class Progress:
         if now - self._said < pause and not (finished and self._moving):
             return
         self._said = now
-        line = f"{stage}: {done}{f' of {total}' if total else ''}{self._left(now, done, total)}"
+        line = sentence(stage, done, total, now - self._begun)
         if self._moving:
             self._stream.write(f"\r{line:<78}" + ("\n" if finished else ""))
         else:
             self._stream.write(line + "\n")
         self._stream.flush()
 
-    def _left(self, now: float, done: int, total: int) -> str:
-        elapsed = now - self._begun
-        if not total or not done or elapsed <= 0:
-            return ""
-        return f", {int(done / elapsed)} a second, {int(elapsed * (total - done) / done)} s left"
-
     def announce(self, sentence: str) -> None:
         """Say something that stays."""
         self._stream.write(sentence + "\n")
         self._stream.flush()
+
+
+def sentence(stage: str, done: int, total: int, elapsed: float) -> str:
+    """How far a stage is after so many seconds, and how long the rest of it takes if it goes on as it did."""
+    told = f"{stage}: {done}{f' of {total}' if total else ''}"
+    if not total or not done or elapsed <= 0:
+        return told
+    return f"{told}, {int(done / elapsed)} a second, {int(elapsed * (total - done) / done)} s left"
 
 
 def silent(*_: object) -> None:

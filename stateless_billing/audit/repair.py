@@ -5,6 +5,7 @@ reverse at all times, so that two repairs at once, or one that is cut off and be
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -36,11 +37,16 @@ REASONS = {
     Status.MISSING_PAYMENT: "audit:orphaned",
 }
 _POLL_SECONDS = 15.0
+_ALSO = re.compile(r"(cbtxn_\w+)@(cus_\w+)", re.ASCII)
+
+
+class NotTaken(Exception):
+    """A step was not taken, or led nowhere yet; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to be done: what it is in words, and doing it, which says how it went."""
+    """One thing to be done: what it is in words, and doing it, which says how it went. `take` may raise NotTaken."""
 
     row: Row
     told: str
@@ -89,28 +95,25 @@ class Repair:
 
         async def take() -> str:
             done = await self._hands.crediting.advance(gateway, payment, heads)
-            return f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
+            told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
+            if done.state != "credited":
+                raise NotTaken(told)
+            return told
 
         promised = money.dollars(payment.cents) if payment.quoted else "what it was worth at its block's time"
         return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", take)
 
     async def _surplus(self, row: Row) -> Step | None:
+        """Of credits on several customers, one that sits where it does not belong goes first."""
         payment = await self._payment(row)
-        if payment is None or payment.customer_id is None:
+        if payment is None or row.stripe_customer is None:
             return None
-        entries = await self._entries(payment.customer_id, payment.time - LOOK_BACK)
-        found = surplus(payment, entries, self._scope)
-        if found is None and row.stripe_customer and row.status == Status.DUPLICATE_CREDIT:
-            found = await self._elsewhere(row, payment)
+        since = payment.time - LOOK_BACK
+        for name, customer in _ALSO.findall(row.note or ""):
+            if found := await self._entry(customer, name, since):
+                return self._reversal(row, found)
+        found = surplus(payment, await self._entries(row.stripe_customer, since), self._scope)
         return self._reversal(row, found) if found else None
-
-    async def _elsewhere(self, row: Row, payment: Payment) -> Entry | None:
-        """The second credit of a payment, which another customer carries: the row's reason names both."""
-        words = row.reason.replace(",", " ").split()
-        for name, customer in zip(words, words[2:], strict=False):
-            if name.startswith("cbtxn_") and customer.startswith("cus_") and customer != payment.customer_id:
-                return await self._entry(customer, name, payment.time - LOOK_BACK)
-        return None
 
     async def _astray(self, row: Row) -> Step | None:
         if row.stripe_customer is None or row.stripe_txn is None:
@@ -121,7 +124,7 @@ class Repair:
     def _reversal(self, row: Row, entry: Entry) -> Step:
         async def take() -> str:
             if row.status == Status.MISSING_PAYMENT and not await self._is_orphan(entry):
-                return "left: its payment is there after all, or cannot be judged yet"
+                raise NotTaken("its payment is there after all, or may yet become final")
             done = await reverse(self._hands.stripe, entry, self._operator, REASONS[Status(row.status)])
             return f"taken back by {done.id}"
 
@@ -173,9 +176,8 @@ async def repair(steps: AsyncIterator[Step], say: Callable[[str], object], *, ap
             left += 1
             continue
         try:
-            how = await step.take()
-        except StripeFailure as error:
+            say(f"  {await step.take()}\n")
+        except (NotTaken, StripeFailure) as error:
             left += 1
-            how = f"not done: {error}"
-        say(f"  {how}\n")
+            say(f"  not done: {error}\n")
     return left

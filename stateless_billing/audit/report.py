@@ -109,17 +109,19 @@ def at(scope: Scope) -> str:
     return f"{scope.block}:{scope.time}"
 
 
-def scope_facts(scope: Scope, hosts: Sequence[str], codes: dict[str, str]) -> dict[str, Any]:
+def scope_facts(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
     """The coverage's words on what was looked at."""
     return {
         "chain_id": scope.chain_id,
         "gateways": codes,
         "token": scope.token,
+        "from_block": scope.first_block,
         "to_block": scope.block,
         "to_block_hash": scope.block_hash,
         "to_block_time_utc": utc(scope.block_time),
         "from_time_utc": utc(scope.start) if scope.start else None,
         "entries_until_utc": utc(scope.time),
         "finality": "finalized",
+        "stripe_livemode": live,
         "nodes": list(hosts),
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from chain.payment import Payment
 from stateless_billing import ledger, money
 from stateless_billing.audit.facts import Account, Orders, Scope
-from stateless_billing.audit.judging import Credit, verdict
+from stateless_billing.audit.judging import Credit, also, verdict
 from stateless_billing.audit.rows import Row, fingerprint, judged, lone_cells
 from stateless_billing.audit.statuses import Status
 
@@ -28,15 +28,21 @@ def named(credit: Credit) -> str:
 
 
 def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: Orders, scope: Scope) -> list[Credit]:
-    """Give the payments that wait the credits that sit on other customers; the credits that none waits for."""
+    """Give the payments that wait the credits that sit on other customers; the credits that none waits for.
+
+    One that was reversed where it did not belong leaves its payment uncredited, as if it had never been.
+    """
     left = []
     for stray in strays:
         place = waiting.get(named(stray))
         if place is None:
             left.append(stray)
             continue
-        place.credits.append(replace(stray, rule="identity"))
         target = orders.redirects.get(place.payment.identity, place.payment.customer_id)
+        if stray.net == 0 and stray.entry.customer != target:
+            left.append(stray)
+            continue
+        place.credits.append(replace(stray, rule="identity"))
         place.row = verdict(place.payment, place.credits, target, scope)
     return left
 
@@ -46,7 +52,7 @@ def second_credit(row: Row, stray: Credit) -> Row:
     total = (row.credited_cents or 0) + stray.net
     reason = f"{row.stripe_txn} credits it, and {stray.entry.id} on {stray.entry.customer} does so too"
     delta = None if row.expected_cents is None else total - row.expected_cents
-    cells = row.shown() | {"credited_cents": total, "delta_cents": delta}
+    cells = row.shown() | {"credited_cents": total, "delta_cents": delta, "note": also(stray)}
     return judged(cells, Status.DUPLICATE_CREDIT, reason, "identity")
 
 

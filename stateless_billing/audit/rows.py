@@ -77,6 +77,11 @@ def utc(time: int) -> str:
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def counted(number: int, what: str) -> str:
+    """So many of something, in words."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def fingerprint(*identity: object) -> str:
     """A stable name of what a row is about: it stays the same from report to report, whatever the status."""
     return hashlib.sha256("|".join(str(part) for part in identity).encode()).hexdigest()[:24]

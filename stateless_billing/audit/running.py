@@ -1,13 +1,15 @@
 """The audit from its beginning to its end. It ends in a report always: what could not be read is said in it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chain.errors import ChainError
+from chain.payment import Payment
 from stateless_billing.audit import accounts as customers
 from stateless_billing.audit.accounts import Accounts
-from stateless_billing.audit.books import BookReader
+from stateless_billing.audit.books import BookReader, Wanted
 from stateless_billing.audit.chain_reader import NOBODY, Chain, ChainReader, Told
 from stateless_billing.audit.closing import Closing
 from stateless_billing.audit.collecting import Collector, Prices
@@ -27,13 +29,18 @@ FAULTS_MOST = 25  # after so many customers that could not be read, the rest is 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What an audit reads from. `announce` is told the cost before the reading starts, `told` how far it is."""
+    """What an audit reads from. `announce` is told the cost before the reading starts, `told` how far it is.
+
+    `stripe` counts the reads that the report is made of, `afterwards` is for what happened since its time.
+    """
 
     chain: ChainReader
     stripe: StripeReader
+    afterwards: StripeReader
     prices: Prices
     rate: int
     service_id: str
+    live: bool
     told: Told
     announce: Callable[[str], None]
 
@@ -60,8 +67,8 @@ class Audit:
     async def _read_chain(self) -> Chain:
         self._from.announce("reading the chain: it costs Stripe nothing")
         if self._options.customer:
-            return await self._from.chain.of_customer(self._options.customer)
-        return await self._from.chain.everything(self.scope.first_block, self.scope.token)
+            return await self._from.chain.of_customer(self._options.customer, self.scope.horizon)
+        return await self._from.chain.everything(self.scope.first_block, self.scope.horizon, self.scope.token)
 
     async def _read_accounts(self) -> Accounts:
         stripe = self._from.stripe
@@ -84,14 +91,14 @@ class Audit:
         await self._read_books(accounts, wanted)
         for payment in self._chain.payments.get(NOBODY, ()):
             await self.collector.open(payment, Book(Account(NOBODY)))
-        closing = Closing(self._from.chain, self.scope, self.collector)
+        closing = Closing(self._from.chain, self._from.afterwards, self.scope, self.collector)
         await closing.strays(self._chain)
         for row in judge_grants(reserved, self.collector.grants):
             self.collector.add(row)
-        closing.cursors(self._chain, accounts)
+        await closing.cursors(self._chain, accounts)
         await closing.identities(self._chain, accounts)
 
-    async def _read_books(self, accounts: Accounts, wanted: Mapping[str, list[Entry]]) -> None:
+    async def _read_books(self, accounts: Accounts, wanted: Mapping[str, Wanted]) -> None:
         """Customers side by side; one that cannot be read is named, and the others go on."""
         reader = BookReader(self._from.stripe, self.scope, self.collector.orders, self._coverage)
         queue, done = iter(sorted(wanted)), 0
@@ -102,9 +109,9 @@ class Audit:
                 if len(self._coverage.missing) >= FAULTS_MOST:
                     return
                 account = accounts.known.get(customer_id) or Account(customer_id)
-                paid = [one for one in self._chain.payments.get(customer_id, ()) if one.time <= self.scope.time]
                 try:
-                    await self.collector.take(*await reader.read(account, paid, wanted[customer_id]))
+                    book, judged = await reader.read(account, wanted[customer_id])
+                    await self.collector.take(book, judged, whole=self._options.customer in (None, customer_id))
                 except NotRead as error:
                     self._coverage.missing.append(str(error))
                 done += 1
@@ -114,6 +121,10 @@ class Audit:
         if done < len(wanted):
             self._coverage.missing.append(f"{len(wanted) - done} more customers were not tried")
 
+    def _known(self, payment: Payment) -> bool:
+        """Whether entries that were read may be its credit: payments after the end asked for have theirs too."""
+        return self.scope.shows(payment) or payment.time <= self.scope.time
+
     async def _bookkeeping(self, accounts: Accounts) -> tuple[dict[str, Reserved], Orders]:
         """The grants record, and what the service record says of payments."""
         record = await self._record(accounts.grants_id)
@@ -121,7 +132,7 @@ class Audit:
         causes = {}
         gateways = {one.address: one for one in self._from.chain.gateways}
         for (address, index), cause in accounts.causes(gateways.values()).items():
-            if index < self._chain.counted.get(address, 0) and not self._options.customer:
+            if self._options.customer or index < self._chain.counted.get(address, 0):
                 causes[(await gateways[address].payment_at(index)).identity] = cause
         kept = {name: one for name, one in reservations(record).items() if one.entry.created >= self.scope.start}
         return kept, Orders(redirects(orders), causes)
@@ -137,16 +148,22 @@ class Audit:
             raise NotRead(f"the bookkeeping record {customer_id} does not add up: {fault}")
         return found
 
-    def _wanted(self, accounts: Accounts, reserved: Iterable[Reserved]) -> dict[str, list[Entry]]:
-        """The customers to be read, with the reservations of grants that are to be found there."""
+    def _wanted(self, accounts: Accounts, reserved: Iterable[Reserved]) -> dict[str, Wanted]:
+        """The customers to be read, with what is to be found there beside their own payments' credits."""
         only = self._options.customer
-        wanted: dict[str, list[Entry]] = {one: [] for one in self._chain.payments if one != NOBODY}
+        wanted: dict[str, Wanted] = defaultdict(Wanted)
+        for customer, payments in self._chain.payments.items():
+            if customer != NOBODY:
+                wanted[customer].payments += [one for one in self._chain.of(customer) if self._known(one)]
+            for one in payments:
+                if target := self.collector.orders.redirects.get(one.identity):
+                    wanted[target].redirected.append(one)
         if self.scope.deep or only:
-            wanted |= {one: [] for one in accounts.ids if one not in wanted}
+            wanted |= {one: Wanted() for one in accounts.ids if one not in wanted}
         for reservation in reserved:
             target = reservation.reservation.customer
             if not only or target == only:
-                wanted.setdefault(target, []).append(reservation.entry)
+                wanted[target].grants.append(reservation.entry)
         return wanted
 
     def _announce(self, ledgers: int) -> None:
@@ -161,7 +178,7 @@ class Audit:
         if chain.received != chain.paid + chain.straight and not self._options.customer:
             self._coverage.missing.append("the treasury's transfers do not add up to the payments")
         hosts = [one.name for one in self._from.chain.nodes.each]
-        self._coverage.facts = scope_facts(self.scope, hosts, self._from.chain.codes)
+        self._coverage.facts = scope_facts(self.scope, hosts, self._from.chain.codes, live=self._from.live)
         self._coverage.count("stripe_reads", self._from.stripe.reads)
         totals = {
             "payments_read": chain.total,

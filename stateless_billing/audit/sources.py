@@ -43,7 +43,10 @@ class Watching:
 
 
 class Auditor:
-    """Makes audits. Nothing here can write: neither to Stripe nor to the chain."""
+    """Makes audits. Nothing here can write: neither to Stripe nor to the chain.
+
+    `pacer` and `at_once` are for a process that does other things too, and shares what Stripe allows with them.
+    """
 
     def __init__(
         self,
@@ -53,17 +56,19 @@ class Auditor:
         explorer: str | None,
         nodes: httpx.AsyncBaseTransport | None = None,
         stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+        pacer: Pacer | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
         self._settings, self._watching, self._explorer = settings, watching, explorer
         self._http = httpx.AsyncClient(transport=nodes, limits=_NODE_LIMITS, trust_env=False)
         # One connection each: a pool looks at all of its connections for every request.
-        self._lines = [httpx.AsyncClient(transport=stripe(), trust_env=False) for _ in range(AT_ONCE)]
+        self._lines = [httpx.AsyncClient(transport=stripe(), trust_env=False) for _ in range(at_once)]
         self.nodes = Nodes(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
             self._http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self._pacer = Pacer(settings.stripe_rate, settings.processes)
+        self._pacer = pacer or Pacer(settings.stripe_rate, settings.processes)
 
     def stripe(self) -> StripeReader:
         """A reader that counts from 0."""
@@ -77,27 +82,28 @@ class Auditor:
     async def audit(self, options: Options) -> Audit:
         """One audit, ready to run."""
         accepted = accepted_of(options.accepted)
-        reader, stripe = ChainReader(self.nodes, self.gateways, self._watching.told), self.stripe()
-        scope = await self._scope(options, reader, stripe)
+        reader = ChainReader(self.nodes, self.gateways, self._watching.told)
+        scope = await self._scope(options, reader)
         for gateway in self.gateways:
             code = await node.code(self.nodes, gateway.address)
             reader.codes[gateway.address] = hashlib.sha256(code).hexdigest()
         sources = Sources(
             chain=reader,
-            stripe=stripe,
+            stripe=self.stripe(),
+            afterwards=self.stripe(),
             prices=self.prices,
             rate=self._settings.stripe_rate,
             service_id=self._settings.service_customer_id or "",
+            live=self._settings.live,
             told=self._watching.told,
             announce=self._watching.announce,
         )
         return Audit(sources, options, scope, accepted)
 
-    async def _scope(self, options: Options, reader: ChainReader, stripe: StripeReader) -> Scope:
+    async def _scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await node.block(self.nodes, "finalized")
         pinned = _at(options.at)
-        time = pinned[1] if pinned else await stripe.now()
-        stripe.reads = 0  # a report made again with `at` does not ask for the time
+        time = pinned[1] if pinned else await self.stripe().now()
         last = await node.block(self.nodes, pinned[0]) if pinned else final
         if options.until:
             until = await self._block(options.until, reader, last, before=True)
@@ -105,6 +111,8 @@ class Auditor:
         if last.number > final.number:
             raise BadOptions(f"--at: block {last.number} is not final yet")
         first = await self._block(options.since, reader, final, before=False) if options.since else None
+        head = await node.block(self.nodes, "latest")
+        seen = last if options.until else await reader.block_at(time, head, before=True)
         tokens = {await gateway.token() for gateway in self.gateways}
         if len(tokens) != 1:
             raise ChainError("the gateways take different tokens")
@@ -116,12 +124,12 @@ class Auditor:
             block_hash=last.hash,
             block_time=last.time,
             time=time,
+            horizon=max(last.number, seen.number),
             start=first.time if first else 0,
             explorer=self._explorer,
             other_credits=self._settings.other_credits,
             deep=options.deep,
             first_block=first.number if first else 0,
-            closed=options.until is not None,
         )
 
     async def _block(self, text: str, reader: ChainReader, head: Block, *, before: bool) -> Block:

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
@@ -20,13 +21,17 @@ class _Place:
 
 
 class Spool:
-    """All rows of one report. A row with the fingerprint of an earlier one, of the same kind, takes its place."""
+    """All rows of one report. A row with the fingerprint of an earlier one takes its place.
+
+    Several threads may read at once when all is written.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the report
         self._close = weakref.finalize(self, self._file.close)
         self._places: dict[str, _Place] = {}
         self._end = 0
+        self._reading = threading.Lock()
         self.totals = Totals()
 
     def add(self, row: Row) -> None:
@@ -56,8 +61,10 @@ class Spool:
             yield self._read(place)
 
     def _read(self, place: _Place) -> Row:
-        self._file.seek(place.at)
-        return Row(**dict(zip(Row.__slots__, json.loads(self._file.read(place.length)), strict=True)))
+        with self._reading:
+            self._file.seek(place.at)
+            line = self._file.read(place.length)
+        return Row(**dict(zip(Row.__slots__, json.loads(line), strict=True)))
 
     def close(self) -> None:
         """Give the disk back."""

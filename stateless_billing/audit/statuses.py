@@ -62,7 +62,7 @@ RULES: dict[Status, Rule] = {
         "R06", True, "the credit sits on another customer", "reverse it there; the payment is then credited rightly"
     ),
     Status.WRONG_CURRENCY: Rule(
-        "R07", True, "the credit is not in dollars, or no credit", "reverse it; the payment is then credited rightly"
+        "R07", True, "the credit is not in dollars, or no credit", "reverse it, and give what is due by hand"
     ),
     Status.METADATA_ALTERED: Rule(
         "R08", True, "the credit's texts are not those of the payment", "restore them in the Stripe Dashboard"

@@ -41,11 +41,11 @@ class StripeReader:
         self.retried = 0
 
     async def now(self) -> int:
-        """Unix seconds by Stripe's own clock. Raises NotRead."""
+        """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
         if not self.date:
             raise NotRead("Stripe's answer has no date")
-        return self.date
+        return self.date - 1
 
     async def customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
         """All living customers made until then, newest first, a page at a time. Raises NotRead."""
@@ -78,9 +78,11 @@ class StripeReader:
         except ValueError as error:
             raise NotRead(f"the customer {customer_id}: {error}") from error
 
-    async def page(self, customer_id: str, since: int, until: int, after: str | None = None) -> Page:
+    async def page(self, customer_id: str, since: int, until: int | None, after: str | None = None) -> Page:
         """One page of a customer's entries, newest first. Raises NotRead, and Missing where there is no such ledger."""
-        params: dict[str, str | int] = {"limit": PAGE, "created[gte]": since, "created[lte]": until}
+        params: dict[str, str | int] = {"limit": PAGE, "created[gte]": since}
+        if until is not None:
+            params["created[lte]"] = until
         if after:
             params["starting_after"] = after
         path = f"/v1/customers/{checked(customer_id)}/balance_transactions"
@@ -90,7 +92,7 @@ class StripeReader:
         except ValueError as error:
             raise NotRead(f"the ledger of {customer_id}: {error}") from error
 
-    async def entries(self, customer_id: str, since: int, until: int, begun: Page | None = None) -> list[Entry]:
+    async def entries(self, customer_id: str, since: int, until: int | None, begun: Page | None = None) -> list[Entry]:
         """All entries of a span, newest first, going on from `begun` where given. Raises NotRead, Missing."""
         page = begun or await self.page(customer_id, since, until)
         found = list(page.entries)

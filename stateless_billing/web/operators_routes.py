@@ -7,6 +7,8 @@ from stateless_billing import money
 from stateless_billing.services import Services
 from stateless_billing.web.admin import Admin
 from stateless_billing.web.admin_api import AdminApi
+from stateless_billing.web.audit_pages import AuditPages
+from stateless_billing.web.audit_runs import Runs
 from stateless_billing.web.desk import Desk
 from stateless_billing.web.sessions import Sessions
 from stateless_billing.web.signing_in import SigningIn
@@ -16,11 +18,9 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     """Signing in, the pages behind it, and what they do."""
     templates.filters["usd"] = _dollars_per_token
     sessions = Sessions(services)
-    signing_in, pages, api = (
-        SigningIn(services, sessions, templates),
-        Admin(Desk(services, sessions, templates)),
-        AdminApi(services, sessions),
-    )
+    desk = Desk(services, sessions, templates)
+    signing_in, pages, api = SigningIn(services, sessions, templates), Admin(desk), AdminApi(services, sessions)
+    audit = AuditPages(desk, Runs(services), templates)
     return [
         Route("/login",                        signing_in.page),
         Route("/login",                        signing_in.ask,       methods=["POST"]),
@@ -36,6 +36,8 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/admin/grants.csv",             pages.grants_csv),
         Route("/admin/stuck",                  pages.stuck),
         Route("/admin/rate",                   pages.rate),
+        Route("/audit",                        audit.page),
+        Route("/audit/report.{form}",          audit.download),
         Route("/api/admin/find",               api.find),
         Route("/api/admin/grants/check",       api.check,            methods=["POST"]),
         Route("/api/admin/grants",             api.give,             methods=["POST"]),

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from chain.errors import ChainError
 from chain.signing import checksum
@@ -23,6 +22,7 @@ from stateless_billing.web import inputs, links
 from stateless_billing.web.api import Api
 from stateless_billing.web.assets import Assets
 from stateless_billing.web.networks import network
+from stateless_billing.web.streaming import streamed
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ TEMPLATES = Path(__file__).parent / "templates"
 PRESETS = (10, 25, 50, 100, 250)
 
 _UNKNOWN = "\N{EN DASH}"
-_GZIP = 16 + zlib.MAX_WBITS
 _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
@@ -68,10 +67,7 @@ class Pages:
 
         The head is the same for everybody and goes out at once: style and script load while the account is read.
         """
-        packed = "gzip" in request.headers.get("accept-encoding", "")
-        headers = {"vary": "accept-encoding"} | ({"content-encoding": "gzip"} if packed else {})
-        parts = self._pay_parts(request)
-        return StreamingResponse(_gzipped(parts) if packed else parts, headers=headers, media_type="text/html")
+        return streamed(request, self._pay_parts(request))
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
@@ -179,14 +175,6 @@ class Pages:
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))
-
-
-async def _gzipped(parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Each part compressed and sent out whole, none held back for the next."""
-    packer = zlib.compressobj(level=6, wbits=_GZIP)
-    async for part in parts:
-        yield packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH)
-    yield packer.flush()
 
 
 def _rate(rate: str) -> str:

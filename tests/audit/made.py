@@ -22,6 +22,7 @@ SCOPE = Scope(
     block_hash=FINAL.hash,
     block_time=FINAL.time,
     time=FINAL.time + 1200,
+    horizon=FINAL.number + 600,
 )
 RATE = Rate(6 * RATE_SCALE // 1000, "coingecko:lit-protocol", block(100).time)
 NO_ORDERS = Orders()

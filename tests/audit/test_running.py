@@ -13,17 +13,20 @@ from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import closing, publishing
 from stateless_billing.audit.chain_reader import ChainReader
+from stateless_billing.audit.explaining import explain, story
 from stateless_billing.audit.output import WRITERS, as_csv, as_json, as_table, cell
 from stateless_billing.audit.pictures import drawn
 from stateless_billing.audit.report import Options, Report
 from stateless_billing.audit.running import Audit
 from stateless_billing.audit.selftest import trials
 from stateless_billing.audit.sources import BadOptions, accepted_of, seconds
+from stateless_billing.ledger import cursor_key
+from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.made import quoted
 from tests.audit.world import World
 from tests.chain.fake_node import history
 from tests.chain.lies import LIES, Lie
-from tests.factories import CUSTOMER, WALLET, block, tx_hash
+from tests.factories import BLOCK_SECONDS, CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, tx_hash
 
 pytestmark = pytest.mark.anyio
 
@@ -201,7 +204,7 @@ async def test_what_is_written_in_each_form() -> None:
     lines = "".join(WRITERS["jsonl"](report)).splitlines()
     assert json.loads(lines[1]) == parsed["rows"][0]
     table = "".join(as_table(report))
-    assert table.startswith("1 EXCEPTIONS")
+    assert table.startswith("1 EXCEPTION\n")
     assert "duplicate_credit" in table
     csv_lines = "".join(as_csv(report)).splitlines()
     assert len(csv_lines) == 7
@@ -280,3 +283,96 @@ async def test_a_range_leaves_out_what_lies_before_and_after() -> None:
     assert report.clean
     report = await audited(world, customer="cus_Payer1")
     assert statuses(report) == {"matched": 3}
+
+
+async def test_what_happens_later_does_not_change_the_same_report() -> None:
+    """New payments, the credit of one that was due, and the cursor behind it: all of it is after the report's time."""
+    after = quoted(3, block=9_700, tx_hash=tx_hash(77), customer_id="cus_Payer0")
+    fresh = quoted(0, block=9_702, tx_hash=tx_hash(78), customer_id="cus_Fresh")
+    *known, after, fresh = wallets([*PAID, after, fresh])
+    world = World(known[:-1])
+    world.node.payments = list(known)  # the last one is not credited yet
+    world.customer("cus_Fresh", fresh.wallet)
+    first = await audited(world)
+    assert statuses(first) == {"matched": 5, "missing_credit": 1}
+    world.node.payments += [after, fresh]
+    world.now += 600
+    for one in (known[-1], after, fresh):
+        world.add(world.customer(one.customer_id or "", one.wallet), world.row_of(one, created=world.now - 60))
+    key = cursor_key(CHAIN_ID, GATEWAY)
+    for customer, one in (("cus_Payer1", known[-1]), ("cus_Payer0", after)):
+        kept = world.customer(customer)
+        texts = dict(kept.contact.metadata) | {key: f"{one.sequence + 1}:{one.tx_hash}"}
+        kept.set_metadata(world.now, texts)
+    at = first.head()["inputs"]["at"]
+    assert "".join(as_json(await audited(world, at=at))) == "".join(as_json(first))
+    assert statuses(await audited(world)) == {"matched": 6, "pending": 2}
+
+
+async def test_a_cursor_behind_what_is_still_not_credited_is_a_finding() -> None:
+    known = wallets(PAID)
+    world = World(known[:-1])
+    world.node.payments = list(known)
+    kept = world.customer("cus_Payer1")
+    moved = {cursor_key(CHAIN_ID, GATEWAY): f"3:{known[-1].tx_hash}"}
+    kept.set_metadata(world.now, dict(kept.contact.metadata) | moved)
+    assert statuses(await audited(world)) == {"matched": 5, "missing_credit": 1, "cursor_ahead": 1}
+
+
+@pytest.mark.parametrize("time", [*range(20), 97, 98, 99, 100])
+async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
+    async with World().auditor() as auditor:
+        reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
+        head = block(50)
+        asked = block(0).time + time
+        before = await reader.block_at(asked, head, before=True)
+        after = await reader.block_at(asked, head, before=False)
+    assert before.number == min(time // BLOCK_SECONDS, 50)
+    assert after.number == min(-(-time // BLOCK_SECONDS), 50)
+
+
+def recorded(world: World, order: str = "", cause: str = "") -> None:
+    """A service record that says something of the first payment: redirected by an order, or open for a cause."""
+    opened = {f"open:{CHAIN_ID}:{GATEWAY[2:10]}:0": cause} if cause else {}
+    record = world.customer("cus_Service", None, stateless_billing="service", grants="cus_Grants", **opened)
+    world.customer("cus_Grants", None, stateless_billing="grants")
+    if order:
+        texts = {"kind": "order", "payment": PAID[0].identity, "order": order, "operator": "o", "reason": "r"}
+        world.add(record, (PAID[0].time + 60, Row(-1, "usd", "Order", texts)))
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_redirected_payment_is_looked_for_where_it_was_sent(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    target = world.customer("cus_Target")
+    recorded(world, "redirect:cus_Target")
+    world.add(target, world.row_of(known[0], created=known[0].time + 9_000, customer="cus_Target"))
+    world.charges(target, 4_000, known[0].time - 90_000, 30)
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+    assert report.clean, report.coverage.missing
+    assert statuses(report) == {"matched": 3 if "customer" in options else 6}
+    assert {row.stripe_customer for row in report.spool} >= {"cus_Target"}
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_payment_that_is_held_is_no_exception(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    world.customer("cus_Payer0")
+    recorded(world, cause="over_limit")
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+        rows, _ = await explain(auditor, known[0].tx_hash)
+    assert report.clean, report.coverage.missing
+    assert statuses(report)["held"] == 1
+    assert "Verdict: held. Held: over_limit." in story(rows[0])
+
+
+async def test_the_nodes_are_only_read() -> None:
+    world = World(wallets(PAID))
+    await audited(world, deep=True)
+    assert set(world.node.asked) == {"eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_getLogs", "eth_getCode"}

@@ -1,12 +1,14 @@
 """The published schema names exactly the columns and statuses there are."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stateless_billing.audit.output import as_json
+from stateless_billing.audit.report import TOOL
 from stateless_billing.audit.rows import COLUMNS
 from stateless_billing.audit.statuses import RULES, Status
 from tests.audit.test_running import PAID, audited, wallets
@@ -38,6 +40,16 @@ def check(value: Any, schema: dict[str, Any], where: str) -> None:
 
 async def test_a_report_fits_its_schema() -> None:
     check(json.loads("".join(as_json(await audited(World(wallets(PAID)))))), SCHEMA, "report")
+
+
+async def test_the_schema_names_all_that_the_coverage_says() -> None:
+    coverage = (await audited(World(wallets(PAID)), deep=True)).head()["coverage"]
+    assert coverage.keys() <= SCHEMA["properties"]["coverage"]["properties"].keys()
+
+
+def test_the_report_names_the_version_that_the_package_has() -> None:
+    package = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())
+    assert TOOL["version"] == package["project"]["version"]
 
 
 def test_the_schema_knows_every_column_and_status() -> None:

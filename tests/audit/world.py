@@ -56,7 +56,7 @@ class AuditNode(FakeNode):
 
 
 class NodeTransport(httpx.AsyncBaseTransport):
-    """JSON-RPC, single calls and batches."""
+    """JSON-RPC, single calls and batches; and the price feed, which is asked with GET."""
 
     def __init__(self, node: AuditNode) -> None:
         self.node = node
@@ -64,6 +64,10 @@ class NodeTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
+        if request.method == "GET":
+            first, last = (int(request.url.params[name]) for name in ("from", "to"))
+            prices = ", ".join(f"[{time}000, 0.006]" for time in range(first, last + 1, 300))
+            return httpx.Response(200, text=f'{{"prices": [{prices}]}}')
         asked = json.loads(request.content)
         if isinstance(asked, list) and not self.batches:
             return httpx.Response(200, json={"jsonrpc": "2.0", "error": {"code": -32600, "message": "no batches"}})

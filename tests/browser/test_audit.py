@@ -1,0 +1,82 @@
+"""The auditors' page in a real browser: begin, watch, read, filter, link, print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.desk import AUDITOR, PICTURES, Office, judge, started
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[Office]:
+    """A system with three settled payments and one that was credited twice."""
+    for office in started():
+        shop, customers = office.shop, [office.shop.customer() for _ in range(3)]
+        for customer, cents in zip(customers, (2500, 5000, 7500), strict=True):
+            shop.claimed(office.service, shop.pay(office.service, customer, cents))
+        shop.finalize()
+        [credit] = office.stack.credits(customers[-1].id)
+        copied = {name: credit[name] for name in ("amount", "currency", "description", "metadata")}
+        office.stack.control("POST", f"customers/{customers[-1].id}/rows", copied)
+        yield office
+
+
+def begun(tabs: Tabs, office: Office, **options: Any) -> Page:
+    """A report, made by pressing the button."""
+    page = office.open(tabs, "/audit", AUDITOR, **options)
+    page.get_by_role("button", name="Begin the audit").click()
+    expect(page.locator("#verdict")).to_have_text("1 EXCEPTION")
+    return page
+
+
+def test_an_auditor_begins_reads_filters_and_links(tabs: Tabs, office: Office) -> None:
+    page = begun(tabs, office)
+    expect(page.locator(".running")).to_be_hidden()
+    expect(page.get_by_text("Difference").locator("xpath=following-sibling::dd")).to_have_text("$75.00")
+    expect(page.locator("tbody tr[id]").first).to_contain_text("duplicate credit")
+    expect(page.locator("figure svg")).to_have_count(4)
+    page.locator("select[name=status]").select_option("matched")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("tbody tr[id]")).to_have_count(2)
+    assert "status=matched" in page.url
+    page.locator("select[name=status]").select_option("exceptions")
+    page.get_by_role("button", name="Show").click()
+    page.locator("tbody tr[id] th a").click()
+    expect(page.locator(".plainly-told")).to_contain_text("Verdict: duplicate_credit.")
+    expect(page.get_by_role("row", name="rule", exact=False).first).to_be_visible()
+    page.get_by_role("link", name="The whole report").click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.path().read_text().startswith("schema_version,row_id,status")
+
+
+def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None:
+    page = begun(tabs, office, java_script_enabled=False)
+    page.emulate_media(media="print")
+    expect(page.locator("figure table").first).to_be_visible()
+    expect(page.get_by_role("button", name="Show")).to_be_hidden()
+    PICTURES.mkdir(exist_ok=True)
+    page.pdf(path=PICTURES / "desk-audit.pdf")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["start", "report", "row", "unheld", "failure"])
+def test_every_state_is_fit_for_everybody(
+    tabs: Tabs, office: Office, name: str, scheme: Literal["light", "dark"]
+) -> None:
+    if name == "report":
+        page = begun(tabs, office, color_scheme=scheme)
+        page.locator("summary").first.click()
+    elif name == "row":
+        page = begun(tabs, office, color_scheme=scheme)
+        page.locator("tbody tr[id] th a").first.click()
+    else:
+        path = {"start": "/audit", "unheld": "/audit?at=1:2", "failure": "/audit?run=1&since=yesterday"}[name]
+        page = office.open(tabs, path, AUDITOR, color_scheme=scheme)
+    expect(page.locator("h1")).to_be_visible()
+    judge(page, f"audit-{name}", scheme)
