@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import signal
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -37,7 +39,7 @@ async def serve(settings: Settings) -> None:
         if settings.sweep:
             background.append(asyncio.create_task(_sweep(services)))
         try:
-            await uvicorn.Server(config).serve()
+            await _Server(config).serve()
         finally:
             await _end(background)
 
@@ -49,8 +51,33 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
         await services.grants.ledger.look_at_start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await asyncio.gather(_sweep(services), services.grants.ledger.forever(_IDLE_SWEEP_SECONDS))
+        sweeping = asyncio.gather(_sweep(services), services.grants.ledger.forever(_IDLE_SWEEP_SECONDS))
+        with _told_to_end(sweeping.cancel), contextlib.suppress(asyncio.CancelledError):
+            await sweeping
         return True
+
+
+class _Server(uvicorn.Server):
+    """Comes back from `serve` when a signal ended it: uvicorn's own raises the signal again, which skips the rest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on a signal; on a second one, end at once."""
+        with _told_to_end(lambda: self.handle_exit(signal.SIGINT, None)):
+            yield
+
+
+@contextlib.contextmanager
+def _told_to_end(end: Callable[[], object]) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call `end`: the first process of a container is not ended by them unless it asks."""
+    loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for one in signals:
+        loop.add_signal_handler(one, end)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
 
 
 async def _sweep(services: Services) -> None:
