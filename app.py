@@ -40,7 +40,9 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
         await services.start()
         if once:
             return (await services.sweep.once(flush=True)).complete
-        await asyncio.gather(*_watched(services), *_sweeping(services))
+        work = asyncio.gather(*_watched(services), *_sweeping(services))
+        with serving.told_to_end(work.cancel), contextlib.suppress(asyncio.CancelledError):
+            await work
         return True
 
 

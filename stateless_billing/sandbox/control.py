@@ -24,7 +24,7 @@ POST   price/faults      {"name", "times", "seconds"}: see `prices.FAULT_NAMES`
 GET    mails             what was sent, oldest first
 DELETE mails             forgotten
 POST   mails/faults      {"name", "times"}: see `mailbox.FAULTS`
-POST   mails/settings    {"per_second": N or null}
+POST   mails/settings    any of {"per_second": N or null, "api_keys": […], "full_access": true}
 POST   connections       {"refuse": N}: the next N connections are closed when accepted
 """
 

@@ -51,8 +51,11 @@ def fail_mail(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def mail_settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Requests a second that the mailbox takes; null for no limit."""
-    sandbox.mailbox.per_second = payload["per_second"]
+    """Requests a second that the mailbox takes, null for no limit; the keys it knows, none for any; what they may."""
+    mailbox = sandbox.mailbox
+    mailbox.per_second = payload.get("per_second", mailbox.per_second)
+    mailbox.api_keys = set(payload.get("api_keys", mailbox.api_keys))
+    mailbox.full_access = payload.get("full_access", mailbox.full_access)
     return {}
 
 

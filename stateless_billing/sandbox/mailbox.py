@@ -1,5 +1,7 @@
 """The mailbox stand-in: Resend's `POST /emails` (resend.com/docs/api-reference/emails/send-email), readable by tests.
 
+Its keys may only send unless `full_access`: any other endpoint is a 401 (resend.com/docs/api-reference/errors).
+
 Idempotency keys live 24 h and have 1 to 256 characters; the same key with another payload is a 409
 (resend.com/docs/dashboard/emails/idempotency-keys). Two requests a second per team by default
 (resend.com/docs/api-reference/rate-limit).
@@ -54,6 +56,7 @@ class Mailbox:
         self._rng = rng
         self.per_second = per_second
         self.api_keys: set[str] = set()
+        self.full_access = False
         self.mails: deque[Mail] = deque(maxlen=MAILS_KEPT)
         self._faults: deque[str] = deque()
         self._recent: deque[float] = deque()
@@ -76,13 +79,21 @@ class Mailbox:
         fault = self._faults.popleft() if self._faults else ""
         if fault == "lost_before":
             return LOST_ANSWER
-        if method != "POST" or path.partition("?")[0] != "/emails":
+        bare = path.partition("?")[0]
+        if (method, bare) == ("GET", "/domains"):
+            return self._refusal(lower, now, fault) or self._domains()
+        if (method, bare) != ("POST", "/emails"):
             return _failure(404, "not_found", "The requested endpoint does not exist.")
         refused = self._refusal(lower, now, fault)
         if refused is not None:
             return refused
         answer = self._accepted(lower.get("idempotency-key"), body, now)
         return LOST_ANSWER if fault == "lost_after" else answer
+
+    def _domains(self) -> Answer:
+        if not self.full_access:
+            return _failure(401, "restricted_api_key", "This API key is restricted to only send emails.")
+        return json_answer(200, json.dumps({"object": "list", "has_more": False, "data": []}).encode())
 
     def _refusal(self, headers: Mapping[str, str], now: float, fault: str) -> Answer | None:
         scheme, _, key = headers.get("authorization", "").partition(" ")

@@ -84,6 +84,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         Route("/v1/{rest:path}", stripe, methods=METHODS),
         Route("/api/v3/{rest:path}", prices, methods=METHODS),
         Route("/emails", mails, methods=METHODS),
+        Route("/domains", mails, methods=METHODS),
         Route("/_sandbox/{rest:path}", controls, methods=METHODS),
     ]
     app = Starlette(routes=routes)

@@ -1,9 +1,11 @@
 """The servers: the one for everybody, which ends the process when told to, and the one for Prometheus beside it."""
 
+import asyncio
 import contextlib
 import logging
+import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -15,7 +17,7 @@ _DRAIN_SECONDS = 25
 
 async def serve(app: ASGIApp, host: str, port: int) -> None:
     """Serve until told to stop, then answer what was begun."""
-    await uvicorn.Server(_config(app, host, port)).serve()
+    await _Server(_config(app, host, port)).serve()
 
 
 async def serve_beside(app: ASGIApp, host: str, port: int) -> None:
@@ -41,6 +43,29 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+
+
+class _Server(uvicorn.Server):
+    """Comes back from `serve` when a signal ended it: uvicorn's own raises the signal again, which skips the rest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Drain on a signal; on a second one, end at once."""
+        with told_to_end(lambda: self.handle_exit(signal.SIGINT, None)):
+            yield
+
+
+@contextlib.contextmanager
+def told_to_end(end: Callable[[], object]) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call `end`: the first process of a container is not ended by them unless it asks."""
+    loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
+    for one in signals:
+        loop.add_signal_handler(one, end)
+    try:
+        yield
+    finally:
+        for one in signals:
+            loop.remove_signal_handler(one)
 
 
 class _Beside(uvicorn.Server):

@@ -4,6 +4,7 @@ import pytest
 
 from stateless_billing.sandbox.answers import Refusal
 from stateless_billing.sandbox.api_keys import (
+    ACCOUNT_READ,
     BALANCE_READ,
     BALANCE_WRITE,
     CUSTOMER_READ,
@@ -45,6 +46,11 @@ def test_write_implies_read_and_nothing_else() -> None:
     assert key.may(CUSTOMER_READ)
     assert not key.may(CUSTOMER_WRITE)
     assert FULL.may(CUSTOMER_WRITE)
+
+
+def test_no_restricted_key_may_read_the_account() -> None:
+    assert FULL.may(ACCOUNT_READ)
+    assert not ApiKey("rk_test_x", permissions=frozenset({ACCOUNT_READ, CUSTOMER_WRITE})).may(ACCOUNT_READ)
 
 
 def test_a_refused_permission_is_named() -> None:

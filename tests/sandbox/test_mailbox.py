@@ -114,3 +114,14 @@ def test_faults_are_named(mailbox: Mailbox) -> None:
 def test_only_post_emails_exists(mailbox: Mailbox) -> None:
     assert mailbox.handle("GET", "/emails", HEADERS).status == 404
     assert mailbox.handle("POST", "/domains", HEADERS).status == 404
+
+
+def test_a_sending_key_may_only_send(mailbox: Mailbox) -> None:
+    def domains(headers: dict[str, str]) -> tuple[int, str]:
+        answer = mailbox.handle("GET", "/domains", headers)
+        return answer.status, json.loads(answer.body).get("name", "")
+
+    assert domains(HEADERS) == (401, "restricted_api_key")
+    assert domains({}) == (401, "missing_api_key")
+    mailbox.full_access = True
+    assert domains(HEADERS) == (200, "")

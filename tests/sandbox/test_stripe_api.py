@@ -43,19 +43,19 @@ def test_another_version_is_refused(ask: Asker, version: str) -> None:
 
 
 def test_an_unknown_url_is_refused_in_stripes_form(ask: Asker) -> None:
-    said = ask("GET", "/v1/charges")
+    said = ask("GET", "/v1/coupons")
     assert said.status == 404
-    assert said.error["message"].startswith("Unrecognized request URL (GET: /v1/charges)")
+    assert said.error["message"].startswith("Unrecognized request URL (GET: /v1/coupons)")
     assert said.error["type"] == "invalid_request_error"
     assert said.error["request_log_url"].startswith("https://dashboard.stripe.com/test/logs/req_")
 
 
 def test_checks_come_in_stripes_order(ask: Asker) -> None:
     ask.stripe.keys.add(ApiKey("rk_test_none", permissions=frozenset()))
-    assert ask("GET", "/v1/charges", secret="sk_test_unknown").status == 401
+    assert ask("GET", "/v1/coupons", secret="sk_test_unknown").status == 401
     assert ask("POST", "/v1/customers", {"unknown": 1}, secret="rk_test_none").status == 403
     ask.stripe.limits.enabled, ask.stripe.limits.endpoint = True, 0
-    assert ask("GET", "/v1/charges").status == 429
+    assert ask("GET", "/v1/coupons").status == 429
     assert ask("GET", "/v1/customers", secret="sk_test_unknown").status == 401
 
 

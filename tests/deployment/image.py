@@ -1,0 +1,213 @@
+"""Builds the image from its Dockerfile without a container engine, and runs commands in it as a container would.
+
+Each step runs as it is written, at the paths it names: in a mount namespace of its own the stage's folder is `/srv` and
+the base image's Python is `/usr/local`. What runs afterwards is not root, and can write nowhere.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Self
+
+from stateless_billing.sandbox.localchain import ROOT
+from stateless_billing.sandbox.stack import Service
+
+SRV = "/srv"
+# Where this machine's Python keeps its library; the base image's is in the loader's own list.
+_LOADER = {"LD_LIBRARY_PATH": "/usr/local/lib"}
+_SCRATCH = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 - hidden, not used
+_BUILD = 'mount --bind "$1" /srv && mount --bind "$2" /usr/local && cd /srv && exec sh -c "$3"'
+_RUN = (
+    'mount --bind "$1" /srv && mount -o remount,bind,ro /srv && '
+    'mount --bind "$2" /usr/local && mount -o remount,bind,ro /usr/local && '
+    + "".join(f"mount -t tmpfs -o ro none {folder} && " for folder in _SCRATCH)
+    + 'cd /srv && shift 2 && exec "$@"'
+)
+
+
+@dataclass
+class Stage:
+    """One stage: its base, its name, and its instructions in order as (word, rest)."""
+
+    base: str
+    name: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def only(self, word: str) -> str:
+        """The rest of the only instruction of its kind."""
+        [rest] = [rest for one, rest in self.steps if one == word]
+        return rest
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What ENV sets."""
+        pairs = (pair for word, rest in self.steps if word == "ENV" for pair in rest.split())
+        return dict(pair.split("=", 1) for pair in pairs)
+
+
+def stages(text: str) -> list[Stage]:
+    """The stages of a Dockerfile; an ARG before the first FROM is put in."""
+    joined = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    given: dict[str, str] = {}
+    found: list[Stage] = []
+    for line in filter(None, map(str.strip, joined.splitlines())):
+        word, rest = line.split(None, 1)
+        if word == "ARG" and not found:
+            name, value = rest.split("=", 1)
+            given[name] = value
+        elif word == "FROM":
+            base, _, name = re.sub(r"\$\{(\w+)\}", lambda match: given[match[1]], rest).partition(" AS ")
+            found.append(Stage(base, name))
+        else:
+            found[-1].steps.append((word, " ".join(rest.split())))
+    return found
+
+
+def sent(ignore: str, names: Sequence[str]) -> list[str]:
+    """Which files go to the builder: of the patterns that fit a file or a folder above it, the last one counts."""
+    patterns = [line for line in ignore.splitlines() if line and not line.startswith("#")]
+    kept = []
+    for name in names:
+        parts = name.split("/")
+        above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+        ignored = False
+        for pattern in patterns:
+            bare = pattern.removeprefix("!")
+            anywhere = bare.removeprefix("**/")
+            if any(fnmatch(one if anywhere == bare else one.rsplit("/")[-1], anywhere) for one in above):
+                ignored = not pattern.startswith("!")
+        if not ignored:
+            kept.append(name)
+    return kept
+
+
+def may_mount() -> bool:
+    """Whether a process may have a file system of its own here."""
+    tried = subprocess.run([*_unshared(), "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+def _unshared() -> list[str]:
+    return ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
+
+
+class Image:
+    """The built image: the last stage's folder, environment and user."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="image-"))
+        self._folder.chmod(0o755)
+        self.stages = stages((ROOT / "Dockerfile").read_text())
+        self._context = self._sent_files()
+        for stage in self.stages:
+            self._build(stage)
+        self.last = self.stages[-1]
+        self.root = self._at(self.last)
+        self.user = self.last.only("USER")
+
+    def _sent_files(self) -> list[str]:
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return sent((ROOT / ".dockerignore").read_text(), listed.stdout.splitlines())
+
+    def _at(self, stage: Stage) -> Path:
+        return self._folder / str(self.stages.index(stage))
+
+    def _build(self, stage: Stage) -> None:
+        self._at(stage).mkdir()
+        assert stage.only("WORKDIR") == SRV
+        for word, rest in stage.steps:
+            if word == "COPY":
+                self._copy(stage, *rest.split())
+            if word == "RUN":
+                self._run_step(stage, rest)
+
+    def _copy(self, stage: Stage, *words: str) -> None:
+        if words[0].startswith("--from="):
+            [origin] = [one for one in self.stages if one.name == words[0].removeprefix("--from=")]
+            assert words[1:] == (SRV, SRV)
+            self._at(stage).rmdir()
+            self._at(origin).rename(self._at(stage))  # nobody needs the other any more
+            return
+        source, target = words
+        chosen = [name for name in self._context if name == source or name.startswith(source + "/")]
+        assert chosen, f"{source} is not sent to the builder"
+        for name in chosen:
+            to = self._at(stage) / target / name.removeprefix(source).lstrip("/")
+            to = to / source if name == source and target == "./" else to
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to)
+
+    def _run_step(self, stage: Stage, step: str) -> None:
+        # The package index is outside: the guard against connections is for what is tested, not for what installs it.
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        done = subprocess.run(
+            [*_unshared(), "sh", "-c", _BUILD, "sh", str(self._at(stage)), sys.base_prefix, step],
+            env={**env, **_LOADER, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """What runs `words` in the image: another user, and a file system that cannot be written to."""
+        uid, gid = self.user.split(":")
+        as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"] if os.geteuid() == 0 else []
+        return [*_unshared(), "sh", "-c", _RUN, "sh", str(self.root), sys.base_prefix, *as_user, *words]
+
+    def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+        """What a process in the image sees: nothing of this machine's."""
+        return {**_LOADER, **self.last.env, **settings}
+
+    def run(self, words: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self.command(words),
+            env=self.environment(settings),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def remove(self) -> None:
+        """Take the folders away."""
+        shutil.rmtree(self._folder)
+
+
+class Container(Service):
+    """A process of the image that goes on until it is told to end."""
+
+    def __init__(self, image: Image, words: Sequence[str], settings: Mapping[str, str], url: str | None = None) -> None:
+        self.url = url or ""
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
+        self.process = subprocess.Popen(
+            image.command(words), env=image.environment(settings), stdout=self._log, stderr=subprocess.STDOUT
+        )
+        if url:
+            self._wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def ended(self, seconds: float) -> int:
+        """The exit code, once it was told to end and has, within `seconds`."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)

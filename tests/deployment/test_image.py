@@ -1,0 +1,147 @@
+"""The image's own steps, done; and what comes of them, started as a container and as Fly starts it."""
+
+import importlib.util
+import json
+import shlex
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stateless_billing.sandbox.localchain import ROOT
+from stateless_billing.sandbox.stack import Stack, free_port
+from tests.deployment.image import Container, Image, may_mount
+from tests.integration.shop import Shop, wait_until
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(not may_mount(), reason="this machine lets no process have a file system of its own (unshare)"),
+]
+CREATE = "POST /v1/customers/{customer}/balance_transactions"
+FLY = tomllib.loads((ROOT / "fly.toml").read_text())
+HASHED_AND_NEVER_CHECKED = 1  # https://docs.python.org/3/reference/import.html#pyc-invalidation
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    """Built once. Its packages come from the package index, as those of `make install` do."""
+    built = Image()
+    yield built
+    built.remove()
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The world around it; the chain mines when told to."""
+    with Stack.start(settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
+        yield running
+
+
+def settings(stack: Stack) -> dict[str, str]:
+    """What a machine on Fly sees, but for the addresses it listens at."""
+    return {**FLY["env"], **stack.settings, "HOST": "127.0.0.1", "PORT": str(free_port())}
+
+
+def words(group: str) -> list[str]:
+    """What Fly runs in a group's machines."""
+    return shlex.split(FLY["processes"][group])
+
+
+def web(image: Image, stack: Stack) -> Container:
+    """A machine of the group `web`, answering."""
+    seen = settings(stack)
+    return Container(image, words("web"), seen, f"http://127.0.0.1:{seen['PORT']}")
+
+
+def test_only_what_runs_is_in_it(image: Image) -> None:
+    there = {path.name for path in image.root.iterdir()}
+    assert there == {
+        *("__pycache__", "app.py", "chain", "deployments", "requirements.txt", "static", "stateless_billing", "venv"),
+    }
+    assert not list(image.root.glob("stateless_billing/sandbox"))
+    assert not list(image.root.glob("venv/lib/*/site-packages/pip"))
+    assert not list(image.root.rglob("*.ts")) + list(image.root.rglob("*.sol"))
+
+
+def test_everything_is_compiled_and_never_compared_with_its_source(image: Image) -> None:
+    sources = [path for path in image.root.rglob("*.py") if path.is_file()]
+    ours = [path for path in sources if "venv" not in path.parts]
+    assert len(ours) > 100
+    for source in [*ours, *image.root.rglob("site-packages/starlette/*.py")]:
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        assert int.from_bytes(compiled.read_bytes()[4:8], "little") == HASHED_AND_NEVER_CHECKED, source
+
+
+def test_the_process_is_nobody_and_can_write_nowhere(image: Image) -> None:
+    uid, gid = image.user.split(":")
+    assert int(uid) >= 1000
+    assert int(gid) >= 1000
+    tried = "import os, pathlib; [print(os.access(one, os.W_OK), end=' ') for one in ('/srv', '/tmp', '/usr/local')]"
+    done = image.run(["python", "-c", f"{tried}; print(os.getuid(), os.path.realpath('.'))"], {})
+    assert done.stdout.split()[:3] == ["False"] * 3, done.stderr
+    assert done.stdout.split()[4] == "/srv"
+
+
+def test_the_release_command_finds_nothing_to_mend(image: Image, stack: Stack) -> None:
+    done = image.run(shlex.split(FLY["deploy"]["release_command"]), settings(stack))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_health_check_tells_a_living_process_from_none(image: Image, stack: Stack) -> None:
+    check = json.loads(image.last.only("HEALTHCHECK").partition(" CMD ")[2])
+    with web(image, stack) as machine:
+        assert image.run(check, {"PORT": machine.url.rsplit(":")[-1]}).returncode == 0
+    assert image.run(check, {"PORT": str(free_port())}).returncode != 0
+
+
+def claim(machine: Container, tx_hash: str) -> httpx.Response:
+    """Claim a payment over a connection of its own."""
+    return httpx.post(f"{machine.url}/api/payments", json={"tx_hash": tx_hash}, trust_env=False, timeout=60)
+
+
+def refused(machine: Container) -> bool:
+    """Whether it takes no new connection."""
+    try:
+        httpx.get(f"{machine.url}/healthz", trust_env=False)
+    except httpx.ConnectError:
+        return True
+    return False
+
+
+def written(stack: Stack) -> int:
+    """How many credits Stripe was asked to write."""
+    counts: dict[str, int] = stack.control("GET", "state")["counts"]
+    return counts.get(CREATE, 0)
+
+
+def test_sigterm_drains_and_loses_nothing(image: Image, stack: Stack) -> None:
+    shop = Shop(stack)
+    payers = [shop.customer() for _ in range(4)]
+    with web(image, stack) as machine, ThreadPoolExecutor(4) as pool:
+        *claimed, unclaimed = [shop.pay(machine, one) for one in payers]
+        stack.control("DELETE", "state")
+        shop.fault("slow", times=3, inside=3)
+        under_way = [pool.submit(claim, machine, tx_hash) for tx_hash in claimed]
+        wait_until(lambda: written(stack) == 3)
+        assert not any(stack.credits(one.id) for one in payers)
+        code = pool.submit(machine.ended, FLY["kill_timeout"])
+        wait_until(lambda: refused(machine))
+        for one in under_way:
+            answer = one.result()
+            assert (answer.status_code, answer.json()["state"]) == (200, "credited"), answer.text
+        assert code.result() == 0, machine.log()
+        assert "Traceback" not in machine.log()
+    assert written(stack) == 3
+
+    shop.finalize()
+    with Container(image, words("sweep"), settings(stack)) as sweeper:
+        wait_until(lambda: stack.credits(payers[3].id))
+        assert sweeper.ended(FLY["kill_timeout"]) == 0, sweeper.log()
+        assert "Traceback" not in sweeper.log()
+    with web(image, stack) as successor:
+        for tx_hash in (*claimed, unclaimed):
+            assert claim(successor, tx_hash).json()["state"] == "credited"
+    assert [[row["amount"] for row in stack.credits(one.id)] for one in payers] == [[-5000]] * 4
