@@ -10,6 +10,7 @@ from stateless_billing.clock import SystemClock
 from stateless_billing.services import Services
 from stateless_billing.settings import Settings
 from stateless_billing.web.routes import create_app
+from stateless_billing.web.wire import Wire
 
 _DRAIN_SECONDS = 25
 _IDLE_SWEEP_SECONDS = 15
@@ -23,6 +24,9 @@ async def serve(settings: Settings) -> None:
             create_app(services),
             host=settings.host,
             port=settings.port,
+            http=Wire,
+            ws="none",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
