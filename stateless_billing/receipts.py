@@ -15,6 +15,7 @@ from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refused
 from stateless_billing.progress import Memory, Progress, confirming, credited
 from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.turns import Turns
 
 
 class Receipts:
@@ -28,17 +29,20 @@ class Receipts:
         confirmations: Confirmations,
         crediting: Crediting,
         memory: Memory,
+        turns: Turns,
     ) -> None:
         self._nodes, self._gateways, self._stripe = nodes, gateways, stripe
         self._confirmations, self._crediting, self._memory = confirmations, crediting, memory
+        self._turns = turns
 
     async def of(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
-        """The receipt; None where no payment is there. Raises ChainError, StripeFailure.
+        """The receipt; None where no payment is there. Raises ChainError, StripeFailure, Refusal.
 
         Where one EVM transaction paid several gateways, `gateway` tells which; else the newest one's counts.
         """
-        heads = await self._confirmations.heads()
-        found = await claimed(self._nodes, self._gateways, tx_hash)
+        async with self._turns.turn():
+            heads = await self._confirmations.heads()
+            found = await claimed(self._nodes, self._gateways, tx_hash)
         for place in self._gateways:
             for payment in found.payments if found else ():
                 wanted = gateway in (None, payment.gateway)

@@ -45,10 +45,13 @@ from stateless_billing.stuck import StuckPayments
 from stateless_billing.sweep import Sweep
 from stateless_billing.terms import Terming
 from stateless_billing.tokens import Tokens
+from stateless_billing.turns import Turns
 
 _LOOK_UP_CONNECTIONS = 3
 _PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
 _START_PAUSES = (0.5, 2.0)  # seconds between tries
+_CLAIMED_AT_ONCE, _CLAIMS_WAITING, _CLAIM_SECONDS = 6, 60, 5.0  # looking up what nobody may have paid
+# Crediting has so many connections to the nodes, and what visitors ask has as many of its own.
 _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
 
@@ -120,15 +123,26 @@ class Services:
         self.sweep = Sweep(
             *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
         )
-        self.claims = Claims(self.nodes, self.gateways, self.confirmations, self.crediting)
-        self.accounts = Accounts(
-            *(lookups, self.gateways, self.confirmations, self.crediting, self.limit, self.memory, clock),
-            minimum_cents=settings.min_payment_cents,
-        )
-        self.receipts = Receipts(*(self.nodes, self.gateways, lookups, self.confirmations, self.crediting, self.memory))
+        self._of_visitors(nodes, lookups)
         self._of_operators(lookups)
         self.token: Token | None = None
         self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, clock.boot)
+
+    def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeLedger) -> None:
+        """What anybody may ask."""
+        settings, clock = self.settings, self.clock
+        self._visitors = httpx.AsyncClient(transport=transport, limits=_NODE_CONNECTIONS, trust_env=False)
+        nodes = Nodes(self._visitors, settings.rpc_urls, settings.chain_id)
+        self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
+        self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
+        confirmations = Confirmations(nodes, self._shown, settings.confirmations, settings.max_unfinalized_cents, clock)
+        turns = Turns(_CLAIMED_AT_ONCE, _CLAIMS_WAITING, _CLAIM_SECONDS)
+        self.claims = Claims(nodes, self.gateways, confirmations, self.crediting, turns)
+        self.accounts = Accounts(
+            *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.memory, clock),
+            minimum_cents=settings.min_payment_cents,
+        )
+        self.receipts = Receipts(*(nodes, self._shown, lookups, confirmations, self.crediting, self.memory), turns)
 
     def _of_operators(self, lookups: StripeLedger) -> None:
         """What the pages behind the sign-in need."""
@@ -158,7 +172,7 @@ class Services:
             self.settings.registration_seconds,
         )
         signer = Signer(self.settings.signer_key, self.settings.chain_id)
-        return Quotes(self.gateways[0], self.accounts, self.prices, self.limit, signer, terms, self.clock)
+        return Quotes(self._shown[0], self.accounts, self.prices, self._shown_limit, signer, terms, self.clock)
 
     async def permit(self) -> dict[str, str] | None:
         """`name` and `version` by which the token's permits are signed; None where it has none, as far as is known."""
@@ -205,6 +219,7 @@ class Services:
             await self._hook.aclose()
         for ledger in self._ledgers:
             await ledger.aclose()
+        await self._visitors.aclose()
         await self.http.aclose()
 
 

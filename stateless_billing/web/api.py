@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from cachetools import TTLCache
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -14,6 +15,8 @@ from stateless_billing.web import inputs
 
 _ACCOUNT_SECONDS = 0.3  # accounts are told at multiples of it, so that the time does not tell whether one is known
 
+_READY_SECONDS = 1  # many who ask at once cost the nodes no more than one
+
 
 class Api:
     """The handlers, with what they need."""
@@ -21,6 +24,8 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._quotes: Quotes = services.quotes()
+        self._reading = asyncio.Lock()
+        self._read: TTLCache[None, dict[str, Any]] = TTLCache(1, _READY_SECONDS, services.clock.boot)
 
     async def account(self, request: Request) -> Response:
         """`GET /api/accounts/{wallet}`."""
@@ -63,5 +68,8 @@ class Api:
 
     async def readyz(self, request: Request) -> Response:
         """`GET /readyz`: whether it is fit to serve."""
-        found = await readiness(self._services)
+        async with self._reading:
+            found = self._read.get(None)
+            if found is None:
+                found = self._read[None] = await readiness(self._services)
         return JSONResponse(found, 200 if found["ready"] else 503)

@@ -18,7 +18,7 @@ CSP = (
     " font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'"
 )
-_HEADERS = {
+HEADERS = {
     "content-security-policy": CSP,
     "cross-origin-opener-policy": "same-origin-allow-popups",  # smart wallets open windows of their own
     "permissions-policy": "clipboard-write=(self)",
@@ -52,7 +52,7 @@ class Guards:
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.setdefault("cache-control", "no-store")
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers[name] = value
             await send(message)
 

@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -15,22 +16,23 @@ log = logging.getLogger(__name__)
 
 _BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 _LATER = "Whatever was paid stays paid and will be credited; try again in a minute."
-_RETRY_SECONDS = "5"
+RETRY_SECONDS = "5"
+MEDIA_TYPE = "application/problem+json"
 
 
 def problem(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """One problem. `request_id` is what to quote to support."""
-    status, title = PROBLEMS[code]
-    body = {
-        "type": f"/problems/{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "request_id": request.scope.get("request_id"),
-    }
+    body = document(code, detail, request.scope.get("request_id"))
+    status = body["status"]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers = {"retry-after": _RETRY_SECONDS, **(headers or {})}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+        headers = {"retry-after": RETRY_SECONDS, **(headers or {})}
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
+    """What a problem says, whoever sends it."""
+    status, title = PROBLEMS[code]
+    return {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "request_id": request_id}
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from stateless_billing.services import Services
 from stateless_billing.web.api import Api
 from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import Guards
+from stateless_billing.web.intake import Intake
 from stateless_billing.web.operators_routes import operators_routes
 from stateless_billing.web.pages import Pages, templates
 from stateless_billing.web.problems import HANDLERS
@@ -39,6 +40,7 @@ def create_app(services: Services) -> Starlette:
     middleware = [
         Middleware(Guards),
         Middleware(Throttle, header=services.settings.client_ip_header, clock=services.clock),
+        Middleware(Intake),
         Middleware(GZipMiddleware, minimum_size=_SMALL),
     ]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from stateless_billing.web.wire import Wire
+
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 25
@@ -37,6 +39,8 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
+        http=Wire,
+        ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,

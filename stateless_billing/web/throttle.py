@@ -1,6 +1,7 @@
-"""Limits per address of origin, on every route. Counted in this process alone."""
+"""Limits per address of origin, on every route: how often, and how many at once. Counted in this process alone."""
 
 import ipaddress
+from collections import Counter
 from math import ceil
 
 from cachetools import LRUCache
@@ -13,10 +14,11 @@ from stateless_billing.web.problems import problem
 
 _FILES = Allowance(rate=50, burst=600)
 _OTHERS = Allowance(rate=20, burst=300)
+_AT_ONCE = 40  # requests of one origin under way
 _KEPT = 100_000
 _NETWORK_BITS = 64  # what one visitor has of IPv6
 _PARTS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/api/payments", "/api/", "/admin")
-_UNLIMITED = "/healthz"  # costs nothing, and whoever watches the process must be answered
+UNLIMITED = "/healthz"  # costs nothing, and whoever watches the process must be answered
 
 
 class Throttle:
@@ -25,23 +27,33 @@ class Throttle:
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
         self._app, self._header, self._clock = app, header, clock
         self._spent_until: LRUCache[tuple[str, str], float] = LRUCache(_KEPT)
+        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        if scope["type"] == "http" and scope["path"] != _UNLIMITED:
-            request = Request(scope)
-            if wait := self._wait(request):
-                detail = f"Try again in {wait} s. Whatever was paid stays paid and will be credited."
-                await problem(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] == UNLIMITED:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        key = origin(request, self._header)
+        if wait := self._wait(part_of(scope["path"]), key):
+            detail = f"Try again in {wait} s. Whatever was paid stays paid and will be credited."
+            await problem(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
+            return
+        self._under_way[key] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way[key] -= 1
+            if not self._under_way[key]:
+                del self._under_way[key]
 
-    def _wait(self, request: Request) -> int:
-        part = part_of(request.scope["path"])
-        key = part, origin(request, self._header)
+    def _wait(self, part: str, key: str) -> int:
+        if self._under_way[key] >= _AT_ONCE:
+            return 1
         allowance = _FILES if part == "/static/" else _OTHERS
-        spent_until, wait = allowance.spend(self._spent_until.get(key, 0.0), self._clock.boot())
-        self._spent_until[key] = spent_until
+        spent_until, wait = allowance.spend(self._spent_until.get((part, key), 0.0), self._clock.boot())
+        self._spent_until[part, key] = spent_until
         return ceil(wait)
 
 

@@ -1,5 +1,7 @@
 """Limits per address of origin."""
 
+import asyncio
+
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -61,3 +63,28 @@ async def test_a_flood_is_answered_with_when_to_come_back() -> None:
         assert (await client.get("/healthz", headers=mine)).status_code == 200
         clock.wait(1)
         assert (await client.get("/pay", headers=mine)).status_code == 200
+
+
+async def test_one_origin_has_so_many_requests_under_way_and_others_have_theirs() -> None:
+    end = asyncio.Event()
+
+    async def wait(request: Request) -> PlainTextResponse:
+        await end.wait()
+        return PlainTextResponse("well")
+
+    routes = [Route("/healthz", lambda _: PlainTextResponse("well")), Route("/{path:path}", wait)]
+    app = Starlette(routes=routes, middleware=[Middleware(Throttle, header="x-ip", clock=FakeClock())])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+
+        async def ask(address: str, path: str = "/pay") -> int:
+            return (await client.get(path, headers={"x-ip": address})).status_code
+
+        mine = [asyncio.create_task(ask("192.0.2.1")) for _ in range(40)]
+        await asyncio.sleep(0.05)
+        assert await ask("192.0.2.1", "/api/quotes") == 429, "whatever part of the site it is"
+        assert await ask("192.0.2.1", "/healthz") == 200
+        other = asyncio.create_task(ask("192.0.2.2"))
+        await asyncio.sleep(0.05)
+        end.set()
+        assert await asyncio.gather(*mine, other) == [200] * 41
+        assert await ask("192.0.2.1") == 200
