@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
+from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.chain import START
 
@@ -28,11 +29,16 @@ class Credit:
         return self.metadata["payment"]
 
     def is_for(self, payment: Payment) -> bool:
-        """Whether it is this payment's, under its own name or under one that a reorganisation took from it."""
+        """Whether it is this payment's, under its own name or under one that a reorganisation took from it.
+
+        A credit older than any look at the payment was another's: that one is gone, and this one was paid later.
+        """
         if self.row.customer != payment.customer_id:
             return False
         if self.identity.lower() == payment.identity:
             return True
+        if self.row.created < payment.time - LOOK_BACK:
+            return False
         gateway = self.identity.lower().split(":")[1]
         same = (gateway, self.metadata["sequence"], self.metadata["wallet"], self.metadata["amount"])
         quoted = self.metadata["rate_source"] == "quote"

@@ -1,6 +1,7 @@
 """A fixed set of seeds, and the fastest mutants; `make simulate` and `make mutants` play many more."""
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,7 +11,9 @@ from tests.simulation.planner import THEMES, Planner
 from tests.simulation.runner import play, play_seed
 from tests.simulation.shrink import shrunk
 
-SEEDS = [range(start, start + 10) for start in range(0, 50, 10)]
+ONCE_FAILED = (229, 807)  # 35 is among the fixed ones
+
+SEEDS = [*(range(start, start + 10) for start in range(0, 50, 10)), ONCE_FAILED]
 
 
 def command(seed: int) -> str:
@@ -18,7 +21,7 @@ def command(seed: int) -> str:
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds[0]}-{seeds[-1]}")
-def test_every_payment_is_credited_exactly_once(seeds: range) -> None:
+def test_every_payment_is_credited_exactly_once(seeds: Sequence[int]) -> None:
     for seed in seeds:
         result = play_seed(seed)
         assert not result.failed, f"{command(seed)}: {result.findings}"
