@@ -210,7 +210,9 @@ class World:
             if event.at > self.seconds():
                 await asyncio.sleep(event.at - self.seconds())
             self.events.happen(event)
-        await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
+        await asyncio.sleep(2 * HOUR)
+        while self.busy_until > self.seconds():  # somebody may fall asleep while others are waited for
+            await asyncio.sleep(self.busy_until - self.seconds() + 2 * HOUR)
         await self._end()
 
     async def _end(self) -> None:
