@@ -139,16 +139,13 @@ def _walk(group: list[Entry], start: int) -> list[Entry] | None:
 def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
     """The ledger up to my row, oldest first, reaching at least 24 hours back; None where it does not show all of that.
 
-    `whole` says that the listing reached the ledger's beginning. A list that lags may not show my own row yet.
+    `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
+    newest rows, and what it hides before mine need not show in the balances (a grant and an undoing of as many cents).
     """
-    listed = list(entries)
-    if all(one.id != mine.id for one in listed):
-        newer = sum(one.created > mine.created for one in listed)
-        listed.insert(newer, mine)
-    chain = gapless(listed)
-    if chain is None:
+    chain = gapless(entries)
+    place = next((index for index, one in enumerate(chain or ()) if one.id == mine.id), None)
+    if chain is None or place is None:
         return None
-    place = next(index for index, one in enumerate(chain) if one.id == mine.id)
     first = chain[0]
     begins_at_nothing = whole and first.ending_cents == first.cents
     if first.created >= mine.created - DAY and not begins_at_nothing:
