@@ -41,6 +41,15 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
+
+    entries: Sequence[Entry]
+    whole: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """The cents that count in a window, and when (unix seconds) the first of them will not count any more."""
 
@@ -78,6 +87,13 @@ def reversal_of(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
     """The entry that takes `entry` back, the oldest where there are several."""
     found = [one for one in entries if one.kind == "reversal" and one.metadata.get("reverses") == entry.id]
     return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def including(listing: Listing, entry: Entry) -> Listing:
+    """A listing that may lag, and what we know to be on the record beside it."""
+    if any(one.id == entry.id for one in listing.entries):
+        return listing
+    return Listing([entry, *listing.entries], listing.whole, listing.at)
 
 
 def gapless(entries: Sequence[Entry]) -> list[Entry] | None:

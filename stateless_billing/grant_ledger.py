@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from stateless_billing import caps
+from stateless_billing import caps, stripe_lookups
 from stateless_billing.bookkeeping import Bookkeeping
-from stateless_billing.caps import DAY, Reservation, reversal_of
+from stateless_billing.caps import DAY, Listing, Reservation, reversal_of
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK, QUIET, moment, until_sending
 from stateless_billing.errors import Refused, StripeFailure, TooSoon
@@ -36,15 +36,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
-
-    entries: Sequence[Entry]
-    whole: bool
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """A reservation and what became of it.
 
@@ -60,13 +51,6 @@ class Grant:
     taken_back: Entry | None = None
     detail: str = ""
     settled: bool = False
-
-
-def including(listing: Listing, entry: Entry) -> Listing:
-    """A listing that may lag, and what we know to be on the record beside it."""
-    if any(one.id == entry.id for one in listing.entries):
-        return listing
-    return Listing([entry, *listing.entries], listing.whole, listing.at)
 
 
 class Unusable(Exception):
@@ -85,6 +69,7 @@ class GrantLedger:
         self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
         self._backoff = Backoff(clock)
         self._complete = False
+        self._doubted: float | None = None
         self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
         self.at_work: set[str] = set()  # grants that this process is giving right now
 
@@ -111,20 +96,34 @@ class GrantLedger:
         grants: list[Grant] = []
         shown = {entry.id for entry in listing.entries}
         hidden = [one for one in self._open.values() if one.entry.id not in shown]
-        for reserved in [*filter(None, map(caps.reservation, reversed(listing.entries))), *hidden]:
-            created = reserved.entry.created
-            if created < now - LOOK_SECONDS:
+        older = await stripe_lookups.reversed_since(
+            self.stripe, self.books.grants_id, listing.entries, now - LOOK_SECONDS, self._is_taken_back
+        )
+        rows = [*older, *reversed(listing.entries)]
+        for reserved in [*filter(None, map(caps.reservation, rows)), *hidden]:
+            reversal = reversal_of(reserved.entry, listing.entries)
+            touched = reversal.created if reversal else reserved.entry.created
+            if touched < now - LOOK_SECONDS:
                 self._open.pop(reserved.entry.id, None)  # whatever became of it, the audit tells
-            if created < min(start, now - LOOK_SECONDS):
+            if touched < min(start, now - LOOK_SECONDS):
                 continue
             if self._clock.wall() - now > _FRESH:
                 now = int(self._clock.wall())
                 listing = await self.read(min(start, now - LOOK_SECONDS) - DAY)
-            recent = created >= now - LOOK_SECONDS
+            recent = touched >= now - LOOK_SECONDS
             grants.append(await self._try(reserved, listing) if recent else _by_ledger(reserved, listing))
-        self._complete = not self._open and all(one.settled for one in grants)
+        doubted = self._doubted is not None and self._clock.boot() - self._doubted < _SETTLING
+        self._complete = not doubted and not self._open and all(one.settled for one in grants)
         grants.reverse()
         return [one for one in grants if one.reservation.entry.created >= start]
+
+    def _is_taken_back(self, reservation_id: str) -> bool:
+        known = self._settled.get(reservation_id)
+        return known is not None and known.reversal is not None
+
+    def doubt(self) -> None:
+        """Something may have been written that no list shows yet: look again until lists must show it."""
+        self._doubted, self._complete = self._clock.boot(), False
 
     async def look_when_due(self) -> bool:
         """A look where this process does not know the record to be complete; whether it is complete now."""
