@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from stateless_billing.grant_ledger import LOOK_SECONDS
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.plan import DAY, EPOCH, GRANTS
 
@@ -21,6 +22,7 @@ class GrantOracle:
     reservations: dict[str, Transaction] = field(default_factory=dict)
     grants: dict[str, Transaction] = field(default_factory=dict)
     reversed: dict[str, Transaction] = field(default_factory=dict)
+    faults_end: int = 0
     settled: bool = False
 
     def written(self, row: Transaction) -> None:
@@ -95,6 +97,8 @@ class GrantOracle:
         """Judge what looks without faults left behind: all is completed or taken back, and the sums agree."""
         for grant, row in self.reservations.items():
             given = self.grants.get(grant)
+            if self.reversed.get(row.id, row).created < self.faults_end - LOOK_SECONDS:
+                continue  # no look succeeded for three days: the audit tells of it
             if given is None and row.id not in self.reversed:
                 self.oracle.missing(f"form {grant} was reserved, and is neither given nor refused")
             elif given and (row.id in self.reversed) != (given.id in self.reversed) and not self._gone(given.customer):
@@ -110,6 +114,8 @@ class GrantOracle:
 
     def _sums(self) -> None:
         """By Stripe's own balance of the record, and by what the customers have."""
+        if any(row.created < self.faults_end - LOOK_SECONDS for row in self.reservations.values()):
+            return
         rows = [row for one in self.world.account.customers if one.id != GRANTS for row in one.rows]
         given = {row.id: -row.amount for row in rows if row.metadata.get("kind") == "grant"}
         back = sum(row.amount for row in rows if row.metadata.get("reverses") in given)
