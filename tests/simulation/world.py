@@ -238,6 +238,11 @@ class World:
             await asyncio.sleep(1900)
             self.stripe.settle()
             self.oracle.left_open()
+        if looking:
+            looking = self.replica(0)
+            looking.spawn(looking.forever_looking())
+            await asyncio.sleep(5 * HOUR)
+            looking.kill()
         self.grants.left_open()
         await self._again()
 
