@@ -46,13 +46,16 @@ lock: install  ## pin the newest releases of requirements*.in, with hashes
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-slither.txt requirements-slither.in
 
-.PHONY: simulate mutants
+.PHONY: simulate mutants chaos
 
 simulate: install  ## SEEDS=20000: the whole service on a virtual clock, with every fault we know of
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
 
 mutants: install  ## each rule broken once; every mutant must be caught
 	$(PY) -m tests.simulation --mutant all --seeds 5000
+
+chaos: contracts  ## SEED=, PAYMENTS=500: real processes on this machine, killed and stopped at random for a few minutes
+	$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
 
 .PHONY: mutation
 

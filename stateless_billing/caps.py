@@ -41,6 +41,15 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
+
+    entries: Sequence[Entry]
+    whole: bool
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """The cents that count in a window, and when (unix seconds) the first of them will not count any more."""
 
@@ -78,6 +87,13 @@ def reversal_of(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
     """The entry that takes `entry` back, the oldest where there are several."""
     found = [one for one in entries if one.kind == "reversal" and one.metadata.get("reverses") == entry.id]
     return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def including(listing: Listing, entry: Entry) -> Listing:
+    """A listing that may lag, and what we know to be on the record beside it."""
+    if any(one.id == entry.id for one in listing.entries):
+        return listing
+    return Listing([entry, *listing.entries], listing.whole, listing.at)
 
 
 def gapless(entries: Sequence[Entry]) -> list[Entry] | None:
@@ -139,16 +155,13 @@ def _walk(group: list[Entry], start: int) -> list[Entry] | None:
 def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
     """The ledger up to my row, oldest first, reaching at least 24 hours back; None where it does not show all of that.
 
-    `whole` says that the listing reached the ledger's beginning. A list that lags may not show my own row yet.
+    `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
+    newest rows, and what it hides before mine need not show in the balances (a grant and an undoing of as many cents).
     """
-    listed = list(entries)
-    if all(one.id != mine.id for one in listed):
-        newer = sum(one.created > mine.created for one in listed)
-        listed.insert(newer, mine)
-    chain = gapless(listed)
-    if chain is None:
+    chain = gapless(entries)
+    place = next((index for index, one in enumerate(chain or ()) if one.id == mine.id), None)
+    if chain is None or place is None:
         return None
-    place = next(index for index, one in enumerate(chain) if one.id == mine.id)
     first = chain[0]
     begins_at_nothing = whole and first.ending_cents == first.cents
     if first.created >= mine.created - DAY and not begins_at_nothing:
@@ -190,3 +203,9 @@ def verdict(mine: Reservation, entries: Sequence[Entry], *, whole: bool) -> Verd
     if spent(chain, since).cents > mine.caps.everyone:
         return Verdict(False, "everyone")
     return Verdict(True)
+
+
+def touched(reserved: Reservation, entries: Sequence[Entry]) -> int:
+    """When the last thing happened to a reservation on the record, in unix seconds."""
+    reversal = reversal_of(reserved.entry, entries)
+    return (reversal or reserved.entry).created

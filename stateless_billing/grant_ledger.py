@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from stateless_billing import caps
+from stateless_billing import caps, stripe_lookups
 from stateless_billing.bookkeeping import Bookkeeping
-from stateless_billing.caps import DAY, Reservation, reversal_of
+from stateless_billing.caps import DAY, Listing, Reservation, reversal_of
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK, QUIET, moment, until_sending
 from stateless_billing.errors import Refused, StripeFailure, TooSoon
@@ -37,15 +37,6 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
-
-    entries: Sequence[Entry]
-    whole: bool
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
 class Grant:
     """A reservation and what became of it.
 
@@ -61,13 +52,6 @@ class Grant:
     taken_back: Entry | None = None
     detail: str = ""
     settled: bool = False
-
-
-def including(listing: Listing, entry: Entry) -> Listing:
-    """A listing that may lag, and what we know to be on the record beside it."""
-    if any(one.id == entry.id for one in listing.entries):
-        return listing
-    return Listing([entry, *listing.entries], listing.whole, listing.at)
 
 
 class Unusable(Exception):
@@ -86,6 +70,7 @@ class GrantLedger:
         self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
         self._backoff = Backoff(clock)
         self._complete = False
+        self._doubted: float | None = None
         self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
         self.at_work: set[str] = set()  # grants that this process is giving right now
 
@@ -111,7 +96,10 @@ class GrantLedger:
         recent = now - LOOK_SECONDS
         start = recent if since is None else min(since, now - DAY)
         listing = await self.read(min(start, recent) - DAY)
-        wanted = self._reservations(listing, min(start, recent), recent)
+        older = await stripe_lookups.reversed_since(
+            self.stripe, self.books.grants_id, listing.entries, recent, self._is_taken_back
+        )
+        wanted = self._reservations(listing, older, min(start, recent), recent)
         grants: list[Grant] = []
         for place in range(0, len(wanted), _AT_ONCE):
             if self._clock.wall() - read_at > _FRESH:
@@ -120,25 +108,34 @@ class GrantLedger:
             grants += await asyncio.gather(
                 *(
                     self._try(one, listing)
-                    if one.entry.created >= recent and customer in (None, one.customer)
+                    if caps.touched(one, listing.entries) >= recent and customer in (None, one.customer)
                     else _told(one, listing)
                     for one in wanted[place : place + _AT_ONCE]
                 )
             )
-        latest = (one for one in wanted if one.entry.created >= recent)
-        self._complete = not self._open and all(self._known(one, listing) for one in latest)
+        latest = (one for one in wanted if caps.touched(one, listing.entries) >= recent)
+        doubted = self._doubted is not None and self._clock.boot() - self._doubted < _SETTLING
+        self._complete = not doubted and not self._open and all(self._known(one, listing) for one in latest)
         grants.reverse()
         return [one for one in grants if one.reservation.entry.created >= start]
 
-    def _reservations(self, listing: Listing, since: int, recent: int) -> list[Reservation]:
-        """What the listing reserves, oldest first, and what this process knows to be there beside it."""
+    def _reservations(self, listing: Listing, older: Sequence[Entry], since: int, recent: int) -> list[Reservation]:
+        """What the rows reserve, oldest first, and what this process knows to be there beside it."""
         shown = {entry.id for entry in listing.entries}
         hidden = [one for one in self._open.values() if one.entry.id not in shown]
-        found = [*filter(None, map(caps.reservation, reversed(listing.entries))), *hidden]
+        found = [*filter(None, map(caps.reservation, [*older, *reversed(listing.entries)])), *hidden]
         for one in found:
-            if one.entry.created < recent:
+            if caps.touched(one, listing.entries) < recent:
                 self._open.pop(one.entry.id, None)  # whatever became of it, the audit tells
-        return [one for one in found if one.entry.created >= since]
+        return [one for one in found if caps.touched(one, listing.entries) >= since]
+
+    def _is_taken_back(self, reservation_id: str) -> bool:
+        known = self._settled.get(reservation_id)
+        return known is not None and known.reversal is not None
+
+    def doubt(self) -> None:
+        """Something may have been written that no list shows yet: look again until lists must show it."""
+        self._doubted, self._complete = self._clock.boot(), False
 
     async def look_when_due(self) -> bool:
         """A look where this process does not know the record to be complete; whether it is complete now."""

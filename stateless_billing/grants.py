@@ -105,6 +105,9 @@ class Grants:
         try:
             reserved = await self._reserve(wish, again=again)
             grant = await self.ledger.complete(reserved, await self.ledger.read(reserved.entry.created - DAY))
+        except StripeFailure:
+            self.ledger.doubt()
+            raise
         finally:
             self.ledger.at_work.discard(wish.grant)
         metrics.GRANTS.labels(grant.state).inc()
@@ -160,10 +163,14 @@ class Grants:
         if reserved is None:
             raise Refusal("not_found", "There is no such grant. Nothing was taken back.")
         self._check_undo(reserved, operator, now)
-        reversal = await reverse(self._stripe, reserved.entry, operator.name, reason)
+        try:
+            reversal = await reverse(self._stripe, reserved.entry, operator.name, reason)
+        except StripeFailure:
+            self.ledger.doubt()
+            raise
         try:
             listing = await self.ledger.read(reserved.entry.created - DAY)
-            done = await self.ledger.complete(reserved, grant_ledger.including(listing, reversal))
+            done = await self.ledger.complete(reserved, caps.including(listing, reversal))
         except StripeFailure as error:
             raise Refusal(
                 "unclear",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from chain.payment import Payment
+from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.money import RATE_SCALE, Rate, decimal
 
 CURRENCY = "usd"
@@ -72,7 +73,7 @@ def match(
     *,
     redirected: bool = False,
 ) -> Match:
-    """Compare one payment with its customer's complete listing since an hour before its block.
+    """Compare one payment with its customer's complete listing since an hour before its block, or since earlier.
 
     `cents` is what would be credited, None where no price could be had. Oldest entries win, so that a second credit
     never hides the first. On the customer that an order names (`redirected`) sequences mean that customer's own
@@ -102,7 +103,9 @@ def _hex(entry: Entry, name: str) -> str:
 def _same_sequence(payment: Payment, entry: Entry) -> bool:
     chain_id, gateway, *_ = [*_hex(entry, "payment").split(":"), ""]
     same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
-    return same_gateway and entry.metadata.get("sequence") == str(payment.sequence)
+    # An older one is of a payment that a reorganisation took away; this one only has its number.
+    of_its_time = entry.created >= payment.time - LOOK_BACK
+    return same_gateway and of_its_time and entry.metadata.get("sequence") == str(payment.sequence)
 
 
 def _renamed(payment: Payment, entry: Entry) -> bool:

@@ -1,6 +1,7 @@
-"""Reads of Stripe that only people's look-ups need. Search lags behind; nothing here decides about money."""
+"""Reads of Stripe beside those that credit. Search lags behind; nothing here decides about money."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from stateless_billing import stripe_objects
 from stateless_billing.errors import Refused
@@ -49,3 +50,20 @@ async def entry(session: Session, customer_id: str, entry_id: str) -> Entry | No
         if error.code != "resource_missing":
             raise
         return None
+
+
+async def reversed_since(
+    stripe: StripeLedger, customer_id: str, entries: Sequence[Entry], since: int, known: Callable[[str], bool]
+) -> list[Entry]:
+    """The entries, too old to be among `entries`, that reversals since then take back, but for those known already.
+
+    Raises StripeFailure.
+    """
+    shown = {one.id for one in entries}
+    reversals = [one for one in entries if one.kind == "reversal" and one.created >= since]
+    old = {one.metadata.get("reverses", "") for one in reversals} - shown - {""}
+    found = []
+    for entry_id in sorted(one for one in old if not known(one)):
+        async with stripe.session() as session:
+            found.append(await entry(session, customer_id, entry_id))
+    return [one for one in found if one]

@@ -115,11 +115,26 @@ def test_a_ledger_with_a_row_missing_is_no_ledger(missing: int) -> None:
     assert judged(mine, shown) is None
 
 
-def test_a_list_that_lags_behind_my_own_row_is_enough_where_nothing_else_is_missing() -> None:
+def test_a_list_that_does_not_show_my_own_row_says_nothing() -> None:
     ledger = Ledger()
     ledger.reserve(100, 0)
     mine = ledger.reserve(100, 1)
-    assert judged(mine, ledger.listed()[1:]) == Verdict(True)
+    assert judged(mine, ledger.listed()[1:]) is None
+    assert judged(mine, ledger.listed()) == Verdict(True)
+
+
+def test_hidden_rows_that_cancel_out_do_not_let_a_cap_be_passed() -> None:
+    """Ben's grant is taken back while Ann gives as much: the balances follow from each other without these two."""
+    ledger = Ledger()
+    of_ben = ledger.reserve(2000, 0, BEN)
+    for _ in range(4):
+        ledger.reserve(2000, 1)
+    shown = ledger.listed()
+    ledger.reverse(of_ben, 50)
+    ledger.reserve(2000, 50)
+    mine = ledger.reserve(1, 51)
+    assert judged(mine, shown) is None
+    assert judged(mine, ledger.listed()) == Verdict(False, "operator")
 
 
 def test_it_must_reach_a_day_back_or_to_the_beginning() -> None:

@@ -235,6 +235,42 @@ async def test_killed_at_any_request_of_an_undoing_the_next_look_completes_it(de
     assert len(desk.rows(CUSTOMER)) == 2
 
 
+@pytest.mark.parametrize("days", [3, 90])
+async def test_an_old_grant_whose_undoing_was_torn_apart_is_completed_by_the_next_look(desk: Desk, days: int) -> None:
+    """The look goes by when it was taken back, not by when it was reserved."""
+    grants = await desk.process()
+    reservation = (await grants.give(desk.wish())).reservation.entry.id
+    desk.clock.wait(days * 24 * HOUR + 12 * HOUR)
+    await grants.give(desk.wish(100))
+    desk.fault("lost_before", skip=1)
+    with pytest.raises(Refusal, match="unclear"):
+        await grants.undo(reservation, ADMIN, "after all")
+    assert desk.balance() == 850
+    desk.clock.wait(24 * HOUR)
+    other = await desk.process()
+    assert [one.reservation.entry.cents for one in await other.ledger.look()] == [100]
+    assert (desk.balance(), settled(desk)) == (100, True)
+    desk.stripe.log.reset()
+    await other.ledger.look()
+    assert desk.stripe.log.reads == 1
+
+
+@pytest.mark.parametrize("effect", ["lost_after", "error_saved_done"])
+async def test_what_no_list_shows_yet_is_looked_for_again_by_the_process_itself(desk: Desk, effect: str) -> None:
+    grants = await desk.process()
+    assert await grants.ledger.look_when_due()
+    desk.stripe.list_lag = 25 * 60.0
+    desk.fault(effect)
+    with pytest.raises(StripeFailure):
+        await grants.give(desk.wish())
+    assert not await grants.ledger.look_when_due()
+    for _ in range(120):
+        desk.clock.wait(60)
+        await grants.ledger.look_when_due()
+    assert (desk.balance(), settled(desk)) == (750, True)
+    assert await grants.ledger.look_when_due()
+
+
 async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(desk: Desk) -> None:
     grants = await desk.process()
     first, second = await grants.give(desk.wish(100)), await grants.give(desk.wish(200))

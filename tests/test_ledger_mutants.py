@@ -126,6 +126,14 @@ def test_a_sequence_counts_only_on_the_events_own_customer(redirected: bool, sho
     assert match(QUOTED, None, [shown], NOBODYS, redirected=redirected).finding is finding
 
 
+@pytest.mark.parametrize(("early", "finding"), [(3_600, Finding.CREDITED), (3_601, Finding.ABSENT)])
+def test_an_older_credit_of_the_same_sequence_is_of_a_payment_that_is_gone(early: int, finding: Finding) -> None:
+    """A look for one payment never lists it, but a look for several does: seed 807 of the simulation."""
+    orphan = replace(ours(MOVED), created=QUOTED.time - early)
+    assert match(QUOTED, None, [orphan], NOBODYS).finding is finding
+    assert match(MOVED, None, [orphan], NOBODYS).finding is Finding.CREDITED
+
+
 @pytest.mark.parametrize(("early", "finding"), [(120, Finding.ALTERED), (121, Finding.ABSENT)])
 def test_a_block_may_lie_two_minutes_ahead_of_stripes_clock(early: int, finding: Finding) -> None:
     bare = entry(cents=5_000, created=QUOTED.time - early, description="")

@@ -12,6 +12,8 @@ from time import monotonic, process_time
 
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, table
+from tests.simulation.grant_mutants import GRANT_MUTANTS
+from tests.simulation.grant_plans import SCENES
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planner import Planner
 from tests.simulation.result import Result
@@ -59,7 +61,8 @@ def hunt(name: str, first: int, count: int) -> bool:
     """
     begun = process_time()
     seeds = list(range(first, first + count))
-    directed = [seed for seed in seeds[:DIRECTED_FIRST] if Planner(seed).plan().theme in DIRECTED]
+    themes = SCENES if name in GRANT_MUTANTS else DIRECTED
+    directed = [seed for seed in seeds[:DIRECTED_FIRST] if Planner(seed).plan().theme in themes]
     tried = 0
     for seed in dict.fromkeys([*directed, *seeds]):
         result, tried = play_seed(seed, name), tried + 1

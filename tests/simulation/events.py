@@ -7,6 +7,7 @@ from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.records import Customer
 from tests.simulation.chain import CHAIN_ID, START, Call, Stall, Transaction
 from tests.simulation.faults import FAULTS
+from tests.simulation.moderators import KINDS, Moderators
 from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GATEWAYS, SERVICE, Event
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class Events:
 
     def __init__(self, world: "World") -> None:
         self.world = world
+        self.moderators = Moderators(world)
         self.paid: list[float] = []
         self.hashes: list[str] = []
         self.calls: list[tuple[Call, ...]] = []
@@ -28,7 +30,10 @@ class Events:
 
     def happen(self, event: Event) -> None:
         """Let one event happen now."""
-        getattr(self, f"_{event.kind}")(*event.args)
+        if event.kind in KINDS:
+            self.moderators.happen(event)
+        else:
+            getattr(self, f"_{event.kind}")(*event.args)
 
     def _hit(self, name: str) -> bool:
         """Whether a fault may be injected; counted if so."""
@@ -74,7 +79,8 @@ class Events:
 
     def _pay_again(self, number: int) -> None:
         """A second click: the same calls in another EVM transaction."""
-        self._submit(f"0xde{number:062x}", self.calls[number % len(self.calls)])
+        if self.calls:
+            self._submit(f"0xde{number:062x}", self.calls[number % len(self.calls)])
 
     # visits
 

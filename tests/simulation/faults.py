@@ -69,6 +69,10 @@ FAULTS = {
     "second_gateway": "payments to an old and a new gateway",
     "reverted": "an EVM transaction fails",
     "unknown_hash": "a claim of a transaction that never was",
+    "grants_at_once": "several moderators press in the same minute",
+    "form_again": "a moderator's form is pressed again, or elsewhere",
+    "over_cap": "grants that were reserved at once pass a cap together",
+    "undone": "a grant is taken back, perhaps while it is being given",
     "over_limit": "a customer pays more in a day than may be credited",
 }
 

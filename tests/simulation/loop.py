@@ -112,16 +112,21 @@ class SeededLoop(asyncio.BaseEventLoop):
             heapq.heapify(self._scheduled)
 
     def run_while(self, process: Process) -> None:
-        """Let everybody else go on while `process` sleeps in the middle of a step of its own."""
+        """Let everybody else go on while `process` sleeps in the middle of a step of its own.
+
+        Raises CancelledError where it dies in its sleep: that step does not go on.
+        """
         task = asyncio.current_task(self)
         if task:
             asyncio.tasks._leave_task(self, task)
         try:
-            while process.asleep:
+            while process.asleep and not process.dead:
                 self._run_once()
         finally:
             if task:
                 asyncio.tasks._enter_task(self, task)
+        if process.dead:
+            raise asyncio.CancelledError
 
     def finish(self) -> None:
         """End every task properly, the dead processes' too, so that nothing is left for the garbage collector."""

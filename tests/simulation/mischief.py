@@ -55,6 +55,7 @@ class Mischief(FaultPlan):
         self._names, self._reads, self._writes, self._poisoned = names, reads, writes, poisoned
         self.faulty: Callable[[str], bool] = lambda name: True
         self.insert_row: Callable[[str], None] = lambda path: None
+        self.born: Callable[[str], int | None] = lambda key: None
         self.query = ""
         self.key = ""
         self.holes: set[str] = set()
@@ -121,18 +122,26 @@ class Mischief(FaultPlan):
             if left < 2 * SETTLED:
                 return NO_EFFECT
             return self._chosen(name, effects.error_saved_late(self._rng.uniform(1, left - SETTLED)))
+        if not self.key.startswith("payment:"):
+            return NO_EFFECT
         self.holes.add(self.key.rpartition(":")[0])
         return self._chosen(name, effects.error_saved_late(left + self._rng.uniform(3600, 20 * 3600)))
 
     def _left(self, key: str) -> float | None:
-        """Seconds to the end of the epoch that a credit's key belongs to."""
+        """Seconds to the end of the epoch that a key belongs to."""
+        since = self._origin(key)
+        if since is None:
+            return None
+        age = self._clock() - since
+        return EPOCH - age % EPOCH if age > 0 else EPOCH
+
+    def _origin(self, key: str) -> int | None:
         parts = key.split(":")
         if len(parts) < 6 or parts[0] != "payment":
-            return None
+            return self.born(key)
         for one in self._chain.now.payments:
             if (one.gateway, one.customer_id, str(one.sequence)) == (parts[2], parts[3], parts[4]):
-                age = self._clock() - one.time
-                return EPOCH - age % EPOCH if age > 0 else EPOCH
+                return one.time
         return None
 
 

@@ -19,10 +19,10 @@ from stateless_billing.ledger import Cursor
 from stateless_billing.sealing import Sealing
 from stateless_billing.stripe_connection import Connection
 from stateless_billing.stripe_ledger import Session
+from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
 from tests.simulation.plan import GATEWAYS
 
-Patch = tuple[Any, str, Any]
 FOR_EVER = 10**9
 
 
@@ -286,4 +286,4 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         one_node_is_enough,
         look_back_too_short,
     )
-}
+} | GRANT_MUTANTS

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
+from stateless_billing.epochs import LOOK_BACK
+from stateless_billing.ledger import BLOCK_AHEAD
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.chain import START
 
@@ -28,11 +30,16 @@ class Credit:
         return self.metadata["payment"]
 
     def is_for(self, payment: Payment) -> bool:
-        """Whether it is this payment's, under its own name or under one that a reorganisation took from it."""
+        """Whether it is this payment's, under its own name or under one that a reorganisation took from it.
+
+        A credit older than any look at the payment was another's: that one is gone, and this one was paid later.
+        """
         if self.row.customer != payment.customer_id:
             return False
         if self.identity.lower() == payment.identity:
             return True
+        if self.row.created < payment.time - LOOK_BACK:
+            return False
         gateway = self.identity.lower().split(":")[1]
         same = (gateway, self.metadata["sequence"], self.metadata["wallet"], self.metadata["amount"])
         quoted = self.metadata["rate_source"] == "quote"
@@ -61,6 +68,16 @@ class Oracle:
         self.wrongs += 1
         self._say(f"wrong: {text}")
 
+    def second(self, text: str) -> None:
+        """Something of the moderators' that happened a second time."""
+        self.twice += 1
+        self._say(f"twice: {text}")
+
+    def missing(self, text: str) -> None:
+        """Something that was begun and never ended."""
+        self.never += 1
+        self._say(f"never: {text}")
+
     def _say(self, text: str) -> None:
         self.findings.append(text)
         self.world.note("oracle", text.upper())
@@ -87,8 +104,7 @@ class Oracle:
         if key in holes and any(one.late for one in all_of_it):
             self.holes += 1
             return
-        self.twice += 1
-        self._say(f"twice: {len(all_of_it)} credits for {credit.identity[-70:]} of {credit.row.customer}")
+        self.second(f"{len(all_of_it)} credits for {credit.identity[-70:]} of {credit.row.customer}")
 
     def _facts(self, credit: Credit, ever: list[Payment]) -> None:
         """Customer, cents, and for plain ones the price and finality."""
@@ -198,7 +214,7 @@ class Oracle:
         return any(
             not row.metadata
             and row.amount < 0
-            and row.created >= payment.time
+            and row.created >= payment.time - BLOCK_AHEAD
             and (-row.amount == payment.cents or not payment.quoted)
             and not (row.description or "").startswith("Top-up via pi_")
             for row in customer.rows
@@ -207,9 +223,8 @@ class Oracle:
     def left_open(self) -> None:
         """Judge what the one sweep after all faults left behind."""
         for payment in self.uncredited():
-            self.never += 1
             at = payment.time - START
-            self._say(f"never: payment {payment.sequence} of {payment.customer_id} at {at} s is not credited")
+            self.missing(f"payment {payment.sequence} of {payment.customer_id} at {at} s is not credited")
 
     def finished(self) -> None:
         """The last judgement."""

@@ -52,5 +52,8 @@ class Plan:
     two_versions: bool = False
     whole_start: bool = False
     save_refusals: bool = True
+    caps: tuple[int, int, int] | None = (
+        None  # cents of one grant, of one operator's and of all in a day; None: no grants
+    )
     events: tuple[Event, ...] = ()
     off: frozenset[str] = field(default_factory=frozenset)

@@ -4,8 +4,10 @@ import random
 from dataclasses import replace
 
 from tests.simulation.directed import DIRECTED
+from tests.simulation.draws import sleep, step
+from tests.simulation.grant_plans import with_moderators
 from tests.simulation.mischief import ANY, LISTS, WRITES
-from tests.simulation.plan import DAY, EPOCH, HOUR, LONG_IDLE, Event, Plan
+from tests.simulation.plan import DAY, EPOCH, HOUR, Event, Plan
 
 THEMES = {
     "mixed": 6,
@@ -20,8 +22,6 @@ THEMES = {
     "paging": 2,
 } | dict.fromkeys(DIRECTED, 1)
 """What a seed may be about, and how often; the last ones are directed at one moment."""
-
-STEPS = ("any", "any", "begin_write", "begin_read", "before_write", "answered")
 
 
 class Planner:
@@ -46,6 +46,7 @@ class Planner:
             self._others(plan, payments)
             if theme in ("reorg", "mixed", "humans"):
                 self._chain_events(plan, payments)
+        plan, self.events = with_moderators(self.seed, plan, self.events)
         events = sorted((one for one in self.events if one.at >= 0), key=lambda one: one.at)
         return replace(plan, events=tuple(events))
 
@@ -148,12 +149,9 @@ class Planner:
         for visit in visits:
             if rng.random() >= often:
                 continue
-            where: tuple[str, int, int] | int = rng.randrange(1, 160)
-            if rng.random() < 0.7:
-                readings = rng.choice((0, 0, rng.randrange(1, 9)))
-                where = rng.choice(STEPS), rng.choice((1, 1, 2, 3, 4, 5, 6, 8)), readings
+            where = step(rng)
             what = rng.choices(("sleep", "kill", "cancel"), (6, 2, 1) if plan.theme == "asleep" else (2, 3, 1))[0]
-            self.events.append(Event(visit.at - 0.001, "harm", (visit.args[0], where, what, *self._sleep(plan))))
+            self.events.append(Event(visit.at - 0.001, "harm", (visit.args[0], where, what, *sleep(rng, plan))))
             if what == "sleep" and plan.replicas > 1:
                 other = (visit.args[0] + 1) % plan.replicas
                 after = rng.choice((rng.uniform(5, 200), rng.uniform(60, 2000)))
@@ -162,17 +160,6 @@ class Planner:
                 self.events.append(Event(visit.at + rng.uniform(5, 4000), "restart", (visit.args[0],)))
         for _ in range(rng.choice((1, 2, 3)) if plan.theme == "restarts" else rng.choice((0, 0, 1))):
             self.events.append(Event(rng.choice(payments) + rng.uniform(0, 3 * DAY), "restart", (rng.randrange(5),)))
-
-    def _sleep(self, plan: Plan) -> tuple[float, tuple[bool, bool]]:
-        """How long, and which clocks do not notice. With a connection that is never closed, one of them always does."""
-        rng = self.rng
-        long = (rng.uniform(22, 27) * HOUR, rng.uniform(24, 40) * HOUR, rng.uniform(24, 28) * HOUR)
-        short = (rng.uniform(1, 110), rng.uniform(60, 3600), rng.uniform(3600, 8000), rng.uniform(1800, 7200))
-        seconds = rng.choice(long + short)
-        missed = rng.choice(((False, False), (True, False), (False, True), (True, True)))
-        if plan.idle_timeout > LONG_IDLE and all(missed):
-            missed = rng.choice(((True, False), (False, True)))
-        return seconds, missed
 
     def _others(self, plan: Plan, payments: list[float]) -> None:
         """Other systems, humans, outages."""

@@ -1,12 +1,16 @@
 """One simulated process of the service: the production objects, its clocks, and what can happen to a process."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping import NotOurAccount
-from stateless_billing.errors import StripeFailure
+from stateless_billing.errors import Refusal, StripeFailure
+from stateless_billing.grant_ledger import Grant
+from stateless_billing.grants import Wish
+from stateless_billing.operators import Operator
 from stateless_billing.services import NotFit, Services
 from tests.simulation.chain import START
 from tests.simulation.line import StripeLine
@@ -79,6 +83,8 @@ class Replica(Process):
                     await self.services.start()
                 else:
                     self.services.sweep.start(await self.services.books.check())
+                if self.world.plan.caps:
+                    await self.services.grants.ledger.look_at_start()
             except NotOurAccount:
                 self.world.coverage.hit("wrong_account")
                 self.kill()
@@ -113,6 +119,39 @@ class Replica(Process):
         answer = await self.services.claims.of(tx_hash, credit=credit)
         told = [(one["state"], one["cause"], one["sequence"]) for one in answer["payments"]]
         self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
+
+    async def give(self, wish: Wish) -> None:
+        """A moderator presses a form."""
+        await self.ready.wait()
+        with self._refused():
+            self._told(await self.services.grants.give(wish, again=True))
+
+    async def undo(self, reservation: str, operator: Operator) -> None:
+        """A grant is taken back."""
+        await self.ready.wait()
+        with self._refused():
+            self._told(await self.services.grants.undo(reservation, operator, "mistake"))
+
+    async def look(self) -> None:
+        """Somebody opens the list of grants."""
+        await self.ready.wait()
+        for grant in await self.services.grants.ledger.look():
+            self._told(grant)
+
+    async def forever_looking(self) -> None:
+        """Look whenever one is due, as the service does, at long intervals."""
+        await self.ready.wait()
+        await self.services.grants.ledger.forever(600)
+
+    @contextlib.contextmanager
+    def _refused(self) -> Iterator[None]:
+        try:
+            yield
+        except Refusal as refusal:
+            self.world.note(self.name, f"refuses: {refusal.code}")
+
+    def _told(self, grant: Grant) -> None:
+        self.world.note(self.name, f"grant {grant.reservation.grant[-3:]}: {grant.state} {grant.detail}")
 
     async def point(self, name: str) -> None:
         """A step on the way of a request to Stripe: where a trap is set for it, the process sleeps or dies here.

@@ -7,27 +7,27 @@ import random
 import httpx
 
 from chain.payment import Payment
-from stateless_billing import ledger, settings, stripe_ledger
+from stateless_billing import ledger, stripe_ledger
 from stateless_billing.bookkeeping import MARK
 from stateless_billing.epochs import moment
 from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Answer
-from stateless_billing.sandbox.api_keys import DEFAULT_KEY, ApiKey
+from stateless_billing.sandbox.api_keys import ApiKey
 from stateless_billing.sandbox.records import Contact, Transaction
-from tests.simulation.chain import CHAIN_ID, START, Chain
+from tests.simulation.chain import START, Chain
+from tests.simulation.configuration import OTHER_KEY, configured
 from tests.simulation.events import Events
 from tests.simulation.faults import Coverage
+from tests.simulation.grant_oracle import GrantOracle
 from tests.simulation.loop import PROCESS, SeededLoop
 from tests.simulation.mischief import Mischief
 from tests.simulation.nodes import Node, NodesTransport
 from tests.simulation.oracle import Oracle
-from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GATEWAYS, GRANTS, HOUR, SERVICE, Plan
+from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GRANTS, HOUR, SERVICE, Plan
 from tests.simulation.prices import Prices
 from tests.simulation.replica import Replica
 from tests.simulation.result import Result
 from tests.simulation.stripe_watched import WatchedStripe
-
-OTHER_KEY = "sk_test_another"
 
 
 class World:
@@ -46,6 +46,7 @@ class World:
         self.chain = Chain(plan.ahead, plan.finality, plan.finality / 3)
         self.prices = Prices()
         self.oracle = Oracle(self)
+        self.grants = GrantOracle(self, self.oracle)
         self.nodes = self._nodes()
         self.mischief = Mischief(
             self.rng("stripe faults"),
@@ -57,11 +58,11 @@ class World:
             writes=plan.writes,
             poisoned=CUSTOMERS[0] if plan.poisoned else None,
         )
-        self.mischief.faulty = self.faulty
+        self.mischief.faulty, self.mischief.born = self.faulty, self.grants.born
         self.stripe = self._stripe()
         self.account: Account = self.stripe.account
-        self.mischief.insert_row = lambda path: self.events.charge(path.split("/")[3], 100)
-        self.settings = [self._settings(version) for version in (0, 1, 2)]
+        self.mischief.insert_row = self._row_of_others
+        self.settings = [configured(plan, version) for version in range(3)]
         self.replicas: list[Replica | None] = [None] * 5
         self.started: list[Replica] = []
         self.events = Events(self)
@@ -117,26 +118,12 @@ class World:
         stripe.quietly()
         return stripe
 
-    def _settings(self, version: int) -> settings.Settings:
-        gateways = GATEWAYS[: self.plan.gateways]
-        return settings.load(
-            settings.SWEEP,
-            {
-                "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
-                "STRIPE_API_BASE": "http://stripe.test",
-                "RPC_URLS": ",".join(f"http://node{place}.test" for place in range(self.plan.nodes)),
-                "PRICE_API_BASE": "http://prices.test",
-                "GATEWAY_ADDRESSES": ",".join(reversed(gateways) if version == 1 else gateways),
-                "SERVICE_CUSTOMER_ID": SERVICE,
-                "CHAIN_ID": str(CHAIN_ID),
-                "PROCESSES": str(self.plan.replicas),
-            },
-        )
-
     def _row(self, row: Transaction, late: bool) -> None:
         self.note("stripe", f"{'completes' if late else 'writes'} {row.id[-4:]} {-row.amount} cents for {row.customer}")
         if row.metadata.get("kind") == "payment":
             self.oracle.written(row, late=late)
+        elif row.metadata.get("kind"):
+            self.grants.written(row)
 
     def _metadata(self, customer: str, before: dict[str, str], after: dict[str, str]) -> None:
         changed = {name: value for name, value in after.items() if before.get(name) != value}
@@ -146,6 +133,11 @@ class World:
         for name, value in changed.items():
             if name.startswith("gateway:"):
                 self.oracle.moved(customer, name, value)
+
+    def _row_of_others(self, path: str) -> None:
+        customer = path.split("/")[3]
+        if customer in CUSTOMERS:  # nobody else writes on the bookkeeping customers
+            self.events.charge(customer, 100)
 
     def refuses(self) -> bool:
         """Whether a new connection is refused."""
@@ -210,8 +202,14 @@ class World:
             if event.at > self.seconds():
                 await asyncio.sleep(event.at - self.seconds())
             self.events.happen(event)
-        await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
+        await self._idle()
         await self._end()
+
+    async def _idle(self) -> None:
+        """Wait until nobody sleeps any more; somebody may fall asleep meanwhile."""
+        await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
+        if self.busy_until > self.seconds():
+            await self._idle()
 
     async def _end(self) -> None:
         """Faults end and time passes; then one sweep of one new process must leave nothing open."""
@@ -222,17 +220,30 @@ class World:
                 found.kill()
                 self.replicas[slot] = None
         self.note("world", "all faults end")
+        self.grants.faults_end = int(self.unix())
+        looking = self.replica(0) if self.plan.caps else None
+        if looking:
+            looking.spawn(looking.forever_looking())
         await asyncio.sleep(25.5 * HOUR)
         for _ in range(40):
-            if not any(moment(int(self.unix()) + 60, one.time).quiet for one in self.oracle.uncredited()):
+            times = int(self.unix()), int(self.unix()) + 60
+            if not any(moment(time, one.time).quiet for one in self.oracle.uncredited() for time in times):
                 break
             await asyncio.sleep(600)
+        if looking:
+            looking.kill()
         for _ in range(2):
             replica = self.replica(0)
             replica.spawn(replica.sweep(flush=True))
             await asyncio.sleep(1900)
             self.stripe.settle()
             self.oracle.left_open()
+        if looking:
+            looking = self.replica(0)
+            looking.spawn(looking.forever_looking())
+            await asyncio.sleep(5 * HOUR)
+            looking.kill()
+        self.grants.left_open()
         await self._again()
 
     async def _again(self) -> None:

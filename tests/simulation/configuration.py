@@ -1,0 +1,28 @@
+"""The settings of the simulated processes."""
+
+from stateless_billing import settings
+from stateless_billing.sandbox.api_keys import DEFAULT_KEY
+from tests.simulation.chain import CHAIN_ID
+from tests.simulation.plan import GATEWAYS, SERVICE, Plan
+
+OTHER_KEY = "sk_test_another"
+
+
+def configured(plan: Plan, version: int) -> settings.Settings:
+    """Those of version 0 or 1 of the service, or (2) with a key of another account."""
+    gateways = GATEWAYS[: plan.gateways]
+    caps = zip(("MAX_GRANT_CENTS", "MAX_GRANTS_PER_DAY_CENTS", "MAX_GRANTS_ALL_CENTS"), plan.caps or (), strict=False)
+    return settings.load(
+        settings.SWEEP,
+        {
+            "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
+            "STRIPE_API_BASE": "http://stripe.test",
+            "RPC_URLS": ",".join(f"http://node{place}.test" for place in range(plan.nodes)),
+            "PRICE_API_BASE": "http://prices.test",
+            "GATEWAY_ADDRESSES": ",".join(reversed(gateways) if version == 1 else gateways),
+            "SERVICE_CUSTOMER_ID": SERVICE,
+            "CHAIN_ID": str(CHAIN_ID),
+            "PROCESSES": str(plan.replicas),
+        }
+        | {name: str(cents) for name, cents in caps},
+    )

@@ -1,0 +1,29 @@
+"""What several kinds of plans draw alike: how long a machine sleeps, and at which of its steps."""
+
+import random
+
+from tests.simulation.plan import HOUR, LONG_IDLE, Plan
+
+Where = tuple[str, int, int] | int
+
+STEPS = ("any", "any", "begin_write", "begin_read", "before_write", "answered")
+
+
+def step(rng: random.Random) -> Where:
+    """One of the first steps of a visit: so many steps of the loop later, or on the way of one of its requests."""
+    where = rng.randrange(1, 160)
+    if rng.random() < 0.7:
+        readings = rng.choice((0, 0, rng.randrange(1, 9)))
+        return rng.choice(STEPS), rng.choice((1, 1, 2, 3, 4, 5, 6, 8)), readings
+    return where
+
+
+def sleep(rng: random.Random, plan: Plan) -> tuple[float, tuple[bool, bool]]:
+    """How long, and which clocks do not notice. With a connection that is never closed, one of them always does."""
+    long = (rng.uniform(22, 27) * HOUR, rng.uniform(24, 40) * HOUR, rng.uniform(24, 28) * HOUR)
+    short = (rng.uniform(1, 110), rng.uniform(60, 3600), rng.uniform(3600, 8000), rng.uniform(1800, 7200))
+    seconds = rng.choice(long + short)
+    missed = rng.choice(((False, False), (True, False), (False, True), (True, True)))
+    if plan.idle_timeout > LONG_IDLE and all(missed):
+        missed = rng.choice(((True, False), (False, True)))
+    return seconds, missed
