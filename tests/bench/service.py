@@ -1,0 +1,266 @@
+"""How fast the running service is, beside what cannot be avoided: `python -m tests.bench.service`.
+
+Every figure is taken beside its floor within the same run: an empty Starlette application under the same server, bare
+calls to the same stand-in, Stripe's own limits. Absolute figures say as much about the machine as about the service.
+"""
+
+import argparse
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from chain import calls
+from chain.signing import Quote, Signer
+from stateless_billing.sandbox.localchain import ROOT, encode_call
+from stateless_billing.sandbox.stack import KEY, Service, Stack, free_port
+from tests.integration.shop import Shop, wait_until
+
+CREATE = "POST /v1/customers/{customer}/balance_transactions"
+LATENCY = 0.15
+LIMIT, SHARE = 25, 24  # Stripe's requests a second for an endpoint; what the burst is paced at
+CENTS, AMOUNT = 500, 10**20
+TOGETHER = 25  # payments in one EVM transaction
+ROUNDS = 7
+EMPTY = """
+import sys, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+async def ok(request): return JSONResponse({"ok": True})
+app = Starlette(routes=[Route("/healthz", ok)])
+uvicorn.run(app, port=int(sys.argv[1]), log_config=None, access_log=False, lifespan="off", ws="none")
+"""
+
+
+def say(name: str, figure: str) -> None:
+    """One line of the report."""
+    print(f"{name}: {figure}", flush=True)
+
+
+@contextmanager
+def empty() -> Iterator[str]:
+    """An empty Starlette application, from its start to its first answer when this gives its address."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", EMPTY, str(port)], cwd=ROOT)
+    try:
+        _first_answer(f"http://127.0.0.1:{port}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _first_answer(url: str) -> None:
+    while True:
+        try:
+            if httpx.get(f"{url}/healthz", trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.005)
+
+
+def start(stack: Stack) -> None:
+    """From process start to the first answer, in turns."""
+    ours, floor = [], []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        with empty():
+            floor.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        service = stack.serve(SWEEP="off")
+        ours.append(time.perf_counter() - begun)
+        service.stop()
+    ratio = statistics.median(ours) / statistics.median(floor)
+    figures = f"{statistics.median(ours) * 1000:.0f} ms, empty Starlette {statistics.median(floor) * 1000:.0f} ms"
+    say("start to the first answer", f"{figures}: {ratio:.2f} times (goal 2)")
+
+
+async def _load(url: str, path: str, seconds: float, connections: int = 16) -> float:
+    """Requests a second over bare sockets, each connection from an address of its own."""
+    host, port = url.removeprefix("http://").split(":")
+    end, done = time.perf_counter() + seconds, 0
+
+    async def client(number: int) -> None:
+        nonlocal done
+        reader, writer = await asyncio.open_connection(host, int(port))
+        count = 0
+        while time.perf_counter() < end:
+            origin = f"10.{number}.{count // 200 % 250}.{count // 50000 + 1}"
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\nx-origin: {origin}\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 200 " in head[:16], head
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            count += 1
+            done += 1
+        writer.close()
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(client(number) for number in range(connections)))
+    return done / (time.perf_counter() - begun)
+
+
+def requests(stack: Stack, shop: Shop) -> None:
+    """Requests a second, in turns with the empty application, the load's own process beside them."""
+    service = stack.serve(SWEEP="off", CLIENT_IP_HEADER="x-origin")
+    tx_hash = shop.pay(service, shop.customer(), CENTS)
+    shop.claimed(service, tx_hash)
+    shop.finalize()
+    paths = ("/healthz", f"/api/payments/{tx_hash}")
+    found: dict[str, list[float]] = {"empty": [], **{path: [] for path in paths}}
+    with empty() as floor:
+        for _ in range(3):
+            found["empty"].append(asyncio.run(_load(floor, "/healthz", 3)))
+            for path in paths:
+                found[path].append(asyncio.run(_load(service.url, path, 3)))
+    base = statistics.median(found.pop("empty"))
+    say("requests/s, empty Starlette", f"{base:.0f}")
+    for name, rates in zip(("/healthz", "/api/payments/{credited}"), found.values(), strict=True):
+        say(f"requests/s, {name}", f"{statistics.median(rates):.0f}: {statistics.median(rates) / base:.2f} of it")
+    peak = next(
+        line for line in Path(f"/proc/{service.process.pid}/status").read_text().splitlines() if "VmHWM" in line
+    )
+    say("peak memory of the process that served these", f"{int(peak.split()[1]) // 1024} MB")
+    service.stop()
+
+
+def calls_to_stripe(stack: Stack, shop: Shop) -> None:
+    """How many calls each step costs."""
+
+    def counted(step: str, goal: int) -> None:
+        total = sum(shop.counts().values())
+        say(f"Stripe calls, {step}", f"{total} (goal {goal})")
+        shop.count_from_zero()
+
+    service = stack.serve(SWEEP="off")
+    tx_hash = shop.pay(service, shop.customer(), CENTS)
+    shop.count_from_zero()
+    shop.claimed(service, tx_hash)
+    counted("a fresh quoted credit", 2)
+    for _ in range(20):
+        stack.http.get(f"{service.url}/api/payments/{tx_hash}")
+    counted("20 status polls of a credited payment", 0)
+    service.stop()
+    shop.finalize()
+    sweeper = stack.serve(SWEEP="on")
+    wait_until(lambda: sum(shop.counts().values()) >= 4)
+    time.sleep(3)
+    starting = 2  # the bookkeeping customers
+    again = shop.counts()
+    say("Stripe calls, to finalise it, by a new process", f"{sum(again.values()) - starting} (goal 2) {again}")
+    shop.count_from_zero()
+    time.sleep(20)
+    counted("20 idle seconds of a process that sweeps", 0)
+    sweeper.stop()
+    fresh = stack.serve(SWEEP="off")
+    shop.count_from_zero()
+    shop.claimed(fresh, tx_hash)
+    counted("a repeated claim by a new process", 1)
+    fresh.stop()
+
+
+def slow(stack: Stack) -> None:
+    """Each call to Stripe takes so long on its way from here on."""
+    rule = {"effect": "slow", "with": {"before": LATENCY}, "times": None, "probability": 1.0}
+    for method in ("GET", "POST"):
+        stack.control("POST", "faults", rule | {"method": method})
+
+
+def latency(stack: Stack, shop: Shop, rounds: int = 20) -> None:
+    """A claim of a fresh quoted payment, beside two bare calls to the stand-in in a row."""
+    service, took, floor = stack.serve(SWEEP="off"), [], []
+    headers = {"authorization": f"Bearer {KEY}", "stripe-version": "2026-10-28.endive"}
+    for _ in range(rounds):
+        customer = shop.customer()
+        tx_hash = shop.pay(service, customer, CENTS)
+        begun = time.perf_counter()
+        answer = shop.claim(service, tx_hash)
+        while answer["state"] == "confirming":
+            begun = time.perf_counter()
+            answer = shop.claim(service, tx_hash)
+        took.append(time.perf_counter() - begun)
+        assert answer["state"] == "credited", answer
+        begun = time.perf_counter()
+        for _ in range(2):
+            stack.http.get(f"{stack.sandbox}/v1/customers/{customer.id}", headers=headers)
+        floor.append(time.perf_counter() - begun)
+    ours, least = statistics.median(took), statistics.median(floor)
+    say(
+        f"claim of a fresh quoted payment, {LATENCY * 1000:.0f} ms a call",
+        f"median {ours * 1000:.0f} ms, two bare calls {least * 1000:.0f} ms: {ours / least:.2f} times (goal 1.1)",
+    )
+    service.stop()
+
+
+def burst(stack: Stack, shop: Shop, payments: int, customers: int) -> None:
+    """Payments of many customers all at once, credited by the sweep of one process at Stripe's limits."""
+    _pay(stack, [shop.customer() for _ in range(customers)], payments // customers)
+    stack.control("POST", "settings", {"limits": {"endpoint": LIMIT}})
+    shop.count_from_zero()
+    settings = {"SWEEP": "on", "SWEEP_SECONDS": "1", "STRIPE_RATE": str(SHARE), "MAX_UNFINALIZED_CENTS": "1000000000"}
+    port = free_port()
+    service: Service = stack.serve(**settings, METRICS_PORT=str(port))
+    wait_until(lambda: shop.counts().get(CREATE, 0) > 0)
+    first, begun = shop.counts()[CREATE], time.perf_counter()
+    wait_until(lambda: shop.counts()[CREATE] >= payments, 4 * payments / LIMIT)
+    seconds = time.perf_counter() - begun
+    rate = (payments - first) / seconds
+    shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    refused = [line for line in shown.splitlines() if 'outcome="limited"' in line and line.startswith("billing_stripe")]
+    say(
+        f"burst of {payments} fresh quoted payments, {LATENCY * 1000:.0f} ms a call",
+        f"{rate:.1f} credits/s of {LIMIT} that Stripe allows: {rate / LIMIT:.2f} (goal 0.95); {len(refused)} 429s of"
+        " its rate limiter (goal 0)",
+    )
+    service.stop()
+
+
+def _pay(stack: Stack, customers: list, each: int) -> None:  # type: ignore[type-arg]
+    """Register and pay everything in a few EVM transactions."""
+    signer = Signer(stack.settings["SIGNER_KEY"], stack.chain.chain_id)
+    gateway, deadline = stack.gateways[0], stack.chain.block()["timestamp"]
+    deadline = (int(deadline, 16) if isinstance(deadline, str) else deadline) + 600
+    stack.chain.send(
+        stack.payer, stack.token, encode_call("approve(address,uint256)", gateway, len(customers) * each * AMOUNT)
+    )
+    wanted = []
+    for one in customers:
+        registration = signer.registration(gateway, one.wallet, one.id, deadline)
+        wanted.append(calls.register(one.wallet, one.id, deadline, registration))
+    for one in customers:
+        for sequence in range(each):
+            quote = Quote(one.wallet, sequence, AMOUNT, CENTS, deadline)
+            wanted.append(calls.pay_quoted(one.wallet, AMOUNT, CENTS, deadline, signer.quote(gateway, quote)))
+    for place in range(0, len(wanted), TOGETHER):
+        stack.chain.send(stack.payer, gateway, calls.multicall(wanted[place : place + TOGETHER]))
+    stack.chain.mine(1, interval=2)
+
+
+def main() -> None:
+    """Run all of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--payments", type=int, default=2_000)
+    parser.add_argument("--customers", type=int, default=200)
+    options = parser.parse_args()
+    settings = {"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}
+    with Stack.start(slots_in_an_epoch=1, settings=settings) as stack:
+        shop = Shop(stack)
+        start(stack)
+        requests(stack, shop)
+        calls_to_stripe(stack, shop)
+        slow(stack)
+        latency(stack, shop)
+    with Stack.start(slots_in_an_epoch=32, settings=settings, rates=True) as stack:
+        slow(stack)
+        burst(stack, Shop(stack), options.payments, options.customers)
+
+
+if __name__ == "__main__":
+    main()
