@@ -45,6 +45,8 @@ lock: install  ## pin the newest releases of requirements*.in, with hashes
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-mutation.txt requirements-mutation.in
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-slither.txt requirements-slither.in
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-trusted-host --no-emit-find-links -o requirements-schemathesis.txt requirements-schemathesis.in
 
 .PHONY: simulate mutants chaos
 
@@ -94,3 +96,13 @@ deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variab
 
 bench: install  ## how fast and in how much memory 100,000 payments are audited; ratios inside one run
 	$(PY) -m tests.bench.audit $(if $(SCALE),--scale $(SCALE))
+
+.PHONY: fuzz-api
+
+fuzz-api: contracts .venv-schemathesis/installed  ## what /openapi.json allows, and what it does not, put to the service
+	$(PY) -m tests.fuzz
+
+.venv-schemathesis/installed: requirements-schemathesis.txt
+	$(PYTHON) -m venv .venv-schemathesis
+	.venv-schemathesis/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-schemathesis.txt
+	touch $@

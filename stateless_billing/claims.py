@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from chain.gateway import Gateway, claimed
-from chain.node import Nodes
+from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.signing import checksum
-from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
+from stateless_billing.hashes import Hashes
 from stateless_billing.progress import STATES, Progress
-from stateless_billing.turns import Turns
 
 _UNKNOWN_SECONDS = 2
 
@@ -19,25 +17,15 @@ _UNKNOWN_SECONDS = 2
 class Claims:
     """Answers `POST` and `GET /api/payments`."""
 
-    def __init__(
-        self,
-        nodes: Nodes,
-        gateways: Sequence[Gateway],
-        confirmations: Confirmations,
-        crediting: Crediting,
-        turns: Turns,
-    ) -> None:
-        self._nodes, self._gateways = nodes, gateways
-        self._confirmations, self._crediting, self._turns = confirmations, crediting, turns
+    def __init__(self, hashes: Hashes, gateways: Sequence[Gateway], crediting: Crediting) -> None:
+        self._hashes, self._gateways, self._crediting = hashes, gateways, crediting
 
     async def of(self, tx_hash: str, *, credit: bool) -> dict[str, Any]:
         """The payments of an EVM transaction, credited where due if `credit`. Raises ChainError, Refusal.
 
-        A hash that no node knows costs Stripe nothing, and a turn at the nodes.
+        A hash that no node knows costs Stripe nothing.
         """
-        async with self._turns.turn():
-            heads = await self._confirmations.heads()
-            found = await claimed(self._nodes, self._gateways, tx_hash)
+        heads, found = await self._hashes.find(tx_hash)
         if found is None or (not found.failed and not found.payments):
             return _answer(tx_hash, "unknown", [], _UNKNOWN_SECONDS)
         if found.failed:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from chain.gateway import Gateway, claimed
-from chain.node import Nodes
+from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import money
 from stateless_billing.claims import describe
@@ -13,9 +12,9 @@ from stateless_billing.crediting import UNSENT_SECONDS, Crediting, covers
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refused
+from stateless_billing.hashes import Hashes
 from stateless_billing.progress import Memory, Progress, confirming, credited
 from stateless_billing.stripe_ledger import StripeLedger
-from stateless_billing.turns import Turns
 
 
 class Receipts:
@@ -23,26 +22,22 @@ class Receipts:
 
     def __init__(
         self,
-        nodes: Nodes,
+        hashes: Hashes,
         gateways: Sequence[Gateway],
         stripe: StripeLedger,
         confirmations: Confirmations,
         crediting: Crediting,
         memory: Memory,
-        turns: Turns,
     ) -> None:
-        self._nodes, self._gateways, self._stripe = nodes, gateways, stripe
+        self._hashes, self._gateways, self._stripe = hashes, gateways, stripe
         self._confirmations, self._crediting, self._memory = confirmations, crediting, memory
-        self._turns = turns
 
     async def of(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
         """The receipt; None where no payment is there. Raises ChainError, StripeFailure, Refusal.
 
         Where one EVM transaction paid several gateways, `gateway` tells which; else the newest one's counts.
         """
-        async with self._turns.turn():
-            heads = await self._confirmations.heads()
-            found = await claimed(self._nodes, self._gateways, tx_hash)
+        heads, found = await self._hashes.find(tx_hash)
         for place in self._gateways:
             for payment in found.payments if found else ():
                 wanted = gateway in (None, payment.gateway)

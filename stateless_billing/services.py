@@ -25,6 +25,7 @@ from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.errors import StripeFailure
 from stateless_billing.grants import Grants
+from stateless_billing.hashes import Hashes
 from stateless_billing.hooks import credit_hook
 from stateless_billing.limits import DailyLimit
 from stateless_billing.lookup import Lookup
@@ -45,12 +46,10 @@ from stateless_billing.stuck import StuckPayments
 from stateless_billing.sweep import Sweep
 from stateless_billing.terms import Terming
 from stateless_billing.tokens import Tokens
-from stateless_billing.turns import Turns
 
 _LOOK_UP_CONNECTIONS = 3
 _PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
 _START_PAUSES = (0.5, 2.0)  # seconds between tries
-_CLAIMED_AT_ONCE, _CLAIMS_WAITING, _CLAIM_SECONDS = 6, 60, 5.0  # looking up what nobody may have paid
 # Crediting has so many connections to the nodes, and what visitors ask has as many of its own.
 _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
@@ -136,13 +135,13 @@ class Services:
         self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
         confirmations = Confirmations(nodes, self._shown, settings.confirmations, settings.max_unfinalized_cents, clock)
-        turns = Turns(_CLAIMED_AT_ONCE, _CLAIMS_WAITING, _CLAIM_SECONDS)
-        self.claims = Claims(nodes, self.gateways, confirmations, self.crediting, turns)
+        hashes = Hashes(nodes, self._shown, confirmations, clock)
+        self.claims = Claims(hashes, self.gateways, self.crediting)
         self.accounts = Accounts(
             *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.memory, clock),
             minimum_cents=settings.min_payment_cents,
         )
-        self.receipts = Receipts(*(nodes, self._shown, lookups, confirmations, self.crediting, self.memory), turns)
+        self.receipts = Receipts(*(hashes, self._shown, lookups, confirmations, self.crediting, self.memory))
 
     def _of_operators(self, lookups: StripeLedger) -> None:
         """What the pages behind the sign-in need."""

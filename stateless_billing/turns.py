@@ -14,6 +14,11 @@ class Turns:
         self._free = asyncio.Semaphore(at_once)
         self._seconds, self._room = seconds, at_once + waiting
 
+    @property
+    def crowded(self) -> bool:
+        """Whether somebody would have to wait."""
+        return self._free.locked()
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it for the block. Raises Refusal where the line is too long."""

@@ -3,6 +3,8 @@
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from stateless_billing.services import Services
@@ -10,12 +12,18 @@ from stateless_billing.web.api import Api
 from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import Guards
 from stateless_billing.web.intake import Intake
+from stateless_billing.web.openapi import describe
 from stateless_billing.web.operators_routes import operators_routes
 from stateless_billing.web.pages import Pages, templates
 from stateless_billing.web.problems import HANDLERS
 from stateless_billing.web.throttle import Throttle
 
 _SMALL = 1400  # bytes; what fits into one packet anyway
+
+
+async def openapi(request: Request) -> Response:
+    """`GET /openapi.json`."""
+    return JSONResponse(describe())
 
 
 def create_app(services: Services) -> Starlette:
@@ -35,6 +43,7 @@ def create_app(services: Services) -> Starlette:
         *operators_routes(services, templates(assets)),
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
+        Route("/openapi.json",             openapi),
         Route("/static/{digest}/{name}",   assets.serve),
     ]  # fmt: skip
     middleware = [

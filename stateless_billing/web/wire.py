@@ -182,7 +182,7 @@ class Wire(HttpToolsProtocol):
             return
         log.info("refused a connection: %s", code)
         self._deaf = True
-        if self._answering():
+        if self._answering() and not self._interrupt():
             return
         self._unset_keepalive_if_required()
         self.transport.write(self._problem(code, detail))
@@ -191,6 +191,14 @@ class Wire(HttpToolsProtocol):
         if self._deadline:
             self._deadline.cancel()
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+    def _interrupt(self) -> bool:
+        """Tell a request whose body will never be whole that its client is gone, unless others are in front of it."""
+        if self.pipeline or self.cycle.response_started or not self.cycle.more_body:
+            return False
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        return True
 
     def _problem(self, code: str, detail: str) -> bytes:
         request_id = secrets.token_hex(8)

@@ -231,12 +231,15 @@ def test_a_head_just_below_it_is_served() -> None:
         b"POST / HTTP/1.1\r\ncontent-length: 1x\r\n\r\n",
         b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET / HTTP/1.1\r\na b: c\r\n\r\n",
+        b"POST /read HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
 def test_what_is_not_http(data: bytes) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
-        wired.data_received(data)
+        for part in (data[:-5], data[-5:]):
+            wired.data_received(part)
+            await asyncio.sleep(0)
         await until_closed(line)
         problem(line, "bad_request")
         assert line.statuses == [400]

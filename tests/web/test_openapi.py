@@ -1,0 +1,92 @@
+"""The description against what is served: every route, every problem, no more and no less."""
+
+import json
+import re
+from typing import Any
+
+from starlette.routing import Route
+
+from stateless_billing.errors import PROBLEMS
+from stateless_billing.services import Services
+from stateless_billing.settings import SERVE, load
+from stateless_billing.web.openapi import LEFT_OUT, describe
+from stateless_billing.web.routes import create_app
+from stateless_billing.web.schemas import SCHEMAS
+from tests.conforming import faults
+from tests.factories import GATEWAY
+from tests.in_process import LoopClock
+
+ENVIRONMENT = {
+    "STRIPE_API_KEY": "sk_test_x",
+    "RPC_URLS": "http://127.0.0.1:1",
+    "GATEWAY_ADDRESSES": GATEWAY,
+    "SIGNER_KEY": "11" * 32,
+    "SERVICE_CUSTOMER_ID": "cus_Service",
+    "SESSION_SECRETS": "x" * 40,
+    "PUBLIC_URL": "https://pay.example.org",
+}
+OPERATORS_ONLY = {
+    *("signed_out", "sign_in_again", "sign_in_failed", "not_allowed", "forged_request", "form_invalid", "form_dead"),
+    *("over_cap", "look_alike", "unusable_customer", "too_late", "already_done", "unclear"),
+}
+ELSEWHERE = {"method_not_allowed"}  # told of what is not described: other methods
+
+
+def served() -> dict[str, set[str]]:
+    """Methods by path, HEAD left out, of all routes that are not the operators'."""
+    found: dict[str, set[str]] = {}
+    for route in create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes:
+        assert isinstance(route, Route)
+        if not route.path.startswith(LEFT_OUT):
+            found.setdefault(route.path, set()).update(
+                method.lower() for method in route.methods or () if method != "HEAD"
+            )
+    return found
+
+
+def test_every_route_is_described_and_no_other() -> None:
+    described = {path: set(operations) for path, operations in describe()["paths"].items()}
+    assert described == served()
+    assert all(path.startswith("/") for path in LEFT_OUT)
+
+
+def test_the_places_in_a_path_are_its_parameters() -> None:
+    for path, operations in describe()["paths"].items():
+        for operation in operations.values():
+            named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path))
+
+
+def test_every_problem_is_described_where_it_may_be_told() -> None:
+    told = set(re.findall(r'"/problems/(\w+)"', json.dumps(describe())))
+    assert told == PROBLEMS.keys() - OPERATORS_ONLY - ELSEWHERE
+    assert PROBLEMS.keys() >= OPERATORS_ONLY
+    for operations in describe()["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                content: dict[str, Any] = answer.get("content", {}).get("application/problem+json", {})
+                for code in re.findall(r'"/problems/(\w+)"', json.dumps(content)):
+                    assert str(PROBLEMS[code][0]) == status
+
+
+def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
+    used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(describe())))
+    assert used == SCHEMAS.keys()
+
+
+def test_the_checker_finds_what_does_not_fit() -> None:
+    document = describe()
+    good: dict[str, Any] = {"tx_hash": "0x" + "a" * 64, "state": "unknown", "retry_after": None, "payments": []}
+    schema = document["components"]["schemas"]["Claimed"]
+    assert not list(faults(good, schema, document))
+    changes: list[dict[str, Any]] = [
+        {"tx_hash": "0x1"},
+        {"state": "lost"},
+        {"retry_after": "2"},
+        {"retry_after": True},
+        {"payments": [{}]},
+        {"more": 1},
+    ]
+    for changed in changes:
+        assert list(faults(good | changed, schema, document)), changed
+    assert list(faults({}, schema, document))
