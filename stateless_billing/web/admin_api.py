@@ -10,13 +10,12 @@ from chain.gateway import Gateway, claimed
 from chain.payment import Payment, is_customer_id
 from chain.signing import checksum
 from stateless_billing import grant_forms, money
-from stateless_billing.accounts import masked
 from stateless_billing.errors import Refusal, StripeFailure
 from stateless_billing.grant_forms import FORM_SECONDS
 from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import Left, Wish
 from stateless_billing.ledger import Entry
-from stateless_billing.lookup import wallets_of
+from stateless_billing.lookup import is_entry_id, wallets_of
 from stateless_billing.operators import GRANT, OVERRIDE, READ, RELEASE, Operator
 from stateless_billing.orders import parse_rate
 from stateless_billing.services import Services
@@ -68,7 +67,6 @@ class AdminApi:
             {
                 "cents": wish.cents,
                 "customer": customer.id,
-                "name": masked(customer.email) or customer.id,
                 "email": customer.email,
                 "wallet": checksum(wallets[0]) if wallets else None,
                 "before_cents": customer.balance_cents,
@@ -107,7 +105,7 @@ class AdminApi:
         operator = self._sessions.require(request, GRANT, fresh=True)
         body = await inputs.json_object(request, {"reservation", "reason"})
         reservation = body.get("reservation")
-        if not isinstance(reservation, str) or not reservation.startswith("cbtxn_") or not reservation[6:].isalnum():
+        if not isinstance(reservation, str) or not is_entry_id(reservation):
             raise Refusal("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
         grant = await self._services.grants.undo(reservation, operator, _reason(body.get("reason")))
         return JSONResponse(_grant(grant))

@@ -198,6 +198,47 @@ def test_the_list_of_all_operators_its_totals_and_its_csv(shop: Shop, service: S
     assert csv_of(service, f"customer={customer.id}&state=undone") == []
 
 
+@pytest.mark.parametrize(
+    ("order", "cents"),
+    [
+        ("newest", [300, 100, 200]),
+        ("largest", [300, 200, 100]),
+        ("operator", [300, 100, 200]),
+        ("; DROP", [300, 100, 200]),
+    ],
+)
+def test_the_list_in_every_order(shop: Shop, service: Service, order: str, cents: list[int]) -> None:
+    customer = shop.customer()
+    for number, (name, amount) in enumerate([(MODERATOR, "2"), (MODERATOR, "1"), (ADMIN, "3")]):
+        time.sleep(1 if number else 0)  # Stripe's times are whole seconds
+        Operator(name).give(service, customer.id, amount)
+    query = urlencode({"customer": customer.id, "order": order})
+    assert [int(row["cents"]) for row in csv_of(service, query)] == cents
+    page = Operator(AUDITOR).get(service, f"/admin/grants?{query}").text
+    places = [page.index(f">${amount}.00</td>") for amount in (one // 100 for one in cents)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("after", ["<script>", "cbtxn_Nobody", "../x", "0", "cbtxn_" + "x" * 500, "'", "\0"])
+def test_older_pages_of_nothing_are_told(shop: Shop, service: Service, after: str) -> None:
+    query = urlencode({"after": after})
+    page = Operator().get(service, f"/admin/customers/{shop.customer().id}?{query}")
+    assert (page.status_code, "no such entry" in page.text) == (404, True)
+
+
+def test_older_pages_follow_each_other_and_leave_nothing_out(shop: Shop, service: Service) -> None:
+    customer = shop.customer()
+    for number in range(120):
+        row = {"amount": 1, "currency": "usd", "description": f"Usage {number:03d}", "created": 1_700_000_000 + number}
+        shop.stack.control("POST", f"customers/{customer.id}/rows", row)
+    first = Operator().get(service, f"/admin/customers/{customer.id}").text
+    [after] = re.findall(r'href="\?after=(cbtxn_\w+)"', first)
+    second = Operator().get(service, f"/admin/customers/{customer.id}?after={after}").text
+    shown = [re.findall(r"Usage (\d+)", page) for page in (first, second)]
+    assert shown[0] + shown[1] == [f"{number:03d}" for number in reversed(range(120))]
+    assert "?after=" not in second
+
+
 def csv_of(service: Service, query: str) -> list[dict[str, str]]:
     answer = Operator(AUDITOR).get(service, f"/admin/grants.csv?{query}")
     assert answer.headers["content-type"].startswith("text/csv")
@@ -306,6 +347,22 @@ def test_who_can_be_credited_is_not_passed_over(shop: Shop, stack: Stack) -> Non
     problem(Operator(ADMIN).post(service, "/api/admin/orders", body), 422, "invalid_input")
     assert stack.balance(other.id) == 0
     assert ordered(service, tx_hash, "release")["state"] == "credited"
+
+
+def test_a_payment_that_is_credited_in_the_meantime_needs_no_order(shop: Shop, stack: Stack) -> None:
+    service = stack.serve(MAX_PAYMENT_CENTS="4000")
+    tx_hash = shop.pay(stack.serve(), customer := shop.customer())
+    shop.finalize()
+    shop.claimed(service, tx_hash, "held")
+    form = order_form(service, tx_hash)
+    shop.claimed(stack.serve(), tx_hash)
+    fresh = stack.serve()
+    body = {"form": form, "order": "release", "reason": "checked"}
+    refused = problem(Operator(ADMIN).post(fresh, "/api/admin/orders", body), 409, "already_done")
+    assert refused["detail"] == "This payment is credited. Nothing was ordered."
+    rows = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}/balance_transactions", limit="100")["data"]
+    assert not [row for row in rows if tx_hash in row["metadata"].get("payment", "")]
+    assert stack.balance(customer.id) == 5000
 
 
 def test_a_plain_payment_without_a_price_is_credited_at_the_rate_of_an_order(shop: Shop, stack: Stack) -> None:
