@@ -311,7 +311,7 @@ def no_rate(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     office.stack.control("POST", "price", {"price": "0"})
     blind = office.stack.serve()
     page = Office(office.stack, blind, office.shop).open(tabs, "/admin/rate", ADMIN, color_scheme=scheme)
-    expect(page.get_by_text("No rate.")).to_be_visible()
+    expect(page.get_by_text("No rate:")).to_be_visible()
     office.stack.control("POST", "price", {"price": "0.006"})
     return page
 
