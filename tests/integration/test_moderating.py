@@ -117,6 +117,49 @@ def test_other_faults_in_a_form(shop: Shop, service: Service, changes: dict[str,
     nothing(shop, customer)
 
 
+BODIES: dict[str, dict[str, Any]] = {
+    "/api/admin/grants/check": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY},
+    "/api/admin/grants": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY, "again": True},
+    "/api/admin/grants/status": {"form": ""},
+    "/api/admin/grants/undo": {"reservation": "cbtxn_Nobody", "reason": "because"},
+    "/api/admin/orders": {"form": "", "order": "release", "reason": "because"},
+    "/api/admin/payments/retry": {"payment": "8453:0x0:0x0:0"},
+    "/api/admin/rate": {"rate": "0", "hours": 1, "reason": "because"},
+    "/login/wallet/message": {"address": "0x", "next": "/admin"},
+    "/login/wallet": {"signature": "0x"},
+}
+HOSTILE: list[Any] = [
+    *(None, True, -1, 10**400, 1.5, [], {}, [[]], {"a": {"b": []}}, "", " ", "\0", "\n", "x" * 9000, "\u202eabc"),
+    *("../../v1/customers", "cbtxn_../x", "cbtxn_", "cus_Nobody", ":::::", "a:b:0x" + "0" * 64 + ":0", "'; --", "%00"),
+    *(
+        "8453:0x0:0x" + "9" * 64 + ":-1",
+        "redirect:cus_" + "x" * 99,
+        "release:1e9",
+        "release:9999999.9",
+        "\U0001f4a9" * 300,
+    ),
+]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_no_value_of_any_field_is_an_error_of_ours(shop: Shop, stack: Stack, service: Service, path: str) -> None:
+    operator, whole = Operator(ADMIN), BODIES[path]
+    if path.endswith("/check"):
+        whole = operator.wish(service, shop.customer().id)
+    stack.control("DELETE", "state")
+    for field in whole:
+        for number, value in enumerate(HOSTILE):
+            address = {"x-ip": f"10.1.{number}.{len(field)}"}
+            answer = operator.post(service, path, {**whole, field: value}, **address)
+            assert 200 <= answer.status_code < 500, (field, value, answer.text)
+            if answer.is_success:
+                assert (path.rpartition("/")[2], field) == ("check", "note"), (value, answer.text)
+            else:
+                assert answer.json()["detail"]
+    writes = [name for name in stack.control("GET", "state")["counts"] if name.startswith("POST")]
+    assert writes == [], "nothing was written"
+
+
 def matches(service: Service, query: str) -> tuple[dict[str, Any], list[str]]:
     answer = Operator(AUDITOR).http_find(service, query)
     return answer, [one["customer"] for one in answer["matches"]]
