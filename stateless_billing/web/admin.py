@@ -25,9 +25,10 @@ from stateless_billing.timeline import timeline
 from stateless_billing.web import chart, csv_export
 from stateless_billing.web.desk import Desk
 
-_DAYS = (1, 7, 30, 90)
+_DAYS = (1, 7, 30, 90, 365)
+_ROWS = 500  # of a list on a page; the CSV holds all
 
-ORDERS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
+SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
     "newest": ("newest first", lambda one: (-one.reservation.entry.created,)),
     "largest": ("largest first", lambda one: (-one.reservation.entry.cents, -one.reservation.entry.created)),
     "operator": ("by operator", lambda one: (one.reservation.operator, -one.reservation.entry.created)),
@@ -37,14 +38,14 @@ ORDERS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which grants a list is to show, and in which order."""
+    """Which grants a list is to show, and how sorted."""
 
     days: int
     operator: str
     reason: str
     customer: str
     state: str
-    order: str
+    sort: str
 
     def takes(self, grant: Grant) -> bool:
         """Whether the list shows this one."""
@@ -57,8 +58,8 @@ class Asked:
         )
 
     def of(self, grants: Sequence[Grant]) -> list[Grant]:
-        """Those that the list shows, in its order."""
-        return sorted(filter(self.takes, grants), key=ORDERS[self.order][1])
+        """Those that the list shows, sorted."""
+        return sorted(filter(self.takes, grants), key=SORTS[self.sort][1])
 
 
 def asked(request: Request) -> Asked:
@@ -66,8 +67,8 @@ def asked(request: Request) -> Asked:
     query = request.query_params
     days = int(query["days"]) if query.get("days") in {str(one) for one in _DAYS} else 7
     words = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
-    order = query["order"] if query.get("order") in ORDERS else "newest"
-    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], order)
+    sort = query["sort"] if query.get("sort") in SORTS else "newest"
+    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], sort)
 
 
 class Admin:
@@ -114,7 +115,6 @@ class Admin:
             older=None if page.complete else page.entries[-1].id,
             grants=mine,
             may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
-            admin=operator.may(REVERSE),
             giving=giving,
             left=self._services.grants.left_by(grants, operator.name),
             form=self._seal(form, operator, customer.id) if giving else None,
@@ -164,16 +164,17 @@ class Admin:
         return self._desk.render(
             "desk_grants.html",
             request,
-            grants=shown,
+            grants=shown[:_ROWS],
+            found=len(shown),
             every=len(every),
             asked=filter_,
             days=_DAYS,
-            orders={name: words for name, (words, _) in ORDERS.items()},
+            sorts={name: words for name, (words, _) in SORTS.items()},
             reasons=REASONS,
             operators=sorted({one.reservation.operator for one in every}),
             totals=sorted(totals.items(), key=lambda one: -one[1][1]),
             query=request.url.query,
-            may_undo={one.reservation.grant for one in shown if self._may_undo(one, operator)},
+            may_undo={one.reservation.grant for one in shown[:_ROWS] if self._may_undo(one, operator)},
         )
 
     async def _grants_csv(self, request: Request, operator: Operator) -> Response:

@@ -151,14 +151,14 @@ class AdminApi:
             raise Refusal("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
         reason = _reason(inputs.text(body, "reason"))
         made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
-        log.warning("%s set the rate to %s until %d", operator.name, money.decimal(rate), made.until)
+        log.warning("%s set the rate to %s until %d", operator.role, money.decimal(rate), made.until)
         return JSONResponse({"rate": money.decimal(made.rate), "from": made.since, "until": made.until})
 
     async def end_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate/end`: the market's rate counts again."""
         operator = self._sessions.require(request, OVERRIDE, fresh=True)
         await self._services.overrides.take_back()
-        log.warning("%s took the rate back", operator.name)
+        log.warning("%s took the rate back", operator.role)
         return JSONResponse({})
 
     async def _wish(self, request: Request, operator: Operator) -> tuple[Wish, bool]:

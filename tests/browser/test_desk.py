@@ -47,6 +47,7 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     page.goto(link_in(mail_to(office.stack, MODERATOR)))
     page.locator("main").get_by_role("button", name="Sign in").press("Enter")
     expect(page.get_by_role("heading", name="Find a customer")).to_be_visible()
+    page.wait_for_load_state()  # keys are the script's
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.locator("#q")).to_be_focused()

@@ -242,7 +242,7 @@ def test_the_list_of_all_operators_its_totals_and_its_csv(shop: Shop, service: S
 
 
 @pytest.mark.parametrize(
-    ("order", "cents"),
+    ("sort", "cents"),
     [
         ("newest", [300, 100, 200]),
         ("largest", [300, 200, 100]),
@@ -250,12 +250,12 @@ def test_the_list_of_all_operators_its_totals_and_its_csv(shop: Shop, service: S
         ("; DROP", [300, 100, 200]),
     ],
 )
-def test_the_list_in_every_order(shop: Shop, service: Service, order: str, cents: list[int]) -> None:
+def test_the_list_sorted_every_way(shop: Shop, service: Service, sort: str, cents: list[int]) -> None:
     customer = shop.customer()
     for number, (name, amount) in enumerate([(MODERATOR, "2"), (MODERATOR, "1"), (ADMIN, "3")]):
         time.sleep(1 if number else 0)  # Stripe's times are whole seconds
         Operator(name).give(service, customer.id, amount)
-    query = urlencode({"customer": customer.id, "order": order})
+    query = urlencode({"customer": customer.id, "sort": sort})
     assert [int(row["cents"]) for row in csv_of(service, query)] == cents
     page = Operator(AUDITOR).get(service, f"/admin/grants?{query}").text
     places = [page.index(f">${amount}.00</td>") for amount in (one // 100 for one in cents)]
