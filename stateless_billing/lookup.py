@@ -76,7 +76,7 @@ class Lookup:
             return await self._by_wallet(asked.lower())
         if is_customer_id(asked):
             return Found("customer", await self._matches([asked]))
-        if _ENTRY.fullmatch(asked):
+        if is_entry_id(asked):
             return await self._by_entry(asked)
         if is_email(asked):
             found = await stripe_lookups.with_email(self._stripe, asked)
@@ -162,6 +162,11 @@ class Lookup:
         async with self._stripe.session() as session:
             entries = (await session.newest_entries(customer_id, 0)).entries
         return Match(customer, wallets_of(customer, entries), entries[0].created if entries else None)
+
+
+def is_entry_id(text: str) -> bool:
+    """Whether a text has the form of a balance transaction's ID."""
+    return _ENTRY.fullmatch(text) is not None
 
 
 def wallets_of(customer: Customer, entries: Sequence[Entry] = ()) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.depth import is_final
+from stateless_billing.errors import Refusal
 from stateless_billing.orders import Order, Orders
 from stateless_billing.progress import Memory, Progress
 from stateless_billing.stripe_objects import Customer
@@ -103,7 +104,11 @@ class StuckPayments:
     ) -> tuple[Order, Progress]:
         """Give an order and follow it at once. Raises Refusal, ChainError, StripeFailure."""
         logs.note(work="order")
+        heads = await self._confirmations.heads()
+        if await self._orders.of(payment) is None:
+            progress = await self._crediting.observe(gateway, payment, heads)
+            if progress.state in ("credited", "reversed"):
+                raise Refusal("already_done", f"This payment is {progress.state}. Nothing was ordered.")
         order = await self._orders.write(form, payment, text, operator, reason)
         self._memory.retry(payment)
-        heads = await self._confirmations.heads()
         return order, await self._crediting.advance(gateway, payment, heads)

@@ -42,7 +42,8 @@ def kind_of(entry: Entry) -> str:
 def timeline(entries: Sequence[Entry], payments: Sequence[Mapping[str, Any]], *, complete: bool) -> list[Event]:
     """Entries (newest first, as listed) with the payments that have none among them, each at its time.
 
-    Where the listing is not complete, payments older than its end belong to a later page.
+    Where the listing is not complete, credited payments older than its end belong to a later page; one that is not
+    credited yet is never left out.
     """
     reversed_by = {
         one.metadata["reverses"]: one.id for one in entries if one.kind == "reversal" and "reverses" in one.metadata
@@ -61,7 +62,8 @@ def timeline(entries: Sequence[Entry], payments: Sequence[Mapping[str, Any]], *,
     shown = {one.metadata.get("payment", "").lower() for one in entries}
     oldest = 0 if complete or not entries else entries[-1].created
     for identity, payment in by_identity.items():
-        if identity not in shown and payment["time"] >= oldest:
+        settled = payment["state"] in ("credited", "reversed")
+        if identity not in shown and (payment["time"] >= oldest or not settled):
             place = next((index for index, one in enumerate(events) if one.time <= payment["time"]), len(events))
             events.insert(place, Event(payment["time"], "waiting", None, payment))
     return events

@@ -4,6 +4,7 @@ import { byId, setText, show } from "./dom.js";
 import { DeskFault, inDollars, send } from "./desk_api.js";
 import { GrantForm } from "./desk_grant.js";
 import { signInAddress } from "./desk_keep.js";
+import { preview } from "./desk_preview.js";
 
 const STAMP = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const RELOAD_MS = 1500;
@@ -125,5 +126,6 @@ addEventListener("offline", connection);
 document.addEventListener("keydown", keys);
 document.addEventListener("click", copying);
 document.addEventListener("submit", acting);
+document.addEventListener("input", preview);
 const grant = document.getElementById("grant");
 if (grant) new GrantForm(grant);

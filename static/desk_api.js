@@ -34,12 +34,12 @@ export async function send(path, body) {
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
   const code = String(answer?.type ?? "").split("/").pop() || "unreachable";
-  throw new DeskFault(code, answer?.detail ?? "No clear answer came.", answer?.request_id ?? "");
+  throw new DeskFault(code, answer?.detail ?? "No clear answer came.", response.status >= 500 ? answer?.request_id : "");
 }
 
-/** Cents as dollars, by whole numbers alone: 123456 → $1,234.56. */
+/** Cents, a whole number or BigInt, as dollars: 123456 → $1,234.56. */
 export function inDollars(cents) {
-  const digits = String(Math.abs(cents)).padStart(3, "0");
+  const digits = String(cents < 0 ? -cents : cents).padStart(3, "0");
   const whole = digits.slice(0, -2).replace(/\B(?=(\d{3})+$)/g, ",");
   return `${cents < 0 ? "-" : ""}$${whole}.${digits.slice(-2)}`;
 }

@@ -87,9 +87,14 @@ export class GrantForm {
     this.facts = facts;
     this.again = facts.alike !== null;
     const amount = inDollars(facts.cents);
-    const who = facts.email ?? facts.customer;
-    setText(byId("grant-sentence"), `Give ${amount} to ${who}, balance ${inDollars(facts.before_cents)} → ${inDollars(facts.after_cents)}?`);
-    byId("grant-why").replaceChildren(`Because: ${facts.reason}. `, element("bdi", { dir: "auto" }, facts.note));
+    const wallet = facts.wallet ? ` (${facts.wallet.slice(0, 6)}…${facts.wallet.slice(-4)})` : "";
+    const balance = `balance ${inDollars(facts.before_cents)} → ${inDollars(facts.after_cents)}`;
+    byId("grant-sentence").replaceChildren(
+      `Give ${amount} to `,
+      element("bdi", {}, facts.email ?? facts.customer),
+      `${wallet}, ${balance}, because: ${facts.reason}.`,
+    );
+    byId("grant-why").replaceChildren("Note: ", element("bdi", { dir: "auto" }, facts.note));
     const alike = byId("grant-alike");
     show(alike, this.again);
     setText(alike, this.again ? `${amount} were given to this customer within the last ten minutes. Give it a second time only if you mean to.` : "");
@@ -143,8 +148,8 @@ export class GrantForm {
 
   absent() {
     this.outcome(
-      "It was not given.",
-      "The ledger shows nothing of it, and no money moved. You may press again; the same form never gives twice.",
+      "Nothing was given so far.",
+      "The ledger shows nothing of it. Press again here: this form gives once at most, whatever became of the first press.",
       this.button(`Give ${inDollars(this.facts.cents)}`, () => this.give()),
     );
   }

@@ -10,9 +10,9 @@ from stateless_billing.timeline import kind_of, timeline
 from tests.factories import START, entry
 
 
-def told(name: str, time: int) -> dict[str, Any]:
+def told(name: str, time: int, state: str = "pending") -> dict[str, Any]:
     """A payment as the API tells of it."""
-    return {"payment": name, "time": time}
+    return {"payment": name, "time": time, "state": state}
 
 
 def credit(name: str, created: int, number: int) -> Entry:
@@ -57,10 +57,15 @@ def test_a_credited_payment_is_one_line_in_whatever_case_it_is_written() -> None
 
 def test_where_the_listing_goes_on_older_payments_belong_to_a_later_page() -> None:
     entries = [entry(created=START + 100)]
-    payments = [told("a", START + 99), told("b", START + 100), told("c", START + 101)]
+    payments = [told("a", START + 99, "credited"), told("b", START + 100, "reversed"), told("c", START + 101)]
     assert [one.time - START for one in timeline(entries, payments, complete=False)] == [101, 100, 100]
     assert len(timeline(entries, payments, complete=True)) == 4
     assert len(timeline([], payments, complete=False)) == 3
+
+
+def test_a_payment_that_waits_is_shown_however_old_it_is() -> None:
+    line = timeline([entry(created=START + 100)], [told("a", START, "held")], complete=False)
+    assert [(one.time - START, one.kind) for one in line] == [(100, "charge"), (0, "waiting")]
 
 
 def test_what_was_taken_back_names_its_reversal() -> None:

@@ -3,37 +3,49 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chain.payment import is_customer_id
+from stateless_billing import money
 from stateless_billing.caps import DAY
-from stateless_billing.errors import Refusal, StripeFailure
+from stateless_billing.errors import Refusal, Refused, StripeFailure
 from stateless_billing.grant_forms import NOTE_FEWEST, NOTE_MOST, REASONS
 from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import UNDO_SECONDS
-from stateless_billing.lookup import wallets_of
+from stateless_billing.lookup import is_entry_id, wallets_of
+from stateless_billing.money import Rate
 from stateless_billing.operators import GRANT, OVERRIDE, RELEASE, REVERSE, Operator
 from stateless_billing.rates import NoRate
+from stateless_billing.stripe_objects import Page
 from stateless_billing.timeline import timeline
 from stateless_billing.web import chart, csv_export
 from stateless_billing.web.desk import Desk
 
-_DAYS = (1, 7, 30, 90)
+_DAYS = (1, 7, 30, 90, 365)
+_ROWS = 500  # of a list on a page; the CSV holds all
+
+SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
+    "newest": ("newest first", lambda one: (-one.reservation.entry.created,)),
+    "largest": ("largest first", lambda one: (-one.reservation.entry.cents, -one.reservation.entry.created)),
+    "operator": ("by operator", lambda one: (one.reservation.operator, -one.reservation.entry.created)),
+    "customer": ("by customer", lambda one: (one.reservation.customer, -one.reservation.entry.created)),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which grants a list is to show."""
+    """Which grants a list is to show, and how sorted."""
 
     days: int
     operator: str
     reason: str
     customer: str
     state: str
+    sort: str
 
     def takes(self, grant: Grant) -> bool:
         """Whether the list shows this one."""
@@ -45,13 +57,18 @@ class Asked:
             and self.state in ("", grant.state)
         )
 
+    def of(self, grants: Sequence[Grant]) -> list[Grant]:
+        """Those that the list shows, sorted."""
+        return sorted(filter(self.takes, grants), key=SORTS[self.sort][1])
+
 
 def asked(request: Request) -> Asked:
     """The filter in a query; what is no choice counts as none."""
     query = request.query_params
     days = int(query["days"]) if query.get("days") in {str(one) for one in _DAYS} else 7
     words = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
-    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"])
+    sort = query["sort"] if query.get("sort") in SORTS else "newest"
+    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], sort)
 
 
 class Admin:
@@ -82,8 +99,7 @@ class Admin:
         if customer is None:
             raise Refusal("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
         after = request.query_params.get("after")
-        async with self._services.stripe.session() as session:
-            page = await session.newest_entries(customer.id, 0, after or None)
+        page = await self._entries(customer.id, after)
         payments = [] if after else await self._services.accounts.payments(customer)
         grants = await self._services.grants.ledger.look(customer=customer.id)
         mine = {one.reservation.grant: one for one in grants if one.reservation.customer == customer.id}
@@ -99,7 +115,6 @@ class Admin:
             older=None if page.complete else page.entries[-1].id,
             grants=mine,
             may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
-            admin=operator.may(REVERSE),
             giving=giving,
             left=self._services.grants.left_by(grants, operator.name),
             form=self._seal(form, operator, customer.id) if giving else None,
@@ -107,6 +122,19 @@ class Admin:
             note_fewest=NOTE_FEWEST,
             note_most=NOTE_MOST,
         )
+
+    async def _entries(self, customer_id: str, after: str | None) -> Page:
+        """The newest entries, or those before one of them."""
+        missing = Refusal("not_found", "This customer has no such entry. Nothing was changed; open the customer again.")
+        if after and not is_entry_id(after):
+            raise missing
+        async with self._services.stripe.session() as session:
+            try:
+                return await session.newest_entries(customer_id, 0, after or None)
+            except Refused as error:
+                if after and error.code == "resource_missing":
+                    raise missing from error
+                raise
 
     def _seal(self, form: str, operator: Operator, customer_id: str) -> str:
         values = {"grant": form, "operator": operator.name, "customer": customer_id}
@@ -127,7 +155,7 @@ class Admin:
 
     async def _grants(self, request: Request, operator: Operator) -> Response:
         filter_, every = await self._listed(request)
-        shown = [one for one in every if filter_.takes(one)]
+        shown = filter_.of(every)
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for one in shown:
             if one.state in ("given", "open"):
@@ -136,20 +164,22 @@ class Admin:
         return self._desk.render(
             "desk_grants.html",
             request,
-            grants=shown,
+            grants=shown[:_ROWS],
+            found=len(shown),
             every=len(every),
             asked=filter_,
             days=_DAYS,
+            sorts={name: words for name, (words, _) in SORTS.items()},
             reasons=REASONS,
             operators=sorted({one.reservation.operator for one in every}),
             totals=sorted(totals.items(), key=lambda one: -one[1][1]),
             query=request.url.query,
-            may_undo={one.reservation.grant for one in shown if self._may_undo(one, operator)},
+            may_undo={one.reservation.grant for one in shown[:_ROWS] if self._may_undo(one, operator)},
         )
 
     async def _grants_csv(self, request: Request, operator: Operator) -> Response:
         filter_, every = await self._listed(request)
-        rows = [_row(one) for one in every if filter_.takes(one)]
+        rows = [_row(one) for one in filter_.of(every)]
         text = csv_export.table(_COLUMNS, rows)
         headers = {"content-disposition": 'attachment; filename="grants.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
@@ -163,9 +193,21 @@ class Admin:
             )
             for index, one in enumerate(stuck)
         }
-        releasing = operator.may(RELEASE)
+        releasing, (rate, _) = operator.may(RELEASE), await self._current()
+        discount_bps = self._services.settings.discount_bps
         return self._desk.render(
-            "desk_stuck.html", request, stuck=stuck, whole=whole, forms=orders if releasing else {}, releasing=releasing
+            "desk_stuck.html",
+            request,
+            stuck=stuck,
+            whole=whole,
+            forms=orders if releasing else {},
+            releasing=releasing,
+            today={
+                one.payment.identity: money.cents_down(one.payment.amount, rate.market, discount_bps)
+                for one in stuck
+                if rate
+            },
+            discount_bps=discount_bps,
         )
 
     async def _rate(self, request: Request, operator: Operator) -> Response:
@@ -185,12 +227,13 @@ class Admin:
             width=chart.WIDTH,
             height=chart.HEIGHT,
             discount_bps=settings.discount_bps,
+            discounted=money.after_discount_down(rate.market, settings.discount_bps) if rate else None,
             history=history,
             holding=next((one for one in history if one.holds(now)), None),
             setting=operator.may(OVERRIDE),
         )
 
-    async def _current(self) -> tuple[Any, str]:
+    async def _current(self) -> tuple[Rate | None, str]:
         try:
             return await self._services.prices.now(), ""
         except (NoRate, StripeFailure) as error:

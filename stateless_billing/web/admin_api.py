@@ -1,6 +1,7 @@
 """`/api/admin/…`: what the operators' pages do. JSON in, JSON out; money moves only with a form of our own making."""
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -10,13 +11,12 @@ from chain.gateway import Gateway, claimed
 from chain.payment import Payment, is_customer_id
 from chain.signing import checksum
 from stateless_billing import grant_forms, money
-from stateless_billing.accounts import masked
 from stateless_billing.errors import Refusal, StripeFailure
 from stateless_billing.grant_forms import FORM_SECONDS
 from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import Left, Wish
 from stateless_billing.ledger import Entry
-from stateless_billing.lookup import wallets_of
+from stateless_billing.lookup import is_entry_id, wallets_of
 from stateless_billing.operators import GRANT, OVERRIDE, READ, RELEASE, Operator
 from stateless_billing.orders import parse_rate
 from stateless_billing.services import Services
@@ -68,7 +68,6 @@ class AdminApi:
             {
                 "cents": wish.cents,
                 "customer": customer.id,
-                "name": masked(customer.email) or customer.id,
                 "email": customer.email,
                 "wallet": checksum(wallets[0]) if wallets else None,
                 "before_cents": customer.balance_cents,
@@ -99,25 +98,25 @@ class AdminApi:
         """`POST /api/admin/grants/status` `{form}`: what a form came to, by the ledger. `grant` is null for nothing."""
         operator = self._sessions.require(request, GRANT)
         body = await inputs.json_object(request, {"form"})
-        grant = await self._services.grants.status(self._form("grant", body.get("form"), operator)["grant"])
+        grant = await self._services.grants.status(self._form("grant", body, operator)["grant"])
         return JSONResponse({"grant": _grant(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
         """`POST /api/admin/grants/undo` `{reservation, reason}`."""
         operator = self._sessions.require(request, GRANT, fresh=True)
         body = await inputs.json_object(request, {"reservation", "reason"})
-        reservation = body.get("reservation")
-        if not isinstance(reservation, str) or not reservation.startswith("cbtxn_") or not reservation[6:].isalnum():
+        reservation = inputs.text(body, "reservation")
+        if not is_entry_id(reservation):
             raise Refusal("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
-        grant = await self._services.grants.undo(reservation, operator, _reason(body.get("reason")))
+        grant = await self._services.grants.undo(reservation, operator, _reason(inputs.text(body, "reason")))
         return JSONResponse(_grant(grant))
 
     async def order(self, request: Request) -> Response:
         """`POST /api/admin/orders` `{form, order, reason}`: decide about one payment, and follow it at once."""
         operator = self._sessions.require(request, RELEASE, fresh=True)
         body = await inputs.json_object(request, {"form", "order", "reason"})
-        form = self._form("order", body.get("form"), operator)
-        text, reason = _order(body.get("order")), _reason(body.get("reason"))
+        form = self._form("order", body, operator)
+        text, reason = _order(inputs.text(body, "order")), _reason(inputs.text(body, "reason"))
         gateway, payment = await self._payment(form["payment"])
         await self._check_target(text, payment)
         order, progress = await self._services.stuck.order(gateway, payment, form["form"], text, operator.name, reason)
@@ -135,7 +134,7 @@ class AdminApi:
         """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
         self._sessions.require(request, GRANT)
         body = await inputs.json_object(request, {"payment"})
-        gateway, payment = await self._payment(str(body.get("payment", "")))
+        gateway, payment = await self._payment(inputs.text(body, "payment"))
         self._services.memory.retry(payment)
         heads = await self._services.confirmations.heads()
         progress = await self._services.crediting.advance(gateway, payment, heads)
@@ -145,40 +144,40 @@ class AdminApi:
         """`POST /api/admin/rate` `{rate, hours, reason}`."""
         operator = self._sessions.require(request, OVERRIDE, fresh=True)
         body = await inputs.json_object(request, {"rate", "hours", "reason"})
-        rate, hours = parse_rate(str(body.get("rate", ""))), body.get("hours")
+        rate, hours = parse_rate(inputs.text(body, "rate")), body.get("hours")
         if rate is None:
             raise Refusal("invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed.")
         if type(hours) is not int or not 1 <= hours <= HOURS_MOST:
             raise Refusal("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
-        reason = _reason(body.get("reason"))
+        reason = _reason(inputs.text(body, "reason"))
         made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
-        log.warning("%s set the rate to %s until %d", operator.name, money.decimal(rate), made.until)
+        log.warning("%s set the rate to %s until %d", operator.role, money.decimal(rate), made.until)
         return JSONResponse({"rate": money.decimal(made.rate), "from": made.since, "until": made.until})
 
     async def end_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate/end`: the market's rate counts again."""
         operator = self._sessions.require(request, OVERRIDE, fresh=True)
         await self._services.overrides.take_back()
-        log.warning("%s took the rate back", operator.name)
+        log.warning("%s took the rate back", operator.role)
         return JSONResponse({})
 
     async def _wish(self, request: Request, operator: Operator) -> tuple[Wish, bool]:
         body = await inputs.json_object(request, {"form", "amount", "reason", "note", "again"}, _LARGEST_WISH)
-        form = self._form("grant", body.get("form"), operator)
+        form = self._form("grant", body, operator)
         wish = Wish(
             grant=form["grant"],
             operator=operator.name,
             customer=form["customer"],
-            cents=grant_forms.cents(str(body.get("amount", ""))),
-            reason=str(body.get("reason", "")),
-            note=grant_forms.note(str(body.get("note", ""))),
+            cents=grant_forms.cents(inputs.text(body, "amount")),
+            reason=inputs.text(body, "reason"),
+            note=grant_forms.note(inputs.text(body, "note")),
         )
         return wish, body.get("again") is True
 
-    def _form(self, kind: str, token: object, operator: Operator) -> dict[str, str]:
+    def _form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
         """What we signed into a form, for this operator. Raises Refusal."""
         try:
-            form = self._services.signins.tokens.open(kind, str(token or ""), FORM_SECONDS)
+            form = self._services.signins.tokens.open(kind, inputs.text(body, "form"), FORM_SECONDS)
         except ExpiredToken as error:
             raise Refusal(
                 "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
@@ -220,8 +219,8 @@ class AdminApi:
             )
 
 
-def _order(value: object) -> str:
-    text = str(value or "").strip()
+def _order(written: str) -> str:
+    text = written.strip()
     word, _, rest = text.partition(":")
     if text == "release" or (word == "release" and parse_rate(rest)) or (word == "redirect" and is_customer_id(rest)):
         return text
@@ -231,8 +230,8 @@ def _order(value: object) -> str:
     )
 
 
-def _reason(value: object) -> str:
-    text = " ".join(str(value or "").split())
+def _reason(written: str) -> str:
+    text = " ".join(written.split())
     if not text:
         raise Refusal("invalid_input", "Say why. Nothing was done.")
     if len(text) > REASON_MOST:

@@ -1,4 +1,4 @@
-"""Tables as CSV (RFC 4180, LF) that a spreadsheet does not run: what could be a formula is made text. Pure."""
+"""Tables as CSV (RFC 4180) that a spreadsheet does not run: what could be a formula is made text. Pure."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The rows under their header."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)
     writer.writerows([_cell(one) for one in row] for row in rows)
     return text.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -52,6 +53,14 @@ def cents(value: object) -> int:
     if type(value) is not int or not 0 < value <= _MOST_CENTS:
         raise Refusal("invalid_input", f"`cents` must be a whole number from 1 to {_MOST_CENTS}. No money moved.")
     return value
+
+
+def text(body: Mapping[str, Any], name: str) -> str:
+    """A field that is a text; empty where it is missing."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Refusal("invalid_input", f"`{name}` must be a text. Nothing was done.")
+    return value or ""
 
 
 async def json_object(request: Request, allowed: set[str], largest: int = LARGEST_BODY) -> dict[str, Any]:

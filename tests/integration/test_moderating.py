@@ -117,6 +117,49 @@ def test_other_faults_in_a_form(shop: Shop, service: Service, changes: dict[str,
     nothing(shop, customer)
 
 
+BODIES: dict[str, dict[str, Any]] = {
+    "/api/admin/grants/check": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY},
+    "/api/admin/grants": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY, "again": True},
+    "/api/admin/grants/status": {"form": ""},
+    "/api/admin/grants/undo": {"reservation": "cbtxn_Nobody", "reason": "because"},
+    "/api/admin/orders": {"form": "", "order": "release", "reason": "because"},
+    "/api/admin/payments/retry": {"payment": "8453:0x0:0x0:0"},
+    "/api/admin/rate": {"rate": "0", "hours": 1, "reason": "because"},
+    "/login/wallet/message": {"address": "0x", "next": "/admin"},
+    "/login/wallet": {"signature": "0x"},
+}
+HOSTILE: list[Any] = [
+    *(None, True, -1, 10**400, 1.5, [], {}, [[]], {"a": {"b": []}}, "", " ", "\0", "\n", "x" * 9000, "\u202eabc"),
+    *("../../v1/customers", "cbtxn_../x", "cbtxn_", "cus_Nobody", ":::::", "a:b:0x" + "0" * 64 + ":0", "'; --", "%00"),
+    *(
+        "8453:0x0:0x" + "9" * 64 + ":-1",
+        "redirect:cus_" + "x" * 99,
+        "release:1e9",
+        "release:9999999.9",
+        "\U0001f4a9" * 300,
+    ),
+]
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_no_value_of_any_field_is_an_error_of_ours(shop: Shop, stack: Stack, service: Service, path: str) -> None:
+    operator, whole = Operator(ADMIN), BODIES[path]
+    if path.endswith("/check"):
+        whole = operator.wish(service, shop.customer().id)
+    stack.control("DELETE", "state")
+    for field in whole:
+        for number, value in enumerate(HOSTILE):
+            address = {"x-ip": f"10.1.{number}.{len(field)}"}
+            answer = operator.post(service, path, {**whole, field: value}, **address)
+            assert 200 <= answer.status_code < 500, (field, value, answer.text)
+            if answer.is_success:
+                assert (path.rpartition("/")[2], field) == ("check", "note"), (value, answer.text)
+            else:
+                assert answer.json()["detail"]
+    writes = [name for name in stack.control("GET", "state")["counts"] if name.startswith("POST")]
+    assert writes == [], "nothing was written"
+
+
 def matches(service: Service, query: str) -> tuple[dict[str, Any], list[str]]:
     answer = Operator(AUDITOR).http_find(service, query)
     return answer, [one["customer"] for one in answer["matches"]]
@@ -196,6 +239,47 @@ def test_the_list_of_all_operators_its_totals_and_its_csv(shop: Shop, service: S
     assert all(row["credit"].startswith("cbtxn_") and row["reservation"].startswith("cbtxn_") for row in rows)
     assert [row["operator"] for row in csv_of(service, f"customer={customer.id}&operator={MODERATOR}")] == [MODERATOR]
     assert csv_of(service, f"customer={customer.id}&state=undone") == []
+
+
+@pytest.mark.parametrize(
+    ("sort", "cents"),
+    [
+        ("newest", [300, 100, 200]),
+        ("largest", [300, 200, 100]),
+        ("operator", [300, 100, 200]),
+        ("; DROP", [300, 100, 200]),
+    ],
+)
+def test_the_list_sorted_every_way(shop: Shop, service: Service, sort: str, cents: list[int]) -> None:
+    customer = shop.customer()
+    for number, (name, amount) in enumerate([(MODERATOR, "2"), (MODERATOR, "1"), (ADMIN, "3")]):
+        time.sleep(1 if number else 0)  # Stripe's times are whole seconds
+        Operator(name).give(service, customer.id, amount)
+    query = urlencode({"customer": customer.id, "sort": sort})
+    assert [int(row["cents"]) for row in csv_of(service, query)] == cents
+    page = Operator(AUDITOR).get(service, f"/admin/grants?{query}").text
+    places = [page.index(f">${amount}.00</td>") for amount in (one // 100 for one in cents)]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("after", ["<script>", "cbtxn_Nobody", "../x", "0", "cbtxn_" + "x" * 500, "'", "\0"])
+def test_older_pages_of_nothing_are_told(shop: Shop, service: Service, after: str) -> None:
+    query = urlencode({"after": after})
+    page = Operator().get(service, f"/admin/customers/{shop.customer().id}?{query}")
+    assert (page.status_code, "no such entry" in page.text) == (404, True)
+
+
+def test_older_pages_follow_each_other_and_leave_nothing_out(shop: Shop, service: Service) -> None:
+    customer = shop.customer()
+    for number in range(120):
+        row = {"amount": 1, "currency": "usd", "description": f"Usage {number:03d}", "created": 1_700_000_000 + number}
+        shop.stack.control("POST", f"customers/{customer.id}/rows", row)
+    first = Operator().get(service, f"/admin/customers/{customer.id}").text
+    [after] = re.findall(r'href="\?after=(cbtxn_\w+)"', first)
+    second = Operator().get(service, f"/admin/customers/{customer.id}?after={after}").text
+    shown = [re.findall(r"Usage (\d+)", page) for page in (first, second)]
+    assert shown[0] + shown[1] == [f"{number:03d}" for number in reversed(range(120))]
+    assert "?after=" not in second
 
 
 def csv_of(service: Service, query: str) -> list[dict[str, str]]:
@@ -306,6 +390,22 @@ def test_who_can_be_credited_is_not_passed_over(shop: Shop, stack: Stack) -> Non
     problem(Operator(ADMIN).post(service, "/api/admin/orders", body), 422, "invalid_input")
     assert stack.balance(other.id) == 0
     assert ordered(service, tx_hash, "release")["state"] == "credited"
+
+
+def test_a_payment_that_is_credited_in_the_meantime_needs_no_order(shop: Shop, stack: Stack) -> None:
+    service = stack.serve(MAX_PAYMENT_CENTS="4000")
+    tx_hash = shop.pay(stack.serve(), customer := shop.customer())
+    shop.finalize()
+    shop.claimed(service, tx_hash, "held")
+    form = order_form(service, tx_hash)
+    shop.claimed(stack.serve(), tx_hash)
+    fresh = stack.serve()
+    body = {"form": form, "order": "release", "reason": "checked"}
+    refused = problem(Operator(ADMIN).post(fresh, "/api/admin/orders", body), 409, "already_done")
+    assert refused["detail"] == "This payment is credited. Nothing was ordered."
+    rows = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}/balance_transactions", limit="100")["data"]
+    assert not [row for row in rows if tx_hash in row["metadata"].get("payment", "")]
+    assert stack.balance(customer.id) == 5000
 
 
 def test_a_plain_payment_without_a_price_is_credited_at_the_rate_of_an_order(shop: Shop, stack: Stack) -> None:

@@ -1,0 +1,32 @@
+/** What a rate comes to while it is typed: a payment's dollars, or how far it is from the market's. */
+
+import { setText } from "./dom.js";
+import { inDollars } from "./desk_api.js";
+
+const SCALE = 10n ** 18n;
+const BPS = 10_000n;
+
+/** A decimal rate in 10^-18 dollars per token; null for what is none. */
+export function scaled(text) {
+  const found = /^([0-9]{1,7})(?:\.([0-9]{1,18}))?$/.exec(text.trim());
+  return found && BigInt(found[1]) * SCALE + BigInt((found[2] ?? "").padEnd(18, "0"));
+}
+
+function ofPayment(rate, { amount, discount }) {
+  const cents = (BigInt(amount) * rate * 100n * BPS) / (SCALE * SCALE * (BPS - BigInt(discount)));
+  return `This credits ${inDollars(cents)}.`;
+}
+
+function ofMarket(rate, { market }) {
+  const change = (rate * 100n) / BigInt(market) - 100n;
+  if (change === 0n) return "That is about the market's rate.";
+  return change < 0n ? `That is ${-change} % below the market's last rate.` : `That is ${change} % above the market's last rate.`;
+}
+
+export function preview(event) {
+  const box = event.target.name === "rate" ? event.target.form?.querySelector(".preview") : null;
+  if (!box) return;
+  const rate = scaled(event.target.value);
+  const told = rate && (box.dataset.amount ? ofPayment(rate, box.dataset) : box.dataset.market && ofMarket(rate, box.dataset));
+  setText(box, told || "");
+}
