@@ -83,7 +83,7 @@ class AuditPages:
         pressed = request.query_params.get("run") == "1"
         ours = request.headers.get("sec-fetch-site") in (None, "same-origin", "none")
         if held and not (pressed and not held.report.coverage.complete):
-            return self._framed(request, await self._report(request, held, wanted))
+            return self._framed(request, await self._report(held, wanted))
         if pressed and ours:
             return streamed(request, self._run(request, self._runs.begin(wanted.options), wanted))
         payments = sum([await gateway.total_payments() for gateway in self._desk.services.gateways])
@@ -103,13 +103,16 @@ class AuditPages:
             said += len(told)
             moved, progress = run.progress != progress, run.progress
             yield self._part("audit_step.html", told=told, run=run if moved else None).encode() or b" "
-        if run.finished:
-            end = await self._report(request, run.finished, replace(wanted, at=run.finished.options.at or ""))
-        else:
-            end = self._part("audit_failure.html", detail=run.failure, asked=wanted)
+        try:
+            if not run.finished:
+                raise Refusal("not_found", run.failure)
+            end = await self._report(run.finished, replace(wanted, at=run.finished.options.at or ""))
+        except Refusal as refusal:
+            end = self._part("audit_failure.html", detail=refusal.detail, asked=wanted)
         yield b"</ol></section>" + end.encode() + after
 
-    async def _report(self, request: Request, finished: Finished, wanted: Asked) -> Markup:
+    async def _report(self, finished: Finished, wanted: Asked) -> Markup:
+        """The report's page, or one row of it. Raises Refusal where there is no such row."""
         if wanted.row:
             return self._row(finished, wanted)
         names = await asyncio.to_thread(_chosen, finished, wanted)
