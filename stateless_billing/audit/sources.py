@@ -67,7 +67,7 @@ class Auditor:
         self._settings, self._watching, self._explorer = settings, watching, explorer
         self._http = httpx.AsyncClient(transport=nodes, limits=_NODE_LIMITS, trust_env=False)
         # One connection each: a pool looks at all of its connections for every request.
-        self._lines = [httpx.AsyncClient(transport=stripe(), trust_env=False) for _ in range(at_once)]
+        self._lines = [stripe() for _ in range(at_once)]
         self.nodes = Nodes(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
