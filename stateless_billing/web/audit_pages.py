@@ -136,7 +136,7 @@ class AuditPages:
 
     def _row(self, finished: Finished, wanted: Asked) -> Markup:
         """One row with all its cells and its story."""
-        found = next((row for row in _of(finished, wanted.row)), None)
+        found = _row(finished, wanted.row)
         if found is None:
             raise Refusal("not_found", "This report has no such row. Nothing was changed.")
         rule = RULES[Status(found.status)]
@@ -177,15 +177,15 @@ def _chosen(finished: Finished, wanted: Asked) -> list[str]:
 def _names(row: Row, word: str) -> bool:
     """Whether a row is about what somebody looks for."""
     about = (row.row_id, row.fingerprint, row.stripe_customer, row.stripe_txn, row.tx_hash, row.wallet, row.payer)
-    more = (row.granted_by, row.reason_code)
-    return any(word == name.lower() for name in (*about, *more) if name)
+    return any(word == name.lower() for name in (*about, row.granted_by) if name)
 
 
-def _of(finished: Finished, row_id: str) -> Iterator[Row]:
+def _row(finished: Finished, row_id: str) -> Row | None:
+    """The row of an id or fingerprint. An id holds twelve digits of the fingerprint, whatever the status."""
     short = row_id.rpartition("-")[2]
-    for _, _, name in finished.order:
-        if short and name.startswith(short):
-            yield finished.report.spool.get(name)
+    found = (name for _, _, name in finished.order if len(short) >= 12 and name.startswith(short))
+    name = next(found, None)
+    return finished.report.spool.get(name) if name else None
 
 
 def _files(wanted: Asked) -> dict[str, str]:

@@ -319,6 +319,19 @@ def test_a_repair_is_told_first_and_taken_only_by_an_admin(
     assert stack.balance(planted["reversed"].id) == 5000
 
 
+def test_a_repair_leaves_what_it_cannot_judge(stack: Stack, planted: dict[str, Customer]) -> None:
+    other, credit = Shop(stack).customer(), credit_of(stack, planted["fine"].id)
+    elsewhere = credit["metadata"]["payment"].replace(stack.gateways[0].lower(), "0x" + "ab" * 20)
+    for payment in (elsewhere, "nonsense"):
+        copied(stack, credit, other.id, metadata=credit["metadata"] | {"payment": payment})
+    time.sleep(1)  # a report ends with the last whole second
+    done = stack.run("audit", "--deep", "repair", "--apply", "--operator", "admin@example.org")
+    assert done.returncode == 1, done.stdout
+    assert "not done: it names gateway 0xabab" in done.stdout
+    assert "not done: it names no payment at all" in done.stdout
+    assert stack.balance(other.id) == 10_000
+
+
 def test_what_is_accepted_is_no_exception(stack: Stack, planted: dict[str, Customer], tmp_path: Path) -> None:
     report = audit(stack, "--deep")
     lines = [
