@@ -28,6 +28,7 @@ Handing = Callable[[Settings], AbstractAsyncContextManager[Hands]]
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `audit`."""
+    parser.epilog = "Exit codes: 0 clean, 1 exceptions, 2 usage, 3 a source was not read to its end, 4 internal."
     parser.add_argument("--from", dest="since", metavar="DAY|BLOCK", help="the first day (UTC) or block")
     parser.add_argument("--to", dest="until", metavar="DAY|BLOCK", help="the last time (UTC) or block")
     parser.add_argument("--customer", metavar="CUS", help="one customer only")

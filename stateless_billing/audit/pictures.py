@@ -35,7 +35,8 @@ class Series:
         if row.kind == "payment":
             self.expected[day] += row.expected_cents or 0
             self.credited[day] += row.credited_cents or 0
-            self.blocks[row.block_number or 0] += 1
+            if row.block_number is not None:
+                self.blocks[row.block_number] += 1
         if row.credit_latency_s is not None:
             self.latency[next((n for n, top in enumerate(_LATENCIES) if row.credit_latency_s <= top), 7)] += 1
         if day:
@@ -65,12 +66,12 @@ def drawn(report: Report) -> dict[str, Picture]:
     series = Series()
     for row in report.spool:
         series.take(row)
-    top = report.scope.block if report.scope else 0
+    first, top = (report.scope.first_block, report.scope.block) if report.scope else (0, 0)
     return {
         "dollars": _dollars(series),
         "days": _days(series),
         "latency": _latency(series),
-        "coverage": _coverage(series, top, complete=report.coverage.complete),
+        "coverage": _coverage(series, first, top, complete=report.coverage.complete),
     }
 
 
@@ -138,11 +139,11 @@ def _share(series: Series, names: list[str], percent: int) -> str:
     return "never"
 
 
-def _coverage(series: Series, top: int, *, complete: bool) -> Picture:
-    size = max(1, -(-(top + 1) // _STRIPS))
+def _coverage(series: Series, first: int, top: int, *, complete: bool) -> Picture:
+    size = max(1, -(-(top + 1 - first) // _STRIPS))
     strips = Counter(dict.fromkeys(range(_STRIPS), 0))
     for block, count in series.blocks.items():
-        strips[min(_STRIPS - 1, block // size)] += count
+        strips[min(_STRIPS - 1, (block - first) // size)] += count
     width, most = (WIDTH - 2 * EDGE) // _STRIPS, max([1, *strips.values()])
     body = ""
     for place, count in sorted(strips.items()):
@@ -153,9 +154,11 @@ def _coverage(series: Series, top: int, *, complete: bool) -> Picture:
             f' fill="{_colour(kind)}" fill-opacity="{shade}"/>'
         )
     rows = [
-        [f"{place * size} to {(place + 1) * size - 1}", str(count)] for place, count in sorted(strips.items()) if count
+        [f"{first + place * size} to {first + (place + 1) * size - 1}", str(count)]
+        for place, count in sorted(strips.items())
+        if count
     ]
-    told = f"Blocks 0 to {top}, {'read completely' if complete else 'NOT read completely'}."
+    told = f"Blocks {first} to {top}, {'read completely' if complete else 'NOT read completely'}."
     return _picture("Coverage of the blocks", told, body, ["blocks", "payments"], rows)
 
 

@@ -18,10 +18,12 @@ from stateless_billing import money
 from stateless_billing.audit.chain_reader import ChainReader
 from stateless_billing.audit.closing import gone
 from stateless_billing.audit.facts import Scope
+from stateless_billing.audit.judging import Credit
 from stateless_billing.audit.report import Report
+from stateless_billing.audit.resolving import named, reason_without
 from stateless_billing.audit.rows import Row, fingerprint
 from stateless_billing.audit.statuses import Status
-from stateless_billing.audit.surplus import surplus
+from stateless_billing.audit.surplus import is_credited, surplus
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.epochs import LOOK_BACK
@@ -109,10 +111,12 @@ class Repair:
         if payment is None or row.stripe_customer is None:
             return None
         since = payment.time - LOOK_BACK
+        entries = await self._entries(row.stripe_customer, since)
         for name, customer in _ALSO.findall(row.note or ""):
-            if found := await self._entry(customer, name, since):
+            found = await self._entry(customer, name, since)
+            if found and is_credited(payment, entries, self._scope):
                 return self._reversal(row, found)
-        found = surplus(payment, await self._entries(row.stripe_customer, since), self._scope)
+        found = surplus(payment, entries, self._scope)
         return self._reversal(row, found) if found else None
 
     async def _astray(self, row: Row) -> Step | None:
@@ -123,29 +127,34 @@ class Repair:
 
     def _reversal(self, row: Row, entry: Entry) -> Step:
         async def take() -> str:
-            if row.status == Status.MISSING_PAYMENT and not await self._is_orphan(entry):
-                raise NotTaken("its payment is there after all, or may yet become final")
+            if row.status == Status.MISSING_PAYMENT:
+                await self._check_orphan(entry)
             done = await reverse(self._hands.stripe, entry, self._operator, REASONS[Status(row.status)])
             return f"taken back by {done.id}"
 
         cents = money.dollars(entry.cents)
         return Step(row, f"take back {entry.id} of {cents} on {entry.customer} ({row.status})", take)
 
-    async def _is_orphan(self, entry: Entry) -> bool:
-        """Two nodes, or one twice and a finality apart, must show that a credit's payment is not there."""
-        identity = entry.metadata.get("payment", "").strip().lower()
+    async def _check_orphan(self, entry: Entry) -> None:
+        """Two nodes, or one twice and a finality apart, must show that a credit's payment is not there. Else NotTaken.
+
+        Of a gateway that is not configured nothing can be shown.
+        """
+        credit = Credit(entry, entry.cents, "")
+        if reason := reason_without(credit, self._scope):
+            raise NotTaken(f"{reason}; a human has to look")
         final = await node.block(self._hands.nodes, "finalized")
         if final.time <= entry.created:
-            return False  # its payment may yet become final
+            raise NotTaken("its payment may yet become final")
         reader = ChainReader(self._hands.nodes, self._hands.gateways, lambda *_: None)
-        if not await gone(reader, identity):
-            return False
-        if len(self._hands.nodes.each) > 1:
-            return True
-        head = await node.block(self._hands.nodes, "latest")
-        self._say(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
-        await self._until_final(head.number)
-        return await gone(reader, identity)
+        orphaned = await gone(reader, named(credit))
+        if orphaned and len(self._hands.nodes.each) == 1:
+            head = await node.block(self._hands.nodes, "latest")
+            self._say(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
+            await self._until_final(head.number)
+            orphaned = await gone(reader, named(credit))
+        if not orphaned:
+            raise NotTaken("its payment is there after all")
 
     async def _until_final(self, number: int) -> None:
         while True:

@@ -13,19 +13,30 @@ def surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> Entry |
 
     `entries` are the whole ledger of its customer since an hour before its block.
     """
-    account = Account(entries[0].customer) if entries else Account("")
-    found = judge(Book(account, [payment], list(entries)), Orders(), scope).credited.get(payment.identity, [])
-    expected = expected_cents(payment, found[0].entry) if found else None
-    if expected is None or any(one.entry.currency != CURRENCY for one in found):
-        return None
-    delta = sum(one.net for one in found) - expected
-    if delta == 0:
+    found, delta = _net(payment, entries, scope)
+    if not delta:
         return None
     family = [*(one.entry for one in found), *_reversals(found, entries)]
     fitting = [one for one in family if one.cents * delta > 0 and abs(one.cents) <= abs(delta) and _stands(one, family)]
     if delta < 0 and all(one.net in (0, one.entry.cents) for one in found):
         return None  # reversed once, as a whole: somebody meant it
     return max(fitting, key=lambda one: (one.created, one.id), default=None)
+
+
+def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> bool:
+    """Whether these entries alone credit a payment in full, so that any credit elsewhere is one too many."""
+    found, delta = _net(payment, entries, scope)
+    return bool(found) and delta == 0
+
+
+def _net(payment: Payment, entries: Sequence[Entry], scope: Scope) -> tuple[list[Credit], int | None]:
+    """A payment's credits, and the cents by which their net is above what is due; None where that cannot be said."""
+    account = Account(entries[0].customer) if entries else Account("")
+    found = judge(Book(account, [payment], list(entries)), Orders(), scope).credited.get(payment.identity, [])
+    expected = expected_cents(payment, found[0].entry) if found else None
+    if expected is None or any(one.entry.currency != CURRENCY for one in found):
+        return found, None
+    return found, sum(one.net for one in found) - expected
 
 
 def _reversals(found: Iterable[Credit], entries: Sequence[Entry]) -> list[Entry]:

@@ -83,7 +83,7 @@ class AuditPages:
         pressed = request.query_params.get("run") == "1"
         ours = request.headers.get("sec-fetch-site") in (None, "same-origin", "none")
         if held and not (pressed and not held.report.coverage.complete):
-            return self._framed(request, await self._report(request, held, wanted))
+            return self._framed(request, await self._report(held, wanted))
         if pressed and ours:
             return streamed(request, self._run(request, self._runs.begin(wanted.options), wanted))
         payments = sum([await gateway.total_payments() for gateway in self._desk.services.gateways])
@@ -103,13 +103,16 @@ class AuditPages:
             said += len(told)
             moved, progress = run.progress != progress, run.progress
             yield self._part("audit_step.html", told=told, run=run if moved else None).encode() or b" "
-        if run.finished:
-            end = await self._report(request, run.finished, replace(wanted, at=run.finished.options.at or ""))
-        else:
-            end = self._part("audit_failure.html", detail=run.failure, asked=wanted)
+        try:
+            if not run.finished:
+                raise Refusal("not_found", run.failure)
+            end = await self._report(run.finished, replace(wanted, at=run.finished.options.at or ""))
+        except Refusal as refusal:
+            end = self._part("audit_failure.html", detail=refusal.detail, asked=wanted)
         yield b"</ol></section>" + end.encode() + after
 
-    async def _report(self, request: Request, finished: Finished, wanted: Asked) -> Markup:
+    async def _report(self, finished: Finished, wanted: Asked) -> Markup:
+        """The report's page, or one row of it. Raises Refusal where there is no such row."""
         if wanted.row:
             return self._row(finished, wanted)
         names = await asyncio.to_thread(_chosen, finished, wanted)
@@ -133,7 +136,7 @@ class AuditPages:
 
     def _row(self, finished: Finished, wanted: Asked) -> Markup:
         """One row with all its cells and its story."""
-        found = next((row for row in _of(finished, wanted.row)), None)
+        found = _row(finished, wanted.row)
         if found is None:
             raise Refusal("not_found", "This report has no such row. Nothing was changed.")
         rule = RULES[Status(found.status)]
@@ -174,15 +177,15 @@ def _chosen(finished: Finished, wanted: Asked) -> list[str]:
 def _names(row: Row, word: str) -> bool:
     """Whether a row is about what somebody looks for."""
     about = (row.row_id, row.fingerprint, row.stripe_customer, row.stripe_txn, row.tx_hash, row.wallet, row.payer)
-    more = (row.granted_by, row.reason_code)
-    return any(word == name.lower() for name in (*about, *more) if name)
+    return any(word == name.lower() for name in (*about, row.granted_by) if name)
 
 
-def _of(finished: Finished, row_id: str) -> Iterator[Row]:
+def _row(finished: Finished, row_id: str) -> Row | None:
+    """The row of an id or fingerprint. An id holds twelve digits of the fingerprint, whatever the status."""
     short = row_id.rpartition("-")[2]
-    for _, _, name in finished.order:
-        if short and name.startswith(short):
-            yield finished.report.spool.get(name)
+    found = (name for _, _, name in finished.order if len(short) >= 12 and name.startswith(short))
+    name = next(found, None)
+    return finished.report.spool.get(name) if name else None
 
 
 def _files(wanted: Asked) -> dict[str, str]:

@@ -21,8 +21,7 @@ pytestmark = pytest.mark.anyio
 
 def reader(world: World) -> StripeReader:
     """A reader of a world's Stripe."""
-    http = httpx.AsyncClient(transport=world.stripe_line)
-    return StripeReader([http], "sk_test_sandbox", "https://stripe.example", Pacer(1000, 1))
+    return StripeReader([world.stripe_line], "sk_test_sandbox", "https://stripe.example", Pacer(1000, 1))
 
 
 def test_it_cannot_write() -> None:
@@ -58,7 +57,7 @@ async def test_what_is_not_there_is_missing() -> None:
 
 async def test_a_key_that_is_refused_is_not_tried_again() -> None:
     world = World()
-    stripe = StripeReader([httpx.AsyncClient(transport=world.stripe_line)], "sk_wrong", "https://s", Pacer(1000, 1))
+    stripe = StripeReader([world.stripe_line], "sk_wrong", "https://s", Pacer(1000, 1))
     with pytest.raises(NotRead, match="401"):
         await stripe.now()
     assert len(world.stripe_line.asked) == 1

@@ -238,6 +238,18 @@ async def test_the_pictures_say_in_words_what_they_show() -> None:
         assert len({len(line) for line in picture.table}) == 1
 
 
+async def test_the_pictures_follow_days_gaps_and_the_range() -> None:
+    known = wallets([quoted(n, block=100 + n * 1000, tx_hash=tx_hash(n + 1)) for n in range(8)])
+    world = World(known[:-1], now=block(9_000).time + 1200)
+    world.node.payments = known
+    report = await audited(world, since="1000", until="8000")
+    found = drawn(report)
+    assert found["coverage"].told == "Blocks 1000 to 8000, read completely."
+    assert [line[1] for line in found["coverage"].table[1:]] == ["1"] * 7
+    assert found["dollars"].told.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
+    assert found["days"].table[1][1:] == ["6", "0", "1"]
+
+
 async def test_the_self_test_needs_no_data() -> None:
     world = World([])
     async with world.auditor() as auditor:

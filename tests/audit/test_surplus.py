@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stateless_billing.audit.surplus import surplus
+from stateless_billing.audit.surplus import is_credited, surplus
 from stateless_billing.ledger import Entry
 from tests.audit.made import SCOPE, credit, quoted, reversal
 
@@ -32,3 +32,17 @@ THIRD = credit(P, 3, created=C.created + 200)
 )
 def test_the_youngest_surplus_entry_is_taken_back(entries: Sequence[Entry], taken: Entry | None) -> None:
     assert surplus(P, sorted(entries, key=lambda one: -one.created), SCOPE) == taken
+
+
+@pytest.mark.parametrize(
+    ("entries", "credited"),
+    [
+        ([C], True),
+        ([], False),
+        ([C, reversal(C, 4)], False),
+        ([C, DOUBLE], False),
+        ([credit(P, currency="eur")], False),
+    ],
+)
+def test_a_credit_elsewhere_is_too_much_only_where_this_one_stands(entries: Sequence[Entry], credited: bool) -> None:
+    assert is_credited(P, sorted(entries, key=lambda one: -one.created), SCOPE) is credited

@@ -16,6 +16,7 @@ from stateless_billing.audit.sources import Auditor, Watching
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
 from stateless_billing.sandbox.stripe_api import StripeStandIn
+from stateless_billing.settings import Settings
 from tests.audit.made import TOKEN, credit
 from tests.chain.fake_node import FakeNode, raw_log, word
 from tests.factories import CHAIN_ID, GATEWAY, FakeClock, block
@@ -131,8 +132,9 @@ class World:
         """Unrelated charges."""
         self.add(customer, *((since + n * every, Row(7, "usd", "Usage")) for n in range(count)))
 
-    def auditor(self, **values: str) -> Auditor:
-        """The audit of this world."""
+    @staticmethod
+    def settings(**values: str) -> Settings:
+        """The settings of whoever audits this world."""
         environ = {
             "STRIPE_API_KEY": KEY,
             "STRIPE_API_BASE": "https://stripe.example",
@@ -141,6 +143,11 @@ class World:
             "GATEWAY_ADDRESSES": GATEWAY,
             "CHAIN_ID": str(CHAIN_ID),
         } | values
-        known = settings.load(settings.AUDIT, environ)
+        return settings.load(settings.AUDIT, environ)
+
+    def auditor(self, **values: str) -> Auditor:
+        """The audit of this world."""
         watching = Watching(silent, silent)
-        return Auditor(known, FakeClock(), watching, "https://scan", self.nodes_line, lambda: self.stripe_line)
+        return Auditor(
+            self.settings(**values), FakeClock(), watching, "https://scan", self.nodes_line, lambda: self.stripe_line
+        )

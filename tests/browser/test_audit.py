@@ -61,7 +61,8 @@ def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None
     expect(page.locator("figure table").first).to_be_visible()
     expect(page.get_by_role("button", name="Show")).to_be_hidden()
     PICTURES.mkdir(exist_ok=True)
-    page.pdf(path=PICTURES / "desk-audit.pdf")
+    page.set_viewport_size({"width": 800, "height": 900})
+    page.screenshot(path=PICTURES / "desk-audit-print.png", full_page=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

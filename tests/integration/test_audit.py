@@ -1,6 +1,7 @@
 """The audit of a whole system: what is planted is found, with the right status, and nothing else is."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -319,6 +320,19 @@ def test_a_repair_is_told_first_and_taken_only_by_an_admin(
     assert stack.balance(planted["reversed"].id) == 5000
 
 
+def test_a_repair_leaves_what_it_cannot_judge(stack: Stack, planted: dict[str, Customer]) -> None:
+    other, credit = Shop(stack).customer(), credit_of(stack, planted["fine"].id)
+    elsewhere = credit["metadata"]["payment"].replace(stack.gateways[0].lower(), "0x" + "ab" * 20)
+    for payment in (elsewhere, "nonsense"):
+        copied(stack, credit, other.id, metadata=credit["metadata"] | {"payment": payment})
+    time.sleep(1)  # a report ends with the last whole second
+    done = stack.run("audit", "--deep", "repair", "--apply", "--operator", "admin@example.org")
+    assert done.returncode == 1, done.stdout
+    assert "not done: it names gateway 0xabab" in done.stdout
+    assert "not done: it names no payment at all" in done.stdout
+    assert stack.balance(other.id) == 10_000
+
+
 def test_what_is_accepted_is_no_exception(stack: Stack, planted: dict[str, Customer], tmp_path: Path) -> None:
     report = audit(stack, "--deep")
     lines = [
@@ -358,6 +372,21 @@ def test_the_self_test_finds_one_of_each(stack: Stack) -> None:
     done = stack.run("audit", "--self-test", "--progress", "none")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("found ") == 15
+
+
+def test_an_interrupted_audit_is_not_clean(stack: Stack, planted: dict[str, Customer]) -> None:
+    slow = {"effect": "slow", "with": {"before": 20.0}, "method": "GET", "times": 50, "path": "/v1/customers"}
+    stack.control("POST", "faults", slow)
+    environment = {name: stack.settings[name] for name in (*NEEDED, "CHAIN_ID")}
+    command = [sys.executable, "-m", "stateless_billing", "audit", "--format", "json", "--at", f"1:{int(time.time())}"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as begun:
+        assert begun.stderr
+        begun.stderr.readline()  # it has begun to read
+        begun.send_signal(signal.SIGINT)
+        out, said = begun.communicate(timeout=60)
+    stack.control("DELETE", "faults")
+    assert (begun.returncode, out) == (3, "")
+    assert "interrupted: nothing can be said" in said
 
 
 @pytest.mark.parametrize("arguments", [["--from", "yesterday"], ["--at", "7"], ["verify", "nowhere"]])
