@@ -204,7 +204,9 @@ def test_the_committed_abi_is_the_compiled_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+    "path",
+    [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda path: path.name,
 )
 def test_named_paths_exist(path: Path) -> None:
     made = ("contracts/out/", ".venv")  # by make
