@@ -57,5 +57,5 @@ async def _examine(known: settings.Settings) -> list[Check]:
 
 def _summarise(checks: list[Check]) -> None:
     count = {state: sum(check.state is state for check in checks) for state in State}
-    sentence = f"{count[State.MEND]} to mend, {count[State.UNREAD]} not looked at, {count[State.NOTE]} notes"
-    sys.stderr.write(f"{len(checks)} looked at: {sentence}\n")
+    sentence = f"{count[State.MEND]} to mend, {count[State.UNREAD]} not looked at, {count[State.NOTE]} to note"
+    sys.stderr.write(f"{len(checks)} things: {sentence}\n")
