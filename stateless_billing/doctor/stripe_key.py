@@ -1,9 +1,9 @@
 """The Stripe key: whose it is, and that it may do what the service needs and nothing else. Writes nothing.
 
 A write to a customer that cannot exist, with values that cannot be valid, is refused either way: with 403 where the key
-may not write, with another code where it may. (That permissions come before the look for the object is not documented; if
-they did not, a missing one would show at the first write only.) The requests go around the SDK, one after the other,
-each to another endpoint, so that no limit of an endpoint is near.
+may not write, with another code where it may. (That permissions come before the look for the object is not documented;
+if they did not, a missing one would show at the first write only.) The requests go around the SDK, one after the
+other, each to another endpoint, so that no limit of an endpoint is near.
 """
 
 import json
