@@ -40,7 +40,8 @@ async def _node(services: Services, one: Node) -> str:
     except ChainError as error:
         raise NotLookedAt(str(error), "Check its address and key in RPC_URLS, or take it out.") from error
     now = int(services.clock.wall())
-    told = f"{one.name}: head {now - latest.time} s old, finalized {now - finalized.time} s old"
+    chain_id = services.settings.chain_id  # which the node was asked for before its first answer counted
+    told = f"{one.name}: chain {chain_id}, head {now - latest.time} s old, finalized {now - finalized.time} s old"
     if fault := fitness.head_fault(latest, now) or fitness.finality_fault(finalized, now):
         raise ToMend(f"{told}: {fault}", "Put another node in front of it in RPC_URLS, if it does not pass.")
     return told

@@ -35,6 +35,7 @@ async def test_a_well_one_has_notes_at_most(clinic: Clinic) -> None:
     noted = {name for name, check in found.items() if check.state is State.NOTE}
     assert noted == {"agreement", "deployment"}
     assert "a restricted key, test mode, account acct_" in found["stripe_key"].detail
+    assert f"chain {clinic.stack.chain.chain_id}, head" in found["node_1"].detail
 
 
 async def test_it_changes_nothing_in_stripe(clinic: Clinic) -> None:
