@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import app
 from chain.errors import ChainError
 from chain.signing import Signer
-from stateless_billing import bookkeeping, doctor, logs, registering, settings
+from stateless_billing import fitness, logs, registering, settings
 from stateless_billing.audit import command as audit_command
 from stateless_billing.clock import SystemClock
+from stateless_billing.doctor import command as doctor_command
 from stateless_billing.errors import StripeFailure
 from stateless_billing.services import NotFit, NotRead, Services
 from stateless_billing.settings import BadSettings
@@ -62,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--progress", choices=("auto", "none"), default="auto")
     explain.set_defaults(run=_explain)
     check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
-    check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
+    doctor_command.add_options(check)
     check.set_defaults(run=_doctor)
     return parser
 
@@ -100,9 +101,10 @@ async def _print_registrations(*, calldata: bool) -> int:
     """Print what is to be registered, and say what has to be mended first; how many findings."""
     async with Services(settings.load(settings.SERVE), SystemClock()) as services:
         await services.start()
-        signer = Signer(services.settings.signer_key, services.settings.chain_id)
+        signer, gateway = Signer(services.settings.signer_key, services.settings.chain_id), services.gateways[0]
         try:
-            await doctor.check_signer(services.gateways[0], signer)
+            if fault := fitness.signer_fault(signer.address, await gateway.signer(), gateway.address):
+                raise NotFit(fault)
             plan = await registering.plan(services.stripe, services.gateways[0], _tell)
         except ChainError as error:
             raise NotRead(f"The chain could not be read: {error}") from error
@@ -122,24 +124,7 @@ def _tell(sentence: str) -> None:
 
 
 def _doctor(command: argparse.Namespace) -> int:
-    if command.init:
-        asyncio.run(_initialise())
-        return CLEAN
-    return FINDINGS if asyncio.run(_examine()) else CLEAN
-
-
-async def _initialise() -> None:
-    async with Services(settings.load(settings.STRIPE), SystemClock()) as services:
-        print(f"SERVICE_CUSTOMER_ID={await bookkeeping.create(services.stripe)}")
-
-
-async def _examine() -> int:
-    """Print every check; how many failed."""
-    async with Services(settings.load(settings.SERVE), SystemClock()) as services:
-        checks = await doctor.examine(services)
-    for check in checks:
-        print(f"{'ok  ' if check.ok else 'MEND'} {check.name}: {check.detail}")
-    return sum(not check.ok for check in checks)
+    return doctor_command.run(command, sys.stdout.write)
 
 
 def _fail(code: int, *sentences: str) -> int:

@@ -4,12 +4,11 @@ import logging
 from typing import Any
 
 from chain.errors import ChainError
+from stateless_billing import fitness
 from stateless_billing.bookkeeping import NotOurAccount
-from stateless_billing.confirmations import HEAD_AGE
 from stateless_billing.errors import StripeFailure
 from stateless_billing.rates import NoRate
 from stateless_billing.services import Services
-from stateless_billing.stripe_connection import CLOCK_TOLERANCE
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +18,9 @@ _ASK_AGAIN = 60  # seconds after a failed call to Stripe
 async def readiness(services: Services) -> dict[str, Any]:
     """`{ready, checks: {name: {ok, age, detail}}}`; `age` in seconds, null where there is none."""
     checks = {"chain": await _chain(services), "stripe": await _stripe(services), "price": await _price(services)}
-    # Without a price plain payments wait and quotes are refused, but what was promised is still credited.
+    if services.settings.signer_key:
+        checks["signer"] = await _signer(services)
+    # Without a price plain payments wait, and with another's key quotes are void: what was promised is still credited.
     return {"ready": checks["chain"]["ok"] and checks["stripe"]["ok"], "checks": checks}
 
 
@@ -35,7 +36,9 @@ async def _chain(services: Services) -> dict[str, Any]:
         return _check(False, None, "no node answers properly; the log says why")
     now = int(services.clock.wall())
     age = now - heads.latest.time
-    return _check(age <= HEAD_AGE, age, f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old")
+    told = f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old"
+    fault = fitness.head_fault(heads.latest, now)
+    return _check(fault is None, age, fault or told)
 
 
 async def _stripe(services: Services) -> dict[str, Any]:
@@ -45,8 +48,8 @@ async def _stripe(services: Services) -> dict[str, Any]:
             await services.books.check()
         except (StripeFailure, NotOurAccount) as error:
             log.warning("readiness: %s", error)
-    if health.skew is not None and abs(health.skew) > CLOCK_TOLERANCE:
-        return _check(False, None, f"this machine's clock is {health.skew:+.0f} s from Stripe's")
+    if health.skew is not None and (fault := fitness.clock_fault(health.skew)):
+        return _check(False, None, fault)
     age = None if health.answered is None else int(services.clock.boot() - health.answered)
     return _check(
         health.failure is None, age, "the last call failed" if health.failure else "the last call was answered"
@@ -59,3 +62,11 @@ async def _price(services: Services) -> dict[str, Any]:
     except NoRate as error:
         return _check(False, None, str(error))
     return _check(True, int(services.clock.wall()) - rate.at, rate.source)
+
+
+async def _signer(services: Services) -> dict[str, Any]:
+    try:
+        fault = await services.signer_fault()
+    except ChainError:
+        return _check(False, None, "no node answers properly; the log says why")
+    return _check(fault is None, None, fault or "the newest gateway accepts what is signed")

@@ -15,7 +15,7 @@ from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
 from chain.node import Nodes
 from chain.signing import Signer
-from stateless_billing import metrics
+from stateless_billing import fitness, metrics
 from stateless_billing.accounts import Accounts
 from stateless_billing.bookkeeping import Bookkeeping, NotOurAccount
 from stateless_billing.caps import Caps
@@ -49,6 +49,7 @@ from stateless_billing.tokens import Tokens
 
 _LOOK_UP_CONNECTIONS = 3
 _PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
+_SIGNER_SECONDS = 60  # for how long it is believed whose signatures a gateway accepts
 _START_PAUSES = (0.5, 2.0)  # seconds between tries
 # Crediting has so many connections to the nodes, and what visitors ask has as many of its own.
 _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
@@ -124,8 +125,14 @@ class Services:
         )
         self._of_visitors(nodes, lookups)
         self._of_operators(lookups)
+        self._of_the_contracts()
+
+    def _of_the_contracts(self) -> None:
+        """What contracts say of themselves, believed for a while."""
+        timer = self.clock.boot
         self.token: Token | None = None
-        self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, clock.boot)
+        self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, timer)
+        self._accepted: TTLCache[None, str] = TTLCache(1, _SIGNER_SECONDS, timer)
 
     def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeLedger) -> None:
         """What anybody may ask."""
@@ -179,6 +186,14 @@ class Services:
         if None not in self._permit:
             self._permit[None] = await token.permit_domain(self.nodes, self.token.address, self.settings.chain_id)
         return self._permit[None]
+
+    async def signer_fault(self) -> str | None:
+        """Why the newest gateway refuses what we sign, None where it does not. Raises ChainError."""
+        gateway = self.gateways[0]
+        if None not in self._accepted:
+            self._accepted[None] = await gateway.signer()
+        ours = Signer(self.settings.signer_key, self.settings.chain_id).address
+        return fitness.signer_fault(ours, self._accepted[None], gateway.address)
 
     async def start(self) -> None:
         """Check that chain, gateways and Stripe account are the right ones. Raises NotFit with what to mend.

@@ -4,11 +4,13 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+from chain.signing import Signer
 from stateless_billing.errors import Down
 from stateless_billing.readiness import readiness
 from stateless_billing.sandbox.effects import error_unsaved, wrong_date
 from stateless_billing.services import Services
 from tests.chain.fake_node import history
+from tests.factories import CHAIN_ID
 from tests.in_process import Town
 
 
@@ -104,6 +106,26 @@ def test_a_chain_that_stands_still_is_not_fit() -> None:
         assert await ready(services) == (False, ["chain"])
         del town.nodes[0].lies["eth_getBlockByNumber"]
         town.lag = 0
+        assert await ready(services) == (True, [])
+
+    town.run(scenario())
+
+
+def test_a_signer_that_the_gateway_does_not_accept_is_told_and_is_no_reason_to_stop_crediting() -> None:
+    town = Town(history(1))
+    key = "0x" + "11" * 32
+    address = Signer(key, CHAIN_ID).address
+
+    async def scenario() -> None:
+        services = await town.started(SIGNER_KEY=key)
+        assert await ready(services) == (True, ["signer"])
+        told: dict[str, Any] = await readiness(services)
+        assert f"SIGNER_KEY signs as {address}" in told["checks"]["signer"]["detail"]
+        town.nodes[0].views["signer"] = int(address, 16)
+        asked = len(town.nodes[0].viewed)
+        assert await ready(services) == (True, ["signer"])  # believed for a minute
+        assert len(town.nodes[0].viewed) == asked
+        await asyncio.sleep(61)
         assert await ready(services) == (True, [])
 
     town.run(scenario())

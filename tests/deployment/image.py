@@ -89,10 +89,18 @@ def sent(ignore: str, names: Sequence[str]) -> list[str]:
     return kept
 
 
-def may_mount() -> bool:
-    """Whether a process may have a file system of its own here."""
+def why_not() -> str:
+    """Why the image cannot be built here; empty where it can."""
     tried = subprocess.run([*_unshared(), "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
-    return tried.returncode == 0
+    if tried.returncode:
+        return "this machine lets no process have a file system of its own (unshare)"
+    python = Path(sys.base_prefix, "bin", "python")
+    if (
+        not python.exists()
+        or subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode
+    ):
+        return f"{sys.base_prefix} cannot stand for the base image's Python: it has no bin/python, or no pip"
+    return ""
 
 
 def _unshared() -> list[str]:

@@ -153,21 +153,24 @@ def test_the_wrong_world_is_refused_at_the_start(stack: Stack) -> None:
         assert named in done.stderr
 
 
-def test_the_doctor_says_what_to_mend(stack: Stack) -> None:
+def test_the_doctor_says_what_to_mend(shop: Shop, stack: Stack) -> None:
+    shop.deepen()  # a chain that stood still for a minute would be a finding
     well = stack.run("doctor")
     assert well.returncode == 0, well.stdout
-    assert [line.split()[1].rstrip(":") for line in well.stdout.splitlines()] == [
-        "stripe",
-        "clock",
-        "nodes",
-        "gateways",
-        "deployment",
-        "signer",
-        "price",
-    ]
-    ill = stack.run("doctor", SIGNER_KEY="11" * 32, COINGECKO_ID="nothing")
+    assert {line.split()[0] for line in well.stdout.splitlines()} == {"ok", "note"}
+    assert "0 to mend, 0 not looked at" in well.stderr
+    ill = stack.run("doctor", SIGNER_KEY="11" * 32, GATEWAY_ADDRESSES=f"{stack.gateways[0]},{stack.treasury}")
     assert ill.returncode == 1
-    assert [line.split()[1] for line in ill.stdout.splitlines() if line.startswith("MEND")] == ["signer:", "price:"]
+    mended = [line.split()[1] for line in ill.stdout.splitlines() if line.startswith("MEND")]
+    assert mended == ["gateways:", "signer:"]
+    told = json.loads(stack.run("doctor", "--json", RPC_URLS="http://127.0.0.1:9").stdout)
+    assert (told["schema_version"], told["exit_code"]) == (1, 3)
+    states = {check["name"]: check["state"] for check in told["checks"]}
+    assert (states["stripe_key"], states["node_1"], states["signer"]) == ("ok", "unread", "unread")
+    bad = stack.run("doctor", "--json", SIGNER_KEY="geheim", RPC_URLS="")
+    assert (bad.returncode, json.loads(bad.stdout)["exit_code"]) == (2, 2)
+    assert [one["detail"].split()[0] for one in json.loads(bad.stdout)["checks"]] == ["RPC_URLS", "SIGNER_KEY"]
+    assert "geheim" not in bad.stdout + bad.stderr
 
 
 def test_init_is_repeatable(stack: Stack) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from stateless_billing import doctor, settings
+from stateless_billing import settings
 from stateless_billing.clock import SystemClock
+from stateless_billing.doctor.examining import examine
+from stateless_billing.doctor.findings import Check
 from stateless_billing.sandbox.localchain import ROOT, encode_call
 from stateless_billing.sandbox.stack import Stack
 from stateless_billing.services import Services
@@ -64,11 +66,11 @@ class Site:
         """Where the deployment is kept."""
         return self.folder / "deployments" / f"{self.stack.chain.chain_id}.json"
 
-    async def examined(self, *gateways: str) -> doctor.Check:
+    async def examined(self, *gateways: str) -> Check:
         """What `doctor` says of these gateways' deployment."""
         environ = {**self.stack.settings, "GATEWAY_ADDRESSES": ",".join(gateways)}
         async with Services(settings.load(settings.SERVE, environ), SystemClock()) as services:
-            checks = await doctor.examine(services, self.record.parent)
+            checks = await examine(services, self.record.parent)
         return next(check for check in checks if check.name == "deployment")
 
 

@@ -1,0 +1,1 @@
+"""Looks at everything the service depends on and says what to mend. Changes nothing, except with `--init`."""

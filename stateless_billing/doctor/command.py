@@ -1,0 +1,61 @@
+"""`doctor`, its options and its exit codes: 0 clean, 1 something to mend, 2 settings, 3 could not read everything."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+
+from stateless_billing import bookkeeping, settings
+from stateless_billing.clock import SystemClock
+from stateless_billing.doctor.examining import examine
+from stateless_billing.doctor.findings import CLEAN, USAGE, Check, State, code, document
+from stateless_billing.services import Services
+from stateless_billing.settings import BadSettings
+
+Say = Callable[[str], object]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `doctor`."""
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
+
+
+def run(command: argparse.Namespace, say: Say) -> int:
+    """Run `doctor`; its exit code. Raises BadSettings where it cannot begin, and for `--init` StripeFailure."""
+    if command.init:
+        say(f"SERVICE_CUSTOMER_ID={asyncio.run(_initialise())}\n")
+        return CLEAN
+    try:
+        known = settings.load(settings.SERVE)
+    except BadSettings as error:
+        if command.json:
+            mend = "Every setting is in .env.example."
+            faults = [Check("settings", State.MEND, fault, mend) for fault in error.faults]
+            say(json.dumps(document(faults, USAGE), indent=2) + "\n")
+        raise
+    checks = asyncio.run(_examine(known))
+    exit_code = code(checks)
+    if command.json:
+        say(json.dumps(document(checks, exit_code), indent=2) + "\n")
+    else:
+        say("".join(f"{check.line()}\n" for check in checks))
+        _summarise(checks)
+    return exit_code
+
+
+async def _initialise() -> str:
+    async with Services(settings.load(settings.STRIPE), SystemClock()) as services:
+        return await bookkeeping.create(services.stripe)
+
+
+async def _examine(known: settings.Settings) -> list[Check]:
+    async with Services(known, SystemClock()) as services:
+        return await examine(services)
+
+
+def _summarise(checks: list[Check]) -> None:
+    count = {state: sum(check.state is state for check in checks) for state in State}
+    sentence = f"{count[State.MEND]} to mend, {count[State.UNREAD]} not looked at, {count[State.NOTE]} to note"
+    sys.stderr.write(f"{len(checks)} things: {sentence}\n")

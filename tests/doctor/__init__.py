@@ -1,0 +1,1 @@
+"""The doctor: each thing it can find, found."""
