@@ -16,6 +16,7 @@ from tests.chaos.payers import Payers
 
 CUSTOMERS = 40
 AT_ONCE = 30
+PAGES = 12  # that wait for their credit at once
 SETTLE_SECONDS = 150
 SETTINGS = {
     "CONFIRMATIONS": "10000:3s,100000:safe,finalized",
@@ -50,8 +51,10 @@ def main() -> int:
         payers = Payers(stack, options.seed, CUSTOMERS)
         monkey = Monkey(stack, options.seed)
         set_faults(stack)
-        with monkey, ThreadPoolExecutor(4) as claims:
+        claims = ThreadPoolExecutor(PAGES)
+        with monkey:
             pay(stack, payers, monkey, claims, options.payments)
+            claims.shutdown(cancel_futures=True)  # pages that were not opened by now are not needed: the sweep is there
         stack.control("DELETE", "faults")
         stack.control("POST", "settings", {"limits": False})  # for reading the books
         monkey.restart_all()
@@ -97,7 +100,10 @@ def claim(monkey: Monkey, tx_hash: str) -> None:
     """Claim as a page would: again and again for a while, at whichever service answers."""
     for _ in range(5):
         try:
-            httpx.post(f"{monkey.url()}/api/payments", json={"tx_hash": tx_hash}, trust_env=False, timeout=10)
+            answer = httpx.post(f"{monkey.url()}/api/payments", json={"tx_hash": tx_hash}, trust_env=False, timeout=10)
+            if answer.is_success and answer.json()["state"] == "credited":
+                monkey.counts["claims_credited"] += 1
+                return
         except httpx.HTTPError:
             monkey.counts["claims_lost"] += 1
         time.sleep(2)

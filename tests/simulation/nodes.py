@@ -38,6 +38,24 @@ class Node:
     omits: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class NodeAnswer:
+    """What `chain.node` reads of an HTTP answer: a body that is JSON already, or a text that is none."""
+
+    status_code: int
+    body: Any
+    broken: str = ""
+
+    @property
+    def text(self) -> str:
+        """The body as it would be on the wire."""
+        return self.broken or json.dumps(self.body)
+
+    def json(self) -> Any:
+        """The body. Raises ValueError where the text is no JSON."""
+        return json.loads(self.broken) if self.broken else self.body
+
+
 @dataclass(frozen=True)
 class View:
     """What a node believes at one moment."""
@@ -60,16 +78,20 @@ class NodesTransport(httpx.AsyncBaseTransport):
         self.over = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One request, after a short way to the node."""
+        """A request to the price feed. What goes to the nodes takes the shorter way of `speed`."""
+        assert request.url.host == "prices.test"
+        await asyncio.sleep(0.01 + self._rng.random() * 0.04)
+        if self.over:
+            raise httpx.ConnectError("no feed")
+        return self._prices(request, int(START + asyncio.get_running_loop().time()))
+
+    async def ask(self, host: str, body: str) -> NodeAnswer:
+        """A JSON-RPC request to the node of that name, after a short way."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
-        if self.over or (loop.time() < self.down_until and request.url.host != "prices.test"):
+        if self.over or loop.time() < self.down_until:
             raise httpx.ConnectError("no node")
-        if request.url.host == "prices.test":
-            return self._prices(request, int(START + loop.time()))
-        place = int(request.url.host[4:-5])
-        asked = json.loads(request.content)
-        return self._node(self.nodes[place], asked, loop.time())
+        return self._node(self.nodes[int(host[4:-5])], json.loads(body), loop.time())
 
     def _prices(self, request: httpx.Request, now: int) -> httpx.Response:
         if self._rng.random() < self.price_faults and self.faulty("no_price"):
@@ -79,31 +101,31 @@ class NodesTransport(httpx.AsyncBaseTransport):
         asked = parse_qs(request.url.query.decode())
         return httpx.Response(200, text=self.prices.answer(int(asked["from"][0]), int(asked["to"][0]), now))
 
-    def _node(self, node: Node, asked: dict[str, Any], now: float) -> httpx.Response:
+    def _node(self, node: Node, asked: dict[str, Any], now: float) -> NodeAnswer:
         if node.errors and self._rng.random() < node.errors and self.faulty("node_error"):
             return self._error(asked)
         result = getattr(self, "_" + asked["method"])(node, self._view(node, now), asked["params"])
         if isinstance(result, _Error):
-            return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "error": {"message": str(result)}})
-        return httpx.Response(200, json={"jsonrpc": "2.0", "id": asked["id"], "result": result})
+            return NodeAnswer(200, {"jsonrpc": "2.0", "id": asked["id"], "error": {"message": str(result)}})
+        return NodeAnswer(200, {"jsonrpc": "2.0", "id": asked["id"], "result": result})
 
-    def _error(self, asked: dict[str, Any]) -> httpx.Response:
+    def _error(self, asked: dict[str, Any]) -> NodeAnswer:
         kind = self._rng.randrange(7)
         self._coverage.hit("node_wrong_id" if kind == 0 else "node_error")
         head = {"jsonrpc": "2.0", "id": asked["id"]}
         if kind == 0:
-            return httpx.Response(200, json=head | {"id": asked["id"] + 1, "result": "0x0"})
+            return NodeAnswer(200, head | {"id": asked["id"] + 1, "result": "0x0"})
         if kind == 1:
-            return httpx.Response(429, text="slow down")
+            return NodeAnswer(429, None, "slow down")
         if kind == 2:
-            return httpx.Response(200, text="<html>maintenance</html>")
+            return NodeAnswer(200, None, "<html>maintenance</html>")
         if kind == 3 and asked["method"] != "eth_getTransactionReceipt":
-            return httpx.Response(200, json=head | {"result": None})
+            return NodeAnswer(200, head | {"result": None})
         if kind == 4:
             raise httpx.ReadError("reset")
         if kind == 5:
-            return httpx.Response(200, text='{"jsonrpc":"2.0","id":1,"resu')
-        return httpx.Response(400, json=head | {"error": {"code": -32000, "message": self._rng.choice(_MESSAGES)}})
+            return NodeAnswer(200, None, '{"jsonrpc":"2.0","id":1,"resu')
+        return NodeAnswer(400, head | {"error": {"code": -32000, "message": self._rng.choice(_MESSAGES)}})
 
     def _view(self, node: Node, now: float) -> View:
         calm = not self.faulty("heads_backwards")

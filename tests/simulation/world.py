@@ -271,7 +271,7 @@ class World:
         try:
             main = self.loop.start(self._play(), self.context)
             self.loop.run_until_complete(main)
-            days = self.seconds() / DAY
+            days, steps = self.seconds() / DAY, self.loop.steps
         finally:
             self.over = self.nodes.over = True
             stripe_ledger.PAGE, ledger.credit_description = page, described
@@ -282,15 +282,15 @@ class World:
             for replica in self.started:
                 for work in replica.begun:
                     work.close()
-        return self._result(days)
+        return self._result(days, steps)
 
-    def _result(self, days: float) -> Result:
+    def _result(self, days: float, steps: int) -> Result:
         oracle = self.oracle
         return Result(
             self.plan.seed,
             self.plan.theme,
             len(self.chain.now.payments),
-            self.loop.steps,
+            steps,
             days,
             self.coverage.counts,
             oracle.twice,
