@@ -38,3 +38,9 @@ def test_every_alert_says_what_to_do() -> None:
         assert re.search(r"severity: (page|ticket)", one)
         assert re.search(r"\n\s+summary: .{20,}", one), one
         assert re.search(r"\n\s+do: .{20,}", one), one
+
+
+def test_the_runbook_knows_every_alert() -> None:
+    told = (ROOT / "docs" / "runbook.md").read_text()
+    for one in ALERTS:
+        assert f"| `{one.split()[0]}` |" in told
