@@ -19,6 +19,7 @@ from typing import Self
 
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Service
+from stateless_billing.settings import secrets
 
 SRV = "/srv"
 # Where this machine's Python keeps its library; the base image's is in the loader's own list.
@@ -202,6 +203,7 @@ class Container(Service):
 
     def __init__(self, image: Image, words: Sequence[str], settings: Mapping[str, str], url: str | None = None) -> None:
         self.url = url or ""
+        self._secrets = secrets(settings)
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
         self.process = subprocess.Popen(
             image.command(words), env=image.environment(settings), stdout=self._log, stderr=subprocess.STDOUT

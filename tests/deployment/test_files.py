@@ -79,7 +79,11 @@ def test_fly_replaces_machines_only_once_new_ones_are_well() -> None:
     [check] = service["checks"]
     assert (check["path"], check["method"]) == ("/healthz", "GET")
     assert set(FLY["processes"]) == {"web", "sweep"}
-    assert FLY["metrics"] == {"port": 9090, "path": "/metrics"}
+    [port] = [one.metadata["default"] for one in fields(settings.Settings) if one.name == "metrics_port"]
+    assert FLY["metrics"] == {"port": int(FLY["env"].get("METRICS_PORT", port)), "path": "/metrics"}
+    [check] = FLY["checks"].values()
+    assert check["processes"] == ["sweep"]
+    assert (check["port"], check["path"]) == (FLY["metrics"]["port"], FLY["metrics"]["path"])
 
 
 def test_it_is_killed_only_after_it_could_drain() -> None:

@@ -43,7 +43,8 @@ def stack() -> Iterator[Stack]:
 
 def settings(stack: Stack) -> dict[str, str]:
     """What a machine on Fly sees, but for the addresses it listens at."""
-    return {**FLY["env"], **stack.settings, "HOST": "127.0.0.1", "PORT": str(free_port())}
+    ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+    return {**FLY["env"], **stack.settings, **ports, "HOST": "127.0.0.1"}
 
 
 def words(group: str) -> list[str]:
@@ -138,8 +139,11 @@ def test_sigterm_drains_and_loses_nothing(image: Image, stack: Stack) -> None:
     assert written(stack) == 3
 
     shop.finalize()
-    with Container(image, words("sweep"), settings(stack)) as sweeper:
+    seen = settings(stack)
+    with Container(image, words("sweep"), seen) as sweeper:
         wait_until(lambda: stack.credits(payers[3].id))
+        checked = httpx.get(f"http://127.0.0.1:{seen['METRICS_PORT']}{FLY['checks']['sweep']['path']}", trust_env=False)
+        assert checked.is_success
         assert sweeper.ended(FLY["kill_timeout"]) == 0, sweeper.log()
         assert "Traceback" not in sweeper.log()
     with web(image, stack) as successor:

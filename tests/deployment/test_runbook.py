@@ -63,7 +63,7 @@ class Operator:
 
 def as_fly_does(operator: Operator, command: str, url: str) -> Service:
     """Start a process as a machine on Fly would, after `fly secrets import` and `fly deploy`: secrets win."""
-    place = {"HOST": "127.0.0.1", "PORT": url.rsplit(":")[-1], "PATH": "/usr/bin:/bin"}
+    place = {"HOST": "127.0.0.1", "PORT": url.rsplit(":")[-1], "METRICS_PORT": str(free_port())}
     words = command.split()[3:]
     return Service(words, {**FLY["env"], **operator.env, **place}, url if words == ["serve"] else None)
 
