@@ -14,7 +14,7 @@ from stateless_billing.web.problems import problem
 
 _FILES = Allowance(rate=50, burst=600)
 _OTHERS = Allowance(rate=20, burst=300)
-_AT_ONCE = 40  # requests of one origin under way
+_AT_ONCE = 100  # requests of one origin under way
 _KEPT = 100_000
 _NETWORK_BITS = 64  # what one visitor has of IPv6
 _PARTS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/api/payments", "/api/", "/admin")
