@@ -80,7 +80,7 @@ class Lookup:
             return await self._by_entry(asked)
         if is_email(asked):
             found = await stripe_lookups.with_email(self._stripe, asked)
-            return Found("email", await self._matches([one.id for one in found]), note=LAGS)
+            return await self._searched("email", [one.id for one in found])
         raise Refusal(
             "invalid_input",
             "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
@@ -101,7 +101,14 @@ class Lookup:
         async with self._stripe.session() as session:
             searched = await session.search_metadata(WALLET, wallet)
         ids = [one for one in registered if one] + [one.id for one in searched]
-        return Found("wallet", await self._matches(ids), note=LAGS)
+        return await self._searched("wallet", list(dict.fromkeys(ids)))
+
+    async def _searched(self, kind: str, ids: Sequence[str]) -> Found:
+        """What a search came to, with what it may lack."""
+        note = LAGS
+        if len(ids) > _MOST_MATCHES:
+            note += f" {len(ids)} customers fit and {_MOST_MATCHES} are shown: ask for the `cus_…` instead."
+        return Found(kind, await self._matches(ids), note=note)
 
     async def _by_transaction(self, tx_hash: str) -> Found:
         found = await claimed(self._nodes, self._gateways, tx_hash)

@@ -7,7 +7,7 @@ const SCALE = 10n ** 18n;
 const BPS = 10_000n;
 
 /** A decimal rate in 10^-18 dollars per token; null for what is none. */
-export function scaled(text) {
+function scaled(text) {
   const found = /^([0-9]{1,7})(?:\.([0-9]{1,18}))?$/.exec(text.trim());
   return found && BigInt(found[1]) * SCALE + BigInt((found[2] ?? "").padEnd(18, "0"));
 }

@@ -6,7 +6,7 @@ import pytest
 
 from stateless_billing.sandbox.stack import Stack
 from tests.integration.operators import AUDITOR, Operator
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, wait_until
 
 LOOKS_EVERY = 15
 READ_CUSTOMER = "GET /v1/customers/{customer}"
@@ -46,6 +46,7 @@ def test_where_nobody_may_give_the_grants_record_is_never_read(shop: Shop, stack
 def test_a_sweep_alone_leaves_the_grants_to_those_who_serve(shop: Shop, stack: Stack) -> None:
     given(shop)
     sweeper = stack.sweeper()
+    wait_until(lambda: shop.counts().get(READ_CUSTOMER, 0) >= 2)
     time.sleep(3)
     assert shop.counts() == {READ_CUSTOMER: 2}
     sweeper.stop()

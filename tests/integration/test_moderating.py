@@ -186,6 +186,14 @@ def test_one_box_finds_by_all_five(shop: Shop, stack: Stack, service: Service) -
     assert match["last_activity"] >= match["created"]
 
 
+def test_more_customers_than_are_shown_are_told(stack: Stack, service: Service) -> None:
+    made = [stack.add_customer("many@example.org", "0x" + f"{number:02x}" * 20) for number in range(1, 23)]
+    answer, found = matches(service, "MANY@example.org")
+    assert len(found) == 20
+    assert set(found) < set(made)
+    assert "22 customers fit and 20 are shown" in answer["note"]
+
+
 def test_what_is_not_there_is_nobody(shop: Shop, stack: Stack, service: Service) -> None:
     bookkeeping = stack.settings["SERVICE_CUSTOMER_ID"]
     for query in (
