@@ -102,6 +102,7 @@ class Audit:
         """Customers side by side; one that cannot be read is named, and the others go on."""
         reader = BookReader(self._from.stripe, self.scope, self.collector.orders, self._coverage)
         queue, done = iter(sorted(wanted)), 0
+        self._from.told("ledgers", done, len(wanted))
 
         async def work() -> None:
             nonlocal done

@@ -81,3 +81,20 @@ def test_every_state_is_fit_for_everybody(
         page = office.open(tabs, path, AUDITOR, color_scheme=scheme)
     expect(page.locator("h1")).to_be_visible()
     judge(page, f"audit-{name}", scheme)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_seen_while_it_reads_is_fit_for_everybody(
+    tabs: Tabs, office: Office, scheme: Literal["light", "dark"]
+) -> None:
+    ledgers = "/v1/customers/{customer}/balance_transactions"
+    slow = {"effect": "slow", "with": {"before": 12.0}, "method": "GET", "skip": 2, "times": 1, "template": ledgers}
+    office.stack.control("POST", "faults", slow)
+    page = office.open(tabs, "/audit", AUDITOR, color_scheme=scheme)
+    page.goto(f"{office.service.url}/audit?run=1", wait_until="commit")
+    expect(page.locator(".step:visible")).to_contain_text("ledgers: ")
+    expect(page.locator(".step:visible progress")).to_be_visible()
+    expect(page.locator(".said").last).to_contain_text("Stripe reads or more")
+    judge(page, "audit-reading", scheme)
+    expect(page.locator("#verdict")).to_have_text("1 EXCEPTION", timeout=60_000)
+    expect(page.locator(".running")).to_be_hidden()
