@@ -244,3 +244,26 @@ def test_a_verdict_never_changes_when_more_is_written(acts: list[Act], random: A
     for row in ledger.rows:
         if row.id in told:
             assert judged(row, ledger.listed()) == told[row.id]
+
+
+def test_the_oldest_reversal_of_a_row_is_the_one_that_counts() -> None:
+    ledger = Ledger()
+    row, other = ledger.reserve(100, 0), ledger.reserve(100, 1)
+    assert caps.reversal_of(row, ledger.listed()) is None
+    ledger.reverse(other, 2)
+    ledger.add(-100, 2, kind="payment", reverses=row.id)
+    first, second = ledger.reverse(row, 5), ledger.reverse(row, 6)
+    assert caps.reversal_of(row, ledger.listed()) == first
+    assert caps.reversal_of(row, [first, second]) == caps.reversal_of(row, [second, first]) == first
+    same_second = replace(first, id="cbtxn_00"), replace(first, id="cbtxn_01")
+    assert caps.reversal_of(row, [same_second[1], same_second[0]]) == same_second[0]
+
+
+def test_a_row_that_is_known_is_put_before_a_listing_that_lags() -> None:
+    ledger = Ledger()
+    row, other = ledger.reserve(100, 0), ledger.reserve(200, 1)
+    listing = caps.Listing([row], whole=True, at=START + 9)
+    assert caps.including(listing, row) is listing
+    assert caps.including(listing, other) == caps.Listing([other, row], whole=True, at=START + 9)
+    beginning_hidden = caps.Listing([row], whole=False, at=START)
+    assert caps.including(beginning_hidden, other).whole is False

@@ -109,3 +109,21 @@ def test_any_text_is_a_quantity_or_refused_in_one_short_line(text: str) -> None:
         said = refusal(lambda: decoding.quantity(text))
         assert len(said) <= 100
         assert "\n" not in said
+
+
+def test_topics_are_told_in_lower_case_and_one_by_one() -> None:
+    assert decoding.topics({"topics": [topic.upper().replace("0X", "0x") for topic in TOPICS]}) == TOPICS
+    assert decoding.topics({"topics": []}) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "sentence"),
+    [
+        ({}, "expected a list of topics, got None"),
+        ({"topics": "0x"}, "expected a list of topics, got '0x'"),
+        ({"topics": [HASH, "0x00"]}, "expected 32 bytes, got 1"),
+        ({"topics": [None]}, "expected hex data, got None"),
+    ],
+)
+def test_topics_that_are_none(log: dict[str, Any], sentence: str) -> None:
+    assert refusal(lambda: decoding.topics(log)) == sentence

@@ -110,13 +110,14 @@ def claim(monkey: Monkey, tx_hash: str) -> None:
 
 
 def settled(stack: Stack) -> Balance:
-    """The books, once nothing changes any more or the patience is over."""
-    end = time.monotonic() + SETTLE_SECONDS
-    while True:
-        balance = compare(stack)
-        if not balance.missing or time.monotonic() > end:
-            return balance
+    """The books, once nothing is missing, or nothing changed for so long that nothing will."""
+    balance, changed = compare(stack), time.monotonic()
+    while balance.missing and time.monotonic() - changed < SETTLE_SECONDS:
         time.sleep(5)
+        before, balance = balance, compare(stack)
+        if balance != before:
+            changed = time.monotonic()
+    return balance
 
 
 def secrets_logged(stack: Stack, monkey: Monkey) -> int:

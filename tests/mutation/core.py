@@ -11,6 +11,7 @@ MODULES = {
     "chain.calls": ("tests/chain/test_calls*.py", "tests/chain/test_abi.py"),
     "chain.decoding": ("tests/chain/test_decoding*.py", "tests/chain/test_abi.py"),
     "chain.payment": ("tests/chain/test_payment*.py",),
+    "stateless_billing.caps": ("tests/test_caps*.py",),
     "stateless_billing.depth": ("tests/test_depth*.py",),
     "stateless_billing.epochs": ("tests/test_epochs*.py",),
     "stateless_billing.ledger": ("tests/test_ledger*.py",),

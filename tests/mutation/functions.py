@@ -5,21 +5,22 @@ import difflib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from tests.mutation.core import MODULES, PYTEST, Mutant, path_of, tests_of
+from tests.mutation.core import PYTEST, Mutant, path_of, tests_of
 
 KILLED = {"killed", "timeout", "caught by type check"}
 
 
-def run(tree: Path, log: Path, timeout: float) -> list[Mutant]:
-    """Mutate the functions of every module in `tree`."""
+def run(tree: Path, log: Path, timeout: float, modules: Sequence[str]) -> list[Mutant]:
+    """Mutate the functions of these modules in `tree`."""
     config = {
         "source_paths": ["chain", "stateless_billing"],
-        "only_mutate": [path_of(module) for module in MODULES],
+        "only_mutate": [path_of(module) for module in modules],
         "also_copy": ["contracts", "tests", "pyproject.toml"],
         "pytest_add_cli_args": list(PYTEST),
-        "pytest_add_cli_args_test_selection": sorted({path for module in MODULES for path in tests_of(module)}),
+        "pytest_add_cli_args_test_selection": sorted({path for module in modules for path in tests_of(module)}),
         "timeout_multiplier": 4,
         "timeout_constant": 2,
     }
@@ -33,7 +34,7 @@ def run(tree: Path, log: Path, timeout: float) -> list[Mutant]:
     assert not unknown, f"mutmut says {unknown}"
     return [
         mutant
-        for module in MODULES
+        for module in modules
         for mutant in _mutants(tree, module, {name: is_ for name, is_ in results.items() if _module(name) == module})
     ]
 
