@@ -19,6 +19,7 @@ from stateless_billing.stripe_objects import Customer, Page
 BASE = "https://api.stripe.com"
 TRIES = 6
 AT_ONCE = 15
+BURST_SECONDS = 1.0  # the shortest pause of the pacer
 TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
@@ -43,6 +44,7 @@ class StripeReader:
         self.reads = 0
         self.date = 0
         self.retried = 0
+        self._resting_until = 0.0
 
     async def now(self) -> int:
         """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
@@ -116,6 +118,7 @@ class StripeReader:
                 self.retried += 1
                 await asyncio.sleep(min(8.0, 0.25 * 2**attempt))
             await self._pacer.grant(endpoint)
+            sent = asyncio.get_running_loop().time()
             try:
                 answer = await self._asked(path, params)
             except httpx.HTTPError as error:
@@ -126,7 +129,9 @@ class StripeReader:
                 self.reads += 1
                 self.date = self.date or _date(answer)
                 return body
-            cause = self._failed(endpoint, path, answer)
+            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+                self._limited(endpoint, answer.headers.get("Stripe-Rate-Limited-Reason"), sent)
+            cause = self._failed(path, answer)
         raise NotRead(f"{path}: {cause}, {TRIES} times")
 
     async def _asked(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
@@ -142,17 +147,21 @@ class StripeReader:
             finally:
                 self._lines.append(line)
 
-    def _failed(self, endpoint: Endpoint, path: str, answer: httpx.Response) -> str:
+    def _limited(self, endpoint: Endpoint, reason: str | None, sent: float) -> None:
+        """A rate limiter's answer. All that was under way then is refused with it: that is one refusal, not many."""
+        if reason and sent >= self._resting_until:
+            self._resting_until = asyncio.get_running_loop().time() + BURST_SECONDS
+            self._pacer.limited(endpoint, reason)
+
+    @staticmethod
+    def _failed(path: str, answer: httpx.Response) -> str:
         """Why an answer is none, where trying again may help. Raises NotRead or Missing where it cannot."""
         said = (_object(answer) or {}).get("error")
         told = said if isinstance(said, dict) else {}
         cause = f"HTTP {answer.status_code} {str(told.get('message', ''))[:200]}".strip()
         if answer.status_code == httpx.codes.NOT_FOUND and told.get("code") == "resource_missing":
             raise Missing(path)
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
-                self._pacer.limited(endpoint, reason)
-        elif 400 <= answer.status_code < 500:
+        if 400 <= answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
             raise NotRead(f"{path}: {cause}")
         return cause
 
