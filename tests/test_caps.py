@@ -279,6 +279,26 @@ def test_a_reservation_says_what_it_is_for(note: dict[str, str]) -> None:
     assert caps.reservation(row) == expected
 
 
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    ("number", "cents"),
+    [("", None), ("7", 7), ("9" * 12, 10**12 - 1), ("9" * 13, None), ("-7", None), ("7.0", None), ("a", None)],
+)
+def test_caps_are_three_numbers_of_at_most_twelve_digits(place: int, number: str, cents: int | None) -> None:
+    numbers = ["0", "90", "19"]
+    numbers[place] = number
+    expected = [0, 90, 19]
+    if cents is not None:
+        expected[place] = cents
+    assert caps.parse_caps(":".join(numbers)) == (None if cents is None else Caps(*expected))
+    assert caps.parse_caps(":".join(numbers) + ":1") is None
+
+
+def test_caps_are_read_as_they_are_written() -> None:
+    assert str(Caps(1, 20, 300)) == "1:20:300"
+    assert caps.parse_caps("1:20:300") == Caps(1, 20, 300)
+
+
 @pytest.mark.parametrize("missing", TOLD)
 def test_a_row_that_does_not_say_all_of_it_is_no_reservation(missing: str) -> None:
     told = {name: value for name, value in TOLD.items() if name != missing}
@@ -319,3 +339,7 @@ def test_a_reversal_that_was_reversed_counts_what_it_took_back_once() -> None:
     assert caps.spent(ledger.rows, START).cents == 0
     ledger.reverse(back, 2)
     assert caps.spent(ledger.rows, START).cents == 2000
+
+
+def test_the_window_is_a_day() -> None:
+    assert caps.DAY == 86_400
