@@ -267,3 +267,79 @@ def test_a_row_that_is_known_is_put_before_a_listing_that_lags() -> None:
     assert caps.including(listing, other) == caps.Listing([other, row], whole=True, at=START + 9)
     beginning_hidden = caps.Listing([row], whole=False, at=START)
     assert caps.including(beginning_hidden, other).whole is False
+
+
+TOLD = {"grant": "g1", "operator": ANN, "reason": "goodwill", "customer": "cus_A", "caps": "1:20:300"}
+
+
+@pytest.mark.parametrize("note", [{}, {"note": "They waited"}])
+def test_a_reservation_says_what_it_is_for(note: dict[str, str]) -> None:
+    row = Ledger().add(1, 0, kind="reservation", **TOLD, **note)
+    expected = caps.Reservation(row, "g1", ANN, "goodwill", note.get("note", ""), "cus_A", Caps(1, 20, 300))
+    assert caps.reservation(row) == expected
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize(
+    ("number", "cents"),
+    [("", None), ("7", 7), ("9" * 12, 10**12 - 1), ("9" * 13, None), ("-7", None), ("7.0", None), ("a", None)],
+)
+def test_caps_are_three_numbers_of_at_most_twelve_digits(place: int, number: str, cents: int | None) -> None:
+    numbers = ["0", "90", "19"]
+    numbers[place] = number
+    expected = [0, 90, 19]
+    if cents is not None:
+        expected[place] = cents
+    assert caps.parse_caps(":".join(numbers)) == (None if cents is None else Caps(*expected))
+    assert caps.parse_caps(":".join(numbers) + ":1") is None
+
+
+def test_caps_are_read_as_they_are_written() -> None:
+    assert str(Caps(1, 20, 300)) == "1:20:300"
+    assert caps.parse_caps("1:20:300") == Caps(1, 20, 300)
+
+
+@pytest.mark.parametrize("missing", TOLD)
+def test_a_row_that_does_not_say_all_of_it_is_no_reservation(missing: str) -> None:
+    told = {name: value for name, value in TOLD.items() if name != missing}
+    assert caps.reservation(Ledger().add(1, 0, kind="reservation", **told)) is None
+
+
+@pytest.mark.parametrize(("cents", "kind"), [(0, "reservation"), (-1, "reservation"), (1, "grant")])
+def test_a_reservation_is_a_credit_of_its_kind(cents: int, kind: str) -> None:
+    assert caps.reservation(Ledger().add(cents, 0, kind=kind, **TOLD)) is None
+
+
+def test_rows_of_one_second_are_put_in_order_at_the_beginning_too() -> None:
+    ledger = Ledger()
+    first, second, third = ledger.reserve(100, 0), ledger.reserve(200, 0), ledger.reserve(300, 0)
+    assert caps.gapless([first, second, third]) == [first, second, third]
+    assert caps.gapless([third, first]) is None, "one is missing"
+
+
+def test_rows_of_several_seconds_stand_as_they_are_listed() -> None:
+    ledger = Ledger()
+    first, second = ledger.reserve(100, 0), ledger.reserve(200, 1)
+    assert caps.gapless([second, first]) == [first, second]
+    assert caps.gapless([first, second]) is None
+
+
+@pytest.mark.parametrize(("before", "told"), [(DAY, False), (DAY + 1, True)])
+def test_a_listing_must_show_a_row_from_before_the_window(before: int, told: bool) -> None:
+    ledger = Ledger()
+    ledger.reserve(100, -9 * DAY)
+    old, mine = ledger.reserve(100, -before), ledger.reserve(100, 0)
+    assert (judged(mine, [mine, old], whole=False) is not None) == told
+
+
+def test_a_reversal_that_was_reversed_counts_what_it_took_back_once() -> None:
+    ledger = Ledger()
+    row = ledger.reserve(2000, 0)
+    back = ledger.reverse(row, 1)
+    assert caps.spent(ledger.rows, START).cents == 0
+    ledger.reverse(back, 2)
+    assert caps.spent(ledger.rows, START).cents == 2000
+
+
+def test_the_window_is_a_day() -> None:
+    assert caps.DAY == 86_400

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from stateless_billing.sandbox.stack import Service, Stack
 
@@ -25,6 +26,8 @@ class Monkey:
         self.dead: list[Service] = []
         self.counts: Counter[str] = Counter()
         self._ended = threading.Event()
+        self._starting: dict[int, Future[None]] = {}  # by place: a start takes longer than a turn
+        self._starters = ThreadPoolExecutor(len(self._starts))
         self._thread = threading.Thread(target=self._rage)
 
     def __enter__(self) -> "Monkey":
@@ -34,6 +37,7 @@ class Monkey:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+        wait(self._starting.values())
 
     def url(self) -> str:
         """Any of the services; it may be dead."""
@@ -41,19 +45,18 @@ class Monkey:
 
     def restart_all(self) -> None:
         """End the attack with everything started anew."""
-        for place, start in enumerate(self._starts):
-            self._replace(place, start)
+        for place in range(len(self._starts)):
+            self._replace(place)
+        wait(self._starting.values())
 
     def _rage(self) -> None:
         while not self._ended.wait(TURN):
             dice = self._random.random()
             if dice < 0.5:
-                place = self._random.randrange(len(self.processes))
-                self._replace(place, self._starts[place])
-                self.counts["kills"] += 1
+                if self._replace(self._random.randrange(len(self.processes))):
+                    self.counts["kills"] += 1
             elif dice < 0.8:
-                self._stop(self._random.choice(self.processes).process.pid, self._random.uniform(1, 4), group=False)
-                self.counts["stops"] += 1
+                self._stop_one(self._random.randrange(len(self.processes)))
             elif dice < 0.87:
                 self._stop(self._stack.sandbox_pid, OUTAGE, group=False)
                 self.counts["stripe_away"] += 1
@@ -61,12 +64,28 @@ class Monkey:
                 self._stop(self._stack.chain.process.pid, OUTAGE, group=True)
                 self.counts["node_away"] += 1
 
-    def _replace(self, place: int, start: Callable[[], Service]) -> None:
+    def _stop_one(self, place: int) -> None:
+        process = self.processes[place].process
+        if self._is_there(place) and process.poll() is None:
+            self._stop(process.pid, self._random.uniform(1, 4), group=False)
+            self.counts["stops"] += 1
+
+    def _is_there(self, place: int) -> bool:
+        return place not in self._starting or self._starting[place].done()
+
+    def _replace(self, place: int) -> bool:
+        """Kill the process in a place and begin to start another; whether there was one."""
+        if not self._is_there(place):
+            return False
         self.processes[place].kill()
         self.dead.append(self.processes[place])
+        self._starting[place] = self._starters.submit(self._start, place)
+        return True
+
+    def _start(self, place: int) -> None:
         for _ in range(START_TRIES):
             try:
-                self.processes[place] = start()
+                self.processes[place] = self._starts[place]()
             except RuntimeError:  # it found Stripe or the node away, and said so: again, as its platform would
                 self.counts["starts_refused"] += 1
             else:
