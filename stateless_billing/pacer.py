@@ -36,6 +36,7 @@ class Pacer:
         self._free: dict[str, float] = defaultdict(lambda: 0.0)  # when the next request of each may start
         self._all_free = 0.0
         self._pauses: dict[str, float] = {}
+        self._paused_until: dict[str, float] = {}
 
     async def grant(self, *endpoints: Endpoint) -> None:
         """Wait until one request to each of `endpoints` may be sent, the first of them now."""
@@ -50,12 +51,16 @@ class Pacer:
 
     def limited(self, endpoint: Endpoint, reason: str) -> None:
         """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where
-        the whole account is limited, to any; twice as long each time in a row.
+        the whole account is limited, to any; twice as long each time in a row. What was under way when a pause began
+        and is refused too belongs to the same time.
         """
+        now = asyncio.get_running_loop().time()
+        if now < self._paused_until.get(endpoint, 0.0):
+            return
         pause = min(_LONGEST_PAUSE, self._pauses.get(endpoint, 0.5) * 2)
-        self._pauses[endpoint] = pause
+        self._pauses[endpoint], self._paused_until[endpoint] = pause, now + pause
         for one in Endpoint if reason.startswith("global") else (endpoint,):
-            self._free[one] = max(self._free[one], asyncio.get_running_loop().time() + pause)
+            self._free[one] = max(self._free[one], now + pause)
 
     def answered(self, endpoint: Endpoint) -> None:
         """Stripe answered properly."""

@@ -20,7 +20,7 @@ from stateless_billing.stripe_objects import Customer, Page
 T = TypeVar("T")
 
 API_VERSION = "2026-10-28.endive"  # never varied between processes: whether a key's match includes it is not documented
-CONNECTIONS = 8
+CONNECTIONS = 12
 PAGE = 100
 
 stripe.enable_telemetry = False  # its header would differ between two sendings of one request

@@ -96,11 +96,24 @@ def delayed(act: Callable[[Pacer], None], then: Endpoint = LIST) -> float:
 
 @pytest.mark.parametrize(("times", "pause"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (20, 30)])
 def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause: float) -> None:
-    def act(pacer: Pacer) -> None:
+    async def main() -> float:
+        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
         for _ in range(times):
+            await pacer.grant(LIST)
+            pacer.limited(LIST, "endpoint-rate")
+        refused = loop.time()
+        await pacer.grant(LIST)
+        return loop.time() - refused
+
+    assert run_virtually(main()) == pytest.approx(pause)
+
+
+def test_requests_under_way_that_are_refused_together_count_as_one() -> None:
+    def act(pacer: Pacer) -> None:
+        for _ in range(15):
             pacer.limited(LIST, "endpoint-rate")
 
-    assert delayed(act) == pytest.approx(pause)
+    assert delayed(act) == pytest.approx(1)
 
 
 def test_a_429_pauses_its_endpoint_only() -> None:
@@ -138,12 +151,17 @@ def test_search_has_a_slower_limit_of_its_own() -> None:
 
 
 def test_a_proper_answer_ends_the_doubling() -> None:
-    def act(pacer: Pacer) -> None:
+    async def main() -> float:
+        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
         for _ in range(4):
+            await pacer.grant(LIST)
             pacer.limited(LIST, "endpoint-rate")
             pacer.answered(LIST)
+        refused = loop.time()
+        await pacer.grant(LIST)
+        return loop.time() - refused
 
-    assert delayed(act) == pytest.approx(1)
+    assert run_virtually(main()) == pytest.approx(1)
 
 
 def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:

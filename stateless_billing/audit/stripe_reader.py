@@ -19,7 +19,6 @@ from stateless_billing.stripe_objects import Customer, Page
 BASE = "https://api.stripe.com"
 TRIES = 6
 AT_ONCE = 15
-BURST_SECONDS = 1.0  # the shortest pause of the pacer
 TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
@@ -44,7 +43,6 @@ class StripeReader:
         self.reads = 0
         self.date = 0
         self.retried = 0
-        self._resting_until = 0.0
 
     async def now(self) -> int:
         """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
@@ -118,7 +116,6 @@ class StripeReader:
                 self.retried += 1
                 await asyncio.sleep(min(8.0, 0.25 * 2**attempt))
             await self._pacer.grant(endpoint)
-            sent = asyncio.get_running_loop().time()
             try:
                 answer = await self._asked(path, params)
             except httpx.HTTPError as error:
@@ -129,8 +126,8 @@ class StripeReader:
                 self.reads += 1
                 self.date = self.date or _date(answer)
                 return body
-            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
-                self._limited(endpoint, answer.headers.get("Stripe-Rate-Limited-Reason"), sent)
+            if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
+                self._pacer.limited(endpoint, reason)
             cause = self._failed(path, answer)
         raise NotRead(f"{path}: {cause}, {TRIES} times")
 
@@ -146,12 +143,6 @@ class StripeReader:
                 return answer
             finally:
                 self._lines.append(line)
-
-    def _limited(self, endpoint: Endpoint, reason: str | None, sent: float) -> None:
-        """A rate limiter's answer. All that was under way then is refused with it: that is one refusal, not many."""
-        if reason and sent >= self._resting_until:
-            self._resting_until = asyncio.get_running_loop().time() + BURST_SECONDS
-            self._pacer.limited(endpoint, reason)
 
     @staticmethod
     def _failed(path: str, answer: httpx.Response) -> str:

@@ -1,6 +1,5 @@
 """Reading Stripe: only reading, paced, stubborn, and honest about what was not read."""
 
-import asyncio
 import io
 
 import httpx
@@ -11,7 +10,7 @@ from stateless_billing.audit.progress import Progress
 from stateless_billing.audit.report import Coverage
 from stateless_billing.audit.spool import Spool
 from stateless_billing.audit.stripe_reader import Missing, NotRead, StripeReader, checked
-from stateless_billing.pacer import Endpoint, Pacer
+from stateless_billing.pacer import Pacer
 from stateless_billing.stripe_objects import Customer
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.world import World
@@ -120,25 +119,3 @@ def test_progress_says_how_long_it_will_take() -> None:
     progress.told("ledgers", 21, 100)
     progress.announce("done")
     assert stream.getvalue() == "ledgers: 20 of 100, 1 a second, 80 s left\ndone\n"
-
-
-async def test_refusals_of_one_burst_count_as_one() -> None:
-    """Each alone would double the pause: fifteen at once would make it half a minute."""
-    world, refused, told = World(), [429] * 10, []
-    world.customer("cus_A")
-
-    class Watched(Pacer):
-        def limited(self, endpoint: Endpoint, reason: str) -> None:
-            told.append(reason)
-
-    def hook(_: httpx.Request) -> httpx.Response | None:
-        if refused:
-            reason = {"Stripe-Rate-Limited-Reason": "endpoint-rate"}
-            return httpx.Response(refused.pop(), headers=reason, json={"error": {"message": "x"}})
-        return None
-
-    world.stripe_line.hook = hook
-    stripe = StripeReader([world.stripe_line] * 10, "sk_test_sandbox", "https://stripe.example", Watched(10_000, 1))
-    await asyncio.gather(*(stripe.page("cus_A", 0, 10) for _ in range(10)))
-    assert told == ["endpoint-rate"]
-    assert stripe.retried == 10
