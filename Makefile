@@ -94,8 +94,8 @@ deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variab
 
 .PHONY: bench
 
-bench: install  ## how fast and in how much memory 100,000 payments are audited; ratios inside one run
-	$(PY) -m tests.bench.audit $(if $(SCALE),--scale $(SCALE))
+bench: contracts  ## how fast it is, beside what cannot be avoided; writes docs/benchmarks.md. SCALE=0.1 for a tenth
+	$(PY) -m tests.bench $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: fuzz-api
 

@@ -1,0 +1,62 @@
+"""All benchmarks, one after another, written to docs/benchmarks.md: `python -m tests.bench`."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+PACKAGES = ("starlette", "uvicorn", "httptools", "stripe", "httpx", "prometheus_client")
+HEAD = """# Benchmarks
+
+`make bench` writes this page. Everything runs on one machine over 127.0.0.1, against the sandbox's stand-ins with
+Stripe's limits. Each figure stands beside its floor of the same run, so the ratios mean something elsewhere and the rest hardly.
+
+{machine}
+
+"""
+
+
+def lines(module: str, *options: str) -> list[str]:
+    """What one benchmark prints, shown while it runs."""
+    found = []
+    with subprocess.Popen([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout
+        for line in run.stdout:
+            print(line, end="", flush=True)
+            found.append(line.strip())
+    if run.returncode:
+        raise SystemExit(f"{module} failed")
+    return found
+
+
+def machine() -> str:
+    """Where and when."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    load = "/".join(f"{one:.1f}" for one in os.getloadavg())
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    cores = f"{os.cpu_count()} cores ({platform.machine()}), load before {load}"
+    return f"{day}, {cores}, Python {platform.python_version()}, {packages}."
+
+
+def main() -> None:
+    """Run them and write the page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scale", type=float, default=1.0)
+    scale = parser.parse_args().scale
+    head = HEAD.format(machine=machine())
+    parts = [
+        ("The service", lines("tests.bench.service", f"--payments={max(100, round(2_000 * scale))}")),
+        ("The audit", lines("tests.bench.audit", f"--scale={scale}")),
+    ]
+    told = "\n\n".join("\n".join([f"## {title}", "", *(f"- {line}" for line in said)]) for title, said in parts)
+    PAGE.write_text(f"{head}{told}\n")
+
+
+if __name__ == "__main__":
+    main()
