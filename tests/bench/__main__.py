@@ -15,7 +15,7 @@ PACKAGES = ("starlette", "uvicorn", "httptools", "stripe", "httpx", "prometheus_
 HEAD = """# Benchmarks
 
 `make bench` writes this page. Everything runs on one machine over 127.0.0.1, against the sandbox's stand-ins with
-Stripe's limits. Each figure stands beside its floor of the same run, so the ratios mean something elsewhere and the rest hardly.
+Stripe's limits. Each figure stands beside its floor of the same run: ratios mean something elsewhere, the rest hardly.
 
 {machine}
 
