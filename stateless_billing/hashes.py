@@ -4,18 +4,19 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from chain.errors import ChainError
 from chain.gateway import Claimed, Gateway, claimed
 from chain.node import Nodes
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
-from stateless_billing.depth import Heads
+from stateless_billing.depth import Heads, is_final
 from stateless_billing.turns import Turns
 
 _AT_ONCE, _WAITING, _SECONDS = 6, 60, 5.0
 _KEPT_SECONDS = 1
+_KEPT = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +28,23 @@ class Hashes:
         self._nodes, self._gateways, self._confirmations = nodes, gateways, confirmations
         self._anybody, self._payers = (Turns(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
         self._reading = asyncio.Lock()
+        self._final: LRUCache[str, tuple[Heads, Claimed]] = LRUCache(_KEPT)
         self._recent: TTLCache[None, frozenset[str]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
 
     async def find(self, tx_hash: str) -> tuple[Heads, Claimed | None]:
-        """The heads, and what was paid as it was told after them. Raises ChainError, and Refusal where many ask."""
+        """The heads, and what was paid as it was told after them. Raises ChainError, and Refusal where many ask.
+
+        What is final is told from memory, with the heads of then: it cannot change any more.
+        """
+        if told := self._final.get(tx_hash):
+            return told
         known = self._anybody.crowded and tx_hash in await self._paid_lately()
         async with (self._payers if known else self._anybody).turn():
             heads = await self._confirmations.heads()
-            return heads, await claimed(self._nodes, self._gateways, tx_hash)
+            found = await claimed(self._nodes, self._gateways, tx_hash)
+        if found and found.payments and all(is_final(payment, heads) for payment in found.payments):
+            self._final[tx_hash] = heads, found
+        return heads, found
 
     async def _paid_lately(self) -> frozenset[str]:
         """The hashes of all unfinalised payments: one reading for all who ask within a second."""

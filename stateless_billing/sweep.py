@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 _RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
 _LOOK_OUT_SECONDS = 30
-_AT_ONCE = 12  # customers side by side
+_AT_ONCE = 12  # payments, or customers whose payments are final, side by side
 
 
 @dataclass
@@ -181,24 +181,27 @@ class Sweep:
 
     async def _customer(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
-        async with self._at_once:
-            try:
-                logs.note(work="sweep")
-                await self._steps(place, indexed, heads)
-            except Exception:
-                self._failed = True
-                log.exception("gateway %s, customer %s", place.gateway.address, indexed[0][1].customer_id)
+        logs.note(work="sweep")
+        try:
+            await self._steps(place, indexed, heads)
+        except Exception:
+            self._failed = True
+            log.exception("gateway %s, customer %s", place.gateway.address, indexed[0][1].customer_id)
 
     async def _steps(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         final = [payment for _, payment in indexed if is_final(payment, heads)]
-        sealed = await self._seal(place.gateway, final, heads)
+        async with self._at_once:
+            sealed = await self._seal(place.gateway, final, heads)
         for index, payment in indexed:
             if payment in sealed:
                 self._close(place, index)
             elif is_final(payment, heads):
                 self._leave_open(place, index, payment)
             else:
-                await self._crediting.advance(place.gateway, payment, heads)
+                async with (
+                    self._at_once
+                ):  # for one payment at a time: all customers end together, and none waits for long
+                    await self._crediting.advance(place.gateway, payment, heads)
 
     async def _seal(self, gateway: Gateway, final: Sequence[Payment], heads: Heads) -> set[Payment]:
         if not final:

@@ -148,7 +148,8 @@ class Stack:
             stack._running = starting.pop_all()
             return stack
 
-    def _environment(self, settings: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, **settings: str) -> dict[str, str]:
+        """What a process of the service is started with."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
         return {**kept, "PYTHONWARNINGS": "error", **self.settings, **settings}
 
@@ -159,7 +160,7 @@ class Stack:
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the service to its end."""
-        environment = self._environment(settings)
+        environment = self.environment(**settings)
         done = subprocess.run(
             [sys.executable, "-m", "stateless_billing", *arguments],
             cwd=ROOT,
@@ -175,14 +176,14 @@ class Stack:
     def serve(self, **settings: str) -> Service:
         """One more process of the service, answering when this returns."""
         port = str(free_port())
-        environment = self._environment({**settings, "PORT": port})
+        environment = self.environment(**settings, PORT=port)
         service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
         self._services.append(service)
         return service
 
     def sweeper(self, **settings: str) -> Service:
         """A process that only sweeps."""
-        service = Service(["sweep"], self._environment(settings), None)
+        service = Service(["sweep"], self.environment(**settings), None)
         self._services.append(service)
         return service
 
