@@ -94,3 +94,21 @@ def test_a_sweeper_is_watched_too(stack: Stack) -> None:
 def _listens(port: int) -> bool:
     with socket.socket() as one:
         return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_what_is_final_is_told_without_asking_any_node(shop: Shop, stack: Stack) -> None:
+    port = free_port()
+    service = stack.serve(METRICS_PORT=str(port))
+    tx_hash = shop.pay(service, shop.customer())
+    shop.claimed(service, tx_hash)
+    shop.finalize()
+    path = f"{service.url}/api/payments/{tx_hash}"
+    told = stack.http.get(path).json()
+    before = _asked(port)
+    assert [stack.http.get(path).json() for _ in range(5)] == [told] * 5
+    assert stack.http.post(f"{service.url}/api/payments", json={"tx_hash": tx_hash}).json() == told
+    assert _asked(port) == before
+
+
+def _asked(port: int) -> float:
+    return sum(count for name, count in metrics(port).items() if name.startswith("billing_node_requests_total"))
