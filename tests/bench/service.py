@@ -140,8 +140,9 @@ def calls_to_stripe(stack: Stack, shop: Shop) -> None:
     """How many calls each step costs."""
 
     def counted(step: str, goal: int) -> None:
-        total = sum(shop.counts().values())
-        say(f"Stripe calls, {step}", f"{total} (goal {goal})")
+        counts = shop.counts()
+        told = ", ".join(f"{count} {endpoint}" for endpoint, count in sorted(counts.items()) if count)
+        say(f"Stripe calls, {step}", f"{sum(counts.values())} (goal {goal}) {told}".strip())
         shop.count_from_zero()
 
     sweeper = stack.serve(SWEEP="on", SWEEP_SECONDS="1")
@@ -159,7 +160,7 @@ def calls_to_stripe(stack: Stack, shop: Shop) -> None:
     wait_until(lambda: sum(shop.counts().values()) >= 2)
     time.sleep(5)
     time.sleep(60)
-    counted("to finalise it, and the sweep's record, which is written once a minute at most", 3)
+    counted("to finalise it, the sweep's record included", 2)
     time.sleep(30)
     counted("30 idle seconds", 0)
     sweeper.stop()
