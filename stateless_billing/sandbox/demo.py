@@ -18,6 +18,7 @@ CENTS = 5000
 CREDIT_SECONDS = 60
 SLOTS = 5
 FINAL_BLOCKS = 2 * SLOTS + 1  # what anvil calls final lies so many blocks below its head
+WHOLE_SECOND = 1.5  # the audit ends with Stripe's last whole second: the credit's own must be over
 SETTINGS = {"CONFIRMATIONS": "10000:2s,100000:safe,finalized"}
 
 
@@ -72,6 +73,7 @@ def _pay(stack: Stack, service: Service, say: Callable[[str], None]) -> dict[str
 
 def _audited(stack: Stack, say: Callable[[str], None]) -> None:
     stack.chain.mine(FINAL_BLOCKS)
+    time.sleep(WHOLE_SECOND)
     say("the payment is final; the audit compares chain and Stripe:")
     done = stack.run("audit", "--deep", "--progress", "none")
     if done.returncode:
