@@ -1,7 +1,6 @@
 """The market rate of the token, from CoinGecko, for quotes now and for plain payments at their block's time."""
 
 import asyncio
-import contextlib
 import logging
 from urllib.parse import urlsplit
 
@@ -59,8 +58,12 @@ class PriceFeed:
     async def watch(self) -> None:
         """Ask now and then though nobody needs it, so that an outage is known before a payer meets it."""
         while True:
-            with contextlib.suppress(NoRate):  # which is counted and logged
+            try:
                 await self.now()
+            except NoRate as error:
+                log.warning("%s", error)
+            except Exception:
+                log.exception("the price could not be looked at; the sweep goes on")
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _rate(self, sample: Sample) -> Rate:
@@ -72,7 +75,7 @@ class PriceFeed:
             if samples is None:
                 now = int(self._clock.wall())
                 samples = self._recent[None] = await self._ask(now - _DAY, now)
-                self.latest = self._rate(samples[-1])
+                self.latest = self._rate(samples[-1]) if samples else self.latest
             return samples
 
     async def _around(self, start: int, stop: int) -> list[Sample]:

@@ -236,3 +236,15 @@ async def test_kept_samples_grow_stale_too(coingecko: Coingecko, clock: FakeCloc
     clock.wall_time += 700  # the wall clock was set forward: the samples are old by it
     with pytest.raises(NoRate, match="ten minutes old"):
         await feed.now()
+
+
+def test_an_answer_without_any_sample_is_no_price() -> None:
+    async def main() -> None:
+        empty = httpx.MockTransport(lambda _: httpx.Response(200, json={"prices": []}))
+        async with httpx.AsyncClient(transport=empty) as http:
+            feed = PriceFeed(http, "https://feed.example", "coin", None, FakeClock())
+            with pytest.raises(NoRate):
+                await feed.now()
+            assert feed.latest is None
+
+    run_virtually(main())
