@@ -41,6 +41,8 @@ class Claims:
         )
         state = min((one.state for one in progress), key=STATES.index)
         waits = [one.retry_after for one in progress if one.retry_after is not None]
+        if state == "credited":
+            self._hashes.keep(tx_hash, heads, found)
         payments = [describe(payment, one) for payment, one in zip(found.payments, progress, strict=True)]
         return _answer(tx_hash, state, payments, min(waits, default=None))
 

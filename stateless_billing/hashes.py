@@ -34,17 +34,21 @@ class Hashes:
     async def find(self, tx_hash: str) -> tuple[Heads, Claimed | None]:
         """The heads, and what was paid as it was told after them. Raises ChainError, and Refusal where many ask.
 
-        What is final is told from memory, with the heads of then: it cannot change any more.
+        What was kept is told from memory, with the heads of then.
         """
         if told := self._final.get(tx_hash):
             return told
         known = self._anybody.crowded and tx_hash in await self._paid_lately()
         async with (self._payers if known else self._anybody).turn():
             heads = await self._confirmations.heads()
-            found = await claimed(self._nodes, self._gateways, tx_hash)
-        if found and found.payments and all(is_final(payment, heads) for payment in found.payments):
+            return heads, await claimed(self._nodes, self._gateways, tx_hash)
+
+    def keep(self, tx_hash: str, heads: Heads, found: Claimed) -> None:
+        """Tell a hash from memory from now on, if all it paid is final. For what is credited: until then a node that
+        lied is asked again.
+        """
+        if all(is_final(payment, heads) for payment in found.payments):
             self._final[tx_hash] = heads, found
-        return heads, found
 
     async def _paid_lately(self) -> frozenset[str]:
         """The hashes of all unfinalised payments: one reading for all who ask within a second."""
