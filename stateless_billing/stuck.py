@@ -11,7 +11,7 @@ from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
-from stateless_billing.depth import is_final
+from stateless_billing.depth import Heads, is_final
 from stateless_billing.errors import Refusal
 from stateless_billing.orders import Order, Orders
 from stateless_billing.progress import Memory, Progress
@@ -100,11 +100,13 @@ class StuckPayments:
         return payments[:_MOST], len(payments) < _MOST or total - swept + len(still_open) <= _MOST
 
     async def order(
-        self, gateway: Gateway, payment: Payment, form: str, text: str, operator: str, reason: str
+        self, gateway: Gateway, payment: Payment, heads: Heads, form: str, text: str, operator: str, reason: str
     ) -> tuple[Order, Progress]:
-        """Give an order and follow it at once. Raises Refusal, ChainError, StripeFailure."""
+        """Give an order about a payment read after `heads`, and follow it at once.
+
+        Raises Refusal, ChainError, StripeFailure.
+        """
         logs.note(work="order")
-        heads = await self._confirmations.heads()
         if await self._orders.of(payment) is None:
             progress = await self._crediting.observe(gateway, payment, heads)
             if progress.state in ("credited", "reversed"):

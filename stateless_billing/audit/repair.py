@@ -89,11 +89,11 @@ class Repair:
                 yield step
 
     async def _credit(self, row: Row) -> Step | None:
+        heads = await self._hands.confirmations.heads()
         payment = await self._payment(row)
         if payment is None:
             return None
         gateway = next(one for one in self._hands.gateways if one.address == payment.gateway)
-        heads = await self._hands.confirmations.heads()
 
         async def take() -> str:
             done = await self._hands.crediting.advance(gateway, payment, heads)

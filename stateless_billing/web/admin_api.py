@@ -11,6 +11,7 @@ from chain.gateway import Gateway, claimed
 from chain.payment import Payment, is_customer_id
 from chain.signing import checksum
 from stateless_billing import grant_forms, money
+from stateless_billing.depth import Heads
 from stateless_billing.errors import Refusal, StripeFailure
 from stateless_billing.grant_forms import FORM_SECONDS
 from stateless_billing.grant_ledger import Grant
@@ -117,9 +118,11 @@ class AdminApi:
         body = await inputs.json_object(request, {"form", "order", "reason"})
         form = self._form("order", body, operator)
         text, reason = _order(inputs.text(body, "order")), _reason(inputs.text(body, "reason"))
-        gateway, payment = await self._payment(form["payment"])
+        heads, gateway, payment = await self._payment(form["payment"])
         await self._check_target(text, payment)
-        order, progress = await self._services.stuck.order(gateway, payment, form["form"], text, operator.name, reason)
+        order, progress = await self._services.stuck.order(
+            *(gateway, payment, heads, form["form"], text, operator.name, reason)
+        )
         return JSONResponse(
             {
                 "order": order.id,
@@ -134,9 +137,8 @@ class AdminApi:
         """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
         self._sessions.require(request, GRANT)
         body = await inputs.json_object(request, {"payment"})
-        gateway, payment = await self._payment(inputs.text(body, "payment"))
+        heads, gateway, payment = await self._payment(inputs.text(body, "payment"))
         self._services.memory.retry(payment)
-        heads = await self._services.confirmations.heads()
         progress = await self._services.crediting.advance(gateway, payment, heads)
         return JSONResponse({"state": progress.state, "cause": progress.cause, "credit": progress.credit})
 
@@ -190,14 +192,16 @@ class AdminApi:
             raise Refusal("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
         return form
 
-    async def _payment(self, identity: str) -> tuple[Gateway, Payment]:
-        """A payment by its identity, as the chain has it now. Raises Refusal, ChainError."""
+    async def _payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
+        """The heads, and then a payment by its identity as the chain has it. Raises Refusal, ChainError."""
         tx_hash = [*identity.split(":"), "", "", ""][2]
-        found = await claimed(self._services.nodes, self._services.gateways, inputs.tx_hash(tx_hash))
+        tx_hash = inputs.tx_hash(tx_hash)
+        heads = await self._services.confirmations.heads()
+        found = await claimed(self._services.nodes, self._services.gateways, tx_hash)
         for payment in found.payments if found else ():
             for gateway in self._services.gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:
-                    return gateway, payment
+                    return heads, gateway, payment
         raise Refusal("not_found", "There is no such payment on the chain. Nothing was done.")
 
     async def _check_target(self, text: str, payment: Payment) -> None:
