@@ -85,12 +85,19 @@ class Crediting:
         async with self._memory.lock(case.customer_id):
             if found := self._memory.done(payment) or self._memory.waiting(payment):
                 return found
-            progress = await self._try(case)
-            told = {"payment": payment.identity, "customer": case.customer_id, "state": progress.state}
-            told |= {"cause": progress.cause or "", "credit": progress.credit or ""}
-            words = (payment.identity, progress.state, progress.cause or "", progress.detail)
-            log.info("payment %s: %s %s %s", *words, extra=told)
+            with logs.about(stripe_request=""):
+                progress = await self._try(case)
+                self._log(case, progress)
             return self._memory.remember(payment, progress)
+
+    @staticmethod
+    def _log(case: _Case, progress: Progress) -> None:
+        """The one line of a try; `stripe_request` is its last request's name at Stripe."""
+        identity = case.payment.identity
+        told = {"payment": identity, "customer": case.customer_id, "state": progress.state}
+        told |= {"cause": progress.cause or "", "credit": progress.credit or ""}
+        words = (identity, progress.state, progress.cause or "", progress.detail)
+        log.info("payment %s: %s %s %s", *words, extra=told)
 
     async def observe(self, gateway: Gateway, payment: Payment, heads: Heads) -> Progress:
         """The same answer without writing, at most every few seconds from Stripe. Raises ChainError."""
