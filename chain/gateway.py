@@ -5,7 +5,7 @@ read by block hash. What the logs hold must be what the contract counts, else th
 the next node is asked; where none tells a story that fits, ChainError is raised. Index and logs come from one node.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from chain import decoding, node
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import ChainError, Inconsistent
 from chain.index import Index
+from chain.kept import KeptBlocks
 from chain.node import Reader
 from chain.payment import Payment
 from chain.views import Views
@@ -24,12 +25,16 @@ T = TypeVar("T")
 class Gateway(Views):
     """One deployed gateway and its payments. Every method raises ChainError where it could not be told."""
 
+    def __init__(self, reader: Reader, chain_id: int, address: str) -> None:
+        super().__init__(reader, chain_id, address)
+        self._kept: dict[Reader, KeptBlocks] = defaultdict(KeptBlocks)
+
     def through(self, reader: Reader) -> "Gateway":
         """The same gateway, asked of another node."""
         return Gateway(reader, self.chain_id, self.address)
 
     async def _consult(self, read: Callable[[Index], Awaitable[T]]) -> T:
-        return await self.reader.consult(lambda one: read(Index(one, self.chain_id, self.address)))
+        return await self.reader.consult(lambda one: read(Index(one, self.chain_id, self.address, self._kept[one])))
 
     async def payments_in(self, number: int) -> list[Payment]:
         """All payments that one block's logs show, in order."""

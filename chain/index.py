@@ -5,11 +5,13 @@ What the logs hold must be what the contract counts, else Inconsistent is raised
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chain import decoding, node
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import Inconsistent
+from chain.kept import KeptBlocks
+from chain.node import Reader
 from chain.payment import Payment
 from chain.views import Views
 
@@ -18,9 +20,16 @@ _AT_ONCE = 8  # blocks read side by side
 
 
 class Index(Views):
-    """One gateway at one node. Every method raises ChainError where it could not be told."""
+    """One gateway at one node. Every method raises ChainError where it could not be told.
+
+    `kept` are blocks that this node showed lately.
+    """
 
     window_size = WINDOW
+
+    def __init__(self, reader: Reader, chain_id: int, address: str, kept: KeptBlocks | None = None) -> None:
+        super().__init__(reader, chain_id, address)
+        self._kept = kept or KeptBlocks()
 
     async def payments_in(self, number: int) -> list[Payment]:
         """All payments that one block's logs show, in order."""
@@ -36,14 +45,35 @@ class Index(Views):
             found.update(zip(some, read, strict=True))
         return found
 
+    async def _counted_blocks(self, counted: Mapping[int, int]) -> Mapping[int, list[Payment]]:
+        """The payments of these blocks, as many as the contract counts in each.
+
+        What was kept is told again while the newest of it is on the chain: its hash names all that came before it.
+        """
+        changes, known = self._kept.changes, self._kept.among(counted)
+        new = sorted(counted.keys() - known.keys())
+        # The newest first: what is read between two looks at it that tell the same is on its chain.
+        read = await self._blocks_of_payments(new[-1:]) | await self._blocks_of_payments(new[:-1])
+        for number, payments in read.items():
+            if len(payments) != counted[number]:
+                raise Inconsistent(f"block {number} shows {len(payments)} payments, not {counted[number]}")
+        if known and not await self._is_on_chain(known):
+            self._kept.clear()
+            return await self._counted_blocks(counted)
+        if len(read) < 2 or await self._is_on_chain(read):
+            self._kept.put(read, changes)
+        return known | read
+
+    async def _is_on_chain(self, blocks: Mapping[int, list[Payment]]) -> bool:
+        """Whether the newest of these blocks is on the chain, and with it all of them."""
+        newest = max(blocks)
+        return (await node.block(self.reader, newest)).hash == blocks[newest][0].block_hash
+
     async def window(self, start: int, stop: int) -> list[tuple[int, Payment]]:
         """About a window of `(index, payment)` from the block of `start` on, to the end of a block."""
         start -= await self._same_block_before(start)
         counted = Counter(await self._whole_blocks(start, stop))
-        read = await self._blocks_of_payments(sorted(counted))
-        for number, payments in read.items():
-            if len(payments) != counted[number]:
-                raise Inconsistent(f"block {number} shows {len(payments)} payments, not {counted[number]}")
+        read = await self._counted_blocks(counted)
         return list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
 
     async def _whole_blocks(self, start: int, stop: int) -> list[int]:
