@@ -42,8 +42,6 @@ class Window:
 class Bulk(Index):
     """One gateway at one node, read in batches. Every method raises ChainError where it could not be told."""
 
-    window_size = 2_000
-
     async def read(self, start: int, stop: int, token: str, treasury: str) -> Window:
         """About a window of payments from the block of `start` on, to the end of a block."""
         start -= await self._same_block_before(start)

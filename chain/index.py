@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from chain import decoding, node
 from chain.decoding import PAYMENT_TOPIC
-from chain.errors import Inconsistent
+from chain.errors import ChainError, Inconsistent
 from chain.kept import KeptBlocks
 from chain.node import Reader
 from chain.payment import Payment
 from chain.views import Views
 
-WINDOW = 500  # index entries in one call, blocks read before the next one
+WINDOW = 2_000  # index entries in one call, and about as many payments read before any is looked at
+_NEAR = 8  # entries behind one that is wanted, at first, so that its block is seen to end
 _AT_ONCE = 8  # blocks read side by side
 
 
@@ -24,8 +25,6 @@ class Index(Views):
 
     `kept` are blocks that this node showed lately.
     """
-
-    window_size = WINDOW
 
     def __init__(self, reader: Reader, chain_id: int, address: str, kept: KeptBlocks | None = None) -> None:
         super().__init__(reader, chain_id, address)
@@ -50,35 +49,36 @@ class Index(Views):
 
         What was kept is told again while the newest of it is on the chain: its hash names all that came before it.
         """
-        changes, known = self._kept.changes, self._kept.among(counted)
+        changes, last, known = self._kept.changes, self._kept.last(), self._kept.among(counted)
         new = sorted(counted.keys() - known.keys())
         # The newest first: what is read between two looks at it that tell the same is on its chain.
         read = await self._blocks_of_payments(new[-1:]) | await self._blocks_of_payments(new[:-1])
         for number, payments in read.items():
             if len(payments) != counted[number]:
                 raise Inconsistent(f"block {number} shows {len(payments)} payments, not {counted[number]}")
-        if known and not await self._is_on_chain(known):
+        if last and not await self._is_on_chain(last):
             self._kept.clear()
             return await self._counted_blocks(counted)
-        if len(read) < 2 or await self._is_on_chain(read):
+        if len(read) < 2 or await self._is_on_chain(read[new[-1]][0]):
             self._kept.put(read, changes)
         return known | read
 
-    async def _is_on_chain(self, blocks: Mapping[int, list[Payment]]) -> bool:
-        """Whether the newest of these blocks is on the chain, and with it all of them."""
-        newest = max(blocks)
-        return (await node.block(self.reader, newest)).hash == blocks[newest][0].block_hash
+    async def _is_on_chain(self, payment: Payment) -> bool:
+        """Whether this payment's block is on the chain, and with it all before it."""
+        try:
+            return (await node.block(self.reader, payment.block)).hash == payment.block_hash
+        except ChainError:
+            return False
 
-    async def window(self, start: int, stop: int) -> list[tuple[int, Payment]]:
-        """About a window of `(index, payment)` from the block of `start` on, to the end of a block."""
+    async def window(self, start: int, stop: int, size: int = WINDOW) -> list[tuple[int, Payment]]:
+        """About `size` of `(index, payment)` from the block of `start` on, to the end of a block."""
         start -= await self._same_block_before(start)
-        counted = Counter(await self._whole_blocks(start, stop))
+        counted = Counter(await self._whole_blocks(start, stop, size))
         read = await self._counted_blocks(counted)
         return list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
 
-    async def _whole_blocks(self, start: int, stop: int) -> list[int]:
-        """The index from the start of a block on, about a window of it, to the end of a block."""
-        size = self.window_size
+    async def _whole_blocks(self, start: int, stop: int, size: int = WINDOW) -> list[int]:
+        """The index from the start of a block on, about `size` of it, to the end of a block."""
         while True:
             blocks = await self.payment_blocks(start, min(start + size, stop))
             if start + len(blocks) == stop:
@@ -105,7 +105,7 @@ class Index(Views):
         if index >= total:
             raise Inconsistent(f"asked for payment {index} of {total}")
         before = await self._same_block_before(index)
-        window = await self.window(index - before, total)
+        window = await self.window(index - before, total, before + _NEAR)
         return window[before][1]
 
     async def payments_above(self, number: int) -> list[Payment]:

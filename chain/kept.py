@@ -27,6 +27,11 @@ class KeptBlocks:
         found = ((number, self._blocks.get(number, [])) for number in counted)
         return {number: payments for number, payments in found if len(payments) == counted[number]}
 
+    def last(self) -> Payment | None:
+        """A payment of the newest block, which vouches for all: its hash names what came before it."""
+        found = self._blocks.get(max(self._blocks, default=0))
+        return found[0] if found else None
+
     def put(self, blocks: Mapping[int, list[Payment]], changes: int) -> None:
         """Keep these too, unless there were more than so many changes."""
         if blocks and self.changes == changes:

@@ -1,7 +1,8 @@
 """Keeps our share of Stripe's rate limits, so that we never earn a 429 and leave room for the account's other systems.
 
 Stripe allows 25 requests a second per endpoint and 100 in all (docs.stripe.com/rate-limits); the endpoint is the URL's
-template, all ids together. Requests are spaced evenly; those that belong together are granted together.
+template, all ids together. Requests are spaced evenly, when they are granted and once more when they go out; those that
+belong together are granted together.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections import defaultdict
 from enum import StrEnum
 
 _LONGEST_PAUSE = 30.0
+_USUALLY_LATE = 1 / 4  # of an interval
 _TOTAL = 4  # the account's limit in all, in units of one endpoint's
 
 
@@ -35,11 +37,13 @@ class Pacer:
         self._interval = processes / rate
         self._free: dict[str, float] = defaultdict(lambda: 0.0)  # when the next request of each may start
         self._all_free = 0.0
+        self._sent: dict[str, float] = defaultdict(lambda: -self._interval)  # when the last request of each went out
+        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._pauses: dict[str, float] = {}
         self._paused_until: dict[str, float] = {}
 
     async def grant(self, *endpoints: Endpoint) -> None:
-        """Wait until one request to each of `endpoints` may be sent, the first of them now."""
+        """Wait until it is the turn of one request to each of `endpoints`. Each asks for its own `turn` to go out."""
         now = asyncio.get_running_loop().time()
         start = max(now, self._all_free, *(self._free[endpoint] for endpoint in endpoints))
         for endpoint in endpoints:
@@ -48,6 +52,19 @@ class Pacer:
         self._all_free = max(now, self._all_free) + self._interval / _TOTAL * len(endpoints)
         if start > now:
             await asyncio.sleep(start - now)
+
+    async def turn(self, endpoint: Endpoint) -> None:
+        """Wait until a granted request may go out: an interval after the last one that did.
+
+        A process that stood still, or answers that came together, would else send what was granted one by one at once.
+        """
+        loop, interval = asyncio.get_running_loop(), self._interval * _SLOWER.get(endpoint, 1)
+        async with self._turns[endpoint]:
+            planned = max(loop.time(), self._sent[endpoint] + interval)
+            await asyncio.sleep(planned - loop.time())
+            late = loop.time() - planned
+            # A timer's usual lateness is not added up, or the rate would be missed by it.
+            self._sent[endpoint] = planned if late < interval * _USUALLY_LATE else planned + late
 
     def limited(self, endpoint: Endpoint, reason: str) -> None:
         """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where

@@ -148,6 +148,7 @@ class Session:
             self._granted.discard(endpoint)
         else:
             await self._pacer.grant(endpoint)
+        await self._pacer.turn(endpoint)
 
     async def read(
         self, endpoint: Endpoint, ask: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]

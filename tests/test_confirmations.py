@@ -86,7 +86,7 @@ async def test_one_reading_serves_several_payers_for_a_second() -> None:
     for wait, calls in ((0, 1), (0.5, 1), (1, 2)):
         world.clock.wait(wait)
         await world.reached(payment())
-        assert world.each[0].asked.count("eth_getLogs") == calls
+        assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == calls
 
 
 async def test_a_later_finalized_block_is_read_anew() -> None:
@@ -94,7 +94,7 @@ async def test_a_later_finalized_block_is_read_anew() -> None:
     await world.reached(payment())
     world.each[0].tags["finalized"] = 60
     await world.reached(payment())
-    assert world.each[0].asked.count("eth_getLogs") == 2
+    assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == 2
 
 
 LARGE = payment(cents=50_000)  # above the first tier: `safe` is needed

@@ -235,7 +235,7 @@ def test_many_at_once_in_several_processes_credit_once() -> None:
 def test_what_was_remembered_of_a_payment_is_not_that_of_another_with_its_identity() -> None:
     town = Town([FRESH])
     town.add("cus_Bob")
-    moved = payment(block=NOW_BLOCK - 30, customer_id="cus_Bob")
+    moved = payment(block=NOW_BLOCK - 31, customer_id="cus_Bob")
 
     async def scenario() -> None:
         services = town.process()

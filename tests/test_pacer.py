@@ -179,3 +179,50 @@ def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:
 
     run_virtually(main())
     assert order == list(range(20))
+
+
+def sent(granted_at: list[float], late: Callable[[int], float] = lambda _: 0.0) -> list[float]:
+    """When requests go out that come for their turn at these times, `late` being how much later each wakes."""
+
+    async def main() -> list[float]:
+        pacer, loop, times = Pacer(25, 1), asyncio.get_running_loop(), []
+
+        async def one(number: int, at: float) -> None:
+            await asyncio.sleep(at + late(number))
+            await pacer.turn(CREATE)
+            times.append(loop.time())
+
+        await asyncio.gather(*(one(number, at) for number, at in enumerate(granted_at)))
+        return times
+
+    return run_virtually(main())
+
+
+def test_what_was_granted_one_by_one_does_not_go_out_at_once() -> None:
+    assert sent([0, 1, 1, 1, 1.2]) == pytest.approx([0, 1, 1.04, 1.08, 1.2])
+
+
+def test_one_that_is_late_moves_those_behind_it_only_as_far_as_they_must() -> None:
+    granted = [number * 0.04 for number in range(100)]
+    out = sent(granted, lambda number: 0.1 if number == 10 else 0.0)
+    assert sorted(out) == pytest.approx(out)
+    assert all(later - earlier >= 0.04 - 1e-9 for earlier, later in pairwise(out))
+    assert out[-1] == pytest.approx(granted[-1], abs=0.05)
+
+
+def test_the_usual_lateness_of_a_timer_is_not_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: real(seconds + 0.002 if seconds > 0 else 0))
+    out = sent([0.0] * 100)
+    assert out[-1] == pytest.approx(99 * 0.04, abs=0.01)
+
+
+def test_a_process_that_stands_still_makes_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = asyncio.sleep
+    stalls = iter([0.0, 0.3, *[0.0] * 50])
+    monkeypatch.setattr(
+        asyncio, "sleep", lambda seconds: real(seconds + next(stalls) if 0 < seconds < 0.05 else seconds)
+    )
+    out = sent([0.0] * 10)
+    assert all(later - earlier >= 0.04 - 1e-9 for earlier, later in pairwise(out))
+    assert out[-1] == pytest.approx(0.36 + 0.3, abs=0.05)
