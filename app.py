@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from starlette.applications import Starlette
+
 from chain.signing import warm
 from stateless_billing.clock import SystemClock
 from stateless_billing.operators import GRANT, anybody_may
 from stateless_billing.services import Services
 from stateless_billing.settings import Settings
 from stateless_billing.web import serving
+from stateless_billing.web.late import load_late
 from stateless_billing.web.metrics import create_metrics_app
 from stateless_billing.web.routes import create_app
 
@@ -24,7 +27,7 @@ async def serve(settings: Settings) -> None:
     async with Services(settings, SystemClock()) as services:
         await services.start()
         app = create_app(services)
-        work = [asyncio.to_thread(warm), *_watched(services)]
+        work = [asyncio.to_thread(_finish_loading, app), *_watched(services)]
         if anybody_may(settings.operators, GRANT):
             await services.grants.ledger.look_at_start()
             work.append(services.grants.ledger.forever(_GRANTS_SECONDS))
@@ -32,6 +35,12 @@ async def serve(settings: Settings) -> None:
             work += _sweeping(services)
         async with _background(*work):
             await serving.serve(app, settings.host, settings.port)
+
+
+def _finish_loading(app: Starlette) -> None:
+    """What would make a start slow and is not needed for the first answer; before a payer waits for it."""
+    load_late(app)
+    warm()
 
 
 async def sweep(settings: Settings, *, once: bool) -> bool:

@@ -1,4 +1,7 @@
-"""The commands. Exit codes: 0 clean, 1 findings, 2 usage or settings, 3 could not read everything, 4 internal."""
+"""The commands. Exit codes: 0 clean, 1 findings, 2 usage or settings, 3 could not read everything, 4 internal.
+
+What only one command needs is imported by that command: `serve` answers sooner.
+"""
 
 import argparse
 import asyncio
@@ -11,10 +14,9 @@ from contextlib import asynccontextmanager
 import app
 from chain.errors import ChainError
 from chain.signing import Signer
-from stateless_billing import fitness, logs, registering, settings
-from stateless_billing.audit import command as audit_command
+from stateless_billing import fitness, logs, settings
+from stateless_billing.audit.options import add_options as add_audit_options
 from stateless_billing.clock import SystemClock
-from stateless_billing.doctor import command as doctor_command
 from stateless_billing.errors import StripeFailure
 from stateless_billing.services import NotFit, NotRead, Services
 from stateless_billing.settings import BadSettings
@@ -56,14 +58,15 @@ def _parser() -> argparse.ArgumentParser:
     register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
     register.set_defaults(run=_register)
     audit = commands.add_parser("audit", help="compare every payment of the chain with every credit in Stripe")
-    audit_command.add_options(audit)
+    add_audit_options(audit)
     audit.set_defaults(run=_audit)
     explain = commands.add_parser("explain", help="the whole story of one payment, credit or wallet")
     explain.add_argument("what", metavar="TX|CBTXN|WALLET|FINGERPRINT")
     explain.add_argument("--progress", choices=("auto", "none"), default="auto")
     explain.set_defaults(run=_explain)
     check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
-    doctor_command.add_options(check)
+    check.add_argument("--json", action="store_true", help="for machines")
+    check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
     check.set_defaults(run=_doctor)
     return parser
 
@@ -79,6 +82,8 @@ def _sweep(command: argparse.Namespace) -> int:
 
 
 def _audit(command: argparse.Namespace) -> int:
+    from stateless_billing.audit import command as audit_command
+
     return audit_command.run(command, networks.explorer, sys.stdout.write, _hands)
 
 
@@ -90,6 +95,8 @@ async def _hands(known: settings.Settings) -> AsyncIterator[Services]:
 
 
 def _explain(command: argparse.Namespace) -> int:
+    from stateless_billing.audit import command as audit_command
+
     return audit_command.explain(command.what, command.progress, networks.explorer, sys.stdout.write)
 
 
@@ -99,6 +106,8 @@ def _register(command: argparse.Namespace) -> int:
 
 async def _print_registrations(*, calldata: bool) -> int:
     """Print what is to be registered, and say what has to be mended first; how many findings."""
+    from stateless_billing import registering
+
     async with Services(settings.load(settings.SERVE), SystemClock()) as services:
         await services.start()
         signer, gateway = Signer(services.settings.signer_key, services.settings.chain_id), services.gateways[0]
@@ -124,6 +133,8 @@ def _tell(sentence: str) -> None:
 
 
 def _doctor(command: argparse.Namespace) -> int:
+    from stateless_billing.doctor import command as doctor_command
+
     return doctor_command.run(command, sys.stdout.write)
 
 

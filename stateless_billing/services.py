@@ -40,7 +40,7 @@ from stateless_billing.receipts import Receipts
 from stateless_billing.sealing import Sealing
 from stateless_billing.settings import Settings
 from stateless_billing.signin import SignIns
-from stateless_billing.stripe_connection import transport
+from stateless_billing.stripe_connection import ssl_context, transport
 from stateless_billing.stripe_ledger import StripeLedger
 from stateless_billing.stuck import StuckPayments
 from stateless_billing.sweep import Sweep
@@ -90,7 +90,7 @@ class Services:
     ) -> None:
         self.settings, self.clock = settings, clock
         self.node_lines, self.stripe_lines = nodes, stripe
-        self.http = httpx.AsyncClient(transport=nodes, limits=_NODE_CONNECTIONS, trust_env=False)
+        self.http = _client(nodes)
         self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.pacer = pacer = Pacer(settings.stripe_rate, settings.processes)
@@ -137,7 +137,7 @@ class Services:
     def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeLedger) -> None:
         """What anybody may ask."""
         settings, clock = self.settings, self.clock
-        self._visitors = httpx.AsyncClient(transport=transport, limits=_NODE_CONNECTIONS, trust_env=False)
+        self._visitors = _client(transport)
         nodes = Nodes(self._visitors, settings.rpc_urls, settings.chain_id)
         self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
@@ -212,8 +212,14 @@ class Services:
 
     async def _check(self) -> None:
         try:
-            self.token = await check_chain(self.nodes, self.gateways)
-            self.sweep.start(await self.books.check())
+            both = check_chain(self.nodes, self.gateways), self.books.check()
+            token, service = await asyncio.gather(*both, return_exceptions=True)
+            if isinstance(token, BaseException):
+                raise token
+            if isinstance(service, BaseException):
+                raise service
+            self.token = token
+            self.sweep.start(service)
         except NotOurAccount as error:
             raise NotFit(
                 f"{error}. Use the key of the right account, or make the records with `doctor --init`."
@@ -235,6 +241,10 @@ class Services:
             await ledger.aclose()
         await self._visitors.aclose()
         await self.http.aclose()
+
+
+def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, verify=ssl_context(), limits=_NODE_CONNECTIONS, trust_env=False)
 
 
 async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:

@@ -1,4 +1,4 @@
-"""Stripe's customer balances as a ledger. The only module that imports the SDK."""
+"""Stripe's customer balances as a ledger. The only module that uses the SDK."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx
-import stripe
 
 from chain.payment import is_customer_id
 from stateless_billing import logs, metrics, stripe_objects
@@ -16,6 +15,7 @@ from stateless_billing.ledger import CURRENCY, Entry
 from stateless_billing.pacer import Endpoint, Pacer
 from stateless_billing.stripe_connection import Connection, ConnectionFailed, Health, Judge, transport
 from stateless_billing.stripe_objects import Customer, Page
+from stateless_billing.stripe_sdk import stripe
 
 T = TypeVar("T")
 

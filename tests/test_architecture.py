@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
@@ -77,8 +79,10 @@ def test_arrows_point_one_way(path: Path) -> None:
     assert not reaches(path, "stateless_billing.sandbox"), "the service never imports its stand-ins"
     if module.startswith("chain"):
         assert not reaches(path, "stateless_billing", "stripe"), "chain/ knows nothing of billing"
+    if module != "stateless_billing.stripe_sdk":
+        assert not reaches(path, "stripe"), "stripe_sdk alone imports the SDK"
     if module != "stateless_billing.stripe_ledger":
-        assert not reaches(path, "stripe"), "use stripe_ledger: it alone imports the SDK"
+        assert not reaches(path, "stateless_billing.stripe_sdk"), "use stripe_ledger: it alone talks to Stripe"
     if module.startswith("stateless_billing.") and not module.startswith(
         ("stateless_billing.web", "stateless_billing.__")
     ):
@@ -108,6 +112,22 @@ def test_the_core_imports_the_core_only(path: Path) -> None:
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_slow_packages_are_imported_late(path: Path) -> None:
     assert not reaches(path, "eth_account", "eth_utils", "eth_abi", late=False), "import it where it is first used"
+
+
+def test_the_start_does_not_wait_for_what_only_some_need() -> None:
+    code = "import stateless_billing.__main__, sys; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True).stdout.decode().split()
+    )
+    assert "stripe" in loaded
+    for name in (
+        "requests",
+        "jinja2",
+        "eth_account",
+        "stateless_billing.audit.command",
+        "stateless_billing.registering",
+    ):
+        assert name not in loaded, f"{name} makes every start slower: load it where it is used"
 
 
 # Orchestration and shell have no meaning alone: tests/integration and tests/browser run them as processes.

@@ -1,4 +1,4 @@
-"""`audit`, its options and its exit codes: 0 clean, 1 findings, 2 usage, 3 could not read everything."""
+"""`audit` and its exit codes: 0 clean, 1 findings, 2 usage, 3 could not read everything."""
 
 import argparse
 import asyncio
@@ -11,7 +11,7 @@ from chain.errors import ChainError
 from stateless_billing import settings
 from stateless_billing.audit import explaining, publishing, selftest
 from stateless_billing.audit.explaining import NothingKnown
-from stateless_billing.audit.output import FORMATS, WRITERS
+from stateless_billing.audit.output import WRITERS
 from stateless_billing.audit.progress import Progress, silent
 from stateless_billing.audit.repair import Hands, Repair, repair
 from stateless_billing.audit.report import Options, Report
@@ -24,27 +24,6 @@ from stateless_billing.settings import Settings
 CLEAN, FINDINGS, USAGE, UNREAD = range(4)
 Say = Callable[[str], object]
 Handing = Callable[[Settings], AbstractAsyncContextManager[Hands]]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `audit`."""
-    parser.epilog = "Exit codes: 0 clean, 1 exceptions, 2 usage, 3 a source was not read to its end, 4 internal."
-    parser.add_argument("--from", dest="since", metavar="DAY|BLOCK", help="the first day (UTC) or block")
-    parser.add_argument("--to", dest="until", metavar="DAY|BLOCK", help="the last time (UTC) or block")
-    parser.add_argument("--customer", metavar="CUS", help="one customer only")
-    parser.add_argument("--format", choices=FORMATS, default="table")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="also write every form, pictures and SHA256SUMS there")
-    parser.add_argument("--deep", action="store_true", help="read every entry of every customer; compare rates")
-    parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
-    parser.add_argument("--at", metavar="BLOCK:TIME", help="make the report of that block and time again")
-    parser.add_argument("--progress", choices=("auto", "none"), default="auto")
-    parser.add_argument("--self-test", action="store_true", help="plant one of each finding in a copy; find them all")
-    steps = parser.add_subparsers(dest="step", metavar="verify DIR | repair")
-    verify = steps.add_parser("verify", help="check the sums of a published report, read again, say what changed")
-    verify.add_argument("folder", type=Path, metavar="DIR")
-    mend = steps.add_parser("repair", help="say what would put the findings right; with --apply, do it")
-    mend.add_argument("--apply", action="store_true", help="take the steps")
-    mend.add_argument("--operator", metavar="NAME", help="the admin of OPERATORS in whose name they are taken")
 
 
 def run(command: argparse.Namespace, explorer: Callable[[int], str | None], say: Say, hands: Handing) -> int:

@@ -10,7 +10,6 @@ from stateless_billing import money
 from stateless_billing.audit.report import Report
 from stateless_billing.audit.rows import COLUMNS, Row, counted
 
-FORMATS = ("table", "csv", "json", "jsonl")
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 _TABLE_MOST = 200
 

@@ -26,7 +26,7 @@ from stateless_billing.clock import Clock
 from stateless_billing.pacer import Pacer
 from stateless_billing.pricing import PriceFeed
 from stateless_billing.settings import Settings
-from stateless_billing.stripe_connection import transport
+from stateless_billing.stripe_connection import ssl_context, transport
 
 # For every request httpcore looks several times for this package, on the disk as long as it is not known to be absent:
 # a tenth of what reading a page costs.
@@ -65,7 +65,7 @@ class Auditor:
         at_once: int = AT_ONCE,
     ) -> None:
         self._settings, self._watching, self._explorer = settings, watching, explorer
-        self._http = httpx.AsyncClient(transport=nodes, limits=_NODE_LIMITS, trust_env=False)
+        self._http = httpx.AsyncClient(transport=nodes, verify=ssl_context(), limits=_NODE_LIMITS, trust_env=False)
         # One connection each: a pool looks at all of its connections for every request.
         self._lines = [stripe() for _ in range(at_once)]
         self.nodes = Nodes(self._http, settings.rpc_urls, settings.chain_id)

@@ -1,4 +1,4 @@
-"""`doctor`, its options and its exit codes: 0 clean, 1 something to mend, 2 settings, 3 could not read everything."""
+"""`doctor` and its exit codes: 0 clean, 1 something to mend, 2 settings, 3 could not read everything."""
 
 import argparse
 import asyncio
@@ -14,12 +14,6 @@ from stateless_billing.services import Services
 from stateless_billing.settings import BadSettings
 
 Say = Callable[[str], object]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `doctor`."""
-    parser.add_argument("--json", action="store_true", help="for machines")
-    parser.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
 
 
 def run(command: argparse.Namespace, say: Say) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chain.errors import ChainError
 from chain.signing import checksum
@@ -161,11 +161,6 @@ class Pages:
         here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
         page = self._templates.get_template("receipt.html")
         return HTMLResponse(page.render(self._world(), payment=found, here=here), headers=headers)
-
-    async def to_pay(self, request: Request) -> Response:
-        """Older addresses of the pay page, with their query."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/pay{query}", 307)
 
     async def problem(self, request: Request) -> Response:
         """`GET /problems/{code}`: what a problem's `type` means."""

@@ -4,21 +4,20 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from stateless_billing.services import Services
 from stateless_billing.web.api import Api
-from stateless_billing.web.assets import Assets
 from stateless_billing.web.guards import Guards
 from stateless_billing.web.intake import Intake
+from stateless_billing.web.late import LateRoutes
 from stateless_billing.web.openapi import describe
-from stateless_billing.web.operators_routes import operators_routes
-from stateless_billing.web.pages import Pages, templates
 from stateless_billing.web.problems import HANDLERS
 from stateless_billing.web.throttle import Throttle
 
 _SMALL = 1400  # bytes; what fits into one packet anyway
+_PAGES = ("/pay", "/receipt/", "/problems/", "/static/", "/login", "/logout", "/admin", "/audit", "/api/admin/")
 
 
 async def openapi(request: Request) -> Response:
@@ -26,25 +25,26 @@ async def openapi(request: Request) -> Response:
     return JSONResponse(describe())
 
 
+async def to_pay(request: Request) -> Response:
+    """Older addresses of the pay page, with their query."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/pay{query}", 307)
+
+
 def create_app(services: Services) -> Starlette:
     """The web application over services that were started."""
-    api, assets = Api(services), Assets()
-    pages = Pages(services, api, assets)
+    api = Api(services)
     routes = [
-        Route("/",                         pages.to_pay),
-        Route("/pay",                      pages.pay),
-        Route("/payWithLitkey",            pages.to_pay),
-        Route("/receipt/{tx_hash}/{ordinal}", pages.receipt),
-        Route("/problems/{code}",          pages.problem),
+        Route("/",                         to_pay),
+        Route("/payWithLitkey",            to_pay),
         Route("/api/accounts/{wallet}",    api.account),
         Route("/api/quotes",               api.quote,   methods=["POST"]),
         Route("/api/payments",             api.claim,   methods=["POST"]),
         Route("/api/payments/{tx_hash}",   api.payment),
-        *operators_routes(services, templates(assets)),
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
-        Route("/static/{digest}/{name}",   assets.serve),
+        LateRoutes(_PAGES, lambda: _pages(services, api)),
     ]  # fmt: skip
     middleware = [
         Middleware(Guards),
@@ -53,3 +53,9 @@ def create_app(services: Services) -> Starlette:
         Middleware(GZipMiddleware, minimum_size=_SMALL),
     ]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
+
+
+def _pages(services: Services, api: Api) -> list[BaseRoute]:
+    from stateless_billing.web.page_routes import page_routes
+
+    return page_routes(services, api)

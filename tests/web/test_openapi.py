@@ -2,13 +2,14 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 from starlette.routing import Route
 
 from stateless_billing.errors import PROBLEMS
 from stateless_billing.services import Services
 from stateless_billing.settings import SERVE, load
+from stateless_billing.web.late import LateRoutes
 from stateless_billing.web.openapi import LEFT_OUT, describe
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.schemas import SCHEMAS
@@ -35,7 +36,8 @@ ELSEWHERE = {"method_not_allowed"}  # told of what is not described: other metho
 def served() -> dict[str, set[str]]:
     """Methods by path, HEAD left out, of all routes that are not the operators'."""
     found: dict[str, set[str]] = {}
-    for route in create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes:
+    routes = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
+    for route in [*routes[:-1], *cast("LateRoutes", routes[-1]).router.routes]:
         assert isinstance(route, Route)
         if not route.path.startswith(LEFT_OUT):
             found.setdefault(route.path, set()).update(
