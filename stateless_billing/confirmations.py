@@ -1,7 +1,7 @@
 """Whether a payment lies deep enough to be credited, as the nodes tell it now."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cachetools import TTLCache
@@ -9,6 +9,7 @@ from cachetools import TTLCache
 from chain import node
 from chain.errors import BadAnswer, ChainError
 from chain.gateway import Gateway
+from chain.index import WINDOW
 from chain.node import Nodes, Reader
 from chain.payment import Payment
 from stateless_billing import depth
@@ -88,6 +89,18 @@ class Confirmations:
         told = await asyncio.gather(*(self._tells(one, payment, tier, now) for one in self._nodes.each))
         return sum(told) >= _WITNESSES
 
+    async def agreed(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
+        """Whether two nodes have these places of the gateway's index in these blocks; None where too few could tell.
+
+        One node alone is trusted.
+        """
+        if not blocks or len(self._nodes.each) < _WITNESSES:
+            return True
+        told = await asyncio.gather(*(_has(gateway.through(one), blocks) for one in self._nodes.each))
+        if told.count(True) >= _WITNESSES:
+            return True
+        return False if False in told else None
+
     async def _tells(self, reader: Reader, payment: Payment, tier: Tier, now: int) -> bool:
         gateway = next(one for one in self._gateways if one.address == payment.gateway)
         try:
@@ -95,6 +108,22 @@ class Confirmations:
             return deep and payment in await gateway.through(reader).payments_in(payment.block)
         except ChainError:
             return False
+
+
+async def _has(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
+    """Whether the gateway's index, as one node tells it, has these places in these blocks; None where it does not."""
+    wanted = sorted(blocks)
+    try:
+        while wanted:
+            start = wanted[0]
+            run = [index for index in wanted[:WINDOW] if index < start + WINDOW]
+            told = await gateway.payment_blocks(start, run[-1] + 1)
+            if any(told[index - start] != blocks[index] for index in run):
+                return False
+            wanted = wanted[len(run) :]
+    except ChainError:
+        return None
+    return True
 
 
 async def _heads(reader: Reader) -> Heads:

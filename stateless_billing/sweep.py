@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
@@ -19,6 +19,7 @@ from stateless_billing.confirmations import HEAD_AGE, Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.errors import StripeFailure
+from stateless_billing.places import Place
 from stateless_billing.progress import Memory
 from stateless_billing.sealing import Sealing
 from stateless_billing.stripe_objects import Customer
@@ -28,29 +29,6 @@ log = logging.getLogger(__name__)
 _RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
 _LOOK_OUT_SECONDS = 30
 _AT_ONCE = 12  # payments, or customers whose payments are final, side by side
-
-
-@dataclass
-class _Place:
-    """How far one gateway is done: all below `swept` except what is `open`; `closed` are those done above it."""
-
-    gateway: Gateway
-    swept: int
-    open: dict[int, str]
-    closed: set[int] = field(default_factory=set)
-    begun: bool = False
-    opened: dict[int, Payment] = field(default_factory=dict)
-    uncredited: dict[int, Payment] = field(default_factory=dict)
-
-    def advance(self) -> None:
-        """Move `swept` over what is closed."""
-        while self.swept in self.closed:
-            self.closed.discard(self.swept)
-            self.swept += 1
-
-    def is_waiting(self, index: int) -> bool:
-        """Whether the payment at this place is not known to be credited."""
-        return index in self.open or (index >= self.swept and index not in self.closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +54,7 @@ class Sweep:
     ) -> None:
         self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
         self._sealing, self._memory, self._books, self._clock = sealing, memory, books, clock
-        self._places: list[_Place] = []
+        self._places: list[Place] = []
         self._recorded: dict[str, str] = {}
         self._recorded_at = 0.0
         self._looked_out = 0.0
@@ -85,10 +63,10 @@ class Sweep:
 
     def start(self, service: Customer) -> None:
         """Go on from what the service record says."""
-        self._places = [
-            _Place(gateway, bookkeeping.swept(service, gateway), bookkeeping.still_open(service, gateway))
-            for gateway in self._gateways
-        ]
+        self._places = []
+        for gateway in self._gateways:
+            swept, still_open = bookkeeping.swept(service, gateway), bookkeeping.still_open(service, gateway)
+            self._places.append(Place(gateway, swept, still_open, (swept, dict(still_open))))
         self._recorded = self._record()
 
     async def forever(self, busy_seconds: int, idle_seconds: int) -> None:
@@ -104,8 +82,9 @@ class Sweep:
     async def once(self, *, flush: bool = False) -> Swept:
         """One sweep over all gateways. `flush` writes the record at once."""
         done = [await self._gateway(place) for place in self._places]
-        await self._write_record(flush=flush)
-        return Swept(idle=all(one.idle for one in done), complete=all(one.complete for one in done))
+        agreed = await self._write_record(flush=flush)
+        complete = agreed and all(one.complete for one in done)
+        return Swept(idle=agreed and all(one.idle for one in done), complete=complete)
 
     def uncredited(self) -> list[tuple[Payment, str]]:
         """All payments that the last sweep saw uncredited, with what each waits for: a cause, or a state."""
@@ -121,7 +100,7 @@ class Sweep:
         """Up to which place in its index each gateway is done, but for those that are uncredited."""
         return {place.gateway.address: place.swept for place in self._places}
 
-    async def _gateway(self, place: _Place) -> Swept:
+    async def _gateway(self, place: Place) -> Swept:
         self._failed = False
         try:
             await self._look_out()
@@ -139,7 +118,7 @@ class Sweep:
             return Swept(idle=False, complete=False)
         return Swept(idle=place.swept == total and not place.open, complete=not self._failed)
 
-    async def _fits(self, place: _Place, total: int) -> bool:
+    async def _fits(self, place: Place, total: int) -> bool:
         """Whether the contract's count can be that of what was swept. It is less where the node is behind.
 
         At the start, and told by a node that is not behind, it says that the record is of another contract.
@@ -147,7 +126,9 @@ class Sweep:
         if place.swept > total:
             heads = await self._confirmations.heads()
             behind = self._clock.wall() - heads.latest.time > HEAD_AGE
-            if place.begun or behind:
+            if behind or place.begun:
+                if not behind:
+                    place.go_back()  # a node may have told of payments that never were
                 return False
             log.warning("gateway %s: the record says %d of %d payments", place.gateway.address, place.swept, total)
             place.swept, place.open = 0, {}
@@ -162,7 +143,7 @@ class Sweep:
             self._looked_out = self._clock.boot()
             await self._confirmations.heads()
 
-    async def _window(self, place: _Place, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _window(self, place: Place, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """Take each customer's payments a step further, in their order, the customers side by side."""
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in window:
@@ -172,14 +153,14 @@ class Sweep:
         place.advance()
         self._note(place, window)
 
-    def _note(self, place: _Place, indexed: Sequence[tuple[int, Payment]]) -> None:
+    def _note(self, place: Place, indexed: Sequence[tuple[int, Payment]]) -> None:
         for index, payment in indexed:
             if place.is_waiting(index) and not self._memory.done(payment):
                 place.uncredited[index] = payment
             else:
                 place.uncredited.pop(index, None)
 
-    async def _customer(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _customer(self, place: Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
         logs.note(work="sweep")
         try:
@@ -188,13 +169,13 @@ class Sweep:
             self._failed = True
             log.exception("gateway %s, customer %s", place.gateway.address, indexed[0][1].customer_id)
 
-    async def _steps(self, place: _Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _steps(self, place: Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         final = [payment for _, payment in indexed if is_final(payment, heads)]
         async with self._at_once:
             sealed = await self._seal(place.gateway, final, heads)
         for index, payment in indexed:
             if payment in sealed:
-                self._close(place, index)
+                place.close(index, payment)
             elif is_final(payment, heads):
                 self._leave_open(place, index, payment)
             else:
@@ -213,23 +194,15 @@ class Sweep:
             return self._sealing.redirected(final)
         return await self._sealing.seal(gateway, customer_id, final, heads)
 
-    def _close(self, place: _Place, index: int) -> None:
-        place.open.pop(index, None)
-        place.opened.pop(index, None)
-        if index >= place.swept:
-            place.closed.add(index)
-
-    def _leave_open(self, place: _Place, index: int, payment: Payment) -> None:
+    def _leave_open(self, place: Place, index: int, payment: Payment) -> None:
         """Let `swept` pass a final payment that cannot be credited now, as long as there are few of them."""
         waiting = self._memory.waiting(payment)
         if waiting is None:
             return
         if index in place.open or sum(len(one.open) for one in self._places) < OPEN_MOST:
-            place.open[index] = waiting.cause or waiting.state
-            if index >= place.swept:
-                place.closed.add(index)
+            place.leave_open(index, payment, waiting.cause or waiting.state)
 
-    async def _open(self, place: _Place, heads: Heads) -> None:
+    async def _open(self, place: Place, heads: Heads) -> None:
         """Try the open payments again; each keeps its own time table."""
         await self._crediting.reconsider(place.opened.values())
         for index in sorted(place.open):
@@ -252,16 +225,37 @@ class Sweep:
             values |= {bookkeeping.open_key(place.gateway, index): cause for index, cause in place.open.items()}
         return values
 
-    async def _write_record(self, *, flush: bool) -> None:
+    async def _write_record(self, *, flush: bool) -> bool:
+        """Write what is done, now and then; False where the nodes do not agree about it."""
         record = self._record()
         due = flush or self._clock.boot() - self._recorded_at >= _RECORD_SECONDS
         if record == self._recorded or not due:
-            return
+            return True
         self._recorded_at = self._clock.boot()
+        if not await self._agreed():
+            return False
         gone = {name: "" for name in self._recorded if name not in record}
         try:
             await self._books.write(record | gone)
         except StripeFailure as error:
             log.warning("the sweep's record was not written, which costs work after a restart: %s", error)
-            return
+            return True
         self._recorded = record
+        for place in self._places:
+            place.remember()
+        return True
+
+    async def _agreed(self) -> bool:
+        """Whether two nodes tell where all lies that the record would pass. What one alone tells is not passed for
+        good: with a payment that never was, it moves all behind it by one, and another one is never looked at again.
+        """
+        for place in self._places:
+            agreed = await self._confirmations.agreed(place.gateway, place.seen)
+            if agreed is False:
+                log.error("gateway %s: the nodes do not agree where its payments lie", place.gateway.address)
+                place.go_back()
+            if agreed is None:
+                log.warning("gateway %s: too few nodes tell where its payments lie", place.gateway.address)
+            if not agreed:
+                return False
+        return True

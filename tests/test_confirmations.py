@@ -8,10 +8,11 @@ import pytest
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
+from chain.index import WINDOW
 from chain.payment import Payment
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.depth import parse_tiers
-from tests.chain.fake_node import FakeNode, FakeNodes
+from tests.chain.fake_node import FakeNode, FakeNodes, history
 from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, FakeClock, block, heads, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -234,3 +235,45 @@ async def test_a_block_from_the_future_is_confirming() -> None:
     world = World([LARGE], finalized=150)
     world.clock.wall_time = block(100).time - 121.0
     assert not await world.reached(LARGE)
+
+
+MADE = history(2, 1, 3)
+WHERE = {index: one.block for index, one in enumerate(MADE)}
+
+
+async def agreed(*nodes: FakeNode, blocks: dict[int, int]) -> bool | None:
+    """What these nodes together say of the index."""
+    world = World([])
+    world.confirmations._nodes = FakeNodes(*nodes)
+    return await world.confirmations.agreed(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks)
+
+
+async def test_two_nodes_agree_where_payments_lie_or_not() -> None:
+    liar = FakeNode([payment(block=99, tx_hash=tx_hash(66)), *MADE])
+    assert await agreed(FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
+    assert await agreed(liar, FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
+    assert await agreed(liar, FakeNode(MADE), blocks=WHERE) is False
+    assert await agreed(liar, FakeNode(MADE), blocks={0: 99, 3: WHERE[2]}) is False
+    assert await agreed(liar, FakeNode(MADE), blocks={5: 104}), "the same in both"
+
+
+async def test_one_node_alone_is_trusted_and_nothing_needs_nobody() -> None:
+    assert await agreed(FakeNode([]), blocks=WHERE)
+    assert await agreed(FakeNode([]), FakeNode([]), blocks={})
+
+
+async def test_nodes_that_cannot_be_asked_tell_nothing() -> None:
+    silent = FakeNode(MADE)
+    silent.lies["eth_call"] = lambda _: "0x"
+    assert await agreed(silent, FakeNode(MADE), blocks=WHERE) is None
+    assert await agreed(silent, FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
+    assert await agreed(FakeNode(MADE[:3]), FakeNode(MADE), blocks=WHERE) is None, "it is behind"
+
+
+async def test_places_far_apart_are_asked_for_in_windows() -> None:
+    made = history(*[1] * (WINDOW + 2), customers=1)
+    blocks = {index: made[index].block for index in (0, 1, WINDOW, WINDOW + 1)}
+    nodes = FakeNode(made), FakeNode(made)
+    assert await agreed(*nodes, blocks=blocks)
+    assert await agreed(*nodes, blocks=blocks | {WINDOW + 1: 1}) is False
+    assert nodes[0].viewed.count((GATEWAY, "paymentBlocks")) == 4

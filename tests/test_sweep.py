@@ -10,9 +10,22 @@ import pytest
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sweep import Sweep, Swept
-from tests.chain.fake_node import history
-from tests.factories import BLOCK_SECONDS, CHAIN_ID, payment, tx_hash
-from tests.in_process import CREDITS, FINALITY, HOUR, LISTS, NOW_BLOCK, READS, SERVICE, SHORT, UPDATES, Town, sweeping
+from tests.chain.fake_node import FakeNode, history
+from tests.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
+from tests.in_process import (
+    CREDITS,
+    FINALITY,
+    GRANTS,
+    HOUR,
+    LISTS,
+    NOW_BLOCK,
+    READS,
+    SERVICE,
+    SHORT,
+    UPDATES,
+    Town,
+    sweeping,
+)
 
 THREE = history(2, 1)  # of three customers
 FINAL_SECONDS = FINALITY * BLOCK_SECONDS
@@ -262,5 +275,68 @@ def test_a_sweep_that_was_not_started_has_no_gateways() -> None:
         services = town.process()
         assert isinstance(services.sweep, Sweep)
         assert await services.sweep.once() == IDLE
+
+    town.run(scenario())
+
+
+RECORD = {"stateless_billing": "service", "grants": GRANTS}
+OPEN_2 = f"open:{CHAIN_ID}:{SHORT}:2"
+FORGED = payment(block=99, tx_hash=tx_hash(66), customer_id="cus_Forged")
+
+
+def liars_town() -> Town:
+    """Two nodes, of which the first one tells of a payment that never was, before all others."""
+    town = Town(THREE)
+    town.nodes = [FakeNode([FORGED, *THREE]), FakeNode(THREE)]
+    return town
+
+
+def test_an_open_payment_is_not_closed_by_one_nodes_word() -> None:
+    town = liars_town()
+
+    async def scenario() -> None:
+        town.nodes[1].payments = THREE[:2]
+        await (await town.started(RPC_URLS="http://node1.test")).sweep.once(flush=True)
+        town.nodes[1].payments = list(THREE)
+        town.set_metadata(SERVICE, RECORD | {f"swept:{CHAIN_ID}:{SHORT}": "3", OPEN_2: "stripe_down"})
+        services = await town.started()
+        assert not (await services.sweep.once(flush=True)).complete  # its payment 2 is the real payment 1
+        assert town.record() == ("3", {2: "stripe_down"})
+        town.nodes[0].payments = list(THREE)
+        assert not (await services.sweep.once(flush=True)).complete  # it goes back to the record
+        assert await services.sweep.once(flush=True) == IDLE
+        assert town.record() == ("3", {})
+        assert credited(town, THREE)
+
+    town.run(scenario())
+
+
+def test_what_only_one_node_tells_is_not_passed() -> None:
+    town = liars_town()
+
+    async def scenario() -> None:
+        services = await town.started()
+        await services.sweep.once(flush=True)
+        assert credited(town, THREE)
+        assert town.record() == (None, {})
+        town.nodes[0].payments = list(THREE)
+        await sweeping(services, 3 * 60)
+        assert town.record() == ("3", {})
+
+    town.run(scenario())
+
+
+def test_a_node_that_cannot_be_asked_keeps_the_record_where_it_is() -> None:
+    town = Town(THREE)
+    town.nodes = [FakeNode(THREE), FakeNode(THREE)]
+
+    async def scenario() -> None:
+        services = await town.started()
+        town.nodes[1].lies["eth_call"] = lambda _: "0x"
+        assert await services.sweep.once(flush=True) == Swept(idle=False, complete=False)
+        assert (town.record(), services.sweep.swept()) == ((None, {}), {GATEWAY: 3})
+        del town.nodes[1].lies["eth_call"]
+        assert await services.sweep.once(flush=True) == IDLE
+        assert town.record() == ("3", {})
 
     town.run(scenario())
