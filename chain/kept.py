@@ -8,7 +8,7 @@ from cachetools import TTLCache
 from chain.payment import Payment
 
 _MOST = 2_000
-_SECONDS = 30  # after which a block is read anew though it is still on the chain: the node may have lied about it
+_SECONDS = 120  # after which a block is read anew though it is still on the chain: the node may have lied about it
 
 
 class KeptBlocks:

@@ -82,15 +82,16 @@ def tier_for(
     """
     if not payment.quoted:
         return FINALIZED
-    before = [
-        other
-        for other in unfinalized
-        if other.quoted and other.identity != payment.identity and _order(other) < _order(payment)
-    ]
+    place = _order(payment)
+    before = [other for other in unfinalized if other.quoted and _order(other) < place and not _same(other, payment)]
     if payment.cents + sum(other.cents for other in before) > max_unfinalized_cents:
         return FINALIZED
     own = payment.cents + sum(other.cents for other in before if other.customer_id == payment.customer_id)
     return next(tier for tier in tiers if tier.cents is None or own <= tier.cents)
+
+
+def _same(one: Payment, other: Payment) -> bool:
+    return one.tx_hash == other.tx_hash and one.identity == other.identity
 
 
 def _order(payment: Payment) -> tuple[int, int]:
