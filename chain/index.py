@@ -110,21 +110,18 @@ class Index(Views):
 
     async def payments_above(self, number: int) -> list[Payment]:
         """All payments in blocks after `number`, in order."""
-        total = await self.total_payments()
-        start, size = total, 16
+        start, size = await self.total_payments(), 16
+        above: list[int] = []
         while start > 0:
             blocks = await self.payment_blocks(max(0, start - size), start)
-            above = sum(block > number for block in blocks)
-            start -= above
-            if above < len(blocks):
+            found = [block for block in blocks if block > number]
+            above += found
+            start -= len(blocks)
+            size = min(2 * size, WINDOW)
+            if len(found) < len(blocks):
                 break
-            size *= 2
-        found: list[Payment] = []
-        while start < total:
-            window = await self.window(start, total)
-            found += [payment for index, payment in window if index >= start]
-            start = window[-1][0] + 1
-        return found
+        read = await self._counted_blocks(Counter(above))
+        return [payment for number in sorted(read) for payment in read[number]]
 
     async def payments_of(self, customer_id: str, start: int, stop: int, *, exact: bool = False) -> list[Payment]:
         """One customer's payments with the sequences `[start, stop)`, in order, none missing.
