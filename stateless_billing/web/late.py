@@ -26,7 +26,8 @@ class LateRoutes(BaseRoute):
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether the path is below one of the prefixes."""
-        mine = scope["type"] == "http" and scope["path"].startswith(self._prefixes)
+        path = f"{scope['path']}/"
+        mine = scope["type"] == "http" and any(path.startswith(f"{prefix}/") for prefix in self._prefixes)
         return (Match.FULL if mine else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from stateless_billing.web.problems import HANDLERS
 from stateless_billing.web.throttle import Throttle
 
 _SMALL = 1400  # bytes; what fits into one packet anyway
-_PAGES = ("/pay", "/receipt/", "/problems/", "/static/", "/login", "/logout", "/admin", "/audit", "/api/admin/")
+_PAGES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
 
 
 async def openapi(request: Request) -> Response:

@@ -21,8 +21,8 @@ class Made:
 
     def __init__(self) -> None:
         self.times = 0
-        early = Route("/pay/early", _say)
-        self.app = Starlette(routes=[early, LateRoutes(("/pay", "/admin"), self.make)])
+        early = [Route("/pay/early", _say), Route("/payments", _say)]
+        self.app = Starlette(routes=[*early, LateRoutes(("/pay", "/admin"), self.make)])
 
     def make(self) -> list[Route]:
         self.times += 1
@@ -48,7 +48,9 @@ async def _say(request: Request) -> Response:
         ("POST", "/admin/this", 200),
         ("GET", "/admin/this", 405),
         ("GET", "/admin", 404),
-        ("GET", "/payments", 404),
+        ("GET", "/payments", 200),
+        ("TRACE", "/payments", 405),
+        ("GET", "/pays", 404),
         ("GET", "/other", 404),
     ],
 )
