@@ -164,6 +164,20 @@ def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     return replace(calm, omits=0.3), [Event(at, "pay", (0, calls)), *sweeps]
 
 
+def invented(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A credit fails and stays open; then one of two nodes tells of a payment before all, and they move by a place."""
+    at = rng.uniform(60, HOUR)
+    paid = [Event(at + 60 * place, "pay", (place, ((0, place, 9_000, 0),))) for place in (0, 1)]
+    final = at + plan.finality + plan.ahead + 180
+    early = [Event(final + 20 * number, "sweep", (0, 1)) for number in range(2)]
+    lie = final + rng.uniform(100, 3000)
+    late = [Event(lie + 60 * number, "sweep", (0, 1)) for number in range(1, 4)]
+    calm = _calm(plan, nodes=2, lags=((0.0, 0.0), (0.0, 0.0)), customers=2, gateways=1, replicas=1)
+    forged = Event(lie, "forge", (0, 0, lie - at + rng.uniform(10, 50)))
+    events = [*paid, *early, forged, Event(lie + 1, "restart", (0,)), *late]
+    return replace(calm, faults=("unsaved_500",), writes=rng.uniform(0.3, 0.9)), events
+
+
 DIRECTED: dict[str, Scene] = {
     scene.__name__: scene
     for scene in (
@@ -178,5 +192,6 @@ DIRECTED: dict[str, Scene] = {
         stalled,
         renamed,
         left_out,
+        invented,
     )
 }

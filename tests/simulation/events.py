@@ -264,10 +264,10 @@ class Events:
         known = world.chain.now.blocks
         self.hashes = list(dict.fromkeys([*self.hashes, *known]))
 
-    def _forge(self, node: int, kind: int) -> None:
-        """One node tells of a payment that never was: plain, or quoted above the first tier."""
+    def _forge(self, node: int, kind: int, back: float = 0.0) -> None:
+        """One node tells of a payment that never was, `back` seconds ago: plain, or quoted above the first tier."""
         world = self.world
-        number = world.chain.latest(world.seconds())
+        number = world.chain.latest(world.seconds() - back)
         forged = Payment(
             chain_id=CHAIN_ID,
             gateway=GATEWAYS[0],

@@ -5,7 +5,7 @@ A rule whose mutant survives the simulation is either not needed or not tested.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chain.errors import Inconsistent
@@ -235,23 +235,30 @@ def no_renaming() -> list[Patch]:
 def no_count_check() -> list[Patch]:
     """What the logs hold is not compared with what the contract counts."""
 
-    async def window(self: Any, start: int, stop: int) -> Any:
-        blocks = await self.payment_blocks(start, stop)
-        read = await self._blocks_of_payments(sorted(set(blocks)))
-        found = list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
-        if not found:
+    async def blocks(self: Any, counted: Mapping[int, int]) -> Any:
+        found = await self._blocks_of_payments(sorted(counted))
+        if counted and not any(found.values()):
             raise Inconsistent("nothing at all")
         return found
 
     async def counted(self: Any, payment: Payment) -> None:
         """Never looks."""
 
-    return [(Index, "window", window), (Index, "check_counted", counted)]
+    return [(Index, "_counted_blocks", blocks), (Index, "check_counted", counted)]
 
 
 def one_node_is_enough() -> list[Patch]:
     """No second node is asked about what is above the first tier."""
     return [(confirmations, "_WITNESSES", 1)]
+
+
+def one_node_moves_the_record() -> list[Patch]:
+    """What one node tells of the index is passed for good."""
+
+    async def agreed(self: Any, gateway: Any, blocks: Any) -> bool:
+        return True
+
+    return [(confirmations.Confirmations, "agreed", agreed)]
 
 
 def look_back_too_short() -> list[Patch]:
@@ -284,6 +291,7 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         no_renaming,
         no_count_check,
         one_node_is_enough,
+        one_node_moves_the_record,
         look_back_too_short,
     )
 } | GRANT_MUTANTS
