@@ -147,6 +147,8 @@ class Sweep:
         """Take each customer's payments a step further, in their order, the customers side by side."""
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in window:
+            if self._memory.done(payment) and not is_final(payment, heads):
+                continue  # credited; the cursor moves when it is final
             if index >= place.swept and index not in place.closed:
                 customers[payment.customer_id or ""].append((index, payment))
         await asyncio.gather(*(self._customer(place, one, heads) for one in customers.values()))
