@@ -19,6 +19,7 @@ OPERATORS: dict[type[ast.AST], str] = {
     ast.FloorDiv: "*",
     ast.Add: "-",
     ast.Sub: "+",
+    ast.LShift: ">>",
 }
 # In a pattern: a bound, a range, a prefix, an alternative or what is optional; each goes or moves by one.
 _PARTS = re.compile(r"(?<=[{,])\d+(?=[,}])|(?<=\[)0-9(?=\])|(?<=\[)1-9(?=\])|\w-\w|0x|cus_|:(?!\()|\?(?!:)|\|\w+")
