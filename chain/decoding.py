@@ -115,13 +115,14 @@ def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> lis
 def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gateway: str, within: Block) -> Payment:
     """One log. Whoever reads everything decodes millions, so what is just as expected is compared as text."""
     topics = items(log.get("topics"), "topics")
-    if log.get("address") != gateway and address(log.get("address")) != gateway:
+    contract, block_hash, number = log.get("address"), log.get("blockHash"), log.get("blockNumber")
+    if contract != gateway and address(contract) != gateway:
         raise BadAnswer("a log of another contract")
     if len(topics) != 4 or (topics[0] != PAYMENT_TOPIC and hash32(topics[0]) != PAYMENT_TOPIC):
         raise BadAnswer("a log that is no Payment event")
-    if log.get("blockHash") != within.hash and hash32(log.get("blockHash")) != within.hash:
+    if block_hash != within.hash and hash32(block_hash) != within.hash:
         raise BadAnswer("a log of another block")
-    if log.get("blockNumber") != hex(within.number) and quantity(log.get("blockNumber")) != within.number:
+    if number != hex(within.number) and quantity(number) != within.number:
         raise BadAnswer("a log of another block")
     if log.get("removed", False) is not False:
         raise BadAnswer("a removed log")
@@ -134,9 +135,9 @@ def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gate
         gateway=gateway,
         tx_hash=tx_hash,
         ordinal=ordinal,
-        customer_id=_topic_as_customer(topics[1]),
-        wallet=_topic_as_address(topics[2]),
-        payer=_topic_as_address(topics[3]),
+        customer_id=_customer(_text(topics[1])),
+        wallet=_address(_text(topics[2])),
+        payer=_address(_text(topics[3])),
         sequence=int.from_bytes(raw[:32]),
         amount=int.from_bytes(raw[32:64]),
         cents=int.from_bytes(raw[64:]),
@@ -147,12 +148,11 @@ def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gate
     )
 
 
-def _topic_as_customer(topic: object) -> str | None:
-    return _customer(topic) if isinstance(topic, str) else customer_id_from_bytes32(data(topic, 32))
-
-
-def _topic_as_address(topic: object) -> str:
-    return _address(topic) if isinstance(topic, str) else word_as_address(int.from_bytes(data(topic, 32)))
+def _text(value: object) -> str:
+    """A topic that can be looked up in what is kept: a list or an object could not."""
+    if not isinstance(value, str):
+        raise BadAnswer(f"expected hex data, got {_shown(value)}")
+    return value
 
 
 @lru_cache(_KEPT)

@@ -137,12 +137,14 @@ def test_capitals_from_a_node_do_not_matter() -> None:
     }
     shouting["topics"] = ["0x" + topic[2:].upper() for topic in LOG["topics"]]
     assert decode([shouting]) == [payment()]
+    assert decode([raw_log(payment(block=171)) | {"blockNumber": "0xAB"}], block(171)) == [payment(block=171)]
 
 
 TOPICS = LOG["topics"]
 WRONG: dict[str, dict[str, Any]] = {
     "of another contract": {"address": OTHER_GATEWAY},
     "of another event": {"topics": ["0x" + "00" * 32, *TOPICS[1:]]},
+    "of another event that tells of this one": {"topics": ["0x" + "00" * 32, TOPICS[0], *TOPICS[2:]]},
     "with a topic too few": {"topics": TOPICS[:3]},
     "with a topic too many": {"topics": [*TOPICS, TOPICS[1]]},
     "without topics": {"topics": []},

@@ -36,6 +36,7 @@ def refusal(parse: Callable[[], object]) -> str:
         (decoding.quantity, "0x00", "expected a quantity, got '0x00'"),
         (decoding.quantity, 7, "expected a quantity, got 7"),
         (decoding.data, "0x0", "expected hex data, got '0x0'"),
+        (decoding.data, 5, "expected hex data, got 5"),
         (decoding.hash32, "0x00", "expected 32 bytes, got 1"),
         (decoding.address, "0x" + "00" * 32, "expected 20 bytes, got 32"),
         (decoding.block, [], "expected a block, got []"),
@@ -65,6 +66,22 @@ def test_a_refusal_says_what_is_wrong_and_shows_it(parse: Callable[[Any], object
     assert refusal(lambda: parse(value)) == sentence
 
 
+@pytest.mark.parametrize("place", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("topic", "sentence"),
+    [
+        (None, "expected hex data, got None"),
+        (7, "expected hex data, got 7"),
+        ([TOPICS[1]], f"expected hex data, got ['{TOPICS[1][:55]}..."),
+        ({}, "expected hex data, got {}"),
+        ("0x00", "expected 32 bytes, got 1"),
+    ],
+)
+def test_a_topic_of_any_kind_that_is_no_word_is_refused_and_shown(place: int, topic: object, sentence: str) -> None:
+    wrong = [*TOPICS[:place], topic, *TOPICS[place + 1 :]]
+    assert refusal(lambda: decode([LOG | {"topics": wrong}])) == sentence
+
+
 @pytest.mark.parametrize("length", [57, 58, 59, 60, 61, 1_000])
 def test_long_answers_are_shown_by_their_beginning(length: int) -> None:
     text = "z" * (length - 2)
@@ -85,6 +102,11 @@ def test_all_data_is_read_as_it_was_written(raw: bytes) -> None:
     assert decoding.data("0x" + raw.hex().upper(), len(raw)) == raw
     with pytest.raises(BadAnswer):
         decoding.data("0x" + raw.hex(), len(raw) + 1)
+
+
+@pytest.mark.parametrize("length", range(1, 66))
+def test_text_of_any_length_that_is_no_hex_is_refused(length: int) -> None:
+    assert refusal(lambda: decoding.data("0x" + "z" * length)).startswith("expected hex data, got '0xz")
 
 
 @pytest.mark.parametrize("size", [0, 19, 21, 32])
@@ -127,3 +149,9 @@ def test_topics_are_told_in_lower_case_and_one_by_one() -> None:
 )
 def test_topics_that_are_none(log: dict[str, Any], sentence: str) -> None:
     assert refusal(lambda: decoding.topics(log)) == sentence
+
+
+def test_payments_of_one_customer_share_their_strings() -> None:
+    [first], [second] = decode([raw_log(payment())]), decode([raw_log(payment(sequence=1))])
+    assert first.customer_id is second.customer_id
+    assert (first.wallet is second.wallet, first.payer is second.payer) == (True, True)
