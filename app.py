@@ -20,6 +20,7 @@ from stateless_billing.web.routes import create_app
 
 _IDLE_SWEEP_SECONDS = 15
 _GRANTS_SECONDS = 15
+_ANSWERING_SECONDS = 0.5  # from the start on nothing else takes the processor from the first answers
 
 
 async def serve(settings: Settings) -> None:
@@ -27,7 +28,7 @@ async def serve(settings: Settings) -> None:
     async with Services(settings, SystemClock()) as services:
         await services.start()
         app = create_app(services)
-        work = [asyncio.to_thread(_finish_loading, app), *_watched(services)]
+        work = [_finish_loading(app), *_watched(services)]
         if anybody_may(settings.operators, GRANT):
             await services.grants.ledger.look_at_start()
             work.append(services.grants.ledger.forever(_GRANTS_SECONDS))
@@ -37,10 +38,11 @@ async def serve(settings: Settings) -> None:
             await serving.serve(app, settings.host, settings.port)
 
 
-def _finish_loading(app: Starlette) -> None:
-    """What would make a start slow and is not needed for the first answer; before a payer waits for it."""
-    load_late(app)
-    warm()
+async def _finish_loading(app: Starlette) -> None:
+    """What would make a start slow and is not needed for the first answers; before a payer waits for it."""
+    await asyncio.sleep(_ANSWERING_SECONDS)
+    await asyncio.to_thread(load_late, app)
+    await asyncio.to_thread(warm)
 
 
 async def sweep(settings: Settings, *, once: bool) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import fields
 
 import pytest
 
-from stateless_billing import __main__ as program
+from stateless_billing import commands as program
 from stateless_billing import settings
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.web import serving
