@@ -259,6 +259,17 @@ def test_the_oldest_reversal_of_a_row_is_the_one_that_counts() -> None:
     assert caps.reversal_of(row, [same_second[1], same_second[0]]) == same_second[0]
 
 
+def test_the_last_thing_that_happened_to_a_reservation_is_its_own_reversal() -> None:
+    ledger = Ledger()
+    row, other = ledger.reserve(100, 1), ledger.reserve(100, 2)
+    mine = caps.reservation(row)
+    assert mine
+    ledger.reverse(other, 3)
+    assert caps.touched(mine, ledger.listed()) == START + 1
+    ledger.reverse(row, 5)
+    assert caps.touched(mine, ledger.listed()) == START + 5
+
+
 def test_a_row_that_is_known_is_put_before_a_listing_that_lags() -> None:
     ledger = Ledger()
     row, other = ledger.reserve(100, 0), ledger.reserve(200, 1)
