@@ -7,6 +7,7 @@ from stateless_billing.depth import FINALIZED, Depth, Tier, depth, parse_tiers, 
 from tests.factories import block, heads, payment, tx_hash
 
 TIME = block(100).time
+USUAL, PLENTY = parse_tiers("10000:15s,100000:safe,finalized"), 10**12
 
 
 @pytest.mark.parametrize(("latest", "reached"), [(107, False), (108, True), (109, True)])
@@ -72,3 +73,14 @@ def test_the_cap_holds_for_all_customers_together_and_to_the_cent() -> None:
     assert tier_for(own, before, tiers, 2_500) == tiers[1]  # 1,500 of this customer's, 2,500 of everybody's
     assert tier_for(own, before, tiers, 2_499) == FINALIZED
     assert tier_for(own, [*before, own], tiers, 2_500) == tiers[1]
+
+
+def test_payments_of_one_evm_transaction_count_together() -> None:
+    first, second = payment(cents=6_000), payment(cents=6_000, ordinal=1, sequence=1, log_index=9)
+    assert tier_for(first, [first, second], USUAL, PLENTY) == USUAL[0]
+    assert tier_for(second, [first, second], USUAL, PLENTY) == USUAL[1]
+
+
+def test_a_payment_that_was_seen_in_an_earlier_block_too_counts_once() -> None:
+    before, now = payment(cents=6_000, block=99), payment(cents=6_000)
+    assert tier_for(now, [before, now], USUAL, PLENTY) == USUAL[0]
