@@ -1,5 +1,6 @@
 """Kills and stops processes of the service, the node and the Stripe stand-in at random, until told to end."""
 
+import contextlib
 import os
 import random
 import signal
@@ -28,6 +29,8 @@ class Monkey:
         self._ended = threading.Event()
         self._starting: dict[int, Future[None]] = {}  # by place: a start takes longer than a turn
         self._starters = ThreadPoolExecutor(len(self._starts))
+        self._stops: list[Future[None]] = []  # who stands still holds up no kill
+        self._stoppers = ThreadPoolExecutor(8)
         self._thread = threading.Thread(target=self._rage)
 
     def __enter__(self) -> "Monkey":
@@ -37,7 +40,7 @@ class Monkey:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        wait(self._starting.values())
+        wait([*self._stops, *self._starting.values()])
 
     def url(self) -> str:
         """Any of the services; it may be dead."""
@@ -58,7 +61,7 @@ class Monkey:
             elif dice < 0.8:
                 self._stop_one(self._random.randrange(len(self.processes)))
             elif dice < 0.87:
-                self._stop(self._stack.sandbox_pid, OUTAGE, group=False)
+                self._stop(self._stack.sandbox_pid, OUTAGE)
                 self.counts["stripe_away"] += 1
             elif dice < 0.94:
                 self._stop(self._stack.chain.process.pid, OUTAGE, group=True)
@@ -67,7 +70,7 @@ class Monkey:
     def _stop_one(self, place: int) -> None:
         process = self.processes[place].process
         if self._is_there(place) and process.poll() is None:
-            self._stop(process.pid, self._random.uniform(1, 4), group=False)
+            self._stop(process.pid, self._random.uniform(1, 4))
             self.counts["stops"] += 1
 
     def _is_there(self, place: int) -> bool:
@@ -91,9 +94,13 @@ class Monkey:
             else:
                 return
 
-    @staticmethod
-    def _stop(pid: int, seconds: float, *, group: bool) -> None:
+    def _stop(self, pid: int, seconds: float, *, group: bool = False) -> None:
         send = os.killpg if group else os.kill
-        send(pid, signal.SIGSTOP)
-        time.sleep(seconds)
-        send(pid, signal.SIGCONT)
+
+        def stand_still() -> None:
+            with contextlib.suppress(ProcessLookupError):  # it was killed meanwhile
+                send(pid, signal.SIGSTOP)
+                time.sleep(seconds)
+                send(pid, signal.SIGCONT)
+
+        self._stops.append(self._stoppers.submit(stand_still))
