@@ -91,6 +91,7 @@ def tier_for(
 
 
 def _same(one: Payment, other: Payment) -> bool:
+    # Hashes first: identities are put together each time they are asked for, and there may be thousands.
     return one.tx_hash == other.tx_hash and one.identity == other.identity
 
 

@@ -181,9 +181,8 @@ class Sweep:
             elif is_final(payment, heads):
                 self._leave_open(place, index, payment)
             else:
-                async with (
-                    self._at_once
-                ):  # for one payment at a time: all customers end together, and none waits for long
+                # For one payment at a time: all customers end together, and none waits for long.
+                async with self._at_once:
                     await self._crediting.advance(place.gateway, payment, heads)
 
     async def _seal(self, gateway: Gateway, final: Sequence[Payment], heads: Heads) -> set[Payment]:

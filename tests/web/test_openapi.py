@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any, cast
 
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from stateless_billing.errors import PROBLEMS
 from stateless_billing.services import Services
@@ -33,11 +33,25 @@ OPERATORS_ONLY = {
 ELSEWHERE = {"method_not_allowed"}  # told of what is not described: other methods
 
 
+def routes() -> tuple[list[BaseRoute], LateRoutes]:
+    """All routes: those that are there from the start, and the late ones."""
+    *early, late = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
+    return early, cast("LateRoutes", late)
+
+
+def test_every_late_route_is_below_a_prefix_and_no_early_one_is() -> None:
+    early, late = routes()
+    for group, found in ((early, Match.NONE), (late.router.routes, Match.FULL)):
+        for route in group:
+            assert isinstance(route, Route)
+            assert late.matches({"type": "http", "path": route.path})[0] == found, route.path
+
+
 def served() -> dict[str, set[str]]:
     """Methods by path, HEAD left out, of all routes that are not the operators'."""
     found: dict[str, set[str]] = {}
-    routes = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
-    for route in [*routes[:-1], *cast("LateRoutes", routes[-1]).router.routes]:
+    early, late = routes()
+    for route in [*early, *late.router.routes]:
         assert isinstance(route, Route)
         if not route.path.startswith(LEFT_OUT):
             found.setdefault(route.path, set()).update(
