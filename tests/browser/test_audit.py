@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Tabs
 from tests.browser.desk import AUDITOR, PICTURES, Office, judge, started
+from tests.integration.shop import next_second
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def office() -> Iterator[Office]:
         [credit] = office.stack.credits(customers[-1].id)
         copied = {name: credit[name] for name in ("amount", "currency", "description", "metadata")}
         office.stack.control("POST", f"customers/{customers[-1].id}/rows", copied)
+        next_second()
         yield office
 
 

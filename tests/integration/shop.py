@@ -116,6 +116,11 @@ class Shop:
         self.stack.control("POST", "faults", body)
 
 
+def next_second() -> None:
+    """Wait for a new second to begin: an audit reads Stripe up to the last whole one, as the running one may grow."""
+    time.sleep(1.01 - time.time() % 1)
+
+
 def wait_until(true: Any, seconds: float = PATIENCE) -> None:
     """Wait for a condition; fail if it does not come."""
     end = time.monotonic() + seconds

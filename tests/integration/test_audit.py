@@ -14,7 +14,7 @@ import pytest
 
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Service, Stack
-from tests.integration.shop import Customer, Shop
+from tests.integration.shop import Customer, Shop, next_second
 
 SETTINGS = {"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}
 OLD = 3 * 3600  # the chain begins so long ago: its payments are past the time in which they are to be credited
@@ -44,8 +44,8 @@ def shop(stack: Stack) -> Shop:
 
 
 def audit(stack: Stack, *arguments: str, code: int | None = None, **settings: str) -> Json:
-    """Run an audit that answers in JSON; its report. It ends with the last whole second, so that one has to pass."""
-    time.sleep(1)
+    """Run an audit of all that was done before; its report."""
+    next_second()
     done = stack.run("audit", "--format", "json", "--progress", "none", *arguments, **settings)
     assert code is None or done.returncode == code, (done.returncode, done.stdout, done.stderr)
     report: Json = json.loads(done.stdout)
@@ -303,7 +303,7 @@ def test_a_repair_is_told_first_and_taken_only_by_an_admin(
     assert done.stdout.count("taken back by ") == 3
     assert done.stdout.count("may yet become final") == 1  # the chain's clock is behind the orphaned credit
     catch_up(Shop(stack))
-    time.sleep(1)  # a report ends with the last whole second
+    next_second()
     again = stack.run(*apply, **admin)
     assert again.returncode == 0, again.stdout
     assert again.stdout.count("taken back by ") == 1
@@ -325,7 +325,7 @@ def test_a_repair_leaves_what_it_cannot_judge(stack: Stack, planted: dict[str, C
     elsewhere = credit["metadata"]["payment"].replace(stack.gateways[0].lower(), "0x" + "ab" * 20)
     for payment in (elsewhere, "nonsense"):
         copied(stack, credit, other.id, metadata=credit["metadata"] | {"payment": payment})
-    time.sleep(1)  # a report ends with the last whole second
+    next_second()
     done = stack.run("audit", "--deep", "repair", "--apply", "--operator", "admin@example.org")
     assert done.returncode == 1, done.stdout
     assert "not done: it names gateway 0xabab" in done.stdout

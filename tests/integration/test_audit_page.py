@@ -10,7 +10,7 @@ import pytest
 from stateless_billing.sandbox.stack import Service, Stack
 from stateless_billing.stripe_connection import ssl_context
 from tests.integration.operators import ADMIN, AUDITOR, MODERATOR, Operator
-from tests.integration.shop import Shop
+from tests.integration.shop import Shop, next_second
 
 SETTINGS = {"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}
 AT = re.compile(r"audit --at (\d+:\d+)")
@@ -30,6 +30,7 @@ def service(stack: Stack) -> Service:
     for _ in range(3):
         shop.claimed(service, shop.pay(service, shop.customer()))
     shop.finalize()
+    next_second()
     return service
 
 
