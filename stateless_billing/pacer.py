@@ -1,16 +1,17 @@
 """Keeps our share of Stripe's rate limits, so that we never earn a 429 and leave room for the account's other systems.
 
 Stripe allows 25 requests a second per endpoint and 100 in all (docs.stripe.com/rate-limits); the endpoint is the URL's
-template, all ids together. Requests are spaced evenly, when they are granted and once more when they go out; those that
-belong together are granted together.
+template, all ids together. Requests are spaced evenly when they are granted, those that belong together as one, and
+counted once more when they go out: in any second no more than our share.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import deque
 from enum import StrEnum
 
-_LONGEST_PAUSE = 30.0
-_USUALLY_LATE = 1 / 4  # of an interval
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_SECOND = 1.04  # of ours, for one of Stripe's: requests do not all take equally long to get there
+_CLOSEST = 3 / 4  # of an interval, between requests that make up for a delay
 _TOTAL = 4  # the account's limit in all, in units of one endpoint's
 
 
@@ -30,55 +31,74 @@ class Endpoint(StrEnum):
 _SLOWER = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search has a limit of its own, 20 a second
 
 
+class _Line:
+    """The requests to one endpoint: no more than `most` of them in `span` seconds."""
+
+    def __init__(self, most: int, span: float) -> None:
+        self.interval = span / most
+        self.free = 0.0  # when the next one may be granted
+        self.pause, self.paused_until = _FIRST_PAUSE, 0.0  # how long the next one is, when the last one ends
+        self._most, self._span = most, span
+        self._sent: deque[float] = deque(maxlen=most)
+        self._turn = asyncio.Lock()
+
+    async def turn(self) -> None:
+        """Wait until a granted request may go out, and count it."""
+        loop = asyncio.get_running_loop()
+        async with self._turn:
+            wait = self._earliest() - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._sent.append(loop.time())
+
+    def _earliest(self) -> float:
+        if not self._sent:
+            return 0.0
+        closest = self._sent[-1] + self.interval * _CLOSEST
+        return max(closest, self._sent[0] + self._span) if len(self._sent) == self._most else closest
+
+
 class Pacer:
-    """Grants requests at `rate` a second and endpoint, shared by `processes` equal processes."""
+    """Grants `rate` requests a second and endpoint, shared by `processes` equal processes."""
 
     def __init__(self, rate: int, processes: int) -> None:
-        self._interval = processes / rate
-        self._free: dict[str, float] = defaultdict(lambda: 0.0)  # when the next request of each may start
-        self._all_free = 0.0
-        self._sent: dict[str, float] = defaultdict(lambda: -self._interval)  # when the last request of each went out
-        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._pauses: dict[str, float] = {}
-        self._paused_until: dict[str, float] = {}
+        share, span = max(1, rate // processes), _SECOND * max(1.0, processes / rate)
+        self._lines = {one: _Line(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
+        self._interval = span / share / _TOTAL
+        self._free = 0.0
 
     async def grant(self, *endpoints: Endpoint) -> None:
         """Wait until it is the turn of one request to each of `endpoints`. Each asks for its own `turn` to go out."""
-        now = asyncio.get_running_loop().time()
-        start = max(now, self._all_free, *(self._free[endpoint] for endpoint in endpoints))
-        for endpoint in endpoints:
-            self._free[endpoint] = start + self._interval * _SLOWER.get(endpoint, 1)
+        now, lines = asyncio.get_running_loop().time(), [self._lines[endpoint] for endpoint in endpoints]
+        start = max(now, self._free, *(line.free for line in lines))
+        for line in lines:
+            line.free = start + line.interval
         # An endpoint that is paused does not hold up the others: what it uses of the whole is used from now on.
-        self._all_free = max(now, self._all_free) + self._interval / _TOTAL * len(endpoints)
+        self._free = max(now, self._free) + self._interval * len(lines)
         if start > now:
             await asyncio.sleep(start - now)
 
     async def turn(self, endpoint: Endpoint) -> None:
-        """Wait until a granted request may go out: an interval after the last one that did.
+        """Wait until a granted request may go out.
 
         A process that stood still, or answers that came together, would else send what was granted one by one at once.
+        What was delayed is made up for as far as any second has room.
         """
-        loop, interval = asyncio.get_running_loop(), self._interval * _SLOWER.get(endpoint, 1)
-        async with self._turns[endpoint]:
-            planned = max(loop.time(), self._sent[endpoint] + interval)
-            await asyncio.sleep(planned - loop.time())
-            late = loop.time() - planned
-            # A timer's usual lateness is not added up, or the rate would be missed by it.
-            self._sent[endpoint] = planned if late < interval * _USUALLY_LATE else planned + late
+        await self._lines[endpoint].turn()
 
     def limited(self, endpoint: Endpoint, reason: str) -> None:
         """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where
         the whole account is limited, to any; twice as long each time in a row. What was under way when a pause began
         and is refused too belongs to the same time.
         """
-        now = asyncio.get_running_loop().time()
-        if now < self._paused_until.get(endpoint, 0.0):
+        now, line = asyncio.get_running_loop().time(), self._lines[endpoint]
+        if now < line.paused_until:
             return
-        pause = min(_LONGEST_PAUSE, self._pauses.get(endpoint, 0.5) * 2)
-        self._pauses[endpoint], self._paused_until[endpoint] = pause, now + pause
-        for one in Endpoint if reason.startswith("global") else (endpoint,):
-            self._free[one] = max(self._free[one], now + pause)
+        line.paused_until = now + line.pause
+        line.pause = min(_LONGEST_PAUSE, line.pause * 2)
+        for one in self._lines.values() if reason.startswith("global") else (line,):
+            one.free = max(one.free, line.paused_until)
 
     def answered(self, endpoint: Endpoint) -> None:
         """Stripe answered properly."""
-        self._pauses.pop(endpoint, None)
+        self._lines[endpoint].pause = _FIRST_PAUSE

@@ -8,7 +8,7 @@ and again before the body go out, the clocks and the decision itself are judged 
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
@@ -22,9 +22,12 @@ ANSWER_AGE = 60  # seconds for which an answer's Date may be used as the clock
 CLOCK_TOLERANCE = 120  # seconds that Stripe's Date and the machine's clock may differ
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
 LONGEST_CALL = 45.0
+_HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
 Judge = Callable[[int], bool]
 """Whether what was decided still holds at a time given in unix seconds."""
+Turn = Callable[[], Awaitable[None]]
+"""Waits until a request may go out."""
 
 
 class ConnectionFailed(Exception):
@@ -80,6 +83,7 @@ class Connection:
         self._clock = clock
         self._last: _Answered | None = None
         self._judge: Judge | None = None
+        self._turn: Turn | None = None
         self._bound = False
         self.request_id = ""
         """Stripe's name of the last request; empty where it was not answered."""
@@ -87,6 +91,10 @@ class Connection:
     def begin(self) -> None:
         """The next request begins a session: it may open a connection, those after it go over the same one."""
         self._bound = False
+
+    def line_up(self, turn: Turn) -> None:
+        """Have the next request wait for its turn when it is about to go out: what delays it until then counts too."""
+        self._turn = turn
 
     def guard(self, judge: Judge) -> None:
         """Put `judge` before every socket write of the next request, and let it use this connection only."""
@@ -116,7 +124,8 @@ class Connection:
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request. Raises ConnectionFailed, and NotSent where the guard stopped it."""
         judge, self._judge = self._judge, None
-        extensions: dict[str, Any] = {"trace": self._tracer(judge)} if judge or self._bound else {}
+        turn, self._turn = self._turn, None
+        extensions = {"trace": self._tracer(judge, turn)}
         self.request_id = ""
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
@@ -136,14 +145,16 @@ class Connection:
             raise ConnectionFailed(f"HTTP {answer.status_code} from something that is not Stripe's API", sent=True)
         return answer.content, answer.status_code, answer.headers
 
-    def _tracer(self, judge: Judge | None) -> Callable[[str, dict[str, Any]], Any]:
+    def _tracer(self, judge: Judge | None, turn: Turn | None) -> Callable[[str, dict[str, Any]], Any]:
         """The hook that httpcore calls before each step (https://www.encode.io/httpcore/extensions/#trace)."""
+        bound = judge is not None or self._bound
 
         async def trace(step: str, info: dict[str, Any]) -> None:
-            if step.startswith("connection.") and step.endswith(".started"):
+            if bound and step.startswith("connection.") and step.endswith(".started"):
                 raise NotSent("the connection that was read over is gone; nothing was sent")
-            writing = step in ("http11.send_request_headers.started", "http11.send_request_body.started")
-            if writing and judge and not judge(self.now()):
+            if turn and step == _HEADERS:
+                await turn()
+            if judge and step in (_HEADERS, _BODY) and not judge(self.now()):
                 raise NotSent("what was decided no longer holds; nothing was sent")
 
         return trace

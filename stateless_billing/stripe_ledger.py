@@ -20,7 +20,7 @@ from stateless_billing.stripe_sdk import stripe
 T = TypeVar("T")
 
 API_VERSION = "2026-10-28.endive"  # never varied between processes: whether a key's match includes it is not documented
-CONNECTIONS = 12
+CONNECTIONS = 16
 PAGE = 100
 
 stripe.enable_telemetry = False  # its header would differ between two sendings of one request
@@ -148,7 +148,7 @@ class Session:
             self._granted.discard(endpoint)
         else:
             await self._pacer.grant(endpoint)
-        await self._pacer.turn(endpoint)
+        self._connection.line_up(lambda: self._pacer.turn(endpoint))
 
     async def read(
         self, endpoint: Endpoint, ask: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]

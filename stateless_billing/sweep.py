@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
 _LOOK_OUT_SECONDS = 30
-_AT_ONCE = 12  # payments, or customers whose payments are final, side by side
+_AT_ONCE = 16  # payments, or customers whose payments are final, side by side
 
 
 @dataclass(frozen=True, slots=True)

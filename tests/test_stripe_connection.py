@@ -65,6 +65,27 @@ async def test_a_guard_stands_before_one_request_only(world: World) -> None:
     assert len(world.judged) == 2
 
 
+async def test_a_request_takes_its_turn_when_all_before_its_first_byte_is_done(world: World) -> None:
+    took: list[list[str]] = []
+
+    async def turn() -> None:
+        took.append(list(world.transport.wrote))
+        world.clock.wait(5)
+
+    world.connection.line_up(turn)
+    await world.read()
+    await world.read()
+    assert took == [["connect"]], "once, and after the connection was opened"
+    world.connection.line_up(turn)
+    await world.write()
+    assert took[1:] == [["connect", "GET", "GET"]]
+    assert world.judged == [START + 10, START + 10], "judged by the time after the turn"
+    world.connection.line_up(turn)
+    with pytest.raises(NotSent, match="no longer holds"):
+        await world.write((False,))
+    assert world.transport.wrote[-1] == "money", "and a turn is no leave to send"
+
+
 async def test_nothing_is_written_where_nothing_was_read(world: World) -> None:
     with pytest.raises(NotSent, match="gone"):
         await world.write()

@@ -116,6 +116,7 @@ class StripeReader:
                 self.retried += 1
                 await asyncio.sleep(min(8.0, 0.25 * 2**attempt))
             await self._pacer.grant(endpoint)
+            await self._pacer.turn(endpoint)
             try:
                 answer = await self._asked(path, params)
             except httpx.HTTPError as error:

@@ -31,7 +31,7 @@ PLAIN = 10  # one in so many payments carries no quote
 CLAIMED = 10  # of one in so many the payer's page stays open
 FIRST = 2 * HOUR // BLOCK_SECONDS + 30  # the block of the first payment
 SEED = 1
-LIMIT, SHARE = 25, 24
+LIMIT = 25
 
 
 class IndexedNode(FakeNode):
@@ -146,7 +146,7 @@ class Day:
     def service(self) -> Services:
         """One process with the settings of a busy shop."""
         shop = self.town.process(
-            STRIPE_RATE=str(SHARE), MAX_UNFINALIZED_CENTS="10000000000", MAX_PAYMENT_CENTS="100000000"
+            STRIPE_RATE=str(LIMIT), MAX_UNFINALIZED_CENTS="10000000000", MAX_PAYMENT_CENTS="100000000"
         ).settings
         return Services(shop, LoopClock(), self.counted, self._stripe)
 

@@ -101,7 +101,7 @@ def new_connection() -> list[Patch]:
         return int(self._last.date)
 
     return [
-        (Connection, "_tracer", lambda self, judge: _passes),
+        (Connection, "_tracer", lambda self, judge, turn: _passes),
         (Connection, "now", now),
     ]
 
@@ -110,8 +110,8 @@ def may_reconnect() -> list[Patch]:
     """A session may go on over a new connection; the clocks are still looked at."""
     made = vars(Connection)["_tracer"]
 
-    def tracer(self: Any, judge: Any) -> Any:
-        trace = made(self, judge)
+    def tracer(self: Any, judge: Any, turn: Any) -> Any:
+        trace = made(self, judge, turn)
 
         async def passing(step: str, info: dict[str, Any]) -> None:
             if not step.startswith("connection."):
