@@ -13,7 +13,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -60,6 +61,11 @@ class Delivered:
                 pass
 
 
+def _unheard(request: Request, error: Exception) -> Response:
+    """The answer to a caller that went away in the middle of its request: nobody reads it."""
+    return Response(status_code=400)
+
+
 def create_app(sandbox: Sandbox) -> Starlette:
     """The application; its paths are the services' own, so one address serves all three."""
 
@@ -87,7 +93,7 @@ def create_app(sandbox: Sandbox) -> Starlette:
         Route("/domains", mails, methods=METHODS),
         Route("/_sandbox/{rest:path}", controls, methods=METHODS),
     ]
-    app = Starlette(routes=routes)
+    app = Starlette(routes=routes, exception_handlers={ClientDisconnect: _unheard})
     app.state.sandbox = sandbox
     return app
 

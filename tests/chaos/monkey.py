@@ -47,23 +47,23 @@ class Monkey:
         return self.processes[self._random.randrange(3)].url
 
     def restart_all(self) -> None:
-        """End the attack with everything started anew."""
+        """Start everything anew, once the attack is over."""
         for place in range(len(self._starts)):
             self._replace(place)
         wait(self._starting.values())
 
     def _rage(self) -> None:
         while not self._ended.wait(TURN):
+            if there := [place for place in range(len(self.processes)) if self._is_there(place)]:
+                self._replace(self._random.choice(there))
+                self.counts["kills"] += 1
             dice = self._random.random()
-            if dice < 0.5:
-                if self._replace(self._random.randrange(len(self.processes))):
-                    self.counts["kills"] += 1
-            elif dice < 0.8:
+            if dice < 0.3:
                 self._stop_one(self._random.randrange(len(self.processes)))
-            elif dice < 0.87:
+            elif dice < 0.34:
                 self._stop(self._stack.sandbox_pid, OUTAGE)
                 self.counts["stripe_away"] += 1
-            elif dice < 0.94:
+            elif dice < 0.38:
                 self._stop(self._stack.chain.process.pid, OUTAGE, group=True)
                 self.counts["node_away"] += 1
 
@@ -76,14 +76,11 @@ class Monkey:
     def _is_there(self, place: int) -> bool:
         return place not in self._starting or self._starting[place].done()
 
-    def _replace(self, place: int) -> bool:
-        """Kill the process in a place and begin to start another; whether there was one."""
-        if not self._is_there(place):
-            return False
+    def _replace(self, place: int) -> None:
+        """Kill the process in a place and begin to start another."""
         self.processes[place].kill()
         self.dead.append(self.processes[place])
         self._starting[place] = self._starters.submit(self._start, place)
-        return True
 
     def _start(self, place: int) -> None:
         for _ in range(START_TRIES):

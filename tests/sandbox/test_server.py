@@ -36,6 +36,20 @@ async def test_a_lost_answer_is_a_connection_closed_without_a_byte(sandbox: Sand
     assert await raw(base, get("/v1/customers")) == b""
 
 
+async def test_a_caller_that_dies_in_the_middle_of_its_request_is_no_failure(
+    sandbox: Sandbox, base: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
+    writer.write(b"POST /v1/customers HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nname")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.close()
+    await writer.wait_closed()
+    async with httpx.AsyncClient(base_url=base, headers=HEADERS) as http:
+        assert (await http.get("/v1/customers")).status_code == 200
+    assert "Traceback" not in caplog.text
+
+
 async def test_a_cut_answer_announces_more_than_it_sends(sandbox: Sandbox, base: str) -> None:
     sandbox.stripe.faults.add(effects.cut())
     head, _, body = (await raw(base, get("/v1/customers"))).partition(b"\r\n\r\n")
