@@ -39,7 +39,7 @@ STRIPE_CALLS = Counter(
 )
 STRIPE_SECONDS = Histogram(
     "billing_stripe_request_seconds",
-    "How long calls to Stripe took, waiting for the pacer not included.",
+    "How long calls to Stripe took, from the pacer's grant on.",
     ["endpoint"],
     buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5, 15, 45),
 )
