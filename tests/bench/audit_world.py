@@ -22,7 +22,6 @@ from tests.audit.world import TREASURY, AuditNode, transfer
 from tests.chain.fake_node import raw_log
 from tests.factories import PAYER, payment, tx_hash
 
-SCALE = 20
 EVERY = 3600  # seconds between a customer's charges
 
 
@@ -45,11 +44,11 @@ def payments(customers: int, each: int, per_block: int) -> list[Payment]:
     return made
 
 
-def filled(customers: int, each: int, charges: int, per_block: int) -> Sandbox:
-    """The sandbox with everybody's ledger, as if the service had written it."""
+def filled(customers: int, each: int, charges: int, per_block: int, times: int) -> Sandbox:
+    """The sandbox with everybody's ledger, as if the service had written it, at so many times Stripe's limits."""
     sandbox = Sandbox()
     account, limits = sandbox.stripe.account, sandbox.stripe.limits
-    limits.endpoint, limits.search, limits.account = (SCALE * one for one in (25, 20, 100))
+    limits.endpoint, limits.search, limits.account = (times * one for one in (25, 20, 100))
     everything = payments(customers, each, per_block)
     for customer in range(customers):
         mine = everything[customer::customers]
@@ -146,11 +145,13 @@ def main() -> None:
     parser.add_argument("--each", type=int)
     parser.add_argument("--charges", type=int, default=0)
     parser.add_argument("--per-block", type=int)
+    parser.add_argument("--times", type=int, default=1)
     given = parser.parse_args()
     everything = payments(given.customers, given.each, given.per_block)
     bound = socket.create_server(("127.0.0.1", 0))
     if given.what == "stripe":
-        server: uvicorn.Server = QuietServer(filled(given.customers, given.each, given.charges, given.per_block))
+        sizes = given.customers, given.each, given.charges, given.per_block
+        server: uvicorn.Server = QuietServer(filled(*sizes, given.times))
     else:
         server = uvicorn.Server(uvicorn.Config(Node(everything), log_level="warning", lifespan="off", http="httptools"))
     asyncio.run(_serve(server, bound))
