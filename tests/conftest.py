@@ -5,8 +5,14 @@ import runpy
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 
+if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own
+    # A machine under load is no failure; what failed is printed so that it can be played again.
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow, print_blob=True)
+    hypothesis.settings.load_profile("suite")
 _GUARD = Path(__file__).parent / "loopback"
 
 

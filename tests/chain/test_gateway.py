@@ -38,7 +38,7 @@ async def everything(gateway: Gateway, start: int, stop: int) -> list[tuple[int,
 SIZES = st.lists(st.sampled_from([1, 1, 2, 3, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 7]), min_size=1, max_size=5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(SIZES, st.floats(0, 1))
 def test_an_honest_index_is_read_exactly_whatever_the_blocks_hold(sizes: list[int], part: float) -> None:
     made = history(*sizes)

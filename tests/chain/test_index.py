@@ -20,7 +20,7 @@ def reading(node: FakeNode, address: str = GATEWAY) -> Index:
     return Index(node, CHAIN_ID, address)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(90, 120))
 def test_the_payments_above_a_block(sizes: list[int], number: int) -> None:
     made = history(*sizes)
@@ -34,7 +34,7 @@ async def test_every_place_of_the_index() -> None:
     assert [await gateway.payment_at(index) for index in range(len(made))] == made
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
 def test_one_customers_payments(sizes: list[int], data: st.DataObject) -> None:
     made = history(*sizes)

@@ -131,7 +131,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(STEPS)
 def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[str, int]]) -> None:
     async def main() -> None:

@@ -110,13 +110,13 @@ def test_what_is_no_signature_is_nobodys(bad: str) -> None:
     assert signer_of(TEXT, bad) is None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(min_size=65, max_size=65))
 def test_random_bytes_are_never_an_error_and_never_the_wallets(signature: bytes) -> None:
     assert signer_of(TEXT, as_hex(signature)) != ACCOUNT.address.lower()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=200), st.binary(min_size=32, max_size=32))
 def test_any_text_by_any_key(text: str, key: bytes) -> None:
     if not 0 < int.from_bytes(key, "big") < ORDER:

@@ -45,7 +45,7 @@ def recovered(signed: bytes, hashed: bytes) -> str:
     return str(canonical.recover_public_key_from_msg_hash(hashed).to_address())
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(UINTS, UINTS, UINTS, UINTS)
 def test_a_quotes_signature_recovers_to_the_signer(sequence: int, amount: int, cents: int, deadline: int) -> None:
     quote = Quote(WALLET, sequence, amount, cents, deadline)

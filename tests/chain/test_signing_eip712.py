@@ -18,7 +18,7 @@ UINTS = st.integers(0, 2**256 - 1)
 CHAINS = st.integers(1, 2**63)
 ADDRESSES = st.binary(min_size=20, max_size=20)
 CUSTOMERS = st.from_regex(r"cus_[0-9A-Za-z]{1,28}", fullmatch=True)
-FEW = settings(deadline=None, max_examples=40)
+FEW = settings(max_examples=40)
 
 
 def keccak(data: bytes) -> bytes:
