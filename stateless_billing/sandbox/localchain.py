@@ -18,6 +18,7 @@ How anvil tells time and finality:
 - After a `reorg` anvil's clock may lag by a second.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -65,7 +66,10 @@ class Reverted(Exception):
 
 def build_contracts() -> None:
     """Compiles the contracts; takes no time when nothing changed."""
-    subprocess.run([ROOT / "tools" / "forge", "build", "--quiet"], check=True)
+    forge = ROOT / "tools" / "forge"
+    with forge.open() as alone:  # it rewrites its cache even then, and whoever reads that half written compiles anew
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        subprocess.run([forge, "build", "--quiet"], check=True)
 
 
 def dev_account(index: int) -> LocalAccount:

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -54,7 +54,8 @@ class Service:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                if httpx.get(f"{self.url}/healthz", trust_env=False).is_success:
+                answered = httpx.get(f"{self.url}/healthz", trust_env=False).is_success
+                if answered and self.process.poll() is None:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -175,9 +176,9 @@ class Stack:
 
     def serve(self, **settings: str) -> Service:
         """One more process of the service, answering when this returns."""
-        port = str(free_port())
-        environment = self.environment(**settings, PORT=port)
-        service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
+        with _held_port() as port:
+            environment = self.environment(**settings, PORT=str(port))
+            service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
         self._services.append(service)
         return service
 
@@ -255,6 +256,15 @@ def _keep_quiet(hidden: Collection[str], printed: str) -> None:
     """Whatever is tried with a process here, it never prints a secret that it was given."""
     if any(one in printed for one in hidden):
         raise RuntimeError(f"a secret was printed:\n{printed}")
+
+
+@contextmanager
+def _held_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that is given to nobody else meanwhile; a server that names it may listen on it."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", 0))
+        yield int(one.getsockname()[1])
 
 
 def free_port() -> int:
