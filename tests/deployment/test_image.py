@@ -110,8 +110,8 @@ def refused(machine: Container) -> bool:
         httpx.get(f"{machine.url}/healthz", trust_env=False)
     except httpx.ConnectError:
         return True
-    except httpx.TransportError:  # it was accepted, and closed unheard
-        return False
+    except httpx.TransportError:
+        pass  # it was accepted, and closed unheard
     return False
 
 
