@@ -9,6 +9,17 @@ Json: TypeAlias = dict[str, object]
 
 DOCUMENTATION = "https://docs.stripe.com/error-codes/"
 LOGS = "https://dashboard.stripe.com/test/logs/"
+CODES = frozenset({
+    "amount_too_large", "amount_too_small", "api_key_expired", "email_invalid", "idempotency_key_in_use",
+    "invalid_characters", "livemode_mismatch", "lock_timeout", "parameter_invalid_empty", "parameter_invalid_integer",
+    "parameter_invalid_string_blank", "parameter_invalid_string_empty", "parameter_missing", "parameter_unknown",
+    "parameters_exclusive", "platform_api_key_expired", "rate_limit", "resource_already_exists", "resource_missing",
+    "secret_key_required", "testmode_charges_only", "url_invalid",
+})  # fmt: skip
+"""Those of Stripe's published codes that could concern these endpoints (docs.stripe.com/error-codes).
+
+Many an `invalid_request_error` carries no code at all: a group where a string is due, a text that is too long.
+"""
 
 
 class Delivery(StrEnum):
@@ -43,7 +54,10 @@ LOST_ANSWER = Answer(0, {}, b"", Delivery.LOST)
 
 
 class Refusal(Exception):
-    """A Stripe error object: HTTP status, `type`, `message`, and where there are such `code`, `param` and headers."""
+    """A Stripe error object: HTTP status, `type`, `message`, and where there are such `code`, `param` and headers.
+
+    Raises `ValueError` for a `code` that is not one of `CODES`.
+    """
 
     def __init__(
         self,
@@ -56,6 +70,8 @@ class Refusal(Exception):
         headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        if code is not None and code not in CODES:
+            raise ValueError(f"Stripe publishes no error code {code}")
         self.status = status
         self.message = message
         self.code = code

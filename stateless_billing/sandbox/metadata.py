@@ -37,7 +37,7 @@ def metadata_change(value: Value) -> MetadataChange:
     """Read the `metadata` parameter; raises `Refusal` 400 for keys, values or shapes Stripe does not take."""
     if isinstance(value, str):
         if value:
-            raise Refusal(400, "Invalid hash", param="metadata", code="parameter_invalid_hash")
+            raise Refusal(400, "Invalid hash", param="metadata")
         return MetadataChange(clear=True)
     values: dict[str, str] = {}
     for key, text in value.items():

@@ -41,12 +41,12 @@ class Parameters:
         if value is None:
             return None
         if not isinstance(value, str):
-            raise Refusal(400, "Invalid string", param=name, code="parameter_invalid_string")
+            raise Refusal(400, "Invalid string", param=name)
         if not value and not unset:
             raise Refusal(400, f"You passed an empty string for '{name}'", param=name, code="parameter_invalid_empty")
         if len(value) > longest:
             message = f"Invalid string: {value[:20]}…; must be at most {longest} characters"
-            raise Refusal(400, message, param=name, code="parameter_invalid_string_too_long")
+            raise Refusal(400, message, param=name)
         return value
 
     def integer(self, name: str, *, required: bool = False) -> int | None:
@@ -103,7 +103,7 @@ class Parameters:
         if value is None:
             return frozenset()
         if isinstance(value, str):
-            raise Refusal(400, "Invalid array", param="expand", code="parameter_invalid_array")
+            raise Refusal(400, "Invalid array", param="expand")
         names = [name for name in value.values() if isinstance(name, str)]
         for name in names:
             if name not in allowed:
