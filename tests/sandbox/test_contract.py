@@ -130,6 +130,20 @@ async def test_a_deleted_customer_has_no_metadata_and_takes_no_credit(contract: 
     assert (caught.value.code, caught.value.http_status) == ("resource_missing", 404)
 
 
+async def test_the_ledger_of_a_deleted_customer_is_gone_but_a_saved_answer_is_replayed(contract: Contract) -> None:
+    customer, key = await contract.customer(), str(uuid.uuid4())
+    row = await contract.credit(customer.id, 5, key)
+    await contract.client.v1.customers.delete_async(customer.id)
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        await contract.rows(customer.id)
+    assert (caught.value.code, caught.value.http_status) == ("resource_missing", 404)
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        await contract.client.v1.customers.balance_transactions.retrieve_async(customer.id, row.id)
+    assert (caught.value.code, caught.value.http_status) == ("resource_missing", 404)
+    again = await contract.credit(customer.id, 5, key)
+    assert (again.id, headers_of(again)["Idempotent-Replayed"]) == (row.id, "true")
+
+
 async def test_emails_are_listed_by_exact_case(contract: Contract) -> None:
     email = f"Bob-{uuid.uuid4()}@example.org"
     customer = await contract.customer(email=email)

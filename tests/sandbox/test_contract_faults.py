@@ -98,6 +98,8 @@ async def test_a_running_request_holds_its_key(contract: Contract) -> None:
     with pytest.raises(stripe.APIError) as caught:
         await contract.credit(customer.id, 5, "k")
     assert error_of(caught).code == "idempotency_key_in_use"
+    with pytest.raises(stripe.IdempotencyError):
+        await contract.credit((await contract.customer()).id, 5, "k")
     assert await contract.rows(customer.id) == []
     assert (await first).amount == -5
     assert headers_of(await contract.credit(customer.id, 5, "k"))["Idempotent-Replayed"] == "true"

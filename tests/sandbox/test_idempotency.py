@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from stateless_billing.sandbox import effects
 from stateless_billing.sandbox.answers import Outcome, Refusal
 from stateless_billing.sandbox.idempotency import IdempotencyKeys
 from tests.sandbox.asking import START, Asker, rows_path
@@ -45,6 +46,48 @@ def test_another_path_is_an_idempotency_error_not_a_second_credit(ask: Asker) ->
     assert (said.status, said.error["type"]) == (400, "idempotency_error")
     assert f"('{rows_path(one)}' vs '{rows_path(other)}')" in said.error["message"]
     assert ask.rows(other) == []
+
+
+def test_a_key_belongs_to_one_endpoint_of_any_kind(ask: Asker) -> None:
+    form = {"metadata[a]": "1"}
+    customer = ask("POST", "/v1/customers", form, "k").body["id"]
+    row = ask.credit(customer).body["id"]
+    for path in (f"/v1/customers/{customer}", rows_path(customer), f"{rows_path(customer)}/{row}"):
+        said = ask("POST", path, {"amount": "-1", "currency": "usd"} if path == rows_path(customer) else form, "k")
+        assert (said.status, said.error["type"]) == (400, "idempotency_error")
+        assert "code" not in said.error
+    assert len(ask.rows(customer)) == 1
+
+
+def test_a_running_key_is_refused_to_others_and_in_use_to_its_own(ask: Asker) -> None:
+    one, other = ask.customer(), ask.customer()
+    ask.stripe.faults.add(effects.slow(inside=2), method="POST")
+    steps = ask.stripe.exchange("POST", rows_path(one), ask.headers("k"), b"amount=-5&currency=usd")
+    assert next(steps) == 2
+    for said in (ask.credit(other, 5, "k"), ask.credit(one, 6, "k")):
+        assert (said.status, said.error["type"]) == (400, "idempotency_error")
+    assert ask.credit(one, 5, "k").error["code"] == "idempotency_key_in_use"
+    assert [*steps] == []
+    assert (len(ask.rows(one)), len(ask.rows(other))) == (1, 0)
+
+
+def test_a_forgotten_key_is_free_for_any_path(ask: Asker) -> None:
+    one, other = ask.customer(), ask.customer()
+    ask.credit(one, 5, "k")
+    ask.clock.now += 31 * HOUR
+    assert "Idempotent-Replayed" not in ask.credit(other, 6, "k").headers
+    assert ask.credit(one, 5, "k").error["type"] == "idempotency_error"
+
+
+def test_an_answer_saved_before_the_customer_was_deleted_is_replayed(ask: Asker) -> None:
+    customer = ask.customer()
+    first = ask.credit(customer, 5, "k")
+    ask("DELETE", f"/v1/customers/{customer}")
+    again = ask.credit(customer, 5, "k")
+    assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (200, first.body, "true")
+    assert ask.credit(customer, 6, "k").error["type"] == "idempotency_error"
+    assert ask.credit(ask.customer(), 5, "k").error["type"] == "idempotency_error"
+    assert ask.credit(customer, 5, "k2").error["code"] == "resource_missing"
 
 
 def test_failed_validation_saves_nothing(ask: Asker) -> None:
