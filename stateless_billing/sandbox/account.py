@@ -1,6 +1,7 @@
 """One Stripe account in one mode: its customers, their ledgers and its idempotency keys."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -33,7 +34,10 @@ class Entry:
 
 
 class Account:
-    """Holds customers in order of `created` and appends to their ledgers; nothing is ever taken out of a ledger."""
+    """Holds customers in order of `created` and appends to their ledgers; nothing is ever taken out of a ledger.
+
+    `lies` counts the pages of a ledger that were told otherwise than they are, by the name of the effect.
+    """
 
     def __init__(self, identifier: str, livemode: bool, rng: random.Random) -> None:
         self.id = identifier
@@ -42,6 +46,7 @@ class Account:
         self.customers: list[Customer] = []
         self.by_id: dict[str, Customer] = {}
         self.keys = IdempotencyKeys(rng)
+        self.lies: Counter[str] = Counter()
         self._number = 0
 
     def living(self, identifier: str, param: str = "id") -> Customer:

@@ -8,11 +8,15 @@ from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Json
 from stateless_billing.sandbox.forms import Group
 from stateless_billing.sandbox.parameters import Parameters
+from stateless_billing.sandbox.tellings import TRUTH, Telling
 
 
 @dataclass(slots=True)
 class Call:
-    """What an endpoint is given: ids of the path, parameters, and the lags of lists and search in seconds."""
+    """What an endpoint is given: ids of the path, parameters, and the lags of lists and search in seconds.
+
+    `telling` is how a listing of balance transactions is told; the other lists pay no heed to it.
+    """
 
     account: Account
     path: str
@@ -20,6 +24,7 @@ class Call:
     group: Group
     list_lag: float
     search_lag: float
+    telling: Telling = TRUTH
 
     def parameters(self) -> Parameters:
         """The parameters, each to be read once."""

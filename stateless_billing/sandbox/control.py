@@ -1,13 +1,14 @@
 """The control interface under `/_sandbox/`: JSON in, JSON out; what tests and demos steer the stand-ins with.
 
-GET    state             counts per endpoint, reads, writes, keys, faults in force, clock
+GET    state             counts per endpoint, reads, writes, keys, faults in force, pages told untruly, clock
 DELETE state             counts and request rows forgotten
 GET    requests?last=N   the latest request rows, newest last (100)
 POST   faults            {"effect": "lost_after", "with": {…}, "method", "template", "path", "times", "skip",
                          "probability"}: names and arguments in `effects`, matching in `faults`
 DELETE faults            all Stripe, price, mail and connection faults ended
 POST   keys/age          {"seconds": N}: every idempotency key older by N; the clock stays
-POST   settings          any of search_lag, list_lag, longest_key_life (seconds), and limits: false, or any of
+POST   settings          any of search_lag, list_lag, longest_key_life (seconds), same_second ("newest_first" or
+                         "oldest_first": a ledger's rows within one second), and limits: false, or any of
                          {"endpoint", "search", "account"} (requests a second)
 POST   clock             {"offset": N} or {"advance": N}: the clock of everything, `Date` included
 POST   api_keys          {"secret", "permissions": […] or null, "account", "expired"}: made or changed

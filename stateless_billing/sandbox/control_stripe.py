@@ -6,6 +6,7 @@ from stateless_billing.sandbox.account import DEFAULT_CURRENCY, Entry
 from stateless_billing.sandbox.answers import Json
 from stateless_billing.sandbox.api_keys import DEFAULT_ACCOUNT, ApiKey
 from stateless_billing.sandbox.effects import EFFECTS
+from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.records import Contact, Customer, Transaction
 from stateless_billing.sandbox.sandbox import Sandbox
 
@@ -22,6 +23,7 @@ def state(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
         "keys": len(stripe.account.keys),
         "customers": len(stripe.account.customers),
         "faults": [fault.effect.name for fault in stripe.faults.faults],
+        "lies": dict(stripe.account.lies),
         "clock": sandbox.clock(),
         "offset": sandbox.clock.offset,
         "price_calls": sandbox.prices.calls,
@@ -65,8 +67,9 @@ def age_keys(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Lags, key life and rate limits."""
+    """Lags, key life, the order within a second, and rate limits."""
     stripe = sandbox.stripe
+    stripe.same_second = SameSecond(payload.get("same_second", stripe.same_second))
     stripe.search_lag = payload.get("search_lag", stripe.search_lag)
     stripe.list_lag = payload.get("list_lag", stripe.list_lag)
     if "longest_key_life" in payload:

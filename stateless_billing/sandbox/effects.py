@@ -12,6 +12,8 @@ from stateless_billing.sandbox.answers import Delivery, Refusal
 from stateless_billing.sandbox.api_keys import CUSTOMER_WRITE, forbidden, unauthorized
 from stateless_billing.sandbox.idempotency import in_use
 from stateless_billing.sandbox.limits import lock_timeout, rate_limited
+from stateless_billing.sandbox.paging import SameSecond
+from stateless_billing.sandbox.tellings import TRUTH, Lie, Telling
 
 REASONS = ("global-concurrency", "global-rate", "endpoint-concurrency", "endpoint-rate", "resource-specific")
 
@@ -31,6 +33,7 @@ class Effect:
     `early` is an answer given before keys, limits and the idempotency layer: nothing runs, nothing is saved.
     `instead` replaces what execution answers. `html` is the status of a page that the edge sends instead.
     `kept` is the share of the body that is sent; the head announces the whole length unless `shortened`.
+    `telling` is what becomes of a listing of balance transactions; other requests go on as if it were not there.
     """
 
     name: str = ""
@@ -49,6 +52,7 @@ class Effect:
     after: float = 0.0
     list_lag: float = 0.0
     date_offset: float = 0.0
+    telling: Telling = TRUTH
 
 
 NO_EFFECT = Effect()
@@ -142,6 +146,26 @@ def stale_list(seconds: float = 1500.0) -> Effect:
     return Effect("stale_list", list_lag=seconds)
 
 
+def listing_cut() -> Effect:
+    """A ledger's page that is not the last says `has_more: false`; a page that is the last stays as it is."""
+    return Effect("listing_cut", telling=Telling(Lie.CUT))
+
+
+def listing_ends_empty(later: bool = False) -> Effect:
+    """A ledger's page is empty and says `has_more: false` where rows are left (`later`: only if it has a cursor)."""
+    return Effect("listing_ends_empty", telling=Telling(Lie.EMPTY, later))
+
+
+def listing_hole() -> Effect:
+    """One row is missing from a ledger's page, any but the one from which paging goes on; `has_more` is right."""
+    return Effect("listing_hole", telling=Telling(Lie.HOLE))
+
+
+def same_second_order(order: str = SameSecond.OLDEST_FIRST) -> Effect:
+    """A ledger's page orders the rows of one second in this way (`SameSecond`), whatever the stand-in is set to."""
+    return Effect("same_second_order", telling=Telling(same_second=SameSecond(order)))
+
+
 def wrong_date(seconds: float) -> Effect:
     """A `Date` header that is wrong by `seconds`."""
     return Effect("wrong_date", date_offset=seconds)
@@ -173,6 +197,10 @@ EFFECTS: dict[str, Callable[..., Effect]] = {
         key_in_use,
         slow,
         stale_list,
+        listing_cut,
+        listing_ends_empty,
+        listing_hole,
+        same_second_order,
         wrong_date,
     )
 }

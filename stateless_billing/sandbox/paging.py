@@ -1,12 +1,14 @@
 """Pages of a list kept in order of `created`: by bisection, so that page 900 costs what page 1 costs.
 
-docs.stripe.com/api/pagination: newest first, `starting_after` goes to the older, `ending_before` to the newer.
+docs.stripe.com/api/pagination: newest first, `starting_after` goes to the older, `ending_before` to the newer. Which of
+two rows of one second comes first is not documented.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from operator import attrgetter
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
 
 from stateless_billing.sandbox.parameters import Window
 
@@ -17,8 +19,40 @@ class Ordered(Protocol):
     order: tuple[int, int]
 
 
+class SameSecond(StrEnum):
+    """Which row comes first in a page among those of one second: the one written last, or the one written first."""
+
+    NEWEST_FIRST = "newest_first"
+    OLDEST_FIRST = "oldest_first"
+
+
 R = TypeVar("R", bound=Ordered)
 _order = attrgetter("order")
+
+
+class Mirrored(Sequence[R]):
+    """A view of rows in their order that turns each second around: the row written last has the lowest place."""
+
+    def __init__(self, rows: list[R]) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        """The row at a place of the view, or a list of several."""
+        if isinstance(place, slice):
+            return [self[one] for one in range(*place.indices(len(self._rows)))]
+        second = self._rows[place].order[0]
+        first = bisect_left(self._rows, (second,), key=_order)
+        end = bisect_left(self._rows, (second + 1,), key=_order)
+        return self._rows[first + end - 1 - place % len(self._rows)]
 
 
 def insert(rows: list[R], row: R) -> None:
@@ -36,42 +70,52 @@ def page(
     before: R | None,
     limit: int,
     keep: Callable[[R], bool] | None = None,
+    same_second: SameSecond = SameSecond.NEWEST_FIRST,
 ) -> tuple[list[R], bool]:
     """One page, newest first, and whether more follows in the direction of travel. `keep` filters row by row."""
     low, high = 0, len(rows)
     if window.first is not None:
-        low = bisect_left(rows, (window.first, -1), key=_order)
+        low = bisect_left(rows, (window.first,), key=_order)
     if window.end is not None:
-        high = bisect_left(rows, (window.end, -1), key=_order)
+        high = bisect_left(rows, (window.end,), key=_order)
+    mirrored = same_second is SameSecond.OLDEST_FIRST
+    view: Sequence[R] = Mirrored(rows) if mirrored else rows
+    key = _mirrored_order if mirrored else _order
     if after is not None:
-        high = min(high, bisect_left(rows, after.order, key=_order))
+        high = min(high, bisect_left(view, key(after), key=key))
     if before is not None:
-        low = max(low, bisect_right(rows, before.order, key=_order))
-        found = _forwards(rows, low, high, limit + 1, keep)
+        low = max(low, bisect_right(view, key(before), key=key))
+        found = _forwards(view, low, high, limit + 1, keep)
         return found[:limit][::-1], len(found) > limit
-    found = _backwards(rows, low, high, limit + 1, keep)
+    found = _backwards(view, low, high, limit + 1, keep)
     return found[:limit], len(found) > limit
 
 
-def _forwards(rows: list[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
+def _mirrored_order(row: Ordered) -> tuple[int, int]:
+    return row.order[0], -row.order[1]
+
+
+def _forwards(rows: Sequence[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
     if keep is None:
-        return rows[low : min(high, low + count)]
+        return [*rows[low : min(high, low + count)]]
     found: list[R] = []
     for place in range(low, high):
-        if keep(rows[place]):
-            found.append(rows[place])
+        row = rows[place]
+        if keep(row):
+            found.append(row)
             if len(found) == count:
                 break
     return found
 
 
-def _backwards(rows: list[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
+def _backwards(rows: Sequence[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
     if keep is None:
-        return rows[max(low, high - count) : high][::-1] if high > low else []
+        return [*rows[max(low, high - count) : high]][::-1] if high > low else []
     found: list[R] = []
     for place in range(high - 1, low - 1, -1):
-        if keep(rows[place]):
-            found.append(rows[place])
+        row = rows[place]
+        if keep(row):
+            found.append(row)
             if len(found) == count:
                 break
     return found

@@ -9,7 +9,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 
 from stateless_billing.sandbox import identifiers
@@ -23,6 +23,7 @@ from stateless_billing.sandbox.faults import FaultPlan
 from stateless_billing.sandbox.forms import Group, decoded
 from stateless_billing.sandbox.idempotency import checked_key
 from stateless_billing.sandbox.limits import RateLimits
+from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.request_log import LogRow, RequestLog
 from stateless_billing.sandbox.routes import routed, unrecognized
 
@@ -60,7 +61,8 @@ class StripeStandIn:
 
     `clock` gives unix seconds; `search_lag` and `list_lag` are seconds by which search and lists trail the writes;
     `api_version` is what `Stripe-Version` must say, None to accept anything; `save_refusals`: whether a 4xx from inside
-    execution is saved under the key (Stripe documents both).
+    execution is saved under the key (Stripe documents both); `same_second` is the order of a ledger's rows within one
+    second (Stripe documents neither).
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class StripeStandIn:
         longest_key_life: float = 30 * 3600.0,
         api_version: str | None = API_VERSION,
         save_refusals: bool = True,
+        same_second: SameSecond = SameSecond.NEWEST_FIRST,
     ) -> None:
         self.clock = clock
         self.rng = rng
@@ -86,6 +89,7 @@ class StripeStandIn:
         self.longest_key_life = longest_key_life
         self.api_version = api_version
         self.save_refusals = save_refusals
+        self.same_second = same_second
         self._accounts: dict[tuple[str, bool], Account] = {}
         self._late: list[tuple[float, int, Work, int]] = []
         self._numbers = itertools.count()
@@ -197,7 +201,10 @@ class StripeStandIn:
             if saved is not None:
                 return saved
         lag = max(self.list_lag, request.effect.list_lag)
-        work = endpoint.prepare(Call(account, request.path, request.ids, group, lag, self.search_lag))
+        telling = request.effect.telling
+        if telling.same_second is None:
+            telling = replace(telling, same_second=self.same_second)
+        work = endpoint.prepare(Call(account, request.path, request.ids, group, lag, self.search_lag, telling))
         if request.key:
             account.keys.start(request.key, request.path, group, request.row.id, now)
         return Admitted(account, work)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from stateless_billing.sandbox.account import Entry, checked_amount, checked_currency
 from stateless_billing.sandbox.answers import Json, no_such
 from stateless_billing.sandbox.calls import Call, Work
-from stateless_billing.sandbox.paging import page
+from stateless_billing.sandbox.paging import SameSecond, page
 from stateless_billing.sandbox.records import Customer, Transaction
+from stateless_billing.sandbox.tellings import told
 
 EXPAND = frozenset({"customer", "invoice", "credit_note"})
 EXPAND_LIST = frozenset("data." + name for name in EXPAND)
@@ -66,7 +67,10 @@ def update(call: Call) -> Work:
 
 
 def listing(call: Call) -> Work:
-    """GET: newest first, filtered by `created` and `invoice`; a lag hides rows younger than so many seconds."""
+    """GET: newest first, filtered by `created` and `invoice`; a lag hides rows younger than so many seconds.
+
+    What `call.telling` makes untrue is counted in the account's `lies`.
+    """
     given = call.parameters()
     cursor, window, invoice = given.cursor(), given.created(), given.text("invoice")
     expand = frozenset(name.removeprefix("data.") for name in given.expand(EXPAND_LIST))
@@ -77,7 +81,11 @@ def listing(call: Call) -> Work:
         after = _at(customer, cursor.starting_after, "starting_after")
         before = _at(customer, cursor.ending_before, "ending_before")
         moment = now - call.list_lag if call.list_lag else None
-        rows, more = page(customer.rows, window, after, before, cursor.limit, _filter(invoice, moment))
+        keep, same_second = _filter(invoice, moment), call.telling.same_second or SameSecond.NEWEST_FIRST
+        true = page(customer.rows, window, after, before, cursor.limit, keep, same_second)
+        rows, more = told(call.telling, *true, cursor, call.account.rng)
+        if (rows, more) != true:
+            call.account.lies[call.telling.lie] += 1
         data = [_shown(row, customer, expand) for row in rows]
         return {"object": "list", "data": data, "has_more": more, "url": call.path}
 

@@ -77,6 +77,20 @@ def test_settings(world: Steered) -> None:
     assert world.answer("GET", "/v1/customers").status == 200
 
 
+def test_listings_lie_on_demand(world: Steered) -> None:
+    customer = world.customer()
+    ids = [world.credit(customer).body["id"] for _ in range(3)]
+    world.steer("POST", "settings", {"same_second": "oldest_first"})
+    assert [row["id"] for row in world.rows(customer)] == ids
+    world.steer("POST", "settings", {})
+    world.steer("POST", "faults", {"effect": "same_second_order", "with": {"order": "newest_first"}})
+    assert [row["id"] for row in world.rows(customer)] == ids[::-1]
+    world.steer("POST", "faults", {"effect": "listing_ends_empty", "with": {"later": True}, "times": 2})
+    assert (len(world.rows(customer)), world.rows(customer, starting_after=ids[0])) == (3, [])
+    assert world.steer("GET", "state")["lies"] == {"listing_ends_empty": 1}
+    assert command(world.sandbox, "POST", "settings", {"same_second": "mood"})[0] == 400
+
+
 def test_api_keys_are_made_and_revoked(world: Steered) -> None:
     world.steer("POST", "api_keys", {"secret": "rk_test_some", "permissions": ["rak_customer_read"]})
     assert world("GET", "/v1/customers", secret="rk_test_some").status == 200

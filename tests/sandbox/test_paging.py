@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.sandbox.paging import insert, page
+from stateless_billing.sandbox.paging import Mirrored, SameSecond, insert, page
 from stateless_billing.sandbox.parameters import Window
 
 
@@ -18,16 +18,20 @@ class Row:
 
 
 def plainly(
-    rows: list[Row], window: Window, after: Row | None, before: Row | None, limit: int
+    rows: list[Row], window: Window, after: Row | None, before: Row | None, limit: int, way: int
 ) -> tuple[list[tuple[int, int]], bool]:
-    """The same, by walking everything."""
-    found = [row.order for row in reversed(rows)]
+    """The same, by walking everything; `way` is -1 where the row written first comes first within a second."""
+
+    def key(order: tuple[int, int]) -> tuple[int, int]:
+        return order[0], way * order[1]
+
+    found = sorted((row.order for row in rows), key=key, reverse=True)
     found = [order for order in found if window.first is None or order[0] >= window.first]
     found = [order for order in found if window.end is None or order[0] < window.end]
     if after is not None:
-        found = [order for order in found if order < after.order]
+        found = [order for order in found if key(order) < key(after.order)]
     if before is not None:
-        found = [order for order in found if order > before.order]
+        found = [order for order in found if key(order) > key(before.order)]
         return found[-limit:], len(found) > limit
     return found[:limit], len(found) > limit
 
@@ -39,9 +43,16 @@ def plainly(
     limit=st.integers(1, 5),
     cursor=st.integers(0, 40),
     filtered=st.booleans(),
+    same_second=st.sampled_from(SameSecond),
 )
 def test_pages_are_what_walking_the_list_gives(
-    times: list[int], first: int | None, end: int | None, limit: int, cursor: int, filtered: bool
+    times: list[int],
+    first: int | None,
+    end: int | None,
+    limit: int,
+    cursor: int,
+    filtered: bool,
+    same_second: SameSecond,
 ) -> None:
     rows: list[Row] = []
     for number, created in enumerate(times):
@@ -51,8 +62,17 @@ def test_pages_are_what_walking_the_list_gives(
     after, before = (at, None) if cursor % 3 == 1 else (None, at)
     keep = (lambda row: row.order[1] % 2 == 0) if filtered else None
     shown = [row for row in rows if keep is None or keep(row)]
-    found, more = page(rows, Window(first, end), after, before, limit, keep)
-    assert ([row.order for row in found], more) == plainly(shown, Window(first, end), after, before, limit)
+    found, more = page(rows, Window(first, end), after, before, limit, keep, same_second)
+    way = 1 if same_second is SameSecond.NEWEST_FIRST else -1
+    assert ([row.order for row in found], more) == plainly(shown, Window(first, end), after, before, limit, way)
+
+
+def test_a_mirrored_view_turns_every_second_around() -> None:
+    rows = [Row((second, number)) for number, second in enumerate((1, 1, 1, 2, 5, 5))]
+    view = Mirrored(rows)
+    assert [row.order[1] for row in view] == [2, 1, 0, 3, 5, 4]
+    assert [row.order[1] for row in view[1:5]] == [1, 0, 3, 5]
+    assert (len(view), view[-1].order[1]) == (6, 4)
 
 
 def test_insertion_keeps_the_order_whatever_comes() -> None:
