@@ -19,6 +19,8 @@ CURRENCIES = frozenset({
     "thb", "try", "twd", "uah", "usd", "vnd", "zar",
 })  # fmt: skip
 DEFAULT_CURRENCY = "usd"
+INITIAL = "initial"
+"""The type of the row that a customer made with a balance begins with: its `ending_balance` is its `amount`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Entry:
 class Account:
     """Holds customers in order of `created` and appends to their ledgers; nothing is ever taken out of a ledger.
 
-    `lies` counts the pages of a ledger that were told otherwise than they are, by the name of the effect.
+    `lies` counts the pages of a ledger that were told otherwise than they are, by the name of the effect;
+    `test_clocks` are the frozen times of the account's test clocks, in unix seconds, by their ids.
     """
 
     def __init__(self, identifier: str, livemode: bool, rng: random.Random) -> None:
@@ -47,6 +50,7 @@ class Account:
         self.by_id: dict[str, Customer] = {}
         self.keys = IdempotencyKeys(rng)
         self.lies: Counter[str] = Counter()
+        self.test_clocks: dict[str, int] = {}
         self._number = 0
 
     def living(self, identifier: str, param: str = "id") -> Customer:
@@ -57,22 +61,66 @@ class Account:
         return customer
 
     def add_customer(
-        self, now: float, created: int, contact: Contact, description: str | None = None, identifier: str = ""
+        self,
+        now: float,
+        created: int,
+        contact: Contact,
+        description: str | None = None,
+        identifier: str = "",
+        test_clock: str | None = None,
     ) -> Customer:
-        """Make a customer; `identifier` overrides the drawn one."""
+        """Make a customer; `identifier` overrides the drawn one. On a test clock, `created` is the clock's time.
+
+        Raises `Refusal` 400 for a test clock that does not exist.
+        """
+        if test_clock is not None:
+            created = self.frozen_time(test_clock)
         chosen = identifier or identifiers.customer_id(self.rng)
         prefix = identifiers.invoice_prefix(self.rng)
-        customer = Customer(chosen, created, self._next(created), self.livemode, prefix, description=description)
+        customer = Customer(
+            chosen, created, self._next(created), self.livemode, prefix, description=description, test_clock=test_clock
+        )
         customer.change(now, contact)
         self.by_id[chosen] = customer
         insert(self.customers, customer)
         return customer
 
-    def add_transaction(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
-        """Append to the ledger and move the balance. An unset customer currency becomes the entry's.
+    def delete(self, identifier: str) -> Customer:
+        """Delete a customer for good; its ledger goes out of reach with it. Raises `Refusal` 404."""
+        customer = self.living(identifier)
+        customer.deleted = True
+        return customer
 
-        docs.stripe.com/api/customer_balance_transactions/create
+    def set_test_clock(self, identifier: str, frozen_time: int) -> None:
+        """Make a test clock, or advance one; time never goes back on it, which raises `ValueError`.
+
+        docs.stripe.com/api/test_clocks
         """
+        if frozen_time < self.test_clocks.get(identifier, frozen_time):
+            raise ValueError(f"the test clock {identifier} is already later than {frozen_time}")
+        self.test_clocks[identifier] = frozen_time
+
+    def frozen_time(self, test_clock: str) -> int:
+        """What a test clock shows; raises `Refusal` 400 when there is none."""
+        if test_clock not in self.test_clocks:
+            raise no_such("test_clock", test_clock, "test_clock", 400)
+        return self.test_clocks[test_clock]
+
+    def attach(self, customer: Customer, test_clock: str) -> None:
+        """Put an existing customer on a test clock, from which nothing takes it off again."""
+        if customer.test_clock not in (None, test_clock):
+            raise ValueError(f"{customer.id} is on another test clock")
+        self.frozen_time(test_clock)
+        customer.test_clock = test_clock
+
+    def add_transaction(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
+        """Append to the ledger and move the balance of the entry's currency; an unset customer currency becomes it.
+
+        Every currency has a balance and a chain of its own; none is refused because the customer's is another one
+        (docs.stripe.com/api/customer_balance_transactions/create). On a test clock, `created` is the clock's time.
+        """
+        if customer.test_clock is not None:
+            created = self.frozen_time(customer.test_clock)
         if customer.currency is None:
             customer.currency = entry.currency
         balance = customer.balances.get(entry.currency, 0) + entry.amount
@@ -93,20 +141,24 @@ class Account:
     def add_past(self, customer: Customer, entries: Iterable[tuple[int, Entry]]) -> list[Transaction]:
         """Write rows at given past times, as if they had always been there: later `ending_balance`s follow suit.
 
-        Only for the control interface; each item is (`created`, entry). Order O(n log n) in the whole ledger.
+        Each item is (`created`, entry), in any currency. A row of type `initial` is the starting value of its
+        currency's balance: only the oldest of that currency may be one, else `ValueError` and nothing is written.
+        For the control interface and simulations; order O(n log n) in the whole ledger.
         """
-        rows: list[Transaction] = []
-        for created, entry in entries:
-            row = self._row(customer, entry, created, created)
-            customer.by_id[row.id] = row
-            rows.append(row)
-            customer.currency = customer.currency or entry.currency
-        customer.rows.extend(rows)
-        customer.rows.sort(key=lambda row: row.order)
+        rows = [self._row(customer, entry, created, created) for created, entry in entries]
+        ledger = sorted([*customer.rows, *rows], key=lambda row: row.order)
+        begun: set[str] = set()
+        for row in ledger:
+            if row.type == INITIAL and row.currency in begun:
+                raise ValueError(f"{customer.id} has older rows in {row.currency}: no row behind them is initial")
+            begun.add(row.currency)
         balances: dict[str, int] = {}
-        for row in customer.rows:
+        for row in ledger:
             balances[row.currency] = row.ending_balance = balances.get(row.currency, 0) + row.amount
-        customer.balances = balances
+        customer.rows[:], customer.balances = ledger, balances
+        customer.by_id.update((row.id, row) for row in rows)
+        if rows:
+            customer.currency = customer.currency or rows[0].currency
         return rows
 
     def _row(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:

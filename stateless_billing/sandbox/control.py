@@ -13,12 +13,17 @@ POST   settings          any of search_lag, list_lag, longest_key_life (seconds)
 POST   clock             {"offset": N} or {"advance": N}: the clock of everything, `Date` included
 POST   api_keys          {"secret", "permissions": […] or null, "account", "expired"}: made or changed
 DELETE api_keys/ID       revoked
-POST   customers         {"email", "name", "metadata", "created", "id"}: made by another system
+POST   customers         {"email", "name", "metadata", "created", "id", "currency", "balance", "test_clock"}: made by
+                         another system; a balance leaves a row of type `initial`
 GET    customers/ID      the object
-POST   customers/ID      {"metadata": {…}, "currency"}: metadata replaced as a whole, currency set
+POST   customers/ID      {"metadata": {…}, "currency", "test_clock"}: metadata replaced as a whole, currency set, put
+                         on a test clock for good
+DELETE customers/ID      deleted, as in the Dashboard
+POST   test_clocks       {"id", "frozen_time"}: a test clock made or advanced; `created` of its customers' new rows
 POST   customers/ID/rows {"amount", "currency", "description", "metadata", "type", "invoice", "created", "count",
                          "every"}: rows by another system or a human, the first at `created`, `every` seconds
-                         apart; past ones get their place, and the balances follow
+                         apart; past ones get their place, and the balances of each currency follow; of type
+                         `initial` only the oldest row of its currency
 POST   rows/ID           {"metadata": {…}, "description"}: texts replaced, as in the Dashboard
 POST   price             {"price": "0.006"} or {"steps": [[unix, "0.006"], …]}
 POST   price/faults      {"name", "times", "seconds"}: see `prices.FAULT_NAMES`
@@ -36,7 +41,7 @@ from urllib.parse import parse_qsl, unquote
 
 from stateless_billing.sandbox import control_stripe as stripe
 from stateless_billing.sandbox import control_world as world
-from stateless_billing.sandbox.answers import Answer, json_answer
+from stateless_billing.sandbox.answers import Answer, Refusal, json_answer
 from stateless_billing.sandbox.sandbox import Sandbox
 
 PREFIX = "/_sandbox/"
@@ -56,7 +61,9 @@ COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("POST", "customers", stripe.add_customer),
     ("GET", "customers/*", stripe.show_customer),
     ("POST", "customers/*", stripe.edit_customer),
+    ("DELETE", "customers/*", stripe.delete_customer),
     ("POST", "customers/*/rows", stripe.add_rows),
+    ("POST", "test_clocks", stripe.set_test_clock),
     ("POST", "rows/*", stripe.edit_row),
     ("POST", "clock", world.set_clock),
     ("POST", "price", world.set_price),
@@ -80,7 +87,7 @@ def control(sandbox: Sandbox, method: str, path: str, body: bytes) -> Answer:
     try:
         payload = json.loads(body) if body else dict(parse_qsl(query))
         result = command(sandbox, words, payload)
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as fault:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, Refusal) as fault:
         return _said(400, {"error": f"{type(fault).__name__}: {fault}"})
     return _said(200, result)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stateless_billing.sandbox.account import DEFAULT_CURRENCY, Entry
+from stateless_billing.sandbox.account import DEFAULT_CURRENCY, INITIAL, Entry
 from stateless_billing.sandbox.answers import Json
 from stateless_billing.sandbox.api_keys import DEFAULT_ACCOUNT, ApiKey
 from stateless_billing.sandbox.effects import EFFECTS
@@ -104,12 +104,14 @@ def revoke_api_key(sandbox: Sandbox, words: list[str], payload: Payload) -> Json
 
 
 def add_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make a customer at a given time."""
+    """Make a customer at a given time, or on a test clock at the clock's; a balance leaves an `initial` row."""
     contact = Contact(payload.get("email"), payload.get("name"), None, dict(payload.get("metadata", {})))
     now = sandbox.clock()
     created = payload.get("created", int(now))
-    identifier = payload.get("id", "")
-    customer = sandbox.stripe.account.add_customer(min(now, created), created, contact, identifier=identifier)
+    account, identifier, test_clock = sandbox.stripe.account, payload.get("id", ""), payload.get("test_clock")
+    customer = account.add_customer(min(now, created), created, contact, identifier=identifier, test_clock=test_clock)
+    customer.currency = payload.get("currency")
+    account.set_balance(customer, payload.get("balance", 0), INITIAL, min(now, created), created)
     return customer.rendered()
 
 
@@ -119,17 +121,33 @@ def show_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def edit_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Replace the metadata, or set the currency."""
+    """Replace the metadata, set the currency, or attach a test clock."""
     customer = _customer(sandbox, words[0])
+    if "test_clock" in payload:
+        sandbox.stripe.account.attach(customer, payload["test_clock"])
     if "metadata" in payload:
         customer.set_metadata(sandbox.clock(), dict(payload["metadata"]))
     customer.currency = payload.get("currency", customer.currency)
     return customer.rendered()
 
 
+def delete_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
+    """Delete a customer, as in the Dashboard."""
+    return sandbox.stripe.account.delete(_customer(sandbox, words[0]).id).rendered()
+
+
+def set_test_clock(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
+    """Make a test clock, or advance it."""
+    account, identifier = sandbox.stripe.account, payload["id"]
+    account.set_test_clock(identifier, int(payload["frozen_time"]))
+    return {"id": identifier, "frozen_time": account.frozen_time(identifier)}
+
+
 def add_rows(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
     """Write rows as another system would, in the past if need be."""
     customer = _customer(sandbox, words[0])
+    account = sandbox.stripe.account
+    now = account.test_clocks[customer.test_clock] if customer.test_clock else sandbox.clock()
     entry = Entry(
         payload["amount"],
         payload.get("currency", customer.currency or DEFAULT_CURRENCY),
@@ -138,9 +156,9 @@ def add_rows(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
         payload.get("type", "adjustment"),
         payload.get("invoice"),
     )
-    first = int(payload.get("created", sandbox.clock()))
+    first = int(payload.get("created", now))
     count, every = payload.get("count", 1), payload.get("every", 1)
-    rows = sandbox.stripe.account.add_past(customer, ((first + number * every, entry) for number in range(count)))
+    rows = account.add_past(customer, ((first + number * every, entry) for number in range(count)))
     return {"first": rows[0].id, "last": rows[-1].id, "count": len(rows), "balance": customer.balance}
 
 

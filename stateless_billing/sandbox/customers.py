@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable
 from dataclasses import replace
 
-from stateless_billing.sandbox.account import HIGHEST_AMOUNT, Account
+from stateless_billing.sandbox.account import HIGHEST_AMOUNT, INITIAL, Account
 from stateless_billing.sandbox.answers import Json, Refusal, no_such
 from stateless_billing.sandbox.calls import Call, Work
 from stateless_billing.sandbox.paging import page
@@ -19,18 +19,20 @@ LONGEST = {"email": 512, "name": 256, "phone": 20, "description": 5000}
 
 
 def create(call: Call) -> Work:
-    """POST /v1/customers. A starting `balance` leaves a row of type `initial`."""
+    """POST /v1/customers. A starting `balance` leaves a row of type `initial`; `test_clock` names an existing one."""
     given = call.parameters()
     texts = _texts(given, unset=False)
     description = texts.pop("description", None)
     change, balance, expand = given.metadata(), _balance(given), given.expand(EXPAND)
+    test_clock = given.text("test_clock")
     given.finish()
     metadata = change.applied({})
 
     def work(now: float, created: int) -> Json:
-        customer = call.account.add_customer(now, created, Contact(**texts, metadata=metadata), description)
+        contact = Contact(**texts, metadata=metadata)
+        customer = call.account.add_customer(now, created, contact, description, test_clock=test_clock)
         if balance is not None:
-            call.account.set_balance(customer, balance, "initial", now, created)
+            call.account.set_balance(customer, balance, INITIAL, now, created)
         return customer.rendered(expand)
 
     return work
@@ -78,24 +80,26 @@ def delete(call: Call) -> Work:
     call.parameters().finish()
 
     def work(now: float, created: int) -> Json:
-        customer = call.account.living(call.ids[0])
-        customer.deleted = True
-        return customer.rendered()
+        return call.account.delete(call.ids[0]).rendered()
 
     return work
 
 
 def listing(call: Call) -> Work:
-    """GET /v1/customers: newest first, `email` compared exactly, case included; deleted ones are left out."""
+    """GET /v1/customers: newest first, `email` compared exactly, case included; deleted ones are left out.
+
+    Customers on a test clock are listed only where `test_clock` names theirs.
+    """
     given = call.parameters()
     cursor, window, email = given.cursor(), given.created(), given.text("email", longest=512)
+    test_clock = given.text("test_clock")
     expand = _inner(given.expand(EXPAND_LIST))
     given.finish()
 
     def work(now: float, created: int) -> Json:
         after = _at(call.account, cursor.starting_after, "starting_after")
         before = _at(call.account, cursor.ending_before, "ending_before")
-        keep = _listed(email, now - call.list_lag)
+        keep = _listed(email, test_clock, now - call.list_lag)
         rows, more = page(call.account.customers, window, after, before, cursor.limit, keep)
         data = [row.rendered(expand) for row in rows]
         return {"object": "list", "data": data, "has_more": more, "url": call.path}
@@ -152,9 +156,11 @@ def _balance(given: Parameters) -> int | None:
     return balance
 
 
-def _listed(email: str | None, moment: float) -> Callable[[Customer], bool]:
+def _listed(email: str | None, test_clock: str | None, moment: float) -> Callable[[Customer], bool]:
     def keep(customer: Customer) -> bool:
-        if customer.deleted or (email is not None and customer.contact.email != email):
+        if customer.deleted or customer.test_clock != test_clock:
+            return False
+        if email is not None and customer.contact.email != email:
             return False
         return customer.states[0][0] <= moment
 

@@ -75,6 +75,7 @@ class Customer:
     description: str | None = None
     currency: str | None = None
     deleted: bool = False
+    test_clock: str | None = None
     balances: dict[str, int] = field(default_factory=dict)
     rows: list[Transaction] = field(default_factory=list)
     by_id: dict[str, Transaction] = field(default_factory=dict)
@@ -134,7 +135,7 @@ class Customer:
             "preferred_locales": [],
             "shipping": None,
             "tax_exempt": "none",
-            "test_clock": None,
+            "test_clock": self.test_clock,
         }
         if "invoice_credit_balance" in expand:
             shown["invoice_credit_balance"] = {currency: -cents for currency, cents in self.balances.items()}

@@ -133,6 +133,63 @@ def test_rows_of_another_system_get_their_place_in_the_past(world: Steered) -> N
     assert world.rows(customer, invoice="in_2") == []
 
 
+def test_rows_in_several_currencies_have_chains_of_their_own(world: Steered) -> None:
+    customer = world.steer("POST", "customers", {"currency": "eur", "created": START - 900})["id"]
+    for currency, amount, created in (("usd", -5, 300), (None, -7, 200), ("usd", -1, 100)):
+        body = {"amount": amount, "created": START - created}
+        world.steer("POST", f"customers/{customer}/rows", body if currency is None else {**body, "currency": currency})
+    world.credit(customer, 4)
+    assert [(row["currency"], row["ending_balance"]) for row in world.rows(customer)] == [
+        ("usd", -10),
+        ("usd", -6),
+        ("eur", -7),
+        ("usd", -5),
+    ]
+    shown = world.steer("GET", f"customers/{customer}")
+    assert (shown["currency"], shown["balance"], shown["invoice_credit_balance"]) == ("eur", -7, {"usd": 10, "eur": 7})
+    assert world.steer("POST", f"customers/{customer}", {"currency": "usd"})["balance"] == -10
+
+
+def test_a_ledger_may_begin_with_an_initial_row(world: Steered) -> None:
+    born = world.steer("POST", "customers", {"balance": -300, "created": START - 500})["id"]
+    assert [(row["type"], row["created"]) for row in world.rows(born)] == [("initial", START - 500)]
+    customer = world.customer()
+    world.credit(customer, 5)
+    body = {"amount": -300, "type": "initial", "created": START - 100}
+    world.steer("POST", f"customers/{customer}/rows", body)
+    assert [(row["type"], row["ending_balance"]) for row in world.rows(customer)] == [
+        ("adjustment", -305),
+        ("initial", -300),
+    ]
+    for wrong in ({**body, "created": START}, {**body, "currency": "eur", "count": 2}):
+        assert command(world.sandbox, "POST", f"customers/{customer}/rows", wrong)[0] == 400
+    assert len(world.rows(customer)) == 2
+
+
+def test_customers_are_deleted_as_by_a_human(world: Steered) -> None:
+    customer = world.customer(**{"metadata[a]": "1"})
+    stump = {"id": customer, "object": "customer", "deleted": True}
+    assert world.steer("DELETE", f"customers/{customer}") == stump
+    assert world("GET", f"/v1/customers/{customer}").body == stump
+    assert world.credit(customer).error["code"] == "resource_missing"
+    assert command(world.sandbox, "DELETE", f"customers/{customer}")[0] == 400
+
+
+def test_test_clocks_are_made_advanced_and_attached(world: Steered) -> None:
+    clock = {"id": "clock_1", "frozen_time": START + 5000}
+    assert command(world.sandbox, "POST", "customers", {"test_clock": "clock_1"})[0] == 400
+    assert world.steer("POST", "test_clocks", clock) == clock
+    born = world.steer("POST", "customers", {"test_clock": "clock_1", "created": START - 5})
+    assert (born["test_clock"], born["created"]) == ("clock_1", START + 5000)
+    world.steer("POST", "test_clocks", {**clock, "frozen_time": START + 6000})
+    assert command(world.sandbox, "POST", "test_clocks", clock)[0] == 400
+    customer = world.customer()
+    assert world.steer("POST", f"customers/{customer}", {"test_clock": "clock_1"})["test_clock"] == "clock_1"
+    world.steer("POST", f"customers/{customer}/rows", {"amount": -1})
+    world.credit(customer)
+    assert [row["created"] - START for row in world.rows(customer)] == [6000, 6000]
+
+
 def test_a_human_edits_a_row(world: Steered) -> None:
     customer = world.customer()
     row = world.credit(customer, 5, **{"metadata[kind]": "payment"}).body["id"]

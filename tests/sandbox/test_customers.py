@@ -81,6 +81,33 @@ def test_a_deleted_customer_is_a_stump_and_in_no_list_or_search(ask: Asker) -> N
     assert ask("DELETE", path).status == 404
 
 
+def test_the_metadata_of_a_deleted_customer_is_found_no_more(ask: Asker) -> None:
+    ask.stripe.search_lag = 60
+    kept, gone = (ask.customer(name="Same Name", **{"metadata[a]": "1"}) for _ in range(2))
+    ask.clock.now += 61
+    ask("DELETE", f"/v1/customers/{gone}")
+    shown = ask("GET", f"/v1/customers/{gone}", {"expand[]": "invoice_credit_balance"}).body
+    assert set(shown) == {"id", "object", "deleted"}
+    for query in ('metadata["a"]:"1"', 'name:"same name"'):
+        found = ask("GET", "/v1/customers/search", {"query": query}).body
+        assert [customer["id"] for customer in found["data"]] == [kept]
+    assert [customer["id"] for customer in ask("GET", "/v1/customers").body["data"]] == [kept]
+
+
+def test_a_customer_on_a_test_clock_lives_by_its_time_and_in_its_list(ask: Asker) -> None:
+    missing = ask("POST", "/v1/customers", {"test_clock": "clock_1"})
+    assert (missing.status, missing.error["code"], missing.error["param"]) == (400, "resource_missing", "test_clock")
+    ask.stripe.account.set_test_clock("clock_1", START + 90_000)
+    plain, on_it = ask.customer(), ask.customer(test_clock="clock_1", balance="-5")
+    shown = ask("GET", f"/v1/customers/{on_it}").body
+    assert (shown["test_clock"], shown["created"]) == ("clock_1", START + 90_000)
+    assert ask("GET", f"/v1/customers/{plain}").body["test_clock"] is None
+    assert ask.credit(on_it).body["created"] == START + 90_000
+    assert [row["type"] for row in ask.rows(on_it, **{"created[gt]": START})] == ["adjustment", "initial"]
+    for form, expected in (({}, [plain]), ({"test_clock": "clock_1"}, [on_it]), ({"test_clock": "clock_2"}, [])):
+        assert [customer["id"] for customer in ask("GET", "/v1/customers", form).body["data"]] == expected
+
+
 def test_the_list_compares_emails_exactly(ask: Asker) -> None:
     upper, lower = ask.customer(email="Bob@x.org"), ask.customer(email="bob@x.org")
     second = ask.customer(email="bob@x.org")
