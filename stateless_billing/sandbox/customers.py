@@ -108,7 +108,10 @@ def listing(call: Call) -> Work:
 
 
 def search(call: Call) -> Work:
-    """GET /v1/customers/search: the index lags behind, the objects in the answer do not (docs.stripe.com/search)."""
+    """GET /v1/customers/search: the index lags behind, the objects in the answer do not (docs.stripe.com/search).
+
+    Customers on a test clock are found like all others; nothing documents that they are not.
+    """
     given = call.parameters()
     query = parsed(given.text("query", required=True) or "")
     limit, expand = given.limit(), _inner(given.expand(EXPAND_LIST))

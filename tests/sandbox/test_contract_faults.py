@@ -83,6 +83,27 @@ async def test_how_the_sdk_sees_each_refusal(
     assert reason == ("global-rate" if code == "rate_limit" else None)
 
 
+@pytest.mark.parametrize(
+    ("effect", "shown"),
+    [
+        (effects.listing_cut(), [-5, -4]),
+        (effects.listing_ends_empty(later=True), [-5, -4]),
+        (effects.listing_hole(), [-4, -3, -2, -1]),
+        (effects.same_second_order(), [-1, -2, -1]),
+    ],
+)
+async def test_the_sdk_believes_a_listing_that_lies(contract: Contract, effect: Effect, shown: list[int]) -> None:
+    customer = await contract.customer()
+    moment = contract.sandbox.clock()
+    contract.sandbox.stripe.clock = lambda: moment
+    for cents in range(1, 6):
+        await contract.credit(customer.id, cents)
+    skip = 1 if effect.telling.later else 0
+    contract.sandbox.stripe.faults.add(effect, method="GET", template=TRANSACTIONS, skip=skip)
+    assert [row.amount for row in await contract.rows(customer.id, limit=2)] == shown
+    assert [row.amount for row in await contract.rows(customer.id, limit=2)] == [-5, -4, -3, -2, -1]
+
+
 async def arrived(contract: Contract) -> None:
     """Wait until the stand-in has the request that is to fail."""
     async with asyncio.timeout(10):

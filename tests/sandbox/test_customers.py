@@ -104,6 +104,8 @@ def test_a_customer_on_a_test_clock_lives_by_its_time_and_in_its_list(ask: Asker
     assert ask("GET", f"/v1/customers/{plain}").body["test_clock"] is None
     assert ask.credit(on_it).body["created"] == START + 90_000
     assert [row["type"] for row in ask.rows(on_it, **{"created[gt]": START})] == ["adjustment", "initial"]
+    found = ask("GET", "/v1/customers/search", {"query": "created>5"}).body["data"]
+    assert {customer["id"] for customer in found} == {plain, on_it}
     for form, expected in (({}, [plain]), ({"test_clock": "clock_1"}, [on_it]), ({"test_clock": "clock_2"}, [])):
         assert [customer["id"] for customer in ask("GET", "/v1/customers", form).body["data"]] == expected
 
