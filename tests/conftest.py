@@ -3,10 +3,13 @@
 import os
 import runpy
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from stateless_billing.sandbox import processes
 
 if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own
     # A machine under load is no failure; what failed is printed so that it can be played again.
@@ -37,6 +40,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if refused:
         print(f"\nconnections other than to this machine were tried:\n{refused}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """End the processes that the test itself started; those of its fixtures end with the fixtures."""
+    with processes.ended_afterwards():
+        return (yield)
 
 
 @pytest.fixture(scope="session")

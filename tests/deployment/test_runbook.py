@@ -1,7 +1,6 @@
 """docs/runbook.md, done: the first deployment word for word, with stand-ins for the world; a new Stripe key."""
 
 import re
-import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.api_keys import BALANCE_READ, BALANCE_WRITE, CUSTOMER_WRITE
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Service, Stack, free_port
@@ -50,7 +50,7 @@ class Operator:
         for placeholder, fact in self.facts.items():
             command = command.replace(placeholder, fact)
         assert "…" not in command, f"nothing stands for a placeholder: {command}"
-        done = subprocess.run(["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, check=False)
+        done = processes.run(["sh", "-c", command], cwd=self.folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 

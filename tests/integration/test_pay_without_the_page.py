@@ -3,9 +3,9 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, dev_account
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.shop import Shop
@@ -23,7 +23,7 @@ def test_the_page_pays_as_it_says(shop: Shop, stack: Stack, service: Service, tm
     customer = shop.customer()
     stack.chain.rpc("evm_setIntervalMining", 1)
     try:
-        done = subprocess.run(
+        done = processes.run(
             ["bash", "-euo", "pipefail", "-c", commands()],
             cwd=tmp_path,
             env={
@@ -35,10 +35,7 @@ def test_the_page_pays_as_it_says(shop: Shop, stack: Stack, service: Service, tm
                 "PAYER_KEY": dev_account(2).key.hex(),
                 "no_proxy": "127.0.0.1",
             },
-            capture_output=True,
-            text=True,
             timeout=90,
-            check=False,
         )
     finally:
         stack.chain.rpc("evm_setIntervalMining", 0)
