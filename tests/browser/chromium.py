@@ -63,11 +63,20 @@ def node() -> str:
     return found
 
 
+def use_own_node() -> None:
+    """Have Playwright run on the machine's Node, unless the environment already names one.
+
+    The Node that comes with Playwright needs system libraries that a small machine does not have.
+    """
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", node())
+
+
 @contextmanager
 def started() -> Iterator[Browser]:
     """Start a Chromium and end it afterwards."""
     folder = unpacked()
     processes.watch()
+    use_own_node()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=folder / "chromium",
