@@ -1,6 +1,7 @@
 """docs/runbook.md, done: the first deployment word for word, with stand-ins for the world; a new Stripe key."""
 
 import re
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
@@ -94,7 +95,7 @@ def test_the_first_deployment_word_for_word(stack: Stack, tmp_path: Path) -> Non
     for command in FIRST:
         if command == "fly deploy":
             running = [as_fly_does(operator, FLY["processes"][group], url) for group in ("web", "sweep")]
-        if only_of_that_form(command):
+        if only_of_that_form(command) or (command.startswith("curl ") and not shutil.which("curl")):
             continue
         if "explain" in command:
             operator.facts["0x…"] = pay(stack, running[0])
@@ -109,6 +110,8 @@ def test_the_first_deployment_word_for_word(stack: Stack, tmp_path: Path) -> Non
         assert "Traceback" not in service.log()
         service.stop()
     check_secrets(operator)
+    if not shutil.which("curl"):
+        pytest.skip("all of it was done but the looks with curl, which this machine does not have")
 
 
 def only_of_that_form(command: str) -> bool:
