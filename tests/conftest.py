@@ -16,6 +16,7 @@ if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutat
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow, print_blob=True)
     hypothesis.settings.load_profile("suite")
+CONTRACTS = "CONTRACT_TESTS"  # what forge said at its end, where `make test` ran it before
 _GUARD = Path(__file__).parent / "loopback"
 
 
@@ -47,6 +48,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """End the processes that the test itself started; those of its fixtures end with the fixtures."""
     with processes.ended_afterwards():
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say beside pytest's closing line what else `make test` ran."""
+    yield
+    if closing := os.environ.get(CONTRACTS):
+        terminalreporter.write_line(f"contracts (forge): {closing}")
+        terminalreporter.write_line("everything else (pytest):")
 
 
 @pytest.fixture(scope="session")
