@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,20 @@ def recorded(path: Path, run: subprocess.Popen[Any]) -> list[Descendant]:
     return started
 
 
+def assert_ended(started: list[Descendant]) -> None:
+    """Fail if one of them still runs, and leave none behind even then."""
+    left = survivors(started, SECONDS)
+    for one in left:
+        with suppress(ProcessLookupError):
+            os.kill(one.pid, signal.SIGKILL)
+    assert not left
+
+
 def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
     run = nested("failed", tmp_path / "started", "-n", "0", FILE)
     printed = run.communicate(timeout=90)[0]
     assert "1 failed, 1 passed" in printed, printed
-    assert not survivors(recorded(tmp_path / "started", run), SECONDS)
+    assert_ended(recorded(tmp_path / "started", run))
 
 
 def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
@@ -54,14 +64,14 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     started = recorded(tmp_path / "started", run)
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(60) == pytest.ExitCode.INTERRUPTED
-    assert not survivors(started, SECONDS)
+    assert_ended(started)
 
 
 def test_a_worker_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     run = nested("killed", tmp_path / "started", "-n", "1", "--max-worker-restart", "0", FIRST)
     printed = run.communicate(timeout=90)[0]
     assert "crashed" in printed, printed
-    assert not survivors(recorded(tmp_path / "started", run), SECONDS)
+    assert_ended(recorded(tmp_path / "started", run))
 
 
 def test_a_demo_that_is_killed_leaves_nothing() -> None:
@@ -72,7 +82,7 @@ def test_a_demo_that_is_killed_leaves_nothing() -> None:
     started = descendants(run.pid)
     assert [kind for kind in (" serve", "anvil", ".sandbox ") if not any(kind in one.command for one in started)] == []
     run.kill()
-    assert not survivors(started, SECONDS)
+    assert_ended(started)
 
 
 def still_running(seconds: float) -> list[str]:
@@ -104,7 +114,7 @@ def test_what_ignores_the_signal_is_killed_with_its_children() -> None:
     below = descendants(process.pid)
     processes.end(process, 0.1)
     assert process.returncode == -signal.SIGKILL
-    assert not survivors(below, SECONDS)
+    assert_ended(below)
     assert process.stdout.closed
 
 
