@@ -4,6 +4,7 @@ Arguments are handed on to pytest.
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ def contracts() -> tuple[int, str]:
         assert run.stdout
         for line in run.stdout:
             print(line, end="", flush=True)
-            if " test suites in " in line:
+            if re.match(r"Ran \d+ test suites? in ", line):
                 closing = line.strip()
         return run.wait(), closing
 
