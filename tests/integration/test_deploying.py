@@ -72,12 +72,13 @@ class Site:
 
 @pytest.fixture
 def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
-    """With what forge made already, so that nothing is compiled again."""
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
-    shutil.copytree(ROOT / "contracts", tmp_path / "contracts", symlinks=True)
-    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    """With what forge made already, so that nothing is compiled again, and with a blank in its path."""
+    folder = tmp_path / "a clone"
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    shutil.copytree(ROOT / "contracts", folder / "contracts", symlinks=True)
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
     before = stack.chain.rpc("evm_snapshot")
-    yield Site(tmp_path, stack)
+    yield Site(folder, stack)
     stack.chain.rpc("evm_revert", before)
 
 
