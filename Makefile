@@ -1,21 +1,21 @@
 # Everything a newcomer or CI runs. Needs Python 3.11+, Node 20+, npm and make; no root, no Docker.
 PYTHON ?= python3
-BIN := .venv/bin
-PY := $(BIN)/python
+PY := .venv/bin/python
+# Without warnings: pip has one for every package that one of several mirrors does not hold. Errors are shown.
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes
 
-.PHONY: demo test check contracts install lock
+.PHONY: demo test check contracts install lock prerequisites
 
 demo: contracts  ## one payment from the wallet to the credit; ONCE=1 exits afterwards
 	$(PY) -m stateless_billing.sandbox.demo $(if $(ONCE),--once)
 
 test: contracts  ## every test, the contracts' and the browser's included
-	tools/forge test
-	$(PY) -m pytest
+	@$(PY) -m tests
 
 check: install .venv-slither/installed  ## format, lint, types, static analysis and gas of the contracts
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
 	tools/forge fmt --check
 	tools/slither
 	FOUNDRY_PROFILE=gas tools/forge test
@@ -25,27 +25,30 @@ contracts: install  ## contracts/out/PaymentGateway.sol/PaymentGateway.json
 
 install: .venv/installed node_modules/.package-lock.json
 
-.venv/installed: requirements.txt requirements-dev.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+prerequisites:  ## one sentence that says what this machine lacks, before anything is downloaded
+	@PYTHON="$(PYTHON)" tools/prerequisites
+
+.venv/installed: requirements.txt requirements-dev.txt | prerequisites
+	"$(PYTHON)" -m venv .venv
+	$(PY) $(PIP_INSTALL) -r requirements.txt
+	$(PY) $(PIP_INSTALL) -r requirements-dev.txt
 	touch $@
 
-node_modules/.package-lock.json: package.json package-lock.json
+node_modules/.package-lock.json: package.json package-lock.json | prerequisites
 	npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 
 lock: install  ## pin the newest releases of requirements*.in, with hashes
-	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url \
+	$(PY) -m pip install -qq pip-tools
+	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements.txt requirements.in
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-dev.txt requirements-dev.in
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-mutation.txt requirements-mutation.in
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-slither.txt requirements-slither.in
-	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
 	  --no-emit-trusted-host --no-emit-find-links -o requirements-schemathesis.txt requirements-schemathesis.in
 
 .PHONY: simulate mutants chaos
@@ -64,10 +67,10 @@ chaos: contracts  ## SEED=, PAYMENTS=500: real processes on this machine, killed
 mutation: contracts .venv-mutation/installed  ## mutants of the pure core: 95 % must be killed, each survivor explained
 	.venv-mutation/bin/python -m tests.mutation
 
-.venv-mutation/installed: requirements.txt requirements-mutation.txt
-	$(PYTHON) -m venv .venv-mutation
-	.venv-mutation/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	.venv-mutation/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-mutation.txt
+.venv-mutation/installed: requirements.txt requirements-mutation.txt | prerequisites
+	"$(PYTHON)" -m venv .venv-mutation
+	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements.txt
+	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements-mutation.txt
 	touch $@
 
 .PHONY: contracts-deep contracts-coverage contracts-mutants contracts-gas deploy
@@ -87,9 +90,9 @@ contracts-gas: contracts  ## write contracts/snapshots/ anew, after a change of 
 deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variables are in docs/deploying.md
 	tools/deploy
 
-.venv-slither/installed: requirements-slither.txt
-	$(PYTHON) -m venv .venv-slither
-	.venv-slither/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-slither.txt
+.venv-slither/installed: requirements-slither.txt | prerequisites
+	"$(PYTHON)" -m venv .venv-slither
+	.venv-slither/bin/python $(PIP_INSTALL) -r requirements-slither.txt
 	touch $@
 
 .PHONY: bench
@@ -102,7 +105,7 @@ bench: contracts  ## how fast it is, beside what cannot be avoided; writes docs/
 fuzz-api: contracts .venv-schemathesis/installed  ## what /openapi.json allows, and what it does not, put to the service
 	$(PY) -m tests.fuzz
 
-.venv-schemathesis/installed: requirements-schemathesis.txt
-	$(PYTHON) -m venv .venv-schemathesis
-	.venv-schemathesis/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-schemathesis.txt
+.venv-schemathesis/installed: requirements-schemathesis.txt | prerequisites
+	"$(PYTHON)" -m venv .venv-schemathesis
+	.venv-schemathesis/bin/python $(PIP_INSTALL) -r requirements-schemathesis.txt
 	touch $@

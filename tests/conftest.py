@@ -3,16 +3,20 @@
 import os
 import runpy
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from stateless_billing.sandbox import processes
 
 if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own
     # A machine under load is no failure; what failed is printed so that it can be played again.
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow, print_blob=True)
     hypothesis.settings.load_profile("suite")
+CONTRACTS = "CONTRACT_TESTS"  # what forge said at its end, where `make test` ran it before
 _GUARD = Path(__file__).parent / "loopback"
 
 
@@ -37,6 +41,22 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if refused:
         print(f"\nconnections other than to this machine were tried:\n{refused}")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """End the processes that the test itself started; those of its fixtures end with the fixtures."""
+    with processes.ended_afterwards():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say beside pytest's closing line what else `make test` ran."""
+    yield
+    if closing := os.environ.get(CONTRACTS):
+        terminalreporter.write_line(f"contracts (forge): {closing}")
+        terminalreporter.write_line("everything else (pytest):")
 
 
 @pytest.fixture(scope="session")

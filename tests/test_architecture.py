@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from stateless_billing.sandbox import processes
 from stateless_billing.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -116,9 +116,7 @@ def test_slow_packages_are_imported_late(path: Path) -> None:
 
 def test_the_start_does_not_wait_for_what_only_some_need() -> None:
     code = "import stateless_billing.commands, sys; print(*sys.modules)"
-    loaded = set(
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True).stdout.decode().split()
-    )
+    loaded = set(processes.run([sys.executable, "-c", code], cwd=ROOT, check=True).stdout.split())
     assert "stripe" in loaded
     for name in (
         "requests",

@@ -1,11 +1,11 @@
 """The SDK is loaded without the synchronous client's library, and nobody else is kept from that."""
 
-import subprocess
 import sys
 
 import pytest
 
 from stateless_billing import stripe_sdk
+from stateless_billing.sandbox import processes
 from stateless_billing.stripe_ledger import API_VERSION
 
 AFTER = "from stateless_billing import stripe_sdk; import sys; assert 'requests' not in sys.modules; import requests"
@@ -14,7 +14,7 @@ BEFORE = "import requests, sys; from stateless_billing import stripe_sdk; assert
 
 @pytest.mark.parametrize("code", [AFTER, BEFORE])
 def test_requests_is_left_alone(code: str) -> None:
-    subprocess.run([sys.executable, "-c", f"{code}; assert requests.Session"], check=True)
+    processes.run([sys.executable, "-c", f"{code}; assert requests.Session"], stdout=None, stderr=None, check=True)
 
 
 def test_it_is_the_sdk_that_knows_our_version() -> None:

@@ -22,12 +22,10 @@ import fcntl
 import json
 import os
 import re
-import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
-from pathlib import Path
+import weakref
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,7 +37,9 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
-ROOT = Path(__file__).resolve().parents[2]
+from stateless_billing.sandbox import processes
+
+ROOT = processes.ROOT
 MNEMONIC = "test test test test test test test test test test test junk"  # anvil's own; every dev account is public
 START_SECONDS = 30.0
 RECEIPT_SECONDS = 30.0
@@ -69,7 +69,7 @@ def build_contracts() -> None:
     forge = ROOT / "tools" / "forge"
     with forge.open() as alone:  # it rewrites its cache even then, and whoever reads that half written compiles anew
         fcntl.flock(alone, fcntl.LOCK_EX)
-        subprocess.run([forge, "build", "--quiet"], check=True)
+        processes.run([forge, "build", "--quiet"], stdout=None, stderr=None, check=True)
 
 
 def dev_account(index: int) -> LocalAccount:
@@ -94,6 +94,7 @@ class LocalChain:
         self.url = url
         # Proxies of the environment are not for a node on this machine.
         self._client = httpx.Client(trust_env=False, timeout=RECEIPT_SECONDS)
+        weakref.finalize(self, self._client.close)
         self._artifacts: dict[str, dict[str, Any]] = {}
         self.chain_id = int(self.rpc("eth_chainId"), 16)
         self.accounts: list[str] = [to_checksum_address(account) for account in self.rpc("eth_accounts")]
@@ -128,18 +129,18 @@ class LocalChain:
             if value is not None:
                 command += [f"--{name}", str(value)]
         with tempfile.TemporaryFile() as log:
-            # npm's launcher starts the real anvil as its child: a group of their own lets both be stopped by their ids.
-            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            # npm's launcher starts the real anvil as its child; both are stopped as one session.
+            process = processes.start(command, stdout=log, stderr=subprocess.STDOUT)
             try:
                 return cls(process, _listening_url(process, log.fileno()))
             except BaseException:
-                _stop_group(process)
+                processes.end(process, STOP_SECONDS)
                 raise
 
     def stop(self) -> None:
         """Stops this anvil and nothing else."""
         self._client.close()
-        _stop_group(self.process)
+        processes.end(self.process, STOP_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -265,12 +266,3 @@ def _listening_url(process: subprocess.Popen[bytes], log: int) -> str:
             raise RuntimeError(f"anvil ended at once: {said.strip()[-500:]}")
         time.sleep(POLL_SECONDS)
     raise TimeoutError(f"anvil does not answer after {START_SECONDS} s")
-
-
-def _stop_group(process: subprocess.Popen[bytes]) -> None:
-    """Ends the launcher and anvil; the second signal is for whichever outlived the first."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)

@@ -6,12 +6,12 @@ with Stack.start() as stack:
 """
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,13 +20,13 @@ from typing import IO, Any, Self
 
 import httpx
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contracts, dev_account
 from stateless_billing.settings import secrets
 
 KEY = "sk_test_sandbox"
 SESSION_SECRET = "of-the-sandbox-alone-0123456789"  # noqa: S105 - signs for stand-ins only
 START_SECONDS = 30.0
-STOP_SECONDS = 30.0
 # Nothing of a real deployment may leak into a local one.
 _DROPPED = ("STRIPE_", "RPC_", "SIGNER_", "SESSION_", "OPERATORS", "RESEND_", "MAIL_")
 TOKEN = 10**18
@@ -39,15 +39,13 @@ class Service:
     def __init__(self, arguments: list[str], environment: Mapping[str, str], url: str | None) -> None:
         self.url = url or ""
         self._secrets = secrets(environment)
+        self._start([sys.executable, "-m", "stateless_billing", *arguments], environment, cwd=ROOT)
+
+    def _start(self, command: list[str], environment: Mapping[str, str], cwd: Path | None = None) -> None:
         self._log: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "stateless_billing", *arguments],
-            cwd=ROOT,
-            env=dict(environment),
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-        )
-        if url:
+        weakref.finalize(self, self._log.close)
+        self.process = processes.start(command, cwd=cwd, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
+        if self.url:
             self._wait()
 
     def _wait(self) -> None:
@@ -59,7 +57,7 @@ class Service:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
-        self.process.kill()
+        processes.end(self.process, 0)
         raise RuntimeError(f"the service did not start:\n{self.log()}")
 
     def log(self) -> str:
@@ -74,12 +72,7 @@ class Service:
 
     def stop(self) -> None:
         """Ask it to end, and wait until it has."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.kill()
+        processes.end(self.process)
         if not self._log.closed:
             printed = self.log()
             self._log.close()
@@ -92,6 +85,7 @@ class Stack:
     def __init__(self, chain: LocalChain, sandbox: str, gateways: int, extra: Mapping[str, str]) -> None:
         self.chain, self.sandbox = chain, sandbox
         self.http = httpx.Client(trust_env=False, timeout=60)
+        weakref.finalize(self, self.http.close)
         owner, treasury, self.payer = chain.accounts[0], chain.accounts[1], chain.accounts[2]
         self.treasury = treasury
         signer = dev_account(3)
@@ -162,15 +156,8 @@ class Stack:
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the service to its end."""
         environment = self.environment(**settings)
-        done = subprocess.run(
-            [sys.executable, "-m", "stateless_billing", *arguments],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        command = [sys.executable, "-m", "stateless_billing", *arguments]
+        done = processes.run(command, cwd=ROOT, env=environment, timeout=120)
         _keep_quiet(secrets(environment), done.stdout + done.stderr)
         return done
 
@@ -234,22 +221,17 @@ class _Sandbox:
     """The stand-ins, in a process of their own."""
 
     def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY]
+        self.process = processes.start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip().removeprefix("sandbox ")
-        assert self.url.startswith("http"), "the stand-ins did not start"
+        if not self.url.startswith("http"):
+            processes.end(self.process)
+            raise RuntimeError("the stand-ins did not start")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait()
-        assert self.process.stdout
-        self.process.stdout.close()
+        processes.end(self.process)
 
 
 def _keep_quiet(hidden: Collection[str], printed: str) -> None:

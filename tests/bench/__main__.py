@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from stateless_billing.sandbox import processes
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 PACKAGES = ("starlette", "uvicorn", "httptools", "stripe", "httpx", "prometheus_client")
@@ -26,11 +28,13 @@ The day is played in virtual time at its own pace, an hour and more of it; `pyth
 def lines(module: str, *options: str) -> list[str]:
     """What one benchmark prints, shown while it runs."""
     found = []
-    with subprocess.Popen([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+    with processes.ended_afterwards():
+        run = processes.start([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert run.stdout
         for line in run.stdout:
             print(line, end="", flush=True)
             found.append(line.strip())
+        run.wait()
     if run.returncode:
         raise SystemExit(f"{module} failed")
     return found

@@ -22,6 +22,7 @@ from chain.bulk import BATCH, Bulk, many
 from chain.decoding import payments as decoded
 from chain.node import Nodes
 from chain.payment import Block
+from stateless_billing.sandbox import processes
 from tests.factories import CHAIN_ID, GATEWAY, block
 
 LIMIT = 25  # Stripe's reads a second; an audit in a hurry is given so many times as much
@@ -34,15 +35,11 @@ CUSTOMERS, EACH, CHARGES = 10_000, 10, 100
 def stand_in(what: str, **sizes: int) -> Iterator[str]:
     """One of the stand-ins; where it listens."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.audit_world", what, *options], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    with processes.ended_afterwards():
+        command = [sys.executable, "-m", "tests.bench.audit_world", what, *options]
+        process = processes.start(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def measured(stripe: str, node: str, rate: int, *, deep: bool) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def measured(stripe: str, node: str, rate: int, *, deep: bool) -> dict[str, Any]
         str(rate),
         *(["--deep"] if deep else []),
     ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = processes.run(command, stderr=None, check=True)
     cost: dict[str, Any] = json.loads(done.stdout)
     return cost
 

@@ -7,7 +7,6 @@ calls to the same stand-in, Stripe's own limits. Absolute figures say as much ab
 import argparse
 import asyncio
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -19,6 +18,7 @@ import httpx
 
 from chain import calls
 from chain.signing import Quote, Signer
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, encode_call
 from stateless_billing.sandbox.stack import KEY, Service, Stack, free_port
 from tests.deployment.image import Container, Image
@@ -52,13 +52,10 @@ def say(name: str, figure: str) -> None:
 def empty() -> Iterator[str]:
     """An empty Starlette application, answering."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-c", EMPTY, str(port)], cwd=ROOT)
-    try:
+    with processes.ended_afterwards():
+        processes.start([sys.executable, "-c", EMPTY, str(port)], cwd=ROOT)
         _first_answer(f"http://127.0.0.1:{port}")
         yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _first_answer(url: str) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+from stateless_billing.sandbox import processes
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "node_modules" / "@sparticuz" / "chromium" / "package.json"
@@ -37,7 +42,8 @@ def unpacked() -> Path:
         return target
     staging = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
     try:
-        subprocess.run(["node", str(ROOT / "tools" / "unpack_chromium.mjs"), str(staging)], check=True, cwd=ROOT)
+        command = [node(), str(ROOT / "tools" / "unpack_chromium.mjs"), str(staging)]
+        processes.run(command, cwd=ROOT, stdout=None, stderr=None, check=True)
         fonts = FONTS.format(folder=target / "fonts", cache=target / "fonts-cache")
         (staging / "fonts.conf").write_text(fonts)
         if not target.exists():
@@ -50,7 +56,38 @@ def unpacked() -> Path:
     return target
 
 
-def environment(folder: Path) -> dict[str, str | float | bool]:
+def node() -> str:
+    """Return the path of the Node that the README asks for."""
+    found = shutil.which("node")
+    assert found, "install Node 20 or later"
+    return found
+
+
+def use_own_node() -> None:
+    """Have Playwright run on the machine's Node, unless the environment already names one.
+
+    The Node that comes with Playwright needs system libraries that a small machine does not have.
+    """
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", node())
+
+
+@contextmanager
+def started() -> Iterator[Browser]:
+    """Start a Chromium and end it afterwards."""
+    folder = unpacked()
+    processes.watch()
+    use_own_node()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=folder / "chromium",
+            args=ARGUMENTS,
+            env={**processes.marked(environment(folder))},
+        )
+        yield browser
+        browser.close()
+
+
+def environment(folder: Path) -> dict[str, str]:
     """Point the browser at the libraries and fonts that came with it."""
     return {
         "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
 from tests.browser import chromium
@@ -25,16 +25,9 @@ window.addEventListener("securitypolicyviolation", (event) =>
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Start one Chromium for all tests of this package."""
-    folder = chromium.unpacked()
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=folder / "chromium",
-            args=chromium.ARGUMENTS,
-            env=chromium.environment(folder),
-        )
+    with chromium.started() as started:
         yield started
-        started.close()
 
 
 class Tabs:

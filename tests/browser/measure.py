@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Service, Stack
@@ -48,19 +48,14 @@ USABLE = """() => {
 
 def main() -> None:
     """Measure both and print them."""
-    folder = chromium.unpacked()
     settings = {"CONFIRMATIONS": f"10000:{DEPTH_SECONDS}s,100000:safe,finalized", "MAX_PAYMENT_CENTS": "100000000"}
-    with sync_playwright() as playwright, Stack.start(block_time=1, slots_in_an_epoch=5, settings=settings) as stack:
-        browser = playwright.chromium.launch(
-            executable_path=folder / "chromium", args=chromium.ARGUMENTS, env=chromium.environment(folder)
-        )
+    with chromium.started() as browser, Stack.start(block_time=1, slots_in_an_epoch=5, settings=settings) as stack:
         stack.add_customer("payer@example.org", WALLET)
         service = stack.serve(SWEEP="off")
         _report("usable on slow 4G", [_load(browser, service) for _ in range(LOADS)])
         names = ("from deep enough to `credited` on the page", "until the page asks", "the claim", "showing it")
         for name, times in zip(names, zip(*_payments(browser, stack, service), strict=True), strict=True):
             _report(name, times)
-        browser.close()
 
 
 def _load(browser: Browser, service: Service) -> float:

@@ -123,8 +123,12 @@ async def test_the_next_node_is_asked(says: Says) -> None:
 
 
 async def test_deep_nesting_is_a_failure_not_a_crash() -> None:
-    for text in ("[" * 5_000, "[" * 5_000 + "]" * 5_000, '{"a":' * 5_000):
-        with ordinary_stack(), pytest.raises(NodeError, match="no JSON"):
+    # How deep Python parses depends on its release: beyond that it is no JSON, within it an answer of another form.
+    for text in (*("[" * depth + "]" * depth for depth in (5_000, 1_000_000)), "[" * 5_000, '{"a":' * 5_000):
+        with (
+            ordinary_stack(),
+            pytest.raises(NodeError, match=r"did not answer eth_getLogs: (no JSON|expected a JSON-RPC answer)"),
+        ):
             await node.logs(Network(one=body(text)).nodes, block(1), GATEWAY, "0x")
 
 

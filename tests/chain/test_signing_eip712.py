@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from coincurve import PrivateKey, PublicKey
 from Crypto.Hash import keccak as pycryptodome
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from py_ecc.secp256k1 import secp256k1
 
 from chain.payment import customer_id_to_bytes32
 from chain.signing import Quote, Signer, domain_separator, warm
@@ -44,9 +44,9 @@ def quote_digest(chain_id: int, gateway: bytes, wallet: bytes, *numbers: int) ->
     return digest(chain_id, gateway, struct, wallet, *numbers)
 
 
-def address_of(public: PublicKey) -> str:
+def address_of(public: tuple[int, int]) -> str:
     """An account's address: the last twenty bytes of its key's hash."""
-    return "0x" + keccak(public.format(compressed=False)[1:])[-20:].hex()
+    return "0x" + keccak(words(*public))[-20:].hex()
 
 
 def signer_of(signed: bytes, hashed: bytes) -> str:
@@ -54,8 +54,8 @@ def signer_of(signed: bytes, hashed: bytes) -> str:
     assert len(signed) == 65
     assert signed[64] in (27, 28)
     assert int.from_bytes(signed[32:64]) <= ORDER // 2
-    compact = signed[:64] + bytes([signed[64] - 27])
-    return address_of(PublicKey.from_signature_and_message(compact, hashed, hasher=None))
+    r, s = int.from_bytes(signed[:32]), int.from_bytes(signed[32:64])
+    return address_of(secp256k1.ecdsa_raw_recover(hashed, (signed[64], r, s)))
 
 
 def text(address: bytes) -> str:
@@ -69,8 +69,7 @@ def test_keccak_is_ethereums() -> None:
 
 def test_the_eips_own_example() -> None:
     # https://github.com/ethereum/EIPs/blob/master/assets/eip-712/Example.js
-    account = PrivateKey(keccak(b"cow"))
-    assert address_of(account.public_key) == "0xcd2a3d9f938e13cd947ec05abc7fe734df8dd826"
+    assert address_of(secp256k1.privtopub(keccak(b"cow"))) == "0xcd2a3d9f938e13cd947ec05abc7fe734df8dd826"
     person = keccak(b"Person(string name,address wallet)")
     verifier = bytes.fromhex("CcCCccccCCCCcCCCCCCcCcCccCcCCCcCcccccccC")
     domain = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
@@ -93,7 +92,7 @@ def test_any_quote_recovers_to_its_signer(
     signer = Signer(f"0x{key:064x}", chain_id)
     signed = signer.quote(text(gateway), Quote(text(wallet), *numbers))
     assert signer_of(signed, quote_digest(chain_id, gateway, wallet, *numbers)) == signer.address
-    assert signer.address == address_of(PrivateKey(key.to_bytes(32)).public_key)
+    assert signer.address == address_of(secp256k1.privtopub(key.to_bytes(32)))
 
 
 @FEW

@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Self
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Service
 from stateless_billing.settings import secrets
@@ -92,14 +93,11 @@ def sent(ignore: str, names: Sequence[str]) -> list[str]:
 
 def why_not() -> str:
     """Why the image cannot be built here; empty where it can."""
-    tried = subprocess.run([*_unshared(), "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    tried = processes.run([*_unshared(), "mount", "-t", "tmpfs", "none", "/mnt"])
     if tried.returncode:
         return "this machine lets no process have a file system of its own (unshare)"
     python = Path(sys.base_prefix, "bin", "python")
-    if (
-        not python.exists()
-        or subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode
-    ):
+    if not python.exists() or processes.run([python, "-m", "pip", "--version"]).returncode:
         return f"{sys.base_prefix} cannot stand for the base image's Python: it has no bin/python, or no pip"
     return ""
 
@@ -123,13 +121,7 @@ class Image:
         self.user = self.last.only("USER")
 
     def _sent_files(self) -> list[str]:
-        listed = subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        listed = processes.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True)
         return sent((ROOT / ".dockerignore").read_text(), listed.stdout.splitlines())
 
     def _at(self, stage: Stage) -> Path:
@@ -163,12 +155,9 @@ class Image:
     def _run_step(self, stage: Stage, step: str) -> None:
         # The package index is outside: the guard against connections is for what is tested, not for what installs it.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-        done = subprocess.run(
+        done = processes.run(
             [*_unshared(), "sh", "-c", _BUILD, "sh", str(self._at(stage)), sys.base_prefix, step],
             env={**env, **_LOADER, "PATH": "/usr/local/bin:/usr/bin:/bin"},
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
 
@@ -184,14 +173,7 @@ class Image:
 
     def run(self, words: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        return subprocess.run(
-            self.command(words),
-            env=self.environment(settings),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        return processes.run(self.command(words), env=self.environment(settings), timeout=60)
 
     def remove(self) -> None:
         """Take the folders away."""
@@ -204,12 +186,7 @@ class Container(Service):
     def __init__(self, image: Image, words: Sequence[str], settings: Mapping[str, str], url: str | None = None) -> None:
         self.url = url or ""
         self._secrets = secrets(settings)
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the process
-        self.process = subprocess.Popen(
-            image.command(words), env=image.environment(settings), stdout=self._log, stderr=subprocess.STDOUT
-        )
-        if url:
-            self._wait()
+        self._start(image.command(words), image.environment(settings))
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import subprocess
 import tomllib
 from dataclasses import fields
 
@@ -11,6 +10,7 @@ import pytest
 
 from stateless_billing import commands as program
 from stateless_billing import settings
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.web import serving
 from tests.deployment.image import sent, stages
@@ -60,7 +60,7 @@ def test_every_command_is_one_of_the_programs(command: list[str]) -> None:
 
 
 def test_nothing_is_sent_to_the_builder_but_what_runs() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = processes.run(["git", "ls-files"], cwd=ROOT, check=True)
     ignore = (ROOT / ".dockerignore").read_text()
     names = sent(ignore, [*listed.stdout.splitlines(), ".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc"])
     folders = {name.split("/")[0] for name in names}

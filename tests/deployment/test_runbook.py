@@ -1,7 +1,7 @@
 """docs/runbook.md, done: the first deployment word for word, with stand-ins for the world; a new Stripe key."""
 
 import re
-import subprocess
+import shutil
 import time
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.api_keys import BALANCE_READ, BALANCE_WRITE, CUSTOMER_WRITE
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Service, Stack, free_port
@@ -50,7 +51,7 @@ class Operator:
         for placeholder, fact in self.facts.items():
             command = command.replace(placeholder, fact)
         assert "…" not in command, f"nothing stands for a placeholder: {command}"
-        done = subprocess.run(["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, check=False)
+        done = processes.run(["sh", "-c", command], cwd=self.folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
@@ -94,7 +95,7 @@ def test_the_first_deployment_word_for_word(stack: Stack, tmp_path: Path) -> Non
     for command in FIRST:
         if command == "fly deploy":
             running = [as_fly_does(operator, FLY["processes"][group], url) for group in ("web", "sweep")]
-        if only_of_that_form(command):
+        if only_of_that_form(command) or (command.startswith("curl ") and not shutil.which("curl")):
             continue
         if "explain" in command:
             operator.facts["0x…"] = pay(stack, running[0])
@@ -109,6 +110,8 @@ def test_the_first_deployment_word_for_word(stack: Stack, tmp_path: Path) -> Non
         assert "Traceback" not in service.log()
         service.stop()
     check_secrets(operator)
+    if not shutil.which("curl"):
+        pytest.skip("all of it was done but the looks with curl, which this machine does not have")
 
 
 def only_of_that_form(command: str) -> bool:

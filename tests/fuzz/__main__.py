@@ -4,10 +4,10 @@ The seed is fixed, so that a failure comes again; SEED=… tries others.
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Stack
 from tests.integration.conftest import SETTINGS
@@ -44,7 +44,7 @@ def main() -> int:
             *("--checks", ",".join(CHECKS), "--rate-limit", RATE, "--phases", "examples,coverage,fuzzing"),
             *("--generation-database", "none", "--no-color", "--max-time", "60"),
         ]
-        done = subprocess.run(asked, check=False, cwd=ROOT)
+        done = processes.run(asked, cwd=ROOT, stdout=None, stderr=None)
         unforeseen = [line for line in service.log().splitlines() if "Traceback" in line or " ERROR " in line]
         for line in unforeseen:
             print(line)

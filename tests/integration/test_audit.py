@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.shop import Customer, Shop, next_second
@@ -163,7 +164,7 @@ def test_a_script_that_shares_no_code_reaches_the_same_totals(stack: Stack, plan
     assert len(script.read_text().splitlines()) <= 80
     assert "stateless_billing" not in script.read_text().replace("stateless-billing", "")
     environment = {name: stack.settings[name] for name in NEEDED}
-    done = subprocess.run([sys.executable, "-I", script], env=environment, capture_output=True, text=True, check=False)
+    done = processes.run([sys.executable, "-I", script], env=environment)
     assert done.returncode == 0, done.stderr
     totals = audit(stack, "--deep", code=0)["totals"]
     recomputed: Json = json.loads(done.stdout)
@@ -379,11 +380,11 @@ def test_an_interrupted_audit_is_not_clean(stack: Stack, planted: dict[str, Cust
     stack.control("POST", "faults", slow)
     environment = {name: stack.settings[name] for name in (*NEEDED, "CHAIN_ID")}
     command = [sys.executable, "-m", "stateless_billing", "audit", "--format", "json", "--at", f"1:{int(time.time())}"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as begun:
-        assert begun.stderr
-        begun.stderr.readline()  # it has begun to read
-        begun.send_signal(signal.SIGINT)
-        out, said = begun.communicate(timeout=60)
+    begun = processes.start(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert begun.stderr
+    begun.stderr.readline()  # it has begun to read
+    begun.send_signal(signal.SIGINT)
+    out, said = begun.communicate(timeout=60)
     stack.control("DELETE", "faults")
     assert (begun.returncode, out) == (3, "")
     assert "interrupted: nothing can be said" in said

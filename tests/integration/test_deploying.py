@@ -15,6 +15,7 @@ from stateless_billing import settings
 from stateless_billing.clock import SystemClock
 from stateless_billing.doctor.examining import examine
 from stateless_billing.doctor.findings import Check
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, encode_call
 from stateless_billing.sandbox.stack import Stack
 from stateless_billing.services import Services
@@ -52,13 +53,8 @@ class Site:
             "RATE_CEILING": "5000000",
             "WALLET": f"--unlocked --sender {stack.chain.accounts[8]}",
         }
-        return subprocess.run(
-            [self.folder / "tools" / tool, *arguments],
-            env={**os.environ, **plan, **changes},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=110,
+        return processes.run(
+            [self.folder / "tools" / tool, *arguments], env={**os.environ, **plan, **changes}, timeout=110
         )
 
     @property
@@ -76,12 +72,13 @@ class Site:
 
 @pytest.fixture
 def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
-    """With what forge made already, so that nothing is compiled again."""
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
-    shutil.copytree(ROOT / "contracts", tmp_path / "contracts", symlinks=True)
-    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    """With what forge made already, so that nothing is compiled again, and with a blank in its path."""
+    folder = tmp_path / "a clone"
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    shutil.copytree(ROOT / "contracts", folder / "contracts", symlinks=True)
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
     before = stack.chain.rpc("evm_snapshot")
-    yield Site(tmp_path, stack)
+    yield Site(folder, stack)
     stack.chain.rpc("evm_revert", before)
 
 

@@ -3,11 +3,11 @@
 import ast
 import difflib
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from stateless_billing.sandbox import processes
 from tests.mutation.core import PYTEST, Mutant, path_of, tests_of
 
 KILLED = {"killed", "timeout", "caught by type check"}
@@ -27,7 +27,9 @@ def run(tree: Path, log: Path, timeout: float, modules: Sequence[str]) -> list[M
     with (tree / "pyproject.toml").open("a") as file:
         file.write("\n[tool.mutmut]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in config.items()))
     with log.open("w") as file:
-        subprocess.run([*_mutmut(), "run", "--max-children", "2"], cwd=tree, stdout=file, timeout=timeout, check=True)
+        processes.run(
+            [*_mutmut(), "run", "--max-children", "2"], cwd=tree, stdout=file, stderr=None, timeout=timeout, check=True
+        )
     shown = _ask(tree, "results", "--all", "true").splitlines()
     results = dict(line.strip().split(": ", 1) for line in shown if "__mutmut_" in line)
     unknown = set(results.values()) - KILLED - {"survived", "no tests"}
@@ -48,7 +50,7 @@ def _mutmut() -> list[str]:
 
 
 def _ask(tree: Path, *command: str) -> str:
-    return subprocess.run([*_mutmut(), *command], cwd=tree, check=True, capture_output=True, text=True).stdout
+    return processes.run([*_mutmut(), *command], cwd=tree, check=True).stdout
 
 
 def _mutants(tree: Path, module: str, results: dict[str, str]) -> list[Mutant]:
