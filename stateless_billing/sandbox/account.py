@@ -161,6 +161,14 @@ class Account:
             customer.currency = customer.currency or rows[0].currency
         return rows
 
+    def age_rows(self, customer: Customer, seconds: int) -> int:
+        """Make a customer's rows older by `seconds`; how many there are."""
+        for row in customer.rows:
+            row.created -= seconds
+            row.order = (row.created, row.order[1])
+            row.written -= seconds
+        return len(customer.rows)
+
     def _row(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
         return Transaction(
             identifiers.transaction_id(self.rng),

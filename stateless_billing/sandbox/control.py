@@ -24,6 +24,7 @@ POST   customers/ID/rows {"amount", "currency", "description", "metadata", "type
                          "every"}: rows by another system or a human, the first at `created`, `every` seconds
                          apart; past ones get their place, and the balances of each currency follow; of type
                          `initial` only the oldest row of its currency
+POST   customers/ID/age  {"seconds": N}: all rows of a customer older by N
 POST   rows/ID           {"metadata": {…}, "description"}: texts replaced, as in the Dashboard
 POST   price             {"price": "0.006"} or {"steps": [[unix, "0.006"], …]}
 POST   price/faults      {"name", "times", "seconds"}: see `prices.FAULT_NAMES`
@@ -63,6 +64,7 @@ COMMANDS: tuple[tuple[str, str, Command], ...] = (
     ("POST", "customers/*", stripe.edit_customer),
     ("DELETE", "customers/*", stripe.delete_customer),
     ("POST", "customers/*/rows", stripe.add_rows),
+    ("POST", "customers/*/age", stripe.age_rows),
     ("POST", "test_clocks", stripe.set_test_clock),
     ("POST", "rows/*", stripe.edit_row),
     ("POST", "clock", world.set_clock),

@@ -66,6 +66,12 @@ def age_keys(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
     return {"keys": len(sandbox.stripe.account.keys)}
 
 
+def age_rows(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
+    """Make a customer's rows older."""
+    rows = sandbox.stripe.account.age_rows(_customer(sandbox, words[0]), int(payload["seconds"]))
+    return {"count": rows}
+
+
 def settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
     """Lags, key life, the order within a second, and rate limits."""
     stripe = sandbox.stripe
