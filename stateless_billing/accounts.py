@@ -14,12 +14,14 @@ from stateless_billing.budget import Allowance, Budget
 from stateless_billing.claims import describe
 from stateless_billing.clock import Clock
 from stateless_billing.confirmations import Confirmations
-from stateless_billing.crediting import Crediting, covers
+from stateless_billing.credit_case import covers
+from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.errors import Refusal, Refused
 from stateless_billing.limits import DailyLimit
 from stateless_billing.progress import Memory, Progress, confirming
 from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.stripe_lookups import search_metadata
 from stateless_billing.stripe_objects import Customer
 
 WALLET = "wallet_address"
@@ -82,7 +84,7 @@ class Accounts:
         if self._searches.spend(self._clock.boot()):
             raise Refusal("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
-            found = await session.search_metadata(WALLET, wallet)
+            found = await search_metadata(session, WALLET, wallet)
         usable = [one for one in found if one.value(MARK) is None and is_customer_id(one.id)]
         return Account(wallet, usable[0] if len(usable) == 1 else None, registered=False, conflict=len(usable) > 1)
 

@@ -3,6 +3,7 @@
 from chain.gateway import Gateway
 from stateless_billing.errors import Refused
 from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.stripe_lookups import search_metadata
 from stateless_billing.stripe_objects import Customer
 
 MARK = "stateless_billing"
@@ -48,7 +49,7 @@ async def create(stripe: StripeLedger) -> str:
     The idempotency keys keep two runs at once, or within a day, from making two pairs; after that, search finds them.
     """
     async with stripe.session() as session:
-        found = sorted(await session.search_metadata(MARK, "service"), key=lambda one: (one.created, one.id))
+        found = sorted(await search_metadata(session, MARK, "service"), key=lambda one: (one.created, one.id))
         if found:
             return found[0].id
         grants = await session.create_customer("Grants ledger of the billing service", {MARK: "grants"}, "init:grants")

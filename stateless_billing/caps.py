@@ -5,11 +5,11 @@ each one's place. So whoever reads the ledger, whenever, comes to the same verdi
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
-from stateless_billing.ledger import Entry, net_cents
+from stateless_billing.balance_chain import gapless, opening
+from stateless_billing.ledger import Entry, net_cents, reversal_of
 
 DAY = 24 * 3600
 _CAPS = re.compile(r"([0-9]{1,12}):([0-9]{1,12}):([0-9]{1,12})")
@@ -83,73 +83,11 @@ def reservation(entry: Entry) -> Reservation | None:
     )
 
 
-def reversal_of(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
-    """The entry that takes `entry` back, the oldest where there are several."""
-    found = [one for one in entries if one.kind == "reversal" and one.metadata.get("reverses") == entry.id]
-    return min(found, key=lambda one: (one.created, one.id), default=None)
-
-
 def including(listing: Listing, entry: Entry) -> Listing:
     """A listing that may lag, and what we know to be on the record beside it."""
     if any(one.id == entry.id for one in listing.entries):
         return listing
     return Listing([entry, *listing.entries], listing.whole, listing.at)
-
-
-def gapless(entries: Sequence[Entry]) -> list[Entry] | None:
-    """A listing (newest first) as a chain, oldest first, each balance following from the one before it.
-
-    Stripe's order counts; within one second, which the listing may show in any order, the balances do. None where a
-    row is missing.
-    """
-    oldest_first = list(reversed(entries))
-    chain: list[Entry] = []
-    for _, group in groupby(oldest_first, key=lambda one: one.created):
-        before = chain[-1].ending_cents if chain else None
-        linked = _linked(list(group), before)
-        if linked is None:
-            return None
-        chain += linked
-    return chain
-
-
-def _linked(group: list[Entry], before: int | None) -> list[Entry] | None:
-    """The rows of one second in an order in which each follows from the one before it."""
-    if _follows(group, before):
-        return group
-    starts = [before] if before is not None else sorted({one.ending_cents - one.cents for one in group})
-    for start in starts:
-        if (found := _walk(group, start)) is not None:
-            return found
-    return None
-
-
-def _follows(group: Sequence[Entry], before: int | None) -> bool:
-    for one in group:
-        if before is not None and one.ending_cents - one.cents != before:
-            return False
-        before = one.ending_cents
-    return True
-
-
-def _walk(group: list[Entry], start: int) -> list[Entry] | None:
-    """A walk over all rows, as edges from one balance to the next (Hierholzer), rows listed first going first."""
-    leaving: dict[int, list[Entry]] = {}
-    for one in reversed(group):
-        leaving.setdefault(one.ending_cents - one.cents, []).append(one)
-    stack: list[tuple[int, Entry | None]] = [(start, None)]
-    walk: list[Entry] = []
-    while stack:
-        place, arrived = stack[-1]
-        if leaving.get(place):
-            onward = leaving[place].pop()
-            stack.append((onward.ending_cents, onward))
-            continue
-        stack.pop()
-        if arrived is not None:
-            walk.append(arrived)
-    walk.reverse()
-    return walk if len(walk) == len(group) and _follows(walk, start) else None
 
 
 def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
@@ -163,7 +101,7 @@ def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] 
     if chain is None or place is None:
         return None
     first = chain[0]
-    begins_at_nothing = whole and first.ending_cents == first.cents
+    begins_at_nothing = whole and opening(first) == 0
     if first.created >= mine.created - DAY and not begins_at_nothing:
         return None
     return chain[: place + 1]

@@ -17,6 +17,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "headers_too_large": (431, "The request's headers are too large"),
     "unknown_wallet": (404, "No account has this wallet"),
     "wallet_conflict": (409, "More than one account has this wallet"),
+    "not_payable": (409, "This account does not take payments here"),
     "below_minimum": (422, "The amount is below the minimum"),
     "above_maximum": (422, "The amount is above the maximum"),
     "rate_unavailable": (503, "There is no price at the moment"),
@@ -63,13 +64,28 @@ class NotSent(StripeFailure):
 class TooSoon(StripeFailure):
     """Nothing was sent: a border between two keys is near, and will have passed in `seconds`."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__("waiting for the border between two keys to pass")
+    def __init__(self, seconds: int, why: str = "waiting for the border between two keys to pass") -> None:
+        super().__init__(why)
         self.seconds = seconds
+
+
+class ToldOnce(TooSoon):
+    """Nothing was sent: the ledger must tell the same once more, not before `seconds` have passed."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds, "the ledger told it once; it must do so twice, half an hour apart")
+
+
+class Unproven(StripeFailure):
+    """Nothing was sent: the ledger does not prove what has to be known before."""
 
 
 class Unclear(StripeFailure):
     """It was sent and may have been done; only a later look can tell."""
+
+
+class OtherParameters(Unclear):
+    """This key was used for another request: whatever that one did, it was not exactly this."""
 
 
 class InProgress(Unclear):

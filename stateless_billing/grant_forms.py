@@ -22,6 +22,8 @@ REASONS = {
 UNUSABLE = {
     "customer_deleted": "The customer is not in Stripe any more.",
     "currency": "The customer is billed in another currency than dollars.",
+    "test_clock": "The customer is on a test clock of Stripe's, so its entries have another time than ours.",
+    "not_payable": "The customer is marked as one that gets no grants (gateway_payments is off).",
     "lapsed": "It was not given within 23 hours.",
 }
 

@@ -14,14 +14,16 @@ from cachetools import LRUCache
 
 from stateless_billing import caps, stripe_lookups
 from stateless_billing.bookkeeping import Bookkeeping
-from stateless_billing.caps import DAY, Listing, Reservation, reversal_of
+from stateless_billing.caps import DAY, Listing, Reservation
 from stateless_billing.clock import Clock
+from stateless_billing.eligibility import obstacle
 from stateless_billing.epochs import LOOK_BACK, QUIET, moment, until_sending
 from stateless_billing.errors import Refused, StripeFailure, TooSoon
 from stateless_billing.grant_forms import died_before
-from stateless_billing.ledger import CURRENCY, Entry
+from stateless_billing.ledger import Entry, reversal_of
+from stateless_billing.ledger_reader import entries_or_none
 from stateless_billing.progress import Backoff
-from stateless_billing.reversals import reverse
+from stateless_billing.reversals import Reversals
 from stateless_billing.stripe_ledger import Session, StripeLedger
 from stateless_billing.writing import Draft, look_and_write
 
@@ -65,8 +67,9 @@ class Unusable(Exception):
 class GrantLedger:
     """Reads the record and completes it. Several processes at once do no harm."""
 
-    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock) -> None:
+    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock, reversals: Reversals) -> None:
         self.stripe, self.books, self._clock = stripe, books, clock
+        self.reversals = reversals
         self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
         self._backoff = Backoff(clock)
         self._complete = False
@@ -212,13 +215,14 @@ class GrantLedger:
         return Grant(reserved, "given", credit=entry, settled=True)
 
     async def _give(self, reserved: Reservation) -> Entry:
-        async def check(session: Session) -> None:
+        async def check(session: Session) -> Entry | None:
             now = moment(session.now(), reserved.entry.created)
             if now.epoch > 0 and now.quiet:
                 raise TooSoon(until_sending(session.now(), reserved.entry.created))
             if now.epoch > 0:
                 raise Unusable("lapsed")
             await usable(session, reserved.customer)
+            return None
 
         def found(entries: Sequence[Entry]) -> Entry | None:
             return grant_among(reserved.grant, entries)
@@ -233,7 +237,14 @@ class GrantLedger:
             raise
 
     async def _refuse(self, reserved: Reservation, reason: str) -> Grant:
-        return await self.take_back(reserved, await reverse(self.stripe, reserved.entry, SERVICE, reason))
+        return await self.take_back(reserved, await self.reversals.reverse(reserved.entry, SERVICE, reason))
+
+    async def foretell(self, reserved: Reservation) -> None:
+        """Have the ledger of an old grant's customer tell for the first time what takes the grant back."""
+        async with self.stripe.session() as session:
+            entries = await entries_or_none(session, reserved.customer, reserved.entry.created - LOOK_BACK)
+        if credit := grant_among(reserved.grant, entries or []):
+            await self.reversals.foretell(credit)
 
     async def take_back(self, reserved: Reservation, reversal: Entry) -> Grant:
         """What a reversed reservation means: a grant that lives is reversed too, by the same hand."""
@@ -241,16 +252,12 @@ class GrantLedger:
         state, detail = "undone" if by_hand else "refused", reversal.metadata.get("reason", "")
         credit = taken_back = None
         async with self.stripe.session() as session:
-            try:
-                entries = await session.entries(reserved.customer, reserved.entry.created - LOOK_BACK)
-            except Refused as error:
-                if error.code not in ("resource_missing", "customer_invalid"):
-                    raise
-                entries = []  # the customer is gone, and what it had with it
+            since = reserved.entry.created - LOOK_BACK
+            entries = await entries_or_none(session, reserved.customer, since) or []  # gone, and all it had with it
             now = session.now()
         if credit := grant_among(reserved.grant, entries):
-            taken_back = reversal_of(credit, entries) or await reverse(
-                self.stripe, credit, reversal.metadata.get("operator", SERVICE), detail or "reservation_reversed"
+            taken_back = reversal_of(credit, entries) or await self.reversals.reverse(
+                credit, reversal.metadata.get("operator", SERVICE), detail or "reservation_reversed"
             )
             state = "undone"
         settled = taken_back is not None or now - reversal.created >= _SETTLING
@@ -259,11 +266,8 @@ class GrantLedger:
 
 async def usable(session: Session, customer_id: str) -> None:
     """Refuse a customer that cannot be credited. Raises Unusable."""
-    customer = await session.customer(customer_id)
-    if customer.deleted:
-        raise Unusable("customer_deleted")
-    if customer.currency not in (None, CURRENCY):
-        raise Unusable("currency")
+    if cause := obstacle(await session.customer(customer_id)):
+        raise Unusable(cause)
 
 
 def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:

@@ -13,13 +13,13 @@ from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.caps import DAY, Caps, Reservation, Spent
 from stateless_billing.clock import Clock
 from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.errors import Refusal, StripeFailure
+from stateless_billing.errors import Refusal, StripeFailure, ToldOnce, Unproven
 from stateless_billing.grant_forms import FORM_SECONDS, REASONS, UNUSABLE, minted_at
 from stateless_billing.grant_ledger import Grant, GrantLedger
-from stateless_billing.ledger import Entry
+from stateless_billing.ledger import Entry, reversal_of
 from stateless_billing.operators import GRANT, REVERSE, Operator
 from stateless_billing.progress import Memory
-from stateless_billing.reversals import reverse
+from stateless_billing.reversals import Reversals
 from stateless_billing.stripe_ledger import Session, StripeLedger
 from stateless_billing.writing import Draft, look_and_write
 
@@ -65,10 +65,12 @@ class Left:
 class Grants:
     """What the pages ask for. Every method may raise StripeFailure; refusals say what happened and what to do."""
 
-    def __init__(self, stripe: StripeLedger, books: Bookkeeping, memory: Memory, clock: Clock, limits: Caps) -> None:
+    def __init__(
+        self, stripe: StripeLedger, books: Bookkeeping, memory: Memory, clock: Clock, limits: Caps, reversals: Reversals
+    ) -> None:
         self._stripe, self._books, self._memory, self._clock = stripe, books, memory, clock
         self.caps = limits
-        self.ledger = GrantLedger(stripe, books, clock)
+        self.ledger = GrantLedger(stripe, books, clock, reversals)
 
     def mint(self) -> str:
         """The ID of a new form; it says when it was minted."""
@@ -136,11 +138,12 @@ class Grants:
         return _same(wish, reserved)
 
     async def _write_reservation(self, wish: Wish, minted: int) -> Entry:
-        async def check(session: Session) -> None:
+        async def check(session: Session) -> Entry | None:
             try:
                 await grant_ledger.usable(session, wish.customer)
             except grant_ledger.Unusable as error:
                 raise Refusal("unusable_customer", f"{UNUSABLE[error.reason]} {_NOTHING}") from error
+            return None
 
         def found(entries: Sequence[Entry]) -> Entry | None:
             there = reservation_among(wish.grant, entries)
@@ -164,7 +167,16 @@ class Grants:
             raise Refusal("not_found", "There is no such grant. Nothing was taken back.")
         self._check_undo(reserved, operator, now)
         try:
-            reversal = await reverse(self._stripe, reserved.entry, operator.name, reason)
+            reversal = await self.ledger.reversals.reverse(reserved.entry, operator.name, reason)
+        except ToldOnce as error:
+            await self.ledger.foretell(reserved)
+            raise Refusal(
+                "unclear",
+                "This grant is a day old or more, so Stripe's list must show twice, half an hour apart, that nobody"
+                f" took it back. Nothing was taken back yet. Press again in {-(-error.seconds // 60)} minutes.",
+            ) from error
+        except Unproven as error:
+            raise Refusal("unclear", f"Nothing was taken back: {error}. Try again in an hour.") from error
         except StripeFailure:
             self.ledger.doubt()
             raise
@@ -226,7 +238,7 @@ class Grants:
     def _alike(self, wish: Wish, entries: Sequence[Entry], now: int) -> Grant | None:
         for entry in entries:
             other = caps.reservation(entry) if now - entry.created <= ALIKE_SECONDS else None
-            if other is None or other.grant == wish.grant or caps.reversal_of(entry, entries):
+            if other is None or other.grant == wish.grant or reversal_of(entry, entries):
                 continue
             if (other.customer, other.entry.cents) == (wish.customer, wish.cents):
                 return Grant(other, "given")

@@ -84,7 +84,7 @@ def match(
     unordered = [] if redirected else [entry for entry in ours if "order" not in entry.metadata]
     same_sequence = [entry for entry in unordered if _same_sequence(payment, entry)]
     for entry in ours:
-        if _hex(entry, "payment") == payment.identity:
+        if _hex(entry, "payment") == payment.identity and not _is_void(payment, entry, entries):
             return Match(Finding.CREDITED, entry)
     for entry in same_sequence:
         if _renamed(payment, entry):
@@ -106,6 +106,11 @@ def _same_sequence(payment: Payment, entry: Entry) -> bool:
     # An older one is of a payment that a reorganisation took away; this one only has its number.
     of_its_time = entry.created >= payment.time - LOOK_BACK
     return same_gateway and of_its_time and entry.metadata.get("sequence") == str(payment.sequence)
+
+
+def _is_void(payment: Payment, entry: Entry, entries: Sequence[Entry]) -> bool:
+    """Whether a credit of other cents than the event promises now (after a reorganisation) was reversed in full."""
+    return payment.quoted and entry.cents != payment.cents and net_cents(entry, entries) == 0
 
 
 def _renamed(payment: Payment, entry: Entry) -> bool:
@@ -149,9 +154,21 @@ def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:
     return total
 
 
-def credit_key(payment: Payment, customer: str, epoch: int) -> str:
-    """The idempotency key of a credit in one epoch. Its form may only change with every process stopped for 25 h."""
-    return f"payment:{payment.chain_id}:{payment.gateway}:{customer}:{payment.sequence}:{epoch}"
+def reversal_of(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
+    """The entry that takes `entry` back, the oldest where there are several."""
+    found = [one for one in entries if one.kind == "reversal" and one.metadata.get("reverses") == entry.id]
+    return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def credit_key(payment: Payment, epoch: int) -> str:
+    """The idempotency key of a payment's credit in one epoch, whoever is credited.
+
+    The event's own customer and sequence stand in it, so that a credit under an order and one without exclude each
+    other. Its form may only change with every process stopped for 25 h.
+    """
+    if payment.customer_id is None:
+        return f"payment:{payment.chain_id}:{payment.gateway}:{payment.tx_hash}:{payment.ordinal}:{epoch}"
+    return f"payment:{payment.chain_id}:{payment.gateway}:{payment.customer_id}:{payment.sequence}:{epoch}"
 
 
 def credit_description(payment: Payment) -> str:

@@ -17,6 +17,7 @@ from stateless_billing.grant_ledger import GrantLedger
 from stateless_billing.ledger import Entry
 from stateless_billing.operators import is_email, is_wallet
 from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.stripe_lookups import search_metadata
 from stateless_billing.stripe_objects import Customer
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
@@ -99,7 +100,7 @@ class Lookup:
     async def _by_wallet(self, wallet: str) -> Found:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
         async with self._stripe.session() as session:
-            searched = await session.search_metadata(WALLET, wallet)
+            searched = await search_metadata(session, WALLET, wallet)
         ids = [one for one in registered if one] + [one.id for one in searched]
         return await self._searched("wallet", list(dict.fromkeys(ids)))
 

@@ -3,11 +3,14 @@
 Every function rounds once, at the end, in the direction its name says.
 """
 
+import re
 from dataclasses import dataclass
 
 BASE_UNITS = 10**18  # of one whole token
 RATE_SCALE = 10**18  # a rate of 1 is 10^-18 dollars per whole token
+HIGHEST_RATE = 10**6 * RATE_SCALE
 _BPS = 10_000
+_RATE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,15 @@ class Rate:
     market: int
     source: str
     at: int
+
+
+def parse_rate(text: str) -> int | None:
+    """A decimal rate in dollars per whole token as 10^-18 dollars, exactly; None where it is none."""
+    found = _RATE.fullmatch(text.strip())
+    if not found:
+        return None
+    rate = int(found[1]) * RATE_SCALE + int((found[2] or "").ljust(18, "0"))
+    return rate if 0 < rate <= HIGHEST_RATE else None
 
 
 def cents_down(amount: int, market: int, discount_bps: int) -> int:

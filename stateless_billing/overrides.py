@@ -8,8 +8,7 @@ from cachetools import TTLCache
 
 from stateless_billing.bookkeeping import Bookkeeping
 from stateless_billing.clock import Clock
-from stateless_billing.money import Rate, decimal
-from stateless_billing.orders import parse_rate
+from stateless_billing.money import Rate, decimal, parse_rate
 from stateless_billing.pricing import PriceFeed
 from stateless_billing.stripe_ledger import StripeLedger
 

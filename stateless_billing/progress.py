@@ -29,6 +29,7 @@ class Progress:
     """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
 
     `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
+    `about` is the customer whose ledger `detail` speaks of.
     """
 
     state: str
@@ -41,6 +42,7 @@ class Progress:
     detail: str = ""
     target: str | None = None
     seen: bool = False
+    about: str = ""
 
 
 def confirming(depth: Depth) -> Progress:

@@ -99,6 +99,11 @@ class Quotes:
                 f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first;"
                 " a new account can take a minute to be found.",
             )
+        if account.customer.not_payable:
+            raise Refusal(
+                "not_payable",
+                f"The owner of this service has switched payments off for this account. {_NOTHING} Ask support.",
+            )
         return account.customer.id, account.registered
 
     async def _rate(self) -> Rate:

@@ -6,9 +6,11 @@ from typing import Any
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import money
+from stateless_billing.attempts import UNSENT_SECONDS
 from stateless_billing.claims import describe
 from stateless_billing.confirmations import Confirmations
-from stateless_billing.crediting import UNSENT_SECONDS, Crediting, covers
+from stateless_billing.credit_case import covers
+from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refused
@@ -66,7 +68,8 @@ class Receipts:
                 raise
             return Progress("held", cause="customer_invalid")
         if seen := self._crediting.found(payment, page):
-            return seen
+            # What was reversed here may be credited to another customer, by an order.
+            return seen if seen.state == "credited" else await self._crediting.observe(gateway, payment, heads)
         cursor = self._crediting.cursor(gateway, customer) if customer else None
         if is_final(payment, heads) and cursor and await covers(gateway, customer_id, cursor, payment.sequence):
             return credited(payment.cents or None, None)

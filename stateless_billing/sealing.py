@@ -8,7 +8,8 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing import ledger
 from stateless_billing.clock import Clock
-from stateless_billing.crediting import Crediting, covers
+from stateless_billing.credit_case import covers
+from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.errors import Refused, StripeFailure

@@ -17,6 +17,7 @@ from chain.node import Nodes
 from chain.signing import Signer
 from stateless_billing import fitness, metrics
 from stateless_billing.accounts import Accounts
+from stateless_billing.attempts import CreditTools
 from stateless_billing.bookkeeping import Bookkeeping, NotOurAccount
 from stateless_billing.caps import Caps
 from stateless_billing.claims import Claims
@@ -30,13 +31,17 @@ from stateless_billing.hooks import credit_hook
 from stateless_billing.limits import DailyLimit
 from stateless_billing.lookup import Lookup
 from stateless_billing.mail import Mailer
+from stateless_billing.order_checks import OrderChecks
+from stateless_billing.order_rules import OrderCaps
 from stateless_billing.orders import Orders
 from stateless_billing.overrides import Overrides, Prices
 from stateless_billing.pacer import Pacer
 from stateless_billing.pricing import PriceFeed
 from stateless_billing.progress import Memory
+from stateless_billing.proofs import Proofs
 from stateless_billing.quotes import Quotes, QuoteTerms
 from stateless_billing.receipts import Receipts
+from stateless_billing.reversals import Reversals
 from stateless_billing.sealing import Sealing
 from stateless_billing.settings import Settings
 from stateless_billing.signin import SignIns
@@ -48,6 +53,7 @@ from stateless_billing.terms import Terming
 from stateless_billing.tokens import Tokens
 
 _LOOK_UP_CONNECTIONS = 3
+_ORDER_CONNECTIONS = 2
 _PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
 _SIGNER_SECONDS = 60  # for how long it is believed whose signatures a gateway accepts
 _START_PAUSES = (0.5, 2.0)  # seconds between tries
@@ -99,33 +105,52 @@ class Services:
         lookups = StripeLedger(
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_LOOK_UP_CONNECTIONS
         )
-        self._ledgers = (self.stripe, lookups)
+        # Orders are read while a connection that credits is held, so they have connections of their own.
+        orders = StripeLedger(
+            settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_ORDER_CONNECTIONS
+        )
+        self._ledgers = (self.stripe, lookups, orders)
         self.books = Bookkeeping(self.stripe, settings.service_customer_id)
-        self.memory = Memory(clock)
+        self.memory, self.proofs = Memory(clock), Proofs()
+        self.reversals = Reversals(self.stripe, self.proofs)
         self.feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
         self.overrides = Overrides(self.stripe, self.books, clock)
         self.prices = Prices(self.feed, self.overrides, clock)
-        self.orders = Orders(self.stripe, self.books, clock)
+        alone = settings.max_order_cents
+        self.orders = Orders(orders, self.books, clock, OrderCaps(per_order=alone, per_day=alone))
         self.confirmations = Confirmations(
             self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
         )
         self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
         self._hook = credit_hook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
+        self._of_crediting()
+        self._of_visitors(nodes, lookups)
+        self._of_operators(lookups)
+        self._of_the_contracts()
+
+    def _of_crediting(self) -> None:
+        """What takes payments to their credits."""
+        settings, clock = self.settings, self.clock
+        self.terms = Terming(self.prices, self.limit, settings.discount_bps)
         self.crediting = Crediting(
-            *(self.stripe, self.confirmations, Terming(self.prices, self.limit, settings.discount_bps)),
-            *(self.orders, self.memory, clock),
-            other_credits=settings.other_credits,
+            self.stripe,
+            self.confirmations,
+            CreditTools(
+                terms=self.terms,
+                orders=self.orders,
+                proofs=self.proofs,
+                other_credits=settings.other_credits,
+            ),
+            self.memory,
+            clock,
             told=self._hook.told if self._hook else None,
         )
         sealing = Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
         self.sweep = Sweep(
             *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
         )
-        self._of_visitors(nodes, lookups)
-        self._of_operators(lookups)
-        self._of_the_contracts()
 
     def _of_the_contracts(self) -> None:
         """What contracts say of themselves, believed for a while."""
@@ -154,12 +179,12 @@ class Services:
         """What the pages behind the sign-in need."""
         settings, clock = self.settings, self.clock
         caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
-        self.grants = Grants(self.stripe, self.books, self.memory, clock, caps)
+        self.grants = Grants(self.stripe, self.books, self.memory, clock, caps, self.reversals)
         self.signins = self._signins()
         self.lookup = Lookup(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
-        self.stuck = StuckPayments(
-            *(self.gateways, self.confirmations, self.crediting, self.orders, self.books, self.memory, clock)
-        )
+        self.order_checks = OrderChecks(lookups, self.terms, self.prices)
+        followed = self.crediting, self.terms, self.orders
+        self.stuck = StuckPayments(self.gateways, self.confirmations, *followed, self.books, self.memory, clock)
 
     def _signins(self) -> SignIns:
         """Signing in; without mail settings by wallet only, and without a roster nobody can."""

@@ -153,6 +153,7 @@ class Settings:
     max_grant_cents: int = _setting(_integer(1, 10**9), "2000")
     max_grants_per_day_cents: int = _setting(_integer(1, 10**9), "10000")
     max_grants_all_cents: int = _setting(_integer(1, 10**9), "50000")
+    max_order_cents: int = _setting(_integer(1, 10**9), "100000")
     price_api_base: str = _setting(_base, "https://api.coingecko.com")
     coingecko_id: str = _setting(_text, "lit-protocol")
     coingecko_api_key: str | None = _setting(_text, secret=True)

@@ -10,7 +10,16 @@ import httpx
 from chain.payment import is_customer_id
 from stateless_billing import logs, metrics, stripe_objects
 from stateless_billing.clock import Clock
-from stateless_billing.errors import Down, InProgress, Locked, RateLimited, Refused, StripeFailure, Unclear
+from stateless_billing.errors import (
+    Down,
+    InProgress,
+    Locked,
+    OtherParameters,
+    RateLimited,
+    Refused,
+    StripeFailure,
+    Unclear,
+)
 from stateless_billing.ledger import CURRENCY, Entry
 from stateless_billing.pacer import Endpoint, Pacer
 from stateless_billing.stripe_connection import Connection, ConnectionFailed, Health, Judge, transport
@@ -43,17 +52,20 @@ class Session:
         await self._pacer.grant(*endpoints)
         self._granted.update(endpoints)
 
-    async def customer(self, customer_id: str) -> Customer:
-        """Read one customer."""
+    async def customer(self, customer_id: str, *, balance: bool = False) -> Customer:
+        """Read one customer, with its dollar balance where that is asked for."""
+        params = {"expand": ["invoice_credit_balance"]} if balance else {}
         found = await self.read(
-            Endpoint.READ_CUSTOMER, lambda api: api.retrieve_async(_checked(customer_id)), stripe_objects.customer
+            Endpoint.READ_CUSTOMER,
+            lambda api: api.retrieve_async(_checked(customer_id), params),
+            stripe_objects.customer,
         )
         if found.id != customer_id:
             raise Down("Stripe answered with another customer")
         return found
 
-    async def newest_entries(self, customer_id: str, since: int, after: str | None = None) -> Page:
-        """One page of a customer's entries created at or after `since`, newest first, beginning behind `after`."""
+    async def newest_entries(self, customer_id: str, since: int | None, after: str | None = None) -> Page:
+        """One page of a customer's entries, newest first, beginning behind `after`; created since then, where given."""
         more = {"starting_after": after} if after else {}
         return await self._listed(stripe_objects.page, customer_id, since, more)
 
@@ -62,9 +74,9 @@ class Session:
         return await self._listed(stripe_objects.expanded_page, customer_id, since, {"expand": ["data.customer"]})
 
     async def _listed(
-        self, parse: Callable[[Mapping[str, Any], str], T], customer_id: str, since: int, more: Mapping[str, Any]
+        self, parse: Callable[[Mapping[str, Any], str], T], customer_id: str, since: int | None, more: Mapping[str, Any]
     ) -> T:
-        params = {"limit": PAGE, "created": {"gte": since}, **more}
+        params = {"limit": PAGE, **({} if since is None else {"created": {"gte": since}}), **more}
         return await self.read(
             Endpoint.LIST_ENTRIES,
             lambda api: api.balance_transactions.list_async(_checked(customer_id), params),
@@ -81,6 +93,8 @@ class Session:
         seen = {entry.id for entry in found}
         while not page.complete:
             page = await self.newest_entries(customer_id, since, found[-1].id)
+            if not page.entries:
+                raise Down("Stripe's list said that there is more, and ended")
             found += page.entries
             if not seen.isdisjoint(entry.id for entry in page.entries):
                 raise Down("Stripe's list repeats itself")
@@ -132,16 +146,6 @@ class Session:
             Unclear,
         )
         return _parsed(stripe_objects.customer, created, Unclear).id
-
-    async def search_metadata(self, name: str, value: str) -> list[Customer]:
-        """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
-        query = f'metadata["{stripe_objects.quoted(name)}"]:"{stripe_objects.quoted(value)}"'
-        found = await self.read(
-            Endpoint.SEARCH_CUSTOMERS,
-            lambda api: api.search_async({"query": query, "limit": PAGE}),
-            stripe_objects.customers,
-        )
-        return [one for one in found if (one.value(name) or "").lower() == value.lower()]
 
     async def _pace(self, endpoint: Endpoint) -> None:
         if endpoint in self._granted:
@@ -282,6 +286,8 @@ def _failure(error: stripe.StripeError, unknown: type[StripeFailure]) -> StripeF
         return Down(f"Stripe does not accept our key: {_told(error)}")
     if status == 409:
         return InProgress(_told(error)) if unknown is Unclear else unknown(_told(error))
+    if isinstance(error, stripe.IdempotencyError) and unknown is Unclear:
+        return OtherParameters(_told(error))
     if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
         return unknown(_told(error))
     if 400 <= status < 500:

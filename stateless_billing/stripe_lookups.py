@@ -7,10 +7,21 @@ from stateless_billing import stripe_objects
 from stateless_billing.errors import Refused
 from stateless_billing.ledger import Entry
 from stateless_billing.pacer import Endpoint
-from stateless_billing.stripe_ledger import Session, StripeLedger
+from stateless_billing.stripe_ledger import PAGE, Session, StripeLedger
 from stateless_billing.stripe_objects import Customer, quoted
 
 _MOST = 100
+
+
+async def search_metadata(session: Session, name: str, value: str) -> list[Customer]:
+    """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
+    query = f'metadata["{quoted(name)}"]:"{quoted(value)}"'
+    found = await session.read(
+        Endpoint.SEARCH_CUSTOMERS,
+        lambda api: api.search_async({"query": query, "limit": PAGE}),
+        stripe_objects.customers,
+    )
+    return [one for one in found if (one.value(name) or "").lower() == value.lower()]
 
 
 async def with_email(stripe: StripeLedger, email: str) -> list[Customer]:

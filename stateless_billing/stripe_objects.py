@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stateless_billing.ledger import Entry
+from stateless_billing.ledger import CURRENCY, Entry
+
+PAYMENTS_KEY = "gateway_payments"
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What we use of a Stripe customer. A deleted one has nothing but its id."""
+    """What we use of a Stripe customer. A deleted one has nothing but its id.
+
+    `usd_cents` is the dollar balance, credit counted as positive, where it was asked for. `test_clock`: its entries are
+    created by a clock that is not Stripe's.
+    """
 
     id: str
     deleted: bool
@@ -21,10 +27,17 @@ class Customer:
     currency: str | None = None
     balance_cents: int = 0
     metadata: Mapping[str, str] | None = None
+    usd_cents: int | None = None
+    test_clock: bool = False
 
     def value(self, name: str) -> str | None:
         """One metadata value."""
         return (self.metadata or {}).get(name)
+
+    @property
+    def not_payable(self) -> bool:
+        """Whether it is marked as one that gets no quote, no grant and no credit by itself."""
+        return (self.value(PAYMENTS_KEY) or "").strip().lower() == "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +70,19 @@ def customer(raw: Mapping[str, Any]) -> Customer:
         currency=_optional(raw, "currency"),
         balance_cents=-_integer(raw, "balance"),
         metadata=_metadata(raw),
+        usd_cents=_usd(raw),
+        test_clock=raw.get("test_clock") is not None,
     )
+
+
+def _usd(raw: Mapping[str, Any]) -> int | None:
+    """The dollar balance, None where it was not expanded. Stripe counts credit as positive here, not in `balance`."""
+    if "invoice_credit_balance" not in raw:
+        return None
+    balances = raw["invoice_credit_balance"] or {}
+    if not isinstance(balances, dict):
+        raise ValueError("balances that are no object")  # noqa: TRY004 - every odd answer is a ValueError here
+    return _integer(balances, CURRENCY) if CURRENCY in balances else 0
 
 
 def entry(raw: Mapping[str, Any], customer_id: str) -> Entry:

@@ -13,16 +13,18 @@ from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.depth import Heads, is_final
 from stateless_billing.errors import Refusal
-from stateless_billing.orders import Order, Orders
+from stateless_billing.order_rules import Order
+from stateless_billing.orders import OrderDraft, Orders, PaymentOrders
 from stateless_billing.progress import Memory, Progress
 from stateless_billing.stripe_objects import Customer
+from stateless_billing.terms import Terming
 
 _MOST = 60
 _GRACE = 120  # seconds after finality in which the sweep has not come to it yet
 
 log = logging.getLogger(__name__)
 
-RELEASE, PRICE, REDIRECT, WAIT, INSPECT = "release", "price", "redirect", "wait", "inspect"
+RELEASE, PRICE, REDIRECT, WAIT, INSPECT, VOUCH = "release", "price", "redirect", "wait", "inspect", "vouch"
 
 ACTIONS: dict[str, str] = {
     "over_limit": RELEASE,
@@ -30,7 +32,10 @@ ACTIONS: dict[str, str] = {
     "customer_deleted": REDIRECT,
     "customer_invalid": REDIRECT,
     "currency": REDIRECT,
+    "test_clock": REDIRECT,
+    "not_payable": RELEASE,
     "ledger_altered": INSPECT,
+    "ledger_unproven": VOUCH,
     "stripe_refused": INSPECT,
 }
 """What to do about each cause; about every other one: wait, it is tried again by itself."""
@@ -38,17 +43,22 @@ ACTIONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """One payment that waits; `order` is the one that stands for it, if any."""
+    """One payment that waits, and what was ordered about it."""
 
     payment: Payment
     progress: Progress
     age: int
-    order: Order | None
+    orders: PaymentOrders
+
+    @property
+    def order(self) -> Order | None:
+        """The order that stands for it, if any."""
+        return self.orders.standing
 
     @property
     def action(self) -> str:
         """The one next action."""
-        if self.order or self.progress.state != "held":
+        if self.progress.state != "held":
             return WAIT
         return ACTIONS.get(self.progress.cause or "", WAIT)
 
@@ -61,13 +71,15 @@ class StuckPayments:
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
         crediting: Crediting,
+        terms: Terming,
         orders: Orders,
         books: Bookkeeping,
         memory: Memory,
         clock: Clock,
     ) -> None:
         self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
-        self._orders, self._books, self._memory, self._clock = orders, books, memory, clock
+        self._terms, self._orders = terms, orders
+        self._books, self._memory, self._clock = books, memory, clock
 
     async def listed(self) -> tuple[list[Stuck], bool]:
         """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""
@@ -82,10 +94,12 @@ class StuckPayments:
                 age = int(self._clock.wall()) - payment.time
                 if not is_final(payment, heads):
                     continue
-                progress = await self._crediting.observe(gateway, payment, heads)
-                if progress.state not in ("credited", "reversed") and (progress.state == "held" or age > _GRACE):
-                    order = await self._orders.of(payment) if progress.state == "held" else None
-                    found.append(Stuck(payment, progress, age, order))
+                progress = await self._crediting.observe(gateway, payment, heads, proving=True)
+                if progress.state in ("credited", "reversed"):
+                    continue
+                orders = await self._orders.latest(payment)
+                if progress.state == "held" or age > _GRACE or orders.standing:
+                    found.append(Stuck(payment, progress, age, orders))
         return sorted(found, key=lambda one: (one.payment.time, one.payment.log_index)), whole
 
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
@@ -99,18 +113,23 @@ class StuckPayments:
                 break
         return payments[:_MOST], len(payments) < _MOST or total - swept + len(still_open) <= _MOST
 
+    async def worth(self, payment: Payment, rate: int | None) -> int | None:
+        """The cents of a payment at a rate, or at its own; None where it has none. Raises ChainError, StripeFailure."""
+        return await self._terms.worth(payment, rate)
+
     async def order(
-        self, gateway: Gateway, payment: Payment, heads: Heads, form: str, text: str, operator: str, reason: str
+        self, gateway: Gateway, payment: Payment, heads: Heads, form: str, draft: OrderDraft
     ) -> tuple[Order, Progress]:
-        """Give an order about a payment read after `heads`, and follow it at once.
+        """Give an order about a payment read after `heads`, and follow it at once. Safe to repeat with the same form.
 
         Raises Refusal, ChainError, StripeFailure.
         """
         logs.note(work="order")
-        if await self._orders.of(payment) is None:
-            progress = await self._crediting.observe(gateway, payment, heads)
-            if progress.state in ("credited", "reversed"):
-                raise Refusal("already_done", f"This payment is {progress.state}. Nothing was ordered.")
-        order = await self._orders.write(form, payment, text, operator, reason)
+        progress = await self._crediting.observe(gateway, payment, heads)
+        if progress.state in ("credited", "reversed"):
+            if given := await self._orders.given_by(form, payment):
+                return given, progress
+            raise Refusal("already_done", f"This payment is {progress.state}. Nothing was ordered.")
+        order = await self._orders.write(form, payment, draft)
         self._memory.retry(payment)
         return order, await self._crediting.advance(gateway, payment, heads)

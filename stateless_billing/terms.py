@@ -7,7 +7,7 @@ from stateless_billing import money
 from stateless_billing.ledger import Price
 from stateless_billing.limits import DailyLimit
 from stateless_billing.money import Rate
-from stateless_billing.orders import Order
+from stateless_billing.order_rules import Order
 from stateless_billing.overrides import Prices
 from stateless_billing.rates import NoRate
 
@@ -42,6 +42,20 @@ class Terming:
         if order is None and payment.customer_id and await self._over(payment, payment.customer_id, price.cents):
             return Terms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
         return Terms(price, None)
+
+    async def worth(self, payment: Payment, rate: int | None) -> int | None:
+        """The cents of a payment at `rate` (10^-18 dollars), or at its own price; None where there is none.
+
+        Raises ChainError, StripeFailure.
+        """
+        if payment.quoted:
+            return payment.cents
+        if rate is None:
+            try:
+                rate = (await self._prices.at(payment.time)).market
+            except NoRate:
+                return None
+        return money.cents_down(payment.amount, rate, self._discount_bps)
 
     async def _over(self, payment: Payment, customer_id: str, cents: int) -> bool:
         return await self._limit.exceeded(payment, customer_id, cents)

@@ -59,11 +59,12 @@ async def look_and_write(
     draft: Draft,
     since: int,
     found: Callable[[Sequence[Entry]], Entry | None],
-    check: Callable[[Session], Awaitable[None]] | None = None,
+    check: Callable[[Session], Awaitable[Entry | None]] | None = None,
 ) -> Entry:
     """The entry that `found` sees in the complete listing since `since`; where it sees none, the one written now.
 
-    `check` may read more over the same connection, and refuse. After an unclear answer the listing is read again.
+    `check` may read more over the same connection, find the entry after all, or refuse. After an unclear answer the
+    listing is read again.
     Raises StripeFailure, and what `check` raises.
     """
 
@@ -73,8 +74,8 @@ async def look_and_write(
             begun = moment(session.now(), draft.origin)
             if there := found(await session.entries(draft.customer_id, since, page)):
                 return there
-            if check:
-                await check(session)
+            if check and (there := await check(session)):
+                return there
             return await write(session, draft, begun)
 
     try:

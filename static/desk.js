@@ -64,9 +64,21 @@ function connection() {
 
 const value = (form, name) => form.elements.namedItem(name)?.value.trim() ?? "";
 
+/** What was answered with yes, as an order says it: `;gone:cus_…`. */
+const acknowledged = (form) => [...form.querySelectorAll("[type=checkbox]:checked")].map((box) => `${box.name}:${box.value}`);
+
 function orderText(form) {
-  if (form.dataset.kind === "price") return `release:${value(form, "rate")}`;
-  return form.dataset.kind === "redirect" ? `redirect:${value(form, "target")}` : "release";
+  const { kind } = form.dataset;
+  if (kind === "withdraw") return kind;
+  const target = form.dataset.target ?? value(form, "target");
+  const verb = [target ? `redirect:${target}` : "release", value(form, "rate")].filter(Boolean).join(":");
+  return [...(kind === "vouch" ? [] : [verb]), ...acknowledged(form)].join(";");
+}
+
+/** How the answer to an order reads. */
+function orderTold(done) {
+  if (done.waits) return "Written. It is above what one admin decides alone, so it waits until another admin confirms it on this page.";
+  return `Ordered. ${toldOf(done)}`;
 }
 
 function toldOf(progress) {
@@ -82,7 +94,11 @@ const ACTIONS = {
   },
   order: async (form) => {
     const wish = { form: form.dataset.order, order: orderText(form), reason: value(form, "reason") };
-    return `Ordered. ${toldOf(await send("/api/admin/orders", wish))}`;
+    return orderTold(await send("/api/admin/orders", wish));
+  },
+  confirm: async (form) => {
+    const wish = { form: form.dataset.confirm, confirms: form.dataset.row, reason: value(form, "reason") };
+    return `Confirmed. ${toldOf(await send("/api/admin/orders", wish))}`;
   },
   retry: async (form) => toldOf(await send("/api/admin/payments/retry", { payment: form.dataset.retry })),
   rate: async (form) => {

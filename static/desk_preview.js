@@ -12,9 +12,10 @@ function scaled(text) {
   return found && BigInt(found[1]) * SCALE + BigInt((found[2] ?? "").padEnd(18, "0"));
 }
 
+const centsAt = (rate, { amount, discount }) => (BigInt(amount) * rate * 100n * BPS) / (SCALE * SCALE * (BPS - BigInt(discount)));
+
 function ofPayment(rate, { amount, discount }) {
-  const cents = (BigInt(amount) * rate * 100n * BPS) / (SCALE * SCALE * (BPS - BigInt(discount)));
-  return `This credits ${inDollars(cents)}.`;
+  return `This credits ${inDollars(centsAt(rate, { amount, discount }))}.`;
 }
 
 function ofMarket(rate, { market }) {
@@ -23,10 +24,26 @@ function ofMarket(rate, { market }) {
   return change < 0n ? `That is ${-change} % below the market's last rate.` : `That is ${change} % above the market's last rate.`;
 }
 
+/** Why an order has to be confirmed by another admin; empty where one decides alone. */
+function secondAdmin(cents, rate, { used, alone, market }) {
+  const end = "It waits until another admin confirms it here.";
+  if (rate && market && rate * 5n > BigInt(market) * 6n) return `The rate is more than 20 % above the market's. ${end}`;
+  if (cents <= 0n || (cents <= BigInt(alone) && cents + BigInt(used) <= BigInt(alone))) return "";
+  return `This is above what you may decide alone: ${inDollars(alone)} an order and in 24 hours, of which you have used ${inDollars(used)}. ${end}`;
+}
+
+function warn(form, rate, box) {
+  const told = form.querySelector(".second");
+  if (!told) return;
+  const cents = rate ? centsAt(rate, box.dataset) : BigInt(form.dataset.worth);
+  setText(told, secondAdmin(cents, rate, form.dataset));
+}
+
 export function preview(event) {
   const box = event.target.name === "rate" ? event.target.form?.querySelector(".preview") : null;
   if (!box) return;
   const rate = scaled(event.target.value);
   const told = rate && (box.dataset.amount ? ofPayment(rate, box.dataset) : box.dataset.market && ofMarket(rate, box.dataset));
   setText(box, told || "");
+  warn(event.target.form, rate, box);
 }

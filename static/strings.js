@@ -227,6 +227,10 @@ export const serviceFaults = {
     title: "This wallet belongs to more than one account",
     text: `We cannot tell which one to credit. Ask support to settle it. ${NOTHING_SENT}`,
   },
+  not_payable: {
+    title: "This account does not take payments here",
+    text: `Payments are switched off for it. Ask support how this account is paid. ${NOTHING_SENT}`,
+  },
   below_minimum: { title: "The amount is below the minimum", text: `Choose a larger amount. ${NOTHING_SENT}` },
   above_maximum: { title: "The amount is above the maximum", text: `Choose a smaller amount. ${NOTHING_SENT}` },
   busy: {
@@ -309,10 +313,13 @@ export const pendingCauses = {
 export const heldCauses = {
   rate_unavailable: `There was no reliable price at the time of this payment. It is credited once the price is known, or once our staff sets one. ${NO_NEED}`,
   over_limit: `This account's payments of the last 24 hours are above the limit. Our staff must release this one. ${NO_NEED}`,
-  customer_deleted: `The account was deleted in the billing system. Our staff must say which account to credit. ${NO_NEED}`,
+  customer_deleted: `The account was deleted in the billing system, and its history with it. Our staff must find out whether this payment was credited before that, and which account should get it if not. ${NO_NEED}`,
   customer_invalid: `The account named by this payment cannot be found. Our staff must say which account to credit. ${NO_NEED}`,
   currency: `The account is billed in another currency. Our staff must settle it. ${NO_NEED}`,
+  test_clock: `The account is a test account of the billing system. Our staff must say which account to credit. ${NO_NEED}`,
+  not_payable: `Payments are switched off for this account. Our staff must decide about this one. ${NO_NEED}`,
   ledger_altered: `Somebody changed the account's balance by the same amount. Our staff must check it, so that nothing is credited twice. ${NO_NEED}`,
+  ledger_unproven: `The billing system's list does not show clearly whether this payment was credited before. We read it again every hour, and our staff can settle it, so that nothing is credited twice. ${NO_NEED}`,
   stripe_refused: `The billing system refused the credit. It is tried again daily, and our staff sees it. ${NO_NEED}`,
 };
 

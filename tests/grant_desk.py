@@ -12,6 +12,8 @@ from stateless_billing.caps import Caps
 from stateless_billing.grants import Grants, Wish
 from stateless_billing.pacer import Pacer
 from stateless_billing.progress import Memory
+from stateless_billing.proofs import Proofs
+from stateless_billing.reversals import Reversals
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
@@ -70,7 +72,7 @@ class Desk:
         ledger = self.ledger()
         books = Bookkeeping(ledger, SERVICE)
         await books.check()
-        return Grants(ledger, books, Memory(self.clock), self.clock, limits)
+        return Grants(ledger, books, Memory(self.clock), self.clock, limits, Reversals(ledger, Proofs()))
 
     def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> Wish:
         """A form filled in."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from decimal import Decimal
 from typing import Any
@@ -91,16 +92,21 @@ class NodesLine(httpx.AsyncBaseTransport):
         latest = int(LoopClock().wall() - town.lag - START) // BLOCK_SECONDS
         node.tags = {"latest": latest, "safe": latest - FINALITY // 2, "finalized": latest - FINALITY}
         asked = json.loads(request.content)
-        head = {"jsonrpc": "2.0", "id": asked["id"]}
-        try:
-            return httpx.Response(200, json=head | {"result": node.answer(asked["method"], asked["params"])})
-        except NodeError as error:
-            return httpx.Response(200, json=head | {"error": {"message": str(error)}})
+        answers = [_answered(node, one) for one in (asked if isinstance(asked, list) else [asked])]
+        return httpx.Response(200, json=answers if isinstance(asked, list) else answers[0])
 
     def _prices(self, asked: dict[str, list[str]]) -> str:
         first, last = (int(asked[name][0]) for name in ("from", "to"))
         points = [f"[{time}000, {self._town.price}]" for time in range(first, last + 1, 300)]
         return f'{{"prices": [{", ".join(points)}]}}'
+
+
+def _answered(node: FakeNode, asked: dict[str, Any]) -> dict[str, Any]:
+    head = {"jsonrpc": "2.0", "id": asked["id"]}
+    try:
+        return head | {"result": node.answer(asked["method"], asked["params"])}
+    except NodeError as error:
+        return head | {"error": {"message": str(error)}}
 
 
 class Town:
@@ -124,7 +130,8 @@ class Town:
     def add(self, customer_id: str, metadata: dict[str, str] | None = None) -> None:
         """A Stripe customer from before the first block."""
         account = self.stripe.account
-        account.add_customer(START - HOUR, START - HOUR, Contact(metadata=metadata or {}), identifier=customer_id)
+        born = START - 30 * 24 * HOUR
+        account.add_customer(born, born, Contact(metadata=metadata or {}), identifier=customer_id)
 
     def run(self, scenario: Coroutine[Any, Any, None]) -> None:
         """Run a scenario in virtual time."""
@@ -175,6 +182,11 @@ class Town:
     def asked(self, endpoint: str) -> int:
         """How many requests went to an endpoint since the log was reset."""
         return self.stripe.log.counts[endpoint]
+
+    def costs(self, *, record: bool = False) -> dict[str, int]:
+        """The requests since the log was reset, by endpoint: those about the service record, or all others."""
+        rows = self.stripe.log.rows
+        return dict(Counter(row.endpoint for row in rows if (f"/{SERVICE}" in row.path) == record))
 
 
 async def sweeping(services: Services, seconds: float, busy: int = 20, idle: int = 60) -> None:

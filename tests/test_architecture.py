@@ -21,7 +21,7 @@ SERVICE = [path for path in CODE if SANDBOX not in path.parents]
 PRODUCTION = [path for path in SERVICE if path.name != "__init__.py"]
 
 PURE = {"money", "epochs", "ledger", "depth", "rates", "errors", "stripe_objects", "settings"} | {
-    *("caps", "operators", "grant_forms"),
+    *("caps", "operators", "grant_forms", "balance_chain", "order_rules", "eligibility"),
 }
 PURE_AUDIT = {"statuses", "rows", "facts", "judging", "granted", "resolving", "planning", "selftest", "surplus"}
 PURE_CHAIN = {"payment", "decoding", "errors", "calls"}
@@ -137,8 +137,8 @@ RUN_WHOLE = tuple(
         for name in ("__main__", "commands", "accounts", "claims", "crediting", "doctor", "quotes")
     ]
     + [f"stateless_billing.{name}" for name in ("readiness", "receipts", "sealing", "services", "sweep", "web")]
-    + [f"stateless_billing.{name}" for name in ("lookup", "stuck", "timeline", "writing")]
-    + [f"stateless_billing.audit.{name}" for name in ("books", "collecting", "command", "repair")]
+    + [f"stateless_billing.{name}" for name in ("lookup", "stuck", "timeline", "writing", "order_checks")]
+    + [f"stateless_billing.audit.{name}" for name in ("books", "collecting", "command", "repair", "surplus_choice")]
 )
 
 
@@ -164,7 +164,7 @@ def test_what_is_banned_has_a_replacement(path: Path, pattern: str, rule: tuple[
 def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
     users = {name_of(path) for path in SERVICE if "search_metadata" in path.read_text()}
     assert users == {
-        "stateless_billing.stripe_ledger",
+        "stateless_billing.stripe_lookups",
         "stateless_billing.accounts",
         "stateless_billing.bookkeeping",
         "stateless_billing.lookup",

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing import caps
+from stateless_billing.balance_chain import gapless
 from stateless_billing.caps import DAY, Caps, Verdict
-from stateless_billing.ledger import Entry
+from stateless_billing.ledger import Entry, reversal_of
 from tests.factories import START, entry
 
 ANN, BEN = "ann@example.org", "ben@example.org"
@@ -156,7 +157,7 @@ def test_rows_of_one_second_may_be_listed_in_any_order() -> None:
     assert judged(mine, ledger.listed()) == Verdict(True)
     for shown in ([mine, first, second], [second, mine, first], [first, second, mine]):
         listed = [*shown, ledger.rows[3], ledger.rows[0]]
-        chain = caps.gapless(listed)
+        chain = gapless(listed)
         assert chain is not None
         assert [row.ending_cents for row in chain[:2]] == [10, 2010]
 
@@ -249,14 +250,14 @@ def test_a_verdict_never_changes_when_more_is_written(acts: list[Act], random: A
 def test_the_oldest_reversal_of_a_row_is_the_one_that_counts() -> None:
     ledger = Ledger()
     row, other = ledger.reserve(100, 0), ledger.reserve(100, 1)
-    assert caps.reversal_of(row, ledger.listed()) is None
+    assert reversal_of(row, ledger.listed()) is None
     ledger.reverse(other, 2)
     ledger.add(-100, 2, kind="payment", reverses=row.id)
     first, second = ledger.reverse(row, 5), ledger.reverse(row, 6)
-    assert caps.reversal_of(row, ledger.listed()) == first
-    assert caps.reversal_of(row, [first, second]) == caps.reversal_of(row, [second, first]) == first
+    assert reversal_of(row, ledger.listed()) == first
+    assert reversal_of(row, [first, second]) == reversal_of(row, [second, first]) == first
     same_second = replace(first, id="cbtxn_00"), replace(first, id="cbtxn_01")
-    assert caps.reversal_of(row, [same_second[1], same_second[0]]) == same_second[0]
+    assert reversal_of(row, [same_second[1], same_second[0]]) == same_second[0]
 
 
 def test_the_last_thing_that_happened_to_a_reservation_is_its_own_reversal() -> None:
@@ -324,15 +325,15 @@ def test_a_reservation_is_a_credit_of_its_kind(cents: int, kind: str) -> None:
 def test_rows_of_one_second_are_put_in_order_at_the_beginning_too() -> None:
     ledger = Ledger()
     first, second, third = ledger.reserve(100, 0), ledger.reserve(200, 0), ledger.reserve(300, 0)
-    assert caps.gapless([first, second, third]) == [first, second, third]
-    assert caps.gapless([third, first]) is None, "one is missing"
+    assert gapless([first, second, third]) == [first, second, third]
+    assert gapless([third, first]) is None, "one is missing"
 
 
 def test_rows_of_several_seconds_stand_as_they_are_listed() -> None:
     ledger = Ledger()
     first, second = ledger.reserve(100, 0), ledger.reserve(200, 1)
-    assert caps.gapless([second, first]) == [first, second]
-    assert caps.gapless([first, second]) is None
+    assert gapless([second, first]) == [first, second]
+    assert gapless([first, second]) is None
 
 
 @pytest.mark.parametrize(("before", "told"), [(DAY, False), (DAY + 1, True)])

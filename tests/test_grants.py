@@ -179,6 +179,10 @@ async def test_a_burnt_key_costs_the_grant_never_a_second_one(desk: Desk) -> Non
         desk.clock.wait(5 * HOUR)
         assert (await (await desk.process()).ledger.look())[0].state == "open"
     desk.clock.wait(8 * HOUR + 31 * 60)
+    once = await grants.status(wish.grant)
+    assert once
+    assert once.state == "open", "a day later the record must tell twice that nothing took the reservation back"
+    desk.clock.wait(31 * 60)
     found = await grants.status(wish.grant)
     assert found
     assert (found.state, found.detail) == ("refused", "lapsed")
@@ -242,12 +246,18 @@ async def test_an_old_grant_whose_undoing_was_torn_apart_is_completed_by_the_nex
     reservation = (await grants.give(desk.wish())).reservation.entry.id
     desk.clock.wait(days * 24 * HOUR + 12 * HOUR)
     await grants.give(desk.wish(100))
+    with pytest.raises(Refusal, match="unclear"):
+        await grants.undo(reservation, ADMIN, "after all")
+    desk.clock.wait(31 * 60)
     desk.fault("lost_before", skip=1)
     with pytest.raises(Refusal, match="unclear"):
         await grants.undo(reservation, ADMIN, "after all")
     assert desk.balance() == 850
     desk.clock.wait(24 * HOUR)
     other = await desk.process()
+    await other.ledger.look()
+    assert desk.balance() == 850, "the customer's ledger has told once that nothing takes the old grant back"
+    desk.clock.wait(31 * 60)
     assert [one.reservation.entry.cents for one in await other.ledger.look()] == [100]
     assert (desk.balance(), settled(desk)) == (100, True)
     desk.stripe.log.reset()
@@ -291,7 +301,11 @@ async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(d
     desk.clock.wait(601)
     with pytest.raises(Refusal, match="too_late"):
         await grants.undo(reservations[1], MODERATOR, "too late")
-    desk.clock.wait(90 * 24 * HOUR)
+    desk.clock.wait(90 * 24 * HOUR + 12 * HOUR)
+    with pytest.raises(Refusal, match="Press again in 30 minutes"):
+        await grants.undo(reservations[1], ADMIN, "after all")
+    assert desk.balance() == 200
+    desk.clock.wait(31 * 60)
     assert (await grants.undo(reservations[1], ADMIN, "after all")).state == "undone"
     assert desk.balance() == 0
     assert (await grants.undo(reservations[1], ADMIN, "twice")).state == "undone"

@@ -1,5 +1,7 @@
 """The parameters of a credit, byte for byte. They may only change with every process stopped for 25 hours."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from stateless_billing.ledger import (
     parse_cursor,
 )
 from stateless_billing.money import RATE_SCALE, Rate
-from tests.factories import CUSTOMER, GATEWAY, payment, tx_hash
+from tests.factories import GATEWAY, payment, tx_hash
 
 TX = "0xdd00000000000000000000000000000000000000000000000000000000000001"
 ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
@@ -22,8 +24,9 @@ ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
 
 def test_key_and_description() -> None:
     one = payment(sequence=7)
-    assert credit_key(one, CUSTOMER, 3) == f"payment:8453:{ADDRESS}:cus_Alice1:7:3"
-    assert credit_key(one, "cus_Redirected", 0) == f"payment:8453:{ADDRESS}:cus_Redirected:7:0"
+    assert credit_key(one, 3) == f"payment:8453:{ADDRESS}:cus_Alice1:7:3"
+    nobodys = replace(one, customer_id=None)
+    assert credit_key(nobodys, 0) == f"payment:8453:{ADDRESS}:{one.tx_hash}:{one.ordinal}:0"
     assert credit_description(one) == f"LITKEY payment {TX}"
 
 
@@ -63,7 +66,7 @@ def test_metadata_fits_into_stripes_limits_at_its_largest() -> None:
     metadata = credit_metadata(largest, price)
     assert len(metadata) <= 50
     assert all(len(name) <= 40 and len(value) <= 500 for name, value in metadata.items())
-    assert len(credit_key(largest, "cus_" + "9" * 28, 10**6)) <= 255
+    assert len(credit_key(largest, 10**6)) <= 255
 
 
 def test_the_cursors_key_is_short_and_names_the_gateway() -> None:

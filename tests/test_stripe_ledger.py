@@ -39,7 +39,7 @@ ANSWERS: dict[str, tuple[Says, str, str]] = {
         "RateLimited",
     ),
     "429 lock_timeout": (error(429, "invalid_request_error", "lock_timeout"), "Locked", "Locked"),
-    "400 other parameters": (error(400, "idempotency_error"), "Down", "Unclear"),
+    "400 other parameters": (error(400, "idempotency_error"), "Down", "OtherParameters"),
     "500 saved": (error(500, "api_error", idempotent_replayed="true"), "Down", "Unclear"),
     "500": (error(500, "api_error"), "Down", "Unclear"),
     "500 cut": (answer(500, '{"error": {"type"'), "Down", "Unclear"),

@@ -9,6 +9,7 @@ import pytest
 from stateless_billing.errors import Down, NotSent, RateLimited, Refused, StripeFailure
 from stateless_billing.pacer import Endpoint, Pacer
 from stateless_billing.stripe_ledger import CONNECTIONS, PAGE, StripeLedger
+from stateless_billing.stripe_lookups import search_metadata
 from tests.factories import CUSTOMER, START, FakeClock
 from tests.fake_stripe import KEY, FakeStripe, Says, answer, error, failing, raw_customer, raw_entry, raw_list
 from tests.stepping import SteppingTransport
@@ -93,7 +94,7 @@ async def test_a_listing_that_repeats_itself_is_given_up(pages: list[dict[str, A
 async def test_a_search_cannot_be_broken_out_of(value: str, query: str) -> None:
     fake = FakeStripe(answer(200, raw_list()))
     async with fake.ledger().session() as session:
-        assert await session.search_metadata("mark", value) == []
+        assert await search_metadata(session, "mark", value) == []
     assert fake.form()["query"] == [query]
 
 
@@ -102,7 +103,7 @@ async def test_what_search_finds_is_compared_once_more() -> None:
     gone = {"id": "cus_gone", "object": "customer", "deleted": True}
     fake = FakeStripe(answer(200, raw_list(*found, gone)))
     async with fake.ledger().session() as session:
-        assert [one.id for one in await session.search_metadata("mark", "aBc")] == ["cus_0"]
+        assert [one.id for one in await search_metadata(session, "mark", "aBc")] == ["cus_0"]
 
 
 async def test_sessions_one_after_another_share_a_connection_and_at_once_do_not() -> None:

@@ -10,6 +10,7 @@ from stateless_billing.audit.planning import Window, broken, joined, narrow
 from stateless_billing.audit.report import Coverage
 from stateless_billing.audit.resolving import named
 from stateless_billing.audit.stripe_reader import Missing, NotRead, StripeReader
+from stateless_billing.balance_chain import flaw
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.ledger import Entry
 from stateless_billing.stripe_objects import Page
@@ -63,22 +64,37 @@ class BookReader:
         if left is None:
             book.entries = await self._ledger(account.id, since, newest)
             book.whole = since == 0
-            return book, self._judged(book)
+            self._coverage.count("ledgers_read_to_their_end")
+            return book, await self._judged(book, wanted)
         runs = [newest.entries, *[await self._window(account.id, window) for window in left]]
         book.entries = joined(runs)
+        self._coverage.count("ledgers_read_by_windows")
+        return book, await self._judged(book, wanted, runs[1:])
+
+    async def _judged(self, book: Book, wanted: Wanted, windows: Sequence[Sequence[Entry]] = ()) -> Judged:
+        """The verdicts; what is missing is missing only where the ledger proves that it shows everything."""
         done = judge(book, self._orders, self._scope)
         if missed := wanted.missed(done, self._scope):
-            whole = await self._ledger(account.id, min(missed) - LOOK_BACK, newest)
-            book.entries = joined([whole, *runs[1:]])
+            proven = await self._proven(book.account.id, min(missed) - LOOK_BACK)
+            book.entries = joined([proven, *windows] if windows else [book.entries, proven])
             done = judge(book, self._orders, self._scope)
-        self._coverage.count("ledgers_read_by_windows")
         self._coverage.count("entries_read", len(book.entries))
-        return book, done
+        return done
 
-    def _judged(self, book: Book) -> Judged:
-        self._coverage.count("ledgers_read_to_their_end")
-        self._coverage.count("entries_read", len(book.entries))
-        return judge(book, self._orders, self._scope)
+    async def _proven(self, customer_id: str, since: int) -> list[Entry]:
+        """The entries since then, up to the report's time, of a ledger that leaves no room for one that is not shown.
+
+        Raises NotRead.
+        """
+        try:
+            reading = await self._stripe.reading(customer_id, max(0, since))
+        except Missing as error:
+            raise NotRead(f"the ledger of {customer_id} went away while it was read") from error
+        if reading is None:
+            raise NotRead(f"the ledger of {customer_id} went away while it was read")
+        if fault := flaw(reading):
+            raise NotRead(f"the ledger of {customer_id} proves no absence: {fault}")
+        return [one for one in reading.entries if since <= one.created <= self._scope.time]
 
     def _since(self, times: Sequence[int]) -> int:
         if self._scope.deep or not times:

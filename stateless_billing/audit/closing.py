@@ -13,11 +13,13 @@ from stateless_billing.audit.collecting import Collector
 from stateless_billing.audit.facts import CURSOR, Account, Scope
 from stateless_billing.audit.judging import Credit
 from stateless_billing.audit.resolving import (
+    after_deletion,
     attach,
     cursor_fault,
     cursor_row,
     drift_row,
     drifts,
+    is_void,
     named,
     no_payment,
     reason_without,
@@ -43,7 +45,7 @@ class Closing:
         for stray in left:
             await self._stray(stray, known.get(named(stray)))
         for place in collector.waiting.values():
-            collector.add(place.row)
+            collector.add(after_deletion(place, collector.gone, collector.orders))
 
     async def _stray(self, stray: Credit, payment: Payment | None) -> None:
         reason = reason_without(stray, self._scope)
@@ -53,6 +55,9 @@ class Closing:
             payment = await self._asked(stray)
         if reason or payment is None:
             told = reason or f"no node shows payment {named(stray)}"
+            self._collector.add(no_payment(stray, told))
+        elif is_void(payment, stray):
+            told = "it credited other cents than the final event promises, and was reversed"
             self._collector.add(no_payment(stray, told))
         elif stray.net == 0:
             self._collector.add(no_payment(stray, f"{payment.customer_id} was to be credited, not this customer"))

@@ -41,6 +41,7 @@ class Collector:
         self.grants: list[Credit] = []
         self.uncredited: dict[tuple[str, str], list[Payment]] = {}
         self.samples: list[Book] = []
+        self.gone: set[str] = set()
 
     def add(self, row: Row) -> None:
         """A row of the report."""
@@ -48,8 +49,10 @@ class Collector:
 
     async def take(self, book: Book, judged: Judged, *, whole: bool) -> None:
         """One customer that was read; not `whole` where only the credits redirected to it are of interest."""
+        if book.account.state:
+            self.gone.add(book.account.id)
         if not whole:
-            self.strays += [one for one in judged.strays if named(one) in self.orders.redirects]
+            self.strays += [one for one in judged.strays if named(one) in self.orders.named]
             return
         self.strays += judged.strays
         if len(self.samples) < _SAMPLES and any(row.status == Status.MATCHED and row.stripe_txn for row in judged.rows):
@@ -63,7 +66,7 @@ class Collector:
             await self.open(payment, book)
         for payment in book.payments:
             found = judged.credited.get(payment.identity)
-            if found and self.orders.redirects.get(payment.identity, payment.customer_id) != book.account.id:
+            if found and self.orders.target(payment, [one.entry for one in found]) != book.account.id:
                 self._redirected(payment, found)
         self.grants += judged.grants
 
@@ -82,7 +85,7 @@ class Collector:
 
     def _redirected(self, payment: Payment, found: Sequence[Credit]) -> None:
         if self._scope.shows(payment):
-            target = self.orders.redirects.get(payment.identity, payment.customer_id)
+            target = self.orders.target(payment, [one.entry for one in found])
             row = verdict(payment, found, target, self._scope)
             self.waiting[payment.identity] = Open(payment, row, list(found))
 

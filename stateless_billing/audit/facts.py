@@ -1,11 +1,12 @@
 """What was read, as plain values, before anything is judged. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from chain.payment import Payment
 from stateless_billing.ledger import Entry
+from stateless_billing.order_rules import Order, stands
 
 WALLET_KEY = "wallet_address"
 CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
@@ -43,13 +44,17 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the audit keeps of a Stripe customer; `state` is empty for a living one, else why it cannot be read."""
+    """What the audit keeps of a Stripe customer; `state` is empty for a living one, else why it cannot be read.
+
+    `obstacle` is why it cannot be credited, as a cause of `held`.
+    """
 
     id: str
     wallet: str | None = None
     currency: str | None = None
     cursors: Mapping[str, str] = field(default_factory=dict)
     state: str = ""
+    obstacle: str | None = None
 
 
 @dataclass(slots=True)
@@ -64,10 +69,33 @@ class Book:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What admins and the sweep said of payments: redirected to whom, and held why, by identity."""
+    """What admins and the sweep said of payments, by identity: redirected to whom by the order that stands, held why,
+    and which customers any order ever named. `rows` are all orders, in the order in which they were written.
+    """
 
     redirects: Mapping[str, str] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: tuple[Order, ...] = ()
+
+    def target(self, payment: Payment, found: Iterable[Entry]) -> str | None:
+        """Who is to be credited: as the order says that a credit follows, else the order that stands, else the event.
+
+        A later order does not make a credit wrong that an earlier one had sent.
+        """
+        for credit in found:
+            order = self.followed(payment, credit)
+            if order and credit.customer == (order.target or payment.customer_id):
+                return credit.customer
+        return self.redirects.get(payment.identity, payment.customer_id)
+
+    def followed(self, payment: Payment, credit: Entry) -> Order | None:
+        """The order that a credit says it follows, where it stands."""
+        order_id = credit.metadata.get("order")
+        for order in self.rows if order_id else ():
+            if order.id == order_id and order.payment == payment.identity and stands(order, self.rows):
+                return order
+        return None
 
 
 def relevant(entry: Entry) -> bool:

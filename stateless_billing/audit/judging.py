@@ -52,7 +52,7 @@ def judge(book: Book, orders: Orders, scope: Scope) -> Judged:
             done.open.remove(payment)
     for payment in book.payments:
         if payment.identity in done.credited:
-            target = orders.redirects.get(payment.identity, payment.customer_id)
+            target = orders.target(payment, [one.entry for one in done.credited[payment.identity]])
             if target == book.account.id:
                 done.rows.append(verdict(payment, done.credited[payment.identity], target, scope))
     _others(left, kept, done, scope, whole=book.whole)
@@ -255,4 +255,6 @@ def held_cause(payment: Payment, book: Book, orders: Orders) -> str | None:
         return book.account.state
     if book.account.currency not in (None, CURRENCY):
         return "currency"
+    if book.account.obstacle:
+        return book.account.obstacle
     return orders.causes.get(payment.identity)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.caps import gapless
+from stateless_billing.balance_chain import gapless
 from stateless_billing.epochs import LOOK_BACK
 from stateless_billing.ledger import Entry
 from stateless_billing.stripe_objects import Page

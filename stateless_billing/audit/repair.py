@@ -5,7 +5,6 @@ reverse at all times, so that two repairs at once, or one that is cut off and be
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -23,13 +22,15 @@ from stateless_billing.audit.report import Report
 from stateless_billing.audit.resolving import named, reason_without
 from stateless_billing.audit.rows import Row, fingerprint
 from stateless_billing.audit.statuses import Status
-from stateless_billing.audit.surplus import is_credited, surplus
+from stateless_billing.audit.surplus_choice import NotTaken, SurplusChoice
 from stateless_billing.confirmations import Confirmations
 from stateless_billing.crediting import Crediting
 from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.errors import StripeFailure
+from stateless_billing.errors import StripeFailure, ToldOnce
 from stateless_billing.ledger import Entry
-from stateless_billing.reversals import reverse
+from stateless_billing.orders import Orders
+from stateless_billing.progress import Memory
+from stateless_billing.reversals import Reversals
 from stateless_billing.stripe_ledger import StripeLedger
 
 REASONS = {
@@ -37,13 +38,9 @@ REASONS = {
     Status.REVERSED: "audit:reversed_twice",
     Status.WRONG_CUSTOMER: "audit:wrong_customer",
     Status.MISSING_PAYMENT: "audit:orphaned",
+    Status.AMOUNT_MISMATCH: "audit:other_cents",
 }
 _POLL_SECONDS = 15.0
-_ALSO = re.compile(r"(cbtxn_\w+)@(cus_\w+)", re.ASCII)
-
-
-class NotTaken(Exception):
-    """A step was not taken, or led nowhere yet; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +60,9 @@ class Hands(Protocol):
     stripe: StripeLedger
     confirmations: Confirmations
     crediting: Crediting
+    orders: Orders
+    reversals: Reversals
+    memory: Memory
 
 
 class Repair:
@@ -72,6 +72,7 @@ class Repair:
         assert report.scope is not None
         self._hands, self._report, self._operator, self._say = hands, report, operator, say
         self._scope: Scope = report.scope
+        self._choice = SurplusChoice(hands.stripe, hands.orders, report.scope)
 
     async def steps(self) -> AsyncIterator[Step]:
         """Every step, one after another; what can only be done by people is passed over."""
@@ -83,41 +84,69 @@ class Repair:
                 step = await self._credit(row)
             elif row.status in (Status.DUPLICATE_CREDIT, Status.REVERSED):
                 step = await self._surplus(row)
+            elif row.status == Status.AMOUNT_MISMATCH:
+                step = await self._other_facts(row)
             elif row.status in (Status.WRONG_CUSTOMER, Status.MISSING_PAYMENT):
                 step = await self._astray(row)
             if step:
                 yield step
 
     async def _credit(self, row: Row) -> Step | None:
-        heads = await self._hands.confirmations.heads()
         payment = await self._payment(row)
         if payment is None:
             return None
-        gateway = next(one for one in self._hands.gateways if one.address == payment.gateway)
 
         async def take() -> str:
-            done = await self._hands.crediting.advance(gateway, payment, heads)
-            told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
-            if done.state != "credited":
-                raise NotTaken(told)
-            return told
+            return await self._credited(payment)
 
         promised = money.dollars(payment.cents) if payment.quoted else "what it was worth at its block's time"
         return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", take)
 
-    async def _surplus(self, row: Row) -> Step | None:
-        """Of credits on several customers, one that sits where it does not belong goes first."""
+    async def _credited(self, payment: Payment) -> str:
+        """Credit a payment by what Stripe's entries show, whatever its customer's cursor says. Raises NotTaken."""
+        heads = await self._hands.confirmations.heads()
+        gateway = next(one for one in self._hands.gateways if one.address == payment.gateway)
+        self._hands.memory.retry(payment)
+        done = await self._hands.crediting.advance(gateway, payment, heads, trust_cursor=False)
+        if done.state == "pending" and done.cause is None and done.retry_after:
+            raise ToldOnce(done.retry_after)
+        told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
+        if done.state != "credited":
+            raise NotTaken(told)
+        return told
+
+    async def _other_facts(self, row: Row) -> Step | None:
+        """A quoted payment whose final event promises other cents than its credit has: reversed, and credited anew."""
         payment = await self._payment(row)
-        if payment is None or row.stripe_customer is None:
+        if payment is None or not payment.quoted or row.stripe_customer is None or row.stripe_txn is None:
             return None
-        since = payment.time - LOOK_BACK
-        entries = await self._entries(row.stripe_customer, since)
-        for name, customer in _ALSO.findall(row.note or ""):
-            found = await self._entry(customer, name, since)
-            if found and is_credited(payment, entries, self._scope):
-                return self._reversal(row, found)
-        found = surplus(payment, entries, self._scope)
-        return self._reversal(row, found) if found else None
+        entry = await self._entry(row.stripe_customer, row.stripe_txn, payment.time - LOOK_BACK)
+        if entry is None or named(Credit(entry, entry.cents, "")) != payment.identity or entry.cents == payment.cents:
+            return None
+
+        async def take() -> str:
+            back = await self._hands.reversals.reverse(entry, self._operator, REASONS[Status.AMOUNT_MISMATCH])
+            try:
+                return f"taken back by {back.id}; {await self._credited(payment)}"
+            except NotTaken as error:
+                raise NotTaken(f"taken back by {back.id}, and not credited anew yet: {error}") from error
+
+        cents, due = money.dollars(entry.cents), money.dollars(payment.cents)
+        return Step(row, f"take back {entry.id} of {cents}, and credit {due} for {payment.tx_hash}", take)
+
+    async def _surplus(self, row: Row) -> Step | None:
+        payment = await self._payment(row)
+        chosen = await self._choice.entry(payment, row, strict=False) if payment else None
+        if payment is None or chosen is None:
+            return None
+
+        async def take() -> str:
+            again = await self._choice.entry(payment, row, strict=True)
+            if again is None or again.id != chosen.id:
+                raise NotTaken("Stripe shows something else by now; run the audit again")
+            return await self._taken_back(row, chosen)
+
+        return Step(row, _told(row, chosen), take)
 
     async def _astray(self, row: Row) -> Step | None:
         if row.stripe_customer is None or row.stripe_txn is None:
@@ -129,11 +158,13 @@ class Repair:
         async def take() -> str:
             if row.status == Status.MISSING_PAYMENT:
                 await self._check_orphan(entry)
-            done = await reverse(self._hands.stripe, entry, self._operator, REASONS[Status(row.status)])
-            return f"taken back by {done.id}"
+            return await self._taken_back(row, entry)
 
-        cents = money.dollars(entry.cents)
-        return Step(row, f"take back {entry.id} of {cents} on {entry.customer} ({row.status})", take)
+        return Step(row, _told(row, entry), take)
+
+    async def _taken_back(self, row: Row, entry: Entry) -> str:
+        done = await self._hands.reversals.reverse(entry, self._operator, REASONS[Status(row.status)])
+        return f"taken back by {done.id}"
 
     async def _check_orphan(self, entry: Entry) -> None:
         """Two nodes, or one twice and a finality apart, must show that a credit's payment is not there. Else NotTaken.
@@ -176,17 +207,48 @@ class Repair:
         return next((one for one in await self._entries(customer_id, since) if one.id == entry_id), None)
 
 
-async def repair(steps: AsyncIterator[Step], say: Callable[[str], object], *, apply: bool) -> int:
-    """Tell every step, and take it where that is wanted; how many are left to be taken."""
+def _told(row: Row, entry: Entry) -> str:
+    return f"take back {entry.id} of {money.dollars(entry.cents)} on {entry.customer} ({row.status})"
+
+
+async def repair(
+    steps: AsyncIterator[Step],
+    say: Callable[[str], object],
+    *,
+    apply: bool,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> int:
+    """Tell every step, and take it where that is wanted; how many are left to be taken.
+
+    What an old ledger must tell twice is asked again together, once the last of them may be.
+    """
     left = 0
+    later: list[tuple[Step, int]] = []
     async for step in steps:
         say(f"{step.row.row_id}  {step.told}\n")
-        if not apply:
+        wait = await _taken(step, say) if apply else 0
+        if wait:
+            later.append((step, wait))
+        elif wait == 0:
             left += 1
-            continue
-        try:
-            say(f"  {await step.take()}\n")
-        except (NotTaken, StripeFailure) as error:
-            left += 1
-            say(f"  not done: {error}\n")
+    if later:
+        longest = max(wait for _, wait in later)
+        say(f"{len(later)} ledgers must tell the same once more: waiting {-(-longest // 60)} minutes\n")
+        await sleep(longest + 1)
+    for step, _ in later:
+        say(f"{step.row.row_id}  once more\n")
+        left += await _taken(step, say) is not None
     return left
+
+
+async def _taken(step: Step, say: Callable[[str], object]) -> int | None:
+    """Take a step: None where that is done, 0 where it is not, else in how many seconds it may be taken again."""
+    try:
+        say(f"  {await step.take()}\n")
+    except ToldOnce as error:
+        say(f"  not done yet: {error}\n")
+        return error.seconds
+    except (NotTaken, StripeFailure) as error:
+        say(f"  not done: {error}\n")
+        return 0
+    return None

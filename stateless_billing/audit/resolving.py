@@ -1,6 +1,6 @@
 """What can only be judged when all customers were read: credits elsewhere, cursors, identities. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chain.payment import Payment
@@ -9,6 +9,7 @@ from stateless_billing.audit.facts import Account, Orders, Scope
 from stateless_billing.audit.judging import Credit, also, verdict
 from stateless_billing.audit.rows import Row, fingerprint, judged, lone_cells
 from stateless_billing.audit.statuses import Status
+from stateless_billing.epochs import EPOCH
 
 CREDITED = frozenset({Status.MATCHED, Status.PENDING, Status.WRONG_CUSTOMER})
 
@@ -38,13 +39,39 @@ def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: Orders
         if place is None:
             left.append(stray)
             continue
-        target = orders.redirects.get(place.payment.identity, place.payment.customer_id)
-        if stray.net == 0 and stray.entry.customer != target:
+        target = orders.target(place.payment, [one.entry for one in (*place.credits, stray)])
+        if stray.net == 0 and (stray.entry.customer != target or is_void(place.payment, stray)):
             left.append(stray)
             continue
         place.credits.append(replace(stray, rule="identity"))
         place.row = verdict(place.payment, place.credits, target, scope)
     return left
+
+
+def after_deletion(place: Open, gone: Container[str], orders: Orders) -> Row:
+    """The row of a payment, as an exception where it may have been credited to a customer that was deleted since.
+
+    In the payment's first epoch its one key keeps a second credit away; orders of older versions had other keys.
+    """
+    living = [one for one in place.credits if one.net]
+    if place.row.status != Status.MATCHED or len(living) != 1:
+        return place.row
+    payment, credit = place.payment, living[0].entry
+    places = [payment.customer_id or "", *orders.named.get(payment.identity, ())]
+    lost = [one for one in places if one in gone and one != credit.customer]
+    order = orders.followed(payment, credit)
+    one_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH
+    if not lost or one_key:
+        return place.row
+    reason = (
+        f"{credit.id} on {credit.customer} credits it; {', '.join(lost)} was deleted and may have been credited too"
+    )
+    return judged(place.row.shown(), Status.CUSTOMER_GONE, reason, place.row.rule)
+
+
+def is_void(payment: Payment, credit: Credit) -> bool:
+    """Whether a credit was of other cents than the payment's final event promises, and was reversed in full."""
+    return payment.quoted and credit.net == 0 and credit.entry.cents != payment.cents
 
 
 def second_credit(row: Row, stray: Credit) -> Row:

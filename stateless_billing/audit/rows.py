@@ -144,7 +144,7 @@ def credit_cells(payment: Payment, entry: Entry) -> Cells:
     epoch = moment(entry.created, payment.time).epoch
     return entry_cells(entry) | {
         "credit_latency_s": entry.created - payment.time,
-        "idempotency_key": ledger.credit_key(payment, entry.customer, epoch),
+        "idempotency_key": ledger.credit_key(payment, epoch),
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chain.errors import ChainError
 from chain.payment import Payment
+from stateless_billing import order_rules
 from stateless_billing.audit import accounts as customers
 from stateless_billing.audit.accounts import Accounts
 from stateless_billing.audit.books import BookReader, Wanted
@@ -21,7 +22,6 @@ from stateless_billing.audit.resolving import Accepted
 from stateless_billing.audit.spool import Spool
 from stateless_billing.audit.stripe_reader import AT_ONCE, Missing, NotRead, StripeReader
 from stateless_billing.ledger import Entry
-from stateless_billing.orders import parse
 from stateless_billing.stripe_ledger import PAGE
 
 FAULTS_MOST = 25  # after so many customers that could not be read, the rest is not tried
@@ -136,7 +136,7 @@ class Audit:
             if self._options.customer or index < self._chain.counted.get(address, 0):
                 causes[(await gateways[address].payment_at(index)).identity] = cause
         kept = {name: one for name, one in reservations(record).items() if one.entry.created >= self.scope.start}
-        return kept, Orders(redirects(orders), causes)
+        return kept, orders_of(orders, causes)
 
     async def _record(self, customer_id: str | None) -> list[Entry]:
         if customer_id is None:
@@ -157,8 +157,9 @@ class Audit:
             if customer != NOBODY:
                 wanted[customer].payments += [one for one in self._chain.of(customer) if self._known(one)]
             for one in payments:
-                if target := self.collector.orders.redirects.get(one.identity):
-                    wanted[target].redirected.append(one)
+                for place in self.collector.orders.named.get(one.identity, ()):
+                    if place != customer:
+                        wanted[place].redirected.append(one)
         if self.scope.deep or only:
             wanted |= {one: Wanted() for one in accounts.ids if one not in wanted}
         for reservation in reserved:
@@ -191,8 +192,14 @@ class Audit:
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 
 
-def redirects(record: Sequence[Entry]) -> dict[str, str]:
-    """Who is credited instead, by payment: the oldest order for a payment stands."""
-    orders = sorted(filter(None, map(parse, record)), key=lambda one: (one.created, one.id))
-    standing = {order.payment: order for order in reversed(orders)}
-    return {payment: order.target for payment, order in standing.items() if order.target}
+def orders_of(record: Sequence[Entry], causes: Mapping[str, str]) -> Orders:
+    """What the service record says of payments: orders that stand, and all customers that any order ever named."""
+    rows = order_rules.parse_all(record)
+    payments = {one.payment for one in rows}
+    standing = {one: order_rules.standing(one, rows) for one in payments}
+    return Orders(
+        redirects={one: order.target for one, order in standing.items() if order and order.target},
+        causes=causes,
+        named={one: order_rules.named_customers(one, record) for one in payments},
+        rows=tuple(rows),
+    )

@@ -28,6 +28,7 @@ class Status(StrEnum):
     REVERSED = "reversed"
     CURSOR_AHEAD = "cursor_ahead"
     IDENTITY_DRIFT = "identity_drift"
+    CUSTOMER_GONE = "customer_gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +83,11 @@ RULES: dict[Status, Rule] = {
     ),
     Status.IDENTITY_DRIFT: Rule(
         "R17", True, "chain and Stripe name different customers", "the owner corrects the wallet's customer"
+    ),
+    Status.CUSTOMER_GONE: Rule(
+        "R19",
+        True,
+        "credited to another customer after its own was deleted, whose entries cannot be read any more",
+        "find out whether it was credited before the deletion; reverse it then, else accept it with a note",
     ),
 }

@@ -11,7 +11,10 @@ import httpx
 
 from chain.payment import is_customer_id
 from stateless_billing import stripe_objects
+from stateless_billing.balance_chain import Reading
+from stateless_billing.errors import Down
 from stateless_billing.ledger import Entry
+from stateless_billing.ledger_reader import read_back
 from stateless_billing.pacer import Endpoint, Pacer
 from stateless_billing.stripe_ledger import API_VERSION, PAGE
 from stateless_billing.stripe_objects import Customer, Page
@@ -19,6 +22,7 @@ from stateless_billing.stripe_objects import Customer, Page
 BASE = "https://api.stripe.com"
 TRIES = 6
 AT_ONCE = 15
+_PAGES_MOST = 10_000  # an auditor waits for long ledgers, unlike a payer
 TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
@@ -41,7 +45,7 @@ class StripeReader:
         self._free = asyncio.Semaphore(len(lines))
         self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
         self.reads = 0
-        self.date = 0
+        self.date = self.latest_date = 0
         self.retried = 0
 
     async def now(self) -> int:
@@ -72,19 +76,41 @@ class StripeReader:
                 return
             after = found[-1].id
 
-    async def customer(self, customer_id: str) -> Customer | None:
-        """One customer, deleted ones too; None where Stripe knows none. Raises NotRead."""
+    async def customer(self, customer_id: str, *, balance: bool = False) -> Customer | None:
+        """One customer, deleted ones too, with its dollar balance where asked for; None where Stripe knows none.
+
+        Raises NotRead.
+        """
+        params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if balance else {}
         try:
-            raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{checked(customer_id)}", {})
+            raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{checked(customer_id)}", params)
             return stripe_objects.customer(raw)
         except Missing:
             return None
         except ValueError as error:
             raise NotRead(f"the customer {customer_id}: {error}") from error
 
-    async def page(self, customer_id: str, since: int, until: int | None, after: str | None = None) -> Page:
+    async def reading(self, customer_id: str, since: int) -> Reading | None:
+        """A ledger read back to an entry from before `since`; None where it went away. Raises NotRead, Missing."""
+        customer = await self.customer(customer_id, balance=True)
+        if customer is None or customer.deleted:
+            return None
+        try:
+            return await read_back(
+                customer,
+                self.latest_date,
+                since,
+                lambda after: self.page(customer_id, None, None, after),
+                pages_most=_PAGES_MOST,
+            )
+        except Down as error:
+            raise NotRead(f"the ledger of {customer_id}: {error}") from error
+
+    async def page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
         """One page of a customer's entries, newest first. Raises NotRead, and Missing where there is no such ledger."""
-        params: dict[str, str | int] = {"limit": PAGE, "created[gte]": since}
+        params: dict[str, str | int] = {"limit": PAGE}
+        if since is not None:
+            params["created[gte]"] = since
         if until is not None:
             params["created[lte]"] = until
         if after:
@@ -103,6 +129,8 @@ class StripeReader:
         seen = {entry.id for entry in found}
         while not page.complete:
             page = await self.page(customer_id, since, until, found[-1].id)
+            if not page.entries:
+                raise NotRead(f"the ledger of {customer_id}: the list said that there is more, and ended")
             if not seen.isdisjoint(entry.id for entry in page.entries):
                 raise NotRead(f"the ledger of {customer_id}: the list repeats itself")
             seen.update(entry.id for entry in page.entries)
@@ -125,7 +153,8 @@ class StripeReader:
             if answer.status_code == httpx.codes.OK and (body := _object(answer)) is not None:
                 self._pacer.answered(endpoint)
                 self.reads += 1
-                self.date = self.date or _date(answer)
+                self.latest_date = _date(answer)
+                self.date = self.date or self.latest_date
                 return body
             if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
                 self._pacer.limited(endpoint, reason)

@@ -1,6 +1,6 @@
 """Which one entry has to be taken back so that a payment comes nearer to being credited once. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from chain.payment import Payment
 from stateless_billing.audit.facts import Account, Book, Orders, Scope
@@ -21,6 +21,37 @@ def surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> Entry |
     if delta < 0 and all(one.net in (0, one.entry.cents) for one in found):
         return None  # reversed once, as a whole: somebody meant it
     return max(fitting, key=lambda one: (one.created, one.id), default=None)
+
+
+def surplus_over(
+    payment: Payment, ledgers: Mapping[str, Sequence[Entry]], target: str | None, scope: Scope
+) -> Entry | None:
+    """The one entry to take back, by the ledgers of every customer that may carry a credit of the payment.
+
+    While its target carries a living credit in full, what another customer carries goes first, the youngest of it.
+    """
+    own = ledgers.get(target or "", ())
+    astray = [
+        one.entry
+        for place, entries in ledgers.items()
+        if place != target
+        for one in _credits_on(place, payment, entries, scope)
+        if one.net
+    ]
+    if astray and is_credited(payment, own, scope):
+        return max(astray, key=lambda one: (one.created, one.id))
+    return surplus(payment, own, scope)
+
+
+def credits_in(payment: Payment, ledgers: Mapping[str, Sequence[Entry]], scope: Scope) -> list[Entry]:
+    """All credits of a payment, wherever they sit."""
+    return [one.entry for place, entries in ledgers.items() for one in _credits_on(place, payment, entries, scope)]
+
+
+def _credits_on(place: str, payment: Payment, entries: Sequence[Entry], scope: Scope) -> list[Credit]:
+    """A payment's credits on one customer; on another than the event's only what names the payment is one."""
+    found, _ = _net(payment, entries, scope)
+    return [one for one in found if place == payment.customer_id or one.rule == "identity"]
 
 
 def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> bool:

@@ -20,6 +20,7 @@ def run(command: argparse.Namespace, say: Say) -> int:
     """Run `doctor`; its exit code. Raises BadSettings where it cannot begin, and for `--init` StripeFailure."""
     if command.init:
         say(f"SERVICE_CUSTOMER_ID={asyncio.run(_initialise())}\n")
+        sys.stderr.write(_NEW_RECORD)
         return CLEAN
     try:
         known = settings.load(settings.SERVE)
@@ -37,6 +38,13 @@ def run(command: argparse.Namespace, say: Say) -> int:
         say("".join(f"{check.line()}\n" for check in checks))
         _summarise(checks)
     return exit_code
+
+
+_NEW_RECORD = (
+    "If this account had another service record before: a new one knows no orders of it. Payments older than the new"
+    " record that are still uncredited after 23 hours are held (ledger_unproven) until you return to the earlier record"
+    " or credit them by hand. Its rate override, open payments and grants ledger are lost too.\n"
+)
 
 
 async def _initialise() -> str:

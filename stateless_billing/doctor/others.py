@@ -8,6 +8,7 @@ import httpx
 from stateless_billing import fitness
 from stateless_billing.bookkeeping import NotOurAccount
 from stateless_billing.doctor.findings import Noted, NotLookedAt, ToMend
+from stateless_billing.money import dollars
 from stateless_billing.operators import is_email
 from stateless_billing.rates import NoRate
 from stateless_billing.services import Services
@@ -111,4 +112,7 @@ async def operators(services: Services) -> str:
         raise Noted(told, "Without an admin nobody can release what is held.")
     if not services.settings.resend_api_key and any(is_email(name) for name in roster):
         raise ToMend(f"{told}, some by mail, which is not set up", "Set RESEND_API_KEY and MAIL_FROM, or use wallets.")
+    if list(roster.values()).count("admin") == 1:
+        alone = dollars(services.settings.max_order_cents)
+        raise Noted(told, f"Name a second admin: nobody else can confirm an order above {alone} (MAX_ORDER_CENTS).")
     return told

@@ -1,4 +1,4 @@
-"""`/admin`: find, a customer, the grants of all operators, stuck payments, the rate."""
+"""`/admin`: find, a customer, the grants of all operators, the rate."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import UNDO_SECONDS
 from stateless_billing.lookup import is_entry_id, wallets_of
 from stateless_billing.money import Rate
-from stateless_billing.operators import GRANT, OVERRIDE, RELEASE, REVERSE, Operator
+from stateless_billing.operators import GRANT, OVERRIDE, REVERSE, Operator
 from stateless_billing.rates import NoRate
 from stateless_billing.stripe_objects import Page
 from stateless_billing.timeline import timeline
@@ -80,7 +80,6 @@ class Admin:
         self.customer = desk.page(self._customer)
         self.grants = desk.page(self._grants)
         self.grants_csv = desk.page(self._grants_csv)
-        self.stuck = desk.page(self._stuck)
         self.rate = desk.page(self._rate)
 
     async def _find(self, request: Request, operator: Operator) -> Response:
@@ -183,32 +182,6 @@ class Admin:
         text = csv_export.table(_COLUMNS, rows)
         headers = {"content-disposition": 'attachment; filename="grants.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
-
-    async def _stuck(self, request: Request, operator: Operator) -> Response:
-        stuck, whole = await self._services.stuck.listed()
-        form = self._services.grants.mint()
-        orders = {
-            one.payment.identity: self._services.signins.tokens.seal(
-                "order", {"form": f"{form}{index:02d}", "operator": operator.name, "payment": one.payment.identity}
-            )
-            for index, one in enumerate(stuck)
-        }
-        releasing, (rate, _) = operator.may(RELEASE), await self._current()
-        discount_bps = self._services.settings.discount_bps
-        return self._desk.render(
-            "desk_stuck.html",
-            request,
-            stuck=stuck,
-            whole=whole,
-            forms=orders if releasing else {},
-            releasing=releasing,
-            today={
-                one.payment.identity: money.cents_down(one.payment.amount, rate.market, discount_bps)
-                for one in stuck
-                if rate
-            },
-            discount_bps=discount_bps,
-        )
 
     async def _rate(self, request: Request, operator: Operator) -> Response:
         settings = self._services.settings

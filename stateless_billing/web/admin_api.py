@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from chain.gateway import Gateway, claimed
-from chain.payment import Payment, is_customer_id
+from chain.payment import Payment
 from chain.signing import checksum
-from stateless_billing import grant_forms, money
+from stateless_billing import grant_forms, money, order_rules
 from stateless_billing.depth import Heads
 from stateless_billing.errors import Refusal, StripeFailure
 from stateless_billing.grant_forms import FORM_SECONDS
@@ -18,8 +18,10 @@ from stateless_billing.grant_ledger import Grant
 from stateless_billing.grants import Left, Wish
 from stateless_billing.ledger import Entry
 from stateless_billing.lookup import is_entry_id, wallets_of
+from stateless_billing.money import parse_rate
 from stateless_billing.operators import GRANT, OVERRIDE, READ, RELEASE, Operator
-from stateless_billing.orders import parse_rate
+from stateless_billing.order_rules import Order
+from stateless_billing.orders import OrderDraft
 from stateless_billing.services import Services
 from stateless_billing.tokens import BadToken, ExpiredToken
 from stateless_billing.web import inputs
@@ -113,25 +115,47 @@ class AdminApi:
         return JSONResponse(_grant(grant))
 
     async def order(self, request: Request) -> Response:
-        """`POST /api/admin/orders` `{form, order, reason}`: decide about one payment, and follow it at once."""
+        """`POST /api/admin/orders` `{form, order | confirms, reason}`: decide about one payment, and follow it at once.
+
+        `confirms` names another admin's order, whose words are repeated.
+        """
         operator = self._sessions.require(request, RELEASE, fresh=True)
-        body = await inputs.json_object(request, {"form", "order", "reason"})
+        body = await inputs.json_object(request, {"form", "order", "confirms", "reason"})
         form = self._form("order", body, operator)
-        text, reason = _order(inputs.text(body, "order")), _reason(inputs.text(body, "reason"))
+        reason = _reason(inputs.text(body, "reason"))
         heads, gateway, payment = await self._payment(form["payment"])
-        await self._check_target(text, payment)
-        order, progress = await self._services.stuck.order(
-            *(gateway, payment, heads, form["form"], text, operator.name, reason)
-        )
+        draft = await self._order(body, payment, operator, reason)
+        order, progress = await self._services.stuck.order(gateway, payment, heads, form["form"], draft)
         return JSONResponse(
             {
                 "order": order.id,
+                "waits": await self._waits(order, payment),
                 "state": progress.state,
                 "cause": progress.cause,
                 "credit": progress.credit,
                 "cents": progress.cents,
             }
         )
+
+    async def _order(self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str) -> OrderDraft:
+        """What is ordered: words of the reader's own, or another admin's."""
+        text, row = inputs.text(body, "order").strip(), inputs.text(body, "confirms").strip()
+        if text and row:
+            raise Refusal("invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered.")
+        checks, orders = self._services.order_checks, self._services.orders
+        if not row:
+            return await checks.draft(text, payment, operator.name, reason, (await orders.latest(payment)).standing)
+        orders.renew()
+        return await checks.confirm(row, payment, operator.name, reason, await orders.latest(payment))
+
+    async def _waits(self, order: Order, payment: Payment) -> bool | None:
+        """Whether an order that was just written waits for another admin; None where that could not be read."""
+        if order.confirms:
+            return False
+        try:
+            return not order_rules.stands(order, (await self._services.orders.latest(payment)).orders)
+        except StripeFailure:
+            return None
 
     async def retry(self, request: Request) -> Response:
         """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
@@ -203,35 +227,6 @@ class AdminApi:
                 if payment.identity == identity and gateway.address == payment.gateway:
                     return heads, gateway, payment
         raise Refusal("not_found", "There is no such payment on the chain. Nothing was done.")
-
-    async def _check_target(self, text: str, payment: Payment) -> None:
-        """A redirected payment goes to one that can be credited, from one that cannot. Raises Refusal."""
-        if not text.startswith("redirect:"):
-            return
-        target = text.removeprefix("redirect:")
-        if target == payment.customer_id:
-            raise Refusal("invalid_input", "The payment goes to that customer anyway. Nothing was ordered.")
-        customer = await self._services.lookup.customer(target)
-        if customer is None or customer.currency not in (None, "usd"):
-            raise Refusal(
-                "unusable_customer", "That customer is not in Stripe, or not billed in dollars. Nothing was ordered."
-            )
-        own = await self._services.lookup.customer(payment.customer_id) if payment.customer_id else None
-        if own is not None and own.currency in (None, "usd"):
-            raise Refusal(
-                "invalid_input", "The payment's own customer can be credited. Nothing was ordered; release it."
-            )
-
-
-def _order(written: str) -> str:
-    text = written.strip()
-    word, _, rest = text.partition(":")
-    if text == "release" or (word == "release" and parse_rate(rest)) or (word == "redirect" and is_customer_id(rest)):
-        return text
-    raise Refusal(
-        "invalid_input",
-        "An order is `release`, `release:<dollars per token>` or `redirect:<cus_…>`. Nothing was ordered.",
-    )
 
 
 def _reason(written: str) -> str:

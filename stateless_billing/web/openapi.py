@@ -54,7 +54,7 @@ def _api() -> dict[str, Any]:
                 "A signed price, and the calls that pay it",
                 _json(200, "The quote", "Quote"),
                 (
-                    *("unsupported_media_type", "invalid_input", "unknown_wallet", "wallet_conflict"),
+                    *("unsupported_media_type", "invalid_input", "unknown_wallet", "wallet_conflict", "not_payable"),
                     *("below_minimum", "above_maximum", "rate_unavailable", "paused", *_LATER, "stripe_unavailable"),
                 ),
                 body="QuoteWish",

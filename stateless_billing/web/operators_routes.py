@@ -12,6 +12,7 @@ from stateless_billing.web.audit_runs import Runs
 from stateless_billing.web.desk import Desk
 from stateless_billing.web.sessions import Sessions
 from stateless_billing.web.signing_in import SigningIn
+from stateless_billing.web.stuck_page import StuckPage
 
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
@@ -34,7 +35,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/admin/customers/{customer}",   pages.customer),
         Route("/admin/grants",                 pages.grants),
         Route("/admin/grants.csv",             pages.grants_csv),
-        Route("/admin/stuck",                  pages.stuck),
+        Route("/admin/stuck",                  StuckPage(desk).page),
         Route("/admin/rate",                   pages.rate),
         Route("/audit",                        audit.page),
         Route("/audit/report.{form}",          audit.download),

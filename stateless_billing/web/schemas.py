@@ -30,7 +30,7 @@ CUSTOMER: Schema = {"type": "string", "pattern": "^cus_[0-9A-Za-z]{1,28}$"}
 CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
 HELD_CAUSES = (
     *("rate_unavailable", "over_limit", "customer_deleted", "customer_invalid"),
-    *("currency", "ledger_altered", "stripe_refused"),
+    *("currency", "test_clock", "not_payable", "ledger_altered", "ledger_unproven", "stripe_refused"),
 )
 
 

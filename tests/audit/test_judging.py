@@ -8,7 +8,7 @@ import pytest
 from chain.payment import Payment
 from stateless_billing.audit.facts import Account, Book, Orders, relevant
 from stateless_billing.audit.judging import expected_cents, held_cause, judge, recorded_rate, without_credit
-from stateless_billing.audit.running import redirects
+from stateless_billing.audit.running import orders_of
 from stateless_billing.audit.statuses import RULES, Status
 from stateless_billing.ledger import Entry
 from tests.audit.made import FINAL, NO_ORDERS, SCOPE, book, credit, judged, only, quoted, reversal
@@ -156,12 +156,12 @@ def test_a_rate_that_is_none(rate: str) -> None:
 
 def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
     order = entry(cents=1, metadata={"kind": "order", "payment": P.identity, "order": "redirect:cus_Other"})
-    later = entry(
-        id="cbtxn_9", cents=1, created=order.created + 1, metadata=dict(order.metadata) | {"order": "release"}
-    )
-    orders = Orders(redirects([later, order]))
+    later = replace(order, id="cbtxn_9", ending_cents=order.ending_cents + 1)
+    released = replace(later, metadata=dict(order.metadata) | {"order": "release"})
+    orders = orders_of([order], {})
     assert orders.redirects == {P.identity: "cus_Other"}
-    assert redirects([replace(later, created=0), order]) == {}
+    assert orders_of([released, order], {}).redirects == {}, "the newest stands"
+    assert orders_of([released, order], {}).named == {P.identity: ("cus_Other",)}, "and earlier ones are looked at"
     done = judge(book([P], [C]), orders, SCOPE)
     assert done.rows == []
     assert list(done.credited) == [P.identity]

@@ -26,7 +26,7 @@ def reader(world: World) -> StripeReader:
 
 def test_it_cannot_write() -> None:
     names = [name for name in dir(StripeReader) if not name.startswith("_")]
-    assert sorted(names) == ["customer", "customers", "entries", "now", "page"]
+    assert sorted(names) == ["customer", "customers", "entries", "now", "page", "reading"]
 
 
 async def test_what_fails_is_tried_again() -> None:

@@ -26,6 +26,7 @@ AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 AUDIT = "async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.map((node) => node.html)])"
 SMALL_TARGETS = """
 () => [...document.querySelectorAll("button:not(.copy), .button, summary, input, select, nav a")]
+  .map((node) => node.closest("label.yes") ?? node)
   .filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < 44)
   .map((node) => node.outerHTML)
 """

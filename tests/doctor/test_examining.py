@@ -233,6 +233,10 @@ async def test_mail(clinic: Clinic) -> None:
 async def test_operators_and_settings(clinic: Clinic) -> None:
     at(await clinic.visit(OPERATORS=""), "operators", State.NOTE, "nobody can sign in")
     at(await clinic.visit(OPERATORS="a@example.org=moderator"), "operators", State.NOTE, "Without an admin")
+    one = await clinic.visit(OPERATORS=f"0x{'a' * 40}=admin", MAX_ORDER_CENTS="20000")
+    at(one, "operators", State.NOTE, "nobody else can confirm an order above $200.00")
+    two = await clinic.visit(OPERATORS=f"0x{'a' * 40}=admin,0x{'b' * 40}=admin")
+    at(two, "operators", State.OK, "2 admin")
     found = await clinic.visit(HOST="::")
     at(found, "settings", State.NOTE, "CLIENT_IP_HEADER", "STRIPE_API_KEY")
     at(await clinic.visit(HOST="::", CLIENT_IP_HEADER="Fly-Client-IP"), "settings", State.NOTE, "PUBLIC_URL")

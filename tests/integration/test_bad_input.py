@@ -101,6 +101,17 @@ def test_a_wallet_on_two_customers_is_a_conflict(shop: Shop, service: Service) -
     problem(answer, 409, "wallet_conflict")
 
 
+def test_an_account_that_takes_no_payments_gets_no_quote(shop: Shop, service: Service) -> None:
+    customer = shop.customer()
+    metadata = {"wallet_address": customer.wallet, "gateway_payments": "off"}
+    shop.stack.control("POST", f"customers/{customer.id}", {"metadata": metadata})
+    answer = shop.stack.http.post(f"{service.url}/api/quotes", json={"wallet": customer.wallet, "cents": 5000})
+    assert "no money moved" in problem(answer, 409, "not_payable")["detail"]
+    assert "signature" not in answer.json()
+    account = shop.stack.http.get(f"{service.url}/api/accounts/{customer.wallet}")
+    assert account.json()["found"], "what was paid before is still shown"
+
+
 def test_unknown_and_known_wallets_answer_in_the_same_shape(shop: Shop, service: Service) -> None:
     known, unknown = (
         shop.stack.http.get(f"{service.url}/api/accounts/{wallet}").json()

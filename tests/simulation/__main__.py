@@ -8,6 +8,7 @@ import argparse
 import gc
 import os
 import sys
+from collections.abc import Collection
 from time import monotonic, process_time
 
 from tests.simulation.directed import DIRECTED
@@ -15,13 +16,15 @@ from tests.simulation.faults import FAULTS, table
 from tests.simulation.grant_mutants import GRANT_MUTANTS
 from tests.simulation.grant_plans import SCENES
 from tests.simulation.mutants import MUTANTS
+from tests.simulation.orders_mutants import ORDERS_MUTANTS
 from tests.simulation.planner import Planner
+from tests.simulation.proof_scenes import OLD_RULES
 from tests.simulation.result import Result
 from tests.simulation.runner import Totals, play, play_seed, results
 from tests.simulation.shrink import shrunk
 
 LONGEST_HUNT = 120.0  # seconds in which a mutant must be caught
-DIRECTED_FIRST = 600  # so many seeds are searched for directed ones
+DIRECTED_FIRST = 2000  # so many seeds are searched for directed ones
 
 
 def show(seed: int, mutant: str | None = None) -> None:
@@ -54,6 +57,15 @@ def simulate(first: int, count: int, processes: int, *, faults: bool) -> bool:
     return not failed
 
 
+def _themes(name: str) -> Collection[str]:
+    """The themes whose seeds are most likely to show a mutant."""
+    if name in OLD_RULES:
+        return OLD_RULES[name]
+    if name in ORDERS_MUTANTS:
+        return ORDERS_MUTANTS[name][1]
+    return SCENES if name in GRANT_MUTANTS else DIRECTED
+
+
 def hunt(name: str, first: int, count: int) -> bool:
     """Play seeds with one rule broken until one shows it; a line of the table. Directed seeds are fast and come first.
 
@@ -61,8 +73,7 @@ def hunt(name: str, first: int, count: int) -> bool:
     """
     begun = process_time()
     seeds = list(range(first, first + count))
-    themes = SCENES if name in GRANT_MUTANTS else DIRECTED
-    directed = [seed for seed in seeds[:DIRECTED_FIRST] if Planner(seed).plan().theme in themes]
+    directed = [seed for seed in seeds[:DIRECTED_FIRST] if Planner(seed).plan().theme in _themes(name)]
     tried = 0
     for seed in dict.fromkeys([*directed, *seeds]):
         result, tried = play_seed(seed, name), tried + 1

@@ -23,6 +23,7 @@ def configured(plan: Plan, version: int) -> settings.Settings:
             "SERVICE_CUSTOMER_ID": SERVICE,
             "CHAIN_ID": str(CHAIN_ID),
             "PROCESSES": str(plan.replicas),
+            "MAX_ORDER_CENTS": str(plan.order_cap),
         }
         | {name: str(cents) for name, cents in caps},
     )

@@ -3,19 +3,17 @@
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+from tests.simulation.draws import calm
 from tests.simulation.plan import EPOCH, HOUR, Event, Plan
 
 Scene = Callable[[random.Random, Plan], tuple[Plan, list[Event]]]
 
-LOOKED, READ = ("answered", 3), ("answered", 4)
-"""The steps of a new process's first claim after its look, and after its last read: two reads belong to its start."""
+LOOKED, READ = ("answered", 5), ("answered", 6)
+"""The steps of a new process's first claim after its look, and after its last read.
 
-
-def _calm(plan: Plan, **changes: Any) -> Plan:
-    quiet = replace(plan, faults=(), reads=0.0, writes=0.0, refused=0.0, late=0.0, node_errors=0.0, omits=0.0)
-    return replace(quiet, price_faults=0.0, skews=(), poisoned=False, two_versions=False, **changes)
+Two reads belong to its start; the look reads the newest entries, then the service record and its orders.
+"""
 
 
 def _payment(rng: random.Random, *, quoted: bool, gateway: int = 0) -> Event:
@@ -32,8 +30,8 @@ def next_to_a_border(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]
         at = border + before * (rng.uniform(2, 900) if rng.random() < 0.7 else rng.uniform(1700, 1900))
         visits.append(Event(at, rng.choice(("sweep", "claim")), (slot, 0)))
     faults = ("lost_after", "saved_500_done", "cut_answer") if rng.random() < 0.3 else ()
-    calm = _calm(plan, replicas=4, list_lag=1500.0)
-    return replace(calm, faults=faults, writes=0.5, late=rng.choice((0.0, 0.5))), [paid, *visits]
+    quiet = calm(plan, replicas=4, list_lag=1500.0)
+    return replace(quiet, faults=faults, writes=0.5, late=rng.choice((0.0, 0.5))), [paid, *visits]
 
 
 def _asleep(
@@ -55,8 +53,8 @@ def dead_key(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     missed = rng.choice(((True, False), (False, True), (False, False))) if stays else (True, True)
     step = rng.choice(((*READ, rng.randrange(9)), ("begin_write", 1, rng.randrange(3)), ("before_write", 1, 0)))
     life = rng.uniform(24, 26) * HOUR
-    calm = _calm(plan, replicas=2, idle_timeout=1e12 if stays else 75.0, key_life=life)
-    return calm, _asleep(paid, at, step, rng.uniform(26.2, 40) * HOUR, missed)
+    quiet = calm(plan, replicas=2, idle_timeout=1e12 if stays else 75.0, key_life=life)
+    return quiet, _asleep(paid, at, step, rng.uniform(26.2, 40) * HOUR, missed)
 
 
 def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
@@ -65,15 +63,15 @@ def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     at = paid.at + rng.uniform(1700, 20 * HOUR)
     missed = (False, rng.random() < 0.5)
     length = rng.uniform(23.6, 40) * HOUR
-    calm = _calm(plan, replicas=2, idle_timeout=1e12, key_life=rng.choice((24.0, 44.0)) * HOUR)
-    return calm, _asleep(paid, at, (*LOOKED, rng.randrange(7)), length, missed)
+    quiet = calm(plan, replicas=2, idle_timeout=1e12, key_life=rng.choice((24.0, 44.0)) * HOUR)
+    return quiet, _asleep(paid, at, (*LOOKED, rng.randrange(7)), length, missed)
 
 
 def stripped(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     """A credit loses its metadata before a cursor covers it; a day later a new process looks."""
     paid = _payment(rng, quoted=rng.random() < 0.5)
     at = paid.at + (0 if paid.args[1][0][3] else plan.finality)
-    return _calm(plan), [
+    return calm(plan), [
         paid,
         Event(at + rng.uniform(130, 300), "claim", (0, 0)),
         Event(at + rng.uniform(310, 900), rng.choice(("strip", "strip", "opposite")), (0, 0)),
@@ -92,13 +90,13 @@ def many_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
         Event(paid.at + 1000, "restart", (0,)),
         Event(paid.at + rng.uniform(24, 44) * HOUR, rng.choice(("claim", "sweep")), (0, 0)),
     ]
-    return replace(_calm(plan, page=2), faults=faults, reads=0.3), [paid, *charges, *visits]
+    return replace(calm(plan, page=2), faults=faults, reads=0.3), [paid, *charges, *visits]
 
 
 def blocks_ahead(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     """A block's time lies ahead of Stripe's clock, so the credit seems older than its payment."""
     paid = _payment(rng, quoted=True)
-    return _calm(plan, ahead=rng.randrange(100, 116)), [
+    return calm(plan, ahead=rng.randrange(100, 116)), [
         paid,
         Event(paid.at + rng.uniform(17, 40), "claim", (0, 0)),
         Event(paid.at + 1000, "restart", (0,)),
@@ -111,7 +109,7 @@ def reorganised_while_asleep(rng: random.Random, plan: Plan) -> tuple[Plan, list
     paid = _payment(rng, quoted=False)
     length = plan.finality + rng.uniform(60, 3000)
     where = rng.randrange(20, 70)
-    return _calm(plan, nodes=1, lags=((0.0, 0.0),), ahead=0), [
+    return calm(plan, nodes=1, lags=((0.0, 0.0),), ahead=0), [
         paid,
         Event(paid.at + 20, "claim", (0, 0)),
         Event(paid.at + 29.9, "harm", (0, where, "sleep", length, (False, False))),
@@ -124,17 +122,17 @@ def other_version(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     """Two versions write one payment within a list's lag, or Stripe says 500 and does it all the same."""
     paid = _payment(rng, quoted=rng.random() < 0.5, gateway=rng.randrange(2))
     at = paid.at + plan.finality + plan.ahead + 60
-    calm = _calm(plan, replicas=3, gateways=2, list_lag=rng.choice((600.0, 1500.0)))
+    quiet = calm(plan, replicas=3, gateways=2, list_lag=rng.choice((600.0, 1500.0)))
     visits = [Event(at + 90 * number + rng.uniform(0, 60), "claim", (number % 3, 0)) for number in range(6)]
     late = [Event(at + rng.uniform(24, 30) * HOUR, "sweep", (1, 0))]
     faults = ("saved_500_done",) if rng.random() < 0.4 else ()
-    return replace(calm, two_versions=True, faults=faults, writes=0.7), [paid, *visits, *late]
+    return replace(quiet, two_versions=True, faults=faults, writes=0.7), [paid, *visits, *late]
 
 
 def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     """`finalized` stands still for more than an epoch; a new process sees a quoted payment that is still not final."""
     paid = _payment(rng, quoted=True)
-    return _calm(plan), [
+    return calm(plan), [
         Event(paid.at - 5, "stall", ("finalized", rng.uniform(26, 44) * HOUR)),
         paid,
         Event(paid.at + rng.uniform(130, 300), "claim", (0, 0)),
@@ -146,7 +144,7 @@ def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 def renamed(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     """A credited payment comes back in another EVM transaction; a day later a new process looks."""
     paid = _payment(rng, quoted=True)
-    return _calm(plan, ahead=0, lags=((0.0, 0.0),), nodes=1), [
+    return calm(plan, ahead=0, lags=((0.0, 0.0),), nodes=1), [
         paid,
         Event(paid.at + rng.uniform(17, 40), "claim", (0, 0)),
         Event(paid.at + rng.uniform(41, 100), "reorg", (600, ("renamed",))),
@@ -160,8 +158,8 @@ def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     at = rng.uniform(60, HOUR)
     calls = tuple((0, customer, 9_000, 0) for customer in (0, 1, 0))
     sweeps = [Event(at + plan.finality + plan.ahead + 60 * number, "sweep", (0, 0)) for number in range(2, 8)]
-    calm = _calm(plan, nodes=1, customers=2, gateways=1, lags=((0.0, 0.0),))
-    return replace(calm, omits=0.3), [Event(at, "pay", (0, calls)), *sweeps]
+    quiet = calm(plan, nodes=1, customers=2, gateways=1, lags=((0.0, 0.0),))
+    return replace(quiet, omits=0.3), [Event(at, "pay", (0, calls)), *sweeps]
 
 
 def invented(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
@@ -172,10 +170,10 @@ def invented(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     early = [Event(final + 20 * number, "sweep", (0, 1)) for number in range(2)]
     lie = final + rng.uniform(100, 3000)
     late = [Event(lie + 60 * number, "sweep", (0, 1)) for number in range(1, 4)]
-    calm = _calm(plan, nodes=2, lags=((0.0, 0.0), (0.0, 0.0)), customers=2, gateways=1, replicas=1)
+    quiet = calm(plan, nodes=2, lags=((0.0, 0.0), (0.0, 0.0)), customers=2, gateways=1, replicas=1)
     forged = Event(lie, "forge", (0, 0, lie - at + rng.uniform(10, 50)))
     events = [*paid, *early, forged, Event(lie + 1, "restart", (0,)), *late]
-    return replace(calm, faults=("unsaved_500",), writes=rng.uniform(0.3, 0.9)), events
+    return replace(quiet, faults=("unsaved_500",), writes=rng.uniform(0.3, 0.9)), events
 
 
 DIRECTED: dict[str, Scene] = {

@@ -1,6 +1,8 @@
 """What several kinds of plans draw alike: how long a machine sleeps, and at which of its steps."""
 
 import random
+from dataclasses import replace
+from typing import Any
 
 from tests.simulation.plan import HOUR, LONG_IDLE, Plan
 
@@ -27,3 +29,9 @@ def sleep(rng: random.Random, plan: Plan) -> tuple[float, tuple[bool, bool]]:
     if plan.idle_timeout > LONG_IDLE and all(missed):
         missed = rng.choice(((True, False), (False, True)))
     return seconds, missed
+
+
+def calm(plan: Plan, **changes: Any) -> Plan:
+    """The plan without faults of Stripe, nodes and prices."""
+    quiet = replace(plan, faults=(), reads=0.0, writes=0.0, refused=0.0, late=0.0, node_errors=0.0, omits=0.0)
+    return replace(quiet, price_faults=0.0, skews=(), poisoned=False, two_versions=False, **changes)

@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from stateless_billing.sandbox import effects
 from stateless_billing.sandbox.effects import NO_EFFECT, REASONS, Effect
 from stateless_billing.sandbox.faults import FaultPlan
+from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.routes import TRANSACTIONS
 from tests.simulation.chain import START, Chain
 from tests.simulation.faults import Coverage
@@ -29,7 +31,25 @@ ANY = (
 )
 WRITES = ("saved_500", "saved_500_done", "saved_500_completed", "completed_next_epoch", "key_in_use")
 LISTS = ("stale_list", "page_fault", "rows_while_paging")
+LIES = ("listing_cut", "listing_ends_empty", "listing_hole")
+TELLINGS = (*LIES, "same_second_order")
 MADE = ("lost_after", "saved_500_done", "cut_answer", "broken_answer", "closed_after")
+
+
+@dataclass(frozen=True)
+class Tellings:
+    """How often listings are told otherwise than they are, and in which ways; how often `record` is read late.
+
+    `at_zero` says whether a path's ledger stands at zero, where two empty listings in a row would be believed: that is
+    not promised, so such a listing is not emptied.
+    """
+
+    rng: random.Random
+    share: float
+    kinds: Sequence[str]
+    late: float
+    record: str
+    at_zero: Callable[[str], bool]
 
 
 class Mischief(FaultPlan):
@@ -49,8 +69,10 @@ class Mischief(FaultPlan):
         reads: float,
         writes: float,
         poisoned: str | None,
+        tellings: "Tellings | None" = None,
     ) -> None:
         super().__init__(rng)
+        self._tellings = tellings
         self._chain, self._coverage, self._clock = chain, coverage, clock
         self._names, self._reads, self._writes, self._poisoned = names, reads, writes, poisoned
         self.faulty: Callable[[str], bool] = lambda name: True
@@ -67,6 +89,8 @@ class Mischief(FaultPlan):
         write = method == "POST" and template == TRANSACTIONS
         if write and self._poisoned and self._poisoned in path and self.faulty("poison"):
             return self._chosen("poison", effects.error_unsaved())
+        if self._tellings and method == "GET" and (told := self._told(self._tellings, template, path)):
+            return told
         if self._rng.random() >= (self._writes if write else self._reads):
             return NO_EFFECT
         fitting = [name for name in self._names if name in ANY or (write and name in WRITES)]
@@ -76,6 +100,24 @@ class Mischief(FaultPlan):
         if not fitting:
             return NO_EFFECT
         return self._effect(self._rng.choice(fitting), write, path)
+
+    def _told(self, tellings: "Tellings", template: str, path: str) -> Effect | None:
+        """A listing that lies, each request by itself, or a record that is read late; what really was untrue the
+        account counts.
+        """
+        rng = tellings.rng
+        if template == TRANSACTIONS and rng.random() < tellings.share:
+            kinds = [name for name in tellings.kinds if self.faulty(name)]
+            name = rng.choice(kinds) if kinds else ""
+            if name == "same_second_order":
+                return self._chosen(name, effects.same_second_order(rng.choice(list(SameSecond))))
+            if name and not (name == "listing_ends_empty" and tellings.at_zero(path)):
+                self.last = name
+                later = {"later": rng.random() < 0.5} if name == "listing_ends_empty" else {}
+                return effects.EFFECTS[name](**later)
+        if tellings.record in path and rng.random() < tellings.late and self.faulty("record_late"):
+            return self._chosen("record_late", effects.slow(**{rng.choice(("before", "after")): rng.uniform(5, 100)}))
+        return None
 
     def _chosen(self, name: str, effect: Effect) -> Effect:
         self._coverage.hit(name)

@@ -11,19 +11,29 @@ from typing import Any
 from chain.errors import Inconsistent
 from chain.index import Index
 from chain.payment import Payment
-from stateless_billing import confirmations, crediting, depth, epochs, ledger, sealing, stripe_connection, sweep
+from stateless_billing import (
+    attempts,
+    confirmations,
+    credit_case,
+    depth,
+    epochs,
+    ledger,
+    ledger_reader,
+    sealing,
+    sweep,
+)
+from stateless_billing.balance_chain import Reading
 from stateless_billing.crediting import Crediting
 from stateless_billing.epochs import Moment, moment
-from stateless_billing.errors import NotSent, StripeFailure
+from stateless_billing.errors import StripeFailure
 from stateless_billing.ledger import Cursor
 from stateless_billing.sealing import Sealing
-from stateless_billing.stripe_connection import Connection
 from stateless_billing.stripe_ledger import Session
+from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOR_EVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
+from tests.simulation.orders_mutants import ORDERS_MUTANTS
 from tests.simulation.plan import GATEWAYS
-
-FOR_EVER = 10**9
 
 
 @contextlib.contextmanager
@@ -48,17 +58,17 @@ def one_key_for_ever() -> list[Patch]:
 def key_without_epoch() -> list[Patch]:
     """Epochs still bound the look, but every one of them sends the same key."""
     made = ledger.credit_key
-    return [(ledger, "credit_key", lambda payment, customer, epoch: made(payment, customer, 0))]
+    return [(ledger, "credit_key", lambda payment, epoch: made(payment, 0))]
 
 
 def stale_evidence() -> list[Patch]:
     """A look that began in an earlier epoch counts."""
-    sent = vars(crediting)["write"]
+    sent = vars(attempts)["write"]
 
     async def write(session: Any, draft: Any, begun: Moment | None) -> Any:
         return await sent(session, draft, begun and moment(session.now(), draft.origin))
 
-    return [(crediting, "write", write)]
+    return [(attempts, "write", write)]
 
 
 def _new_key_when(text: str) -> list[Patch]:
@@ -70,9 +80,9 @@ def _new_key_when(text: str) -> list[Patch]:
         seen[PROCESS.get(), case.payment.identity] += text in str(unclear)
         return await looked(self, case, unclear)
 
-    def key(payment: Payment, customer: str, epoch: int) -> str:
+    def key(payment: Payment, epoch: int) -> str:
         tries = seen[PROCESS.get(), payment.identity]
-        return made(payment, customer, epoch) + (f":again{tries}" if tries else "")
+        return made(payment, epoch) + (f":again{tries}" if tries else "")
 
     return [(Crediting, "_look_again", look), (ledger, "credit_key", key)]
 
@@ -92,70 +102,6 @@ def no_quiet_zone() -> list[Patch]:
     return [(epochs, "QUIET", 0)]
 
 
-def new_connection() -> list[Patch]:
-    """A write may open a connection, and no clock is looked at before it goes out."""
-
-    def now(self: Any) -> int:
-        if self._last is None:
-            raise NotSent("nothing was read over this connection yet")
-        return int(self._last.date)
-
-    return [
-        (Connection, "_tracer", lambda self, judge, turn: _passes),
-        (Connection, "now", now),
-    ]
-
-
-def may_reconnect() -> list[Patch]:
-    """A session may go on over a new connection; the clocks are still looked at."""
-    made = vars(Connection)["_tracer"]
-
-    def tracer(self: Any, judge: Any, turn: Any) -> Any:
-        trace = made(self, judge, turn)
-
-        async def passing(step: str, info: dict[str, Any]) -> None:
-            if not step.startswith("connection."):
-                await trace(step, info)
-
-        return passing
-
-    return [(Connection, "_tracer", tracer)]
-
-
-async def _passes(step: str, info: dict[str, Any]) -> None:
-    """A guard that lets everything pass."""
-
-
-def no_clock_check() -> list[Patch]:
-    """Neither clock is looked at: the last answer is always young enough."""
-    return [(stripe_connection, "ANSWER_AGE", FOR_EVER)]
-
-
-def _now_by(clock: str) -> Callable[[Any], int]:
-    def now(self: Any) -> int:
-        last = self._last
-        if last is None:
-            raise NotSent("nothing was read over this connection yet")
-        waited = getattr(self._clock, clock)() - getattr(last, clock)
-        if not 0 <= waited <= stripe_connection.ANSWER_AGE:
-            raise NotSent("too old")
-        if abs(last.skew) > stripe_connection.CLOCK_TOLERANCE:
-            raise NotSent("skewed")
-        return int(last.date + waited)
-
-    return now
-
-
-def no_boot_clock() -> list[Patch]:
-    """Only the wall clock is looked at before a write."""
-    return [(Connection, "now", _now_by("wall"))]
-
-
-def no_wall_clock() -> list[Patch]:
-    """Only the boot clock is looked at before a write."""
-    return [(Connection, "now", _now_by("boot"))]
-
-
 def cursor_before_finality() -> list[Patch]:
     """The sweep takes everything for final."""
     return [(sweep, "is_final", lambda payment, heads: True)]
@@ -167,7 +113,11 @@ def partial_listing_counts() -> list[Patch]:
     async def entries(self: Any, customer_id: str, since: int, begun: Any = None) -> Any:
         return list((begun or await self.newest_entries(customer_id, since)).entries)
 
-    return [(Session, "entries", entries)]
+    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> Reading:
+        page = await page_behind(None)
+        return Reading(page.entries, customer.usd_cents or 0, read_at, anchored=True, ended=False)
+
+    return [(Session, "entries", entries), (ledger_reader, "read_back", read_back)]
 
 
 def identity_from_settings() -> list[Patch]:
@@ -263,7 +213,7 @@ def one_node_moves_the_record() -> list[Patch]:
 
 def look_back_too_short() -> list[Patch]:
     """A look begins at the block's time, as if all clocks agreed."""
-    return [(crediting, "LOOK_BACK", 0), (sealing, "LOOK_BACK", 0)]
+    return [(credit_case, "LOOK_BACK", 0), (sealing, "LOOK_BACK", 0)]
 
 
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
@@ -275,11 +225,6 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         new_key_on_500,
         new_key_on_mismatch,
         no_quiet_zone,
-        new_connection,
-        may_reconnect,
-        no_clock_check,
-        no_boot_clock,
-        no_wall_clock,
         cursor_before_finality,
         partial_listing_counts,
         identity_from_settings,
@@ -294,4 +239,5 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         one_node_moves_the_record,
         look_back_too_short,
     )
-} | GRANT_MUTANTS
+}
+MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS | {name: made for name, (made, _) in ORDERS_MUTANTS.items()}

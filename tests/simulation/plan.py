@@ -7,6 +7,8 @@ HOUR, DAY = 3600.0, 86_400.0
 EPOCH = 23 * HOUR
 LONG_IDLE = 1200.0  # where Stripe keeps idle connections longer, at least one clock of a machine that slept tells it
 CUSTOMERS = ("cus_Alice1", "cus_Bob2", "cus_Carol3")
+TARGETS = ("cus_Dora4", "cus_Emil5", "cus_Fay6")  # customers that orders name, beside the payers themselves
+LAST = "cus_Last7"  # always creditable; ordered only after all faults ended
 FORGED = "cus_Forged9"
 SERVICE, GRANTS = "cus_Service0", "cus_Grants0"
 GATEWAYS = ("0x" + "a1b2c3d4" + "0" * 32, "0x" + "b7c8d9e0" + "0" * 32)
@@ -52,8 +54,13 @@ class Plan:
     two_versions: bool = False
     whole_start: bool = False
     save_refusals: bool = True
-    caps: tuple[int, int, int] | None = (
-        None  # cents of one grant, of one operator's and of all in a day; None: no grants
-    )
+    caps: tuple[int, int, int] | None = None  # cents of one grant, of one operator and of all in a day; None: no grants
+    admins: bool = False
+    order_cap: int = 100_000  # cents that one admin orders alone, per order and in a day
+    lies: float = 0.0  # the share of listings that are told otherwise than they are
+    lie_kinds: tuple[str, ...] = ()
+    lies_again: bool = False  # listings still lie when everything is seen again at the end
+    record_late: float = 0.0  # the share of readings of the service record that take long
+    oldest_first: bool = False  # a listing shows the rows of one second in the order in which they were written
     events: tuple[Event, ...] = ()
     off: frozenset[str] = field(default_factory=frozenset)

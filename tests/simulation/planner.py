@@ -7,6 +7,7 @@ from tests.simulation.directed import DIRECTED
 from tests.simulation.draws import sleep, step
 from tests.simulation.grant_plans import with_moderators
 from tests.simulation.mischief import ANY, LISTS, WRITES
+from tests.simulation.order_plans import with_admins
 from tests.simulation.plan import DAY, EPOCH, HOUR, Event, Plan
 
 THEMES = {
@@ -47,6 +48,7 @@ class Planner:
             if theme in ("reorg", "mixed", "humans"):
                 self._chain_events(plan, payments)
         plan, self.events = with_moderators(self.seed, plan, self.events)
+        plan, self.events = with_admins(self.seed, plan, self.events)
         events = sorted((one for one in self.events if one.at >= 0), key=lambda one: one.at)
         return replace(plan, events=tuple(events))
 

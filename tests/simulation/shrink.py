@@ -9,7 +9,10 @@ from tests.simulation.plan import Plan
 from tests.simulation.result import Result
 
 SECONDS = 60.0
-_KEPT = ("seed", "theme", "events", "off", "replicas", "gateways", "customers", "nodes", "lags", "finality")
+_KEPT = (
+    *("seed", "theme", "events", "off", "replicas", "gateways", "customers", "nodes", "lags", "finality"),
+    *("admins", "order_cap"),
+)
 
 
 def shrunk(plan: Plan, failed: Result, play: Callable[[Plan], Result], seconds: float = SECONDS) -> tuple[Plan, Result]:

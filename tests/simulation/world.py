@@ -9,21 +9,23 @@ import httpx
 from chain.payment import Payment
 from stateless_billing import ledger, stripe_ledger
 from stateless_billing.bookkeeping import MARK
-from stateless_billing.epochs import moment
 from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Answer
 from stateless_billing.sandbox.api_keys import ApiKey
+from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.records import Contact, Transaction
 from tests.simulation.chain import START, Chain
 from tests.simulation.configuration import OTHER_KEY, configured
+from tests.simulation.ending import Ending
 from tests.simulation.events import Events
 from tests.simulation.faults import Coverage
 from tests.simulation.grant_oracle import GrantOracle
 from tests.simulation.loop import PROCESS, SeededLoop
-from tests.simulation.mischief import Mischief
+from tests.simulation.mischief import TELLINGS, Mischief, Tellings
 from tests.simulation.nodes import Node, NodesTransport
 from tests.simulation.oracle import Oracle
-from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GRANTS, HOUR, SERVICE, Plan
+from tests.simulation.order_oracle import OrderOracle
+from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GRANTS, HOUR, LAST, SERVICE, TARGETS, Plan
 from tests.simulation.prices import Prices
 from tests.simulation.replica import Replica
 from tests.simulation.result import Result
@@ -40,12 +42,13 @@ class World:
         self.context = contextvars.copy_context()
         self.context.run(PROCESS.set, None)
         self.coverage, self.history = Coverage(), list[str]()
-        self.calm = self.over = False
+        self.calm = self.over = self.lies_again = False
         self.busy_until = 0.0
         self.stripe_back = 0.0
         self.chain = Chain(plan.ahead, plan.finality, plan.finality / 3)
         self.prices = Prices()
         self.oracle = Oracle(self)
+        self.orders = OrderOracle(self, self.oracle)
         self.grants = GrantOracle(self, self.oracle)
         self.nodes = self._nodes()
         self.mischief = Mischief(
@@ -57,8 +60,9 @@ class World:
             reads=plan.reads,
             writes=plan.writes,
             poisoned=CUSTOMERS[0] if plan.poisoned else None,
+            tellings=self._tellings(),
         )
-        self.mischief.faulty, self.mischief.born = self.faulty, self.grants.born
+        self.mischief.faulty, self.mischief.born = self.faulty, self._born
         self.stripe = self._stripe()
         self.account: Account = self.stripe.account
         self.mischief.insert_row = self._row_of_others
@@ -83,7 +87,8 @@ class World:
 
     def faulty(self, name: str) -> bool:
         """Whether a fault may happen now."""
-        return not self.calm and name not in self.plan.off
+        calm = self.calm and not (self.lies_again and name in TELLINGS)
+        return not calm and name not in self.plan.off
 
     def note(self, who: str, what: str) -> None:
         """A line of the history."""
@@ -108,10 +113,12 @@ class World:
             longest_key_life=plan.key_life,
             save_refusals=plan.save_refusals,
         )
+        stripe.same_second = SameSecond.OLDEST_FIRST if plan.oldest_first else SameSecond.NEWEST_FIRST
         stripe.faults = self.mischief
         stripe.keys.add(ApiKey(OTHER_KEY, "acct_another"))
         made = {SERVICE: {MARK: "service", "grants": GRANTS}, GRANTS: {MARK: "grants"}}
-        for name in (SERVICE, GRANTS, *CUSTOMERS[: plan.customers], FORGED):
+        targets = (*CUSTOMERS[plan.customers :], *TARGETS, LAST) if plan.admins else ()
+        for name in (SERVICE, GRANTS, *CUSTOMERS[: plan.customers], FORGED, *targets):
             stripe.account.add_customer(
                 START - 9e5, START - 900_000, Contact(metadata=made.get(name, {})), identifier=name
             )
@@ -120,10 +127,26 @@ class World:
 
     def _row(self, row: Transaction, late: bool) -> None:
         self.note("stripe", f"{'completes' if late else 'writes'} {row.id[-4:]} {-row.amount} cents for {row.customer}")
-        if row.metadata.get("kind") == "payment":
+        kind = row.metadata.get("kind")
+        reversed_credit = self.oracle.credit_of(row) if kind == "reversal" else None
+        if kind == "payment":
             self.oracle.written(row, late=late)
-        elif row.metadata.get("kind"):
+        elif kind == "order":
+            self.note("stripe", f"order {row.metadata['order']} by {row.metadata['operator']}")
+            self.orders.written(row)
+        elif reversed_credit:
+            self.orders.taken_back(row, reversed_credit)
+        elif kind:
             self.grants.written(row)
+
+    def _born(self, key: str) -> int | None:
+        """The unix second from which the epochs of a key are counted, but for a payment's."""
+        kind, _, rest = key.partition(":")
+        if kind == "order":
+            return self.events.admins.minted(rest)
+        rows = [one.row for one in self.oracle.credits] if kind == "reversal" else []
+        created = next((row.created for row in rows if rest.startswith(row.id)), None)
+        return created or self.grants.born(key)
 
     def _metadata(self, customer: str, before: dict[str, str], after: dict[str, str]) -> None:
         changed = {name: value for name, value in after.items() if before.get(name) != value}
@@ -138,6 +161,22 @@ class World:
         customer = path.split("/")[3]
         if customer in CUSTOMERS:  # nobody else writes on the bookkeeping customers
             self.events.charge(customer, 100)
+
+    def _tellings(self) -> Tellings:
+        plan = self.plan
+        return Tellings(
+            rng=self.rng("tellings"),
+            share=plan.lies,
+            kinds=plan.lie_kinds,
+            late=plan.record_late,
+            record=SERVICE,
+            at_zero=self._at_zero,
+        )
+
+    def _at_zero(self, path: str) -> bool:
+        """Whether a ledger stands at zero in a world whose listings lie by chance."""
+        found = self.account.by_id.get(path.split("/")[3])
+        return self.plan.lies_again and found is not None and not found.balances.get("usd")
 
     def refuses(self) -> bool:
         """Whether a new connection is refused."""
@@ -203,59 +242,13 @@ class World:
                 await asyncio.sleep(event.at - self.seconds())
             self.events.happen(event)
         await self._idle()
-        await self._end()
+        await Ending(self).play()
 
     async def _idle(self) -> None:
         """Wait until nobody sleeps any more; somebody may fall asleep meanwhile."""
         await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
         if self.busy_until > self.seconds():
             await self._idle()
-
-    async def _end(self) -> None:
-        """Faults end and time passes; then one sweep of one new process must leave nothing open."""
-        self.calm = True
-        self.nodes.down_until = -1.0
-        for slot, found in enumerate(self.replicas):
-            if found is not None:
-                found.kill()
-                self.replicas[slot] = None
-        self.note("world", "all faults end")
-        self.grants.faults_end = int(self.unix())
-        looking = self.replica(0) if self.plan.caps else None
-        if looking:
-            looking.spawn(looking.forever_looking())
-        await asyncio.sleep(25.5 * HOUR)
-        for _ in range(40):
-            times = int(self.unix()), int(self.unix()) + 60
-            if not any(moment(time, one.time).quiet for one in self.oracle.uncredited() for time in times):
-                break
-            await asyncio.sleep(600)
-        if looking:
-            looking.kill()
-        for _ in range(2):
-            replica = self.replica(0)
-            replica.spawn(replica.sweep(flush=True))
-            await asyncio.sleep(1900)
-            self.stripe.settle()
-            self.oracle.left_open()
-        if looking:
-            looking = self.replica(0)
-            looking.spawn(looking.forever_looking())
-            await asyncio.sleep(5 * HOUR)
-            looking.kill()
-        self.grants.left_open()
-        await self._again()
-
-    async def _again(self) -> None:
-        """When every key is forgotten, a new process that sees everything again must not write anything."""
-        await asyncio.sleep(45 * HOUR)
-        self.replicas[0] = None
-        replica = self.replica(0)
-        replica.spawn(replica.sweep(flush=True))
-        for hash_ in self.chain.now.blocks:
-            replica.spawn(replica.claim(hash_))
-        await asyncio.sleep(120)
-        self.oracle.finished()
 
     def run(self) -> Result:
         """Play the plan to its end."""
@@ -286,6 +279,8 @@ class World:
 
     def _result(self, days: float, steps: int) -> Result:
         oracle = self.oracle
+        for lie, times in self.account.lies.items():
+            self.coverage.hit(str(lie), times)
         return Result(
             self.plan.seed,
             self.plan.theme,

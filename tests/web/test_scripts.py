@@ -5,7 +5,10 @@ import re
 
 from eth_utils.crypto import keccak
 
+from stateless_billing.stuck import ACTIONS
 from stateless_billing.web.assets import STATIC
+from stateless_billing.web.pages import TEMPLATES
+from stateless_billing.web.schemas import HELD_CAUSES
 from tests.test_architecture import ROOT
 
 
@@ -41,3 +44,15 @@ def test_calls_have_the_contracts_selectors() -> None:
     types = ",".join(given["type"] for given in permit["inputs"])
     functions["permit"] = "0x" + keccak(text=f"permit({types})")[:4].hex()
     assert found == {constant: functions[name] for constant, name in named.items()}
+
+
+def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
+    pay = (STATIC / "strings.js").read_text().partition("export const heldCauses = {")[2].partition("};")[0]
+    desk = (TEMPLATES / "desk_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
+    for told in (pay, desk):
+        assert set(re.findall(r'^  "?(\w+)"?: ', told, re.MULTILINE)) >= {*HELD_CAUSES}
+    for text in ("docs/api.md", "docs/runbook.md", "docs/moderators.md"):
+        assert not [cause for cause in HELD_CAUSES if f"{cause}`" not in (ROOT / text).read_text()], text
+    waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployment" / "alerts.yml").read_text())
+    assert set(waiting[0].split("|")) == {*HELD_CAUSES} - {"rate_unavailable"}
+    assert set(ACTIONS) == {*HELD_CAUSES}

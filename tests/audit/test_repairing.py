@@ -1,0 +1,207 @@
+"""Repair: what people and reorganisations left wrong is named, put right once, and not again."""
+
+import asyncio
+from dataclasses import replace
+
+from chain.payment import Payment
+from stateless_billing import settings
+from stateless_billing.audit.progress import silent
+from stateless_billing.audit.repair import Repair, repair
+from stateless_billing.audit.report import Options, Report
+from stateless_billing.audit.sources import Auditor, Watching
+from stateless_billing.ledger import Price, credit_description, credit_metadata
+from stateless_billing.sandbox.account import Entry
+from stateless_billing.sandbox.effects import listing_ends_empty
+from stateless_billing.sandbox.records import Transaction
+from tests.audit.world import KEY, AuditNode
+from tests.factories import CUSTOMER, GATEWAY, WALLET, payment, tx_hash
+from tests.in_process import HOUR, SERVICE, LoopClock, NodesLine, StripeLine, Town, advanced
+
+TARGET = "cus_Target1"
+ADMIN = "admin@example.org"
+FIRST = payment()
+SECOND = payment(sequence=1, tx_hash=tx_hash(2), block=101)
+TEMPLATE = "/v1/customers/{customer}/balance_transactions"
+
+
+def town_of(*payments: Payment) -> Town:
+    """A town whose node can be audited, with one more customer."""
+    town = Town(payments)
+    town.nodes = [AuditNode(payments)]
+    town.add(TARGET)
+    town.set_metadata(CUSTOMER, {"wallet_address": WALLET})
+    return town
+
+
+def add(town: Town, customer: str, entry: Entry, created: float) -> Transaction:
+    """A row written at a time, as a version before ours or a person wrote it."""
+    return town.stripe.account.add_past(town.customer(customer), [(int(created), entry)])[0]
+
+
+def credit(town: Town, customer: str, one: Payment, created: float, **metadata: str) -> Transaction:
+    """A credit of a payment, as this service writes it."""
+    texts = credit_metadata(one, Price(one.cents)) | metadata
+    return add(town, customer, Entry(-one.cents, "usd", credit_description(one), texts), created)
+
+
+def old_order(town: Town, one: Payment, text: str, created: float) -> Transaction:
+    """An order of an older version, without bounds."""
+    told = {"kind": "order", "payment": one.identity, "order": text, "operator": ADMIN, "reason": "asked for"}
+    return add(town, SERVICE, Entry(-1, "usd", f"Order by {ADMIN}: {text}", told), created)
+
+
+async def audited(town: Town) -> Report:
+    """An audit of the town, which reads up to Stripe's last whole second."""
+    await asyncio.sleep(2)
+    known = {
+        "STRIPE_API_KEY": KEY,
+        "STRIPE_API_BASE": "http://stripe.test",
+        "STRIPE_RATE": "100",
+        "RPC_URLS": "http://node0.test",
+        "GATEWAY_ADDRESSES": GATEWAY,
+        "PRICE_API_BASE": "http://prices.test",
+        "SERVICE_CUSTOMER_ID": SERVICE,
+    }
+    watching = Watching(silent, silent)
+    made = Auditor(
+        settings.load(settings.AUDIT, known),
+        LoopClock(),
+        watching,
+        None,
+        nodes=NodesLine(town),
+        stripe=lambda: StripeLine(town),
+    )
+    async with made:
+        return await made.run(Options())
+
+
+async def findings(town: Town) -> list[tuple[str, str | None]]:
+    """The exceptions of an audit, with the customer of each; it must have read everything."""
+    report = await audited(town)
+    assert report.coverage.missing == []
+    return sorted((str(row.status), row.stripe_customer) for row in report.spool if row.exception)
+
+
+async def repaired(town: Town) -> tuple[int, list[str]]:
+    """A repair that is applied, in a process of its own; how many steps are left, and what it said."""
+    said: list[str] = []
+    steps = Repair(await town.started(), await audited(town), ADMIN, said.append).steps()
+    return await repair(steps, said.append, apply=True), said
+
+
+def writes(town: Town) -> int:
+    """How many rows Stripe holds."""
+    return sum(len(one.rows) for one in town.stripe.account.by_id.values())
+
+
+def test_a_redirected_payment_that_its_own_customer_got_too() -> None:
+    town = town_of(FIRST, SECOND)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        credit(town, CUSTOMER, FIRST, now)
+        given = old_order(town, SECOND, f"redirect:{TARGET}", now + 60)
+        credit(town, TARGET, SECOND, now + 61, order=given.id)
+        credit(town, CUSTOMER, SECOND, now + 7200)
+        await asyncio.sleep(2 * HOUR + 60)
+        assert await findings(town) == [("duplicate_credit", TARGET)]
+        left, said = await repaired(town)
+        assert left == 1, "younger than an hour"
+        assert "younger than an hour" in "".join(said)
+        await asyncio.sleep(HOUR)
+        assert (await repaired(town))[0] == 0
+        assert await findings(town) == []
+        assert [row.amount for row in town.rows(CUSTOMER)] == [-5000, -5000, 5000]
+        before = writes(town)
+        assert await repaired(town) == (0, [])
+        assert writes(town) == before
+        assert (await advanced(await town.started(), SECOND)).target == TARGET
+
+    town.run(scenario())
+
+
+def test_a_payment_that_two_epochs_credited() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        credit(town, CUSTOMER, FIRST, now)
+        second = credit(town, CUSTOMER, FIRST, now + 26 * HOUR)
+        await asyncio.sleep(60 * HOUR)
+        assert await findings(town) == [("duplicate_credit", CUSTOMER)]
+        left, said = await repaired(town)
+        assert left == 0, "".join(said)
+        assert "waiting 30 minutes" in "".join(said), "a day later the ledger must tell twice"
+        assert await findings(town) == []
+        assert town.rows(CUSTOMER)[-1].metadata["reverses"] == second.id
+        before = writes(town)
+        assert await repaired(town) == (0, [])
+        assert writes(town) == before
+
+    town.run(scenario())
+
+
+def test_a_payment_redirected_after_its_customer_was_deleted_is_shown_until_it_is_accepted() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        credit(town, CUSTOMER, FIRST, now)
+        town.stripe.account.delete(CUSTOMER)
+        given = old_order(town, FIRST, f"redirect:{TARGET}", now + 60)
+        credit(town, TARGET, FIRST, now + 61, order=given.id)
+        await asyncio.sleep(2 * HOUR)
+        assert await findings(town) == [("customer_gone", TARGET)]
+        assert await repaired(town) == (0, []), "only people can know"
+
+    town.run(scenario())
+
+
+def test_a_redirect_under_the_one_key_needs_nobodys_acceptance() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        town.stripe.account.delete(CUSTOMER)
+        now = LoopClock().wall()
+        bounds = {"value": "5000", "caps": "100000:100000"}
+        told = {"kind": "order", "payment": FIRST.identity, "order": f"redirect:{TARGET}", "operator": ADMIN}
+        add(town, SERVICE, Entry(-1, "usd", "Order", told | {"reason": "asked for"} | bounds), now)
+        assert (await advanced(await town.started(), FIRST)).target == TARGET
+        await asyncio.sleep(60)
+        assert await findings(town) == []
+
+    town.run(scenario())
+
+
+def test_other_cents_after_a_reorganisation_are_put_right() -> None:
+    before = replace(FIRST, cents=500)
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        wrong = credit(town, CUSTOMER, before, LoopClock().wall())
+        await asyncio.sleep(2 * HOUR)
+        assert await findings(town) == [("amount_mismatch", CUSTOMER)]
+        left, said = await repaired(town)
+        assert left == 0, "".join(said)
+        assert await findings(town) == []
+        rows = [(row.amount, row.metadata.get("reverses")) for row in town.rows(CUSTOMER)]
+        assert rows == [(-500, None), (500, wrong.id), (-5000, None)]
+        assert await repaired(town) == (0, [])
+        assert (await advanced(await town.started(), FIRST)).cents == 5000
+
+    town.run(scenario())
+
+
+def test_a_ledger_that_proves_no_absence_is_not_read_and_no_finding() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        credit(town, CUSTOMER, FIRST, LoopClock().wall())
+        await asyncio.sleep(2 * HOUR)
+        path = f"/v1/customers/{CUSTOMER}/balance_transactions"
+        town.stripe.faults.add(listing_ends_empty(), method="GET", template=TEMPLATE, path=path, times=None)
+        report = await audited(town)
+        assert [row.status for row in report.spool] == []
+        assert [one for one in report.coverage.missing if "proves no absence" in one]
+
+    town.run(scenario())

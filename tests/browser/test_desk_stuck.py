@@ -1,0 +1,220 @@
+"""The stuck page: orders that wait, decide, are replaced, and what an admin has to answer for with a yes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from stateless_billing.sandbox.stack import Stack
+from tests.browser.conftest import Tabs
+from tests.browser.desk import ADMIN, AUDITOR, Office, judge
+from tests.integration.operators import Operator
+from tests.integration.shop import Customer, Shop
+
+Scheme = Literal["light", "dark"]
+HOUR = 3600
+TOKEN = 10**18
+BETH = "beth@example.org"
+VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"}
+
+
+@pytest.fixture(scope="module")
+def office() -> Iterator[Office]:
+    """A system whose chain is 30 hours behind and whose service record is older, with two admins."""
+    settings = {"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}
+    with Stack.start(timestamp=int(time.time()) - 30 * HOUR, settings=settings) as stack:
+        grants = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]["grants"]
+        metadata = {"stateless_billing": "service", "grants": grants}
+        made = stack.control("POST", "customers", {"metadata": metadata, "created": int(time.time()) - 90 * HOUR})
+        stack.settings["SERVICE_CUSTOMER_ID"] = made["id"]
+        stack.settings["OPERATORS"] += f",{BETH}=admin"
+        service = stack.serve(MAX_PAYMENT_CENTS="40000", MAX_ORDER_CENTS="30000", QUOTE_SECONDS="600")
+        yield Office(stack, service, Shop(stack))
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> Scheme:
+    found: Scheme = request.param
+    return found
+
+
+def paid(office: Office, cents: int = 5000) -> tuple[Customer, str]:
+    """A final payment that nobody claimed yet."""
+    customer, signing = office.shop.customer(), office.stack.serve(QUOTE_SECONDS="600")
+    tx_hash = office.shop.pay(signing, customer, cents)
+    office.shop.finalize()
+    signing.stop()
+    return customer, tx_hash
+
+
+def delete(office: Office, customer: Customer) -> None:
+    assert office.stack.http.delete(f"{office.stack.sandbox}/v1/customers/{customer.id}", headers=VERSION).is_success
+
+
+ALONE = """
+(hash) => [...document.querySelectorAll(".stuck > li")]
+  .filter((one) => !one.querySelector(`a[href*="${hash}"]`))
+  .forEach((one) => one.remove())
+"""
+
+
+def card_of(page: Page, tx_hash: str) -> Locator:
+    """A stuck payment, alone on the page, so that a picture shows it."""
+    page.evaluate(ALONE, tx_hash)
+    card = page.locator(".stuck > li")
+    expect(card).to_have_count(1)
+    return card
+
+
+def opened(card: Locator, title: str) -> Locator:
+    """A form of a card, unfolded."""
+    details = card.locator("details", has=card.page.locator("summary", has_text=title))
+    if details.get_attribute("open") is None:
+        details.locator("summary").click()
+    return details.locator("form")
+
+
+def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
+    tabs: Tabs, office: Office, scheme: Scheme
+) -> None:
+    customer, tx_hash = paid(office, 45_000)
+    office.shop.claimed(office.service, tx_hash, "held")
+    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    form = opened(card_of(page, tx_hash), "Release it")
+    expect(form.locator(".second")).to_contain_text("This is above what you may decide alone: $300.00 an order")
+    form.get_by_label("Why").fill("asked the payer on the phone")
+    judge(page, "stuck-above-the-bound", scheme)
+    form.get_by_role("button", name="Release").click()
+    expect(form.locator(".result")).to_contain_text("it waits until another admin confirms it")
+    expect(page.get_by_text("It is your own: another admin confirms it on this page.").first).to_be_visible()
+    assert office.stack.balance(customer.id) == 0
+    judge(page, "stuck-waiting", scheme)
+    auditor = office.open(tabs, "/admin/stuck", AUDITOR, color_scheme=scheme)
+    card = card_of(auditor, tx_hash)
+    expect(card.get_by_text(f"An admin other than {ADMIN} confirms it")).to_be_visible()
+    expect(card.get_by_role("button", name="Confirm the order")).to_have_count(0)
+    expect(card.get_by_role("button", name="Try now")).to_have_count(0)
+    theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
+    card = card_of(theirs, tx_hash)
+    form = opened(card, "Confirm it")
+    expect(form).to_contain_text("over up to $450.00 word for word")
+    judge(theirs, "stuck-confirming", scheme)
+    form.get_by_label("Why").fill("asked them too")
+    form.get_by_role("button", name="Confirm the order").click()
+    expect(form.locator(".result")).to_contain_text("Confirmed. Credited: cbtxn_")
+    assert office.stack.balance(customer.id) == 45_000
+
+
+def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+    (customer, tx_hash), other = paid(office), office.shop.customer()
+    delete(office, customer)
+    office.shop.claimed(office.service, tx_hash, "held")
+    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    card = card_of(page, tx_hash)
+    message = card.get_by_role("button", name="Copy a message for the payer").get_attribute("data-copy") or ""
+    assert "not credited yet" not in message
+    assert "We are finding out whether it was credited there before." in message
+    form = opened(card, "Credit another customer")
+    box = form.get_by_role("checkbox")
+    expect(box).not_to_be_checked()
+    form.get_by_label("Customer to credit").fill(other.id)
+    form.get_by_label("Why").fill("its owner wrote from the new account")
+    judge(page, "stuck-gone", scheme)
+    form.get_by_role("button", name="Credit that customer").click()
+    expect(form.locator(".result")).to_be_empty()
+    assert office.stack.balance(other.id) == 0, "nothing is sent without the yes"
+    box.check()
+    form.get_by_role("button", name="Credit that customer").click()
+    expect(form.locator(".result")).to_contain_text("Ordered. Credited: cbtxn_")
+    assert office.stack.balance(other.id) == 5000
+
+
+def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+    stack, (customer, tx_hash) = office.stack, paid(office)
+    used = {"amount": 100, "currency": "usd", "description": "Usage", "count": 5, "every": HOUR}
+    stack.control("POST", f"customers/{customer.id}/rows", used | {"created": int(time.time()) - 20 * HOUR})
+    path = f"/v1/customers/{customer.id}/balance_transactions"
+    stack.control("POST", "faults", {"effect": "listing_hole", "method": "GET", "path": path, "times": None})
+    payment = office.shop.claimed(office.service, tx_hash, "pending")["payments"][0]["payment"]
+    tried = Operator().post(office.service, "/api/admin/payments/retry", {"payment": payment})
+    assert tried.json()["cause"] == "ledger_unproven"
+    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    card = card_of(page, tx_hash)
+    expect(card.locator(".read")).to_contain_text(f"the ledger of {customer.id} does not prove")
+    form = opened(card, "Vouch for the ledger")
+    form.get_by_label("Why").fill("looked at it in the Dashboard")
+    judge(page, "stuck-unproven", scheme)
+    form.get_by_role("button", name="Vouch for it").click()
+    expect(form.locator(".result")).to_be_empty()
+    assert stack.credits(customer.id) == [], "nothing is sent without the yes"
+    form.get_by_role("checkbox").check()
+    form.get_by_role("button", name="Vouch for it").click()
+    expect(form.locator(".result")).to_contain_text("Ordered. Credited: cbtxn_")
+    stack.control("DELETE", "faults")
+
+
+def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+    stack, customer, first = office.stack, office.shop.customer(), office.shop.customer()
+    office.shop.register(office.service, customer)
+    tx_hash = office.shop.pay_plainly(customer, 10_000 * TOKEN)
+    delete(office, customer)
+    fresh = Office(stack, stack.serve(MAX_ORDER_CENTS="100000"), office.shop)
+    fresh.shop.claimed(fresh.service, tx_hash, "held")
+    path = f"/v1/customers/{first.id}/balance_transactions"
+    stack.control("POST", "faults", {"effect": "lost_before", "method": "POST", "path": path, "times": None})
+    page = fresh.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    form = opened(card_of(page, tx_hash), "Credit another customer")
+    rate = form.get_by_label("Market rate in dollars")
+    rate.fill("0.009")
+    expect(form.locator(".second")).to_contain_text("The rate is more than 20 % above the market's.")
+    rate.fill("0.0061")
+    expect(form.locator(".preview")).to_have_text("This credits $61.00.")
+    expect(form.locator(".second")).to_be_hidden()
+    form.get_by_label("Customer to credit").fill(first.id)
+    form.get_by_label("Why").fill("its owner wrote")
+    form.get_by_role("checkbox").check()
+    form.get_by_role("button", name="Credit that customer").click()
+    expect(form.locator(".result")).to_contain_text("It is pending now")
+    expect(page.locator(".orders li", has_text=f"redirect:{first.id}:0.0061;gone:{customer.id}")).to_be_visible()
+    card = card_of(page, tx_hash)
+    form = opened(card, "Withdraw the order")
+    form.get_by_label("Why").fill("the wrong account")
+    judge(page, "stuck-ordered", scheme)
+    form.get_by_role("button", name="Withdraw").click()
+    expect(form.locator(".result")).to_contain_text("It is held now: customer deleted")
+    mine = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]'))
+    expect(mine.get_by_text("replaced by a newer one")).to_be_visible()
+    card = card_of(page, tx_hash)
+    expect(card.get_by_role("heading", name="Orders, newest first")).to_be_visible()
+    expect(card.locator(".orders li").first).to_contain_text("withdraw")
+    judge(page, "stuck-withdrawn", scheme)
+    stack.control("DELETE", "faults")
+    assert stack.balance(first.id) == 0
+
+
+def test_who_confirms_answers_for_the_same(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+    stack, (customer, tx_hash), other = office.stack, paid(office, 35_000), office.shop.customer()
+    delete(office, customer)
+    office.shop.claimed(office.service, tx_hash, "held")
+    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    form = opened(card_of(page, tx_hash), "Credit another customer")
+    form.get_by_label("Customer to credit").fill(other.id)
+    form.get_by_label("Why").fill("its owner wrote from the new account")
+    form.get_by_role("checkbox").check()
+    form.get_by_role("button", name="Credit that customer").click()
+    expect(form.locator(".result")).to_contain_text("it waits until another admin confirms it")
+    theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
+    form = opened(card_of(theirs, tx_hash), "Confirm it")
+    form.get_by_label("Why").fill("asked them too")
+    judge(theirs, "stuck-confirming-gone", scheme)
+    form.get_by_role("button", name="Confirm the order").click()
+    expect(form.locator(".result")).to_be_empty()
+    assert stack.balance(other.id) == 0, "nothing is sent without the yes"
+    form.get_by_role("checkbox").check()
+    form.get_by_role("button", name="Confirm the order").click()
+    expect(form.locator(".result")).to_contain_text("Confirmed. Credited: cbtxn_")
+    assert stack.balance(other.id) == 35_000

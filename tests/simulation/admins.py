@@ -1,0 +1,217 @@
+"""What admins do to the world: they order, repeat, race, confirm, withdraw, acknowledge truthfully, and take back."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing.errors import Refusal, StripeFailure, TooSoon
+from stateless_billing.ledger import Entry
+from stateless_billing.orders import OrderDraft
+from tests.simulation.plan import Event
+from tests.simulation.truth import PEOPLE, Truth
+
+if TYPE_CHECKING:
+    from tests.simulation.oracle import Credit
+    from tests.simulation.replica import Replica
+    from tests.simulation.world import World
+
+ADMINS = ("dana@example.org", "eli@example.org", "fay@example.org")
+KINDS = ("order", "order_again", "confirm", "reverse")
+DESK, PAGE, DIRECT, HELD = "desk", "page", "direct", "held"
+"""How an order is given: as the stuck page does, with the checks before it, only written, or only if it is held."""
+REASON = "decided on the stuck page"
+MOST_TRIES = 4
+
+
+@dataclass(frozen=True)
+class Form:
+    """An order's form: who pressed it about which payment, and what it said when it was pressed first."""
+
+    id: str
+    admin: str
+    payment: Payment
+    draft: OrderDraft | None
+    how: str
+    acknowledges: bool
+
+
+class Admins:
+    """Dispatches their events by kind."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.truth = Truth(world)
+        self._forms: dict[int, Form] = {}
+        self._tried: set[str] = set()
+        self._last = 10_000
+
+    def happen(self, event: Event) -> None:
+        """Let one event happen now."""
+        getattr(self, f"_{event.kind}")(*event.args)
+
+    def minted(self, form: str) -> int | None:
+        """When an order's form was made; None for one that acknowledges, which Stripe must not complete later."""
+        found = next((one for one in self._forms.values() if one.id == form), None)
+        return None if found is None or found.acknowledges else int(form.partition("-")[0])
+
+    def _order(
+        self, form: int, slot: int, number: int, admin: int, what: str, target: int, acks: bool, how: str
+    ) -> None:
+        payment = self._payment(number)
+        if payment:
+            mine = self._forms[form] = self._minted(form, ADMINS[admin % 3], payment, how, acks)
+            replica = self.world.replica(slot)
+            replica.spawn(self._give(replica, form, mine, what, PEOPLE[target % len(PEOPLE)]))
+
+    def _minted(self, form: int, admin: str, payment: Payment, how: str, acks: bool) -> Form:
+        identity = f"{int(self.world.unix())}-{form:016x}"
+        return Form(identity, admin, payment, None, how, acknowledges=acks)
+
+    def _payment(self, number: int) -> Payment | None:
+        paid = self.world.chain.now.payments
+        return paid[number % len(paid)] if paid else None
+
+    def _order_again(self, form: int, slot: int) -> None:
+        """The same form, elsewhere or later; not where what it acknowledges has become untrue."""
+        mine = self._forms.get(form)
+        if mine and mine.draft and not self.truth.false_words(mine.payment, mine.draft.text):
+            self.world.coverage.hit("order_again")
+            replica = self.world.replica(slot)
+            replica.spawn(self._write(replica, mine, mine.draft))
+
+    def _confirm(self, slot: int, number: int, admin: int) -> None:
+        """The words of the newest order about a payment are repeated, by another admin or by the same."""
+        payment, orders = self._payment(number), self.world.orders
+        rows = [row for row in orders.rows if payment and orders.texts[row.id]["payment"] == payment.identity]
+        found = [row for row in rows if not orders.texts[row.id].get("confirms")]
+        if payment and found:
+            self._last += 1
+            self._confirmed(slot, self._last, payment, found[-1].id, ADMINS[admin % 3])
+
+    def _confirmed(self, slot: int, form: int, payment: Payment, order: str, admin: str) -> None:
+        said = self.world.orders.texts[order]
+        if self.truth.false_words(payment, said["order"]):
+            return
+        draft = OrderDraft(said["order"], admin, REASON, int(said["value"]), confirms=order)
+        mine = self._minted(form, admin, payment, DESK, "unproven" in draft.text or "gone" in draft.text)
+        self._forms[form] = replace(mine, draft=draft)
+        replica = self.world.replica(slot)
+        replica.spawn(self._write(replica, mine, draft))
+
+    async def _give(self, replica: "Replica", form: int, mine: Form, what: str, target: str) -> None:
+        await replica.ready.wait()
+        payment = mine.payment
+        if mine.how == HELD:
+            heads, gateway = await replica.services.confirmations.heads(), self._gateway(replica, payment)
+            progress = await replica.services.crediting.observe(gateway, payment, heads)
+            if progress.state != "held":
+                return
+        text = self.truth.words(payment, what, target, acknowledge=mine.acknowledges)
+        if not text:
+            return
+        draft = await self._draft(replica, mine, text)
+        if draft:
+            mine = self._forms[form] = replace(mine, draft=draft)
+            if not self.truth.false_words(payment, text):
+                await self._write(replica, mine, draft)
+
+    async def _draft(self, replica: "Replica", mine: Form, text: str) -> OrderDraft | None:
+        payment, services = mine.payment, replica.services
+        try:
+            if mine.how == PAGE:
+                return await services.order_checks.draft(text, payment, mine.admin, REASON)
+        except Refusal as refusal:
+            self.world.note(replica.name, f"refuses {text}: {refusal.detail[:60]}")
+            return None
+        rate = self.truth.rate(text)
+        value = await services.terms.worth(payment, rate)
+        if value is None:
+            return None
+        if int(mine.id[-4:], 16) % 9 == 8:
+            self.world.coverage.hit("order_too_small")
+            value = max(0, value - 1)
+        market = int(self.world.prices.at(int(self.world.unix())) * 10**18) if rate else None
+        return OrderDraft(text, mine.admin, REASON, 0 if text.startswith("withdraw") else value, market)
+
+    async def _write(self, replica: "Replica", mine: Form, draft: OrderDraft) -> None:
+        await replica.ready.wait()
+        world, services, payment = self.world, replica.services, mine.payment
+        world.note(replica.name, f"{mine.admin} orders {draft.text} for {payment.customer_id} {payment.sequence}")
+        try:
+            if mine.how == DIRECT:
+                await services.orders.write(mine.id, payment, draft)
+                return
+            heads = await services.confirmations.heads()
+            told = await services.stuck.order(self._gateway(replica, payment), payment, heads, mine.id, draft)
+            world.note(replica.name, f"order {mine.id[-4:]}: {told[1].state} {told[1].cause} {told[1].detail[:90]}")
+        except Refusal as refusal:
+            world.note(replica.name, f"refuses the order: {refusal.code}")
+
+    @staticmethod
+    def _gateway(replica: "Replica", payment: Payment) -> Gateway:
+        return next(one for one in replica.services.gateways if one.address == payment.gateway)
+
+    def _reverse(self, slot: int, number: int) -> None:
+        written = self.world.oracle.credits
+        if not written or not self.world.faulty("credit_reversed"):
+            return
+        credit = written[number % len(written)]
+        again = credit.row.id in self._tried
+        self._tried.add(credit.row.id)
+        self.world.coverage.hit("reversed_again" if again else "credit_reversed")
+        replica = self.world.replica(slot)
+        replica.spawn(self._take_back(replica, credit))
+
+    async def _take_back(self, replica: "Replica", credit: "Credit") -> None:
+        """Reverse, and come back when a border or the second telling asks for it."""
+        await replica.ready.wait()
+        row = credit.row
+        entry = Entry(
+            id=row.id,
+            cents=-row.amount,
+            created=row.created,
+            currency=row.currency,
+            customer=row.customer,
+            type=row.type,
+            description=row.description or "",
+            ending_cents=-row.ending_balance,
+            metadata=credit.metadata,
+        )
+        for _ in range(MOST_TRIES):
+            try:
+                await replica.services.reversals.reverse(entry, ADMINS[0], "a surplus")
+            except TooSoon as error:
+                await asyncio.sleep(error.seconds + 5)
+            except StripeFailure as error:
+                self.world.note(replica.name, f"does not take {row.id[-4:]} back: {error}")
+                await asyncio.sleep(600)
+            else:
+                return
+
+    def finish(self, replica: "Replica") -> None:
+        """What admins do when all faults have ended: decide, truthfully, about everything that is still held."""
+        for payment in self.world.oracle.uncredited():
+            replica.spawn(self._decide(replica, payment))
+
+    async def _decide(self, replica: "Replica", payment: Payment) -> None:
+        await replica.ready.wait()
+        heads = await replica.services.confirmations.heads()
+        gateway = self._gateway(replica, payment)
+        progress = await replica.services.crediting.observe(gateway, payment, heads)
+        if progress.state != "held":
+            return
+        self.world.note("admins", f"{payment.customer_id} {payment.sequence}: {progress.cause} {progress.detail}")
+        text = self.truth.resolution(payment, progress.cause or "")
+        self._last += 1
+        form, admin = self._last, ADMINS[self._last % 2]
+        mine = self._minted(form * 16, admin, payment, DESK, acks=True)
+        draft = await self._draft(replica, mine, text)
+        if draft is None:
+            return
+        await self._write(replica, mine, draft)
+        orders = self.world.orders
+        found = [row for row in orders.rows if row.description and f" {mine.id} " in row.description]
+        if found and progress.state == "held":
+            self._confirmed(0, form + 1_000_000, payment, found[-1].id, ADMINS[2])

@@ -1,0 +1,22 @@
+"""Customers that cannot be credited, each with the cause that is said of it."""
+
+import pytest
+
+from stateless_billing.eligibility import obstacle
+from stateless_billing.stripe_objects import Customer
+
+
+@pytest.mark.parametrize(
+    ("customer", "cause"),
+    [
+        (Customer("cus_A", deleted=False), None),
+        (Customer("cus_A", deleted=False, currency="usd"), None),
+        (Customer("cus_A", deleted=True), "customer_deleted"),
+        (Customer("cus_A", deleted=False, currency="eur"), "currency"),
+        (Customer("cus_A", deleted=False, currency="eur", test_clock=True), "test_clock"),
+        (Customer("cus_A", deleted=False, metadata={"gateway_payments": " OFF "}), "not_payable"),
+        (Customer("cus_A", deleted=False, metadata={"gateway_payments": "on"}), None),
+    ],
+)
+def test_obstacles(customer: Customer, cause: str | None) -> None:
+    assert obstacle(customer) == cause
