@@ -42,17 +42,17 @@ async def _chain(services: Services) -> dict[str, Any]:
 
 
 async def _stripe(services: Services) -> dict[str, Any]:
-    health = services.stripe.health
-    if health.failure and services.clock.boot() - health.failed >= _ASK_AGAIN:
+    stripe = services.stripe.health
+    if stripe.failure and services.clock.boot() - stripe.failed >= _ASK_AGAIN:
         try:  # nobody may come by to try: an idle service reads Stripe only to find out that it is well again
             await services.books.check()
         except (StripeFailure, NotOurAccount) as error:
             log.warning("readiness: %s", error)
-    if health.skew is not None and (fault := fitness.clock_fault(health.skew)):
+    if stripe.skew is not None and (fault := fitness.clock_fault(stripe.skew)):
         return _check(False, None, fault)
-    age = None if health.answered is None else int(services.clock.boot() - health.answered)
+    age = None if stripe.answered is None else int(services.clock.boot() - stripe.answered)
     return _check(
-        health.failure is None, age, "the last call failed" if health.failure else "the last call was answered"
+        stripe.failure is None, age, "the last call failed" if stripe.failure else "the last call was answered"
     )
 
 
