@@ -9,14 +9,14 @@ from typing import Any
 from starlette.applications import Starlette
 
 from chain.signing import warm
-from stateless_billing.clock import SystemClock
-from stateless_billing.operators import GRANT, anybody_may
-from stateless_billing.services import Services
+from stateless_billing.operators.roster import GRANT, anybody_may
+from stateless_billing.runtime.clock import SystemClock
+from stateless_billing.services.container import Services
 from stateless_billing.settings import Settings
-from stateless_billing.web import serving
-from stateless_billing.web.late import load_late
-from stateless_billing.web.metrics import create_metrics_app
 from stateless_billing.web.routes import create_app
+from stateless_billing.web.server import serving
+from stateless_billing.web.server.lazy_routes import load_late
+from stateless_billing.web.server.metrics_app import create_metrics_app
 
 _IDLE_SWEEP_SECONDS = 15
 _GRANTS_SECONDS = 15

@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chain import decoding, node
+from chain import decoding, provider
+from chain.block_cache import KeptBlocks
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import ChainError, Inconsistent
-from chain.index import Index
-from chain.kept import KeptBlocks
-from chain.node import Reader
 from chain.payment import Payment
+from chain.payment_index import Index
+from chain.provider import Reader
 from chain.views import Views
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ async def claimed(reader: Reader, gateways: Sequence[Gateway], tx_hash: str) -> 
 
 async def _claimed(reader: Reader, gateways: Sequence[Gateway], tx_hash: str) -> Claimed | None:
     """The receipt says where to look; the payments are read from the block's logs and counted against the contract."""
-    receipt = await node.receipt(reader, tx_hash)
+    receipt = await provider.receipt(reader, tx_hash)
     if receipt is None:
         return None
     if not receipt.succeeded:

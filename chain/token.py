@@ -1,10 +1,10 @@
 """The few things we ask of the ERC-20 token."""
 
-from chain import node
+from chain import provider
 from chain.calls import view
 from chain.decoding import words
 from chain.errors import BadAnswer, ChainError
-from chain.node import Reader
+from chain.provider import Reader
 from chain.signing import domain_separator
 
 _VERSIONS = ("1", "2")
@@ -12,17 +12,17 @@ _VERSIONS = ("1", "2")
 
 async def allowance(reader: Reader, token: str, owner: str, spender: str) -> int:
     """How many base units `spender` may take from `owner`."""
-    return await node.call(reader, token, view("allowance", owner, spender), _integer)
+    return await provider.call(reader, token, view("allowance", owner, spender), _integer)
 
 
 async def decimals(reader: Reader, token: str) -> int:
     """The token's decimals."""
-    return await node.call(reader, token, view("decimals"), _integer)
+    return await provider.call(reader, token, view("decimals"), _integer)
 
 
 async def symbol(reader: Reader, token: str) -> str:
     """The token's symbol, as text."""
-    return await node.call(reader, token, view("symbol"), _text)
+    return await provider.call(reader, token, view("symbol"), _text)
 
 
 async def permit_domain(reader: Reader, token: str, chain_id: int) -> dict[str, str] | None:
@@ -32,9 +32,9 @@ async def permit_domain(reader: Reader, token: str, chain_id: int) -> dict[str, 
     """
     for one in reader.each:
         try:
-            name = await node.call(one, token, view("name"), _text)
-            separator = await node.call(one, token, view("DOMAIN_SEPARATOR"), _word)
-            await node.call(one, token, view("nonces", token), _integer)
+            name = await provider.call(one, token, view("name"), _text)
+            separator = await provider.call(one, token, view("DOMAIN_SEPARATOR"), _word)
+            await provider.call(one, token, view("nonces", token), _integer)
         except ChainError:
             continue
         for version in _VERSIONS:

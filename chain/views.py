@@ -2,11 +2,11 @@
 
 from itertools import pairwise
 
-from chain import decoding, node
+from chain import decoding, provider
 from chain.calls import view
 from chain.errors import BadAnswer, Inconsistent
-from chain.node import Reader
 from chain.payment import customer_id_from_bytes32, customer_id_to_bytes32
+from chain.provider import Reader
 
 
 class Views:
@@ -28,7 +28,7 @@ class Views:
                 raise BadAnswer(f"{function} answered {len(raw)} bytes")
             return int.from_bytes(raw)
 
-        return await node.call(self.reader, self.address, view(function, *arguments), parse)
+        return await provider.call(self.reader, self.address, view(function, *arguments), parse)
 
     async def _address(self, function: str) -> str:
         return decoding.word_as_address(await self._word(function))
@@ -49,7 +49,7 @@ class Views:
         """The hash of the contract's code, immutable values included."""
         from eth_utils.crypto import keccak
 
-        return "0x" + keccak(await node.code(self.reader, self.address)).hex()
+        return "0x" + keccak(await provider.code(self.reader, self.address)).hex()
 
     async def signer(self) -> str:
         """The address whose quotes and registrations the contract accepts."""
@@ -93,7 +93,7 @@ class Views:
         return await self._blocks(stop - start, view("paymentBlocksOf", customer, start, stop))
 
     async def _blocks(self, expected: int, calldata: str) -> list[int]:
-        blocks = await node.call(self.reader, self.address, calldata, decoding.uint64_array)
+        blocks = await provider.call(self.reader, self.address, calldata, decoding.uint64_array)
         if len(blocks) != expected:
             raise Inconsistent(f"asked the gateway for {expected} blocks, got {len(blocks)}")
         if any(later < earlier for earlier, later in pairwise(blocks)):

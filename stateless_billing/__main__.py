@@ -11,11 +11,11 @@ def main() -> int:
     loading, and later collections leave it out.
     """
     gc.disable()
-    from stateless_billing import commands
+    from stateless_billing.commands import cli
 
     gc.freeze()
     gc.enable()
-    return commands.main()
+    return cli.main()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stateless_billing.depth import Tier, parse_tiers
-from stateless_billing.operators import parse_roster
+from stateless_billing.domain.finality import Tier, parse_tiers
+from stateless_billing.operators.roster import parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chain.payment import Block, Payment
-from stateless_billing.depth import Heads
-from stateless_billing.ledger import Entry
+from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.ledger import Entry
 
 CHAIN_ID = 8453
 GATEWAY = "0x" + "a1b2c3d4" + "0" * 32

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from stateless_billing.errors import StripeFailure
-from stateless_billing.pacer import Pacer
-from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.domain.errors import StripeFailure
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.rate_limiter import Pacer
 from tests.factories import CUSTOMER, START, FakeClock
 
 KEY = "sk_test_sesame"

@@ -7,20 +7,20 @@ from typing import Any
 
 import httpx
 
-from stateless_billing.bookkeeping import MARK, Bookkeeping
-from stateless_billing.caps import Caps
-from stateless_billing.grants import Grants, Wish
-from stateless_billing.pacer import Pacer
-from stateless_billing.progress import Memory
-from stateless_billing.proofs import Proofs
-from stateless_billing.reversals import Reversals
+from stateless_billing.bookkeeping.proofs import Proofs
+from stateless_billing.bookkeeping.records import MARK, Bookkeeping
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.grants.caps import Caps
+from stateless_billing.grants.granting import Grants, Wish
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sandbox.effects import EFFECTS
 from stateless_billing.sandbox.records import Contact, Transaction
 from stateless_billing.sandbox.stripe_api import StripeStandIn
-from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.rate_limiter import Pacer
 from tests.factories import START, FakeClock
 
 SERVICE, GRANTS, CUSTOMER = "cus_Service", "cus_Grants", "cus_Alice1"

@@ -13,13 +13,13 @@ import httpx
 
 from chain.errors import NodeError
 from chain.payment import Payment
-from stateless_billing.ledger import cursor_key
-from stateless_billing.progress import Progress
+from stateless_billing.crediting.status_cache import Progress
+from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sandbox.records import Contact, Customer, Transaction
 from stateless_billing.sandbox.stripe_api import StripeStandIn
-from stateless_billing.services import Services
+from stateless_billing.services.container import Services
 from stateless_billing.settings import SWEEP, load
 from tests.chain.fake_node import FakeNode
 from tests.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, START

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from prometheus_client import REGISTRY
 
-from stateless_billing import metrics
-from stateless_billing.web import metrics as known
+from stateless_billing.runtime import metrics
+from stateless_billing.web.server import metrics_app as known
 
 ROOT = Path(__file__).parents[1]
 RULES = (ROOT / "deployment" / "alerts.yml").read_text()

@@ -4,7 +4,8 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -20,21 +21,55 @@ SANDBOX = ROOT / "stateless_billing" / "sandbox"
 SERVICE = [path for path in CODE if SANDBOX not in path.parents]
 PRODUCTION = [path for path in SERVICE if path.name != "__init__.py"]
 
-PURE = {"money", "epochs", "ledger", "depth", "rates", "errors", "stripe_objects", "settings"} | {
-    *("caps", "operators", "grant_forms", "balance_chain", "order_rules", "eligibility"),
-}
-PURE_AUDIT = {"statuses", "rows", "facts", "judging", "granted", "resolving", "planning", "selftest", "surplus"}
-PURE_CHAIN = {"payment", "decoding", "errors", "calls"}
-CORE = {f"stateless_billing.{name}" for name in PURE - {"settings"}} | {"chain.payment", "chain.errors"}
-CORE |= {f"stateless_billing.audit.{name}" for name in PURE_AUDIT}
-SHELL = (
-    "stateless_billing.web",
-    "stateless_billing.services",
-    "stateless_billing.doctor",
-    "app",
-    "starlette",
-    "uvicorn",
+LAYERS = (
+    ("chain", "stateless_billing.runtime"),
+    ("stateless_billing.domain",),
+    ("stateless_billing.stripe", "stateless_billing.operators"),
+    ("stateless_billing.bookkeeping", "stateless_billing.settings"),
+    ("stateless_billing.pricing", "stateless_billing.grants"),
+    ("stateless_billing.crediting",),
+    ("stateless_billing.payers", "stateless_billing.support", "stateless_billing.sweep", "stateless_billing.audit"),
+    ("stateless_billing.services",),
+    ("stateless_billing.web", "stateless_billing.doctor"),
+    ("app",),
+    ("stateless_billing.commands",),
+    ("stateless_billing.__main__",),
 )
+"""The units of the service, lowest first: a unit imports from lower layers only."""
+
+INNER_LAYERS = (
+    (
+        ("stateless_billing.web.http",),
+        ("stateless_billing.web.server",),
+        ("stateless_billing.web.api",),
+        ("stateless_billing.web.pages",),
+        ("stateless_billing.web.operators",),
+        ("stateless_billing.web.page_routes",),
+        ("stateless_billing.web.routes",),
+    ),
+    (("stateless_billing.audit.rules",), ("stateless_billing.audit.report",), ("stateless_billing.audit.readers",)),
+)
+"""Layers within `web` and `audit`, lowest first."""
+
+PURE = (
+    "stateless_billing.domain",
+    "stateless_billing.audit.rules",
+    "stateless_billing.stripe.objects",
+    "stateless_billing.stripe.eligibility",
+    "stateless_billing.operators.roster",
+    "stateless_billing.pricing.rates",
+    "stateless_billing.grants.caps",
+    "stateless_billing.grants.forms",
+    "chain.payment",
+    "chain.decoding",
+    "chain.errors",
+    "chain.calls",
+)
+"""Packages and modules that take values and give values."""
+
+FEWEST_FILES, MOST_FILES = 3, 10
+SMALL = {"stateless_billing.web": 2, "stateless_billing": 2}  # what holds packages
+LARGE = {"chain": 13}
 HEAVY = ("starlette", "stripe", "httpx", "uvicorn", "jinja2", "eth_account", "eth_utils", "eth_abi")
 
 
@@ -73,40 +108,70 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
             yield node
 
 
+def within(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def unit_of(module: str, layers: Sequence[Sequence[str]]) -> tuple[int, str] | None:
+    """The layer and unit that a module belongs to; None for a module outside of the table."""
+    for layer, units in enumerate(layers):
+        for unit in units:
+            if within(module, unit):
+                return layer, unit
+    return None
+
+
+def upward(path: Path, layers: Sequence[Sequence[str]]) -> set[str]:
+    """The imports of a file that do not go to a lower layer, or stay in its unit."""
+    mine = unit_of(name_of(path), layers)
+    if mine is None:
+        return set()
+    found = set()
+    for one in imports(path):
+        other = unit_of(one, layers)
+        if other and other[1] != mine[1] and other[0] >= mine[0]:
+            found.add(one)
+    return found
+
+
+@pytest.mark.parametrize("path", PRODUCTION, ids=name_of)
+def test_every_module_has_its_layer(path: Path) -> None:
+    assert unit_of(name_of(path), LAYERS), "put it into a package of the table"
+
+
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
-def test_arrows_point_one_way(path: Path) -> None:
+def test_imports_go_to_lower_layers_only(path: Path) -> None:
+    assert not upward(path, LAYERS)
+    for layers in INNER_LAYERS:
+        assert not upward(path, layers)
+
+
+@pytest.mark.parametrize("path", SERVICE, ids=name_of)
+def test_who_may_import_whom(path: Path) -> None:
     module = name_of(path)
     assert not reaches(path, "stateless_billing.sandbox"), "the service never imports its stand-ins"
-    if module.startswith("chain"):
-        assert not reaches(path, "stateless_billing", "stripe"), "chain/ knows nothing of billing"
-    if module != "stateless_billing.stripe_sdk":
-        assert not reaches(path, "stripe"), "stripe_sdk alone imports the SDK"
-    if module != "stateless_billing.stripe_ledger":
-        assert not reaches(path, "stateless_billing.stripe_sdk"), "use stripe_ledger: it alone talks to Stripe"
-    if module.startswith("stateless_billing.") and not module.startswith(
-        ("stateless_billing.web", "stateless_billing.__", "stateless_billing.commands")
-    ):
-        allowed = ("stateless_billing.doctor", "stateless_billing.readiness")
-        shell = [
-            one
-            for one in SHELL
-            if not module.startswith(allowed) or one not in (*allowed, "stateless_billing.services")
-        ]
-        assert not reaches(path, *shell), "orchestration does not know the shell around it"
+    if within(module, "chain"):
+        assert not reaches(path, "stateless_billing"), "chain/ knows nothing of billing"
+    if module != "stateless_billing.stripe.sdk":
+        assert not reaches(path, "stripe"), "stripe/sdk.py alone imports the SDK"
+    if module != "stateless_billing.stripe.client":
+        assert not reaches(path, "stateless_billing.stripe.sdk"), "stripe/client.py alone talks to Stripe"
 
 
-@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE | PURE_CHAIN | PURE_AUDIT], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in SERVICE if within(name_of(path), *PURE)], ids=name_of)
 def test_pure_modules_do_no_io(path: Path) -> None:
     assert not reaches(path, *HEAVY, "asyncio", "socket", "time"), "a pure module takes values and gives values"
     assert not any(isinstance(node, ast.AsyncFunctionDef) for node in functions(path)), "nothing pure waits"
-
-
-@pytest.mark.parametrize("path", [path for path in SERVICE if path.stem in PURE | PURE_AUDIT], ids=name_of)
-def test_the_core_imports_the_core_only(path: Path) -> None:
-    ours = {
+    modules = {
         one for one in reaches(path, "stateless_billing", "chain") if (ROOT / (one.replace(".", "/") + ".py")).exists()
     }
-    assert ours <= CORE
+    assert all(within(one, *PURE) for one in modules), "a pure module imports pure modules only"
+
+
+def test_packages_have_three_to_ten_files() -> None:
+    packages = Counter(name_of(path).rpartition(".")[0] for path in PRODUCTION if "." in name_of(path))
+    for package, files in packages.items():
+        assert SMALL.get(package, FEWEST_FILES) <= files <= LARGE.get(package, MOST_FILES), (package, files)
 
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
@@ -115,7 +180,7 @@ def test_slow_packages_are_imported_late(path: Path) -> None:
 
 
 def test_the_start_does_not_wait_for_what_only_some_need() -> None:
-    code = "import stateless_billing.commands, sys; print(*sys.modules)"
+    code = "import stateless_billing.commands.cli, sys; print(*sys.modules)"
     loaded = set(processes.run([sys.executable, "-c", code], cwd=ROOT, check=True).stdout.split())
     assert "stripe" in loaded
     for name in (
@@ -123,31 +188,44 @@ def test_the_start_does_not_wait_for_what_only_some_need() -> None:
         "jinja2",
         "eth_account",
         "stateless_billing.audit.command",
-        "stateless_billing.registering",
+        "stateless_billing.commands.register",
     ):
         assert name not in loaded, f"{name} makes every start slower: load it where it is used"
 
 
 # Orchestration and shell have no meaning alone: tests/integration and tests/browser run them as processes.
-RUN_WHOLE = tuple(
-    ["app", "stateless_billing.stripe_lookups"]
-    + [f"stateless_billing.{name}" for name in ("grant_forms", "orders", "outcomes", "overrides", "reversals", "terms")]
-    + [
-        f"stateless_billing.{name}"
-        for name in ("__main__", "commands", "accounts", "claims", "crediting", "doctor", "quotes")
-    ]
-    + [f"stateless_billing.{name}" for name in ("readiness", "receipts", "sealing", "services", "sweep", "web")]
-    + [f"stateless_billing.{name}" for name in ("lookup", "stuck", "timeline", "writing", "order_checks")]
-    + [f"stateless_billing.audit.{name}" for name in ("books", "collecting", "command", "repair", "surplus_choice")]
+RUN_WHOLE = (
+    "app",
+    "stateless_billing.__main__",
+    "stateless_billing.commands.cli",
+    "stateless_billing.services",
+    "stateless_billing.web",
+    "stateless_billing.doctor",
+    "stateless_billing.payers",
+    "stateless_billing.support",
+    "stateless_billing.stripe.lookups",
+    "stateless_billing.pricing.rate_overrides",
+    "stateless_billing.grants.forms",
+    "stateless_billing.bookkeeping.entry_writer",
+    "stateless_billing.bookkeeping.reversals",
+    "stateless_billing.bookkeeping.orders",
+    "stateless_billing.crediting",
+    "stateless_billing.sweep.sweeper",
+    "stateless_billing.sweep.cursors",
+    "stateless_billing.audit.readers.ledgers",
+    "stateless_billing.audit.collector",
+    "stateless_billing.audit.command",
+    "stateless_billing.audit.repair",
+    "stateless_billing.audit.surplus_choice",
 )
 
 
 BANNED = {
-    r"\bfloat\(|/ 100\b": ("money: integers and Fractions", {"stateless_billing.money"}),
-    r"datetime\.now|time\.time\b": ("the clock argument", {"stateless_billing.clock"}),
+    r"\bfloat\(|/ 100\b": ("money: integers and Fractions", {"stateless_billing.domain.money"}),
+    r"datetime\.now|time\.time\b": ("the clock argument", {"stateless_billing.runtime.clock"}),
     r"os\.environ": ("settings", {"stateless_billing.settings"}),
-    r"\bprint\(": ("logging; only commands print", {"stateless_billing.commands"}),
-    r"search_async": ("a list: search lags", {"stateless_billing.stripe_ledger", "stateless_billing.stripe_lookups"}),
+    r"\bprint\(": ("logging; only commands print", {"stateless_billing.commands.cli"}),
+    r"search_async": ("a list: search lags", {"stateless_billing.stripe.client", "stateless_billing.stripe.lookups"}),
     r"TODO|FIXME|XXX": ("an issue", set()),
 }
 
@@ -164,14 +242,14 @@ def test_what_is_banned_has_a_replacement(path: Path, pattern: str, rule: tuple[
 def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
     users = {name_of(path) for path in SERVICE if "search_metadata" in path.read_text()}
     assert users == {
-        "stateless_billing.stripe_lookups",
-        "stateless_billing.accounts",
-        "stateless_billing.bookkeeping",
-        "stateless_billing.lookup",
+        "stateless_billing.stripe.lookups",
+        "stateless_billing.bookkeeping.records",
+        "stateless_billing.payers.accounts",
+        "stateless_billing.support.customer_search",
     }, "search lags: list instead"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "static").glob("*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "static").rglob("*.*")), ids=lambda path: path.name)
 def test_pages_build_nodes(path: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", path.read_text()), "use textContent"
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.balance_chain import Reading, chain_of, flaw, gapless, opening
-from stateless_billing.ledger import Entry
-from stateless_billing.proofs import FAILURES_MOST, Proofs
+from stateless_billing.bookkeeping.proofs import FAILURES_MOST, Proofs
+from stateless_billing.domain.balance_chain import Reading, chain_of, flaw, gapless, opening
+from stateless_billing.domain.ledger import Entry
 from tests.factories import START, entry
 
 READ_AT = START + 1000

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from chain.gateway import Gateway
-from stateless_billing import bookkeeping
-from stateless_billing.bookkeeping import Bookkeeping, NotOurAccount
-from stateless_billing.errors import Down, StripeFailure
-from stateless_billing.stripe_objects import Customer
+from stateless_billing.bookkeeping import records
+from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
+from stateless_billing.domain.errors import Down, StripeFailure
+from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
 from tests.factories import CHAIN_ID, GATEWAY
 from tests.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
@@ -79,7 +79,7 @@ async def test_values_are_merged_into_the_service_record() -> None:
 
 async def test_the_records_are_made_once() -> None:
     fake = FakeStripe(answer(200, raw_list()), GRANTS, SERVICE)
-    assert await bookkeeping.create(fake.ledger()) == "cus_Service"
+    assert await records.create(fake.ledger()) == "cus_Service"
     assert [one.headers.get("idempotency-key") for one in fake.asked[1:]] == ["init:grants", "init:service"]
     assert fake.form(2)["metadata[grants]"] == ["cus_Grants"]
     assert fake.form(2)["metadata[stateless_billing]"] == ["service"]
@@ -88,14 +88,14 @@ async def test_the_records_are_made_once() -> None:
 async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
     pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
     fake = FakeStripe(answer(200, raw_list(*pair)))
-    assert await bookkeeping.create(fake.ledger()) == "cus_89"
+    assert await records.create(fake.ledger()) == "cus_89"
     assert len(fake.asked) == 1
 
 
 async def test_nothing_is_made_where_search_failed() -> None:
     fake = FakeStripe(answer(500, ""), GRANTS)
     with pytest.raises(StripeFailure):
-        await bookkeeping.create(fake.ledger())
+        await records.create(fake.ledger())
     assert len(fake.asked) == 1
 
 
@@ -110,8 +110,8 @@ def service(**metadata: Any) -> Customer:
 
 
 def test_the_names_of_what_is_kept() -> None:
-    assert bookkeeping.swept_key(MINE) == "swept:8453:a1b2c3d4"
-    assert bookkeeping.open_key(MINE, 12) == "open:8453:a1b2c3d4:12"
+    assert records.swept_key(MINE) == "swept:8453:a1b2c3d4"
+    assert records.open_key(MINE, 12) == "open:8453:a1b2c3d4:12"
 
 
 @pytest.mark.parametrize(
@@ -119,11 +119,11 @@ def test_the_names_of_what_is_kept() -> None:
 )
 def test_where_to_go_on_from(text: str | None, index: int) -> None:
     metadata = {} if text is None else {"swept__8453__a1b2c3d4": text}
-    assert bookkeeping.swept(service(**metadata), MINE) == index
+    assert records.swept(service(**metadata), MINE) == index
 
 
 def test_another_gateways_or_chains_place_is_not_ours() -> None:
-    assert bookkeeping.swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
+    assert records.swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
 
 
 def test_open_payments_of_this_gateway_only() -> None:
@@ -135,5 +135,5 @@ def test_open_payments_of_this_gateway_only() -> None:
         open__8453__b1b2c3d4__5="another gateway's",
         swept__8453__a1b2c3d4="7",
     )
-    assert bookkeeping.still_open(found, MINE) == {12: "customer_deleted", 3: "currency"}
-    assert bookkeeping.still_open(Customer("cus_Service", deleted=True), MINE) == {}
+    assert records.still_open(found, MINE) == {12: "customer_deleted", 3: "currency"}
+    assert records.still_open(Customer("cus_Service", deleted=True), MINE) == {}

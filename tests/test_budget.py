@@ -1,6 +1,6 @@
 """So many at once, so many a second."""
 
-from stateless_billing.budget import Allowance, Budget
+from stateless_billing.runtime.token_bucket import Allowance, Budget
 
 
 def test_a_burst_and_then_the_rate() -> None:

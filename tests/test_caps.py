@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing import caps
-from stateless_billing.balance_chain import gapless
-from stateless_billing.caps import DAY, Caps, Verdict
-from stateless_billing.ledger import Entry, reversal_of
+from stateless_billing.domain.balance_chain import gapless
+from stateless_billing.domain.ledger import Entry, reversal_of
+from stateless_billing.grants import caps
+from stateless_billing.grants.caps import DAY, Caps, Verdict
 from tests.factories import START, entry
 
 ANN, BEN = "ann@example.org", "ben@example.org"

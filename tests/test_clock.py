@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from stateless_billing.clock import SystemClock
+from stateless_billing.runtime.clock import SystemClock
 
 
 def test_the_wall_clock_is_unix_seconds() -> None:

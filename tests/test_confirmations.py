@@ -8,10 +8,10 @@ import pytest
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
-from chain.index import WINDOW
 from chain.payment import Payment
-from stateless_billing.confirmations import Confirmations
-from stateless_billing.depth import parse_tiers
+from chain.payment_index import WINDOW
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.domain.finality import parse_tiers
 from tests.chain.fake_node import FakeNode, FakeNodes, history
 from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, FakeClock, block, heads, payment, tx_hash
 

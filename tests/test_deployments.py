@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.deployments import BadRecord, Deployment, differences, recorded
+from stateless_billing.doctor.deployment_records import BadRecord, Deployment, differences, recorded
 
 ADDRESS = "0x" + "A1" * 20
 RAW: dict[str, Any] = {

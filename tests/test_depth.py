@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.payment import Payment
-from stateless_billing.depth import FINALIZED, Depth, Tier, depth, is_final, parse_tiers, tier_for
+from stateless_billing.domain.finality import FINALIZED, Depth, Tier, depth, is_final, parse_tiers, tier_for
 from tests.factories import BLOCK_SECONDS, OTHER_GATEWAY, block, heads, payment, tx_hash
 
 SHALLOW, SAFE = Tier(10_000, 15, None), Tier(100_000, None, "safe")

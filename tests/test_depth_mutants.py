@@ -3,7 +3,7 @@
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.depth import FINALIZED, Depth, Tier, depth, parse_tiers, tier_for
+from stateless_billing.domain.finality import FINALIZED, Depth, Tier, depth, parse_tiers, tier_for
 from tests.factories import block, heads, payment, tx_hash
 
 TIME = block(100).time

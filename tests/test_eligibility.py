@@ -2,8 +2,8 @@
 
 import pytest
 
-from stateless_billing.eligibility import obstacle
-from stateless_billing.stripe_objects import Customer
+from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.objects import Customer
 
 
 @pytest.mark.parametrize(

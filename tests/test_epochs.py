@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.epochs import EPOCH, QUIET, Moment, is_fresh, moment, until_sending
+from stateless_billing.domain.epochs import EPOCH, QUIET, Moment, is_fresh, moment, until_sending
 
 ORIGIN = 1_790_000_000
 AGES = st.one_of(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.epochs import EPOCH, FRESH, HOUR, LOOK_BACK, QUIET, moment, until_sending
+from stateless_billing.domain.epochs import EPOCH, FRESH, HOUR, LOOK_BACK, QUIET, moment, until_sending
 
 ORIGIN = 1_790_000_000
 AROUND_BORDERS = st.builds(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.errors import (
+from stateless_billing.domain.errors import (
     PROBLEMS,
     Down,
     InProgress,

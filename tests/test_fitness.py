@@ -3,7 +3,7 @@
 import pytest
 
 from chain.payment import Block
-from stateless_billing import fitness
+from stateless_billing.services import health
 
 NOW = 1_800_000_000
 
@@ -17,24 +17,24 @@ def block(age: int) -> Block:
     ("age", "word"), [(0, None), (60, None), (61, "behind"), (-120, None), (-121, "set the clock")]
 )
 def test_the_newest_block(age: int, word: str | None) -> None:
-    fault = fitness.head_fault(block(age), NOW)
+    fault = health.head_fault(block(age), NOW)
     assert (fault is None) if word is None else (fault is not None and word in fault)
 
 
 @pytest.mark.parametrize(("age", "well"), [(1200, True), (3600, True), (3601, False)])
 def test_the_newest_final_block(age: int, well: bool) -> None:
-    assert (fitness.finality_fault(block(age), NOW) is None) is well
+    assert (health.finality_fault(block(age), NOW) is None) is well
 
 
 @pytest.mark.parametrize(
     ("skew", "well"), [(0.0, True), (120.0, True), (-120.0, True), (121.0, False), (-121.0, False)]
 )
 def test_the_clock(skew: float, well: bool) -> None:
-    assert (fitness.clock_fault(skew) is None) is well
+    assert (health.clock_fault(skew) is None) is well
 
 
 def test_the_signer() -> None:
-    assert fitness.signer_fault("0xaa", "0xaa", "0xgateway") is None
-    fault = fitness.signer_fault("0xaa", "0xbb", "0xgateway")
+    assert health.signer_fault("0xaa", "0xaa", "0xgateway") is None
+    fault = health.signer_fault("0xaa", "0xbb", "0xgateway")
     assert fault is not None
     assert all(one in fault for one in ("0xaa", "0xbb", "0xgateway"))

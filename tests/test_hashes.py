@@ -5,9 +5,9 @@ from collections import Counter
 
 import httpx
 
-from stateless_billing.errors import Refusal
-from stateless_billing.hashes import Hashes
-from stateless_billing.services import Services
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.services.container import Services
 from tests.factories import payment
 from tests.in_process import NOW_BLOCK, NodesLine, Town
 

@@ -6,8 +6,8 @@ import pytest
 
 from chain.gateway import Claimed
 from chain.payment import Payment
-from stateless_billing.depth import Heads
-from stateless_billing.hashes import Hashes
+from stateless_billing.domain.finality import Heads
+from stateless_billing.payers.transaction_lookup import Hashes
 from tests.factories import FakeClock, block, payment
 from tests.virtual_time import run_virtually
 

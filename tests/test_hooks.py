@@ -9,8 +9,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from stateless_billing import hooks
-from stateless_billing.hooks import CreditHook, signature
+from stateless_billing.crediting import webhook
+from stateless_billing.crediting.webhook import CreditHook, signature
 from tests.factories import CUSTOMER, GATEWAY, START, FakeClock, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -59,13 +59,13 @@ async def test_tried_a_few_times_and_then_given_up(caplog: pytest.LogCaptureFixt
 
 
 async def test_never_waits_and_never_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(hooks, "_LAST_SECONDS", 0.01)
+    monkeypatch.setattr(webhook, "_LAST_SECONDS", 0.01)
 
     def handle(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("nobody is there")
 
     one = hook(handle, pauses=(60.0,))
-    for _ in range(hooks.WAITING_MOST + 5):
+    for _ in range(webhook.WAITING_MOST + 5):
         one.told(payment(), CUSTOMER, 5_000)
     await asyncio.sleep(0)
     await asyncio.wait_for(one.aclose(), 5)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from stateless_billing.ledger import Entry, Finding, match, net_cents
+from stateless_billing.domain.ledger import Entry, Finding, match, net_cents
 from tests.factories import GATEWAY, OTHER_GATEWAY, PAYER, entry, payment, tx_hash
 
 OTHER_CREDITS = re.compile("^Top-up via pi_")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.payment import Payment
-from stateless_billing.ledger import (
+from stateless_billing.domain.ledger import (
     BLOCK_AHEAD,
     CURRENCY,
     KINDS,

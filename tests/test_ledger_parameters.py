@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.ledger import (
+from stateless_billing.domain.ledger import (
     Cursor,
     Price,
     credit_description,
@@ -15,7 +15,7 @@ from stateless_billing.ledger import (
     cursor_key,
     parse_cursor,
 )
-from stateless_billing.money import RATE_SCALE, Rate
+from stateless_billing.domain.money import RATE_SCALE, Rate
 from tests.factories import GATEWAY, payment, tx_hash
 
 TX = "0xdd00000000000000000000000000000000000000000000000000000000000001"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.limits import DAY, DailyLimit, value
-from stateless_billing.pricing import PriceFeed
+from stateless_billing.crediting.daily_limit import DAY, DailyLimit, value
+from stateless_billing.pricing.price_feed import PriceFeed
 from tests.chain.fake_node import FakeNode
 from tests.factories import (
     BLOCK_SECONDS,

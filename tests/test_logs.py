@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stateless_billing import logs, settings
+from stateless_billing import settings
+from stateless_billing.runtime import logs
 
 SECRETS = {
     "STRIPE_API_KEY": "rk_live_abc",

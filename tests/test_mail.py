@@ -8,7 +8,7 @@ from random import Random
 import httpx
 import pytest
 
-from stateless_billing.mail import Mail, Mailer
+from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.mailbox import Mailbox
 from tests.factories import FakeClock

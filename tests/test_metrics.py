@@ -3,8 +3,8 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from stateless_billing import metrics
-from stateless_billing.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
+from stateless_billing.domain.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
+from stateless_billing.runtime import metrics
 
 
 def counted(name: str, **labels: str) -> float:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing import money
-from stateless_billing.money import BASE_UNITS, RATE_SCALE
+from stateless_billing.domain import money
+from stateless_billing.domain.money import BASE_UNITS, RATE_SCALE
 
 CENTS = st.integers(1, 10**9)
 RATES = st.integers(RATE_SCALE // 10**12, RATE_SCALE * 10**6)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing import order_rules
-from stateless_billing.ledger import Entry
-from stateless_billing.money import RATE_SCALE
-from stateless_billing.order_rules import DAY, Words, parse_words, record_flaw
+from stateless_billing.domain import order_rules
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.money import RATE_SCALE
+from stateless_billing.domain.order_rules import DAY, Words, parse_words, record_flaw
 from tests.factories import START, entry, payment
 
 PAYMENT = payment().identity

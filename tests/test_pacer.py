@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from stateless_billing.pacer import Endpoint, Pacer
+from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
 from tests.virtual_time import run_virtually
 
 GAP = 0.0416  # at 25 a second: 25 in 1.04 s

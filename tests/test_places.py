@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from stateless_billing.places import Place
+from stateless_billing.sweep.checkpoint import Place
 from tests.factories import payment
 
 

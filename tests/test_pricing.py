@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from stateless_billing.money import RATE_SCALE
-from stateless_billing.pricing import PriceFeed
-from stateless_billing.rates import NoRate
+from stateless_billing.domain.money import RATE_SCALE
+from stateless_billing.pricing.price_feed import PriceFeed
+from stateless_billing.pricing.rates import NoRate
 from tests.factories import START, FakeClock
 from tests.virtual_time import run_virtually
 

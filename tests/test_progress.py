@@ -5,8 +5,8 @@ import gc
 
 import pytest
 
-from stateless_billing.depth import Depth
-from stateless_billing.progress import STATES, Backoff, Memory, Progress, confirming, credited
+from stateless_billing.crediting.status_cache import STATES, Backoff, Memory, Progress, confirming, credited
+from stateless_billing.domain.finality import Depth
 from tests.factories import PAYER, FakeClock, entry, payment, tx_hash
 
 ONE = payment()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.money import RATE_SCALE
-from stateless_billing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
+from stateless_billing.domain.money import RATE_SCALE
+from stateless_billing.pricing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
 from tests.factories import ordinary_stack
 
 NOW = 1_790_000_000

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing import rates
-from stateless_billing.money import RATE_SCALE
-from stateless_billing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
+from stateless_billing.domain.money import RATE_SCALE
+from stateless_billing.pricing import rates
+from stateless_billing.pricing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
 
 NOW = 1_790_000_000
 SIX = 6 * RATE_SCALE // 1000

@@ -5,10 +5,10 @@ from eth_abi.abi import decode
 
 from chain.gateway import Gateway
 from chain.signing import Signer
-from stateless_billing import registering
-from stateless_billing.errors import Down, Refused
-from stateless_billing.registering import Registration, calldata, plan, signed
-from stateless_billing.registration import Wanted
+from stateless_billing.commands import register
+from stateless_billing.commands.register import Registration, calldata, plan, signed
+from stateless_billing.commands.registration_plan import Wanted
+from stateless_billing.domain.errors import Down, Refused
 from tests.chain.fake_node import FakeNode
 from tests.factories import CHAIN_ID, GATEWAY
 from tests.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
@@ -27,7 +27,7 @@ def gateway() -> Gateway:
     return Gateway(FakeNode([]), CHAIN_ID, GATEWAY)
 
 
-async def planned(*says: Says, pauses: tuple[float, ...] = ()) -> tuple[registering.Plan, FakeStripe, list[str]]:
+async def planned(*says: Says, pauses: tuple[float, ...] = ()) -> tuple[register.Plan, FakeStripe, list[str]]:
     """What is made of these answers."""
     fake, told = FakeStripe(*says), list[str]()
     return await plan(fake.ledger(), gateway(), told.append, pauses), fake, told

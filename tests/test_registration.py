@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.registration import Wanted, against_chain, batches, sort
+from stateless_billing.commands.registration_plan import Wanted, against_chain, batches, sort
 
 A, B = "0x" + "ab" * 20, "0x" + "cd" * 20
 

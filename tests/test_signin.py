@@ -7,11 +7,11 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from stateless_billing.errors import Refusal
-from stateless_billing.mail import Mail, Mailer
-from stateless_billing.operators import Operator, parse_roster
-from stateless_billing.signin import FRESH_SECONDS, LINK_SECONDS, SESSION_SECONDS, WALLET_SECONDS, SignIns
-from stateless_billing.tokens import Tokens
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.operators.mailer import Mail, Mailer
+from stateless_billing.operators.roster import Operator, parse_roster
+from stateless_billing.operators.sign_in import FRESH_SECONDS, LINK_SECONDS, SESSION_SECONDS, WALLET_SECONDS, SignIns
+from stateless_billing.operators.signed_tokens import Tokens
 from tests.factories import CHAIN_ID, START, FakeClock
 
 SECRET, NEWER = "a-secret-of-at-least-32-characters", "a-newer-secret-of-32-characters!!"

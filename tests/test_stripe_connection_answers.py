@@ -6,7 +6,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from stateless_billing.stripe_connection import LONGEST_CALL, Connection, ConnectionFailed
+from stateless_billing.stripe.connection import LONGEST_CALL, Connection, ConnectionFailed
 from tests.factories import START, FakeClock, ordinary_stack
 from tests.virtual_time import run_virtually
 

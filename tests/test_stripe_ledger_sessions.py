@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.errors import Down, NotSent, RateLimited, Refused, StripeFailure
-from stateless_billing.pacer import Endpoint, Pacer
-from stateless_billing.stripe_ledger import CONNECTIONS, PAGE, StripeLedger
-from stateless_billing.stripe_lookups import search_metadata
+from stateless_billing.domain.errors import Down, NotSent, RateLimited, Refused, StripeFailure
+from stateless_billing.stripe.client import CONNECTIONS, PAGE, StripeLedger
+from stateless_billing.stripe.lookups import search_metadata
+from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
 from tests.factories import CUSTOMER, START, FakeClock
 from tests.fake_stripe import KEY, FakeStripe, Says, answer, error, failing, raw_customer, raw_entry, raw_list
 from tests.stepping import SteppingTransport

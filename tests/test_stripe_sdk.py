@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from stateless_billing import stripe_sdk
 from stateless_billing.sandbox import processes
-from stateless_billing.stripe_ledger import API_VERSION
+from stateless_billing.stripe import sdk
+from stateless_billing.stripe.client import API_VERSION
 
 AFTER = "from stateless_billing import stripe_sdk; import sys; assert 'requests' not in sys.modules; import requests"
 BEFORE = "import requests, sys; from stateless_billing import stripe_sdk; assert sys.modules['requests'] is requests"
@@ -18,4 +18,4 @@ def test_requests_is_left_alone(code: str) -> None:
 
 
 def test_it_is_the_sdk_that_knows_our_version() -> None:
-    assert stripe_sdk.stripe.api_version == API_VERSION
+    assert sdk.stripe.api_version == API_VERSION

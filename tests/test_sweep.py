@@ -9,7 +9,7 @@ import pytest
 
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
-from stateless_billing.sweep import Sweep, Swept
+from stateless_billing.sweep.sweeper import Sweep, Swept
 from tests.chain.fake_node import FakeNode, history
 from tests.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
 from tests.in_process import (

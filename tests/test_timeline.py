@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.ledger import Entry
-from stateless_billing.timeline import kind_of, timeline
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.support.timeline import kind_of, timeline
 from tests.factories import START, entry
 
 

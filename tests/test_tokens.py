@@ -7,7 +7,7 @@ import random
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from stateless_billing.tokens import BadToken, ExpiredToken, Tokens
+from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
 from tests.factories import START, FakeClock
 
 OLD, NEW, FOREIGN = (

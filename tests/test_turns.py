@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from stateless_billing.errors import Refusal
-from stateless_billing.turns import Turns
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.runtime.concurrency_limiter import Turns
 from tests.virtual_time import run_virtually
 
 

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from chain.errors import ChainError
 from stateless_billing import settings
-from stateless_billing.audit import explaining, publishing, selftest
-from stateless_billing.audit.explaining import NothingKnown
-from stateless_billing.audit.output import WRITERS
+from stateless_billing.audit import explanation
+from stateless_billing.audit.auditor import Auditor, BadOptions, Watching
+from stateless_billing.audit.explanation import NothingKnown
 from stateless_billing.audit.progress import Progress, silent
+from stateless_billing.audit.readers.stripe import NotRead
 from stateless_billing.audit.repair import Hands, Repair, repair
-from stateless_billing.audit.report import Options, Report
-from stateless_billing.audit.sources import Auditor, BadOptions, Watching
-from stateless_billing.audit.stripe_reader import NotRead
-from stateless_billing.clock import SystemClock
-from stateless_billing.operators import REVERSE, operator
+from stateless_billing.audit.report import publishing
+from stateless_billing.audit.report.formats import WRITERS
+from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.rules import self_test
+from stateless_billing.operators.roster import REVERSE, operator
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.settings import Settings
 
 CLEAN, FINDINGS, USAGE, UNREAD = range(4)
@@ -57,8 +59,8 @@ def explain(what: str, progress: str, explorer: Callable[[int], str | None], say
 
 async def _explain(auditor: Auditor, what: str, say: Say) -> int:
     async with auditor:
-        rows, report = await explaining.explain(auditor, what)
-        say("\n".join(explaining.story(row) for row in rows))
+        rows, report = await explanation.explain(auditor, what)
+        say("\n".join(explanation.story(row) for row in rows))
         for sentence in sorted(report.coverage.missing):
             say(f"NOT READ: {sentence}\n")
         if not report.coverage.complete:
@@ -124,7 +126,7 @@ async def _self_test(auditor: Auditor, options: Options, say: Say) -> int:
     report = await audit.run()
     report.spool.close()
     failed = 0
-    for trial in selftest.trials(audit.collector.samples, audit.scope):
+    for trial in self_test.trials(audit.collector.samples, audit.scope):
         say(f"{'found ' if trial.passed else 'MISSED'} {trial.planted}: {', '.join(trial.statuses)}\n")
         failed += not trial.passed
     return FINDINGS if failed else CLEAN

@@ -3,7 +3,7 @@
 import sys
 from typing import TextIO
 
-from stateless_billing.clock import Clock
+from stateless_billing.runtime.clock import Clock
 
 _LINE_SECONDS = 10.0
 _MOVE_SECONDS = 0.2

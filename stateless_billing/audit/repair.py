@@ -9,29 +9,29 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chain import node
+from chain import provider
 from chain.gateway import Gateway, claimed
-from chain.node import Nodes
 from chain.payment import Payment
-from stateless_billing import money
-from stateless_billing.audit.chain_reader import ChainReader
-from stateless_billing.audit.closing import gone
-from stateless_billing.audit.facts import Scope
-from stateless_billing.audit.judging import Credit
-from stateless_billing.audit.report import Report
-from stateless_billing.audit.resolving import named, reason_without
-from stateless_billing.audit.rows import Row, fingerprint
-from stateless_billing.audit.statuses import Status
+from chain.provider import Nodes
+from stateless_billing.audit.cross_customer_pass import gone
+from stateless_billing.audit.readers.chain import ChainReader
+from stateless_billing.audit.report.report import Report
+from stateless_billing.audit.rules.cross_customer import named, reason_without
+from stateless_billing.audit.rules.facts import Scope
+from stateless_billing.audit.rules.payments import Credit
+from stateless_billing.audit.rules.rows import Row, fingerprint
+from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.audit.surplus_choice import NotTaken, SurplusChoice
-from stateless_billing.confirmations import Confirmations
-from stateless_billing.crediting import Crediting
-from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.errors import StripeFailure, ToldOnce
-from stateless_billing.ledger import Entry
-from stateless_billing.orders import Orders
-from stateless_billing.progress import Memory
-from stateless_billing.reversals import Reversals
-from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.bookkeeping.orders import Orders
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.domain import money
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.errors import StripeFailure, ToldOnce
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.client import StripeLedger
 
 REASONS = {
     Status.DUPLICATE_CREDIT: "audit:double",
@@ -174,13 +174,13 @@ class Repair:
         credit = Credit(entry, entry.cents, "")
         if reason := reason_without(credit, self._scope):
             raise NotTaken(f"{reason}; a human has to look")
-        final = await node.block(self._hands.nodes, "finalized")
+        final = await provider.block(self._hands.nodes, "finalized")
         if final.time <= entry.created:
             raise NotTaken("its payment may yet become final")
         reader = ChainReader(self._hands.nodes, self._hands.gateways, lambda *_: None)
         orphaned = await gone(reader, named(credit))
         if orphaned and len(self._hands.nodes.each) == 1:
-            head = await node.block(self._hands.nodes, "latest")
+            head = await provider.block(self._hands.nodes, "latest")
             self._say(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
             await self._until_final(head.number)
             orphaned = await gone(reader, named(credit))
@@ -189,7 +189,7 @@ class Repair:
 
     async def _until_final(self, number: int) -> None:
         while True:
-            if (await node.block(self._hands.nodes, "finalized")).number >= number:
+            if (await provider.block(self._hands.nodes, "finalized")).number >= number:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 

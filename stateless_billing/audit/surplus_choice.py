@@ -4,15 +4,15 @@ import re
 from collections.abc import Sequence
 
 from chain.payment import Payment
-from stateless_billing import orders as order_store
-from stateless_billing.audit.facts import Orders, Scope
-from stateless_billing.audit.rows import Row
-from stateless_billing.audit.surplus import credits_in, surplus_over
-from stateless_billing.balance_chain import flaw
-from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.ledger import Entry
-from stateless_billing.ledger_reader import read_or_none
-from stateless_billing.stripe_ledger import StripeLedger
+from stateless_billing.audit.rules.facts import Orders, Scope
+from stateless_billing.audit.rules.rows import Row
+from stateless_billing.audit.rules.surplus import credits_in, surplus_over
+from stateless_billing.bookkeeping import orders as order_store
+from stateless_billing.domain.balance_chain import flaw
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.ledger_reader import read_or_none
 
 _SETTLED_SECONDS = 3600  # after this, whoever else decides about the same credits has sent, and lists show it
 _ALSO = re.compile(r"(cbtxn_\w+)@(cus_\w+)", re.ASCII)

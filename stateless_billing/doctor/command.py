@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 
-from stateless_billing import bookkeeping, settings
-from stateless_billing.clock import SystemClock
-from stateless_billing.doctor.examining import examine
-from stateless_billing.doctor.findings import CLEAN, USAGE, Check, State, code, document
-from stateless_billing.services import Services
+from stateless_billing import settings
+from stateless_billing.bookkeeping import records
+from stateless_billing.doctor.checks import CLEAN, USAGE, Check, State, code, document
+from stateless_billing.doctor.examination import examine
+from stateless_billing.runtime.clock import SystemClock
+from stateless_billing.services.container import Services
 from stateless_billing.settings import BadSettings
 
 Say = Callable[[str], object]
@@ -49,7 +50,7 @@ _NEW_RECORD = (
 
 async def _initialise() -> str:
     async with Services(settings.load(settings.STRIPE), SystemClock()) as services:
-        return await bookkeeping.create(services.stripe)
+        return await records.create(services.stripe)
 
 
 async def _examine(known: settings.Settings) -> list[Check]:

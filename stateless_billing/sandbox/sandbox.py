@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from stateless_billing.clock import SystemClock
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.mailbox import Mailbox
 from stateless_billing.sandbox.prices import PriceFeed
 from stateless_billing.sandbox.stripe_api import StripeStandIn

@@ -2,11 +2,11 @@
 
 from starlette.routing import BaseRoute, Route
 
-from stateless_billing.services import Services
-from stateless_billing.web.api import Api
-from stateless_billing.web.assets import Assets
-from stateless_billing.web.operators_routes import operators_routes
-from stateless_billing.web.pages import Pages, templates
+from stateless_billing.services.container import Services
+from stateless_billing.web.api.handlers import Api
+from stateless_billing.web.operators.operators_routes import operators_routes
+from stateless_billing.web.pages.assets import Assets
+from stateless_billing.web.pages.pages import Pages, templates
 
 
 def page_routes(services: Services, api: Api) -> list[BaseRoute]:

@@ -7,14 +7,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from stateless_billing.services import Services
-from stateless_billing.web.api import Api
-from stateless_billing.web.guards import Guards
-from stateless_billing.web.intake import Intake
-from stateless_billing.web.late import LateRoutes
-from stateless_billing.web.openapi import describe
-from stateless_billing.web.problems import HANDLERS
-from stateless_billing.web.throttle import Throttle
+from stateless_billing.services.container import Services
+from stateless_billing.web.api.handlers import Api
+from stateless_billing.web.api.openapi import describe
+from stateless_billing.web.http.problems import HANDLERS
+from stateless_billing.web.server.body_limits import Intake
+from stateless_billing.web.server.lazy_routes import LateRoutes
+from stateless_billing.web.server.middleware import Guards
+from stateless_billing.web.server.rate_limits import Throttle
 
 _SMALL = 1400  # bytes; what fits into one packet anyway
 _PAGES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")

@@ -6,8 +6,8 @@ A change here is a change for everybody who reads reports with a program: it nee
 import asyncio
 from pathlib import Path
 
-from stateless_billing.audit.output import WRITERS
-from stateless_billing.audit.report import Options
+from stateless_billing.audit.report.formats import WRITERS
+from stateless_billing.audit.report.report import Options
 from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.made import quoted
 from tests.audit.world import World

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.payment import Payment
-from stateless_billing import ledger
-from stateless_billing.audit.facts import Account, Book, Orders, Scope
-from stateless_billing.audit.judging import Judged, judge
-from stateless_billing.audit.rows import Row
-from stateless_billing.ledger import Entry, Price
-from stateless_billing.money import RATE_SCALE, Rate
+from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.rules.payments import Judged, judge
+from stateless_billing.audit.rules.rows import Row
+from stateless_billing.domain import ledger
+from stateless_billing.domain.ledger import Entry, Price
+from stateless_billing.domain.money import RATE_SCALE, Rate
 from tests.factories import CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, entry, payment
 
 TOKEN = "0x" + "77" * 20

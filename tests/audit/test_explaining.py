@@ -2,9 +2,9 @@
 
 import pytest
 
-from stateless_billing.audit.explaining import NothingKnown, explain, story
-from stateless_billing.audit.granted import judge_grants, reservations
-from stateless_billing.audit.sources import BadOptions
+from stateless_billing.audit.auditor import BadOptions
+from stateless_billing.audit.explanation import NothingKnown, explain, story
+from stateless_billing.audit.rules.grants import judge_grants, reservations
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.test_granted import grant, reservation, tied
 from tests.audit.test_running import PAID, wallets

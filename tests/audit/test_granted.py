@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.audit.granted import judge_grants, reservations
-from stateless_billing.audit.judging import Credit
-from stateless_billing.caps import DAY
-from stateless_billing.ledger import Entry
+from stateless_billing.audit.rules.grants import judge_grants, reservations
+from stateless_billing.audit.rules.payments import Credit
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.grants.caps import DAY
 from tests.audit.made import only
 from tests.factories import CUSTOMER, START, entry
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.audit.facts import Account, Book, Orders, relevant
-from stateless_billing.audit.judging import expected_cents, held_cause, judge, recorded_rate, without_credit
-from stateless_billing.audit.running import orders_of
-from stateless_billing.audit.statuses import RULES, Status
-from stateless_billing.ledger import Entry
+from stateless_billing.audit.rules.facts import Account, Book, Orders, relevant
+from stateless_billing.audit.rules.payments import expected_cents, held_cause, judge, recorded_rate, without_credit
+from stateless_billing.audit.rules.statuses import RULES, Status
+from stateless_billing.audit.run import orders_of
+from stateless_billing.domain.ledger import Entry
 from tests.audit.made import FINAL, NO_ORDERS, SCOPE, book, credit, judged, only, quoted, reversal
 from tests.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
 

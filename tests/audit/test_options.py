@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stateless_billing.audit.options import FORMATS, add_options
-from stateless_billing.audit.output import WRITERS
+from stateless_billing.audit.report.formats import WRITERS
 
 
 def parsed(*words: str) -> argparse.Namespace:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from stateless_billing.audit.planning import AFTER, Window, broken, joined, narrow, windows
-from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.ledger import Entry
-from stateless_billing.stripe_objects import Page
+from stateless_billing.audit.rules.listing_plan import AFTER, Window, broken, joined, narrow, windows
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.objects import Page
 from tests.factories import entry
 
 

@@ -5,13 +5,13 @@ import io
 import httpx
 import pytest
 
-from stateless_billing.audit.accounts import account_of, read_one
 from stateless_billing.audit.progress import Progress
-from stateless_billing.audit.report import Coverage
-from stateless_billing.audit.spool import Spool
-from stateless_billing.audit.stripe_reader import Missing, NotRead, StripeReader, checked
-from stateless_billing.pacer import Pacer
-from stateless_billing.stripe_objects import Customer
+from stateless_billing.audit.readers.customers import account_of, read_one
+from stateless_billing.audit.readers.stripe import Missing, NotRead, StripeReader, checked
+from stateless_billing.audit.report.report import Coverage
+from stateless_billing.audit.report.row_spool import Spool
+from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.rate_limiter import Pacer
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.world import World
 from tests.factories import FakeClock, tx_hash

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from chain.payment import Payment
 from stateless_billing import settings
+from stateless_billing.audit.auditor import Auditor, Watching
 from stateless_billing.audit.progress import silent
 from stateless_billing.audit.repair import Repair, repair
-from stateless_billing.audit.report import Options, Report
-from stateless_billing.audit.sources import Auditor, Watching
-from stateless_billing.ledger import Price, credit_description, credit_metadata
+from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.domain.ledger import Price, credit_description, credit_metadata
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import listing_ends_empty
 from stateless_billing.sandbox.records import Transaction

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stateless_billing.audit.facts import Account
-from stateless_billing.audit.judging import Credit, without_credit
-from stateless_billing.audit.resolving import (
+from stateless_billing.audit.rules.cross_customer import (
     Accepted,
     Open,
     accept,
@@ -20,6 +18,8 @@ from stateless_billing.audit.resolving import (
     reason_without,
     second_credit,
 )
+from stateless_billing.audit.rules.facts import Account
+from stateless_billing.audit.rules.payments import Credit, without_credit
 from tests.audit.made import NO_ORDERS, SCOPE, book, credit, judged, only, quoted
 from tests.factories import GATEWAY, OTHER_GATEWAY, WALLET, tx_hash
 

@@ -11,16 +11,17 @@ import pytest
 
 from chain.errors import ChainError
 from chain.payment import Payment
-from stateless_billing.audit import closing, publishing
-from stateless_billing.audit.chain_reader import ChainReader
-from stateless_billing.audit.explaining import explain, story
-from stateless_billing.audit.output import WRITERS, as_csv, as_json, as_table, cell
-from stateless_billing.audit.pictures import drawn
-from stateless_billing.audit.report import Options, Report
-from stateless_billing.audit.running import Audit
-from stateless_billing.audit.selftest import trials
-from stateless_billing.audit.sources import BadOptions, accepted_of, seconds
-from stateless_billing.ledger import cursor_key
+from stateless_billing.audit import cross_customer_pass
+from stateless_billing.audit.auditor import BadOptions, accepted_of, seconds
+from stateless_billing.audit.explanation import explain, story
+from stateless_billing.audit.readers.chain import ChainReader
+from stateless_billing.audit.report import publishing
+from stateless_billing.audit.report.charts import drawn
+from stateless_billing.audit.report.formats import WRITERS, as_csv, as_json, as_table, cell
+from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.rules.self_test import trials
+from stateless_billing.audit.run import Audit
+from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.made import quoted
 from tests.audit.world import World
@@ -105,7 +106,7 @@ async def test_a_list_that_breaks_off_is_incomplete(status: int, which: str, mon
         return None
 
     world.stripe_line.hook = hook
-    monkeypatch.setattr("stateless_billing.audit.stripe_reader.TRIES", 1)
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
     report = await audited(world)
     assert not report.coverage.complete
     assert not report.clean
@@ -118,7 +119,7 @@ async def test_a_list_that_does_not_say_where_it_ends_is_incomplete(
     world = World(wallets(PAID))
     ledger = "balance_transactions"
     world.stripe_line.hook = lambda request: httpx.Response(200, json=body) if ledger in str(request.url) else None
-    monkeypatch.setattr("stateless_billing.audit.stripe_reader.TRIES", 1)
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
     assert not (await audited(world)).coverage.complete
 
 
@@ -284,8 +285,8 @@ async def test_a_credit_of_a_payment_that_went_away_is_asked_for_at_every_node()
     assert statuses(report) == {"matched": 6, "missing_payment": 1}
     async with world.auditor() as auditor:
         reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
-        assert await closing.gone(reader, gone.identity)
-        assert not await closing.gone(reader, PAID[0].identity)
+        assert await cross_customer_pass.gone(reader, gone.identity)
+        assert not await cross_customer_pass.gone(reader, PAID[0].identity)
 
 
 async def test_a_range_leaves_out_what_lies_before_and_after() -> None:

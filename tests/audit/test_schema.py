@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.audit.output import as_json
-from stateless_billing.audit.report import TOOL
-from stateless_billing.audit.rows import COLUMNS
-from stateless_billing.audit.statuses import RULES, Status
+from stateless_billing.audit.report.formats import as_json
+from stateless_billing.audit.report.report import TOOL
+from stateless_billing.audit.rules.rows import COLUMNS
+from stateless_billing.audit.rules.statuses import RULES, Status
 from tests.audit.test_running import PAID, audited, wallets
 from tests.audit.world import World
 

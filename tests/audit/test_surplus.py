@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from stateless_billing.audit.surplus import is_credited, surplus
-from stateless_billing.ledger import Entry
+from stateless_billing.audit.rules.surplus import is_credited, surplus
+from stateless_billing.domain.ledger import Entry
 from tests.audit.made import SCOPE, credit, quoted, reversal
 
 P = quoted()

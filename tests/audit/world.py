@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 
-from chain.bulk import TRANSFER_TOPIC
+from chain.bulk_reader import TRANSFER_TOPIC
 from chain.calls import SELECTORS
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
+from stateless_billing.audit.auditor import Auditor, Watching
 from stateless_billing.audit.progress import silent
-from stateless_billing.audit.sources import Auditor, Watching
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
 from stateless_billing.sandbox.stripe_api import StripeStandIn

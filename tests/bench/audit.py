@@ -18,10 +18,10 @@ from typing import Any
 
 import httpx
 
-from chain.bulk import BATCH, Bulk, many
+from chain.bulk_reader import BATCH, Bulk, many
 from chain.decoding import payments as decoded
-from chain.node import Nodes
 from chain.payment import Block
+from chain.provider import Nodes
 from stateless_billing.sandbox import processes
 from tests.factories import CHAIN_ID, GATEWAY, block
 

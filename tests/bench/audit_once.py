@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from stateless_billing import settings
+from stateless_billing.audit.auditor import Auditor, Watching
 from stateless_billing.audit.command import code
-from stateless_billing.audit.output import as_jsonl
 from stateless_billing.audit.progress import silent
-from stateless_billing.audit.report import Options
-from stateless_billing.audit.sources import Auditor, Watching
-from stateless_billing.clock import SystemClock
+from stateless_billing.audit.report.formats import as_jsonl
+from stateless_billing.audit.report.report import Options
+from stateless_billing.runtime.clock import SystemClock
 
 CHAIN = "payments of the chain"
 

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from chain.payment import Payment
-from stateless_billing.services import Services
+from stateless_billing.services.container import Services
 from tests.bench.audit_once import peak
 from tests.chain.fake_node import FakeNode, event_customer, raw_log
 from tests.factories import BLOCK_SECONDS, payment, tx_hash

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from playwright.sync_api import Page, expect
 
-from stateless_billing.clock import SystemClock
+from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
-from stateless_billing.tokens import Tokens
 from tests.browser.chromium import ROOT
 from tests.browser.conftest import Tabs
 from tests.integration.shop import Shop

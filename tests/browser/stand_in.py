@@ -15,10 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import Page, Request, Route
 
-from stateless_billing.web import inputs, links
-from stateless_billing.web.assets import Assets
-from stateless_billing.web.guards import CSP
-from stateless_billing.web.pages import PRESETS, templates
+from stateless_billing.web.http import inputs
+from stateless_billing.web.pages import links
+from stateless_billing.web.pages.assets import Assets
+from stateless_billing.web.pages.pages import PRESETS, templates
+from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
 
 ORIGIN = "http://127.0.0.1:8765"

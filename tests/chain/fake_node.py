@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from chain.calls import SELECTORS
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import BadAnswer, NodeError
-from chain.node import Call, Node, Nodes
 from chain.payment import Payment, customer_id_to_bytes32
+from chain.provider import Call, Node, Nodes
 from tests.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
 T = TypeVar("T")

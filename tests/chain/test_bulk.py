@@ -7,9 +7,9 @@ import pytest
 from eth_utils.crypto import keccak
 
 from chain import decoding
-from chain.bulk import BATCH, TRANSFER_TOPIC, many, paid_by, transfers_to
+from chain.bulk_reader import BATCH, TRANSFER_TOPIC, many, paid_by, transfers_to
 from chain.errors import BadAnswer, NodeError
-from chain.node import Call
+from chain.provider import Call
 from tests.audit.made import TOKEN
 from tests.audit.world import TREASURY, transfer
 from tests.chain.fake_node import FakeNode, history

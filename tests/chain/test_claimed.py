@@ -6,8 +6,8 @@ import pytest
 
 from chain.errors import ChainError
 from chain.gateway import Claimed, Gateway, claimed
-from chain.node import Reader
 from chain.payment import Payment
+from chain.provider import Reader
 from tests.chain.fake_node import FakeNode, FakeNodes, raw_log
 from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, block, payment, tx_hash
 

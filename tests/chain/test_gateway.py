@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chain.errors import ChainError, Inconsistent, NodeError
 from chain.gateway import Gateway
-from chain.index import WINDOW
 from chain.payment import Payment
+from chain.payment_index import WINDOW
 from tests.chain.fake_node import FakeNode, FakeNodes, history
 from tests.chain.lies import LIES, Lie
 from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.errors import ChainError, Inconsistent
-from chain.index import WINDOW, Index
+from chain.payment_index import WINDOW, Index
 from tests.chain.fake_node import FakeNode, history
 from tests.chain.lies import LIES, Lie
 from tests.factories import CHAIN_ID, CUSTOMER, GATEWAY, payment, tx_hash

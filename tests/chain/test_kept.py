@@ -8,10 +8,10 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chain.block_cache import KeptBlocks
 from chain.gateway import Gateway
-from chain.index import Index
-from chain.kept import KeptBlocks
 from chain.payment import Payment
+from chain.payment_index import Index
 from tests.chain.fake_node import FakeNode, history
 from tests.factories import CHAIN_ID, GATEWAY, block
 from tests.virtual_time import run_virtually

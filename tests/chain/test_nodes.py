@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from chain import node
+from chain import provider
 from chain.errors import Inconsistent, NodeError, WrongChain
-from chain.node import LONGEST_CALL, Nodes, Reader
+from chain.provider import LONGEST_CALL, Nodes, Reader
 from tests.chain.test_node import FAILURES, Network, Says, answer, body, broken, result
 from tests.factories import CHAIN_ID, GATEWAY
 from tests.virtual_time import run_virtually
@@ -19,7 +19,7 @@ HERE, ELSEWHERE = result(hex(CHAIN_ID)), result(hex(CHAIN_ID + 1))
 
 def code_of(network: Network) -> Awaitable[bytes]:
     """A question that every node answers in its own way."""
-    return node.code(network.nodes, GATEWAY)
+    return provider.code(network.nodes, GATEWAY)
 
 
 async def test_a_node_on_another_chain_never_answers() -> None:
@@ -31,7 +31,7 @@ async def test_a_node_on_another_chain_never_answers() -> None:
     [first] = [one for one in network.nodes.each if "one.example" in one.name]
     for _ in range(2):
         with pytest.raises(WrongChain, match="is on chain 8454, not 8453"):
-            await node.code(first, GATEWAY)
+            await provider.code(first, GATEWAY)
     assert "one" not in network.asked
 
 
@@ -72,7 +72,7 @@ Reading = Callable[[Reader], Awaitable[bytes]]
 
 async def twice(reader: Reader) -> bytes:
     """A reading of two questions that must fit together."""
-    first, second = await node.code(reader, GATEWAY), await node.code(reader, GATEWAY)
+    first, second = await provider.code(reader, GATEWAY), await provider.code(reader, GATEWAY)
     if first != second:
         raise Inconsistent("they do not fit")
     return first
@@ -127,7 +127,7 @@ SECRET = "https://mary:pa55word@keyed.example:8545/v2/sesame1?key=sesame2"
 async def test_what_a_proxy_echoes_of_a_url_is_not_told(says: Says) -> None:
     nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(says)), [SECRET], CHAIN_ID)
     with pytest.raises(NodeError) as caught:
-        await node.code(nodes, GATEWAY)
+        await provider.code(nodes, GATEWAY)
     message = str(caught.value)
     assert message.startswith("node 1 (keyed.example) did not answer eth_chainId: ")
     assert not [part for part in ("sesame1", "sesame2", "mary", "pa55word") if part in message]
@@ -141,7 +141,7 @@ def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
     async def scenario() -> float:
         nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(dribble)), ["https://slow.example"], CHAIN_ID)
         with pytest.raises(NodeError, match="did not answer eth_chainId: TimeoutError"):
-            await node.chain_id(nodes)
+            await provider.chain_id(nodes)
         return asyncio.get_running_loop().time()
 
     assert run_virtually(scenario()) == LONGEST_CALL

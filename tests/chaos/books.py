@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 
 from chain.gateway import Gateway
-from chain.node import Nodes
 from chain.payment import Payment
+from chain.provider import Nodes
 from stateless_billing.sandbox.stack import Stack
 
 

@@ -8,11 +8,11 @@ from dataclasses import fields
 
 import pytest
 
-from stateless_billing import commands as program
 from stateless_billing import settings
+from stateless_billing.commands import cli as program
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
-from stateless_billing.web import serving
+from stateless_billing.web.server import serving
 from tests.deployment.image import sent, stages
 
 FLY = tomllib.loads((ROOT / "fly.toml").read_text())

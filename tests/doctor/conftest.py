@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from stateless_billing.clock import SystemClock
-from stateless_billing.doctor.examining import examine
-from stateless_billing.doctor.findings import Check
+from stateless_billing.doctor.checks import Check
+from stateless_billing.doctor.examination import examine
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.api_keys import BALANCE_WRITE, CUSTOMER_WRITE
 from stateless_billing.sandbox.stack import Stack
-from stateless_billing.services import Services
+from stateless_billing.services.container import Services
 from stateless_billing.settings import SERVE, load
 from tests.doctor.lying import Lie, Lying
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.doctor.findings import Check, State, code
+from stateless_billing.doctor.checks import Check, State, code
 from stateless_billing.sandbox.api_keys import BALANCE_READ, BALANCE_WRITE, CUSTOMER_READ, CUSTOMER_WRITE
 from stateless_billing.sandbox.localchain import encode_call
 from tests.doctor.conftest import OTHER_NODE, Clinic

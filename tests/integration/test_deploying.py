@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from stateless_billing import settings
-from stateless_billing.clock import SystemClock
-from stateless_billing.doctor.examining import examine
-from stateless_billing.doctor.findings import Check
+from stateless_billing.doctor.checks import Check
+from stateless_billing.doctor.examination import examine
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, encode_call
 from stateless_billing.sandbox.stack import Stack
-from stateless_billing.services import Services
+from stateless_billing.services.container import Services
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 TOKEN = 10**18

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from stateless_billing.bookkeeping import MARK
+from stateless_billing.bookkeeping.records import MARK
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.conftest import SETTINGS
 from tests.integration.shop import Shop, problem, wait_until

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from stateless_billing.hooks import signature
+from stateless_billing.crediting.webhook import signature
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.listener import listening
 from tests.integration.shop import Shop, problem, wait_until

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from eth_account.messages import encode_defunct
 
-from stateless_billing.clock import SystemClock
+from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.localchain import dev_account
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
-from stateless_billing.tokens import Tokens
 from tests.integration.operators import (
     ADMIN,
     AUDITOR,

@@ -11,13 +11,13 @@ MODULES = {
     "chain.calls": ("tests/chain/test_calls*.py", "tests/chain/test_abi.py"),
     "chain.decoding": ("tests/chain/test_decoding*.py", "tests/chain/test_abi.py"),
     "chain.payment": ("tests/chain/test_payment*.py",),
-    "stateless_billing.caps": ("tests/test_caps*.py",),
-    "stateless_billing.depth": ("tests/test_depth*.py",),
-    "stateless_billing.epochs": ("tests/test_epochs*.py",),
-    "stateless_billing.ledger": ("tests/test_ledger*.py",),
-    "stateless_billing.money": ("tests/test_money*.py",),
-    "stateless_billing.rates": ("tests/test_rates*.py",),
-    "stateless_billing.stripe_objects": ("tests/test_stripe_objects*.py",),
+    "stateless_billing.grants.caps": ("tests/test_caps*.py",),
+    "stateless_billing.domain.finality": ("tests/test_depth*.py",),
+    "stateless_billing.domain.epochs": ("tests/test_epochs*.py",),
+    "stateless_billing.domain.ledger": ("tests/test_ledger*.py",),
+    "stateless_billing.domain.money": ("tests/test_money*.py",),
+    "stateless_billing.pricing.rates": ("tests/test_rates*.py",),
+    "stateless_billing.stripe.objects": ("tests/test_stripe_objects*.py",),
 }
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from stateless_billing import stripe_connection
-from stateless_billing.errors import NotSent
-from stateless_billing.stripe_connection import Connection
+from stateless_billing.domain.errors import NotSent
+from stateless_billing.stripe import connection
+from stateless_billing.stripe.connection import Connection
 from tests.simulation.grant_mutants import Patch
 
 FOR_EVER = 10**9
@@ -47,7 +47,7 @@ async def _passes(step: str, info: dict[str, Any]) -> None:
 
 def no_clock_check() -> list[Patch]:
     """Neither clock is looked at: the last answer is always young enough."""
-    return [(stripe_connection, "ANSWER_AGE", FOR_EVER)]
+    return [(connection, "ANSWER_AGE", FOR_EVER)]
 
 
 def _now_by(clock: str) -> Callable[[Any], int]:
@@ -56,9 +56,9 @@ def _now_by(clock: str) -> Callable[[Any], int]:
         if last is None:
             raise NotSent("nothing was read over this connection yet")
         waited = getattr(self._clock, clock)() - getattr(last, clock)
-        if not 0 <= waited <= stripe_connection.ANSWER_AGE:
+        if not 0 <= waited <= connection.ANSWER_AGE:
             raise NotSent("too old")
-        if abs(last.skew) > stripe_connection.CLOCK_TOLERANCE:
+        if abs(last.skew) > connection.CLOCK_TOLERANCE:
             raise NotSent("skewed")
         return int(last.date + waited)
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from stateless_billing.epochs import moment
+from stateless_billing.domain.epochs import moment
 from tests.simulation.plan import HOUR
 from tests.simulation.replica import Replica
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stateless_billing import caps
-from stateless_billing.caps import Reservation, Verdict
-from stateless_billing.grant_ledger import Grant, GrantLedger
-from stateless_billing.ledger import Entry
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.grants import caps
+from stateless_billing.grants.caps import Reservation, Verdict
+from stateless_billing.grants.grant_ledger import Grant, GrantLedger
 
 Patch = tuple[Any, str, Any]
 

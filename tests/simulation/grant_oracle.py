@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stateless_billing.grant_ledger import LOOK_SECONDS
+from stateless_billing.grants.grant_ledger import LOOK_SECONDS
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.plan import DAY, EPOCH, GRANTS
 

@@ -9,26 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chain.errors import Inconsistent
-from chain.index import Index
 from chain.payment import Payment
-from stateless_billing import (
-    attempts,
-    confirmations,
-    credit_case,
-    depth,
-    epochs,
-    ledger,
-    ledger_reader,
-    sealing,
-    sweep,
-)
-from stateless_billing.balance_chain import Reading
-from stateless_billing.crediting import Crediting
-from stateless_billing.epochs import Moment, moment
-from stateless_billing.errors import StripeFailure
-from stateless_billing.ledger import Cursor
-from stateless_billing.sealing import Sealing
-from stateless_billing.stripe_ledger import Session
+from chain.payment_index import Index
+from stateless_billing.crediting import attempts, confirmations, credit_case
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.domain import epochs, finality, ledger
+from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.epochs import Moment, moment
+from stateless_billing.domain.errors import StripeFailure
+from stateless_billing.domain.ledger import Cursor
+from stateless_billing.stripe import ledger_reader
+from stateless_billing.stripe.client import Session
+from stateless_billing.sweep import cursors, sweeper
+from stateless_billing.sweep.cursors import Sealing
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOR_EVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
@@ -104,7 +97,7 @@ def no_quiet_zone() -> list[Patch]:
 
 def cursor_before_finality() -> list[Patch]:
     """The sweep takes everything for final."""
-    return [(sweep, "is_final", lambda payment, heads: True)]
+    return [(sweeper, "is_final", lambda payment, heads: True)]
 
 
 def partial_listing_counts() -> list[Patch]:
@@ -154,12 +147,12 @@ def no_freshness_limit() -> list[Patch]:
 def plain_before_finality() -> list[Patch]:
     """Plain payments follow the tiers of quoted ones."""
 
-    judged = depth.tier_for
+    judged = finality.tier_for
 
     def tier_for(payment: Payment, others: Any, tiers: Any, most: int) -> Any:
         return judged(payment, others, tiers, most) if payment.quoted else tiers[0]
 
-    return [(depth, "tier_for", tier_for)]
+    return [(finality, "tier_for", tier_for)]
 
 
 def heads_after_payments() -> list[Patch]:
@@ -213,7 +206,7 @@ def one_node_moves_the_record() -> list[Patch]:
 
 def look_back_too_short() -> list[Patch]:
     """A look begins at the block's time, as if all clocks agreed."""
-    return [(credit_case, "LOOK_BACK", 0), (sealing, "LOOK_BACK", 0)]
+    return [(credit_case, "LOOK_BACK", 0), (cursors, "LOOK_BACK", 0)]
 
 
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {

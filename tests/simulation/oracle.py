@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
-from stateless_billing.epochs import LOOK_BACK
-from stateless_billing.ledger import BLOCK_AHEAD
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.ledger import BLOCK_AHEAD
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.chain import START
 from tests.simulation.order_oracle import ordered_rate

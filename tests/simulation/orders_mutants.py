@@ -4,16 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stateless_billing import attempts, balance_chain, ledger_reader, order_rules, orders
-from stateless_billing.attempts import Attempt
-from stateless_billing.balance_chain import Reading
-from stateless_billing.ledger import Entry, reversal_of
-from stateless_billing.ledger_reader import read_session
-from stateless_billing.order_rules import Order
-from stateless_billing.orders import PaymentOrders
-from stateless_billing.progress import Progress
-from stateless_billing.proofs import Proof, Proofs
-from stateless_billing.reversals import Reversals
+from stateless_billing.bookkeeping import orders
+from stateless_billing.bookkeeping.orders import PaymentOrders
+from stateless_billing.bookkeeping.proofs import Proof, Proofs
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting import attempts
+from stateless_billing.crediting.attempts import Attempt
+from stateless_billing.crediting.status_cache import Progress
+from stateless_billing.domain import balance_chain, order_rules
+from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.ledger import Entry, reversal_of
+from stateless_billing.domain.order_rules import Order
+from stateless_billing.stripe import ledger_reader
+from stateless_billing.stripe.ledger_reader import read_session
 from tests.simulation.grant_mutants import Patch
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
-from stateless_billing.bookkeeping import NotOurAccount
-from stateless_billing.errors import Refusal, StripeFailure
-from stateless_billing.grant_ledger import Grant
-from stateless_billing.grants import Wish
-from stateless_billing.operators import Operator
-from stateless_billing.services import NotFit, Services
+from stateless_billing.bookkeeping.records import NotOurAccount
+from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.grants.grant_ledger import Grant
+from stateless_billing.grants.granting import Wish
+from stateless_billing.operators.roster import Operator
+from stateless_billing.services.container import NotFit, Services
 from tests.simulation.chain import START
 from tests.simulation.line import StripeLine
 from tests.simulation.loop import Process

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
-from stateless_billing.money import parse_rate
+from stateless_billing.domain.money import parse_rate
 from tests.simulation.order_oracle import ordered_rate
 from tests.simulation.plan import CUSTOMERS, LAST, TARGETS
 

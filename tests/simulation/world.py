@@ -7,13 +7,14 @@ import random
 import httpx
 
 from chain.payment import Payment
-from stateless_billing import ledger, stripe_ledger
-from stateless_billing.bookkeeping import MARK
+from stateless_billing.bookkeeping.records import MARK
+from stateless_billing.domain import ledger
 from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Answer
 from stateless_billing.sandbox.api_keys import ApiKey
 from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.records import Contact, Transaction
+from stateless_billing.stripe import client
 from tests.simulation.chain import START, Chain
 from tests.simulation.configuration import OTHER_KEY, configured
 from tests.simulation.ending import Ending
@@ -252,8 +253,8 @@ class World:
 
     def run(self) -> Result:
         """Play the plan to its end."""
-        page, described = stripe_ledger.PAGE, ledger.credit_description
-        stripe_ledger.PAGE = self.plan.page
+        page, described = client.PAGE, ledger.credit_description
+        client.PAGE = self.plan.page
 
         def describe(payment: Payment) -> str:
             process = PROCESS.get()
@@ -267,7 +268,7 @@ class World:
             days, steps = self.seconds() / DAY, self.loop.steps
         finally:
             self.over = self.nodes.over = True
-            stripe_ledger.PAGE, ledger.credit_description = page, described
+            client.PAGE, ledger.credit_description = page, described
             for replica in self.started:
                 replica.disarm()
                 self.loop.wake(replica)

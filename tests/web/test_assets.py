@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stateless_billing.web.assets import Assets, joined
+from stateless_billing.web.pages.assets import Assets, joined
 
 
 def test_modules_are_joined_in_their_order() -> None:

@@ -7,11 +7,11 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from stateless_billing.audit.report import Options
-from stateless_billing.errors import Refusal
-from stateless_billing.pacer import Pacer
-from stateless_billing.services import Services
-from stateless_billing.web.audit_runs import KEPT, Run, Runs
+from stateless_billing.audit.report.report import Options
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.services.container import Services
+from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.web.operators.audit_runs import KEPT, Run, Runs
 from tests.audit.test_running import PAID, wallets
 from tests.audit.world import World
 from tests.factories import FakeClock
@@ -87,7 +87,7 @@ async def test_what_makes_no_sense_is_said(options: Options, said: str) -> None:
 
 
 async def test_a_source_that_does_not_answer_at_all_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stateless_billing.audit.stripe_reader.TRIES", 1)
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
     world = World()
     world.stripe_line.hook = lambda _: httpx.Response(500)
     run = runs(world).begin(Options())

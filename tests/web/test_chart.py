@@ -2,8 +2,8 @@
 
 from random import Random
 
-from stateless_billing.rates import ABSURD, Sample
-from stateless_billing.web.chart import HEIGHT, WIDTH, line
+from stateless_billing.pricing.rates import ABSURD, Sample
+from stateless_billing.web.operators.rate_chart import HEIGHT, WIDTH, line
 from tests.factories import START
 
 CENT = 10**16

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stateless_billing.web.inputs import LARGEST_BODY
-from stateless_billing.web.intake import Intake
+from stateless_billing.web.http.inputs import LARGEST_BODY
+from stateless_billing.web.server.body_limits import Intake
 from tests.virtual_time import run_virtually
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from stateless_billing.web.late import LateRoutes, load_late
+from stateless_billing.web.server.lazy_routes import LateRoutes, load_late
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.web.links import qr, wallet_links, way_back
+from stateless_billing.web.pages.links import qr, wallet_links, way_back
 
 ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
 

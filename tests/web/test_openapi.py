@@ -6,13 +6,13 @@ from typing import Any, cast
 
 from starlette.routing import BaseRoute, Match, Route
 
-from stateless_billing.errors import PROBLEMS
-from stateless_billing.services import Services
+from stateless_billing.domain.errors import PROBLEMS
+from stateless_billing.services.container import Services
 from stateless_billing.settings import SERVE, load
-from stateless_billing.web.late import LateRoutes
-from stateless_billing.web.openapi import LEFT_OUT, describe
+from stateless_billing.web.api.openapi import LEFT_OUT, describe
+from stateless_billing.web.api.schemas import SCHEMAS
 from stateless_billing.web.routes import create_app
-from stateless_billing.web.schemas import SCHEMAS
+from stateless_billing.web.server.lazy_routes import LateRoutes
 from tests.conforming import faults
 from tests.factories import GATEWAY
 from tests.in_process import LoopClock

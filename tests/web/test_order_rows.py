@@ -2,8 +2,8 @@
 
 import pytest
 
-from stateless_billing.order_rules import Order, OrderCaps, parse_words
-from stateless_billing.web.order_rows import needs_second, rows_of, used_alone
+from stateless_billing.domain.order_rules import Order, OrderCaps, parse_words
+from stateless_billing.web.operators.order_rows import needs_second, rows_of, used_alone
 
 PAYMENT, OTHER = "8453:0x01:0x02:0", "8453:0x01:0x03:0"
 CAPS = OrderCaps(1000, 1000)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stateless_billing.web.throttle import Throttle, origin, part_of
+from stateless_billing.web.server.rate_limits import Throttle, origin, part_of
 from tests.factories import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -10,9 +10,9 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from stateless_billing.web import wire
-from stateless_billing.web.guards import HEADERS
-from stateless_billing.web.wire import Wire
+from stateless_billing.web.server import protocol
+from stateless_billing.web.server.middleware import HEADERS
+from stateless_billing.web.server.protocol import Wire
 from tests.virtual_time import run_virtually
 
 GET = b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -167,7 +167,7 @@ def test_a_head_must_come_in_time(parts: list[bytes], seconds: float, status: in
             wired.data_received(part)
             await asyncio.sleep(1)
         closed = await until_closed(line)
-        assert closed <= max(len(parts), seconds + wire.LINGER_SECONDS) + 1
+        assert closed <= max(len(parts), seconds + protocol.LINGER_SECONDS) + 1
         assert line.statuses == ([status] if status else [])
         if status:
             problem(line, "request_timeout")
@@ -184,7 +184,7 @@ def test_the_next_head_must_come_in_time_too() -> None:
         wired.data_received(b"GET")
         await until_closed(line)
         assert line.statuses == [200, 408]
-        assert now() <= 3 + wire.HEAD_SECONDS + wire.LINGER_SECONDS + 1
+        assert now() <= 3 + protocol.HEAD_SECONDS + protocol.LINGER_SECONDS + 1
 
     run(scenario())
 
@@ -192,10 +192,10 @@ def test_the_next_head_must_come_in_time_too() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET /" + b"a" * 2 * wire.LARGEST_HEAD,
-        b"GET / HTTP/1.1\r\na: " + b"a" * wire.LARGEST_HEAD + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * wire.LARGEST_HEAD,
-        b"\r\n" * wire.LARGEST_HEAD,
+        b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD,
+        b"GET / HTTP/1.1\r\na: " + b"a" * protocol.LARGEST_HEAD + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * protocol.LARGEST_HEAD,
+        b"\r\n" * protocol.LARGEST_HEAD,
     ],
 )
 @pytest.mark.parametrize("step", [1_000, 10**9])
@@ -214,7 +214,7 @@ def test_a_head_has_a_largest_size(data: bytes, step: int) -> None:
 def test_a_head_just_below_it_is_served() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
-        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (wire.LARGEST_HEAD - 100) + b"\r\n\r\n")
+        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.LARGEST_HEAD - 100) + b"\r\n\r\n")
         await asyncio.sleep(1)
         assert line.statuses == [200]
 
@@ -247,14 +247,14 @@ def test_what_is_not_http(data: bytes) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * wire.LARGEST_HEAD, SLOW * 5_000])
+@pytest.mark.parametrize("behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD, SLOW * 5_000])
 def test_what_comes_behind_a_request_does_not_spoil_its_answer(behind: bytes) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(SLOW + behind)
         await until_closed(line)
         assert set(line.statuses) == {200}
-        assert len(line.statuses) <= wire.MOST_PIPELINED + 1
+        assert len(line.statuses) <= protocol.MOST_PIPELINED + 1
 
     run(scenario())
 
@@ -263,7 +263,7 @@ def test_a_body_that_nobody_reads_has_little_time() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(UNREAD + b"0")
-        assert await until_closed(line) <= wire.LINGER_SECONDS + 1
+        assert await until_closed(line) <= protocol.LINGER_SECONDS + 1
         wired, line = Server().connect()
         wired.data_received(POST.replace(b"10", b"99999999"))
         for _ in range(40):
@@ -294,11 +294,11 @@ def test_an_answer_that_is_not_taken() -> None:
         wired.pause_writing()
         wired.resume_writing()
         wired._unset_keepalive_if_required()
-        await asyncio.sleep(2 * wire.UNREAD_SECONDS)
+        await asyncio.sleep(2 * protocol.UNREAD_SECONDS)
         assert not line.closed, "what was taken is forgotten"
         begun = now()
         wired.pause_writing()
-        assert await until_closed(line) - begun <= wire.UNREAD_SECONDS + 1
+        assert await until_closed(line) - begun <= protocol.UNREAD_SECONDS + 1
 
     run(scenario())
 
@@ -309,13 +309,13 @@ def test_whoever_waits_for_longest_makes_room() -> None:
         at_work, line = server.connect()
         at_work.data_received(SLOW)
         idle = []
-        for _ in range(wire.MOST_CONNECTIONS - 1):
+        for _ in range(protocol.MOST_CONNECTIONS - 1):
             idle.append(server.connect()[1])
             await asyncio.sleep(0.001)
         _, newest = server.connect()
         await asyncio.sleep(0)
         assert [one.closed for one in (line, idle[0], idle[1], newest)] == [False, True, False, False]
-        assert len(server.state.connections) == wire.MOST_CONNECTIONS
+        assert len(server.state.connections) == protocol.MOST_CONNECTIONS
 
     run(scenario())
 
@@ -323,7 +323,7 @@ def test_whoever_waits_for_longest_makes_room() -> None:
 def test_when_all_are_at_work_the_newest_is_told_so() -> None:
     async def scenario() -> None:
         server = Server()
-        for _ in range(wire.MOST_CONNECTIONS):
+        for _ in range(protocol.MOST_CONNECTIONS):
             server.connect()[0].data_received(SLOW)
         _, newest = server.connect()
         problem(newest, "busy")

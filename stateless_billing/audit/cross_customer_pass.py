@@ -1,0 +1,133 @@
+"""The last part of an audit, when all customers were read: credits elsewhere, cursors, identities."""
+
+import re
+from collections.abc import Sequence
+
+from chain.errors import ChainError
+from chain.gateway import claimed
+from chain.payment import Payment
+from stateless_billing.audit.collector import Collector
+from stateless_billing.audit.readers.chain import Chain, ChainReader
+from stateless_billing.audit.readers.customers import Accounts
+from stateless_billing.audit.readers.stripe import Missing, NotRead, StripeReader
+from stateless_billing.audit.rules.cross_customer import (
+    after_deletion,
+    attach,
+    cursor_fault,
+    cursor_row,
+    drift_row,
+    drifts,
+    is_void,
+    named,
+    no_payment,
+    reason_without,
+    second_credit,
+)
+from stateless_billing.audit.rules.facts import CURSOR, Account, Scope
+from stateless_billing.audit.rules.payments import Credit
+from stateless_billing.domain import ledger
+from stateless_billing.domain.ledger import Finding
+
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}")
+
+
+class Closing:
+    """Adds the rows that need everything. Every method may raise ChainError."""
+
+    def __init__(self, reader: ChainReader, afterwards: StripeReader, scope: Scope, collector: Collector) -> None:
+        self._reader, self._afterwards, self._scope, self._collector = reader, afterwards, scope, collector
+
+    async def strays(self, chain: Chain) -> None:
+        """Credits that name a payment which is not their customer's."""
+        collector = self._collector
+        left = attach(collector.waiting, collector.strays, collector.orders, self._scope)
+        known = chain.find({named(one) for one in left})
+        for stray in left:
+            await self._stray(stray, known.get(named(stray)))
+        for place in collector.waiting.values():
+            collector.add(after_deletion(place, collector.gone, collector.orders))
+
+    async def _stray(self, stray: Credit, payment: Payment | None) -> None:
+        reason = reason_without(stray, self._scope)
+        if not reason and payment is None:
+            if self._before(stray):
+                return
+            payment = await self._asked(stray)
+        if reason or payment is None:
+            told = reason or f"no node shows payment {named(stray)}"
+            self._collector.add(no_payment(stray, told))
+        elif is_void(payment, stray):
+            told = "it credited other cents than the final event promises, and was reversed"
+            self._collector.add(no_payment(stray, told))
+        elif stray.net == 0:
+            self._collector.add(no_payment(stray, f"{payment.customer_id} was to be credited, not this customer"))
+        elif row := self._collector.known(payment):
+            self._collector.add(second_credit(row, stray))
+
+    def _before(self, stray: Credit) -> bool:
+        """Whether a credit says that its payment lies before the range of this report."""
+        block = stray.entry.metadata.get("block", "")
+        return block.isascii() and block.isdigit() and int(block) < self._scope.first_block
+
+    async def _asked(self, stray: Credit) -> Payment | None:
+        """The payment that a credit names, if a node shows it after all."""
+        _, _, tx_hash, _ = named(stray).split(":")
+        found = await claimed(self._reader.nodes, self._reader.gateways, tx_hash)
+        return next((one for one in found.payments if one.identity == named(stray)), None) if found else None
+
+    async def cursors(self, chain: Chain, accounts: Accounts) -> None:
+        """Every cursor of every customer against the chain. Raises NotRead."""
+        for account in accounts.known.values():
+            for name in account.cursors:
+                await self._cursor(chain, account, name)
+
+    async def _cursor(self, chain: Chain, account: Account, name: str) -> None:
+        found = CURSOR.fullmatch(name)
+        gateways = [one for one in self._reader.gateways if found and one.short == found[2]]
+        if not gateways or not found or int(found[1]) != self._scope.chain_id:
+            return
+        address = gateways[0].address
+        hashes = {one.sequence: one.tx_hash for one in chain.of(account.id) if one.gateway == address}
+        count = len(hashes) if not self._scope.first_block else 10**18
+        cursor = ledger.parse_cursor(account.cursors[name])
+        behind = [
+            one
+            for one in self._collector.uncredited.get((account.id, address), ())
+            if cursor and one.sequence < cursor.next
+        ]
+        uncredited = sorted(one.sequence for one in await self._uncredited_now(account.id, behind))
+        if fault := cursor_fault(account.cursors[name], count, hashes.get, uncredited):
+            self._collector.add(cursor_row(account, name, fault, self._scope))
+
+    async def _uncredited_now(self, customer: str, payments: Sequence[Payment]) -> list[Payment]:
+        """Which of the payments that were uncredited at the report's time still are: a cursor is as it is now."""
+        if not payments:
+            return []
+        try:
+            since = await self._afterwards.entries(customer, self._scope.time + 1, None)
+        except Missing as error:
+            raise NotRead(f"the ledger of {customer} went away while it was read") from error
+        found = [(one, ledger.match(one, None, since, self._scope.other_credits).finding) for one in payments]
+        return [one for one, finding in found if finding is not Finding.CREDITED]
+
+    async def identities(self, chain: Chain, accounts: Accounts) -> None:
+        """Every wallet that paid or that Stripe names, as the gateways have it."""
+        claims = accounts.claims()
+        paid = {one.wallet for some in chain.payments.values() for one in some}
+        wallets = sorted(wallet for wallet in paid | claims.keys() if _ADDRESS.fullmatch(wallet))
+        for gateway in self._reader.gateways if wallets else ():
+            registered = await self._reader.registered(gateway, wallets)
+            for wallet, customer, other in drifts(claims, registered, accounts.known):
+                self._collector.add(drift_row(wallet, gateway.address, customer, other, self._scope))
+
+
+async def gone(reader: ChainReader, identity: str) -> bool:
+    """Whether no node shows a payment. Raises ChainError where one could not be asked."""
+    _, _, tx_hash, _ = identity.split(":")
+    for one in reader.nodes.each:
+        found = await claimed(one, reader.gateways, tx_hash)
+        if found and any(payment.identity == identity for payment in found.payments):
+            return False
+    if not reader.nodes.each:
+        raise ChainError("there is no node to ask")
+    return True

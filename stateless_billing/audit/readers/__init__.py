@@ -1,0 +1,1 @@
+"""Read-only access to the chain and Stripe for audits."""

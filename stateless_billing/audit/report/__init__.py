@@ -1,0 +1,1 @@
+"""The report: rows, totals, formats and files."""

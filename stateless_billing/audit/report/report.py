@@ -1,0 +1,127 @@
+"""A finished report: what was asked, what was read, what it comes to. Its parts are plain JSON values. Pure."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from stateless_billing.audit.report.row_spool import Spool
+from stateless_billing.audit.rules.facts import Scope
+from stateless_billing.audit.rules.rows import SCHEMA_VERSION, utc
+
+TOOL = {"name": "stateless-billing", "version": "0.1.0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for. `at` pins block and time, so that the same report can be made again."""
+
+    since: str | None = None
+    until: str | None = None
+    customer: str | None = None
+    deep: bool = False
+    at: str | None = None
+    accepted: bytes = b""
+
+    def shown(self) -> dict[str, Any]:
+        """As the report says it."""
+        return {
+            "from": self.since,
+            "to": self.until,
+            "customer": self.customer,
+            "deep": self.deep,
+            "accepted_sha256": hashlib.sha256(self.accepted).hexdigest() if self.accepted else None,
+        }
+
+
+@dataclass(slots=True)
+class Coverage:
+    """What was read, and what was not: `missing` holds a sentence for each source that was not read to its end."""
+
+    missing: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the report rests on was read to its end."""
+        return not self.missing
+
+    def count(self, name: str, more: int = 1) -> None:
+        """Count something that was read."""
+        self.counts[name] = self.counts.get(name, 0) + more
+
+    def shown(self) -> dict[str, Any]:
+        """As the report says it."""
+        return {
+            "complete": self.complete,
+            "missing": sorted(self.missing),
+            **self.facts,
+            **dict(sorted(self.counts.items())),
+        }
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything but the rows as they are; the rows are read from the spool."""
+
+    options: Options
+    coverage: Coverage
+    spool: Spool
+    scope: Scope | None = None
+    chain_totals: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was read and nothing is an exception."""
+        return self.coverage.complete and self.spool.totals.exceptions == 0
+
+    def head(self) -> dict[str, Any]:
+        """Everything above the rows."""
+        totals = self.spool.totals
+        cents = totals.cents
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": TOOL,
+            "inputs": self.options.shown() | {"at": at(self.scope) if self.scope else None},
+            "summary": {
+                "clean": self.clean,
+                "rows": len(self.spool),
+                "exceptions": totals.exceptions,
+                "statuses": {name: count for name, count in sorted(totals.statuses.items()) if count},
+            },
+            "coverage": self.coverage.shown(),
+            "totals": {
+                **self.chain_totals,
+                "expected_cents": cents["expected"],
+                "credited_cents": cents["credited"],
+                "granted_cents": cents["granted"],
+                "unexplained_cents": cents["unexplained"],
+                "held_cents": cents["held"],
+                "pending_cents": cents["pending"],
+                "difference_cents": cents["credited"] - cents["expected"],
+            },
+        }
+
+
+def at(scope: Scope) -> str:
+    """What `--at` takes to make this report again."""
+    return f"{scope.block}:{scope.time}"
+
+
+def scope_facts(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
+    """The coverage's words on what was looked at."""
+    return {
+        "chain_id": scope.chain_id,
+        "gateways": codes,
+        "token": scope.token,
+        "from_block": scope.first_block,
+        "to_block": scope.block,
+        "to_block_hash": scope.block_hash,
+        "to_block_time_utc": utc(scope.block_time),
+        "from_time_utc": utc(scope.start) if scope.start else None,
+        "entries_until_utc": utc(scope.time),
+        "finality": "finalized",
+        "stripe_livemode": live,
+        "nodes": list(hosts),
+    }

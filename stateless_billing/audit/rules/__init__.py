@@ -1,0 +1,1 @@
+"""Verdicts of the audit: pure functions of what was read."""

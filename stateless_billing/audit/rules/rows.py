@@ -1,0 +1,160 @@
+"""One row of the report, with a fixed order of columns. Pure."""
+
+import hashlib
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from chain.payment import Payment
+from stateless_billing.audit.rules.statuses import RULES, Status
+from stateless_billing.domain import ledger, money
+from stateless_billing.domain.epochs import moment
+from stateless_billing.domain.ledger import Entry
+
+SCHEMA_VERSION = 1
+DECIMALS = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """The fields are the columns, in their order. None is an empty cell; cents and counts are integers."""
+
+    schema_version: int = SCHEMA_VERSION
+    row_id: str = ""
+    status: str = ""
+    exception: bool = False
+    reason: str = ""
+    delta_cents: int | None = None
+    chain_id: int | None = None
+    block_number: int | None = None
+    block_hash: str | None = None
+    block_time_utc: str | None = None
+    tx_hash: str | None = None
+    log_index: int | None = None
+    explorer_url: str | None = None
+    payer: str | None = None
+    wallet: str | None = None
+    token: str | None = None
+    token_decimals: int | None = None
+    amount_raw: str | None = None
+    amount_tokens: str | None = None
+    rate_usd: str | None = None
+    rate_source: str | None = None
+    rate_time_utc: str | None = None
+    discount_bps: int | None = None
+    expected_cents: int | None = None
+    credited_cents: int | None = None
+    currency: str | None = None
+    stripe_customer: str | None = None
+    stripe_txn: str | None = None
+    stripe_created_utc: str | None = None
+    ending_balance_cents: int | None = None
+    credit_latency_s: int | None = None
+    kind: str | None = None
+    granted_by: str | None = None
+    reason_code: str | None = None
+    note: str | None = None
+    idempotency_key: str | None = None
+    rule: str = ""
+    fingerprint: str = ""
+    next_action: str = ""
+
+    def shown(self) -> dict[str, Any]:
+        """The row as JSON holds it."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    @property
+    def order(self) -> tuple[int, int, str, str]:
+        """Where it stands in the report: by block, then by what it is about."""
+        return (self.block_number or 0, self.log_index or 0, self.stripe_created_utc or "", self.row_id)
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def utc(time: int) -> str:
+    """Unix seconds as ISO 8601 in UTC."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, in words."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def fingerprint(*identity: object) -> str:
+    """A stable name of what a row is about: it stays the same from report to report, whatever the status."""
+    return hashlib.sha256("|".join(str(part) for part in identity).encode()).hexdigest()[:24]
+
+
+Cells = dict[str, Any]
+"""Some of a row's cells by their columns, on their way to a row."""
+
+
+def judged(cells: Cells, status: Status, reason: str, rule: str, *, exception: bool | None = None) -> Row:
+    """A row with its verdict. `exception` differs from the status's own where a reversal has settled the matter."""
+    found = RULES[status]
+    bad = found.exception if exception is None else exception
+    verdict = {
+        "row_id": f"{found.code}-{cells['fingerprint'][:12]}",
+        "status": str(status),
+        "exception": bad,
+        "reason": reason,
+        "rule": rule,
+        "next_action": found.next_action if bad or not found.exception else "nothing",
+    }
+    return Row(**{**cells, **verdict})
+
+
+def payment_cells(payment: Payment, token: str, explorer: str | None) -> Cells:
+    """What the chain says of a payment."""
+    return {
+        "chain_id": payment.chain_id,
+        "block_number": payment.block,
+        "block_hash": payment.block_hash,
+        "block_time_utc": utc(payment.time),
+        "tx_hash": payment.tx_hash,
+        "log_index": payment.log_index,
+        "explorer_url": f"{explorer}/tx/{payment.tx_hash}" if explorer else None,
+        "payer": payment.payer,
+        "wallet": payment.wallet,
+        "token": token,
+        "token_decimals": DECIMALS,
+        "amount_raw": str(payment.amount),
+        "amount_tokens": money.decimal(payment.amount, DECIMALS),
+        "stripe_customer": payment.customer_id,
+        "kind": "payment",
+        "fingerprint": fingerprint(payment.identity),
+    }
+
+
+def entry_cells(entry: Entry) -> Cells:
+    """What Stripe says of one entry."""
+    return {
+        "currency": entry.currency,
+        "stripe_customer": entry.customer,
+        "stripe_txn": entry.id,
+        "stripe_created_utc": utc(entry.created),
+        "ending_balance_cents": entry.ending_cents,
+    }
+
+
+def credit_cells(payment: Payment, entry: Entry) -> Cells:
+    """What Stripe says of a payment's credit."""
+    epoch = moment(entry.created, payment.time).epoch
+    return entry_cells(entry) | {
+        "credit_latency_s": entry.created - payment.time,
+        "idempotency_key": ledger.credit_key(payment, epoch),
+    }
+
+
+def lone_cells(entry: Entry, kind: str) -> Cells:
+    """A row about an entry that no payment stands behind."""
+    return entry_cells(entry) | {
+        "kind": kind,
+        "fingerprint": fingerprint(entry.id),
+        "credited_cents": entry.cents,
+        "granted_by": entry.metadata.get("operator"),
+        "reason_code": entry.metadata.get("reason"),
+        "note": entry.metadata.get("note"),
+    }

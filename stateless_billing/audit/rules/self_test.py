@@ -1,0 +1,203 @@
+"""Whether the audit can find anything: one fault of each kind planted in a copy of real data, all to be found. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from chain.payment import Payment
+from stateless_billing.audit.rules.cross_customer import (
+    Open,
+    attach,
+    cursor_fault,
+    cursor_row,
+    drift_row,
+    drifts,
+    no_payment,
+    out_of_band,
+    second_credit,
+)
+from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.rules.grants import judge_grants, reservations
+from stateless_billing.audit.rules.payments import Credit, Judged, judge, without_credit
+from stateless_billing.audit.rules.rows import Row
+from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
+from stateless_billing.domain import ledger
+from stateless_billing.domain.ledger import Entry, Price
+
+_NONE = Orders()
+_ELSEWHERE = "cus_SelfTest"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fault that was planted, what the audit said of it, and whether that is just what it should say."""
+
+    planted: str
+    statuses: tuple[str, ...]
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One settled payment with its credit, out of the data."""
+
+    payment: Payment
+    credit: Entry
+    scope: Scope
+
+    def judged(self, *entries: Entry) -> list[str]:
+        """What the audit says of the payment with these entries on its customer."""
+        return [row.status for row in _close(self, judge(_book(self, entries), _NONE, self.scope))]
+
+
+def trials(samples: Sequence[Book], scope: Scope) -> list[Trial]:
+    """Every fault in turn, in a copy of a sample; in a made-up payment where nothing was read."""
+    sample = _sample(samples, scope)
+    found = []
+    for planted, expected, plant in _FAULTS:
+        statuses = tuple(sorted(plant(sample)))
+        found.append(Trial(planted, statuses, statuses == (str(expected),)))
+    return found
+
+
+def _sample(samples: Sequence[Book], scope: Scope) -> Sample:
+    for book in samples:
+        for payment in book.payments:
+            for entry in book.entries:
+                if entry.metadata.get("payment") == payment.identity and scope.final(payment) and payment.quoted:
+                    old = replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
+                    return Sample(old, entry, scope)
+    return _made_up(scope)
+
+
+def _made_up(scope: Scope) -> Sample:
+    payment = Payment(
+        chain_id=scope.chain_id,
+        gateway=scope.gateways[0],
+        tx_hash="0x" + "5e" * 32,
+        ordinal=0,
+        customer_id="cus_SelfTestPayer",
+        wallet="0x" + "5e" * 20,
+        payer="0x" + "5f" * 20,
+        sequence=0,
+        amount=10**21,
+        cents=600,
+        block=scope.block,
+        block_hash=scope.block_hash,
+        time=scope.block_time - SLA_SECONDS,
+        log_index=0,
+    )
+    metadata = ledger.credit_metadata(payment, Price(payment.cents))
+    description = ledger.credit_description(payment)
+    credit = Entry(
+        "cbtxn_made", 600, payment.time, "usd", "cus_SelfTestPayer", "adjustment", description, 600, metadata
+    )
+    return Sample(payment, credit, scope)
+
+
+def _book(sample: Sample, entries: Sequence[Entry]) -> Book:
+    return Book(Account(sample.payment.customer_id or "", currency="usd"), [sample.payment], list(entries), whole=True)
+
+
+def _close(sample: Sample, judged: Judged, strays: Sequence[Credit] = ()) -> list[Row]:
+    """The end of an audit, for one customer."""
+    book = _book(sample, ())
+    waiting = {one.identity: Open(one, without_credit(one, book, _NONE, sample.scope), []) for one in judged.open}
+    rows = list(judged.rows)
+    for stray in attach(waiting, [*judged.strays, *strays], _NONE, sample.scope):
+        named = stray.entry.metadata.get("payment") == sample.payment.identity
+        rows = [second_credit(rows[0], stray)] if named and rows else [*rows, no_payment(stray, "planted")]
+    return rows + [place.row for place in waiting.values()] + judge_grants({}, judged.grants)
+
+
+def _again(sample: Sample) -> Entry:
+    return replace(sample.credit, id="cbtxn_again", created=sample.credit.created + 30 * 3600)
+
+
+def _reversal(of: Entry, name: str) -> Entry:
+    return replace(of, id=name, cents=-of.cents, metadata={"kind": "reversal", "reverses": of.id})
+
+
+def _elsewhere(sample: Sample) -> list[str]:
+    moved = replace(sample.credit, customer=_ELSEWHERE)
+    rows = _close(sample, judge(_book(sample, ()), _NONE, sample.scope), [Credit(moved, moved.cents, "")])
+    return [row.status for row in rows]
+
+
+def _reorganised(sample: Sample) -> list[str]:
+    book = Book(Account(_ELSEWHERE), [], [sample.credit], whole=True)
+    return [row.status for row in _close(sample, judge(book, _NONE, sample.scope))]
+
+
+def _over_cap(sample: Sample) -> list[str]:
+    metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": "1:1:1"} | {
+        "customer": sample.credit.customer
+    }
+    held = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
+    grant = replace(held, id="cbtxn_grant", metadata=metadata | {"kind": "grant"})
+    return [row.status for row in judge_grants(reservations([held]), [Credit(grant, grant.cents, "")])]
+
+
+def _no_reason(sample: Sample) -> list[str]:
+    metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": f"{10**9}:{10**9}:{10**9}"}
+    metadata |= {"customer": sample.credit.customer}
+    held = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
+    grant = replace(held, id="cbtxn_grant", metadata={"kind": "grant", "grant": "g", "operator": "o"})
+    return [row.status for row in judge_grants(reservations([held]), [Credit(grant, grant.cents, "")])]
+
+
+def _cursor(sample: Sample) -> list[str]:
+    account = Account("cus_A", cursors={"key": f"9:{sample.payment.tx_hash}"})
+    fault = cursor_fault(account.cursors["key"], 1, lambda _: None, [])
+    return [cursor_row(account, "key", fault, sample.scope).status] if fault else []
+
+
+def _drift(sample: Sample) -> list[str]:
+    wallet, customer = sample.payment.wallet, sample.payment.customer_id or ""
+    found = drifts({wallet: [_ELSEWHERE]}, {wallet: customer}, {})
+    return [drift_row(wallet, sample.payment.gateway, *one[1:], sample.scope).status for one in found]
+
+
+def _rate(sample: Sample) -> list[str]:
+    [row] = judge(_book(sample, [sample.credit]), _NONE, sample.scope).rows
+    return [out_of_band(row, 200, 100).status]
+
+
+_FAULTS: tuple[tuple[str, Status, Callable[[Sample], Sequence[str]]], ...] = (
+    ("nothing", Status.MATCHED, lambda one: one.judged(one.credit)),
+    ("a missing credit", Status.MISSING_CREDIT, lambda one: one.judged()),
+    ("a payment credited twice", Status.DUPLICATE_CREDIT, lambda one: one.judged(one.credit, _again(one))),
+    ("right cents on the wrong customer", Status.WRONG_CUSTOMER, _elsewhere),
+    (
+        "two reversals of one duplicate",
+        Status.REVERSED,
+        lambda one: one.judged(
+            one.credit, _again(one), _reversal(_again(one), "cbtxn_r1"), _reversal(_again(one), "cbtxn_r2")
+        ),
+    ),
+    ("a credit whose payment is gone", Status.MISSING_PAYMENT, _reorganised),
+    (
+        "cents that are not the payment's",
+        Status.AMOUNT_MISMATCH,
+        lambda one: one.judged(replace(one.credit, cents=one.credit.cents + 1)),
+    ),
+    (
+        "altered metadata",
+        Status.METADATA_ALTERED,
+        lambda one: one.judged(replace(one.credit, metadata={**one.credit.metadata, "wallet": "0x"})),
+    ),
+    (
+        "an entry written by hand",
+        Status.UNEXPLAINED_CREDIT,
+        lambda one: [row for row in one.judged(one.credit, _by_hand(one)) if row != Status.MATCHED],
+    ),
+    ("a wrong currency", Status.WRONG_CURRENCY, lambda one: one.judged(replace(one.credit, currency="eur"))),
+    ("a grant over the cap", Status.GRANT_OVER_CAP, _over_cap),
+    ("a grant without a reason", Status.GRANT_NO_REASON, _no_reason),
+    ("a cursor moved by hand", Status.CURSOR_AHEAD, _cursor),
+    ("a wallet of another customer", Status.IDENTITY_DRIFT, _drift),
+    ("a rate far from the market", Status.RATE_OUT_OF_BAND, _rate),
+)
+
+
+def _by_hand(sample: Sample) -> Entry:
+    return replace(sample.credit, id="cbtxn_hand", cents=sample.credit.cents + 7, metadata={}, description="Sorry")

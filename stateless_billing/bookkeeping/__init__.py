@@ -1,0 +1,1 @@
+"""What the service writes into Stripe, and the two bookkeeping customers."""

@@ -1,0 +1,102 @@
+"""The one way in which entries are written: looked for first, under an epoch's key, while what was decided still holds.
+
+Credits, grants, reservations, reversals and orders all go through `write`.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from stateless_billing.domain.epochs import Moment, moment, until_sending
+from stateless_billing.domain.errors import NotSent, StripeFailure, TooSoon, Unclear
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.client import Session, StripeLedger
+
+log = logging.getLogger(__name__)
+
+
+def _always(now: int) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry about a fact at `origin`, from which its epochs are counted; `key` names the key of an epoch.
+
+    `holds` is judged before each socket write, beside the epoch: whether it may still be sent at a time.
+    """
+
+    customer_id: str
+    cents: int
+    description: str
+    metadata: Mapping[str, str]
+    origin: int
+    key: Callable[[int], str]
+    holds: Callable[[int], bool] = _always
+
+
+async def write(session: Session, draft: Draft, begun: Moment | None) -> Entry:
+    """The one write, over the connection that was read over. `begun` is when the look began; None where none is needed.
+
+    Raises TooSoon around an epoch's border, NotSent, and what `Session.create_entry` raises.
+    """
+    decided = moment(session.now(), draft.origin)
+    if decided.quiet:
+        raise TooSoon(until_sending(session.now(), draft.origin))
+    if begun is not None and begun != decided:
+        raise NotSent("the look began before the border between two keys")
+
+    def still(now: int) -> bool:
+        return moment(now, draft.origin) == decided and draft.holds(now)
+
+    return await session.create_entry(
+        draft.customer_id, draft.cents, draft.description, draft.metadata, draft.key(decided.epoch), still
+    )
+
+
+async def look_and_write(
+    stripe: StripeLedger,
+    draft: Draft,
+    since: int,
+    found: Callable[[Sequence[Entry]], Entry | None],
+    check: Callable[[Session], Awaitable[Entry | None]] | None = None,
+) -> Entry:
+    """The entry that `found` sees in the complete listing since `since`; where it sees none, the one written now.
+
+    `check` may read more over the same connection, find the entry after all, or refuse. After an unclear answer the
+    listing is read again.
+    Raises StripeFailure, and what `check` raises.
+    """
+
+    async def attempt() -> Entry:
+        async with stripe.session() as session:
+            page = await session.newest_entries(draft.customer_id, since)
+            begun = moment(session.now(), draft.origin)
+            if there := found(await session.entries(draft.customer_id, since, page)):
+                return there
+            if check and (there := await check(session)):
+                return there
+            return await write(session, draft, begun)
+
+    try:
+        try:
+            return await attempt()
+        except NotSent as error:
+            log.info("%s: %s; trying once more", draft.customer_id, error)
+            return await attempt()
+    except Unclear as error:
+        log.warning("%s: outcome unknown, looking: %s", draft.customer_id, error)
+        if there := await _there(stripe, draft.customer_id, since, found):
+            return there
+        raise
+
+
+async def _there(
+    stripe: StripeLedger, customer_id: str, since: int, found: Callable[[Sequence[Entry]], Entry | None]
+) -> Entry | None:
+    try:
+        async with stripe.session() as session:
+            return found(await session.entries(customer_id, since))
+    except StripeFailure as error:
+        log.warning("%s: could not look either: %s", customer_id, error)
+        return None

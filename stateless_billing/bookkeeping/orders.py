@@ -1,0 +1,227 @@
+"""Reads and writes admins' orders: entries of one cent on the service record. `order_rules` says what they mean."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chain.payment import Payment
+from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.domain import order_rules
+from stateless_billing.domain.epochs import LOOK_BACK, Moment, moment
+from stateless_billing.domain.errors import NotSent, Refusal
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.money import decimal
+from stateless_billing.domain.order_rules import DAY, Order, OrderCaps
+from stateless_billing.grants.forms import FORM_SECONDS, minted_at
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.objects import Customer
+
+READING_SECONDS = 60  # for how long one reading serves all payments
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReading:
+    """The service record read at `begun` (Stripe's clock), then its entries, newest first, back to `since` at least."""
+
+    begun: int
+    record: Customer
+    entries: Sequence[Entry]
+    since: int
+    orders: Sequence[Order]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrders:
+    """What one reading says of one payment.
+
+    `standing` is to be followed, `named` are all customers that any order ever named, and `flaw` says why the reading
+    does not prove that it shows every order.
+    """
+
+    payment: str
+    begun: int
+    standing: Order | None
+    named: tuple[str, ...]
+    gone: frozenset[str]
+    flaw: str
+    orders: Sequence[Order] = ()
+
+    def vouches(self, customer: str, epoch: int, origin: int) -> bool:
+        """Whether an admin vouched for a customer's ledger within this epoch of the payment."""
+        times = order_rules.vouched_at(self.payment, customer, self.orders)
+        return any(moment(time, origin).epoch == epoch for time in times)
+
+
+class Orders:
+    """One reading of the record and its orders serves all payments for a minute.
+
+    `stripe` hands out connections of its own: a reading is asked for while others are held.
+    """
+
+    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock, caps: OrderCaps) -> None:
+        self._stripe, self._books, self._clock = stripe, books, clock
+        self.caps = caps
+        self._kept: tuple[float, RecordReading] | None = None
+        self._reading = asyncio.Lock()
+
+    def is_bookkeeping(self, customer_id: str) -> bool:
+        """Whether a customer is one of our two records, which are never credited for a payment."""
+        return customer_id in (self._books.service_id, self._books.grants_id)
+
+    async def about(self, payment: Payment, now: Callable[[], int]) -> PaymentOrders:
+        """The orders of a payment by a reading that counts at `now()`, Stripe's clock: of the last minute, begun in
+        this epoch of the payment and not within half an hour of its border.
+
+        Raises StripeFailure; NotSent where a new reading does not count either.
+        """
+        reading = await self._read(payment.time - LOOK_BACK - DAY, payment.time, now)
+        if not counts(reading, payment.time, now()):
+            self._kept = None
+            raise NotSent("the orders were not read in this epoch of the payment")
+        return of(payment, reading)
+
+    async def latest(self, payment: Payment) -> PaymentOrders:
+        """The orders of a payment as far as they were read within the last minute. Raises StripeFailure."""
+        return of(payment, await self._read(payment.time - LOOK_BACK - DAY))
+
+    def renew(self) -> None:
+        """Have the next reading be a new one: another process may have written since the last."""
+        self._kept = None
+
+    async def given_by(self, form: str, payment: Payment) -> Order | None:
+        """The order that a form wrote for a payment, as far as the last reading shows it. Raises StripeFailure."""
+        reading = await self._read(payment.time - LOOK_BACK - DAY)
+        found = (one for one in reading.entries if one.description.startswith(f"Order {form} by "))
+        return next(filter(None, map(order_rules.parse, found)), None)
+
+    async def ordered(self, since: int) -> set[str]:
+        """The identities of all payments with an order written since then. Raises StripeFailure."""
+        reading = await self._read(since)
+        return {one.payment for one in reading.orders if one.created >= since}
+
+    async def _read(self, since: int, origin: int = 0, now: Callable[[], int] | None = None) -> RecordReading:
+        async with self._reading:
+            if self._kept is not None:
+                at, kept = self._kept
+                young = 0 <= self._clock.boot() - at < READING_SECONDS
+                if young and kept.since <= since and (now is None or counts(kept, origin, now())):
+                    return kept
+                since = min(since, kept.since)
+            at = self._clock.boot()
+            found = await self._listed(since)
+            self._kept = at, found
+            return found
+
+    async def _listed(self, since: int) -> RecordReading:
+        service = self._books.service_id
+        async with self._stripe.session() as session:
+            record = await session.customer(service, balance=True)
+            begun = session.now()
+            page = await session.newest_entries(service, None)
+            entries = list(page.entries)
+            while not page.complete and page.entries and page.entries[-1].created >= since:
+                page = await session.newest_entries(service, None, page.entries[-1].id)
+                entries += page.entries
+        return RecordReading(begun, record, entries, since, order_rules.parse_all(entries))
+
+    async def write(self, form: str, payment: Payment, draft: "OrderDraft") -> Order:
+        """Write an order, or find that this form wrote it before. Raises Refusal, StripeFailure."""
+        minted = minted_at(form)
+        if minted is None or not -LOOK_BACK <= self._clock.wall() - minted < FORM_SECONDS:
+            raise Refusal("form_dead", "This form is more than 22 hours old. Nothing was ordered. Open the page again.")
+        entry = order_draft(form, payment, draft, self.caps, self._books.service_id)
+
+        def found(entries: Sequence[Entry]) -> Entry | None:
+            return next((one for one in entries if one.description == entry.description), None)
+
+        written = await look_and_write(self._stripe, entry, minted - LOOK_BACK, found)
+        self._kept = None
+        order = order_rules.parse(written)
+        assert order is not None, "an order of our own can be followed"
+        if (order.text, order.operator) != (draft.text, draft.operator):
+            raise Refusal("already_done", f"This form ordered “{order.text}” before. Open the page again to decide.")
+        return order
+
+
+def counts(reading: RecordReading, origin: int, now: int) -> bool:
+    """Whether a reading may serve a payment of block time `origin` at `now`, both by Stripe's clock."""
+    return 0 <= now - reading.begun <= READING_SECONDS and _in_epoch(moment(reading.begun, origin), moment(now, origin))
+
+
+def _in_epoch(begun: Moment, now: Moment) -> bool:
+    return begun.epoch == now.epoch and not (begun.epoch > 0 and begun.quiet and not now.quiet)
+
+
+def of(payment: Payment, reading: RecordReading) -> PaymentOrders:
+    """What a reading says of a payment."""
+    identity, orders = payment.identity, reading.orders
+    return PaymentOrders(
+        payment=identity,
+        begun=reading.begun,
+        standing=order_rules.standing(identity, orders),
+        named=order_rules.named_customers(identity, reading.entries),
+        gone=order_rules.acknowledged_gone(identity, orders),
+        flaw=record_flaw(reading, payment),
+        orders=orders,
+    )
+
+
+def record_flaw(reading: RecordReading, payment: Payment) -> str:
+    """Why a reading does not prove that it shows every order for a payment; empty where it does."""
+    record = reading.record
+    return order_rules.record_flaw(reading.entries, record.usd_cents or 0, record.created, payment.time - LOOK_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDraft:
+    """What an admin orders. `value`: the most cents it may credit; `market`: the market's rate now, where known."""
+
+    text: str
+    operator: str
+    reason: str
+    value: int
+    market: int | None = None
+    confirms: str = ""
+
+
+def order_draft(form: str, payment: Payment, order: OrderDraft, caps: OrderCaps, service_id: str) -> Draft:
+    """An order: one cent on the service record, under one key for as long as its form lives.
+
+    One that vouches for a ledger is written only in the payment's epoch in which its form was made: a process that was
+    suspended in between would otherwise vouch in an epoch whose ledger the admin never saw.
+    """
+    minted = minted_at(form) or 0
+    words = order_rules.parse_words(order.text)
+    vouches = words is not None and bool(words.unproven)
+    shown = moment(minted, payment.time).epoch
+    metadata = {
+        "kind": "order",
+        "payment": payment.identity,
+        "order": order.text,
+        "operator": order.operator,
+        "reason": order.reason,
+        "value": str(order.value),
+        "caps": str(caps),
+    }
+    if order.market is not None:
+        metadata["market"] = decimal(order.market)
+    if order.confirms:
+        metadata["confirms"] = order.confirms
+
+    def holds(now: int) -> bool:
+        return now < minted + FORM_SECONDS and (not vouches or moment(now, payment.time).epoch == shown)
+
+    return Draft(
+        customer_id=service_id,
+        cents=1,
+        description=f"Order {form} by {order.operator}: {order.text}"[:350],
+        metadata=metadata,
+        origin=minted,
+        key=lambda epoch: f"order:{form}",
+        holds=holds,
+    )

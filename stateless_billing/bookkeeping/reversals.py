@@ -1,0 +1,87 @@
+"""Takes one entry back by its opposite, exactly once: looked for first, then written under the reversal's own key."""
+
+import contextlib
+from collections.abc import Sequence
+
+from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.proofs import Proofs
+from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.epochs import LOOK_BACK, moment, until_sending
+from stateless_billing.domain.errors import Refused, ToldOnce, TooSoon, Unproven
+from stateless_billing.domain.ledger import Entry, reversal_of
+from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.ledger_reader import read_session
+
+
+def draft(entry: Entry, operator: str, reason: str) -> Draft:
+    """The opposite of an entry. Its epochs are counted from that entry's `created`."""
+    return Draft(
+        customer_id=entry.customer,
+        cents=-entry.cents,
+        description=f"Takes back {entry.id}",
+        metadata={"kind": "reversal", "reverses": entry.id, "operator": operator, "reason": reason},
+        origin=entry.created,
+        key=lambda epoch: f"reversal:{entry.id}:{epoch}",
+    )
+
+
+class Reversals:
+    """Writes reversals. `proofs` remembers what ledgers told of entries older than an epoch."""
+
+    def __init__(self, stripe: StripeLedger, proofs: Proofs) -> None:
+        self._stripe, self._proofs = stripe, proofs
+
+    async def reverse(self, entry: Entry, operator: str, reason: str) -> Entry:
+        """The entry that takes `entry` back, found or written now. Safe to repeat, by anybody, at any time.
+
+        An entry older than its first epoch may have been taken back under a key that is forgotten: then its ledger
+        must show, twice and half an hour apart, everything from its newest entry down to this one.
+        Raises StripeFailure; TooSoon around a border between two keys, ToldOnce, Unproven.
+        """
+
+        def found(entries: Sequence[Entry]) -> Entry | None:
+            return reversal_of(entry, entries)
+
+        async def check(session: Session) -> Entry | None:
+            return await self._prove(session, entry)
+
+        written = draft(entry, operator, reason)
+        return await look_and_write(self._stripe, written, entry.created - LOOK_BACK, found, check)
+
+    async def foretell(self, entry: Entry) -> None:
+        """Have an old entry's ledger tell for the first time, so that a reversal half an hour later can be sent.
+
+        Raises StripeFailure.
+        """
+        async with self._stripe.session() as session:
+            await session.customer(entry.customer)
+            with contextlib.suppress(TooSoon, Unproven):
+                await self._prove(session, entry)
+
+    async def _prove(self, session: Session, entry: Entry) -> Entry | None:
+        """A reversal that only the whole reading shows; None where it is proven that there is none."""
+        now = session.now()
+        position = moment(now, entry.created)
+        if position.epoch == 0:
+            return None
+        if position.quiet:
+            raise TooSoon(until_sending(now, entry.created))
+        _, reading = await read_session(session, entry.customer, entry.id)
+        if reading is None:
+            raise Refused(f"{entry.customer} was deleted, and its entries with it", "resource_missing")
+        if there := reversal_of(entry, reading.entries):
+            return there
+        sought = f"reversal:{entry.id}"
+        if not reaches(reading, entry):
+            raise Unproven(f"the ledger of {entry.customer} does not show {entry.id}, which was to be taken back")
+        proof = self._proofs.judge(sought, entry.customer, position.epoch, reading)
+        if proof.wait:
+            raise ToldOnce(proof.wait)
+        if not proof.proven:
+            raise Unproven(f"the ledger of {entry.customer} does not prove that nothing takes it back: {proof.flaw}")
+        return None
+
+
+def reaches(reading: Reading, entry: Entry) -> bool:
+    """Whether a reading shows the entry itself: what takes it back can only be newer."""
+    return any(one.id == entry.id for one in reading.entries)

@@ -1,0 +1,146 @@
+"""The commands. Exit codes: 0 clean, 1 findings, 2 usage or settings, 3 could not read everything, 4 internal.
+
+What only one command needs is imported by that command: `serve` answers sooner.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import app
+from chain.errors import ChainError
+from chain.signing import Signer
+from stateless_billing import settings
+from stateless_billing.audit.options import add_options as add_audit_options
+from stateless_billing.domain.errors import StripeFailure
+from stateless_billing.runtime import logs
+from stateless_billing.runtime.clock import SystemClock
+from stateless_billing.services import health
+from stateless_billing.services.container import NotFit, NotRead, Services
+from stateless_billing.settings import BadSettings
+from stateless_billing.web.http import networks
+
+CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    command = _parser().parse_args(arguments)
+    logs.configure(settings.secrets())
+    try:
+        return int(command.run(command))
+    except BadSettings as error:
+        return _fail(USAGE, *error.faults)
+    except NotRead as error:
+        return _fail(UNREAD, str(error))
+    except NotFit as error:
+        return _fail(USAGE, str(error))
+    except StripeFailure as error:
+        return _fail(UNREAD, f"Stripe could not be read: {error}")
+    except KeyboardInterrupt:
+        return CLEAN
+    except Exception:
+        logging.getLogger(__name__).exception("the command failed")
+        return INTERNAL
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stateless_billing", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser("serve", help="serve the API and the pages, and sweep unless SWEEP=off")
+    serve.set_defaults(run=_serve)
+    sweep = commands.add_parser("sweep", help="find and credit payments")
+    sweep.add_argument("--once", action="store_true", help="one sweep, then exit")
+    sweep.set_defaults(run=_sweep)
+    register = commands.add_parser("register", help="sign registrations of all customers with a wallet")
+    register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
+    register.set_defaults(run=_register)
+    audit = commands.add_parser("audit", help="compare every payment of the chain with every credit in Stripe")
+    add_audit_options(audit)
+    audit.set_defaults(run=_audit)
+    explain = commands.add_parser("explain", help="the whole story of one payment, credit or wallet")
+    explain.add_argument("what", metavar="TX|CBTXN|WALLET|FINGERPRINT")
+    explain.add_argument("--progress", choices=("auto", "none"), default="auto")
+    explain.set_defaults(run=_explain)
+    check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
+    check.add_argument("--json", action="store_true", help="for machines")
+    check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
+    check.set_defaults(run=_doctor)
+    return parser
+
+
+def _serve(command: argparse.Namespace) -> int:
+    asyncio.run(app.serve(settings.load(settings.SERVE)))
+    return CLEAN
+
+
+def _sweep(command: argparse.Namespace) -> int:
+    complete = asyncio.run(app.sweep(settings.load(settings.SWEEP), once=command.once))
+    return CLEAN if complete else UNREAD
+
+
+def _audit(command: argparse.Namespace) -> int:
+    from stateless_billing.audit import command as audit_command
+
+    return audit_command.run(command, networks.explorer, sys.stdout.write, _hands)
+
+
+@asynccontextmanager
+async def _hands(known: settings.Settings) -> AsyncIterator[Services]:
+    async with Services(known, SystemClock()) as services:
+        await services.start()
+        yield services
+
+
+def _explain(command: argparse.Namespace) -> int:
+    from stateless_billing.audit import command as audit_command
+
+    return audit_command.explain(command.what, command.progress, networks.explorer, sys.stdout.write)
+
+
+def _register(command: argparse.Namespace) -> int:
+    return FINDINGS if asyncio.run(_print_registrations(calldata=command.calldata)) else CLEAN
+
+
+async def _print_registrations(*, calldata: bool) -> int:
+    """Print what is to be registered, and say what has to be mended first; how many findings."""
+    from stateless_billing.commands import register
+
+    async with Services(settings.load(settings.SERVE), SystemClock()) as services:
+        await services.start()
+        signer, gateway = Signer(services.settings.signer_key, services.settings.chain_id), services.gateways[0]
+        try:
+            if fault := health.signer_fault(signer.address, await gateway.signer(), gateway.address):
+                raise NotFit(fault)
+            plan = await register.plan(services.stripe, services.gateways[0], _tell)
+        except ChainError as error:
+            raise NotRead(f"The chain could not be read: {error}") from error
+    deadline = int(services.clock.wall()) + services.settings.registration_seconds
+    signed = register.signed(plan.wanted, services.gateways[0], signer, deadline, _tell)
+    rows = register.calldata(list(signed), services.gateways[0]) if calldata else (one.line() for one in signed)
+    for row in rows:
+        print(json.dumps(row))
+    for found in plan.findings:
+        _tell(f"finding {found.code}: {', '.join(found.customers)}: {found.detail}")
+    _tell(f"{len(plan.wanted)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
+    return len(plan.findings)
+
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def _doctor(command: argparse.Namespace) -> int:
+    from stateless_billing.doctor import command as doctor_command
+
+    return doctor_command.run(command, sys.stdout.write)
+
+
+def _fail(code: int, *sentences: str) -> int:
+    for sentence in sentences:
+        print(f"stateless_billing: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,128 @@
+"""Registrations for the customers that exist: all customers of Stripe read, what is left to do signed, nothing written.
+
+Half a listing is no listing: the same wallet may stand on a customer that was not read. So nothing is signed before the
+last page. Customers made meanwhile are found by the next run, which leaves out what is registered by then.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chain import calls
+from chain.bulk_reader import Bulk
+from chain.gateway import Gateway
+from chain.signing import Signer, checksum
+from stateless_billing.bookkeeping.records import MARK
+from stateless_billing.commands.registration_plan import Finding, Wanted, against_chain, batches, sort
+from stateless_billing.domain.errors import Down, RateLimited
+from stateless_billing.payers.accounts import WALLET
+from stateless_billing.stripe import objects
+from stateless_billing.stripe.client import PAGE, Session, StripeLedger
+from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.rate_limiter import Endpoint
+
+BATCH = 100  # registrations in one multicall: about 4 million gas and 40 kB, within what nodes and blocks take
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before each further try of a page
+_WALLETS_AT_ONCE = 1_000
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One signed statement that anybody may hand to the gateway until its deadline."""
+
+    wallet: str
+    customer_id: str
+    deadline: int
+    signature: bytes
+
+    def line(self) -> dict[str, Any]:
+        """As `register` prints it; the wallet as it stands in Stripe."""
+        return {
+            "wallet": self.wallet,
+            "customer_id": self.customer_id,
+            "deadline": self.deadline,
+            "signature": "0x" + self.signature.hex(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is left to be registered, how much is, and what has to be mended first."""
+
+    wanted: Sequence[Wanted]
+    registered: int
+    findings: Sequence[Finding]
+
+
+async def plan(stripe: StripeLedger, gateway: Gateway, tell: Tell, pauses: Sequence[float] = PAUSES) -> Plan:
+    """Read everything, sign nothing. Raises StripeFailure, ChainError."""
+    wallets, read = await _wallets(stripe, tell, pauses)
+    wanted, findings = sort(wallets.items())
+    tell(f"{read} customers read, {len(wallets)} with a wallet, {len(findings)} findings; asking the gateway")
+    registered: dict[str, str | None] = {}
+    for some in batches([one.wallet for one in wanted], _WALLETS_AT_ONCE):
+        registered.update(zip(some, await _customers_of(gateway, some), strict=True))
+        tell(f"{len(registered)} of {len(wanted)} wallets looked up")
+    left, present, more = against_chain(wanted, registered)
+    return Plan(left, present, [*findings, *more])
+
+
+async def _customers_of(gateway: Gateway, wallets: Sequence[str]) -> list[str | None]:
+    return await gateway.reader.consult(lambda one: Bulk(one, gateway.chain_id, gateway.address).customers_of(wallets))
+
+
+async def _wallets(stripe: StripeLedger, tell: Tell, pauses: Sequence[float]) -> tuple[dict[str, str], int]:
+    """The wallet of each customer that has one, our own records aside, and how many customers there are."""
+    found: dict[str, str] = {}
+    read, after, more = 0, None, True
+    async with stripe.session() as session:
+        while more:
+            customers, more = await _page(session, after, pauses)
+            read, after = read + len(customers), customers[-1].id if customers else None
+            found |= {one.id: text for one in customers if one.value(MARK) is None and (text := one.value(WALLET))}
+            tell(f"{read} customers read, {len(found)} with a wallet")
+    return found, read
+
+
+async def _page(session: Session, after: str | None, pauses: Sequence[float]) -> tuple[list[Customer], bool]:
+    """One page, newest first, and whether there are older ones. A passing failure does not end a long run."""
+    params = {"limit": PAGE, **({"starting_after": after} if after else {})}
+    for pause in pauses:
+        try:
+            return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
+        except (Down, RateLimited):
+            await asyncio.sleep(pause)
+    return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
+
+
+def _parse(raw: Mapping[str, Any]) -> tuple[list[Customer], bool]:
+    customers, more = objects.customers(raw), raw.get("has_more")
+    if not isinstance(more, bool) or (more and not customers):
+        raise ValueError("a list that does not say where it ends")
+    return customers, more
+
+
+def signed(
+    wanted: Sequence[Wanted], gateway: Gateway, signer: Signer, deadline: int, tell: Tell
+) -> Iterator[Registration]:
+    """The statements, one after the other."""
+    for number, one in enumerate(wanted, 1):
+        signature = signer.registration(gateway.address, one.wallet, one.customer_id, deadline)
+        yield Registration(one.wallet, one.customer_id, deadline, signature)
+        if number % _WALLETS_AT_ONCE == 0:
+            tell(f"{number} of {len(wanted)} signed")
+
+
+def calldata(registrations: Sequence[Registration], gateway: Gateway) -> Iterator[dict[str, Any]]:
+    """EVM transactions, each a `multicall` of at most BATCH registrations, that anybody may send in any order."""
+    for some in batches(registrations, BATCH):
+        inner = [calls.register(one.wallet, one.customer_id, one.deadline, one.signature) for one in some]
+        yield {
+            "to": checksum(gateway.address),
+            "data": calls.multicall(inner),
+            "value": "0x0",
+            "registrations": len(some),
+        }

@@ -1,0 +1,1 @@
+"""One payment to its credit, exactly once."""

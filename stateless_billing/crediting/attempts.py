@@ -1,0 +1,291 @@
+"""One attempt at one payment: a look at every customer that may carry its credit and, where none does, one write."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing.bookkeeping.entry_writer import Draft, write
+from stateless_billing.bookkeeping.orders import Orders, PaymentOrders
+from stateless_billing.bookkeeping.proofs import Proofs
+from stateless_billing.crediting.credit_case import Case
+from stateless_billing.crediting.credit_terms import Terming, Terms
+from stateless_billing.crediting.status_cache import Memory, Progress, credited
+from stateless_billing.crediting.stripe_outcomes import (
+    found_on,
+    gone,
+    ineligible,
+    maybe_credited,
+    unproven,
+)
+from stateless_billing.domain import ledger
+from stateless_billing.domain.epochs import Moment, is_fresh, moment, until_sending
+from stateless_billing.domain.errors import Down, Refused
+from stateless_billing.domain.ledger import Entry, Finding
+from stateless_billing.domain.order_rules import Order
+from stateless_billing.stripe.client import Session
+from stateless_billing.stripe.ledger_reader import entries_or_none, newest, read_session
+from stateless_billing.stripe.objects import Customer, Page
+from stateless_billing.stripe.rate_limiter import Endpoint
+
+UNSENT_SECONDS = 5  # a look found nothing, and looking does not write
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTools:
+    """What attempts work with."""
+
+    terms: Terming
+    orders: Orders
+    proofs: Proofs
+    other_credits: re.Pattern[str]
+
+
+@dataclass
+class _Look:
+    """What a look has shown so far: ledgers and customers by id, and a credit that was reversed in full."""
+
+    ledgers: dict[str, Sequence[Entry]] = field(default_factory=dict)
+    customers: dict[str, Customer] = field(default_factory=dict)
+    unproven: dict[str, Progress] = field(default_factory=dict)
+    reversed: Progress | None = None
+
+
+def read_cursor(memory: Memory, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
+    """The cursor a customer carries for a gateway, remembered."""
+    cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
+    memory.cursors[customer.id, gateway.address] = cursor
+    return cursor
+
+
+class Attempt:
+    """One try over one connection. `terms` are the payment's own; an order brings others."""
+
+    def __init__(self, tools: CreditTools, memory: Memory, session: Session, case: Case, terms: Terms) -> None:
+        self._tools, self._memory, self._session = tools, memory, session
+        self._case, self._terms = case, terms
+        self._order: Order | None = None
+        self._begun: Moment | None = None  # None where no look is needed
+        self._look = _Look()
+        self.written_to: str | None = None
+
+    @property
+    def _payment(self) -> Payment:
+        return self._case.payment
+
+    @property
+    def _credited(self) -> str:
+        """Who is to be credited: the customer that an order names, or the event's own."""
+        return (self._order.target if self._order else None) or self._case.customer_id or ""
+
+    async def run(self, now: int) -> Progress:
+        """Look and, where nothing stands against it, write. `now` is the machine's clock. Raises StripeFailure."""
+        if self._case.fresh(now):
+            return await self._write_if_due(await self._paying_customer())
+        page = await self._newest_page()
+        if page and (found := self._found(self._case.customer_id or "", page.entries)):
+            return found
+        orders = await self._read_orders()
+        if orders.standing and not self._case.final:
+            return Progress("confirming", retry_after=30, detail="an order stands, and orders are followed at finality")
+        if not self._credited:
+            return Progress("held", cause="customer_invalid", detail="the event names no Stripe customer")
+        assert self._begun is not None
+        if self._begun.epoch == 0 or not self._case.proving:
+            seen = await self._look_by_key(orders, page)
+        elif self._begun.quiet:
+            wait = until_sending(self._session.now(), self._payment.time)
+            return Progress("pending", retry_after=wait, detail="waiting for the border between two keys to pass")
+        else:
+            seen = await self._look_by_proof(orders)
+        return (
+            seen
+            or self._look.reversed
+            or self._objection()
+            or await self._write_if_due(self._look.customers.get(self._credited))
+        )
+
+    async def _newest_page(self) -> Page | None:
+        """The newest page of the event's customer, which most often shows the credit; None where it has no ledger."""
+        if self._case.customer_id is None:
+            orders = await self._tools.orders.latest(self._payment)
+            if orders.standing and orders.standing.target:  # something must be read, so that there is a clock
+                self._look.customers[orders.standing.target] = await self._session.customer(orders.standing.target)
+            return None
+        return await newest(self._session, self._case.customer_id, self._case.since)
+
+    async def _read_orders(self) -> PaymentOrders:
+        payment = self._payment
+        if self._case.customer_id is None and not self._look.customers:
+            return await self._tools.orders.latest(payment)
+        self._begun = moment(self._session.now(), payment.time)
+        orders = await self._tools.orders.about(payment, self._session.now)
+        self._order = orders.standing
+        if self._order:
+            self._terms = await self._tools.terms.of(payment, self._order)
+        return orders
+
+    def _places(self, orders: PaymentOrders) -> list[str]:
+        """Every customer that may carry the credit, the event's own first."""
+        own = [self._case.customer_id] if self._case.customer_id else []
+        return list(dict.fromkeys([*own, *orders.named]))
+
+    async def _look_by_key(self, orders: PaymentOrders, page: Page | None) -> Progress | None:
+        """The first epoch: one key for the payment keeps everybody apart, so ended listings are enough to send."""
+        own = self._case.customer_id
+        if self._credited == own:
+            customer = await self._paying_customer()
+            if held := gone(customer, without_entries=page is None):
+                return held
+            if await self._covered(customer):
+                return credited(self._payment.cents or None, None)
+            self._look.customers[own] = customer
+        for place in self._places(orders):
+            entries: Sequence[Entry] | None
+            if place == own and page:
+                entries = await self._session.entries(place, self._case.since, page)
+            else:
+                entries = await entries_or_none(self._session, place, self._case.since)
+            if entries is None:
+                later = self._begun is not None and self._begun.epoch > 0
+                if later and place not in orders.gone:
+                    return maybe_credited(place)
+                entries = []
+            self._look.ledgers[place] = entries
+            if found := self._found(place, entries):
+                return found
+        return None
+
+    async def _look_by_proof(self, orders: PaymentOrders) -> Progress | None:
+        """Later epochs: the earlier key may be forgotten, so that nothing is there must be proven of every ledger."""
+        blocked = self._record_unproven(orders)
+        for place in self._places(orders):
+            customer, entries = await self._read_proving(place, orders)
+            if isinstance(entries, Progress):
+                blocked = blocked or entries
+                continue
+            if found := self._found(place, entries):
+                return found
+            if customer and place == self._case.customer_id and await self._covered(customer):
+                return credited(self._payment.cents or None, None)
+            blocked = blocked or self._look.unproven.get(place)
+        return blocked
+
+    def _record_unproven(self, orders: PaymentOrders) -> Progress | None:
+        assert self._begun is not None
+        if not orders.flaw:
+            return None
+        return unproven(self._tools.proofs.failed(self._payment.identity, "", self._begun.epoch, orders.flaw), "orders")
+
+    async def _read_proving(
+        self, place: str, orders: PaymentOrders
+    ) -> tuple[Customer | None, Sequence[Entry] | Progress]:
+        """One customer's ledger back to its anchor; why nothing may be sent where it cannot be read at all."""
+        assert self._begun is not None
+        try:
+            customer, reading = await read_session(self._session, place, self._case.since)
+        except Refused as error:
+            if error.code not in ("resource_missing", "customer_invalid"):
+                raise
+            customer, reading = None, None
+        if reading is None or customer is None:
+            return None, self._gone(place, customer, orders)
+        self._look.customers[place] = customer
+        self._look.ledgers[place] = reading.entries
+        epoch, origin = self._begun.epoch, self._payment.time
+        if not orders.vouches(place, epoch, origin):
+            unused = customer.currency is None
+            proof = self._tools.proofs.judge(self._payment.identity, place, epoch, reading, unused=unused)
+            if not proof.proven:
+                self._look.unproven[place] = unproven(proof, place)
+        return customer, reading.entries
+
+    def _gone(self, place: str, customer: Customer | None, orders: PaymentOrders) -> Sequence[Entry] | Progress:
+        """A customer whose ledger is gone with it: a credit may have been among its entries."""
+        if place in orders.gone and place != self._credited:
+            return []
+        if customer is None and place == self._case.customer_id and not orders.standing:
+            return Progress("held", cause="customer_invalid", detail=f"Stripe has no customer {place}")
+        return maybe_credited(place)
+
+    async def _covered(self, customer: Customer) -> bool:
+        return await self._case.covered_by(read_cursor(self._memory, self._case.gateway, customer))
+
+    def _found(self, place: str, entries: Sequence[Entry]) -> Progress | None:
+        """A living credit on one customer. One that was reversed is kept: another customer may carry a living one."""
+        redirected = place != self._case.customer_id
+        found = found_on(self._payment, entries, self._tools.other_credits, redirected=redirected)
+        if found and redirected:
+            found = replace(found, target=place, seen=True)
+        if found and found.state == "reversed":
+            self._look.reversed = self._look.reversed or found
+            return None
+        return found
+
+    def _objection(self) -> Progress | None:
+        """What the ledgers say against sending; None where nothing does."""
+        cents = self._terms.price.cents if self._terms.price else None
+        for place, entries in self._look.ledgers.items():
+            redirected = place != self._case.customer_id
+            match = ledger.match(self._payment, cents, entries, self._tools.other_credits, redirected=redirected)
+            if match.finding is Finding.OTHER_FACTS and not self._case.final:
+                return Progress("confirming", retry_after=30, detail="its sequence was credited with other facts")
+            if match.finding is Finding.ALTERED and match.entry and not self._order_is_younger(match.entry):
+                detail = f"{match.entry.id} on {place} credits as much and says not what for"
+                return Progress("held", cents=cents, cause="ledger_altered", detail=detail)
+        return None
+
+    def _order_is_younger(self, entry: Entry) -> bool:
+        """Whether an admin saw an entry and said that it is something else."""
+        return self._order is not None and self._order.created >= entry.created
+
+    async def _paying_customer(self) -> Customer:
+        """The customer to be credited, read right before the write: both requests are granted together."""
+        write_too = [Endpoint.CREATE_ENTRY] if self._case.sending else []
+        await self._session.granted(Endpoint.READ_CUSTOMER, *write_too)
+        customer = await self._session.customer(self._credited)
+        if customer.id == self._case.customer_id:
+            read_cursor(self._memory, self._case.gateway, customer)
+        return customer
+
+    async def _write_if_due(self, customer: Customer | None) -> Progress:
+        """Nothing was found: the write, where there is anything to write and it is for us to do."""
+        customer = customer or await self._paying_customer()
+        if held := gone(customer, without_entries=False):
+            return held
+        if held := ineligible(customer, self._terms, self._order, bookkeeping=self._is_bookkeeping(customer.id)):
+            return held
+        assert self._terms.price is not None
+        if self._terms.price.cents == 0:
+            return credited(0, None)
+        if not self._case.sending:
+            return Progress("pending", retry_after=UNSENT_SECONDS)
+        assert self._case.proving, "what is to be sent was proven"
+        return await self._write(customer.id)
+
+    def _is_bookkeeping(self, customer_id: str) -> bool:
+        orders = self._tools.orders
+        return orders.is_bookkeeping(customer_id) or orders.is_bookkeeping(self._case.customer_id or "")
+
+    async def _write(self, customer_id: str) -> Progress:
+        payment, price = self._payment, self._terms.price
+        assert price is not None
+        if self._begun is not None and customer_id not in self._look.ledgers:
+            raise Down(f"{customer_id} was not looked at")
+        draft = Draft(
+            customer_id=customer_id,
+            cents=price.cents,
+            description=ledger.credit_description(payment),
+            metadata=ledger.credit_metadata(payment, price),
+            origin=payment.time,
+            key=lambda epoch: ledger.credit_key(payment, epoch),
+            holds=lambda now: self._begun is not None or is_fresh(now, payment.time),
+        )
+        entry = await write(self._session, draft, self._begun)
+        self.written_to = customer_id
+        sent = credited(entry.cents, entry)
+        return sent if customer_id == self._case.customer_id else replace(sent, target=customer_id)

@@ -1,0 +1,173 @@
+"""Where a payment stands, and what a process remembers of it. Memory only saves calls: losing it loses nothing."""
+
+import asyncio
+import random
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
+
+from cachetools import LRUCache, TTLCache
+
+from chain.payment import Payment
+from stateless_billing.domain.finality import Depth
+from stateless_billing.domain.ledger import Cursor, Entry
+from stateless_billing.runtime.clock import Clock
+
+STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
+"""The states of a payment, the least advanced first."""
+
+_FIRST_WAIT = 60
+_FIRST_LIMITED_WAIT = 5  # Stripe says when it is well again by answering
+_LONGEST_WAIT = 3600
+_HELD_WAIT = 24 * 3600
+_LOOK_SECONDS = 10
+_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
+
+    `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
+    `about` is the customer whose ledger `detail` speaks of.
+    """
+
+    state: str
+    cents: int | None = None
+    cause: str | None = None
+    credit: str | None = None
+    confirmed: int | None = None
+    needed: int | None = None
+    retry_after: int | None = None
+    detail: str = ""
+    target: str | None = None
+    seen: bool = False
+    about: str = ""
+
+
+def confirming(depth: Depth) -> Progress:
+    """Not deep enough yet."""
+    missing = (depth.needed or 0) - (depth.confirmed or 0)
+    wait = min(15, max(1, missing)) if depth.needed is not None else 30
+    return Progress("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
+
+
+def credited(cents: int | None, entry: Entry | None) -> Progress:
+    """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
+    return Progress("credited", cents=cents, credit=entry.id if entry else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    progress: Progress
+    until: float
+    wait: int
+
+
+class Memory:
+    """What this process knows of payments, customers' cursors and who is at work on which customer."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._done: LRUCache[Hashable, Progress] = LRUCache(_KEPT)
+        self._waiting: LRUCache[Hashable, _Waiting] = LRUCache(_KEPT)
+        self._looked: TTLCache[Hashable, Progress] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
+        self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_KEPT)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def lock(self, customer_id: str) -> asyncio.Lock:
+        """Held while one customer is written to: Stripe locks the object anyway."""
+        return self._locks.setdefault(customer_id, asyncio.Lock())
+
+    def done(self, payment: Payment) -> Progress | None:
+        """A credited payment's progress."""
+        return self._done.get(_facts(payment))
+
+    def waiting(self, payment: Payment) -> Progress | None:
+        """The progress of a payment whose next try is not due yet."""
+        waiting = self._waiting.get(_facts(payment))
+        left = waiting.until - self._clock.boot() if waiting else 0
+        if waiting is None or left <= 0:
+            return None
+        return _with_retry(waiting.progress, int(left) + 1)
+
+    def standing(self, payment: Payment) -> Progress | None:
+        """How the last try at a payment ended, whether or not the next one is due."""
+        waiting = self._waiting.get(_facts(payment))
+        return self.done(payment) or (waiting.progress if waiting else None)
+
+    def looked(self, payment: Payment) -> Progress | None:
+        """What a look without writing found a moment ago."""
+        return self._looked.get(_facts(payment))
+
+    def remember_look(self, payment: Payment, progress: Progress) -> Progress:
+        """Keep what a look found; what is credited is kept for good."""
+        if progress.state in ("credited", "reversed"):
+            return self.remember(payment, progress)
+        self._looked[_facts(payment)] = progress
+        return progress
+
+    def remember(self, payment: Payment, progress: Progress) -> Progress:
+        """Keep the outcome of a try, and set when the next is due: the answer's `retry_after`."""
+        if progress.state in ("credited", "reversed"):
+            self._waiting.pop(_facts(payment), None)
+            self._done[_facts(payment)] = progress
+            return progress
+        before = self._waiting.get(_facts(payment))
+        wait = _jittered(progress.retry_after or _next_wait(progress, before))
+        self._waiting[_facts(payment)] = _Waiting(progress, self._clock.boot() + wait, wait)
+        return _with_retry(progress, wait)
+
+    def retry(self, payment: Payment) -> None:
+        """Something changed for a payment that waits: its next try is due now."""
+        self._waiting.pop(_facts(payment), None)
+        self._looked.pop(_facts(payment), None)
+
+    def forget(self, payment: Payment) -> None:
+        """What was remembered of a payment is not so, or not any more: begin again from Stripe."""
+        self._done.pop(_facts(payment), None)
+
+
+class Backoff:
+    """When something that failed may be tried again: after a minute, doubling to an hour."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: LRUCache[Hashable, tuple[float, int]] = LRUCache(_KEPT)
+
+    def due(self, key: Hashable) -> bool:
+        """Whether it may be tried now."""
+        until, _ = self._until.get(key, (0.0, 0))
+        return self._clock.boot() >= until
+
+    def failed(self, key: Hashable) -> None:
+        """It failed once more."""
+        _, before = self._until.get(key, (0.0, 0))
+        wait = min(before * 2, _LONGEST_WAIT) or _FIRST_WAIT
+        self._until[key] = (self._clock.boot() + _jittered(wait), wait)
+
+    def succeeded(self, key: Hashable) -> None:
+        """It is well again."""
+        self._until.pop(key, None)
+
+
+def _facts(payment: Payment) -> Hashable:
+    """What must be the same for two sightings of a payment to be one: a reorganisation can give away an identity."""
+    return payment.identity, payment.customer_id, payment.sequence, payment.wallet, payment.amount, payment.cents
+
+
+def _jittered(seconds: int) -> int:
+    """A little more, so that processes that failed together do not come back together."""
+    return seconds + random.randint(0, seconds // 4)  # noqa: S311 - nothing secret
+
+
+def _next_wait(progress: Progress, before: _Waiting | None) -> int:
+    if progress.state == "held" and progress.cause != "rate_unavailable":  # a price comes back by itself
+        return _HELD_WAIT
+    if before is None or (before.progress.state, before.progress.cause) != (progress.state, progress.cause):
+        return _FIRST_LIMITED_WAIT if progress.cause == "rate_limited" else _FIRST_WAIT
+    return min(before.wait * 2, _LONGEST_WAIT)
+
+
+def _with_retry(progress: Progress, seconds: int) -> Progress:
+    return replace(progress, retry_after=seconds)

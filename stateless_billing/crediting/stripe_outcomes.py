@@ -1,0 +1,108 @@
+"""What a customer, or a failed call to Stripe, means for the payment that was to be credited."""
+
+import re
+from collections.abc import Sequence
+
+from chain.payment import Payment, is_customer_id
+from stateless_billing.bookkeeping.proofs import FAILURES_MOST, Proof
+from stateless_billing.crediting.credit_terms import Terms
+from stateless_billing.crediting.status_cache import Progress, credited
+from stateless_billing.domain import ledger
+from stateless_billing.domain.errors import (
+    Down,
+    InProgress,
+    NotSent,
+    RateLimited,
+    Refused,
+    StripeFailure,
+    TooSoon,
+    Unclear,
+)
+from stateless_billing.domain.ledger import Entry, Finding
+from stateless_billing.domain.money import dollars
+from stateless_billing.domain.order_rules import Order
+from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.objects import Customer
+
+IN_PROGRESS_SECONDS = 5  # somebody else is writing it
+_OBSTACLES = {
+    "customer_deleted": "the Stripe customer was deleted",
+    "test_clock": "the Stripe customer is on a test clock",
+    "currency": "the Stripe customer is billed in another currency than dollars",
+    "not_payable": "the Stripe customer is marked as not payable",
+}
+_FIRST_UNPROVEN_WAIT, _UNPROVEN_WAIT = 300, 3600
+
+
+def gone(customer: Customer, *, without_entries: bool) -> Progress | None:
+    """That the customer was deleted, which takes its entries away too."""
+    if customer.deleted:
+        return maybe_credited(customer.id)
+    if without_entries:
+        raise Down("Stripe has the customer, but not its entries")
+    return None
+
+
+def ineligible(customer: Customer, terms: Terms, order: Order | None, *, bookkeeping: bool) -> Progress | None:
+    """Why this customer cannot be credited now, by itself or under an order."""
+    cents = terms.price.cents if terms.price else None
+    if bookkeeping:
+        return Progress("held", cents, "customer_invalid", detail="a bookkeeping customer is never credited")
+    cause = obstacle(customer)
+    released = cause == "not_payable" and order is not None and order.target is None
+    if cause and not released:
+        return Progress("held", cents, cause, detail=_OBSTACLES[cause])
+    if terms.held:
+        return Progress("held", cents, terms.held, detail=terms.detail)
+    if order and order.value is not None and cents is not None and cents > order.value:
+        detail = f"it is worth more than the {dollars(order.value)} that order {order.id} allows"
+        return Progress("held", cents, "over_limit", detail=detail)
+    return None
+
+
+def unproven(proof: Proof, ledger_name: str) -> Progress:
+    """Why nothing is sent while an absence is not proven."""
+    if proof.wait:
+        detail = f"the ledger of {ledger_name} showed no credit once; it must do so twice, half an hour apart"
+        return Progress("pending", retry_after=proof.wait, detail=detail)
+    detail = f"the ledger of {ledger_name} does not prove that no credit is there: {proof.flaw}"
+    if proof.failures < FAILURES_MOST:
+        return Progress("pending", retry_after=_FIRST_UNPROVEN_WAIT, detail=detail)
+    about = ledger_name if is_customer_id(ledger_name) else ""
+    return Progress("held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, about=about)
+
+
+def found_on(
+    payment: Payment, entries: Sequence[Entry], other_credits: re.Pattern[str], *, redirected: bool
+) -> Progress | None:
+    """A credit among a customer's newest entries. All that could reverse it is newer, so they tell that too."""
+    match = ledger.match(payment, None, entries, other_credits, redirected=redirected)
+    if match.finding is not Finding.CREDITED or match.entry is None:
+        return None
+    if ledger.net_cents(match.entry, entries) == 0:
+        return Progress("reversed", cents=match.entry.cents, credit=match.entry.id)
+    return credited(match.entry.cents, match.entry)
+
+
+def failed(error: StripeFailure) -> Progress:
+    """What a failed call means for the payment."""
+    if isinstance(error, Refused):
+        causes = {"resource_missing": "customer_invalid", "customer_invalid": "customer_invalid"}
+        return Progress("held", cause=causes.get(error.code or "", "stripe_refused"), detail=str(error))
+    if isinstance(error, InProgress):
+        return Progress("pending", cause="stripe_unclear", retry_after=IN_PROGRESS_SECONDS, detail=str(error))
+    if isinstance(error, Unclear):
+        return Progress("pending", cause="stripe_unclear", detail=str(error))
+    if isinstance(error, RateLimited):
+        return Progress("pending", cause="rate_limited", detail=str(error))
+    if isinstance(error, TooSoon):
+        return Progress("pending", retry_after=error.seconds, detail=str(error))
+    assert isinstance(error, Down | NotSent)
+    return Progress("pending", cause="stripe_down", detail=str(error))
+
+
+def maybe_credited(customer_id: str, why: str = "") -> Progress:
+    """A customer whose entries went with it: the payment's credit may have been among them."""
+    detail = f"{customer_id} was deleted, and its entries with it: the payment may have been credited there before"
+    detail = f"{detail} ({why})" if why else detail
+    return Progress("held", cause="customer_deleted", detail=detail, about=customer_id)

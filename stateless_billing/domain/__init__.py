@@ -1,0 +1,1 @@
+"""The rules that decide money: pure functions of plain values."""

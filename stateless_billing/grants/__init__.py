@@ -1,0 +1,1 @@
+"""Credits that moderators give, under caps."""

@@ -1,0 +1,66 @@
+"""A grant's form: how long it lives, and what is written into it: amount, reason and note, checked. Pure."""
+
+import re
+import unicodedata
+
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.errors import Refusal
+
+FORM_SECONDS = 22 * 3600
+NOTE_FEWEST, NOTE_MOST = 10, 400
+_NOTHING = "Nothing was given."
+
+REASONS = {
+    "goodwill": "Goodwill",
+    "outage": "Outage or degraded service",
+    "billing_error": "Billing error on our side",
+    "lost_payment": "Payment that went wrong",
+    "trial": "Trial or promotion",
+    "other": "Other (say what)",
+}
+
+UNUSABLE = {
+    "customer_deleted": "The customer is not in Stripe any more.",
+    "currency": "The customer is billed in another currency than dollars.",
+    "test_clock": "The customer is on a test clock of Stripe's, so its entries have another time than ours.",
+    "not_payable": "The customer is marked as one that gets no grants (gateway_payments is off).",
+    "lapsed": "It was not given within 23 hours.",
+}
+
+
+def note(text: str) -> str:
+    """A note as it is kept: one line, no control characters. Raises Refusal; what was typed is never cut off."""
+    kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
+    if len(kept) < NOTE_FEWEST:
+        raise Refusal("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
+    if len(kept) > NOTE_MOST:
+        raise Refusal(
+            "invalid_input", f"The note has {len(kept):,} characters, {NOTE_MOST} fit. {_NOTHING} Shorten it."
+        )
+    return kept
+
+
+_AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.(?P<part>[0-9]{1,2}))?", re.ASCII)
+
+
+def cents(text: str) -> int:
+    """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises Refusal for what could be misread."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if not found:
+        raise Refusal("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
+    amount = int(found["whole"].replace(",", "")) * 100 + int((found["part"] or "").ljust(2, "0"))
+    if amount == 0:
+        raise Refusal("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+    return amount
+
+
+def minted_at(grant: str) -> int | None:
+    """When the form of a grant was made; None for an ID that is not ours."""
+    head, _, tail = grant.partition("-")
+    return int(head) if head.isascii() and head.isdigit() and len(head) <= 12 and tail else None
+
+
+def died_before(grant: str, created: int) -> bool:
+    """Whether Stripe wrote a reservation long after its form was dead: finished late, after a failed request."""
+    minted = minted_at(grant)
+    return minted is not None and created > minted + FORM_SECONDS + LOOK_BACK

@@ -1,0 +1,301 @@
+"""The grants record read, and whatever a crash left open on it completed or undone.
+
+The record is the one ledger of what all moderators gave. A row reserves an amount; the verdict on it is a function of
+the ledger up to it; then the customer gets the grant, or the row is reversed. Every step may be repeated by anybody.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+
+from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting.status_cache import Backoff
+from stateless_billing.domain.epochs import LOOK_BACK, QUIET, moment, until_sending
+from stateless_billing.domain.errors import Refused, StripeFailure, TooSoon
+from stateless_billing.domain.ledger import Entry, reversal_of
+from stateless_billing.grants import caps
+from stateless_billing.grants.caps import DAY, Listing, Reservation
+from stateless_billing.grants.forms import died_before
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe import lookups
+from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.ledger_reader import entries_or_none
+
+SERVICE = "service"  # who reverses a reservation that did not become a grant
+LOOK_SECONDS = 3 * DAY  # how far back a look completes what it finds open
+_SETTLING = QUIET + 600  # after a reversal: whoever decided before it has sent by then, and lists show it
+_START_SECONDS = 10.0
+_FRESH = 30  # seconds for which a listing may be used to give
+_KEPT = 10_000
+_AT_ONCE = 4
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A reservation and what became of it.
+
+    `state`: open, given, refused (its reservation was reversed before anything was given) or undone. `credit` is the
+    customer's entry and `taken_back` the one that reverses it, where they were seen; `settled`: nothing can change it
+    but an undoing.
+    """
+
+    reservation: Reservation
+    state: str
+    credit: Entry | None = None
+    reversal: Entry | None = None
+    taken_back: Entry | None = None
+    detail: str = ""
+    settled: bool = False
+
+
+class Unusable(Exception):
+    """The reservation can never become a grant; `reason` for its reversal."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class GrantLedger:
+    """Reads the record and completes it. Several processes at once do no harm."""
+
+    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock, reversals: Reversals) -> None:
+        self.stripe, self.books, self._clock = stripe, books, clock
+        self.reversals = reversals
+        self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
+        self._backoff = Backoff(clock)
+        self._complete = False
+        self._doubted: float | None = None
+        self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
+        self.at_work: set[str] = set()  # grants that this process is giving right now
+
+    async def read(self, since: int) -> Listing:
+        """The rows since then and at least one before, or all. Raises StripeFailure."""
+        async with self.stripe.session() as session:
+            page = await session.newest_entries(self.books.grants_id, 0)
+            at = session.now()
+            entries = list(page.entries)
+            while not page.complete and entries[-1].created >= since:
+                page = await session.newest_entries(self.books.grants_id, 0, entries[-1].id)
+                entries += page.entries
+        return Listing(entries, page.complete, at)
+
+    async def look(self, since: int | None = None, customer: str | None = None) -> list[Grant]:
+        """The reservations since then, newest first, after what is open among the latest was completed.
+
+        What cannot be completed now stays open and is tried again by a later look. With `customer`, what others' are
+        is told by the record alone and completed by the next look of `forever`: nobody waits for all of them.
+        Raises StripeFailure where the record cannot be read.
+        """
+        now = read_at = int(self._clock.wall())
+        recent = now - LOOK_SECONDS
+        start = recent if since is None else min(since, now - DAY)
+        listing = await self.read(min(start, recent) - DAY)
+        older = await lookups.reversed_since(
+            self.stripe, self.books.grants_id, listing.entries, recent, self._is_taken_back
+        )
+        wanted = self._reservations(listing, older, min(start, recent), recent)
+        grants: list[Grant] = []
+        for place in range(0, len(wanted), _AT_ONCE):
+            if self._clock.wall() - read_at > _FRESH:
+                read_at = int(self._clock.wall())
+                listing = await self.read(min(start, recent) - DAY)
+            grants += await asyncio.gather(
+                *(
+                    self._try(one, listing)
+                    if caps.touched(one, listing.entries) >= recent and customer in (None, one.customer)
+                    else _told(one, listing)
+                    for one in wanted[place : place + _AT_ONCE]
+                )
+            )
+        latest = (one for one in wanted if caps.touched(one, listing.entries) >= recent)
+        doubted = self._doubted is not None and self._clock.boot() - self._doubted < _SETTLING
+        self._complete = not doubted and not self._open and all(self._known(one, listing) for one in latest)
+        grants.reverse()
+        return [one for one in grants if one.reservation.entry.created >= start]
+
+    def _reservations(self, listing: Listing, older: Sequence[Entry], since: int, recent: int) -> list[Reservation]:
+        """What the rows reserve, oldest first, and what this process knows to be there beside it."""
+        shown = {entry.id for entry in listing.entries}
+        hidden = [one for one in self._open.values() if one.entry.id not in shown]
+        found = [*filter(None, map(caps.reservation, [*older, *reversed(listing.entries)])), *hidden]
+        for one in found:
+            if caps.touched(one, listing.entries) < recent:
+                self._open.pop(one.entry.id, None)  # whatever became of it, the audit tells
+        return [one for one in found if caps.touched(one, listing.entries) >= since]
+
+    def _is_taken_back(self, reservation_id: str) -> bool:
+        known = self._settled.get(reservation_id)
+        return known is not None and known.reversal is not None
+
+    def doubt(self) -> None:
+        """Something may have been written that no list shows yet: look again until lists must show it."""
+        self._doubted, self._complete = self._clock.boot(), False
+
+    async def look_when_due(self) -> bool:
+        """A look where this process does not know the record to be complete; whether it is complete now."""
+        if not self._complete and self.books.grants_id and self._backoff.due("look"):
+            try:
+                await self.look()
+            except StripeFailure as error:
+                log.warning("the grants record was not read: %s", error)
+            if self._complete:
+                self._backoff.succeeded("look")
+            else:
+                self._backoff.failed("look")
+        return self._complete
+
+    async def look_at_start(self) -> None:
+        """A look that may not hold up a process that starts for long; what it leaves open a later one completes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_SECONDS):
+                await self.look_when_due()
+
+    async def forever(self, seconds: float) -> None:
+        """Look whenever one is due, until cancelled: no cost while the record is known to be complete."""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self.look_when_due()
+            except Exception:
+                log.exception("a look at the grants record failed; the next one begins again")
+
+    def _known(self, reserved: Reservation, listing: Listing) -> Grant | None:
+        """What became of it, where that was settled before and nothing has happened since."""
+        known = self._settled.get(reserved.entry.id)
+        changed = known and not known.reversal and reversal_of(reserved.entry, listing.entries)
+        return None if changed else known
+
+    async def _try(self, reserved: Reservation, listing: Listing) -> Grant:
+        if reserved.grant in self.at_work:
+            return Grant(reserved, "open", detail="being given right now")
+        try:
+            return await self.complete(reserved, listing)
+        except StripeFailure as error:
+            log.warning("grant %s: %s", reserved.grant, error)
+            return Grant(reserved, "open", reversal=reversal_of(reserved.entry, listing.entries), detail=str(error))
+
+    async def complete(self, reserved: Reservation, listing: Listing) -> Grant:
+        """Take one reservation to its end, as far as that is possible now. Raises StripeFailure."""
+        if known := self._known(reserved, listing):
+            return known
+        reversal = reversal_of(reserved.entry, listing.entries)
+        complete, self._complete, self._open[reserved.entry.id] = self._complete, False, reserved
+        grant = await (self.take_back(reserved, reversal) if reversal else self._decide(reserved, listing))
+        if grant.settled:
+            self._settled[reserved.entry.id] = grant
+            self._open.pop(reserved.entry.id, None)
+            self._complete = complete and not self._open
+        told = {"grant": reserved.grant, "customer": reserved.customer, "state": grant.state}
+        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail, extra=told)
+        return grant
+
+    async def _decide(self, reserved: Reservation, listing: Listing) -> Grant:
+        judged = caps.verdict(reserved, listing.entries, whole=listing.whole)
+        if judged is None:
+            return Grant(reserved, "open", detail="Stripe's list does not show the whole ledger yet")
+        if not judged.fits:
+            return await self._refuse(reserved, f"over_cap:{judged.broken}")
+        if died_before(reserved.grant, reserved.entry.created):
+            return await self._refuse(reserved, "form_dead")
+        try:
+            entry = await self._give(reserved)
+        except Unusable as error:
+            return await self._refuse(reserved, error.reason)
+        except TooSoon as error:
+            return Grant(reserved, "open", detail=str(error))
+        return Grant(reserved, "given", credit=entry, settled=True)
+
+    async def _give(self, reserved: Reservation) -> Entry:
+        async def check(session: Session) -> Entry | None:
+            now = moment(session.now(), reserved.entry.created)
+            if now.epoch > 0 and now.quiet:
+                raise TooSoon(until_sending(session.now(), reserved.entry.created))
+            if now.epoch > 0:
+                raise Unusable("lapsed")
+            await usable(session, reserved.customer)
+            return None
+
+        def found(entries: Sequence[Entry]) -> Entry | None:
+            return grant_among(reserved.grant, entries)
+
+        try:
+            return await look_and_write(
+                self.stripe, grant_draft(reserved), reserved.entry.created - LOOK_BACK, found, check
+            )
+        except Refused as error:
+            if error.code in ("resource_missing", "customer_invalid"):
+                raise Unusable("customer_deleted") from error
+            raise
+
+    async def _refuse(self, reserved: Reservation, reason: str) -> Grant:
+        return await self.take_back(reserved, await self.reversals.reverse(reserved.entry, SERVICE, reason))
+
+    async def foretell(self, reserved: Reservation) -> None:
+        """Have the ledger of an old grant's customer tell for the first time what takes the grant back."""
+        async with self.stripe.session() as session:
+            entries = await entries_or_none(session, reserved.customer, reserved.entry.created - LOOK_BACK)
+        if credit := grant_among(reserved.grant, entries or []):
+            await self.reversals.foretell(credit)
+
+    async def take_back(self, reserved: Reservation, reversal: Entry) -> Grant:
+        """What a reversed reservation means: a grant that lives is reversed too, by the same hand."""
+        by_hand = reversal.metadata.get("operator") != SERVICE
+        state, detail = "undone" if by_hand else "refused", reversal.metadata.get("reason", "")
+        credit = taken_back = None
+        async with self.stripe.session() as session:
+            since = reserved.entry.created - LOOK_BACK
+            entries = await entries_or_none(session, reserved.customer, since) or []  # gone, and all it had with it
+            now = session.now()
+        if credit := grant_among(reserved.grant, entries):
+            taken_back = reversal_of(credit, entries) or await self.reversals.reverse(
+                credit, reversal.metadata.get("operator", SERVICE), detail or "reservation_reversed"
+            )
+            state = "undone"
+        settled = taken_back is not None or now - reversal.created >= _SETTLING
+        return Grant(reserved, state, credit, reversal, taken_back, detail, settled)
+
+
+async def usable(session: Session, customer_id: str) -> None:
+    """Refuse a customer that cannot be credited. Raises Unusable."""
+    if cause := obstacle(await session.customer(customer_id)):
+        raise Unusable(cause)
+
+
+def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
+    """The credit of a grant in a customer's listing."""
+    found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
+    return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def grant_draft(reserved: Reservation) -> Draft:
+    """The grant: a function of its reservation alone, and only in epoch 0 of it."""
+    created = reserved.entry.created
+    told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
+    return Draft(
+        customer_id=reserved.customer,
+        cents=reserved.entry.cents,
+        description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
+        metadata=told | ({"note": reserved.note} if reserved.note else {}),
+        origin=created,
+        key=lambda epoch: f"grant:{reserved.grant}",
+        holds=lambda now: moment(now, created).epoch == 0,
+    )
+
+
+async def _told(reserved: Reservation, listing: Listing) -> Grant:
+    """What a reservation became, by the record alone."""
+    reversal = reversal_of(reserved.entry, listing.entries)
+    if reversal is None:
+        return Grant(reserved, "given", settled=True)
+    state = "refused" if reversal.metadata.get("operator") == SERVICE else "undone"
+    return Grant(reserved, state, reversal=reversal, detail=reversal.metadata.get("reason", ""), settled=True)

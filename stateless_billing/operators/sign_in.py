@@ -1,0 +1,224 @@
+"""Who signs in, and how: a link or a code by mail, or a wallet's signature. Nothing is stored but in signed cookies.
+
+A link or code works only in the browser that asked for it: the browser's cookie must name the same address and one of
+the minutes in which it asked. All mails to an address within a minute are one mail, so nothing in it is the browser's.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import TTLCache
+
+from chain.messages import SignIn, signer_of
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.operators.mailer import Mail, Mailer
+from stateless_billing.operators.roster import Operator, is_email, is_wallet, operator
+from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.token_bucket import Allowance
+
+SESSION_SECONDS = 7 * 24 * 3600
+FRESH_SECONDS = 12 * 3600
+LINK_SECONDS = 15 * 60
+WALLET_SECONDS = 5 * 60
+_MINUTE = 60
+_MINUTES_KEPT = 5
+_KEPT = 100_000
+_GUESSES = Allowance(rate=1 / 60, burst=10)  # codes for one address, in this process
+
+_AGAIN = "Nobody was signed in. Ask for a new mail."
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Somebody who is signed in, and since when (unix seconds)."""
+
+    operator: Operator
+    since: int
+
+
+class SignIns:
+    """Makes and checks what signing in needs."""
+
+    def __init__(
+        self, tokens: Tokens, roster: Mapping[str, str], mailer: Mailer | None, chain_id: int, clock: Clock
+    ) -> None:
+        self.tokens, self._roster, self.mailer = tokens, roster, mailer
+        self._chain_id, self._clock = chain_id, clock
+        self._minutes: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
+        self._mailed: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
+        self._guessed: TTLCache[str, float] = TTLCache(_KEPT, 24 * 3600, clock.boot)
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody who could sign in."""
+        return bool(self._roster)
+
+    def session(self, token: str | None) -> Session | None:
+        """Who a session's cookie belongs to; None where it is none, too old, or not on the roster any more."""
+        if not token:
+            return None
+        try:
+            values = self.tokens.open("session", token, SESSION_SECONDS)
+        except BadToken:
+            return None
+        found = operator(self._roster, str(values.get("who", "")))
+        return Session(found, values["at"]) if found else None
+
+    def begin(self, who: Operator) -> str:
+        """A new session's cookie."""
+        return self.tokens.seal("session", {"who": who.name})
+
+    def is_fresh(self, session: Session) -> bool:
+        """Whether the sign-in is young enough for giving money."""
+        return self._clock.wall() - session.since <= FRESH_SECONDS
+
+    def ask(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
+        """The asking browser's cookie, and the mail to send: None for who is not on the roster, or has it already.
+
+        `origin` is where links lead; None leaves the code alone in the mail. Raises Refusal for what is no address.
+        """
+        name = email.strip().lower()
+        if not is_email(name):
+            raise Refusal("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
+        # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
+        minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
+        before = self._asked(cookie)
+        minutes = before.get("minutes", []) if before.get("email") == name else []
+        minutes = [*(one for one in minutes if one != minute), minute][-_MINUTES_KEPT:]
+        asked = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
+        mail = None
+        if operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
+            self._mailed[name] = minute
+            mail = self._mail(name, minute, origin)
+        return self.tokens.seal("asked", asked), mail
+
+    def not_sent(self, mail: Mail) -> None:
+        """A mail did not go out: the next one to ask for it has it sent again."""
+        self._mailed.pop(mail.to, None)
+
+    def _mail(self, email: str, minute: int, origin: str | None) -> Mail:
+        """The one mail of an address in a minute: nothing in it depends on who asked, or where."""
+        code = _grouped(self.tokens.code("code", f"{email} {minute}"))
+        token = self.tokens.seal("link", {"email": email, "minute": minute}, at=minute * _MINUTE)
+        text = f"Your code: {code}\n\nType it on the page where you asked for it. It works for 15 minutes.\n"
+        html = f"<p>Your code: <strong>{code}</strong>. Type it on the page where you asked, within 15 minutes.</p>"
+        if origin:
+            link = f"{origin}/login/link?token={token}"
+            text = f"Sign in: {link}\n\nThe link works for 15 minutes, in the browser that asked for it.\n\n{text}"
+            html = f'<p><a href="{link}">Sign in</a> (15 minutes, in the browser that asked for it)</p>{html}'
+        text += "\nYou did not ask? Then do nothing: nobody can sign in without this mail.\n"
+        key = f"sign-in/{hashlib.sha256(email.encode()).hexdigest()[:32]}/{minute}"
+        return Mail(email, "Sign in to the moderators' pages", text, html, key)
+
+    def _asked(self, cookie: str | None) -> dict[str, Any]:
+        try:
+            return self.tokens.open("asked", cookie or "", LINK_SECONDS + _MINUTE)
+        except BadToken:
+            return {}
+
+    def onward(self, cookie: str | None) -> str:
+        """Where the browser that asked wanted to go."""
+        return str(self._asked(cookie).get("onward", ""))
+
+    def asked_for(self, cookie: str | None) -> str | None:
+        """The address that this browser asked for."""
+        return self._asked(cookie).get("email")
+
+    def link(self, token: str) -> tuple[str, int]:
+        """A link's address and minute. Raises Refusal where it is too old or was altered."""
+        try:
+            values = self.tokens.open("link", token, LINK_SECONDS)
+            return str(values["email"]), int(values["minute"])
+        except ExpiredToken as error:
+            raise Refusal("sign_in_failed", f"This link is more than 15 minutes old. {_AGAIN}") from error
+        except (BadToken, KeyError, ValueError, TypeError) as error:
+            raise Refusal("sign_in_failed", f"This link was cut off or altered. {_AGAIN}") from error
+
+    def matches(self, token: str, cookie: str | None) -> bool:
+        """Whether a link was asked for by this browser. Raises Refusal where the link itself is bad."""
+        email, minute = self.link(token)
+        asked = self._asked(cookie)
+        return asked.get("email") == email and minute in asked.get("minutes", [])
+
+    def code_of(self, token: str) -> str:
+        """The code in the same mail as a link. Raises Refusal."""
+        email, minute = self.link(token)
+        return _grouped(self.tokens.code("code", f"{email} {minute}"))
+
+    def by_link(self, token: str, cookie: str | None) -> Operator:
+        """Whoever followed a link in the browser that asked for it. Raises Refusal."""
+        if not self.matches(token, cookie):
+            raise Refusal(
+                "sign_in_failed",
+                "This link works only in the browser that asked for it. Nobody was signed in. Type the code of the mail"
+                " there, or ask for a new mail here.",
+            )
+        return self._on_roster(self.link(token)[0])
+
+    def by_code(self, code: str, cookie: str | None) -> Operator:
+        """Whoever typed the code of a mail into the browser that asked for it. Raises Refusal."""
+        asked = self._asked(cookie)
+        if not asked:
+            raise Refusal("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
+        email, now = str(asked["email"]), self._clock.boot()
+        spent_until, wait = _GUESSES.spend(self._guessed.get(email, 0.0), now)
+        self._guessed[email] = spent_until
+        if wait:
+            raise Refusal("rate_limited", "Too many wrong codes. Nobody was signed in. Wait a minute and try again.")
+        typed = "".join(code.split()).replace("-", "").upper().encode()
+        oldest = self._clock.wall() - LINK_SECONDS
+        right = False
+        for minute in asked.get("minutes", []):
+            for one in self.tokens.codes("code", f"{email} {minute}"):
+                right |= minute * _MINUTE >= oldest and hmac.compare_digest(typed, one.encode())
+        if not right:
+            raise Refusal("sign_in_failed", "That is not the code of the mail. Nobody was signed in. Look at it again.")
+        self._guessed.pop(email, None)
+        return self._on_roster(email)
+
+    def challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
+        """The message that a wallet is to sign, and the cookie that its answer must come with."""
+        if not is_wallet(address):
+            raise Refusal("invalid_input", "That is no wallet address. Nobody was signed in.")
+        asked = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
+        now = int(self._clock.wall())
+        return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
+
+    def by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
+        """Whoever signed the message that this browser was given, and where they wanted to go. Raises Refusal."""
+        try:
+            asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
+        except BadToken as error:
+            raise Refusal(
+                "sign_in_failed", "This request to sign is more than five minutes old. Nobody was signed in. Try again."
+            ) from error
+        if asked.get("origin") != origin:
+            raise Refusal("sign_in_failed", "The message was made for another address of this site. Try again.")
+        nonces = self._nonces(asked, asked["at"])
+        signers = {signer_of(self._message(asked, nonce), signature) for nonce in nonces}
+        if asked["address"] not in signers:
+            raise Refusal("sign_in_failed", "The signature is not this wallet's. Nobody was signed in. Try again.")
+        return self._on_roster(asked["address"]), str(asked.get("onward", ""))
+
+    def _nonces(self, asked: Mapping[str, Any], at: int) -> list[str]:
+        return self.tokens.nonce("wallet", f"{asked['address']} {asked['browser']} {at}")
+
+    def _message(self, asked: Mapping[str, Any], nonce: str) -> str:
+        origin, at = str(asked["origin"]), int(asked["at"])
+        domain = origin.partition("://")[2]
+        return str(SignIn(domain, origin, str(asked["address"]), self._chain_id, nonce, at, at + WALLET_SECONDS))
+
+    def _on_roster(self, name: str) -> Operator:
+        found = operator(self._roster, name)
+        if found is None:
+            raise Refusal("sign_in_failed", "You may not sign in here. Ask an admin to put you on the roster.")
+        return found
+
+
+def _grouped(code: str) -> str:
+    return f"{code[:4]}-{code[4:]}"

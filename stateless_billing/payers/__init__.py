@@ -1,0 +1,1 @@
+"""What visitors ask: accounts, quotes, claims and receipts."""

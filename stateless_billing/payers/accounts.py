@@ -1,0 +1,137 @@
+"""Whose wallet it is: the gateway's own register first, Stripe's search only for wallets it does not know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cachetools import TTLCache
+
+from chain.gateway import Gateway
+from chain.payment import Payment, is_customer_id
+from chain.signing import checksum
+from stateless_billing.bookkeeping.records import MARK
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.credit_case import covers
+from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import Memory, Progress, confirming
+from stateless_billing.domain.errors import Refusal, Refused
+from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.payers.claims import describe
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.token_bucket import Allowance, Budget
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.lookups import search_metadata
+from stateless_billing.stripe.objects import Customer
+
+WALLET = "wallet_address"
+LATEST = 20
+_KEPT_SECONDS = 30
+_SEARCHES = Allowance(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A wallet's customer: None where there is none, or more than one (`conflict`)."""
+
+    wallet: str
+    customer: Customer | None
+    registered: bool
+    conflict: bool = False
+
+
+class Accounts:
+    """Finds accounts and shows what payers may see of them; the newest gateway's register counts."""
+
+    def __init__(
+        self,
+        stripe: StripeLedger,
+        gateways: Sequence[Gateway],
+        confirmations: Confirmations,
+        crediting: Crediting,
+        limit: DailyLimit,
+        memory: Memory,
+        clock: Clock,
+        minimum_cents: int,
+    ) -> None:
+        self._stripe, self._gateways = stripe, gateways
+        self._confirmations, self._crediting, self._limit = confirmations, crediting, limit
+        self._memory, self._clock, self._minimum_cents = memory, clock, minimum_cents
+        self._searches = Budget(_SEARCHES)
+        self._found: TTLCache[str, Account] = TTLCache(10_000, _KEPT_SECONDS, clock.boot)
+
+    async def find(self, wallet: str) -> Account:
+        """The account of a wallet (lower-case), at one Stripe call, or none for half a minute after the last.
+
+        Raises ChainError, StripeFailure, and Refusal where too many unknown wallets were looked up lately.
+        """
+        registered = await self._gateways[0].customer_of(wallet)
+        kept = self._found.get(wallet)
+        if kept is None or kept.registered != (registered is not None):
+            kept = await (self._read(wallet, registered) if registered else self._search(wallet))
+            self._found[wallet] = kept
+        return kept
+
+    async def _read(self, wallet: str, customer_id: str) -> Account:
+        async with self._stripe.session() as session:
+            try:
+                customer = await session.customer(customer_id)
+            except Refused:
+                return Account(wallet, None, registered=True)
+        return Account(wallet, None if customer.deleted else customer, registered=True)
+
+    async def _search(self, wallet: str) -> Account:
+        if self._searches.spend(self._clock.boot()):
+            raise Refusal("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
+        async with self._stripe.session() as session:
+            found = await search_metadata(session, WALLET, wallet)
+        usable = [one for one in found if one.value(MARK) is None and is_customer_id(one.id)]
+        return Account(wallet, usable[0] if len(usable) == 1 else None, registered=False, conflict=len(usable) > 1)
+
+    async def describe(self, wallet: str) -> dict[str, Any]:
+        """An account as the API shows it; the same shape whether it is found or not."""
+        account = await self.find(wallet)
+        customer = account.customer
+        payments, maximum = [], self._limit.maximum_cents
+        if customer:
+            payments = await self.payments(customer)
+            maximum = await self._limit.left(customer.id, int(self._clock.wall()))
+        return {
+            "wallet": checksum(wallet),
+            "found": customer is not None,
+            "email": masked(customer.email) if customer else None,
+            "registered": account.registered,
+            "minimum_cents": self._minimum_cents,
+            "maximum_cents": maximum,
+            "payments": payments,
+        }
+
+    async def payments(self, customer: Customer) -> list[dict[str, Any]]:
+        """The customer's latest payments, newest first, by the chain, the cursor and this process's memory."""
+        heads = await self._confirmations.heads()
+        found: list[tuple[Payment, Progress]] = []
+        for gateway in self._gateways:
+            stop = await gateway.payment_count(customer.id)
+            payments = await gateway.payments_of(customer.id, max(0, stop - LATEST), stop)
+            cursor = self._crediting.cursor(gateway, customer)
+            valid = cursor is not None and await covers(gateway, customer.id, cursor, cursor.next - 1)
+            settled = cursor.next if cursor and valid else 0
+            found += [(payment, await self._standing(payment, settled, heads)) for payment in payments]
+        found.sort(key=lambda one: (one[0].block, one[0].log_index), reverse=True)
+        return [describe(payment, progress) for payment, progress in found[:LATEST]]
+
+    async def _standing(self, payment: Payment, settled: int, heads: Heads) -> Progress:
+        if known := self._memory.done(payment) or self._memory.waiting(payment) or self._memory.looked(payment):
+            return known
+        if payment.sequence < settled and is_final(payment, heads):
+            return Progress("credited")
+        depth = await self._confirmations.of(payment, heads)
+        return Progress("pending") if depth.reached else confirming(depth)
+
+
+def masked(email: str | None) -> str | None:
+    """Enough of an email address to recognise one's own: `c…s@l…`."""
+    name, at, host = (email or "").rpartition("@")
+    if not at or not name or not host:
+        return None
+    return f"{name[0]}…{name[-1] if len(name) > 1 else ''}@{host[0]}…"

@@ -1,0 +1,72 @@
+"""What one EVM transaction paid, and where each of its payments stands."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from chain.signing import checksum
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import STATES, Progress
+from stateless_billing.payers.transaction_lookup import Hashes
+
+_UNKNOWN_SECONDS = 2
+
+
+class Claims:
+    """Answers `POST` and `GET /api/payments`."""
+
+    def __init__(self, hashes: Hashes, gateways: Sequence[Gateway], crediting: Crediting) -> None:
+        self._hashes, self._gateways, self._crediting = hashes, gateways, crediting
+
+    async def of(self, tx_hash: str, *, credit: bool) -> dict[str, Any]:
+        """The payments of an EVM transaction, credited where due if `credit`. Raises ChainError, Refusal.
+
+        A hash that no node knows costs Stripe nothing.
+        """
+        heads, found = await self._hashes.find(tx_hash)
+        if found is None or (not found.failed and not found.payments):
+            return _answer(tx_hash, "unknown", [], _UNKNOWN_SECONDS)
+        if found.failed:
+            return _answer(tx_hash, "failed", [], None)
+        by_address = {gateway.address: gateway for gateway in self._gateways}
+        progress = await asyncio.gather(
+            *(
+                self._crediting.advance(by_address[payment.gateway], payment, heads)
+                if credit
+                else self._crediting.observe(by_address[payment.gateway], payment, heads)
+                for payment in found.payments
+            )
+        )
+        state = min((one.state for one in progress), key=STATES.index)
+        waits = [one.retry_after for one in progress if one.retry_after is not None]
+        if state == "credited":
+            self._hashes.keep(tx_hash, heads, found)
+        payments = [describe(payment, one) for payment, one in zip(found.payments, progress, strict=True)]
+        return _answer(tx_hash, state, payments, min(waits, default=None))
+
+
+def _answer(tx_hash: str, state: str, payments: list[dict[str, Any]], retry_after: int | None) -> dict[str, Any]:
+    return {"tx_hash": tx_hash, "state": state, "retry_after": retry_after, "payments": payments}
+
+
+def describe(payment: Payment, progress: Progress) -> dict[str, Any]:
+    """One payment as the API shows it. `cents` is null for a plain payment whose price is not settled."""
+    return {
+        "payment": payment.identity,
+        "ordinal": payment.ordinal,
+        "gateway": checksum(payment.gateway),
+        "sequence": payment.sequence,
+        "wallet": checksum(payment.wallet),
+        "payer": checksum(payment.payer),
+        "amount": str(payment.amount),
+        "cents": progress.cents if progress.cents is not None else payment.cents or None,
+        "block": payment.block,
+        "time": payment.time,
+        "state": progress.state,
+        "cause": progress.cause,
+        "confirmed": progress.confirmed,
+        "needed": progress.needed,
+        "credit": progress.credit,
+    }

@@ -1,0 +1,171 @@
+"""Locked prices: what our signer promises for an amount of tokens, and the calls that pay it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chain import calls, token
+from chain.gateway import Gateway
+from chain.signing import Quote, Signer, checksum
+from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.domain import money
+from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.domain.money import Rate
+from stateless_billing.payers.accounts import Accounts
+from stateless_billing.pricing.rate_overrides import Prices
+from stateless_billing.pricing.rates import NoRate
+from stateless_billing.runtime.clock import Clock
+
+_NOTHING = "Nothing was sent and no money moved."
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTerms:
+    """The settings that shape a quote."""
+
+    minimum_cents: int
+    discount_bps: int
+    quote_seconds: int
+    registration_seconds: int
+
+
+class Quotes:
+    """Makes quotes for the newest gateway."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        accounts: Accounts,
+        prices: Prices,
+        limit: DailyLimit,
+        signer: Signer,
+        terms: QuoteTerms,
+        clock: Clock,
+    ) -> None:
+        self._gateway, self._accounts, self._prices, self._limit = gateway, accounts, prices, limit
+        self._signer, self._terms, self._clock = signer, terms, clock
+
+    async def offer(self, cents: int) -> dict[str, Any]:
+        """What `cents` would cost now, unsigned, for whoever only looks. Raises Refusal."""
+        return self._priced(cents, await self._market())
+
+    async def create(self, wallet: str, cents: int, payer: str | None) -> dict[str, Any]:
+        """A signed quote of `cents` for a wallet. Raises Refusal, ChainError, StripeFailure."""
+        customer_id, registered = await self._account(wallet)
+        rate = await self._rate()
+        await self._check_cents(customer_id, cents)
+        amount = await self._amount(cents, rate)
+        sequence = await self._gateway.payment_count(customer_id)
+        now = int(self._clock.wall())
+        quote = Quote(wallet, sequence, amount, cents, now + self._terms.quote_seconds)
+        signature = self._signer.quote(self._gateway.address, quote)
+        registration = None if registered else self._registration(wallet, customer_id, now)
+        return {
+            "wallet": checksum(wallet),
+            **self._priced(cents, rate),
+            "gateway": checksum(self._gateway.address),
+            "token": checksum(await self._gateway.token()),
+            "chain_id": self._gateway.chain_id,
+            "sequence": sequence,
+            "deadline": quote.deadline,
+            "signature": "0x" + signature.hex(),
+            "registered": registered,
+            "registration": registration,
+            "calls": await self._calls(quote, signature, registration, payer),
+        }
+
+    def _priced(self, cents: int, rate: Rate) -> dict[str, Any]:
+        bps = self._terms.discount_bps
+        return {
+            "cents": cents,
+            "amount": str(money.amount_up(cents, rate.market, bps)),
+            "rate": money.decimal(money.after_discount_down(rate.market, bps)),
+            "market_rate": money.decimal(rate.market),
+            "rate_source": rate.source,
+            "rate_at": rate.at,
+            "discount_bps": bps,
+        }
+
+    async def _account(self, wallet: str) -> tuple[str, bool]:
+        account = await self._accounts.find(wallet)
+        if account.conflict:
+            raise Refusal(
+                "wallet_conflict",
+                f"More than one account has this wallet, so we cannot know which to credit. {_NOTHING}"
+                " Ask support to remove it from all but one.",
+            )
+        if account.customer is None:
+            raise Refusal(
+                "unknown_wallet",
+                f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first;"
+                " a new account can take a minute to be found.",
+            )
+        if account.customer.not_payable:
+            raise Refusal(
+                "not_payable",
+                f"The owner of this service has switched payments off for this account. {_NOTHING} Ask support.",
+            )
+        return account.customer.id, account.registered
+
+    async def _rate(self) -> Rate:
+        if await self._gateway.paused():
+            raise Refusal("paused", f"The payment contract is paused. {_NOTHING} Try again later.")
+        return await self._market()
+
+    async def _market(self) -> Rate:
+        try:
+            return await self._prices.now()
+        except (NoRate, StripeFailure) as error:
+            raise Refusal(
+                "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
+            ) from error
+
+    async def _check_cents(self, customer_id: str, cents: int) -> None:
+        if cents < self._terms.minimum_cents:
+            raise Refusal(
+                "below_minimum", f"The smallest payment is {money.dollars(self._terms.minimum_cents)}. {_NOTHING}"
+            )
+        left = await self._limit.left(customer_id, int(self._clock.wall()))
+        if cents > left:
+            raise Refusal(
+                "above_maximum",
+                f"At most {money.dollars(left)} can be paid for this account now"
+                f" ({money.dollars(self._limit.maximum_cents)} in 24 hours). {_NOTHING}",
+            )
+
+    async def _amount(self, cents: int, rate: Rate) -> int:
+        amount = money.amount_up(cents, rate.market, self._terms.discount_bps)
+        minimum = await self._gateway.minimum_amount()
+        if amount < minimum:
+            raise Refusal("below_minimum", f"The contract takes at least {money.tokens(minimum)} tokens. {_NOTHING}")
+        if not money.below_ceiling(cents, amount, await self._gateway.rate_ceiling()):
+            raise Refusal(
+                "rate_unavailable",
+                f"The price is above what the contract lets us promise. {_NOTHING} Try again later.",
+            )
+        return amount
+
+    def _registration(self, wallet: str, customer_id: str, now: int) -> dict[str, Any]:
+        deadline = now + self._terms.registration_seconds
+        signature = self._signer.registration(self._gateway.address, wallet, customer_id, deadline)
+        return {"customer_id": customer_id, "deadline": deadline, "signature": "0x" + signature.hex()}
+
+    async def _calls(
+        self, quote: Quote, signature: bytes, registration: dict[str, Any] | None, payer: str | None
+    ) -> list[dict[str, str]]:
+        """The payer's calls in order: the approval where it is needed, then the payment, registering on the way."""
+        gateway, reader = self._gateway.address, self._gateway.reader
+        erc20 = await self._gateway.token()
+        shown = f"{money.tokens(quote.amount)} {await token.symbol(reader, erc20)}"
+        pay = calls.pay_quoted(quote.wallet, quote.amount, quote.cents, quote.deadline, signature)
+        if registration:
+            signed = bytes.fromhex(registration["signature"][2:])
+            register = calls.register(quote.wallet, registration["customer_id"], registration["deadline"], signed)
+            pay = calls.multicall([register, pay])
+        prepared = [_call(gateway, pay, f"Pay {shown}")]
+        if payer is None or await token.allowance(reader, erc20, payer, gateway) < quote.amount:
+            prepared.insert(0, _call(erc20, calls.approve(gateway, quote.amount), f"Allow {shown}"))
+        return prepared
+
+
+def _call(to: str, data: str, label: str) -> dict[str, str]:
+    return {"to": checksum(to), "data": data, "value": "0x0", "label": label}

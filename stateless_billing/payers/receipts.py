@@ -1,0 +1,89 @@
+"""The receipt of one payment, rebuilt each time from the chain and from at most one read of Stripe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing.crediting.attempts import UNSENT_SECONDS
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.credit_case import covers
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import Memory, Progress, confirming, credited
+from stateless_billing.domain import money
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.errors import Refused
+from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.payers.claims import describe
+from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.stripe.client import StripeLedger
+
+
+class Receipts:
+    """Finds a payment by its EVM transaction and ordinal, and tells where it stands."""
+
+    def __init__(
+        self,
+        hashes: Hashes,
+        gateways: Sequence[Gateway],
+        stripe: StripeLedger,
+        confirmations: Confirmations,
+        crediting: Crediting,
+        memory: Memory,
+    ) -> None:
+        self._hashes, self._gateways, self._stripe = hashes, gateways, stripe
+        self._confirmations, self._crediting, self._memory = confirmations, crediting, memory
+
+    async def of(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
+        """The receipt; None where no payment is there. Raises ChainError, StripeFailure, Refusal.
+
+        Where one EVM transaction paid several gateways, `gateway` tells which; else the newest one's counts.
+        """
+        heads, found = await self._hashes.find(tx_hash)
+        for place in self._gateways:
+            for payment in found.payments if found else ():
+                wanted = gateway in (None, payment.gateway)
+                if payment.gateway == place.address and payment.ordinal == ordinal and wanted:
+                    return _receipt(payment, await self._standing(place, payment, heads))
+        return None
+
+    async def _standing(self, gateway: Gateway, payment: Payment, heads: Heads) -> Progress:
+        memory = self._memory
+        if known := memory.done(payment) or memory.waiting(payment) or memory.looked(payment):
+            return known
+        depth = await self._confirmations.of(payment, heads)
+        if not depth.reached:
+            return confirming(depth)
+        if payment.customer_id is None:
+            return Progress("held", cause="customer_invalid")
+        return memory.remember_look(payment, await self._look(gateway, payment, payment.customer_id, heads))
+
+    async def _look(self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads) -> Progress:
+        """The one read: the customer's newest entries, and with them the customer and its cursor."""
+        try:
+            async with self._stripe.session() as session:
+                page, customer = await session.entries_and_customer(customer_id, payment.time - LOOK_BACK)
+        except Refused as error:
+            if error.code != "resource_missing":
+                raise
+            return Progress("held", cause="customer_invalid")
+        if seen := self._crediting.found(payment, page):
+            # What was reversed here may be credited to another customer, by an order.
+            return seen if seen.state == "credited" else await self._crediting.observe(gateway, payment, heads)
+        cursor = self._crediting.cursor(gateway, customer) if customer else None
+        if is_final(payment, heads) and cursor and await covers(gateway, customer_id, cursor, payment.sequence):
+            return credited(payment.cents or None, None)
+        return Progress("pending", retry_after=UNSENT_SECONDS)
+
+
+def _receipt(payment: Payment, progress: Progress) -> dict[str, Any]:
+    """What the API tells of a payment, and the rate that its cents and amount come to."""
+    facts = describe(payment, progress)
+    rate = money.rate_down(facts["cents"], payment.amount) if facts["cents"] and payment.amount else None
+    return {
+        "tx_hash": payment.tx_hash,
+        "chain_id": payment.chain_id,
+        **facts,
+        "rate": None if rate is None else money.decimal(rate),
+        "retry_after": progress.retry_after,
+    }

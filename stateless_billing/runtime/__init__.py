@@ -1,0 +1,1 @@
+"""Clocks, logs, metrics and limiters. Knows nothing of payments."""

@@ -1,0 +1,105 @@
+"""What is counted, by name, unit and label, for `/metrics` (prometheus.io/docs/practices/naming).
+
+Counters count what this process did; `web/metrics.py` adds what it knows of the world when it is asked.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Histogram
+
+from stateless_billing.domain.errors import (
+    Down,
+    InProgress,
+    Locked,
+    NotSent,
+    RateLimited,
+    Refused,
+    StripeFailure,
+    Unclear,
+)
+
+_OUTCOMES = {
+    Down: "down",
+    InProgress: "in_progress",
+    Locked: "locked",
+    NotSent: "not_sent",
+    RateLimited: "limited",
+    Refused: "refused",
+    Unclear: "unclear",
+}
+_METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+
+STRIPE_CALLS = Counter(
+    "billing_stripe_requests",
+    "Calls to Stripe. outcome: ok, refused, limited (a rate limiter's 429), locked (another 429), down, unclear,"
+    " in_progress, not_sent, other.",
+    ["endpoint", "outcome"],
+)
+STRIPE_SECONDS = Histogram(
+    "billing_stripe_request_seconds",
+    "How long calls to Stripe took, from the pacer's grant on.",
+    ["endpoint"],
+    buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5, 15, 45),
+)
+NODE_CALLS = Counter(
+    "billing_node_requests", "Calls to the chain's nodes. outcome: ok, failed.", ["node", "method", "outcome"]
+)
+PRICE_CALLS = Counter("billing_price_requests", "Calls to the price feed. outcome: ok, failed.", ["outcome"])
+CREDITS = Counter(
+    "billing_credits",
+    "Credits that this process wrote. path: claim, sweep, order, other; kind: quoted, plain.",
+    ["path", "kind"],
+)
+CREDIT_CENTS = Counter("billing_credit_cents", "Cents that this process credited.", ["path", "kind"])
+CREDIT_SECONDS = Histogram(
+    "billing_block_to_credit_seconds",
+    "From a payment's block to its credit.",
+    ["kind"],
+    buckets=(5, 10, 20, 30, 60, 120, 300, 900, 1800, 3600, 14400, 86400),
+)
+GRANTS = Counter(
+    "billing_grants", "Grants that were asked of this process. state: given, open, refused, undone.", ["state"]
+)
+GRANT_CENTS = Counter("billing_grant_cents", "Cents of the grants that were asked of this process and given.")
+REQUESTS = Counter("billing_http_requests", "Requests that were answered.", ["part", "method", "status"])
+REQUEST_SECONDS = Histogram(
+    "billing_http_request_seconds",
+    "How long requests took, to the last byte of the answer.",
+    ["part"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+)
+
+
+def node_called(node: str, method: str, answered: bool) -> None:
+    """Count one call to a node."""
+    NODE_CALLS.labels(node, method, "ok" if answered else "failed").inc()
+
+
+@contextmanager
+def request(part: str, method: str) -> Iterator[dict[str, int]]:
+    """Count one request to a part of the site; the `status` is to be put into what this gives."""
+    answer: dict[str, int] = {}
+    begun = time.perf_counter()
+    try:
+        yield answer
+    finally:
+        known = method if method in _METHODS else "other"
+        REQUESTS.labels(part or "other", known, str(answer.get("status", 0))).inc()
+        REQUEST_SECONDS.labels(part or "other").observe(time.perf_counter() - begun)
+
+
+@contextmanager
+def stripe_call(endpoint: str) -> Iterator[None]:
+    """Count one call to Stripe, by how it ended."""
+    outcome, begun = "other", time.perf_counter()
+    try:
+        yield
+        outcome = "ok"
+    except StripeFailure as error:
+        outcome = _OUTCOMES.get(type(error), outcome)
+        raise
+    finally:
+        STRIPE_CALLS.labels(endpoint, outcome).inc()
+        STRIPE_SECONDS.labels(endpoint).observe(time.perf_counter() - begun)

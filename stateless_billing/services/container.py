@@ -1,0 +1,300 @@
+"""Everything that works together in one process, built from the settings. No I/O before `start`."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+
+import httpx
+from cachetools import TTLCache
+
+from chain import provider, token
+from chain.errors import ChainError, WrongChain
+from chain.gateway import Gateway
+from chain.provider import Nodes
+from chain.signing import Signer
+from stateless_billing.bookkeeping.orders import Orders
+from stateless_billing.bookkeeping.proofs import Proofs
+from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting.attempts import CreditTools
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.credit_terms import Terming
+from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.webhook import credit_hook
+from stateless_billing.domain.errors import StripeFailure
+from stateless_billing.domain.order_rules import OrderCaps
+from stateless_billing.grants.caps import Caps
+from stateless_billing.grants.granting import Grants
+from stateless_billing.operators.mailer import Mailer
+from stateless_billing.operators.sign_in import SignIns
+from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.payers.accounts import Accounts
+from stateless_billing.payers.claims import Claims
+from stateless_billing.payers.quotes import Quotes, QuoteTerms
+from stateless_billing.payers.receipts import Receipts
+from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.pricing.price_feed import PriceFeed
+from stateless_billing.pricing.rate_overrides import Overrides, Prices
+from stateless_billing.runtime import metrics
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.services import health
+from stateless_billing.settings import Settings
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.connection import ssl_context, transport
+from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.support.customer_search import Lookup
+from stateless_billing.support.order_checks import OrderChecks
+from stateless_billing.support.uncredited_payments import StuckPayments
+from stateless_billing.sweep.cursors import Sealing
+from stateless_billing.sweep.sweeper import Sweep
+
+_LOOK_UP_CONNECTIONS = 3
+_ORDER_CONNECTIONS = 2
+_PERMIT_SECONDS = 600  # for how long it is believed that a token has permits, or has none
+_SIGNER_SECONDS = 60  # for how long it is believed whose signatures a gateway accepts
+_START_PAUSES = (0.5, 2.0)  # seconds between tries
+# Crediting has so many connections to the nodes, and what visitors ask has as many of its own.
+_NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+
+
+log = logging.getLogger(__name__)
+
+
+class NotFit(Exception):
+    """The service may not start: what was found, and what to do."""
+
+
+class NotRead(NotFit):
+    """The service may not start: Stripe or the chain could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The ERC-20 token that all gateways take."""
+
+    address: str
+    symbol: str
+    decimals: int
+
+
+class Services:
+    """Collaborators by name. `start` checks the world before anything is served or swept.
+
+    `nodes` and `stripe` are the transports that requests to nodes and price feed, and to Stripe, go through.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        nodes: httpx.AsyncBaseTransport | None = None,
+        stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+    ) -> None:
+        self.settings, self.clock = settings, clock
+        self.node_lines, self.stripe_lines = nodes, stripe
+        self.http = _client(nodes)
+        self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
+        self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
+        self.pacer = pacer = Pacer(settings.stripe_rate, settings.processes)
+        self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
+        # Look-ups by anybody never wait for, nor hold, the connections that credit.
+        lookups = StripeLedger(
+            settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_LOOK_UP_CONNECTIONS
+        )
+        # Orders are read while a connection that credits is held, so they have connections of their own.
+        orders = StripeLedger(
+            settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_ORDER_CONNECTIONS
+        )
+        self._ledgers = (self.stripe, lookups, orders)
+        self.books = Bookkeeping(self.stripe, settings.service_customer_id)
+        self.memory, self.proofs = Memory(clock), Proofs()
+        self.reversals = Reversals(self.stripe, self.proofs)
+        self.feed = PriceFeed(
+            self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
+        )
+        self.overrides = Overrides(self.stripe, self.books, clock)
+        self.prices = Prices(self.feed, self.overrides, clock)
+        alone = settings.max_order_cents
+        self.orders = Orders(orders, self.books, clock, OrderCaps(per_order=alone, per_day=alone))
+        self.confirmations = Confirmations(
+            self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
+        )
+        self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
+        self._hook = credit_hook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
+        self._of_crediting()
+        self._of_visitors(nodes, lookups)
+        self._of_operators(lookups)
+        self._of_the_contracts()
+
+    def _of_crediting(self) -> None:
+        """What takes payments to their credits."""
+        settings, clock = self.settings, self.clock
+        self.terms = Terming(self.prices, self.limit, settings.discount_bps)
+        self.crediting = Crediting(
+            self.stripe,
+            self.confirmations,
+            CreditTools(
+                terms=self.terms,
+                orders=self.orders,
+                proofs=self.proofs,
+                other_credits=settings.other_credits,
+            ),
+            self.memory,
+            clock,
+            told=self._hook.told if self._hook else None,
+        )
+        sealing = Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
+        self.sweep = Sweep(
+            *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
+        )
+
+    def _of_the_contracts(self) -> None:
+        """What contracts say of themselves, believed for a while."""
+        timer = self.clock.boot
+        self.token: Token | None = None
+        self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, timer)
+        self._accepted: TTLCache[None, str] = TTLCache(1, _SIGNER_SECONDS, timer)
+
+    def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeLedger) -> None:
+        """What anybody may ask."""
+        settings, clock = self.settings, self.clock
+        self._visitors = _client(transport)
+        nodes = Nodes(self._visitors, settings.rpc_urls, settings.chain_id)
+        self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
+        self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
+        confirmations = Confirmations(nodes, self._shown, settings.confirmations, settings.max_unfinalized_cents, clock)
+        hashes = Hashes(nodes, self._shown, confirmations, clock)
+        self.claims = Claims(hashes, self.gateways, self.crediting)
+        self.accounts = Accounts(
+            *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.memory, clock),
+            minimum_cents=settings.min_payment_cents,
+        )
+        self.receipts = Receipts(*(hashes, self._shown, lookups, confirmations, self.crediting, self.memory))
+
+    def _of_operators(self, lookups: StripeLedger) -> None:
+        """What the pages behind the sign-in need."""
+        settings, clock = self.settings, self.clock
+        caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
+        self.grants = Grants(self.stripe, self.books, self.memory, clock, caps, self.reversals)
+        self.signins = self._signins()
+        self.lookup = Lookup(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
+        self.order_checks = OrderChecks(lookups, self.terms, self.prices)
+        followed = self.crediting, self.terms, self.orders
+        self.stuck = StuckPayments(self.gateways, self.confirmations, *followed, self.books, self.memory, clock)
+
+    def _signins(self) -> SignIns:
+        """Signing in; without mail settings by wallet only, and without a roster nobody can."""
+        settings, mailer = self.settings, None
+        if settings.resend_api_key and settings.mail_from:
+            mailer = Mailer(self.http, settings.resend_api_base, settings.resend_api_key, settings.mail_from)
+        tokens = Tokens(settings.session_secrets or (secrets.token_hex(32),), self.clock)
+        return SignIns(tokens, settings.operators, mailer, settings.chain_id, self.clock)
+
+    def quotes(self) -> Quotes:
+        """The quote maker; needs the signer's key."""
+        terms = QuoteTerms(
+            self.settings.min_payment_cents,
+            self.settings.discount_bps,
+            self.settings.quote_seconds,
+            self.settings.registration_seconds,
+        )
+        signer = Signer(self.settings.signer_key, self.settings.chain_id)
+        return Quotes(self._shown[0], self.accounts, self.prices, self._shown_limit, signer, terms, self.clock)
+
+    async def permit(self) -> dict[str, str] | None:
+        """`name` and `version` by which the token's permits are signed; None where it has none, as far as is known."""
+        assert self.token is not None
+        if None not in self._permit:
+            self._permit[None] = await token.permit_domain(self.nodes, self.token.address, self.settings.chain_id)
+        return self._permit[None]
+
+    async def signer_fault(self) -> str | None:
+        """Why the newest gateway refuses what we sign, None where it does not. Raises ChainError."""
+        gateway = self.gateways[0]
+        if None not in self._accepted:
+            self._accepted[None] = await gateway.signer()
+        ours = Signer(self.settings.signer_key, self.settings.chain_id).address
+        return health.signer_fault(ours, self._accepted[None], gateway.address)
+
+    async def start(self) -> None:
+        """Check that chain, gateways and Stripe account are the right ones. Raises NotFit with what to mend.
+
+        What could not be read is tried a few times: a passing fault should not keep a process from starting.
+        """
+        for pause in _START_PAUSES:
+            try:
+                await self._check()
+            except NotRead as error:
+                log.warning("%s", error)
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._check()
+
+    async def _check(self) -> None:
+        try:
+            both = check_chain(self.nodes, self.gateways), self.books.check()
+            token, service = await asyncio.gather(*both, return_exceptions=True)
+            if isinstance(token, BaseException):
+                raise token
+            if isinstance(service, BaseException):
+                raise service
+            self.token = token
+            self.sweep.start(service)
+        except NotOurAccount as error:
+            raise NotFit(
+                f"{error}. Use the key of the right account, or make the records with `doctor --init`."
+            ) from error
+        except StripeFailure as error:
+            raise NotRead(f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE.") from error
+        except ChainError as error:
+            raise NotRead(f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES.") from error
+
+    async def __aenter__(self) -> "Services":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._hook:
+            await self._hook.aclose()
+        for ledger in self._ledgers:
+            await ledger.aclose()
+        await self._visitors.aclose()
+        await self.http.aclose()
+
+
+def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, verify=ssl_context(), limits=_NODE_CONNECTIONS, trust_env=False)
+
+
+async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:
+    """The gateways' token, once every node is on the right chain and every gateway has code. Raises NotFit, ChainError.
+
+    A node that does not answer is no reason not to start, as long as one does.
+    """
+    for one in nodes.each:
+        try:
+            await provider.chain_id(one)
+        except WrongChain as error:
+            raise NotFit(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
+        except ChainError as error:
+            log.warning("%s", error)
+    tokens = set()
+    for gateway in gateways:
+        if not await provider.code(nodes, gateway.address):
+            raise NotFit(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
+        tokens.add(await gateway.token())
+        await gateway.total_payments()
+    if len(tokens) > 1:
+        raise NotFit("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
+    address = tokens.pop()
+    decimals = await token.decimals(nodes, address)
+    if decimals != 18:
+        raise NotFit(f"The token has {decimals} decimals; only 18 are supported.")
+    return Token(address, await token.symbol(nodes, address), decimals)

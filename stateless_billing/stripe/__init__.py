@@ -1,0 +1,1 @@
+"""Stripe's API: connection, rate limits, objects and calls."""

@@ -1,0 +1,301 @@
+"""Stripe's customer balances as a ledger. The only module that uses the SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from chain.payment import is_customer_id
+from stateless_billing.domain.errors import (
+    Down,
+    InProgress,
+    Locked,
+    OtherParameters,
+    RateLimited,
+    Refused,
+    StripeFailure,
+    Unclear,
+)
+from stateless_billing.domain.ledger import CURRENCY, Entry
+from stateless_billing.runtime import logs, metrics
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe import objects
+from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, Judge, transport
+from stateless_billing.stripe.objects import Customer, Page
+from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
+from stateless_billing.stripe.sdk import stripe
+
+T = TypeVar("T")
+
+API_VERSION = "2026-10-28.endive"  # never varied between processes: whether a key's match includes it is not documented
+CONNECTIONS = 16
+PAGE = 100
+
+stripe.enable_telemetry = False  # its header would differ between two sendings of one request
+
+
+class Session:
+    """Calls that belong together, over one connection. Every method raises a StripeFailure."""
+
+    def __init__(self, api: Any, connection: Connection, pacer: Pacer, clock: Clock, health: Health) -> None:
+        self._api, self._connection = api, connection
+        self._pacer, self._clock, self._health = pacer, clock, health
+        self._granted: set[Endpoint] = set()
+
+    def now(self) -> int:
+        """Unix seconds by Stripe's own clock, as of the last answer in this session."""
+        return self._connection.now()
+
+    async def granted(self, *endpoints: Endpoint) -> None:
+        """Have the pacer grant the next request to each of `endpoints` together."""
+        await self._pacer.grant(*endpoints)
+        self._granted.update(endpoints)
+
+    async def customer(self, customer_id: str, *, balance: bool = False) -> Customer:
+        """Read one customer, with its dollar balance where that is asked for."""
+        params = {"expand": ["invoice_credit_balance"]} if balance else {}
+        found = await self.read(
+            Endpoint.READ_CUSTOMER,
+            lambda api: api.retrieve_async(_checked(customer_id), params),
+            objects.customer,
+        )
+        if found.id != customer_id:
+            raise Down("Stripe answered with another customer")
+        return found
+
+    async def newest_entries(self, customer_id: str, since: int | None, after: str | None = None) -> Page:
+        """One page of a customer's entries, newest first, beginning behind `after`; created since then, where given."""
+        more = {"starting_after": after} if after else {}
+        return await self._listed(objects.page, customer_id, since, more)
+
+    async def entries_and_customer(self, customer_id: str, since: int) -> tuple[Page, Customer | None]:
+        """The newest page since `since` and, where it holds anything, the customer as it is now: in one read."""
+        return await self._listed(objects.expanded_page, customer_id, since, {"expand": ["data.customer"]})
+
+    async def _listed(
+        self, parse: Callable[[Mapping[str, Any], str], T], customer_id: str, since: int | None, more: Mapping[str, Any]
+    ) -> T:
+        params = {"limit": PAGE, **({} if since is None else {"created": {"gte": since}}), **more}
+        return await self.read(
+            Endpoint.LIST_ENTRIES,
+            lambda api: api.balance_transactions.list_async(_checked(customer_id), params),
+            lambda raw: parse(raw, customer_id),
+        )
+
+    async def entries(self, customer_id: str, since: int, begun: Page | None = None) -> list[Entry]:
+        """All entries created at or after `since`, newest first, going on from `begun` where given.
+
+        Raises where the end of the listing was not reached: half a listing proves nothing.
+        """
+        page = begun or await self.newest_entries(customer_id, since)
+        found = list(page.entries)
+        seen = {entry.id for entry in found}
+        while not page.complete:
+            page = await self.newest_entries(customer_id, since, found[-1].id)
+            if not page.entries:
+                raise Down("Stripe's list said that there is more, and ended")
+            found += page.entries
+            if not seen.isdisjoint(entry.id for entry in page.entries):
+                raise Down("Stripe's list repeats itself")
+            seen.update(entry.id for entry in page.entries)
+        return found
+
+    async def create_entry(
+        self, customer_id: str, cents: int, description: str, metadata: Mapping[str, str], key: str, judge: Judge
+    ) -> Entry:
+        """Write an entry of `cents`, positive for a credit, or find that it was written under this key before.
+
+        Goes over the connection of this session's reads or not at all; `judge` is asked before each socket write.
+        Raises NotSent, Unclear (it may have been done), RateLimited, Refused, Down (our key is not accepted).
+        """
+        params = {
+            "amount": objects.amount(cents),
+            "currency": CURRENCY,
+            "description": description,
+            "metadata": dict(metadata),
+        }
+        _checked(customer_id)
+        answer = await self._write(
+            Endpoint.CREATE_ENTRY,
+            judge,
+            lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
+        )
+        entry = _parsed(lambda raw: objects.entry(raw, customer_id), answer, Unclear)
+        if (entry.cents, entry.metadata) != (cents, metadata):
+            raise Unclear(f"Stripe answered with another entry, {entry.id}")
+        return entry
+
+    async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
+        """Merge `values` into a customer's metadata; an empty value removes its key. Last write wins."""
+        await self._pace(Endpoint.WRITE_CUSTOMER)
+        await self._call(
+            Endpoint.WRITE_CUSTOMER,
+            lambda: self._api.update_async(_checked(customer_id), {"metadata": dict(values)}),
+            Unclear,
+        )
+
+    async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
+        """Create a bookkeeping customer; its id."""
+        await self._pace(Endpoint.CREATE_CUSTOMER)
+        created = await self._call(
+            Endpoint.CREATE_CUSTOMER,
+            lambda: self._api.create_async(
+                {"description": description, "metadata": dict(metadata)}, {"idempotency_key": key}
+            ),
+            Unclear,
+        )
+        return _parsed(objects.customer, created, Unclear).id
+
+    async def _pace(self, endpoint: Endpoint) -> None:
+        if endpoint in self._granted:
+            self._granted.discard(endpoint)
+        else:
+            await self._pacer.grant(endpoint)
+        self._connection.line_up(lambda: self._pacer.turn(endpoint))
+
+    async def read(
+        self, endpoint: Endpoint, ask: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
+    ) -> T:
+        """Any read; `ask` is given the SDK's customers."""
+        await self._pace(endpoint)
+        return _parsed(parse, await self._call(endpoint, lambda: ask(self._api), Down), Down)
+
+    async def _write(self, endpoint: Endpoint, judge: Judge, call: Callable[[], Awaitable[T]]) -> T:
+        await self._pace(endpoint)
+        self._connection.guard(judge)
+        return await self._call(endpoint, call, Unclear)
+
+    async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
+        """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
+        try:
+            with metrics.stripe_call(endpoint.value):
+                answer = await self._answer(endpoint, call, unknown)
+        except Down as error:
+            self._health.failure, self._health.failed = str(error), self._clock.boot()
+            raise
+        except (Refused, RateLimited):
+            self._answered()
+            raise
+        finally:
+            self._health.skew = self._connection.skew
+            logs.note(stripe_request=self._connection.request_id)
+        self._answered()
+        return answer
+
+    def _answered(self) -> None:
+        self._health.answered, self._health.failure = self._clock.boot(), None
+
+    async def _answer(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
+        try:
+            answer = await call()
+        except ConnectionFailed as error:
+            raise (unknown if error.sent else Down)(str(error)) from error
+        except stripe.RateLimitError as error:
+            reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
+            if reason is None:
+                raise Locked(_told(error)) from error
+            self._pacer.limited(endpoint, reason)
+            raise RateLimited(_told(error)) from error
+        except stripe.StripeError as error:
+            raise _failure(error, unknown) from error
+        self._pacer.answered(endpoint)
+        return answer
+
+
+class StripeLedger:
+    """Hands out sessions, each with a connection of its own. `transports` makes a connection's transport."""
+
+    def __init__(
+        self,
+        key: str,
+        base: str | None,
+        pacer: Pacer,
+        clock: Clock,
+        transports: Callable[[], httpx.AsyncBaseTransport] = transport,
+        connections: int = CONNECTIONS,
+    ) -> None:
+        self._key, self._base, self._pacer, self._clock, self._transports = key, base, pacer, clock, transports
+        self._idle: list[tuple[stripe.StripeClient, Connection]] = []
+        self._slots = asyncio.Semaphore(connections)
+        self.health = Health()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A session over an idle connection, the one used last before others. Waits while all are in use."""
+        async with self._slots:
+            client, connection = self._idle.pop() if self._idle else self._connect()
+            try:
+                connection.begin()
+                yield Session(client.v1.customers, connection, self._pacer, self._clock, self.health)
+            finally:
+                self._idle.append((client, connection))
+
+    def _connect(self) -> tuple[stripe.StripeClient, Connection]:
+        connection = Connection(self._transports(), self._clock)
+        addresses: Any = {"api": self._base} if self._base else {}
+        client = stripe.StripeClient(
+            self._key,
+            base_addresses=addresses,
+            http_client=_HTTPClient(connection),
+            stripe_version=API_VERSION,
+            max_network_retries=0,
+        )
+        return client, connection
+
+    async def aclose(self) -> None:
+        """Close all idle connections."""
+        for _, connection in self._idle:
+            await connection.aclose()
+        self._idle.clear()
+
+
+class _HTTPClient(stripe.HTTPClient):
+    """Has the SDK send through our connection. Whatever else goes wrong is raised as it is."""
+
+    name = "httpx"
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        return await self._connection.request(method, url, headers, post_data)
+
+
+def _checked(customer_id: str) -> str:
+    """A customer id that may stand in a URL."""
+    if not is_customer_id(customer_id):
+        raise Refused("not a Stripe customer ID", "customer_invalid")
+    return customer_id
+
+
+def _parsed(parse: Callable[[Mapping[str, Any]], T], answer: Any, unknown: type[StripeFailure]) -> T:
+    try:
+        return parse(answer.to_dict())
+    except (ValueError, AttributeError) as error:
+        raise unknown(f"Stripe's answer has not its documented form: {error}") from error
+
+
+def _failure(error: stripe.StripeError, unknown: type[StripeFailure]) -> StripeFailure:
+    """What an error answer means (docs.stripe.com/error-low-level)."""
+    status = error.http_status or 0
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return Down(f"Stripe does not accept our key: {_told(error)}")
+    if status == 409:
+        return InProgress(_told(error)) if unknown is Unclear else unknown(_told(error))
+    if isinstance(error, stripe.IdempotencyError) and unknown is Unclear:
+        return OtherParameters(_told(error))
+    if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
+        return unknown(_told(error))
+    if 400 <= status < 500:
+        return Refused(_told(error), error.error.code if error.error else None)
+    return unknown(_told(error))
+
+
+def _told(error: stripe.StripeError) -> str:
+    message = error.error.message if error.error else None
+    return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"

@@ -1,0 +1,15 @@
+"""Which Stripe customers may be credited. Pure; the same for payments and grants."""
+
+from stateless_billing.domain.ledger import CURRENCY
+from stateless_billing.stripe.objects import Customer
+
+
+def obstacle(customer: Customer) -> str | None:
+    """Why a customer cannot be credited, as a cause of `held`; None where nothing stands against it."""
+    if customer.deleted:
+        return "customer_deleted"
+    if customer.test_clock:
+        return "test_clock"
+    if customer.currency not in (None, CURRENCY):
+        return "currency"
+    return "not_payable" if customer.not_payable else None

@@ -1,0 +1,1 @@
+"""What moderators ask: customers, their timelines, uncredited payments and orders about them."""

@@ -1,0 +1,185 @@
+"""One box for people: who is meant by an email address, a wallet, a customer, an EVM transaction or an entry."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chain.gateway import Gateway, claimed
+from chain.payment import Payment, is_customer_id
+from chain.provider import Nodes
+from stateless_billing.bookkeeping.records import MARK, Bookkeeping
+from stateless_billing.domain.errors import Refusal, Refused
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.grants import caps
+from stateless_billing.grants.grant_ledger import GrantLedger
+from stateless_billing.operators.roster import is_email, is_wallet
+from stateless_billing.payers.accounts import WALLET
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe import lookups
+from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.lookups import search_metadata
+from stateless_billing.stripe.objects import Customer
+
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")
+_MOST_MATCHES = 20
+_CANDIDATES = 40  # customers that are looked through for an entry: Stripe cannot look one up by itself
+_LATEST_PAYMENTS = 60
+_GRANT_DAYS = 30
+
+LAGS = (
+    "A customer or wallet that is new or was changed within the last minute may be missing here, in an outage of"
+    " Stripe's search for an hour."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A customer that may be meant: its wallets, and when its ledger last moved (unix seconds)."""
+
+    customer: Customer
+    wallets: tuple[str, ...]
+    last_activity: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a question came to. `kind` is what it was taken for, `note` what the asker should know."""
+
+    kind: str
+    matches: Sequence[Match] = ()
+    payments: Sequence[Payment] = field(default=())
+    entry: Entry | None = None
+    note: str = ""
+
+
+class Lookup:
+    """Answers the box. Nothing is ever picked for the asker."""
+
+    def __init__(
+        self,
+        stripe: StripeLedger,
+        nodes: Nodes,
+        gateways: Sequence[Gateway],
+        books: Bookkeeping,
+        grants: GrantLedger,
+        clock: Clock,
+    ) -> None:
+        self._stripe, self._nodes, self._gateways = stripe, nodes, gateways
+        self._books, self._grants, self._clock = books, grants, clock
+
+    async def find(self, text: str) -> Found:
+        """Everything that fits. Raises Refusal for what is none of the five, ChainError, StripeFailure."""
+        asked = text.strip()
+        if _HASH.fullmatch(asked):
+            return await self._by_transaction(asked.lower())
+        if is_wallet(asked.lower()):
+            return await self._by_wallet(asked.lower())
+        if is_customer_id(asked):
+            return Found("customer", await self._matches([asked]))
+        if is_entry_id(asked):
+            return await self._by_entry(asked)
+        if is_email(asked):
+            found = await lookups.with_email(self._stripe, asked)
+            return await self._searched("email", [one.id for one in found])
+        raise Refusal(
+            "invalid_input",
+            "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
+            " or a balance transaction (cbtxn_…).",
+        )
+
+    async def customer(self, customer_id: str) -> Customer | None:
+        """One customer of other systems; None where Stripe has none, or it is a record of ours."""
+        async with self._stripe.session() as session:
+            try:
+                found = await session.customer(customer_id)
+            except Refused:
+                return None
+        return None if found.deleted or found.value(MARK) else found
+
+    async def _by_wallet(self, wallet: str) -> Found:
+        registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
+        async with self._stripe.session() as session:
+            searched = await search_metadata(session, WALLET, wallet)
+        ids = [one for one in registered if one] + [one.id for one in searched]
+        return await self._searched("wallet", list(dict.fromkeys(ids)))
+
+    async def _searched(self, kind: str, ids: Sequence[str]) -> Found:
+        """What a search came to, with what it may lack."""
+        note = LAGS
+        if len(ids) > _MOST_MATCHES:
+            note += f" {len(ids)} customers fit and {_MOST_MATCHES} are shown: ask for the `cus_…` instead."
+        return Found(kind, await self._matches(ids), note=note)
+
+    async def _by_transaction(self, tx_hash: str) -> Found:
+        found = await claimed(self._nodes, self._gateways, tx_hash)
+        if found is None or not found.payments:
+            failed = found is not None and found.failed
+            note = "That EVM transaction reverted: it paid nothing." if failed else ""
+            return Found("transaction", note=note or "No node knows a payment to our gateways in that EVM transaction.")
+        ids = [one.customer_id for one in found.payments if one.customer_id]
+        return Found("transaction", await self._matches(ids), found.payments)
+
+    async def _by_entry(self, entry_id: str) -> Found:
+        """Stripe gives an entry only to who names its customer: our records first, then whoever moved lately."""
+        async with self._stripe.session() as session:
+            entry = await lookups.entry(session, self._books.grants_id, entry_id)
+        reserved = caps.reservation(entry) if entry else None
+        if entry and reserved:
+            note = "That is the reservation of a grant on the grants record."
+            return Found("entry", await self._matches([reserved.customer]), entry=entry, note=note)
+        candidates = await self._lately()
+        for start in range(0, len(candidates), 8):
+            some = candidates[start : start + 8]
+            for one in await asyncio.gather(*(self._entry_of(customer, entry_id) for customer in some)):
+                if one:
+                    return Found("entry", await self._matches([one.customer]), entry=one)
+        note = (
+            f"It is not among the entries of the {len(candidates)} customers with the latest payments and grants."
+            " Stripe cannot look an entry up without its customer: search for it in the Stripe Dashboard."
+        )
+        return Found("entry", note=note)
+
+    async def _entry_of(self, customer_id: str, entry_id: str) -> Entry | None:
+        async with self._stripe.session() as session:
+            return await lookups.entry(session, customer_id, entry_id)
+
+    async def _lately(self) -> list[str]:
+        """The customers with the latest grants and payments, without repetition."""
+        listing = await self._grants.read(int(self._clock.wall()) - _GRANT_DAYS * caps.DAY)
+        ids = [one.customer for one in map(caps.reservation, listing.entries) if one]
+        for gateway in self._gateways:
+            total = await gateway.total_payments()
+            latest = [
+                payment
+                async for window in gateway.payments(max(0, total - _LATEST_PAYMENTS), total)
+                for _, payment in window
+            ]
+            ids += [payment.customer_id for payment in reversed(latest) if payment.customer_id]
+        return list(dict.fromkeys(ids))[:_CANDIDATES]
+
+    async def _matches(self, ids: Sequence[str]) -> list[Match]:
+        unique = list(dict.fromkeys(ids))[:_MOST_MATCHES]
+        found = await asyncio.gather(*(self._match(one) for one in unique))
+        return [one for one in found if one]
+
+    async def _match(self, customer_id: str) -> Match | None:
+        customer = await self.customer(customer_id)
+        if customer is None:
+            return None
+        async with self._stripe.session() as session:
+            entries = (await session.newest_entries(customer_id, 0)).entries
+        return Match(customer, wallets_of(customer, entries), entries[0].created if entries else None)
+
+
+def is_entry_id(text: str) -> bool:
+    """Whether a text has the form of a balance transaction's ID."""
+    return _ENTRY.fullmatch(text) is not None
+
+
+def wallets_of(customer: Customer, entries: Sequence[Entry] = ()) -> tuple[str, ...]:
+    """The wallets of a customer: the one on its record first, then those that its latest payments came for."""
+    recorded = (customer.value(WALLET) or "").strip().lower()
+    paid = [one.metadata.get("wallet", "").lower() for one in entries if one.kind == "payment"]
+    return tuple(dict.fromkeys(one for one in (recorded, *paid) if is_wallet(one)))

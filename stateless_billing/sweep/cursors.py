@@ -1,0 +1,150 @@
+"""Moves customers' cursors: everything before a cursor is final and credited, seen in a listing, never remembered."""
+
+import logging
+import re
+from collections.abc import Sequence
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing.crediting.credit_case import covers
+from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.status_cache import Backoff, Memory
+from stateless_billing.domain import ledger
+from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.errors import Refused, StripeFailure
+from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.ledger import Cursor, Finding
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.client import Session, StripeLedger
+
+log = logging.getLogger(__name__)
+
+
+class Sealing:
+    """Takes one customer's final payments to their end."""
+
+    def __init__(
+        self,
+        stripe: StripeLedger,
+        crediting: Crediting,
+        memory: Memory,
+        clock: Clock,
+        other_credits: re.Pattern[str],
+    ) -> None:
+        self._stripe, self._crediting, self._memory = stripe, crediting, memory
+        self._other_credits = other_credits
+        self._backoff = Backoff(clock)  # a listing may lag, and a cursor may be refused
+
+    async def seal(self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads) -> set[Payment]:
+        """Credit what is not credited of a customer's final `payments`; those that Stripe shows credited.
+
+        Raises ChainError. Where Stripe fails, or does not show yet what was written, a later call goes on.
+        """
+        key = gateway.address, customer_id
+        start = await self._start(gateway, customer_id) if self._backoff.due(key) else None
+        if start is None:
+            for payment in payments:
+                await self._crediting.advance(gateway, payment, heads)
+            return self.redirected(payments)
+        stop = max(payment.sequence for payment in payments) + 1
+        run = [payment for payment in payments if payment.sequence >= start]
+        if stop - start > len(run):  # something before these is not under the cursor either
+            run = await gateway.payments_of(customer_id, start, stop, exact=True)
+        for payment in run:
+            await self._crediting.advance(gateway, payment, heads)
+        covered = {payment for payment in payments if payment.sequence < start}
+        return covered | await self._look_and_move(gateway, customer_id, run, start)
+
+    async def _start(self, gateway: Gateway, customer_id: str) -> int | None:
+        """The sequence that the customer's cursor stands at; None where Stripe does not tell now."""
+        try:
+            cursor = await self._cursor(gateway, customer_id)
+        except StripeFailure as error:
+            log.warning("customer %s: could not read the cursor: %s", customer_id, error)
+            self._backoff.failed((gateway.address, customer_id))
+            return None
+        return cursor.next if cursor else 0
+
+    async def _cursor(self, gateway: Gateway, customer_id: str) -> Cursor | None:
+        """The customer's cursor, where it is one. What was read before may be behind, which costs work only."""
+        key = customer_id, gateway.address
+        if key not in self._memory.cursors:
+            async with self._stripe.session() as session:
+                self._crediting.cursor(gateway, await session.customer(customer_id))
+        cursor = self._memory.cursors[key]
+        if cursor and not await covers(gateway, customer_id, cursor, cursor.next - 1):
+            log.warning("customer %s: cursor %s does not fit the chain and counts as absent", customer_id, cursor)
+            return None
+        return cursor
+
+    async def _look_and_move(
+        self, gateway: Gateway, customer_id: str, run: Sequence[Payment], start: int
+    ) -> set[Payment]:
+        """List the customer's entries since the first payment that no cursor covers, and move the cursor on.
+
+        A remembered credit that the complete listing does not show is forgotten: the next try begins from Stripe.
+        """
+        shown = self.redirected(run)
+        done = [payment for payment in run if self._memory.done(payment) and payment not in shown]
+        if not done:
+            return shown
+        key = gateway.address, customer_id
+        try:
+            async with self._stripe.session() as session:
+                entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
+                shown |= {payment for payment in run if self._shows(payment, entries)}
+                await self._move(session, gateway, customer_id, run, start, shown)
+        except StripeFailure as error:
+            log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
+            self._backoff.failed(key)
+            if isinstance(error, Refused):
+                self._forget(done, shown)
+            return shown
+        self._forget(done, shown)
+        if shown.issuperset(done):
+            self._backoff.succeeded(key)
+        else:
+            self._backoff.failed(key)
+        return shown
+
+    def redirected(self, payments: Sequence[Payment]) -> set[Payment]:
+        """Those that an order took to another customer, where a listing showed their credits.
+
+        Of one that this process has only written the next try looks.
+        """
+        shown = set()
+        for payment in payments:
+            done = self._memory.done(payment)
+            if done and (done.seen or done.cents == 0):
+                shown.add(payment)
+            elif done and done.target:
+                self._memory.forget(payment)
+        return shown
+
+    def _forget(self, done: Sequence[Payment], shown: set[Payment]) -> None:
+        for payment in done:
+            if payment not in shown:
+                self._memory.forget(payment)
+
+    async def _move(
+        self,
+        session: Session,
+        gateway: Gateway,
+        customer_id: str,
+        run: Sequence[Payment],
+        start: int,
+        shown: set[Payment],
+    ) -> None:
+        """Write the cursor behind the last payment before the first that is not shown."""
+        end = next((payment.sequence for payment in run if payment not in shown), start + len(run))
+        if end > start:
+            cursor = Cursor(end, run[end - start - 1].tx_hash)
+            name = ledger.cursor_key(gateway.chain_id, gateway.address)
+            await session.set_metadata(customer_id, {name: str(cursor)})
+            self._memory.cursors[customer_id, gateway.address] = cursor
+
+    def _shows(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
+        done = self._memory.done(payment)
+        if done and done.cents == 0:
+            return True  # below one cent: there is nothing to be seen
+        return ledger.match(payment, None, entries, self._other_credits).finding is Finding.CREDITED

@@ -1,0 +1,1 @@
+"""Shared by every handler: problems, inputs, streams and addresses of origin."""

@@ -1,0 +1,279 @@
+"""`/api/admin/…`: what the operators' pages do. JSON in, JSON out; money moves only with a form of our own making."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from chain.gateway import Gateway, claimed
+from chain.payment import Payment
+from chain.signing import checksum
+from stateless_billing.bookkeeping.orders import OrderDraft
+from stateless_billing.domain import money, order_rules
+from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.money import parse_rate
+from stateless_billing.domain.order_rules import Order
+from stateless_billing.grants import forms
+from stateless_billing.grants.forms import FORM_SECONDS
+from stateless_billing.grants.grant_ledger import Grant
+from stateless_billing.grants.granting import Left, Wish
+from stateless_billing.operators.roster import GRANT, OVERRIDE, READ, RELEASE, Operator
+from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
+from stateless_billing.services.container import Services
+from stateless_billing.support.customer_search import is_entry_id, wallets_of
+from stateless_billing.web.http import inputs
+from stateless_billing.web.operators.sessions import Sessions
+
+log = logging.getLogger(__name__)
+
+REASON_MOST = 200
+HOURS_MOST = 24
+_LARGEST_WISH = 256 * 1024  # a note that is far too long still gets a sentence of its own
+_NOTHING = "Nothing was given."
+
+
+class AdminApi:
+    """The handlers."""
+
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self._services, self._sessions = services, sessions
+
+    async def find(self, request: Request) -> Response:
+        """`GET /api/admin/find?q=`."""
+        self._sessions.require(request, READ)
+        found = await self._services.lookup.find(request.query_params.get("q", "")[:400])
+        matches = [
+            {
+                "customer": one.customer.id,
+                "email": one.customer.email,
+                "wallets": [checksum(wallet) for wallet in one.wallets],
+                "created": one.customer.created,
+                "balance_cents": one.customer.balance_cents,
+                "last_activity": one.last_activity,
+            }
+            for one in found.matches
+        ]
+        return JSONResponse({"kind": found.kind, "note": found.note, "matches": matches})
+
+    async def check(self, request: Request) -> Response:
+        """`POST /api/admin/grants/check`: what the grant would do, in figures. Writes nothing."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        wish, _ = await self._wish(request, operator)
+        left, alike = await self._services.grants.check(wish)
+        customer = await self._services.lookup.customer(wish.customer)
+        if customer is None:
+            raise Refusal("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
+        wallets = wallets_of(customer)
+        return JSONResponse(
+            {
+                "cents": wish.cents,
+                "customer": customer.id,
+                "email": customer.email,
+                "wallet": checksum(wallets[0]) if wallets else None,
+                "before_cents": customer.balance_cents,
+                "after_cents": customer.balance_cents + wish.cents,
+                "reason": forms.REASONS[wish.reason],
+                "note": wish.note,
+                "left": _left(left),
+                "alike": None if alike is None else {"at": alike.reservation.entry.created},
+            }
+        )
+
+    async def give(self, request: Request) -> Response:
+        """`POST /api/admin/grants`: give it, or find out what an earlier try with this form came to."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        wish, again = await self._wish(request, operator)
+        try:
+            grant = await self._services.grants.give(wish, again=again)
+        except StripeFailure as error:
+            log.warning("grant %s: %s", wish.grant, error)
+            raise Refusal(
+                "unclear",
+                "Stripe did not answer clearly. The grant may have been given, once at most: look before you"
+                " press again.",
+            ) from error
+        return JSONResponse(_grant(grant))
+
+    async def status(self, request: Request) -> Response:
+        """`POST /api/admin/grants/status` `{form}`: what a form came to, by the ledger. `grant` is null for nothing."""
+        operator = self._sessions.require(request, GRANT)
+        body = await inputs.json_object(request, {"form"})
+        grant = await self._services.grants.status(self._form("grant", body, operator)["grant"])
+        return JSONResponse({"grant": _grant(grant) if grant else None})
+
+    async def undo(self, request: Request) -> Response:
+        """`POST /api/admin/grants/undo` `{reservation, reason}`."""
+        operator = self._sessions.require(request, GRANT, fresh=True)
+        body = await inputs.json_object(request, {"reservation", "reason"})
+        reservation = inputs.text(body, "reservation")
+        if not is_entry_id(reservation):
+            raise Refusal("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
+        grant = await self._services.grants.undo(reservation, operator, _reason(inputs.text(body, "reason")))
+        return JSONResponse(_grant(grant))
+
+    async def order(self, request: Request) -> Response:
+        """`POST /api/admin/orders` `{form, order | confirms, reason}`: decide about one payment, and follow it at once.
+
+        `confirms` names another admin's order, whose words are repeated.
+        """
+        operator = self._sessions.require(request, RELEASE, fresh=True)
+        body = await inputs.json_object(request, {"form", "order", "confirms", "reason"})
+        form = self._form("order", body, operator)
+        reason = _reason(inputs.text(body, "reason"))
+        heads, gateway, payment = await self._payment(form["payment"])
+        draft = await self._order(body, payment, operator, reason)
+        order, progress = await self._services.stuck.order(gateway, payment, heads, form["form"], draft)
+        return JSONResponse(
+            {
+                "order": order.id,
+                "waits": await self._waits(order, payment),
+                "state": progress.state,
+                "cause": progress.cause,
+                "credit": progress.credit,
+                "cents": progress.cents,
+            }
+        )
+
+    async def _order(self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str) -> OrderDraft:
+        """What is ordered: words of the reader's own, or another admin's."""
+        text, row = inputs.text(body, "order").strip(), inputs.text(body, "confirms").strip()
+        if text and row:
+            raise Refusal("invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered.")
+        checks, orders = self._services.order_checks, self._services.orders
+        if not row:
+            return await checks.draft(text, payment, operator.name, reason, (await orders.latest(payment)).standing)
+        orders.renew()
+        return await checks.confirm(row, payment, operator.name, reason, await orders.latest(payment))
+
+    async def _waits(self, order: Order, payment: Payment) -> bool | None:
+        """Whether an order that was just written waits for another admin; None where that could not be read."""
+        if order.confirms:
+            return False
+        try:
+            return not order_rules.stands(order, (await self._services.orders.latest(payment)).orders)
+        except StripeFailure:
+            return None
+
+    async def retry(self, request: Request) -> Response:
+        """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
+        self._sessions.require(request, GRANT)
+        body = await inputs.json_object(request, {"payment"})
+        heads, gateway, payment = await self._payment(inputs.text(body, "payment"))
+        self._services.memory.retry(payment)
+        progress = await self._services.crediting.advance(gateway, payment, heads)
+        return JSONResponse({"state": progress.state, "cause": progress.cause, "credit": progress.credit})
+
+    async def set_rate(self, request: Request) -> Response:
+        """`POST /api/admin/rate` `{rate, hours, reason}`."""
+        operator = self._sessions.require(request, OVERRIDE, fresh=True)
+        body = await inputs.json_object(request, {"rate", "hours", "reason"})
+        rate, hours = parse_rate(inputs.text(body, "rate")), body.get("hours")
+        if rate is None:
+            raise Refusal("invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed.")
+        if type(hours) is not int or not 1 <= hours <= HOURS_MOST:
+            raise Refusal("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
+        reason = _reason(inputs.text(body, "reason"))
+        made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
+        log.warning("%s set the rate to %s until %d", operator.role, money.decimal(rate), made.until)
+        return JSONResponse({"rate": money.decimal(made.rate), "from": made.since, "until": made.until})
+
+    async def end_rate(self, request: Request) -> Response:
+        """`POST /api/admin/rate/end`: the market's rate counts again."""
+        operator = self._sessions.require(request, OVERRIDE, fresh=True)
+        await self._services.overrides.take_back()
+        log.warning("%s took the rate back", operator.role)
+        return JSONResponse({})
+
+    async def _wish(self, request: Request, operator: Operator) -> tuple[Wish, bool]:
+        body = await inputs.json_object(request, {"form", "amount", "reason", "note", "again"}, _LARGEST_WISH)
+        form = self._form("grant", body, operator)
+        wish = Wish(
+            grant=form["grant"],
+            operator=operator.name,
+            customer=form["customer"],
+            cents=forms.cents(inputs.text(body, "amount")),
+            reason=inputs.text(body, "reason"),
+            note=forms.note(inputs.text(body, "note")),
+        )
+        return wish, body.get("again") is True
+
+    def _form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
+        """What we signed into a form, for this operator. Raises Refusal."""
+        try:
+            form = self._services.signins.tokens.open(kind, inputs.text(body, "form"), FORM_SECONDS)
+        except ExpiredToken as error:
+            raise Refusal(
+                "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
+            ) from error
+        except BadToken as error:
+            raise Refusal(
+                "form_invalid", "This form is not ours, or was altered. Nothing was done. Load the page again."
+            ) from error
+        if form.get("operator") != operator.name:
+            raise Refusal("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
+        return form
+
+    async def _payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
+        """The heads, and then a payment by its identity as the chain has it. Raises Refusal, ChainError."""
+        tx_hash = [*identity.split(":"), "", "", ""][2]
+        tx_hash = inputs.tx_hash(tx_hash)
+        heads = await self._services.confirmations.heads()
+        found = await claimed(self._services.nodes, self._services.gateways, tx_hash)
+        for payment in found.payments if found else ():
+            for gateway in self._services.gateways:
+                if payment.identity == identity and gateway.address == payment.gateway:
+                    return heads, gateway, payment
+        raise Refusal("not_found", "There is no such payment on the chain. Nothing was done.")
+
+
+def _reason(written: str) -> str:
+    text = " ".join(written.split())
+    if not text:
+        raise Refusal("invalid_input", "Say why. Nothing was done.")
+    if len(text) > REASON_MOST:
+        raise Refusal("invalid_input", f"The reason has {len(text):,} characters, {REASON_MOST} fit. Nothing was done.")
+    return text
+
+
+def _left(left: Left) -> dict[str, Any]:
+    return {
+        "cents": left.cents,
+        "per_grant_cents": left.caps.per_grant,
+        "operator_cents": left.caps.operator,
+        "operator_used_cents": left.operator.cents,
+        "everyone_cents": left.caps.everyone,
+        "everyone_used_cents": left.everyone.cents,
+    }
+
+
+REFUSED = {
+    "over_cap:per_grant": "it was above the most of one grant",
+    "over_cap:operator": "others of yours came first, and together they pass your 24 hours' most",
+    "over_cap:everyone": "other operators' came first, and together they pass the most of all in 24 hours",
+    "form_dead": "its form was too old when Stripe carried it out",
+    **{name: sentence[0].lower() + sentence[1:].rstrip(".") for name, sentence in forms.UNUSABLE.items()},
+}
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    """One grant for a page."""
+    told = grant.reservation
+    credit: Entry | None = grant.credit
+    return {
+        "grant": told.grant,
+        "customer": told.customer,
+        "operator": told.operator,
+        "cents": told.entry.cents,
+        "state": grant.state,
+        "why": REFUSED.get(grant.detail, grant.detail),
+        "reservation": told.entry.id,
+        "credit": credit.id if credit else None,
+        "before_cents": credit.ending_cents - credit.cents if credit else None,
+        "after_cents": credit.ending_cents if credit else None,
+        "taken_back": grant.taken_back.id if grant.taken_back else None,
+        "at": told.entry.created,
+    }

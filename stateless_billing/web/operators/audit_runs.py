@@ -1,0 +1,161 @@
+"""Audits for the page: one at a time in this process, with its progress, and the last reports, kept in memory."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from chain.errors import ChainError
+from stateless_billing.audit.auditor import Auditor, BadOptions, NotRead, Watching
+from stateless_billing.audit.progress import sentence
+from stateless_billing.audit.report.charts import Picture, drawn
+from stateless_billing.audit.report.report import Options, Report, at
+from stateless_billing.audit.rules.rows import Row
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.services.container import Services
+from stateless_billing.web.http.networks import explorer
+
+log = logging.getLogger(__name__)
+
+KEPT = 3
+_LINES = 3  # requests to Stripe side by side: those that credit never wait for more than so many turns
+_QUIET_SECONDS = 5.0  # something is sent at least so often, so that no proxy takes the answer for dead
+_PAUSE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A report with its pictures. `order` holds its rows as `(exception, status, fingerprint)`."""
+
+    report: Report
+    pictures: dict[str, Picture]
+    order: list[tuple[bool, str, str]]
+
+    @classmethod
+    def of(cls, report: Report) -> "Finished":
+        """Reads every row; for a thread of its own."""
+        order = [(row.exception, row.status, row.fingerprint) for row in report.spool]
+        return cls(report, drawn(report), order)
+
+    @property
+    def options(self) -> Options:
+        """What makes the same report again."""
+        assert self.report.scope is not None
+        return replace(self.report.options, at=at(self.report.scope))
+
+    def rows(self, fingerprints: list[str]) -> list[Row]:
+        """These rows."""
+        return [self.report.spool.get(name) for name in fingerprints]
+
+
+class Run:
+    """An audit under way: what it announced, and how far it is."""
+
+    def __init__(self, options: Options, clock: Clock) -> None:
+        self.options, self._clock = options, clock
+        self.announced: list[str] = []
+        self.stage, self.done, self.total = "", 0, 0
+        self.finished: Finished | None = None
+        self.failure = ""
+        self._begun = 0.0
+        self._changed, self._ending = asyncio.Event(), asyncio.Event()
+
+    def told(self, stage: str, done: int, total: int) -> None:
+        """How far it is."""
+        if stage != self.stage:
+            self._begun = self._clock.boot()
+        self.stage, self.done, self.total = stage, done, total
+        self._changed.set()
+
+    def announce(self, told: str) -> None:
+        """What it is about to do, and what that costs."""
+        self.announced.append(told)
+        self._changed.set()
+
+    @property
+    def progress(self) -> str:
+        """How far it is, in words."""
+        return sentence(self.stage, self.done, self.total, self._clock.boot() - self._begun) if self.stage else ""
+
+    def end(self, finished: Finished | None, failure: str = "") -> None:
+        """It came to its end."""
+        self.finished, self.failure = finished, failure
+        self._changed.set()
+        self._ending.set()
+
+    async def changes(self) -> AsyncIterator[None]:
+        """Now, and whenever something may have changed, until it has ended."""
+        yield
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _QUIET_SECONDS)
+                await asyncio.wait_for(self._ending.wait(), _PAUSE_SECONDS)
+            self._changed.clear()
+            yield
+
+
+class Runs:
+    """Begins audits and keeps the reports. Whoever leaves finds the audit still running, or its report."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._reports: dict[Options, Finished] = {}
+        self._task: asyncio.Task[None] | None = None
+        self.running: Run | None = None
+
+    def held(self, options: Options) -> Finished | None:
+        """The report, if this process made it and still has it."""
+        return self._reports.get(options)
+
+    @property
+    def reports(self) -> list[Finished]:
+        """All that are kept, newest first."""
+        return [*self._reports.values()][::-1]
+
+    def begin(self, options: Options) -> Run:
+        """The audit of these options: the one that runs, or a new one. Raises Refusal while another one runs."""
+        if self.running:
+            if self.running.options == options:
+                return self.running
+            raise Refusal(
+                "busy", "Another audit is running. Nothing was read for this one; begin it when that one has ended."
+            )
+        self.running = run = Run(options, self._services.clock)
+        self._task = asyncio.create_task(self._work(run))
+        return run
+
+    async def _work(self, run: Run) -> None:
+        finished, failure = None, "It was ended before it was done."
+        try:
+            async with self._auditor(run) as auditor:
+                report = await auditor.run(run.options)
+            if report.scope:
+                finished = await asyncio.to_thread(Finished.of, report)
+                self._keep(finished)
+        except BadOptions as error:
+            failure = f"That cannot be asked: {error}."
+        except (ChainError, NotRead) as error:
+            failure = f"Nothing can be said: not even a beginning could be read. {error}"
+        except Exception:
+            log.exception("an audit failed")
+            failure = "It failed on our side; the log says why."
+        finally:
+            self.running = None
+            run.end(finished, "" if finished else failure)
+
+    def _auditor(self, run: Run) -> Auditor:
+        services = self._services
+        return Auditor(
+            *(services.settings, services.clock, Watching(run.told, run.announce)),
+            *(explorer(services.settings.chain_id), services.node_lines, services.stripe_lines),
+            pacer=services.pacer,
+            at_once=_LINES,
+        )
+
+    def _keep(self, finished: Finished) -> None:
+        self._reports.pop(finished.options, None)
+        self._reports[finished.options] = finished
+        while len(self._reports) > KEPT:
+            self._reports.pop(next(iter(self._reports)))

@@ -1,0 +1,185 @@
+"""Pages, rendered with their data so that they are useful before any script runs."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from chain.errors import ChainError
+from chain.signing import checksum
+from stateless_billing.domain import money
+from stateless_billing.domain.errors import PROBLEMS, Refusal, StripeFailure
+from stateless_billing.services.container import Services
+from stateless_billing.web.api.handlers import Api
+from stateless_billing.web.http import inputs
+from stateless_billing.web.http.networks import network
+from stateless_billing.web.http.streaming import streamed
+from stateless_billing.web.pages import links
+from stateless_billing.web.pages.assets import Assets
+
+log = logging.getLogger(__name__)
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+PRESETS = (10, 25, 50, 100, 250)
+
+_UNKNOWN = "\N{EN DASH}"
+_SHOWN = Decimal("1e-9")
+_USUAL_CENTS = 5_000
+_OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
+_CONFIG = ("chain", "token", "gateways", "wallet", "account", "usd", "offer", "back")
+_KEPT_QUERY = ("wallet", "usd", "return_url", "ref")
+
+
+def templates(assets: Assets) -> Environment:
+    """The templates, with what they format numbers and times by."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    found.globals["asset"] = assets.url
+    found.filters |= {
+        "dollars": lambda cents: _UNKNOWN if cents is None else money.dollars(cents),
+        "tokens": lambda units: money.tokens(int(units)),
+        "exact": lambda units: f"{money.decimal(int(units)).rstrip('0').rstrip('.')}",
+        "rate": lambda rate: _rate(rate) if rate else _UNKNOWN,
+        "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "iso": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
+        "qr": lambda url: Markup(links.qr(url)),  # noqa: S704 - our own SVG; the text in it is drawn as squares
+    }
+    return found
+
+
+class Pages:
+    """The handlers of pages."""
+
+    def __init__(self, services: Services, api: Api, assets: Assets) -> None:
+        self._services, self._api = services, api
+        self._templates = templates(assets)
+
+    async def pay(self, request: Request) -> Response:
+        """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable.
+
+        The head is the same for everybody and goes out at once: style and script load while the account is read.
+        """
+        return streamed(request, self._pay_parts(request))
+
+    async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
+        page = self._templates.get_template("pay.html")
+        nobody = self._pay_context(request, None, None, None, None)
+        head, body, _ = page.render(nobody, config={}).partition("<body>")
+        yield head.encode()
+        query = request.query_params
+        try:
+            wallet = inputs.wallet(query["wallet"]) if query.get("wallet") else None
+        except Refusal:
+            wallet = None
+        cents = inputs.dollars(query.get("usd")) or _USUAL_CENTS
+        account, offer, permit = await asyncio.gather(
+            self._account(request, wallet), self._offer(cents), self._services.permit()
+        )
+        context = self._pay_context(request, wallet, account, offer, permit)
+        config = {name: context[name] for name in _CONFIG}
+        yield (body + page.render(context, config=config).partition(body)[2]).encode()
+
+    def _pay_context(
+        self,
+        request: Request,
+        wallet: str | None,
+        account: dict[str, Any] | None,
+        offer: dict[str, Any] | None,
+        permit: dict[str, str] | None,
+    ) -> dict[str, Any]:
+        query, settings, world = request.query_params, self._services.settings, self._world()
+        kept = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
+        here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query(kept)}"
+        return {
+            **world,
+            "token": {**world["token"], "permit": permit},
+            "wallet": wallet and checksum(wallet),
+            "account": account,
+            "usd": query["usd"] if inputs.dollars(query.get("usd")) else None,
+            "offer": offer,
+            "back": links.way_back(query.get("return_url"), query.get("ref"), settings.return_urls),
+            "here": here,
+            "wallets": links.wallet_links(here),
+            "kept": {name: value for name, value in kept.items() if name != "wallet"},
+            "presets": PRESETS,
+            "seconds": settings.confirmations[0].seconds,
+        }
+
+    async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
+        try:
+            return await self._api.describe(wallet) if wallet else None
+        except (ChainError, StripeFailure, Refusal) as error:
+            log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
+        except Exception:  # half of the page is out already; it says that the account cannot be read
+            log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
+        return None
+
+    async def _offer(self, cents: int) -> dict[str, Any] | None:
+        try:
+            async with asyncio.timeout(_OFFER_SECONDS):
+                return await self._api.offer(cents)
+        except (Refusal, TimeoutError):
+            return None
+
+    def _world(self) -> dict[str, Any]:
+        token = self._services.token
+        assert token is not None
+        return {
+            "chain": network(self._services.settings.chain_id),
+            "token": {"address": checksum(token.address), "symbol": token.symbol, "decimals": token.decimals},
+            "gateways": [checksum(gateway.address) for gateway in self._services.gateways],
+        }
+
+    def _base(self, request: Request) -> str:
+        """The address visitors know us by."""
+        return self._services.settings.public_url or str(request.base_url).rstrip("/")
+
+    async def receipt(self, request: Request) -> Response:
+        """`GET /receipt/{tx_hash}/{ordinal}`: a page, or JSON for whoever asks for that."""
+        tx_hash = inputs.tx_hash(request.path_params["tx_hash"])
+        ordinal = inputs.ordinal(request.path_params["ordinal"])
+        asked = request.query_params.get("gateway")
+        gateway = inputs.wallet(asked, "gateway") if asked else None
+        found = await self._services.receipts.of(tx_hash, ordinal, gateway)
+        if found is None:
+            raise Refusal(
+                "not_found",
+                "No payment to this service is there, or not yet. A payment that was just sent can take a minute to"
+                " show; whatever was paid stays paid.",
+            )
+        headers = {"vary": "accept"}
+        if _wants_json(request):
+            return JSONResponse(found, headers=headers)
+        here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
+        page = self._templates.get_template("receipt.html")
+        return HTMLResponse(page.render(self._world(), payment=found, here=here), headers=headers)
+
+    async def problem(self, request: Request) -> Response:
+        """`GET /problems/{code}`: what a problem's `type` means."""
+        code = request.path_params["code"]
+        if code not in PROBLEMS:
+            raise Refusal("not_found", "There is no such problem.")
+        status, title = PROBLEMS[code]
+        page = self._templates.get_template("problem.html")
+        return HTMLResponse(page.render(code=code, status=status, title=title))
+
+
+def _rate(rate: str) -> str:
+    """A rate to the nearest billionth of a dollar, with two places at least."""
+    whole, part = format(Decimal(rate).quantize(_SHOWN), "f").split(".")
+    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether `Accept` names JSON and no page; browsers always name the page."""
+    accepted = request.headers.get("accept", "")
+    return "json" in accepted and "text/html" not in accepted

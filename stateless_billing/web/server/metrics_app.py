@@ -1,0 +1,97 @@
+"""`GET /metrics` on a port of its own: what this process counted, and what it knows of the world without asking."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stateless_billing.services.container import Services
+
+
+def create_metrics_app(services: Services) -> Starlette:
+    """The application behind METRICS_PORT."""
+    known = CollectorRegistry()
+    known.register(Known(services))
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(REGISTRY) + generate_latest(known), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/metrics", metrics)])
+
+
+class Known(Collector):
+    """Reads the services' memory; asks neither Stripe nor any node."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        """All that is known now."""
+        yield from self._uncredited()
+        yield from self._moments()
+        caps = GaugeMetricFamily(
+            "billing_grants_cap_cents", "The caps on grants; the last two in 24 hours.", None, ["cap"]
+        )
+        settings = self._services.settings
+        caps.add_metric(["grant"], settings.max_grant_cents)
+        caps.add_metric(["operator"], settings.max_grants_per_day_cents)
+        caps.add_metric(["everyone"], settings.max_grants_all_cents)
+        yield caps
+
+    def _uncredited(self) -> Iterator[Metric]:
+        """Of the process that sweeps, after its first sweep."""
+        sweep, now = self._services.sweep, self._services.clock.wall()
+        if not sweep.swept():
+            return
+        waiting = sweep.uncredited()
+        count, cents = Counter[str](), Counter[str]()
+        for payment, cause in waiting:
+            count[cause] += 1
+            cents[cause] += payment.cents
+        payments = GaugeMetricFamily(
+            "billing_uncredited_payments",
+            "Payments on the chain without a credit yet, by what they wait for.",
+            None,
+            ["cause"],
+        )
+        promised = GaugeMetricFamily(
+            "billing_uncredited_cents", "What they were promised; plain payments count 0.", None, ["cause"]
+        )
+        for cause in count:
+            payments.add_metric([cause], count[cause])
+            promised.add_metric([cause], cents[cause])
+        yield payments
+        yield promised
+        oldest = min((payment.time for payment, _ in waiting), default=now)
+        yield GaugeMetricFamily(
+            "billing_oldest_uncredited_seconds",
+            "The age of the oldest of them; 0 where there is none.",
+            max(0, now - oldest),
+        )
+        swept = GaugeMetricFamily(
+            "billing_swept_payments", "Up to which place of a gateway's index all is done or known.", None, ["gateway"]
+        )
+        for gateway, index in sweep.swept().items():
+            swept.add_metric([gateway], index)
+        yield swept
+
+    def _moments(self) -> Iterator[Metric]:
+        heads, rate = self._services.confirmations.latest, self._services.feed.latest
+        if heads:
+            yield GaugeMetricFamily(
+                "billing_head_timestamp_seconds", "When the newest known block was made.", heads.latest.time
+            )
+            yield GaugeMetricFamily(
+                "billing_finalized_timestamp_seconds", "When the newest final block was made.", heads.finalized.time
+            )
+        if rate:
+            yield GaugeMetricFamily("billing_rate_timestamp_seconds", "Of when the newest known price is.", rate.at)
+        skew = self._services.stripe.health.skew
+        if skew is not None:
+            yield GaugeMetricFamily("billing_clock_skew_seconds", "This machine's clock minus Stripe's.", skew)
