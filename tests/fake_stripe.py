@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.rate_limiter import Pacer
 from tests.factories import CUSTOMER, START, FakeClock
 

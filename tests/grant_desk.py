@@ -10,9 +10,10 @@ import httpx
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.bookkeeping.records import MARK, Bookkeeping
 from stateless_billing.bookkeeping.reversals import Reversals
-from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.grants.caps import Caps
-from stateless_billing.grants.granting import Grants, Wish
+from stateless_billing.grants.entries import Wish
+from stateless_billing.grants.granting import Grants
+from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
@@ -72,7 +73,7 @@ class Desk:
         ledger = self.ledger()
         books = Bookkeeping(ledger, SERVICE)
         await books.check()
-        return Grants(ledger, books, Memory(self.clock), self.clock, limits, Reversals(ledger, Proofs()))
+        return Grants(ledger, books, KeyedLocks(), self.clock, limits, Reversals(ledger, Proofs()))
 
     def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> Wish:
         """A form filled in."""

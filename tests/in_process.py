@@ -13,7 +13,7 @@ import httpx
 
 from chain.errors import NodeError
 from chain.payment import Payment
-from stateless_billing.crediting.status_cache import Progress
+from stateless_billing.crediting.payment_status import Progress
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY

@@ -7,7 +7,7 @@ import pytest
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
-from stateless_billing.domain.errors import Down, StripeFailure
+from stateless_billing.stripe.errors import Down, StripeFailure
 from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
 from tests.factories import CHAIN_ID, GATEWAY

@@ -2,17 +2,8 @@
 
 import pytest
 
-from stateless_billing.domain.errors import (
-    PROBLEMS,
-    Down,
-    InProgress,
-    NotSent,
-    RateLimited,
-    Refusal,
-    Refused,
-    StripeFailure,
-    Unclear,
-)
+from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.stripe.errors import Down, InProgress, NotSent, RateLimited, Refused, StripeFailure, Unclear
 
 
 def test_a_refusal_tells_its_code_and_what_happened() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.domain.errors import Refusal, Refused, StripeFailure, Unclear
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.grants.caps import Caps
-from stateless_billing.grants.forms import FORM_SECONDS
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.operators.roster import Operator
 from stateless_billing.sandbox.records import Contact
+from stateless_billing.stripe.errors import Refused, StripeFailure, Unclear
 from tests.factories import START
 from tests.grant_desk import ANN, BEN, CUSTOMER, GRANTS, HOUR, Desk
 

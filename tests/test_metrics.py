@@ -3,8 +3,9 @@
 import pytest
 from prometheus_client import REGISTRY
 
-from stateless_billing.domain.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
 from stateless_billing.runtime import metrics
+from stateless_billing.stripe.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
+from stateless_billing.stripe.metrics import stripe_call
 
 
 def counted(name: str, **labels: str) -> float:
@@ -29,10 +30,10 @@ def counted(name: str, **labels: str) -> float:
 def test_each_way_in_which_a_call_ends_is_counted_once(error: Exception | None, outcome: str) -> None:
     before = counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome)
     if error is None:
-        with metrics.stripe_call("GET x"):
+        with stripe_call("GET x"):
             pass
     else:
-        with pytest.raises(type(error)), metrics.stripe_call("GET x"):
+        with pytest.raises(type(error)), stripe_call("GET x"):
             raise error
     assert counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome) == before + 1
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.crediting.status_cache import Progress
-from stateless_billing.domain.errors import Down, ToldOnce, Unproven
+from stateless_billing.crediting.payment_status import Progress
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import Effect, error_saved, listing_cut, listing_ends_empty, listing_hole
 from stateless_billing.sandbox.records import Transaction
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import Down, ToldOnce, Unproven
 from stateless_billing.stripe.ledger_reader import entries_or_none
 from tests.factories import CUSTOMER, START, payment, tx_hash
 from tests.in_process import CREDITS, HOUR, LISTS, READS, SERVICE, LoopClock, Town, advanced, sweeping

@@ -1,12 +1,11 @@
 """What a process remembers: when a payment is tried again, and that credited is for good."""
 
-import asyncio
-import gc
-
 import pytest
 
-from stateless_billing.crediting.status_cache import STATES, Backoff, Memory, Progress, confirming, credited
+from stateless_billing.crediting.payment_status import STATES, Progress, confirming, credited
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain.finality import Depth
+from stateless_billing.runtime.backoff import Backoff
 from tests.factories import PAYER, FakeClock, entry, payment, tx_hash
 
 ONE = payment()
@@ -206,12 +205,3 @@ def test_a_look_that_finds_the_credit_is_kept_for_good(memory: Memory, clock: Fa
     memory.remember_look(ONE, credited(5, entry()))
     clock.wait(10**6)
     assert memory.done(ONE) == credited(5, entry())
-
-
-def test_one_lock_for_each_customer_while_somebody_holds_it(memory: Memory) -> None:
-    held: asyncio.Lock | None = memory.lock("cus_a")
-    assert memory.lock("cus_a") is held
-    assert memory.lock("cus_b") is not held
-    held = None
-    gc.collect()
-    assert not memory._locks

@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from chain.signing import Signer
-from stateless_billing.domain.errors import Down
 from stateless_billing.sandbox.effects import error_unsaved, wrong_date
 from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import readiness
+from stateless_billing.stripe.errors import Down
 from tests.chain.fake_node import history
 from tests.factories import CHAIN_ID
 from tests.in_process import Town

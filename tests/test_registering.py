@@ -8,7 +8,7 @@ from chain.signing import Signer
 from stateless_billing.commands import register
 from stateless_billing.commands.register import Registration, calldata, plan, signed
 from stateless_billing.commands.registration_plan import Wanted
-from stateless_billing.domain.errors import Down, Refused
+from stateless_billing.stripe.errors import Down, Refused
 from tests.chain.fake_node import FakeNode
 from tests.factories import CHAIN_ID, GATEWAY
 from tests.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list

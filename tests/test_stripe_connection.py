@@ -7,8 +7,8 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from stateless_billing.domain.errors import NotSent
 from stateless_billing.stripe.connection import Connection, ConnectionFailed, ssl_context
+from stateless_billing.stripe.errors import NotSent
 from tests.factories import START, FakeClock
 from tests.stepping import BODY, HEADERS, SteppingTransport
 

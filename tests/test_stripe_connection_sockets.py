@@ -7,8 +7,8 @@ from email.utils import formatdate
 
 import pytest
 
-from stateless_billing.domain.errors import NotSent
 from stateless_billing.stripe.connection import Connection, transport
+from stateless_billing.stripe.errors import NotSent
 from tests.factories import START, FakeClock
 
 pytestmark = pytest.mark.anyio

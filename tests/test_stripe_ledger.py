@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from stateless_billing.domain.errors import Refused, StripeFailure
 from stateless_billing.stripe.client import API_VERSION, Session
+from stateless_billing.stripe.errors import Refused, StripeFailure
 from tests.factories import CUSTOMER, START
 from tests.fake_stripe import KEY, FakeStripe, Says, answer, error, failing, named, raw_customer, raw_entry, raw_list
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.domain.errors import Down, NotSent, RateLimited, Refused, StripeFailure
 from stateless_billing.stripe.client import CONNECTIONS, PAGE, StripeLedger
+from stateless_billing.stripe.errors import Down, NotSent, RateLimited, Refused, StripeFailure
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
 from tests.factories import CUSTOMER, START, FakeClock

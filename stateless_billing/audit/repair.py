@@ -29,9 +29,9 @@ from stateless_billing.crediting.processor import Crediting
 from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LOOK_BACK
-from stateless_billing.domain.errors import StripeFailure, ToldOnce
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import StripeFailure, ToldOnce
 
 REASONS = {
     Status.DUPLICATE_CREDIT: "audit:double",

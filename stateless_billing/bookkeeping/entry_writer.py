@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stateless_billing.domain.epochs import Moment, moment, until_sending
-from stateless_billing.domain.errors import NotSent, StripeFailure, TooSoon, Unclear
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.errors import NotSent, StripeFailure, TooSoon, Unclear
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,14 @@ from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
 from stateless_billing.bookkeeping.records import Bookkeeping
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.epochs import LOOK_BACK, Moment, moment
-from stateless_billing.domain.errors import NotSent, Refusal
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.form_ids import FORM_SECONDS, minted_at
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import decimal
 from stateless_billing.domain.order_rules import DAY, Order, OrderCaps
-from stateless_billing.grants.forms import FORM_SECONDS, minted_at
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import NotSent
 from stateless_billing.stripe.objects import Customer
 
 READING_SECONDS = 60  # for how long one reading serves all payments

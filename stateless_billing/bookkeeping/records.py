@@ -1,8 +1,8 @@
 """The two bookkeeping customers in Stripe: they prove that the key is the right account's, and one keeps `swept`."""
 
 from chain.gateway import Gateway
-from stateless_billing.domain.errors import Refused
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import Refused
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import Customer
 

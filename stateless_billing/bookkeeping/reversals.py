@@ -7,9 +7,9 @@ from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.epochs import LOOK_BACK, moment, until_sending
-from stateless_billing.domain.errors import Refused, ToldOnce, TooSoon, Unproven
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.errors import Refused, ToldOnce, TooSoon, Unproven
 from stateless_billing.stripe.ledger_reader import read_session
 
 

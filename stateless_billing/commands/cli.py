@@ -16,12 +16,13 @@ from chain.errors import ChainError
 from chain.signing import Signer
 from stateless_billing import settings
 from stateless_billing.audit.options import add_options as add_audit_options
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services import health
-from stateless_billing.services.container import NotFit, NotRead, Services
+from stateless_billing.services.container import Services
+from stateless_billing.services.startup import NotFit, NotRead
 from stateless_billing.settings import BadSettings
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http import networks
 
 CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)

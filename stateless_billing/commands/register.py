@@ -15,11 +15,10 @@ from chain.gateway import Gateway
 from chain.signing import Signer, checksum
 from stateless_billing.bookkeeping.records import MARK
 from stateless_billing.commands.registration_plan import Finding, Wanted, against_chain, batches, sort
-from stateless_billing.domain.errors import Down, RateLimited
-from stateless_billing.payers.accounts import WALLET
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE, Session, StripeLedger
-from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.errors import Down, RateLimited
+from stateless_billing.stripe.objects import WALLET, Customer
 from stateless_billing.stripe.rate_limiter import Endpoint
 
 BATCH = 100  # registrations in one multicall: about 4 million gas and 40 kB, within what nodes and blocks take

@@ -12,7 +12,8 @@ from stateless_billing.bookkeeping.orders import Orders, PaymentOrders
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.crediting.credit_case import Case
 from stateless_billing.crediting.credit_terms import Terming, Terms
-from stateless_billing.crediting.status_cache import Memory, Progress, credited
+from stateless_billing.crediting.payment_status import Progress, credited
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.crediting.stripe_outcomes import (
     found_on,
     gone,
@@ -22,10 +23,10 @@ from stateless_billing.crediting.stripe_outcomes import (
 )
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import Moment, is_fresh, moment, until_sending
-from stateless_billing.domain.errors import Down, Refused
 from stateless_billing.domain.ledger import Entry, Finding
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.client import Session
+from stateless_billing.stripe.errors import Down, Refused
 from stateless_billing.stripe.ledger_reader import entries_or_none, newest, read_session
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint

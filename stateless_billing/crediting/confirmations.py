@@ -13,12 +13,11 @@ from chain.payment import Payment
 from chain.payment_index import WINDOW
 from chain.provider import Nodes, Reader
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import Depth, Heads, Tier
+from stateless_billing.domain.finality import HEAD_AGE, Depth, Heads, Tier
 from stateless_billing.runtime.clock import Clock
 
 _KEPT_SECONDS = 1  # for how long one reading of what is not final serves several payers
 _WITNESSES = 2
-HEAD_AGE = 60  # seconds; a node whose newest block is older is behind, or the chain stands still
 
 
 class Confirmations:

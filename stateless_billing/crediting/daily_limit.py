@@ -6,9 +6,9 @@ from typing import Protocol
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.domain.money import BASE_UNITS, Rate, cents_down
 from stateless_billing.pricing.rates import NoRate
+from stateless_billing.stripe.errors import StripeFailure
 
 DAY = 24 * 3600
 _WINDOW = 16

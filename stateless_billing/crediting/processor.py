@@ -13,15 +13,17 @@ from stateless_billing.crediting.attempts import Attempt, CreditTools, read_curs
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import Case
 from stateless_billing.crediting.credit_terms import Terms
-from stateless_billing.crediting.status_cache import Memory, Progress, confirming
+from stateless_billing.crediting.payment_status import Progress, confirming
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.crediting.stripe_outcomes import failed, found_on, maybe_credited
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import HOUR, LOOK_BACK
-from stateless_billing.domain.errors import NotSent, OtherParameters, StripeFailure, Unclear
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs, metrics
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import NotSent, OtherParameters, StripeFailure, Unclear
 from stateless_billing.stripe.ledger_reader import entries_or_none
 from stateless_billing.stripe.objects import Customer, Page
 
@@ -37,12 +39,13 @@ class Crediting:
         confirmations: Confirmations,
         tools: CreditTools,
         memory: Memory,
+        locks: KeyedLocks,
         clock: Clock,
         *,
         told: Callable[[Payment, str, int], None] | None = None,
     ) -> None:
         self._stripe, self._confirmations, self._tools = stripe, confirmations, tools
-        self._memory, self._clock = memory, clock
+        self._memory, self._locks, self._clock = memory, locks, clock
         self._told = told
         self._reconsidered = 0.0
 
@@ -58,7 +61,7 @@ class Crediting:
         if isinstance(case, Progress):
             return case
         case = replace(case, trust_cursor=trust_cursor)
-        async with self._memory.lock(payment.customer_id or payment.identity):
+        async with self._locks.lock(payment.customer_id or payment.identity):
             if found := known(payment) or self._memory.waiting(payment):
                 return found
             with logs.about(stripe_request=""):

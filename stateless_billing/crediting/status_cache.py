@@ -1,20 +1,15 @@
-"""Where a payment stands, and what a process remembers of it. Memory only saves calls: losing it loses nothing."""
+"""What a process remembers of payments. It only saves calls: losing it loses nothing."""
 
-import asyncio
-import random
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from weakref import WeakValueDictionary
 
 from cachetools import LRUCache, TTLCache
 
 from chain.payment import Payment
-from stateless_billing.domain.finality import Depth
-from stateless_billing.domain.ledger import Cursor, Entry
+from stateless_billing.crediting.payment_status import Progress
+from stateless_billing.domain.ledger import Cursor
+from stateless_billing.runtime.backoff import jittered
 from stateless_billing.runtime.clock import Clock
-
-STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
-"""The states of a payment, the least advanced first."""
 
 _FIRST_WAIT = 60
 _FIRST_LIMITED_WAIT = 5  # Stripe says when it is well again by answering
@@ -25,39 +20,6 @@ _KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
-
-    `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
-    `about` is the customer whose ledger `detail` speaks of.
-    """
-
-    state: str
-    cents: int | None = None
-    cause: str | None = None
-    credit: str | None = None
-    confirmed: int | None = None
-    needed: int | None = None
-    retry_after: int | None = None
-    detail: str = ""
-    target: str | None = None
-    seen: bool = False
-    about: str = ""
-
-
-def confirming(depth: Depth) -> Progress:
-    """Not deep enough yet."""
-    missing = (depth.needed or 0) - (depth.confirmed or 0)
-    wait = min(15, max(1, missing)) if depth.needed is not None else 30
-    return Progress("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
-
-
-def credited(cents: int | None, entry: Entry | None) -> Progress:
-    """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
-    return Progress("credited", cents=cents, credit=entry.id if entry else None)
-
-
-@dataclass(frozen=True, slots=True)
 class _Waiting:
     progress: Progress
     until: float
@@ -65,7 +27,7 @@ class _Waiting:
 
 
 class Memory:
-    """What this process knows of payments, customers' cursors and who is at work on which customer."""
+    """What this process knows of payments and of customers' cursors."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -73,11 +35,6 @@ class Memory:
         self._waiting: LRUCache[Hashable, _Waiting] = LRUCache(_KEPT)
         self._looked: TTLCache[Hashable, Progress] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_KEPT)
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def lock(self, customer_id: str) -> asyncio.Lock:
-        """Held while one customer is written to: Stripe locks the object anyway."""
-        return self._locks.setdefault(customer_id, asyncio.Lock())
 
     def done(self, payment: Payment) -> Progress | None:
         """A credited payment's progress."""
@@ -114,7 +71,7 @@ class Memory:
             self._done[_facts(payment)] = progress
             return progress
         before = self._waiting.get(_facts(payment))
-        wait = _jittered(progress.retry_after or _next_wait(progress, before))
+        wait = jittered(progress.retry_after or _next_wait(progress, before))
         self._waiting[_facts(payment)] = _Waiting(progress, self._clock.boot() + wait, wait)
         return _with_retry(progress, wait)
 
@@ -128,37 +85,9 @@ class Memory:
         self._done.pop(_facts(payment), None)
 
 
-class Backoff:
-    """When something that failed may be tried again: after a minute, doubling to an hour."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._until: LRUCache[Hashable, tuple[float, int]] = LRUCache(_KEPT)
-
-    def due(self, key: Hashable) -> bool:
-        """Whether it may be tried now."""
-        until, _ = self._until.get(key, (0.0, 0))
-        return self._clock.boot() >= until
-
-    def failed(self, key: Hashable) -> None:
-        """It failed once more."""
-        _, before = self._until.get(key, (0.0, 0))
-        wait = min(before * 2, _LONGEST_WAIT) or _FIRST_WAIT
-        self._until[key] = (self._clock.boot() + _jittered(wait), wait)
-
-    def succeeded(self, key: Hashable) -> None:
-        """It is well again."""
-        self._until.pop(key, None)
-
-
 def _facts(payment: Payment) -> Hashable:
     """What must be the same for two sightings of a payment to be one: a reorganisation can give away an identity."""
     return payment.identity, payment.customer_id, payment.sequence, payment.wallet, payment.amount, payment.cents
-
-
-def _jittered(seconds: int) -> int:
-    """A little more, so that processes that failed together do not come back together."""
-    return seconds + random.randint(0, seconds // 4)  # noqa: S311 - nothing secret
 
 
 def _next_wait(progress: Progress, before: _Waiting | None) -> int:

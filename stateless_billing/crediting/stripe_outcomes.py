@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from chain.payment import Payment, is_customer_id
 from stateless_billing.bookkeeping.proofs import FAILURES_MOST, Proof
 from stateless_billing.crediting.credit_terms import Terms
-from stateless_billing.crediting.status_cache import Progress, credited
+from stateless_billing.crediting.payment_status import Progress, credited
 from stateless_billing.domain import ledger
-from stateless_billing.domain.errors import (
+from stateless_billing.domain.ledger import Entry, Finding
+from stateless_billing.domain.money import dollars
+from stateless_billing.domain.order_rules import Order
+from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.errors import (
     Down,
     InProgress,
     NotSent,
@@ -18,10 +22,6 @@ from stateless_billing.domain.errors import (
     TooSoon,
     Unclear,
 )
-from stateless_billing.domain.ledger import Entry, Finding
-from stateless_billing.domain.money import dollars
-from stateless_billing.domain.order_rules import Order
-from stateless_billing.stripe.eligibility import obstacle
 from stateless_billing.stripe.objects import Customer
 
 IN_PROGRESS_SECONDS = 5  # somebody else is writing it

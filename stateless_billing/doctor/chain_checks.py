@@ -17,7 +17,8 @@ from stateless_billing.doctor.deployment_records import BadRecord, Deployment, d
 from stateless_billing.domain import money
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
-from stateless_billing.services.container import NotFit, Services, check_chain
+from stateless_billing.services.container import Services
+from stateless_billing.services.startup import NotFit, check_chain
 
 _WIDTHS = (10_000, 1_000, 100, 10)
 _NO_BLOCK = Block(0, "0x" + "00" * 31 + "01", 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chain.errors import ChainError
-from stateless_billing.domain.errors import StripeFailure
+from stateless_billing.stripe.errors import StripeFailure
 
 CLEAN, FINDINGS, USAGE, UNREAD = range(4)
 SCHEMA_VERSION = 1

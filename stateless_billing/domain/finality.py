@@ -12,6 +12,7 @@ from typing import Literal
 from chain.payment import Block, Payment
 
 Tag = Literal["safe", "finalized"]
+HEAD_AGE = 60  # seconds; a node whose newest block is older is behind, or the chain stands still
 CLOCK_TOLERANCE = 120  # a block further ahead of the clock than this is not believed yet
 
 _TIER = re.compile(r"(?:([0-9]{1,15}):)?(?:([0-9]{1,5})s|(safe|finalized))")

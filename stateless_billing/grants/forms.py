@@ -3,10 +3,8 @@
 import re
 import unicodedata
 
-from stateless_billing.domain.epochs import LOOK_BACK
 from stateless_billing.domain.errors import Refusal
 
-FORM_SECONDS = 22 * 3600
 NOTE_FEWEST, NOTE_MOST = 10, 400
 _NOTHING = "Nothing was given."
 
@@ -52,15 +50,3 @@ def cents(text: str) -> int:
     if amount == 0:
         raise Refusal("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
     return amount
-
-
-def minted_at(grant: str) -> int | None:
-    """When the form of a grant was made; None for an ID that is not ours."""
-    head, _, tail = grant.partition("-")
-    return int(head) if head.isascii() and head.isdigit() and len(head) <= 12 and tail else None
-
-
-def died_before(grant: str, created: int) -> bool:
-    """Whether Stripe wrote a reservation long after its form was dead: finished late, after a failed request."""
-    minted = minted_at(grant)
-    return minted is not None and created > minted + FORM_SECONDS + LOOK_BACK

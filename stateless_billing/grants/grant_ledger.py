@@ -12,20 +12,21 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.entry_writer import look_and_write
 from stateless_billing.bookkeeping.records import Bookkeeping
 from stateless_billing.bookkeeping.reversals import Reversals
-from stateless_billing.crediting.status_cache import Backoff
 from stateless_billing.domain.epochs import LOOK_BACK, QUIET, moment, until_sending
-from stateless_billing.domain.errors import Refused, StripeFailure, TooSoon
+from stateless_billing.domain.form_ids import died_before
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps
 from stateless_billing.grants.caps import DAY, Listing, Reservation
-from stateless_billing.grants.forms import died_before
+from stateless_billing.grants.entries import grant_among, grant_draft
+from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import Session, StripeLedger
 from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.errors import Refused, StripeFailure, TooSoon
 from stateless_billing.stripe.ledger_reader import entries_or_none
 
 SERVICE = "service"  # who reverses a reservation that did not become a grant
@@ -269,27 +270,6 @@ async def usable(session: Session, customer_id: str) -> None:
     """Refuse a customer that cannot be credited. Raises Unusable."""
     if cause := obstacle(await session.customer(customer_id)):
         raise Unusable(cause)
-
-
-def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
-    """The credit of a grant in a customer's listing."""
-    found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
-    return min(found, key=lambda one: (one.created, one.id), default=None)
-
-
-def grant_draft(reserved: Reservation) -> Draft:
-    """The grant: a function of its reservation alone, and only in epoch 0 of it."""
-    created = reserved.entry.created
-    told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
-    return Draft(
-        customer_id=reserved.customer,
-        cents=reserved.entry.cents,
-        description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
-        metadata=told | ({"note": reserved.note} if reserved.note else {}),
-        origin=created,
-        key=lambda epoch: f"grant:{reserved.grant}",
-        holds=lambda now: moment(now, created).epoch == 0,
-    )
 
 
 async def _told(reserved: Reservation, listing: Listing) -> Grant:

@@ -8,40 +8,31 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.entry_writer import look_and_write
 from stateless_billing.bookkeeping.records import Bookkeeping
 from stateless_billing.bookkeeping.reversals import Reversals
-from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LOOK_BACK
-from stateless_billing.domain.errors import Refusal, StripeFailure, ToldOnce, Unproven
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.form_ids import FORM_SECONDS, minted_at
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps, grant_ledger
 from stateless_billing.grants.caps import DAY, Caps, Reservation, Spent
-from stateless_billing.grants.forms import FORM_SECONDS, REASONS, UNUSABLE, minted_at
+from stateless_billing.grants.entries import Wish, reservation_among, reservation_draft
+from stateless_billing.grants.forms import REASONS, UNUSABLE
 from stateless_billing.grants.grant_ledger import Grant, GrantLedger
 from stateless_billing.operators.roster import GRANT, REVERSE, Operator
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.errors import StripeFailure, ToldOnce, Unproven
 
 UNDO_SECONDS = 600
 ALIKE_SECONDS = 600
 _NOTHING = "Nothing was given."
 _ID_BYTES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What an operator asks for with one form. `grant` was minted with the form, for this operator and customer."""
-
-    grant: str
-    operator: str
-    customer: str
-    cents: int
-    reason: str
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +60,15 @@ class Grants:
     """What the pages ask for. Every method may raise StripeFailure; refusals say what happened and what to do."""
 
     def __init__(
-        self, stripe: StripeLedger, books: Bookkeeping, memory: Memory, clock: Clock, limits: Caps, reversals: Reversals
+        self,
+        stripe: StripeLedger,
+        books: Bookkeeping,
+        locks: KeyedLocks,
+        clock: Clock,
+        limits: Caps,
+        reversals: Reversals,
     ) -> None:
-        self._stripe, self._books, self._memory, self._clock = stripe, books, memory, clock
+        self._stripe, self._books, self._locks, self._clock = stripe, books, locks, clock
         self.caps = limits
         self.ledger = GrantLedger(stripe, books, clock, reversals)
 
@@ -122,7 +119,7 @@ class Grants:
 
     async def _reserve(self, wish: Wish, *, again: bool) -> Reservation:
         minted = self._minted(wish)
-        async with self._memory.lock(self._books.grants_id):
+        async with self._locks.lock(self._books.grants_id):
             since = min(minted, int(self._clock.wall()) - DAY) - LOOK_BACK
             listing = await self.ledger.read(since)
             if there := reservation_among(wish.grant, listing.entries):
@@ -246,33 +243,6 @@ class Grants:
             if (other.customer, other.entry.cents) == (wish.customer, wish.cents):
                 return Grant(other, "given")
         return None
-
-
-def reservation_among(grant: str, entries: Sequence[Entry]) -> Reservation | None:
-    """The reservation of a form in a listing of the grants record."""
-    found = [one for one in map(caps.reservation, entries) if one and one.grant == grant]
-    return min(found, key=lambda one: (one.entry.created, one.entry.id), default=None)
-
-
-def reservation_draft(wish: Wish, minted: int, limits: Caps, grants_id: str) -> Draft:
-    """The reservation of a form: under one key, for as long as the form lives."""
-    return Draft(
-        customer_id=grants_id,
-        cents=wish.cents,
-        description=f"Reserved by {wish.operator} for {wish.customer}"[:350],
-        metadata={
-            "kind": "reservation",
-            "grant": wish.grant,
-            "operator": wish.operator,
-            "reason": wish.reason,
-            "note": wish.note,
-            "customer": wish.customer,
-            "caps": str(limits),
-        },
-        origin=minted,
-        key=lambda epoch: f"reserve:{wish.grant}",
-        holds=lambda now: now < minted + FORM_SECONDS,
-    )
 
 
 def _same(wish: Wish, reserved: Reservation) -> Reservation:

@@ -13,18 +13,19 @@ from stateless_billing.bookkeeping.records import MARK
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import covers
 from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.payment_status import Progress, confirming
 from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory, Progress, confirming
-from stateless_billing.domain.errors import Refusal, Refused
+from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.payers.claims import describe
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import Allowance, Budget
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import Refused
 from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.objects import WALLET, Customer
 
-WALLET = "wallet_address"
 LATEST = 20
 _KEPT_SECONDS = 30
 _SEARCHES = Allowance(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together

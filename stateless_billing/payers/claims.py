@@ -7,8 +7,8 @@ from typing import Any
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.signing import checksum
+from stateless_billing.crediting.payment_status import STATES, Progress
 from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import STATES, Progress
 from stateless_billing.payers.transaction_lookup import Hashes
 
 _UNKNOWN_SECONDS = 2

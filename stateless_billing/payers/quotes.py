@@ -8,12 +8,13 @@ from chain.gateway import Gateway
 from chain.signing import Quote, Signer, checksum
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.money import Rate
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.pricing.rate_overrides import Prices
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.errors import StripeFailure
 
 _NOTHING = "Nothing was sent and no money moved."
 

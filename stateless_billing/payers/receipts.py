@@ -8,15 +8,16 @@ from chain.payment import Payment
 from stateless_billing.crediting.attempts import UNSENT_SECONDS
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import covers
+from stateless_billing.crediting.payment_status import Progress, confirming, credited
 from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory, Progress, confirming, credited
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LOOK_BACK
-from stateless_billing.domain.errors import Refused
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.payers.claims import describe
 from stateless_billing.payers.transaction_lookup import Hashes
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import Refused
 
 
 class Receipts:

@@ -10,9 +10,10 @@ from chain.errors import ChainError
 from chain.gateway import Claimed, Gateway, claimed
 from chain.provider import Nodes
 from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.concurrency_limiter import Turns
+from stateless_billing.runtime.concurrency_limiter import QueueFull, Turns
 
 _AT_ONCE, _WAITING, _SECONDS = 6, 60, 5.0
 _KEPT_SECONDS = 1
@@ -39,9 +40,16 @@ class Hashes:
         if told := self._final.get(tx_hash):
             return told
         known = self._anybody.crowded and tx_hash in await self._paid_lately()
-        async with (self._payers if known else self._anybody).turn():
-            heads = await self._confirmations.heads()
-            return heads, await claimed(self._nodes, self._gateways, tx_hash)
+        try:
+            async with (self._payers if known else self._anybody).turn():
+                heads = await self._confirmations.heads()
+                return heads, await claimed(self._nodes, self._gateways, tx_hash)
+        except QueueFull as error:
+            raise Refusal(
+                "busy",
+                "Too many lookups right now. Your payment is safe and will be credited automatically."
+                " Try again in a few seconds.",
+            ) from error
 
     def keep(self, tx_hash: str, heads: Heads, found: Claimed) -> None:
         """Tell a hash from memory from now on, if all it paid is final. For what is credited: until then a node that

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from stateless_billing.domain.errors import Refusal
+
+class QueueFull(Exception):
+    """Too many callers wait already, or one waited for too long."""
 
 
 class Turns:
@@ -21,27 +23,19 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it for the block. Raises Refusal where the line is too long."""
+        """Wait for a turn and keep it for the block. Raises QueueFull."""
         if not self._room:
-            raise _busy()
+            raise QueueFull
         self._room -= 1
         try:
             try:
                 async with asyncio.timeout(self._seconds):
                     await self._free.acquire()
             except TimeoutError:
-                raise _busy() from None
+                raise QueueFull from None
             try:
                 yield
             finally:
                 self._free.release()
         finally:
             self._room += 1
-
-
-def _busy() -> Refusal:
-    return Refusal(
-        "busy",
-        "Too many payments are being looked up at the moment, so yours was not. Whatever was paid stays paid and will"
-        " be credited, also if nobody asks; ask again in a few seconds.",
-    )

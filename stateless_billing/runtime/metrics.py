@@ -9,40 +9,8 @@ from contextlib import contextmanager
 
 from prometheus_client import Counter, Histogram
 
-from stateless_billing.domain.errors import (
-    Down,
-    InProgress,
-    Locked,
-    NotSent,
-    RateLimited,
-    Refused,
-    StripeFailure,
-    Unclear,
-)
-
-_OUTCOMES = {
-    Down: "down",
-    InProgress: "in_progress",
-    Locked: "locked",
-    NotSent: "not_sent",
-    RateLimited: "limited",
-    Refused: "refused",
-    Unclear: "unclear",
-}
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
-STRIPE_CALLS = Counter(
-    "billing_stripe_requests",
-    "Calls to Stripe. outcome: ok, refused, limited (a rate limiter's 429), locked (another 429), down, unclear,"
-    " in_progress, not_sent, other.",
-    ["endpoint", "outcome"],
-)
-STRIPE_SECONDS = Histogram(
-    "billing_stripe_request_seconds",
-    "How long calls to Stripe took, from the pacer's grant on.",
-    ["endpoint"],
-    buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5, 15, 45),
-)
 NODE_CALLS = Counter(
     "billing_node_requests", "Calls to the chain's nodes. outcome: ok, failed.", ["node", "method", "outcome"]
 )
@@ -88,18 +56,3 @@ def request(part: str, method: str) -> Iterator[dict[str, int]]:
         known = method if method in _METHODS else "other"
         REQUESTS.labels(part or "other", known, str(answer.get("status", 0))).inc()
         REQUEST_SECONDS.labels(part or "other").observe(time.perf_counter() - begun)
-
-
-@contextmanager
-def stripe_call(endpoint: str) -> Iterator[None]:
-    """Count one call to Stripe, by how it ended."""
-    outcome, begun = "other", time.perf_counter()
-    try:
-        yield
-        outcome = "ok"
-    except StripeFailure as error:
-        outcome = _OUTCOMES.get(type(error), outcome)
-        raise
-    finally:
-        STRIPE_CALLS.labels(endpoint, outcome).inc()
-        STRIPE_SECONDS.labels(endpoint).observe(time.perf_counter() - begun)

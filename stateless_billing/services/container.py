@@ -4,14 +4,13 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 
 import httpx
 from cachetools import TTLCache
 
-from chain import provider, token
-from chain.errors import ChainError, WrongChain
+from chain import token
+from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.provider import Nodes
 from chain.signing import Signer
@@ -26,7 +25,6 @@ from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.crediting.processor import Crediting
 from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.crediting.webhook import credit_hook
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.domain.order_rules import OrderCaps
 from stateless_billing.grants.caps import Caps
 from stateless_billing.grants.granting import Grants
@@ -42,10 +40,13 @@ from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.pricing.rate_overrides import Overrides, Prices
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.services import health
+from stateless_billing.services.startup import NotFit, NotRead, Token, check_chain
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import StripeLedger
 from stateless_billing.stripe.connection import ssl_context, transport
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.rate_limiter import Pacer
 from stateless_billing.support.customer_search import Lookup
 from stateless_billing.support.order_checks import OrderChecks
@@ -63,23 +64,6 @@ _NODE_CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=2
 
 
 log = logging.getLogger(__name__)
-
-
-class NotFit(Exception):
-    """The service may not start: what was found, and what to do."""
-
-
-class NotRead(NotFit):
-    """The service may not start: Stripe or the chain could not be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """The ERC-20 token that all gateways take."""
-
-    address: str
-    symbol: str
-    decimals: int
 
 
 class Services:
@@ -113,6 +97,7 @@ class Services:
         self._ledgers = (self.stripe, lookups, orders)
         self.books = Bookkeeping(self.stripe, settings.service_customer_id)
         self.memory, self.proofs = Memory(clock), Proofs()
+        self._locks = KeyedLocks()
         self.reversals = Reversals(self.stripe, self.proofs)
         self.feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
@@ -145,6 +130,7 @@ class Services:
                 other_credits=settings.other_credits,
             ),
             self.memory,
+            self._locks,
             clock,
             told=self._hook.told if self._hook else None,
         )
@@ -180,7 +166,7 @@ class Services:
         """What the pages behind the sign-in need."""
         settings, clock = self.settings, self.clock
         caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
-        self.grants = Grants(self.stripe, self.books, self.memory, clock, caps, self.reversals)
+        self.grants = Grants(self.stripe, self.books, self._locks, clock, caps, self.reversals)
         self.signins = self._signins()
         self.lookup = Lookup(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
         self.order_checks = OrderChecks(lookups, self.terms, self.prices)
@@ -271,30 +257,3 @@ class Services:
 
 def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, verify=ssl_context(), limits=_NODE_CONNECTIONS, trust_env=False)
-
-
-async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:
-    """The gateways' token, once every node is on the right chain and every gateway has code. Raises NotFit, ChainError.
-
-    A node that does not answer is no reason not to start, as long as one does.
-    """
-    for one in nodes.each:
-        try:
-            await provider.chain_id(one)
-        except WrongChain as error:
-            raise NotFit(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
-        except ChainError as error:
-            log.warning("%s", error)
-    tokens = set()
-    for gateway in gateways:
-        if not await provider.code(nodes, gateway.address):
-            raise NotFit(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
-        tokens.add(await gateway.token())
-        await gateway.total_payments()
-    if len(tokens) > 1:
-        raise NotFit("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
-    address = tokens.pop()
-    decimals = await token.decimals(nodes, address)
-    if decimals != 18:
-        raise NotFit(f"The token has {decimals} decimals; only 18 are supported.")
-    return Token(address, await token.symbol(nodes, address), decimals)

@@ -1,8 +1,8 @@
 """When a process is fit, told alike by `doctor` and `/readyz`: one sentence where it is not, else None."""
 
 from chain.payment import Block
-from stateless_billing.crediting.confirmations import HEAD_AGE
 from stateless_billing.domain import finality
+from stateless_billing.domain.finality import HEAD_AGE
 from stateless_billing.stripe.connection import CLOCK_TOLERANCE
 
 FINALITY_AGE = 3600  # seconds; three times Base's usual

@@ -5,10 +5,10 @@ from typing import Any
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping.records import NotOurAccount
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import StripeFailure
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,12 @@ from typing import Any, TypeVar
 import httpx
 
 from chain.payment import is_customer_id
-from stateless_billing.domain.errors import (
+from stateless_billing.domain.ledger import CURRENCY, Entry
+from stateless_billing.runtime import logs
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe import objects
+from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, Judge, transport
+from stateless_billing.stripe.errors import (
     Down,
     InProgress,
     Locked,
@@ -18,14 +23,10 @@ from stateless_billing.domain.errors import (
     StripeFailure,
     Unclear,
 )
-from stateless_billing.domain.ledger import CURRENCY, Entry
-from stateless_billing.runtime import logs, metrics
-from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe import objects
-from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, Judge, transport
+from stateless_billing.stripe.metrics import stripe_call
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
-from stateless_billing.stripe.sdk import stripe
+from stateless_billing.stripe.sdk import HTTPClient, stripe
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ class Session:
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
         """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
         try:
-            with metrics.stripe_call(endpoint.value):
+            with stripe_call(endpoint.value):
                 answer = await self._answer(endpoint, call, unknown)
         except Down as error:
             self._health.failure, self._health.failed = str(error), self._clock.boot()
@@ -238,7 +239,7 @@ class StripeLedger:
         client = stripe.StripeClient(
             self._key,
             base_addresses=addresses,
-            http_client=_HTTPClient(connection),
+            http_client=HTTPClient(connection),
             stripe_version=API_VERSION,
             max_network_retries=0,
         )
@@ -249,21 +250,6 @@ class StripeLedger:
         for _, connection in self._idle:
             await connection.aclose()
         self._idle.clear()
-
-
-class _HTTPClient(stripe.HTTPClient):
-    """Has the SDK send through our connection. Whatever else goes wrong is raised as it is."""
-
-    name = "httpx"
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self._connection = connection
-
-    async def request_async(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        return await self._connection.request(method, url, headers, post_data)
 
 
 def _checked(customer_id: str) -> str:

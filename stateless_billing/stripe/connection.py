@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from stateless_billing.domain.errors import NotSent
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.errors import NotSent
 
 ANSWER_AGE = 60  # seconds for which an answer's Date may be used as the clock
 CLOCK_TOLERANCE = 120  # seconds that Stripe's Date and the machine's clock may differ

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from stateless_billing.domain.balance_chain import Reading
-from stateless_billing.domain.errors import Down, Refused
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.stripe.client import Session
+from stateless_billing.stripe.errors import Down, Refused
 from stateless_billing.stripe.objects import Customer, Page
 
 PAGES_MOST = 200  # behind so many pages without an anchor a ledger is not read further

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from stateless_billing.domain.errors import Refused
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE, Session, StripeLedger
+from stateless_billing.stripe.errors import Refused
 from stateless_billing.stripe.objects import Customer, quoted
 from stateless_billing.stripe.rate_limiter import Endpoint
 

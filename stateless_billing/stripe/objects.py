@@ -9,6 +9,7 @@ from typing import Any
 
 from stateless_billing.domain.ledger import CURRENCY, Entry
 
+WALLET = "wallet_address"
 PAYMENTS_KEY = "gateway_payments"
 
 

@@ -9,17 +9,17 @@ from chain.gateway import Gateway, claimed
 from chain.payment import Payment, is_customer_id
 from chain.provider import Nodes
 from stateless_billing.bookkeeping.records import MARK, Bookkeeping
-from stateless_billing.domain.errors import Refusal, Refused
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
 from stateless_billing.grants.grant_ledger import GrantLedger
 from stateless_billing.operators.roster import is_email, is_wallet
-from stateless_billing.payers.accounts import WALLET
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.errors import Refused
 from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.objects import WALLET, Customer
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")

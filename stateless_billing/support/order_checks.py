@@ -5,12 +5,13 @@ from stateless_billing.bookkeeping.orders import OrderDraft, PaymentOrders
 from stateless_billing.bookkeeping.records import MARK
 from stateless_billing.crediting.credit_terms import Terming
 from stateless_billing.domain import order_rules
-from stateless_billing.domain.errors import Refusal, Refused, StripeFailure
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.order_rules import REDIRECT, RELEASE, WITHDRAW, Order, Words
 from stateless_billing.pricing.rate_overrides import Prices
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.client import StripeLedger
 from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.errors import Refused, StripeFailure
 from stateless_billing.stripe.objects import Customer
 
 _NOTHING = "Nothing was ordered."

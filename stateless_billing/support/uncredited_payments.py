@@ -11,8 +11,9 @@ from stateless_billing.bookkeeping.orders import OrderDraft, Orders, PaymentOrde
 from stateless_billing.bookkeeping.records import Bookkeeping
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import Terming
+from stateless_billing.crediting.payment_status import Progress
 from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory, Progress
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.domain.order_rules import Order

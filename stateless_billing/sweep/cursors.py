@@ -8,14 +8,15 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.credit_case import covers
 from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Backoff, Memory
+from stateless_billing.crediting.status_cache import Memory
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import LOOK_BACK
-from stateless_billing.domain.errors import Refused, StripeFailure
 from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.ledger import Cursor, Finding
+from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.errors import Refused, StripeFailure
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import OPEN_MOST, Bookkeeping
-from stateless_billing.crediting.confirmations import HEAD_AGE, Confirmations
+from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.processor import Crediting
 from stateless_billing.crediting.status_cache import Memory
-from stateless_billing.domain.errors import StripeFailure
-from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.domain.finality import HEAD_AGE, Heads, is_final
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.sweep.checkpoint import Place
 from stateless_billing.sweep.cursors import Sealing

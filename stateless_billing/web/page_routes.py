@@ -4,7 +4,7 @@ from starlette.routing import BaseRoute, Route
 
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
-from stateless_billing.web.operators.operators_routes import operators_routes
+from stateless_billing.web.operators_routes import operators_routes
 from stateless_billing.web.pages.assets import Assets
 from stateless_billing.web.pages.pages import Pages, templates
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping.orders import OrderDraft
-from stateless_billing.domain.errors import Refusal, StripeFailure, TooSoon
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.errors import StripeFailure, TooSoon
 from tests.simulation.plan import Event
 from tests.simulation.truth import PEOPLE, Truth
 

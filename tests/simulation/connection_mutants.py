@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from stateless_billing.domain.errors import NotSent
 from stateless_billing.stripe import connection
 from stateless_billing.stripe.connection import Connection
+from stateless_billing.stripe.errors import NotSent
 from tests.simulation.grant_mutants import Patch
 
 FOR_EVER = 10**9

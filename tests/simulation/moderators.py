@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stateless_billing.grants.granting import Wish
+from stateless_billing.grants.entries import Wish
 from stateless_billing.operators.roster import Operator
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.plan import CUSTOMERS, GRANTS, Event

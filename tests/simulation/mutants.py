@@ -16,10 +16,10 @@ from stateless_billing.crediting.processor import Crediting
 from stateless_billing.domain import epochs, finality, ledger
 from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.epochs import Moment, moment
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.domain.ledger import Cursor
 from stateless_billing.stripe import ledger_reader
 from stateless_billing.stripe.client import Session
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.sweep import cursors, sweeper
 from stateless_billing.sweep.cursors import Sealing
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOR_EVER

@@ -10,7 +10,7 @@ from stateless_billing.bookkeeping.proofs import Proof, Proofs
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting import attempts
 from stateless_billing.crediting.attempts import Attempt
-from stateless_billing.crediting.status_cache import Progress
+from stateless_billing.crediting.payment_status import Progress
 from stateless_billing.domain import balance_chain, order_rules
 from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.ledger import Entry, reversal_of

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping.records import NotOurAccount
-from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.domain.errors import Refusal
+from stateless_billing.grants.entries import Wish
 from stateless_billing.grants.grant_ledger import Grant
-from stateless_billing.grants.granting import Wish
 from stateless_billing.operators.roster import Operator
-from stateless_billing.services.container import NotFit, Services
+from stateless_billing.services.container import Services
+from stateless_billing.services.startup import NotFit
+from stateless_billing.stripe.errors import StripeFailure
 from tests.simulation.chain import START
 from tests.simulation.line import StripeLine
 from tests.simulation.loop import Process

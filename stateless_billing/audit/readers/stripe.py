@@ -11,10 +11,10 @@ import httpx
 
 from chain.payment import is_customer_id
 from stateless_billing.domain.balance_chain import Reading
-from stateless_billing.domain.errors import Down
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import API_VERSION, PAGE
+from stateless_billing.stripe.errors import Down
 from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, Pacer

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stateless_billing.crediting.status_cache import STATES
+from stateless_billing.crediting.payment_status import STATES
 
 Schema = dict[str, Any]
 

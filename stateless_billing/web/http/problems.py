@@ -10,7 +10,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
 from chain.errors import ChainError
-from stateless_billing.domain.errors import PROBLEMS, Refusal, StripeFailure
+from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.stripe.errors import StripeFailure
 
 log = logging.getLogger(__name__)
 

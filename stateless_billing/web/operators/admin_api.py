@@ -12,18 +12,20 @@ from chain.payment import Payment
 from chain.signing import checksum
 from stateless_billing.bookkeeping.orders import OrderDraft
 from stateless_billing.domain import money, order_rules
-from stateless_billing.domain.errors import Refusal, StripeFailure
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import parse_rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import forms
-from stateless_billing.grants.forms import FORM_SECONDS
+from stateless_billing.grants.entries import Wish
 from stateless_billing.grants.grant_ledger import Grant
-from stateless_billing.grants.granting import Left, Wish
+from stateless_billing.grants.granting import Left
 from stateless_billing.operators.roster import GRANT, OVERRIDE, READ, RELEASE, Operator
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import Sessions

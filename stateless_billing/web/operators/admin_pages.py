@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chain.payment import is_customer_id
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import Refusal, Refused, StripeFailure
+from stateless_billing.domain.errors import Refusal
 from stateless_billing.domain.money import Rate
 from stateless_billing.grants.caps import DAY
 from stateless_billing.grants.forms import NOTE_FEWEST, NOTE_MOST, REASONS
@@ -19,10 +19,12 @@ from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import UNDO_SECONDS
 from stateless_billing.operators.roster import GRANT, OVERRIDE, REVERSE, Operator
 from stateless_billing.pricing.rates import NoRate
+from stateless_billing.stripe.errors import Refused, StripeFailure
 from stateless_billing.stripe.objects import Page
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
 from stateless_billing.support.timeline import timeline
-from stateless_billing.web.operators import csv_export, rate_chart
+from stateless_billing.web.http import csv_export
+from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import Desk
 
 _DAYS = (1, 7, 30, 90, 365)

@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chain.errors import ChainError
-from stateless_billing.domain.errors import PROBLEMS, Refusal, StripeFailure
+from stateless_billing.domain.errors import PROBLEMS, Refusal
 from stateless_billing.operators.roster import READ, Operator
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http.networks import network
 from stateless_billing.web.operators.sessions import Sessions
 

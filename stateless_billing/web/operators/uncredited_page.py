@@ -7,15 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chain.payment import Payment
-from stateless_billing.crediting.status_cache import Progress
+from stateless_billing.crediting.payment_status import Progress
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import EPOCH
-from stateless_billing.domain.errors import StripeFailure
 from stateless_billing.domain.money import Rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.operators.roster import GRANT, RELEASE, Operator
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.support import uncredited_payments
 from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, Stuck

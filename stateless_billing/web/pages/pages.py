@@ -16,8 +16,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from chain.errors import ChainError
 from chain.signing import checksum
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import PROBLEMS, Refusal, StripeFailure
+from stateless_billing.domain.errors import PROBLEMS, Refusal
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
 from stateless_billing.web.http.networks import network

@@ -1,0 +1,71 @@
+"""The entries of a grant: what is written, and how it is found again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stateless_billing.bookkeeping.entry_writer import Draft
+from stateless_billing.domain.epochs import moment
+from stateless_billing.domain.form_ids import FORM_SECONDS
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.grants import caps
+from stateless_billing.grants.caps import Caps, Reservation
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an operator asks for with one form. `grant` was minted with the form, for this operator and customer."""
+
+    grant: str
+    operator: str
+    customer: str
+    cents: int
+    reason: str
+    note: str
+
+
+def reservation_among(grant: str, entries: Sequence[Entry]) -> Reservation | None:
+    """The reservation of a form in a listing of the grants record."""
+    found = [one for one in map(caps.reservation, entries) if one and one.grant == grant]
+    return min(found, key=lambda one: (one.entry.created, one.entry.id), default=None)
+
+
+def reservation_draft(wish: Wish, minted: int, limits: Caps, grants_id: str) -> Draft:
+    """The reservation of a form: under one key, for as long as the form lives."""
+    return Draft(
+        customer_id=grants_id,
+        cents=wish.cents,
+        description=f"Reserved by {wish.operator} for {wish.customer}"[:350],
+        metadata={
+            "kind": "reservation",
+            "grant": wish.grant,
+            "operator": wish.operator,
+            "reason": wish.reason,
+            "note": wish.note,
+            "customer": wish.customer,
+            "caps": str(limits),
+        },
+        origin=minted,
+        key=lambda epoch: f"reserve:{wish.grant}",
+        holds=lambda now: now < minted + FORM_SECONDS,
+    )
+
+
+def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
+    """The credit of a grant in a customer's listing."""
+    found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
+    return min(found, key=lambda one: (one.created, one.id), default=None)
+
+
+def grant_draft(reserved: Reservation) -> Draft:
+    """The grant: a function of its reservation alone, and only in epoch 0 of it."""
+    created = reserved.entry.created
+    told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
+    return Draft(
+        customer_id=reserved.customer,
+        cents=reserved.entry.cents,
+        description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
+        metadata=told | ({"note": reserved.note} if reserved.note else {}),
+        origin=created,
+        key=lambda epoch: f"grant:{reserved.grant}",
+        holds=lambda now: moment(now, created).epoch == 0,
+    )

@@ -1,0 +1,56 @@
+"""What is counted of the calls to Stripe, for `/metrics`."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Histogram
+
+from stateless_billing.stripe.errors import (
+    Down,
+    InProgress,
+    Locked,
+    NotSent,
+    RateLimited,
+    Refused,
+    StripeFailure,
+    Unclear,
+)
+
+_OUTCOMES = {
+    Down: "down",
+    InProgress: "in_progress",
+    Locked: "locked",
+    NotSent: "not_sent",
+    RateLimited: "limited",
+    Refused: "refused",
+    Unclear: "unclear",
+}
+
+STRIPE_CALLS = Counter(
+    "billing_stripe_requests",
+    "Calls to Stripe. outcome: ok, refused, limited (a rate limiter's 429), locked (another 429), down, unclear,"
+    " in_progress, not_sent, other.",
+    ["endpoint", "outcome"],
+)
+STRIPE_SECONDS = Histogram(
+    "billing_stripe_request_seconds",
+    "How long calls to Stripe took, from the pacer's grant on.",
+    ["endpoint"],
+    buckets=(0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 5, 15, 45),
+)
+
+
+@contextmanager
+def stripe_call(endpoint: str) -> Iterator[None]:
+    """Count one call to Stripe, by how it ended."""
+    outcome, begun = "other", time.perf_counter()
+    try:
+        yield
+        outcome = "ok"
+    except StripeFailure as error:
+        outcome = _OUTCOMES.get(type(error), outcome)
+        raise
+    finally:
+        STRIPE_CALLS.labels(endpoint, outcome).inc()
+        STRIPE_SECONDS.labels(endpoint).observe(time.perf_counter() - begun)
