@@ -20,7 +20,7 @@ from chain.provider import Call, Reader
 
 T = TypeVar("T")
 
-# keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk.py recomputes it.
+# keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk_reader.py recomputes it.
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 BATCH = 100
 _AT_ONCE = 4  # batches side by side

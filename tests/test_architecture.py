@@ -169,6 +169,12 @@ def test_pure_modules_do_no_io(path: Path) -> None:
     assert all(within(one, *PURE) for one in modules), "a pure module imports pure modules only"
 
 
+def test_the_tour_shows_the_layers() -> None:
+    rows = re.findall(r"^\| (\d+) \| `([\w/.]+)` \|", (ROOT / "docs" / "code.md").read_text(), re.MULTILINE)
+    shown = {(int(layer), path.removesuffix(".py").replace("/", ".")) for layer, path in rows}
+    assert shown == {(layer, unit) for layer, units in enumerate(LAYERS, 1) for unit in units}
+
+
 def test_packages_have_three_to_ten_files() -> None:
     packages = Counter(name_of(path).rpartition(".")[0] for path in PRODUCTION if "." in name_of(path))
     for package, files in packages.items():

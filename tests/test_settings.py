@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load
-from tests.factories import ordinary_stack
+from tests.fakes.factories import ordinary_stack
 
 ADDRESS = "0x" + "Ab" * 20
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141  # of secp256k1

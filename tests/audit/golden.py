@@ -11,7 +11,7 @@ from stateless_billing.audit.report.report import Options
 from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.made import quoted
 from tests.audit.world import World
-from tests.factories import CUSTOMER, WALLET, tx_hash
+from tests.fakes.factories import CUSTOMER, WALLET, tx_hash
 
 FOLDER = Path(__file__).parent / "golden"
 FILES = {"report.csv": "csv", "report.jsonl": "jsonl", "report.json": "json", "report.txt": "table"}

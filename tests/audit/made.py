@@ -10,7 +10,7 @@ from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import Entry, Price
 from stateless_billing.domain.money import RATE_SCALE, Rate
-from tests.factories import CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, entry, payment
+from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, entry, payment
 
 TOKEN = "0x" + "77" * 20
 FINAL = block(10_000)

@@ -14,8 +14,8 @@ from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import listing_ends_empty
 from stateless_billing.sandbox.records import Transaction
 from tests.audit.world import KEY, AuditNode
-from tests.factories import CUSTOMER, GATEWAY, WALLET, payment, tx_hash
-from tests.in_process import HOUR, SERVICE, LoopClock, NodesLine, StripeLine, Town, advanced
+from tests.fakes.factories import CUSTOMER, GATEWAY, WALLET, payment, tx_hash
+from tests.fakes.in_process_service import HOUR, SERVICE, LoopClock, NodesLine, StripeLine, Town, advanced
 
 TARGET = "cus_Target1"
 ADMIN = "admin@example.org"

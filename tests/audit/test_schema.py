@@ -11,7 +11,7 @@ from stateless_billing.audit.report.formats import as_json
 from stateless_billing.audit.report.report import TOOL
 from stateless_billing.audit.rules.rows import COLUMNS
 from stateless_billing.audit.rules.statuses import RULES, Status
-from tests.audit.test_running import PAID, audited, wallets
+from tests.audit.test_run import PAID, audited, wallets
 from tests.audit.world import World
 
 pytestmark = pytest.mark.anyio

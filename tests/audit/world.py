@@ -19,7 +19,7 @@ from stateless_billing.sandbox.stripe_api import StripeStandIn
 from stateless_billing.settings import Settings
 from tests.audit.made import TOKEN, credit
 from tests.chain.fake_node import FakeNode, raw_log, word
-from tests.factories import CHAIN_ID, GATEWAY, FakeClock, block
+from tests.fakes.factories import CHAIN_ID, GATEWAY, FakeClock, block
 
 TREASURY = "0x" + "88" * 20
 KEY = "sk_test_sandbox"

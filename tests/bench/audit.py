@@ -23,7 +23,7 @@ from chain.decoding import payments as decoded
 from chain.payment import Block
 from chain.provider import Nodes
 from stateless_billing.sandbox import processes
-from tests.factories import CHAIN_ID, GATEWAY, block
+from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 
 LIMIT = 25  # Stripe's reads a second; an audit in a hurry is given so many times as much
 TIMES = 20

@@ -20,7 +20,7 @@ from stateless_billing.sandbox.server import QuietServer
 from tests.audit.made import TOKEN, credit
 from tests.audit.world import TREASURY, AuditNode, transfer
 from tests.chain.fake_node import raw_log
-from tests.factories import PAYER, payment, tx_hash
+from tests.fakes.factories import PAYER, payment, tx_hash
 
 EVERY = 3600  # seconds between a customer's charges
 

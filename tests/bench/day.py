@@ -20,9 +20,9 @@ from chain.payment import Payment
 from stateless_billing.services.container import Services
 from tests.bench.audit_once import peak
 from tests.chain.fake_node import FakeNode, event_customer, raw_log
-from tests.factories import BLOCK_SECONDS, payment, tx_hash
-from tests.in_process import FINALITY, HOUR, LoopClock, NodesLine, StripeLine, Town
-from tests.virtual_time import run_virtually
+from tests.fakes.factories import BLOCK_SECONDS, payment, tx_hash
+from tests.fakes.in_process_service import FINALITY, HOUR, LoopClock, NodesLine, StripeLine, Town
+from tests.fakes.virtual_time import run_virtually
 
 DAY_PAYMENTS, DAY = 100_000, 24 * 3600
 CUSTOMERS = 5_000

@@ -8,7 +8,7 @@ from chain.decoding import PAYMENT_TOPIC
 from chain.errors import BadAnswer, NodeError
 from chain.payment import Payment, customer_id_to_bytes32
 from chain.provider import Call, Node, Nodes
-from tests.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
+from tests.fakes.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
 T = TypeVar("T")
 NOBODY = b"\xff" * 32  # what the event of a payment without a customer ID carries here

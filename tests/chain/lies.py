@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.chain.fake_node import raw_log
-from tests.factories import block, payment, tx_hash
+from tests.fakes.factories import block, payment, tx_hash
 
 Lie = Callable[[Any], Any]
 FORGED = raw_log(payment(block=102, log_index=50, tx_hash=tx_hash(77), customer_id="cus_Payer0", sequence=3))

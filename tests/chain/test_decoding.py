@@ -12,7 +12,7 @@ from chain import decoding
 from chain.errors import BadAnswer
 from chain.payment import Block, Payment
 from tests.chain.fake_node import event_customer, history, raw_log
-from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, WALLET, block, payment, tx_hash
+from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, WALLET, block, payment, tx_hash
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.from_regex(r"0x[0-9a-fA-F]{0,70}"),

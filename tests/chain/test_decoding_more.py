@@ -11,7 +11,7 @@ from chain import decoding
 from chain.errors import BadAnswer
 from chain.payment import Payment
 from tests.chain.fake_node import raw_log, word
-from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, block, payment
+from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, block, payment
 
 LOG = raw_log(payment())
 TOPICS = LOG["topics"]

@@ -15,7 +15,7 @@ from chain.payment import Payment
 from chain.payment_index import WINDOW
 from tests.chain.fake_node import FakeNode, FakeNodes, history
 from tests.chain.lies import LIES, Lie
-from tests.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY
+from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.payment import customer_id_from_bytes32, customer_id_to_bytes32, is_customer_id
-from tests.factories import payment
+from tests.fakes.factories import payment
 
 ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
 

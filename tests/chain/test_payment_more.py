@@ -3,7 +3,7 @@
 import pytest
 
 from chain.payment import customer_id_from_bytes32, customer_id_to_bytes32, is_customer_id
-from tests.factories import payment
+from tests.fakes.factories import payment
 
 
 @pytest.mark.parametrize("customer_id", ["cus_X", "cus_endsInX", "cus_XX", "cus_0", "cus_endsIn0"])

@@ -11,7 +11,7 @@ from chain.calls import view
 from chain.errors import NodeError
 from chain.signing import domain_separator
 from tests.chain.fake_node import FakeNode
-from tests.factories import CHAIN_ID, OTHER_GATEWAY
+from tests.fakes.factories import CHAIN_ID, OTHER_GATEWAY
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chain import signing
 from chain.payment import customer_id_to_bytes32
 from chain.signing import Quote, Signer
-from tests.factories import GATEWAY, OTHER_GATEWAY, WALLET
+from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET
 
 KEY = "0x" + "4c" * 32
 SIGNER = Signer(KEY, 8453)

@@ -6,7 +6,7 @@ from eth_abi.abi import encode
 from chain import token
 from chain.errors import NodeError
 from tests.chain.fake_node import FakeNode
-from tests.factories import GATEWAY, OTHER_GATEWAY, WALLET
+from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ import pytest
 from chain.errors import BadAnswer, Inconsistent, NodeError
 from chain.views import Views
 from tests.chain.fake_node import FakeNode, history
-from tests.factories import CHAIN_ID, GATEWAY, WALLET
+from tests.fakes.factories import CHAIN_ID, GATEWAY, WALLET
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from stateless_billing.sandbox.stack import Service, Stack
-from tests.conforming import faults
+from tests.fakes.json_schema import faults
 from tests.integration.raw import Raw
 from tests.integration.shop import Shop
 

@@ -11,13 +11,13 @@ MODULES = {
     "chain.calls": ("tests/chain/test_calls*.py", "tests/chain/test_abi.py"),
     "chain.decoding": ("tests/chain/test_decoding*.py", "tests/chain/test_abi.py"),
     "chain.payment": ("tests/chain/test_payment*.py",),
-    "stateless_billing.grants.caps": ("tests/test_caps*.py",),
-    "stateless_billing.domain.finality": ("tests/test_depth*.py",),
-    "stateless_billing.domain.epochs": ("tests/test_epochs*.py",),
-    "stateless_billing.domain.ledger": ("tests/test_ledger*.py",),
-    "stateless_billing.domain.money": ("tests/test_money*.py",),
-    "stateless_billing.pricing.rates": ("tests/test_rates*.py",),
-    "stateless_billing.stripe.objects": ("tests/test_stripe_objects*.py",),
+    "stateless_billing.grants.caps": ("tests/grants/test_caps*.py",),
+    "stateless_billing.domain.finality": ("tests/domain/test_finality*.py",),
+    "stateless_billing.domain.epochs": ("tests/domain/test_epochs*.py",),
+    "stateless_billing.domain.ledger": ("tests/domain/test_ledger*.py",),
+    "stateless_billing.domain.money": ("tests/domain/test_money*.py",),
+    "stateless_billing.pricing.rates": ("tests/pricing/test_rates*.py",),
+    "stateless_billing.stripe.objects": ("tests/stripe/test_objects*.py",),
 }
 
 

@@ -12,9 +12,9 @@ from stateless_billing.domain.errors import Refusal
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.rate_limiter import Pacer
 from stateless_billing.web.operators.audit_runs import KEPT, Run, Runs
-from tests.audit.test_running import PAID, wallets
+from tests.audit.test_run import PAID, wallets
 from tests.audit.world import World
-from tests.factories import FakeClock
+from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
 

@@ -13,9 +13,9 @@ from stateless_billing.web.api.openapi import LEFT_OUT, describe
 from stateless_billing.web.api.schemas import SCHEMAS
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server.lazy_routes import LateRoutes
-from tests.conforming import faults
-from tests.factories import GATEWAY
-from tests.in_process import LoopClock
+from tests.fakes.factories import GATEWAY
+from tests.fakes.in_process_service import LoopClock
+from tests.fakes.json_schema import faults
 
 ENVIRONMENT = {
     "STRIPE_API_KEY": "sk_test_x",

@@ -1,0 +1,187 @@
+"""Each status from the facts that make it, and nothing else from those facts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from chain.payment import Payment
+from stateless_billing.audit.rules.facts import Account, Book, Orders, relevant
+from stateless_billing.audit.rules.payments import expected_cents, held_cause, judge, recorded_rate, without_credit
+from stateless_billing.audit.rules.statuses import RULES, Status
+from stateless_billing.audit.run import orders_of
+from stateless_billing.domain.ledger import Entry
+from tests.audit.made import FINAL, NO_ORDERS, SCOPE, book, credit, judged, only, quoted, reversal
+from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
+
+P = quoted()
+PLAIN = quoted(cents=0, amount=1_000 * WHOLE_TOKEN)
+C = credit(P)
+DOUBLE = credit(P, 2, created=C.created + 30 * 3600)
+
+
+@pytest.mark.parametrize(
+    ("paid", "entries", "status", "delta", "credited"),
+    [
+        pytest.param(P, [C], "matched", 0, 5000, id="quoted"),
+        pytest.param(PLAIN, [credit(PLAIN)], "matched", 0, 600, id="plain"),
+        pytest.param(P, [C, DOUBLE], "duplicate_credit", 5000, 10000, id="twice"),
+        pytest.param(P, [C, DOUBLE, reversal(DOUBLE, 3)], "matched", 0, 5000, id="twice, one reversed"),
+        pytest.param(P, [C, DOUBLE, reversal(C, 3)], "matched", 0, 5000, id="twice, the first reversed"),
+        pytest.param(
+            P, [C, DOUBLE, reversal(DOUBLE, 3), reversal(DOUBLE, 4)], "reversed", -5000, 0, id="two reversals of one"
+        ),
+        pytest.param(P, [C, reversal(C, 2)], "reversed", -5000, 0, id="reversed"),
+        pytest.param(
+            P, [C, reversal(C, 2), reversal(reversal(C, 2), 3)], "matched", 0, 5000, id="its reversal was reversed"
+        ),
+        pytest.param(P, [credit(P, cents=4999)], "amount_mismatch", -1, 4999, id="too little"),
+        pytest.param(P, [credit(P, cents=9000)], "amount_mismatch", 4000, 9000, id="too much"),
+        pytest.param(PLAIN, [credit(PLAIN, cents=601)], "amount_mismatch", 1, 601, id="not at its own rate"),
+        pytest.param(P, [credit(P, currency="eur")], "wrong_currency", -5000, 0, id="euros"),
+        pytest.param(P, [credit(P, cents=-5000)], "wrong_currency", -10000, -5000, id="wrong sign"),
+        pytest.param(P, [credit(P, metadata={"wallet": "0x0"})], "metadata_altered", 0, 5000, id="another wallet"),
+        pytest.param(P, [credit(P, description="Gift")], "metadata_altered", 0, 5000, id="another description"),
+        pytest.param(P, [credit(P, metadata={"sequence": "7"})], "metadata_altered", 0, 5000, id="another sequence"),
+        pytest.param(P, [replace(C, metadata={})], "metadata_altered", 0, 5000, id="no metadata at all"),
+        pytest.param(
+            P, [credit(P, metadata={"payment": "gone"})], "metadata_altered", 0, 5000, id="its identity was overwritten"
+        ),
+        pytest.param(PLAIN, [credit(PLAIN, metadata={"rate": "x"})], "metadata_altered", None, 600, id="no rate"),
+        pytest.param(
+            P, [credit(P, metadata={"wallet": P.wallet.upper().replace("0X", "0x")})], "matched", 0, 5000, id="capitals"
+        ),
+        pytest.param(replace(P, block=10_001), [C], "pending", 0, 5000, id="credited before it is final"),
+    ],
+)
+def test_a_payment_with_its_credits(
+    paid: Payment, entries: Sequence[Entry], status: str, delta: int | None, credited: int
+) -> None:
+    done = judged([paid], entries)
+    row = only(done.rows)
+    assert (row.status, row.delta_cents, row.credited_cents) == (status, delta, credited)
+    assert row.exception == RULES[Status(status)].exception
+    assert row.reason
+    assert row.next_action
+    assert (done.open, done.strays, done.grants) == ([], [], [])
+
+
+def test_a_credit_that_a_reorganisation_renamed_is_matched() -> None:
+    before = quoted(tx_hash=tx_hash(99), block=98)
+    row = only(judged([P], [credit(before)]).rows)
+    assert (row.status, row.rule) == ("matched", "sequence, wallet and amount")
+
+
+def test_a_renamed_credit_whose_texts_disagree_is_altered() -> None:
+    moved = P.identity.replace(P.tx_hash, tx_hash(99))
+    row = only(judged([P], [credit(P, metadata={"payment": moved})]).rows)
+    assert row.status == "metadata_altered"
+
+
+def test_each_payment_finds_its_own_credit() -> None:
+    payments = [quoted(number, tx_hash=tx_hash(number + 1), block=100 + number) for number in range(5)]
+    done = judged(payments, [credit(one, number) for number, one in enumerate(payments)])
+    assert [row.stripe_txn for row in done.rows] == [f"cbtxn_{number}" for number in range(5)]
+    assert {row.status for row in done.rows} == {"matched"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"cents": 700, "description": "Sorry"}, ["unexplained_credit"]),
+        ({"cents": 700, "metadata": {"kind": "bonus"}}, ["unexplained_credit"]),
+        ({"cents": 700, "metadata": {"kind": "order"}}, ["unexplained_credit"]),
+        ({"cents": -700, "metadata": {"kind": "reversal", "reverses": "cbtxn_9"}}, ["unexplained_credit"]),
+        ({"cents": 700, "description": "Top-up via pi_1"}, []),
+        ({"cents": 700, "type": "credit_note"}, []),
+        ({"cents": -700}, []),
+    ],
+)
+def test_entries_of_others(changes: dict[str, object], found: list[str]) -> None:
+    done = judged([P], [C, entry(**{"id": "cbtxn_5", **changes})])
+    assert [row.status for row in done.rows] == ["matched", *found]
+
+
+def test_a_hand_made_credit_that_was_reversed_is_no_exception() -> None:
+    gift = entry(id="cbtxn_5", cents=700)
+    row = only(judged([], [gift, reversal(gift, 6)]).rows)
+    assert (row.status, row.exception, row.delta_cents) == ("reversed", False, 0)
+
+
+def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
+    other = credit(quoted(gateway=OTHER_GATEWAY, sequence=5), 7)
+    grant = entry(id="cbtxn_8", cents=500, metadata={"kind": "grant", "grant": "g1"})
+    done = judged([P], [C, other, grant])
+    assert [one.entry.id for one in done.strays] == ["cbtxn_7"]
+    assert [one.entry.id for one in done.grants] == ["cbtxn_8"]
+
+
+@pytest.mark.parametrize(
+    ("paid", "account", "causes", "status"),
+    [
+        (P, {}, {}, "missing_credit"),
+        (replace(P, block=10_001), {}, {}, "pending"),
+        (replace(P, time=FINAL.time - 599), {}, {}, "pending"),
+        (replace(P, time=FINAL.time - 600), {}, {}, "missing_credit"),
+        (P, {"state": "customer_deleted"}, {}, "held"),
+        (P, {"currency": "eur"}, {}, "held"),
+        (P, {"currency": None}, {}, "missing_credit"),
+        (P, {}, {P.identity: "over_limit"}, "held"),
+        (replace(P, customer_id=None), {}, {}, "held"),
+    ],
+)
+def test_a_payment_without_a_credit(
+    paid: Payment, account: dict[str, str], causes: dict[str, str], status: str
+) -> None:
+    row = without_credit(paid, book([paid], [], **account), Orders(causes=causes), SCOPE)
+    assert (row.status, row.credited_cents, row.delta_cents) == (status, 0, -5000)
+
+
+def test_dust_is_matched_without_a_credit() -> None:
+    row = without_credit(PLAIN, book([PLAIN], []), NO_ORDERS, SCOPE, dust=True)
+    assert (row.status, row.expected_cents, row.delta_cents) == ("matched", 0, 0)
+
+
+def test_held_says_why() -> None:
+    assert held_cause(P, book([P], [], state="customer_deleted"), NO_ORDERS) == "customer_deleted"
+    assert held_cause(P, book([P], [], currency="eur"), NO_ORDERS) == "currency"
+    assert held_cause(P, book([P], []), NO_ORDERS) is None
+
+
+@pytest.mark.parametrize("rate", ["", "x", "-1", "0", "NaN", "Infinity", "1e-19", "1e30"])
+def test_a_rate_that_is_none(rate: str) -> None:
+    assert recorded_rate(credit(PLAIN, metadata={"rate": rate})) is None
+    assert expected_cents(PLAIN, credit(PLAIN, metadata={"rate": rate})) is None
+
+
+def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
+    order = entry(cents=1, metadata={"kind": "order", "payment": P.identity, "order": "redirect:cus_Other"})
+    later = replace(order, id="cbtxn_9", ending_cents=order.ending_cents + 1)
+    released = replace(later, metadata=dict(order.metadata) | {"order": "release"})
+    orders = orders_of([order], {})
+    assert orders.redirects == {P.identity: "cus_Other"}
+    assert orders_of([released, order], {}).redirects == {}, "the newest stands"
+    assert orders_of([released, order], {}).named == {P.identity: ("cus_Other",)}, "and earlier ones are looked at"
+    done = judge(book([P], [C]), orders, SCOPE)
+    assert done.rows == []
+    assert list(done.credited) == [P.identity]
+
+
+def test_charges_are_irrelevant() -> None:
+    assert not relevant(entry())
+    assert relevant(entry(cents=1))
+    assert relevant(entry(metadata={"kind": "reversal"}))
+
+
+def test_a_row_says_all_that_is_known() -> None:
+    row = only(judged([PLAIN], [credit(PLAIN)]).rows)
+    assert row.row_id == f"R00-{row.fingerprint[:12]}"
+    assert (row.amount_raw, row.amount_tokens) == (str(10**21), "1000.000000000000000000")
+    assert (row.rate_usd, row.rate_source, row.discount_bps) == ("0.006000000000000000", "coingecko:lit-protocol", 0)
+    assert row.credit_latency_s == 30
+    assert row.idempotency_key == f"payment:8453:{GATEWAY}:{CUSTOMER}:0:0"
+    assert list(row.shown())[:4] == ["schema_version", "row_id", "status", "exception"]
+
+
+def test_an_empty_book_says_nothing() -> None:
+    assert judge(Book(Account("cus_Nobody")), NO_ORDERS, SCOPE).rows == []

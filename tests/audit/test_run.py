@@ -1,0 +1,391 @@
+"""Whole audits of a world in this process."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chain.errors import ChainError
+from chain.payment import Payment
+from stateless_billing.audit import cross_customer_pass
+from stateless_billing.audit.auditor import BadOptions, accepted_of, seconds
+from stateless_billing.audit.explanation import explain, story
+from stateless_billing.audit.readers.chain import ChainReader
+from stateless_billing.audit.report import publishing
+from stateless_billing.audit.report.charts import drawn
+from stateless_billing.audit.report.formats import WRITERS, as_csv, as_json, as_table, cell
+from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.rules.self_test import trials
+from stateless_billing.audit.run import Audit
+from stateless_billing.domain.ledger import cursor_key
+from stateless_billing.sandbox.account import Entry as Row
+from tests.audit.made import quoted
+from tests.audit.world import World
+from tests.chain.fake_node import history
+from tests.chain.lies import LIES, Lie
+from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, tx_hash
+
+pytestmark = pytest.mark.anyio
+
+PAID = history(2, 1, 3, customers=2)
+
+
+def wallets(payments: list[Payment]) -> list[Payment]:
+    """Each customer's payments with a wallet of its own."""
+    return [replace(one, wallet=f"0x{one.customer_id.encode().hex():0>40}") for one in payments if one.customer_id]
+
+
+async def audited(world: World, **options: Any) -> Report:
+    """The report on a world."""
+    async with world.auditor() as auditor:
+        return await auditor.run(Options(**options))
+
+
+def statuses(report: Report) -> Counter[str]:
+    """How many rows say what."""
+    return Counter(row.status for row in report.spool)
+
+
+async def test_a_settled_world_is_clean_in_both_modes() -> None:
+    for deep in (False, True):
+        report = await audited(World(wallets(PAID)), deep=deep)
+        assert report.clean, report.coverage.missing
+        assert statuses(report) == {"matched": 6}
+        head = report.head()
+        assert head["totals"]["paid_raw"] == head["totals"]["treasury_received_raw"]
+        assert head["totals"]["difference_cents"] == 0
+
+
+async def test_nothing_at_all_is_clean() -> None:
+    assert (await audited(World())).clean
+
+
+async def test_it_only_gets() -> None:
+    world = World(wallets(PAID))
+    await audited(world, deep=True)
+    assert {one.split()[0] for one in world.stripe_line.asked} == {"GET"}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_a_node_that_lies_is_refused(lie: tuple[str, Lie]) -> None:
+    world = World(wallets(PAID))
+    world.node.lies[lie[0]] = lie[1]
+    try:
+        report = await audited(world)
+    except ChainError:
+        return
+    assert not report.clean
+    assert report.coverage.missing
+
+
+async def test_a_token_that_moved_less_is_refused() -> None:
+    world = World(wallets(PAID))
+    world.node.lies["eth_getLogs"] = lambda logs: [] if logs and len(logs[0]["topics"]) == 3 else logs
+    report = await audited(world)
+    assert "reached the treasury" in report.coverage.missing[0]
+
+
+async def test_a_node_without_batches_is_asked_singly() -> None:
+    world = World(wallets(PAID))
+    world.nodes_line.batches = False
+    assert (await audited(world)).clean
+
+
+@pytest.mark.parametrize("status", [500, 400, 403])
+@pytest.mark.parametrize("which", ["/v1/customers?", "balance_transactions"])
+async def test_a_list_that_breaks_off_is_incomplete(status: int, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(wallets(PAID))
+
+    def hook(request: httpx.Request) -> httpx.Response | None:
+        if which in str(request.url) and "limit=1&" not in str(request.url) + "&":
+            return httpx.Response(status, json={"error": {"message": "no", "code": "x"}})
+        return None
+
+    world.stripe_line.hook = hook
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
+    report = await audited(world)
+    assert not report.coverage.complete
+    assert not report.clean
+
+
+@pytest.mark.parametrize("body", [{"data": [], "has_more": True}, {"data": []}, {"data": 7, "has_more": False}, []])
+async def test_a_list_that_does_not_say_where_it_ends_is_incomplete(
+    body: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(wallets(PAID))
+    ledger = "balance_transactions"
+    world.stripe_line.hook = lambda request: httpx.Response(200, json=body) if ledger in str(request.url) else None
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
+    assert not (await audited(world)).coverage.complete
+
+
+async def test_a_customer_that_the_list_leaves_out_is_noticed() -> None:
+    world = World(wallets(PAID))
+    empty = {"object": "list", "data": [], "has_more": False}
+    date = {"date": "Mon, 21 Sep 2026 20:00:00 GMT"}
+    world.stripe_line.hook = lambda request: (
+        httpx.Response(200, json=empty, headers=date) if request.url.path == "/v1/customers" else None
+    )
+    report = await audited(world)
+    assert "does not show cus_" in report.coverage.missing[0]
+
+
+async def test_an_entry_that_the_list_leaves_out_breaks_the_chain_of_balances() -> None:
+    world = World(wallets(PAID))
+
+    def hook(request: httpx.Request) -> httpx.Response | None:
+        if "balance_transactions" not in str(request.url):
+            return None
+        answer = world.stripe.handle("GET", request.url.raw_path.decode(), dict(request.headers))
+        body = json.loads(answer.body)
+        return httpx.Response(200, json=body | {"data": body["data"][:1] + body["data"][2:]})
+
+    world.stripe_line.hook = hook
+    report = await audited(world, deep=True)
+    assert not report.coverage.complete
+    assert "does not add up" in report.coverage.missing[0]
+
+
+async def test_deleted_customers_are_held_and_named() -> None:
+    world = World(wallets(PAID))
+    world.stripe.account.by_id["cus_Payer1"].deleted = True
+    report = await audited(world)
+    assert report.coverage.complete
+    assert statuses(report) == {"matched": 3, "held": 3}
+
+
+async def test_a_busy_customer_is_read_by_narrow_windows() -> None:
+    first, last = quoted(), quoted(1, block=8_900, tx_hash=tx_hash(2))
+    world = World([first, last])
+    customer = world.customer(CUSTOMER)
+    world.charges(customer, 20_000, first.time - 90_000, 6)
+    report = await audited(world)
+    assert report.clean
+    assert statuses(report) == {"matched": 2}
+    counts = report.coverage.counts
+    assert counts["ledgers_read_by_windows"] == 1
+    assert counts["stripe_reads"] < 110 < 20_000 // 100 + 3
+
+
+async def test_a_late_credit_of_a_busy_customer_is_found_behind_its_window() -> None:
+    first = quoted()
+    world = World([])
+    world.node.payments = [first]
+    customer = world.customer(CUSTOMER, WALLET)
+    world.add(customer, world.row_of(first, created=first.time + 9_000))
+    world.charges(customer, 4_000, first.time - 90_000, 30)
+    report = await audited(world)
+    assert statuses(report) == {"matched": 1}
+
+
+async def test_a_report_is_published_with_its_sums(tmp_path: Path) -> None:
+    report = await audited(World(wallets(PAID)), accepted=b'{"fingerprint":"x","note":"n"}')
+    publishing.publish(report, tmp_path)
+    assert publishing.altered_files(tmp_path) == []
+    (tmp_path / "dollars.svg").write_text("x")
+    assert publishing.altered_files(tmp_path) == ["dollars.svg"]
+    options, before = publishing.options_of(tmp_path)
+    assert (options.at, options.accepted) == (f"{report.scope.block}:{report.scope.time}", report.options.accepted)  # type: ignore[union-attr]
+    assert publishing.changes(before, report.spool) == []
+    assert publishing.changes({}, report.spool)[0].startswith("R00-")
+    assert publishing.changes(before, [])[0].endswith("gone")
+
+
+async def test_what_is_written_in_each_form() -> None:
+    world = World(wallets(PAID))
+    world.add(world.customer("cus_Payer0"), world.row_of(PAID[0], created=block(200).time))
+    report = await audited(world)
+    parsed = json.loads("".join(as_json(report)))
+    assert list(parsed) == ["schema_version", "tool", "inputs", "summary", "coverage", "totals", "rows"]
+    assert len(parsed["rows"]) == 6
+    lines = "".join(WRITERS["jsonl"](report)).splitlines()
+    assert json.loads(lines[1]) == parsed["rows"][0]
+    table = "".join(as_table(report))
+    assert table.startswith("1 EXCEPTION\n")
+    assert "duplicate_credit" in table
+    csv_lines = "".join(as_csv(report)).splitlines()
+    assert len(csv_lines) == 7
+    assert csv_lines[0].startswith("schema_version,row_id,status,exception,reason,delta_cents,chain_id")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, ""),
+        (True, "true"),
+        (-5, "-5"),
+        ("=1+1", "'=1+1"),
+        ("@a", "'@a"),
+        ("+1", "'+1"),
+        ("-x", "'-x"),
+        ("a", "a"),
+    ],
+)
+def test_a_cell_is_never_a_formula(value: object, shown: str) -> None:
+    assert cell(value) == shown
+
+
+async def test_the_pictures_say_in_words_what_they_show() -> None:
+    found = drawn(await audited(World(wallets(PAID))))
+    assert set(found) == {"dollars", "days", "latency", "coverage"}
+    for picture in found.values():
+        assert "<title>" in picture.svg
+        assert "<desc>" in picture.svg
+        assert len(picture.table) > 1
+        assert len({len(line) for line in picture.table}) == 1
+
+
+async def test_the_pictures_follow_days_gaps_and_the_range() -> None:
+    known = wallets([quoted(n, block=100 + n * 1000, tx_hash=tx_hash(n + 1)) for n in range(8)])
+    world = World(known[:-1], now=block(9_000).time + 1200)
+    world.node.payments = known
+    report = await audited(world, since="1000", until="8000")
+    found = drawn(report)
+    assert found["coverage"].told == "Blocks 1000 to 8000, read completely."
+    assert [line[1] for line in found["coverage"].table[1:]] == ["1"] * 7
+    assert found["dollars"].told.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
+    assert found["days"].table[1][1:] == ["6", "0", "1"]
+
+
+async def test_the_self_test_needs_no_data() -> None:
+    world = World([])
+    async with world.auditor() as auditor:
+        audit = await auditor.audit(Options())
+        await audit.run()
+        assert isinstance(audit, Audit)
+        done = trials(audit.collector.samples, audit.scope)
+    assert [one.planted for one in done if not one.passed] == []
+
+
+async def test_at_must_be_final() -> None:
+    with pytest.raises(BadOptions):
+        await audited(World(), at="9500:1")
+
+
+def test_times_and_the_accepted_file() -> None:
+    assert seconds("2026-10-01") == 1790812800
+    assert seconds("2026-10-01T00:00:00+02:00") == 1790812800 - 7200
+    with pytest.raises(BadOptions):
+        seconds("soon")
+    assert accepted_of(b'\n{"fingerprint":"a","note":"b"}\n')["a"].note == "b"
+    for bad in (b"x", b"{}", b'{"fingerprint":"a","note":""}', b'{"fingerprint":"a","note":1}', b"[]"):
+        with pytest.raises(BadOptions):
+            accepted_of(bad)
+
+
+async def test_a_credit_of_a_payment_that_went_away_is_asked_for_at_every_node() -> None:
+    gone = quoted(tx_hash=tx_hash(50), sequence=9)
+    world = World(wallets(PAID))
+    world.add(world.customer("cus_Payer0"), world.row_of(gone))
+    report = await audited(world)
+    assert statuses(report) == {"matched": 6, "missing_payment": 1}
+    async with world.auditor() as auditor:
+        reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
+        assert await cross_customer_pass.gone(reader, gone.identity)
+        assert not await cross_customer_pass.gone(reader, PAID[0].identity)
+
+
+async def test_a_range_leaves_out_what_lies_before_and_after() -> None:
+    world = World(wallets(PAID))
+    report = await audited(world, since="102", until="102")
+    assert [row.block_number for row in report.spool] == [102]
+    assert report.clean
+    report = await audited(world, customer="cus_Payer1")
+    assert statuses(report) == {"matched": 3}
+
+
+async def test_what_happens_later_does_not_change_the_same_report() -> None:
+    """New payments, the credit of one that was due, and the cursor behind it: all of it is after the report's time."""
+    after = quoted(3, block=9_700, tx_hash=tx_hash(77), customer_id="cus_Payer0")
+    fresh = quoted(0, block=9_702, tx_hash=tx_hash(78), customer_id="cus_Fresh")
+    *known, after, fresh = wallets([*PAID, after, fresh])
+    world = World(known[:-1])
+    world.node.payments = list(known)  # the last one is not credited yet
+    world.customer("cus_Fresh", fresh.wallet)
+    first = await audited(world)
+    assert statuses(first) == {"matched": 5, "missing_credit": 1}
+    world.node.payments += [after, fresh]
+    world.now += 600
+    for one in (known[-1], after, fresh):
+        world.add(world.customer(one.customer_id or "", one.wallet), world.row_of(one, created=world.now - 60))
+    key = cursor_key(CHAIN_ID, GATEWAY)
+    for customer, one in (("cus_Payer1", known[-1]), ("cus_Payer0", after)):
+        kept = world.customer(customer)
+        texts = dict(kept.contact.metadata) | {key: f"{one.sequence + 1}:{one.tx_hash}"}
+        kept.set_metadata(world.now, texts)
+    at = first.head()["inputs"]["at"]
+    assert "".join(as_json(await audited(world, at=at))) == "".join(as_json(first))
+    assert statuses(await audited(world)) == {"matched": 6, "pending": 2}
+
+
+async def test_a_cursor_behind_what_is_still_not_credited_is_a_finding() -> None:
+    known = wallets(PAID)
+    world = World(known[:-1])
+    world.node.payments = list(known)
+    kept = world.customer("cus_Payer1")
+    moved = {cursor_key(CHAIN_ID, GATEWAY): f"3:{known[-1].tx_hash}"}
+    kept.set_metadata(world.now, dict(kept.contact.metadata) | moved)
+    assert statuses(await audited(world)) == {"matched": 5, "missing_credit": 1, "cursor_ahead": 1}
+
+
+@pytest.mark.parametrize("time", [*range(20), 97, 98, 99, 100])
+async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
+    async with World().auditor() as auditor:
+        reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
+        head = block(50)
+        asked = block(0).time + time
+        before = await reader.block_at(asked, head, before=True)
+        after = await reader.block_at(asked, head, before=False)
+    assert before.number == min(time // BLOCK_SECONDS, 50)
+    assert after.number == min(-(-time // BLOCK_SECONDS), 50)
+
+
+def recorded(world: World, order: str = "", cause: str = "") -> None:
+    """A service record that says something of the first payment: redirected by an order, or open for a cause."""
+    opened = {f"open:{CHAIN_ID}:{GATEWAY[2:10]}:0": cause} if cause else {}
+    record = world.customer("cus_Service", None, stateless_billing="service", grants="cus_Grants", **opened)
+    world.customer("cus_Grants", None, stateless_billing="grants")
+    if order:
+        texts = {"kind": "order", "payment": PAID[0].identity, "order": order, "operator": "o", "reason": "r"}
+        world.add(record, (PAID[0].time + 60, Row(-1, "usd", "Order", texts)))
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_redirected_payment_is_looked_for_where_it_was_sent(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    target = world.customer("cus_Target")
+    recorded(world, "redirect:cus_Target")
+    world.add(target, world.row_of(known[0], created=known[0].time + 9_000, customer="cus_Target"))
+    world.charges(target, 4_000, known[0].time - 90_000, 30)
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+    assert report.clean, report.coverage.missing
+    assert statuses(report) == {"matched": 3 if "customer" in options else 6}
+    assert {row.stripe_customer for row in report.spool} >= {"cus_Target"}
+
+
+@pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
+async def test_a_payment_that_is_held_is_no_exception(options: dict[str, Any]) -> None:
+    known = wallets(PAID)
+    world = World(known[1:])
+    world.node.payments = list(known)
+    world.customer("cus_Payer0")
+    recorded(world, cause="over_limit")
+    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+        report = await auditor.run(Options(**options))
+        rows, _ = await explain(auditor, known[0].tx_hash)
+    assert report.clean, report.coverage.missing
+    assert statuses(report)["held"] == 1
+    assert "Verdict: held. Held: over_limit." in story(rows[0])
+
+
+async def test_the_nodes_are_only_read() -> None:
+    world = World(wallets(PAID))
+    await audited(world, deep=True)
+    assert set(world.node.asked) == {"eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_getLogs", "eth_getCode"}

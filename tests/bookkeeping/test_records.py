@@ -1,0 +1,139 @@
+"""The bookkeeping customers: proof of the right account, and what the service record remembers."""
+
+from typing import Any
+
+import pytest
+
+from chain.gateway import Gateway
+from stateless_billing.bookkeeping import records
+from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
+from stateless_billing.stripe.errors import Down, StripeFailure
+from stateless_billing.stripe.objects import Customer
+from tests.chain.fake_node import FakeNode
+from tests.fakes.factories import CHAIN_ID, GATEWAY
+from tests.fakes.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
+
+pytestmark = pytest.mark.anyio
+SERVICE_METADATA = {"stateless_billing": "service", "grants": "cus_Grants", "swept:8453:a1b2c3d4": "7"}
+
+
+def record(id_: str, **metadata: str) -> Says:
+    """A customer with this metadata."""
+    return answer(200, raw_customer(id=id_, metadata=metadata))
+
+
+def gone(id_: str) -> Says:
+    """A deleted customer."""
+    return answer(200, {"id": id_, "object": "customer", "deleted": True})
+
+
+SERVICE = record("cus_Service", **SERVICE_METADATA)
+GRANTS = record("cus_Grants", stateless_billing="grants")
+MISSING = error(404, "invalid_request_error", "resource_missing")
+
+
+async def test_the_right_account() -> None:
+    fake = FakeStripe(SERVICE, GRANTS)
+    books = Bookkeeping(fake.ledger(), "cus_Service")
+    service = await books.check()
+    assert (service.id, books.grants_id) == ("cus_Service", "cus_Grants")
+    assert [one.url.path for one in fake.asked] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        [MISSING],
+        [gone("cus_Service")],
+        [record("cus_Service")],  # an ordinary customer
+        [record("cus_Service", stateless_billing="grants")],
+        [SERVICE, MISSING],
+        [SERVICE, gone("cus_Grants")],
+        [SERVICE, record("cus_Grants")],
+        [SERVICE, record("cus_Grants", **SERVICE_METADATA)],
+        [record("cus_Service", stateless_billing="service")],  # names no grants record
+        [record("cus_Service", stateless_billing="service", grants="../v1")],
+    ],
+)
+async def test_another_account_is_refused(says: list[Says]) -> None:
+    with pytest.raises(NotOurAccount):
+        await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()
+
+
+@pytest.mark.parametrize(
+    "says", [[answer(500, "")], [error(401, "invalid_request_error")], [SERVICE, answer(500, "")], [GRANTS]]
+)
+async def test_an_account_that_could_not_be_read_is_not_another(says: list[Says]) -> None:
+    with pytest.raises(Down):
+        await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()
+
+
+async def test_values_are_merged_into_the_service_record() -> None:
+    fake = FakeStripe(SERVICE)
+    await Bookkeeping(fake.ledger(), "cus_Service").write({"a": "1"})
+    assert (fake.asked[0].method, fake.asked[0].url.path) == ("POST", "/v1/customers/cus_Service")
+    assert fake.form() == {"metadata[a]": ["1"]}
+    with pytest.raises(StripeFailure):
+        await Bookkeeping(FakeStripe(answer(500, "")).ledger(), "cus_Service").write({"a": "1"})
+
+
+async def test_the_records_are_made_once() -> None:
+    fake = FakeStripe(answer(200, raw_list()), GRANTS, SERVICE)
+    assert await records.create(fake.ledger()) == "cus_Service"
+    assert [one.headers.get("idempotency-key") for one in fake.asked[1:]] == ["init:grants", "init:service"]
+    assert fake.form(2)["metadata[grants]"] == ["cus_Grants"]
+    assert fake.form(2)["metadata[stateless_billing]"] == ["service"]
+
+
+async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
+    pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
+    fake = FakeStripe(answer(200, raw_list(*pair)))
+    assert await records.create(fake.ledger()) == "cus_89"
+    assert len(fake.asked) == 1
+
+
+async def test_nothing_is_made_where_search_failed() -> None:
+    fake = FakeStripe(answer(500, ""), GRANTS)
+    with pytest.raises(StripeFailure):
+        await records.create(fake.ledger())
+    assert len(fake.asked) == 1
+
+
+MINE = Gateway(FakeNode(), CHAIN_ID, GATEWAY)
+
+
+def service(**metadata: Any) -> Customer:
+    """A service record."""
+    return Customer(
+        "cus_Service", deleted=False, metadata={name.replace("__", ":"): one for name, one in metadata.items()}
+    )
+
+
+def test_the_names_of_what_is_kept() -> None:
+    assert records.swept_key(MINE) == "swept:8453:a1b2c3d4"
+    assert records.open_key(MINE, 12) == "open:8453:a1b2c3d4:12"
+
+
+@pytest.mark.parametrize(
+    ("text", "index"), [(None, 0), ("", 0), ("7", 7), ("x", 0), ("-1", 0), ("7.5", 0), ("٣", 0), ("²", 0), (" 7", 0)]
+)
+def test_where_to_go_on_from(text: str | None, index: int) -> None:
+    metadata = {} if text is None else {"swept__8453__a1b2c3d4": text}
+    assert records.swept(service(**metadata), MINE) == index
+
+
+def test_another_gateways_or_chains_place_is_not_ours() -> None:
+    assert records.swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
+
+
+def test_open_payments_of_this_gateway_only() -> None:
+    found = service(
+        open__8453__a1b2c3d4__12="customer_deleted",
+        open__8453__a1b2c3d4__3="currency",
+        open__8453__a1b2c3d4__x="no index",
+        open__8453__a1b2c3d4__="no index",
+        open__8453__b1b2c3d4__5="another gateway's",
+        swept__8453__a1b2c3d4="7",
+    )
+    assert records.still_open(found, MINE) == {12: "customer_deleted", 3: "currency"}
+    assert records.still_open(Customer("cus_Service", deleted=True), MINE) == {}

@@ -1,0 +1,164 @@
+"""Blocks are read once while they stay on the chain, and a reading with them is never another than one without."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chain.block_cache import KeptBlocks
+from chain.gateway import Gateway
+from chain.payment import Payment
+from chain.payment_index import Index
+from tests.chain.fake_node import FakeNode, history
+from tests.fakes.factories import CHAIN_ID, GATEWAY, block
+from tests.fakes.virtual_time import run_virtually
+
+WHOLE = list(enumerate(history(2, 1, 3)))
+
+
+class Forking(FakeNode):
+    """A node whose chain is another one from some block on, as often as a test likes."""
+
+    def __init__(self, payments: list[Payment]) -> None:
+        super().__init__(payments)
+        self.forks: dict[int, int] = {}
+        self.before_logs: Callable[[], None] = lambda: None
+        self.lies["eth_getBlockByNumber"] = lambda raw: raw | {"hash": self.hash(int(raw["number"], 16))}
+
+    def hash(self, number: int) -> str:
+        """A block's hash: it names every fork at or below it."""
+        below = repr([(at, times) for at, times in sorted(self.forks.items()) if at <= number])
+        return f"0xbb{number:030x}{sha256(below.encode()).hexdigest()[:32]}"
+
+    def fork(self, number: int) -> None:
+        """Another chain from this block on, with the same payments paid in other amounts."""
+        self.forks[number] = self.forks.get(number, 0) + 1
+        moved = [
+            replace(one, block_hash=self.hash(one.block), amount=one.amount + (one.block >= number))
+            for one in self.payments
+        ]
+        self.payments = moved
+
+    def _eth_getLogs(self, wanted: dict[str, object]) -> list[dict[str, object]]:  # noqa: N802
+        found = super()._eth_getLogs(wanted)
+        self.before_logs()
+        return found
+
+
+def blocks_read(node: FakeNode) -> int:
+    """How many blocks' logs were read since the last time."""
+    count = node.asked.count("eth_getLogs")
+    node.asked.clear()
+    return count
+
+
+def test_what_is_still_on_the_chain_is_read_once() -> None:
+    async def main() -> None:
+        node = FakeNode(history(2, 1, 3))
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+        assert await gateway._window_from(0, 6) == WHOLE
+        assert blocks_read(node) == 3
+        assert await gateway._window_from(0, 6) == WHOLE
+        assert node.asked.count("eth_getBlockByNumber") == 1, "the newest vouches for all"
+        assert blocks_read(node) == 0
+        node.payments = history(2, 1, 3, 1)
+        assert (await gateway.payments_above(102))[-1].block == 106
+        assert blocks_read(node) == 1
+        await gateway.through(node)._window_from(0, 7)
+        assert blocks_read(node) == 4, "what another one showed is not asked"
+
+    run_virtually(main())
+
+
+def test_after_a_while_it_is_read_again_since_the_node_may_have_lied() -> None:
+    async def main() -> None:
+        node = FakeNode(history(2, 1, 3))
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+        node.lies["eth_getLogs"] = lambda logs: [
+            log | {"data": log["data"][:130] + f"{1:064x}" + log["data"][194:]} for log in logs
+        ]
+        lied = await gateway._window_from(0, 6)
+        del node.lies["eth_getLogs"]
+        assert await gateway._window_from(0, 6) == lied != WHOLE
+        await asyncio.sleep(121)
+        assert await gateway._window_from(0, 6) == WHOLE
+
+    run_virtually(main())
+
+
+def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
+    async def main() -> None:
+        node = Forking(history(1, 1, 1))
+        node.fork(100)
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+
+        def once() -> None:
+            node.before_logs = lambda: None
+            node.fork(100)
+
+        node.before_logs = once
+        await gateway._window_from(0, 3)
+        blocks_read(node)
+        found = await gateway._window_from(0, 3)
+        assert blocks_read(node) == 3
+        assert [one for _, one in found] == node.payments
+
+    run_virtually(main())
+
+
+def test_a_reading_that_ends_after_another_one_changed_it_keeps_nothing() -> None:
+    async def main() -> None:
+        first, second = history(1, 1)
+        kept = KeptBlocks()
+        begun = kept.changes
+        kept.clear()
+        kept.put({100: [first]}, begun)
+        assert kept.among({100: 1}) == {}
+        kept.put({100: [first]}, kept.changes)
+        assert kept.among({100: 1, 102: 1}) == {100: [first]}
+        kept.put({102: [second]}, begun)
+        assert kept.among({100: 1, 102: 1}) == {100: [first]}
+        assert kept.among({100: 2}) == {}, "the contract counts otherwise now"
+
+    run_virtually(main())
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["fork", "read", "above", "pay", "wait"]), st.integers(0, 11)), min_size=2, max_size=30
+)
+
+
+@settings(max_examples=150)
+@given(STEPS)
+def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[str, int]]) -> None:
+    async def main() -> None:
+        node = Forking(history(1, 2))
+        node.fork(1)
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+        for step, number in steps:
+            if step == "fork":
+                node.fork(100 + number)
+            elif step == "pay":
+                new = history(*[1] * 12)[number % 12]
+                last = node.payments[-1]
+                paid = replace(
+                    new,
+                    block=last.block + 1 + number % 3,
+                    sequence=sum(one.customer_id == new.customer_id for one in node.payments),
+                )
+                node.payments.append(replace(paid, block_hash=node.hash(paid.block), time=block(paid.block).time))
+            elif step == "wait":
+                await asyncio.sleep(number * 20)
+            else:
+                fresh = Index(node, CHAIN_ID, GATEWAY)
+                total = len(node.payments)
+                if step == "read":
+                    start = number % total
+                    assert await gateway._window_from(start, total) == await fresh.window(start, total)
+                else:
+                    assert await gateway.payments_above(95 + number) == await fresh.payments_above(95 + number)
+
+    run_virtually(main())

@@ -1,0 +1,147 @@
+"""Several nodes: which of them is consulted, that each proves its chain first, and that no URL is ever told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+
+from chain import provider
+from chain.errors import Inconsistent, NodeError, WrongChain
+from chain.provider import LONGEST_CALL, Nodes, Reader
+from tests.chain.test_provider import FAILURES, Network, Says, answer, body, broken, result
+from tests.fakes.factories import CHAIN_ID, GATEWAY
+from tests.fakes.virtual_time import run_virtually
+
+pytestmark = pytest.mark.anyio
+HERE, ELSEWHERE = result(hex(CHAIN_ID)), result(hex(CHAIN_ID + 1))
+
+
+def code_of(network: Network) -> Awaitable[bytes]:
+    """A question that every node answers in its own way."""
+    return provider.code(network.nodes, GATEWAY)
+
+
+async def test_a_node_on_another_chain_never_answers() -> None:
+    network = Network(one=result("0x01"), two=result("0x02"))
+    network.chains["one"] = ELSEWHERE
+    for _ in range(3):
+        assert await code_of(network) == b"\x02"
+    assert network.asked == ["two", "two", "two"]
+    [first] = [one for one in network.nodes.each if "one.example" in one.name]
+    for _ in range(2):
+        with pytest.raises(WrongChain, match="is on chain 8454, not 8453"):
+            await provider.code(first, GATEWAY)
+    assert "one" not in network.asked
+
+
+async def test_all_nodes_on_another_chain_are_no_answer() -> None:
+    network = Network(one=result("0x01"), two=result("0x02"))
+    network.chains = {"one": ELSEWHERE, "two": ELSEWHERE}
+    with pytest.raises(NodeError, match=r"node 1 .* is on chain 8454, not 8453; node 2 .* is on chain 8454"):
+        await code_of(network)
+    assert network.asked == []
+
+
+async def test_a_node_that_was_on_another_chain_may_come_back() -> None:
+    network = Network(one=result("0x01"))
+    network.chains["one"] = ELSEWHERE
+    with pytest.raises(WrongChain):
+        await code_of(network)
+    network.chains["one"] = HERE
+    assert await code_of(network) == b"\x01"
+
+
+async def test_the_chain_is_asked_for_once() -> None:
+    network = Network(one=result("0x01"))
+    for _ in range(3):
+        await code_of(network)
+    assert network.checked == ["one"]
+
+
+@pytest.mark.parametrize("says", FAILURES.values(), ids=list(FAILURES))
+async def test_a_node_that_does_not_prove_its_chain_is_passed_over(says: Says) -> None:
+    network = Network(one=result("0x01"), two=result("0x02"))
+    network.chains["one"] = says
+    assert await code_of(network) == b"\x02"
+    assert network.asked == ["two"]
+
+
+Reading = Callable[[Reader], Awaitable[bytes]]
+
+
+async def twice(reader: Reader) -> bytes:
+    """A reading of two questions that must fit together."""
+    first, second = await provider.code(reader, GATEWAY), await provider.code(reader, GATEWAY)
+    if first != second:
+        raise Inconsistent("they do not fit")
+    return first
+
+
+def changing() -> Says:
+    """A node whose second answer contradicts its first."""
+    said = iter(range(1, 100))
+    return lambda request: result(f"0x{next(said):02x}")(request)
+
+
+async def test_a_reading_that_does_not_fit_together_is_put_to_the_next_node() -> None:
+    network = Network(one=changing(), two=result("0xee"))
+    assert await network.nodes.consult(twice) == b"\xee"
+    assert network.asked == ["one", "one", "two", "two"]
+    assert await network.nodes.consult(twice) == b"\xee"
+    assert network.asked[4:] == ["two", "two"]  # the first rests
+
+
+async def test_one_nodes_failure_is_told_as_it_is_and_several_together() -> None:
+    with pytest.raises(Inconsistent, match="they do not fit"):
+        await Network(one=changing()).nodes.consult(twice)
+    network = Network(one=changing(), two=body("busy", 503))
+    with pytest.raises(NodeError) as caught:
+        await network.nodes.consult(twice)
+    assert str(caught.value) == "they do not fit; node 2 (two.example) did not answer eth_getCode: HTTP 503 'busy'"
+
+
+async def test_one_node_is_its_own_list() -> None:
+    network = Network(one=result("0x01"), two=result("0x02"))
+    second = network.nodes.each[1]
+    assert list(second.each) == [second]
+    assert await second.consult(twice) == b"\x02"
+    assert network.asked == ["two", "two"]
+
+
+SECRET = "https://mary:pa55word@keyed.example:8545/v2/sesame1?key=sesame2"
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda request: httpx.Response(502, text=f"could not reach {request.url}"),
+        lambda request: httpx.Response(404, text=f"no route for {request.url.raw_path.decode()}"),
+        lambda request: httpx.Response(403, text="mary may not, nor with pa55word"),
+        lambda request: answer(error={"message": f"bad key in {request.url}"})(request),
+        lambda request: httpx.Response(200, text=f"<html>{request.url}</html>"),
+        broken(httpx.ConnectError),
+        broken(httpx.ReadError),
+    ],
+)
+async def test_what_a_proxy_echoes_of_a_url_is_not_told(says: Says) -> None:
+    nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(says)), [SECRET], CHAIN_ID)
+    with pytest.raises(NodeError) as caught:
+        await provider.code(nodes, GATEWAY)
+    message = str(caught.value)
+    assert message.startswith("node 1 (keyed.example) did not answer eth_chainId: ")
+    assert not [part for part in ("sesame1", "sesame2", "mary", "pa55word") if part in message]
+
+
+def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
+    async def dribble(_: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(10**6)
+        raise AssertionError
+
+    async def scenario() -> float:
+        nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(dribble)), ["https://slow.example"], CHAIN_ID)
+        with pytest.raises(NodeError, match="did not answer eth_chainId: TimeoutError"):
+            await provider.chain_id(nodes)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(scenario()) == LONGEST_CALL

@@ -1,0 +1,130 @@
+"""Claims: every payment of one EVM transaction, told by its receipt, read from the logs, counted by the contract."""
+
+from typing import Any
+
+import pytest
+
+from chain.errors import ChainError
+from chain.gateway import Claimed, Gateway, claimed
+from chain.payment import Payment
+from chain.provider import Reader
+from tests.chain.fake_node import FakeNode, FakeNodes, raw_log
+from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, block, payment, tx_hash
+
+pytestmark = pytest.mark.anyio
+
+OTHERS = payment(tx_hash=tx_hash(5), log_index=1, sequence=0, customer_id="cus_Bob")
+FIRST = payment(log_index=3, ordinal=0, sequence=0)
+MIDDLE = payment(log_index=5, ordinal=0, sequence=0, gateway=OTHER_GATEWAY)
+LAST = payment(log_index=8, ordinal=1, sequence=1)
+ALL = [OTHERS, FIRST, MIDDLE, LAST]
+
+
+async def claim(node: Reader, hash_: str = FIRST.tx_hash) -> Claimed | None:
+    """Claim a transaction of both gateways, the newer one first."""
+    return await claimed(node, [Gateway(node, CHAIN_ID, one) for one in (OTHER_GATEWAY, GATEWAY)], hash_)
+
+
+async def test_one_transaction_with_payments_of_two_gateways() -> None:
+    assert await claim(FakeNode(ALL)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+async def test_a_transaction_nobody_knows_one_that_failed_and_one_that_is_not_ours() -> None:
+    node = FakeNode(ALL)
+    node.reverted.add(tx_hash(6))
+    assert await claim(node, tx_hash(7)) is None
+    assert await claim(node, tx_hash(6)) == Claimed(failed=True, payments=())
+    node.lies["eth_getTransactionReceipt"] = lambda raw: raw | {"logs": raw["logs"][:1]}
+    node.payments = [OTHERS]
+    assert await claim(node, OTHERS.tx_hash) == Claimed(failed=False, payments=())
+
+
+async def test_a_gateway_that_is_not_configured_is_passed_over() -> None:
+    node = FakeNode(ALL)
+    assert await claimed(node, [Gateway(node, CHAIN_ID, OTHER_GATEWAY)], FIRST.tx_hash) == Claimed(False, (MIDDLE,))
+
+
+@pytest.mark.parametrize(
+    ("what", "lie"),
+    [
+        ("eth_getTransactionReceipt", lambda raw: raw | {"blockHash": block(101).hash}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"blockNumber": hex(101)}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"transactionHash": tx_hash(2)}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": raw["logs"][:-1]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], raw["logs"][-1]]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], 5]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [log | {"topics": None} for log in raw["logs"]]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], {"address": GATEWAY, "data": "0x"}]}),
+        ("eth_getTransactionReceipt", lambda raw: raw | {"logs": [*raw["logs"], {"topics": [None]}]}),
+        ("eth_getLogs", lambda _: []),
+        ("eth_getLogs", lambda logs: logs[:1]),
+        ("eth_getLogs", lambda logs: [*logs, raw_log(payment(log_index=99, sequence=2, gateway=logs[0]["address"]))]),
+        ("eth_getBlockByNumber", lambda raw: raw | {"hash": block(101).hash}),
+        ("paymentBlocksOf", lambda blocks: [99 for _ in blocks]),
+        ("paymentBlocksOf", lambda blocks: blocks[1:]),
+    ],
+)
+async def test_a_receipt_that_differs_from_the_chain_is_no_claim(what: str, lie: Any) -> None:
+    node = FakeNode(ALL)
+    node.lies[what] = lie
+    with pytest.raises(ChainError):
+        await claim(node)
+
+
+async def test_a_forged_payment_in_both_receipt_and_logs_is_not_one_the_contract_counts() -> None:
+    node = FakeNode(ALL)
+    forged: Payment = payment(log_index=9, ordinal=2, sequence=2)
+    node.lies["eth_getTransactionReceipt"] = lambda raw: raw | {"logs": [*raw["logs"], raw_log(forged)]}
+    node.lies["eth_getLogs"] = lambda logs: [*logs, raw_log(forged)] if logs[0]["address"] == GATEWAY else logs
+    with pytest.raises(ChainError):
+        await claim(node)
+
+
+async def test_topics_and_addresses_in_capitals_are_the_same() -> None:
+    node = FakeNode(ALL)
+
+    def shout(text: str) -> str:
+        return "0x" + text[2:].upper()
+
+    node.lies["eth_getTransactionReceipt"] = lambda raw: (
+        raw
+        | {
+            "logs": [
+                log | {"address": shout(log["address"]), "topics": [shout(topic) for topic in log["topics"]]}
+                for log in raw["logs"]
+            ]
+        }
+    )
+    assert await claim(node) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+async def test_what_the_first_node_does_not_know_the_second_may() -> None:
+    behind, ahead = FakeNode([]), FakeNode(ALL)
+    ahead.reverted.add(tx_hash(6))
+    nodes = FakeNodes(behind, ahead)
+    assert await claim(nodes) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(nodes, tx_hash(6)) == Claimed(failed=True)
+    assert await claim(nodes, tx_hash(7)) is None
+    assert behind.asked.count("eth_getTransactionReceipt") == 3  # being behind is no failure
+
+
+async def test_what_the_first_node_knows_the_second_is_not_asked() -> None:
+    knows, other = FakeNode(ALL), FakeNode(ALL)
+    assert await claim(FakeNodes(knows, other)) is not None
+    assert other.asked == []
+
+
+@pytest.mark.parametrize("broken", [0, 1])
+async def test_nobody_knows_it_but_one_that_could_not_be_asked_might(broken: int) -> None:
+    nodes = [FakeNode([]), FakeNode([])]
+    nodes[broken].lies["eth_getTransactionReceipt"] = lambda _: []
+    with pytest.raises(ChainError):
+        await claim(FakeNodes(*nodes))
+    nodes[1 - broken].payments = ALL
+    assert await claim(FakeNodes(*nodes)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+async def test_a_node_without_the_logs_of_its_receipt_is_passed_over() -> None:
+    liar, honest = FakeNode(ALL), FakeNode(ALL)
+    liar.lies["eth_getLogs"] = lambda logs: logs[:1]
+    assert await claim(FakeNodes(liar, honest)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))

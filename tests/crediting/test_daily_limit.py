@@ -1,0 +1,155 @@
+"""The daily limit: what a customer's payments of 24 hours count, on all gateways, by the chain alone."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chain.errors import ChainError
+from chain.gateway import Gateway
+from chain.payment import Payment
+from stateless_billing.crediting.daily_limit import DAY, DailyLimit, value
+from stateless_billing.pricing.price_feed import PriceFeed
+from tests.chain.fake_node import FakeNode
+from tests.fakes.factories import (
+    BLOCK_SECONDS,
+    CHAIN_ID,
+    CUSTOMER,
+    GATEWAY,
+    OTHER_GATEWAY,
+    START,
+    FakeClock,
+    payment,
+    tx_hash,
+)
+
+pytestmark = pytest.mark.anyio
+DAY_BLOCKS = DAY // BLOCK_SECONDS
+NOW_BLOCK = 100_000
+
+
+def feed(clock: FakeClock, price: str) -> PriceFeed:
+    """A price feed that shows one price."""
+
+    def say(_: httpx.Request) -> httpx.Response:
+        now = int(clock.wall())
+        points = ", ".join(f"[{now - back}000, {price}]" for back in (900, 600, 300))
+        return httpx.Response(200, text=f'{{"prices": [{points}]}}')
+
+    return PriceFeed(httpx.AsyncClient(transport=httpx.MockTransport(say)), "https://x.example", "coin", None, clock)
+
+
+def limit(payments: list[Payment], maximum: int, price: str = "null") -> tuple[DailyLimit, FakeNode]:
+    """The limit over both gateways."""
+    node = FakeNode(payments, latest=NOW_BLOCK * 2)
+    clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
+    gateways = [Gateway(node, CHAIN_ID, one) for one in (GATEWAY, OTHER_GATEWAY)]
+    return DailyLimit(gateways, maximum, feed(clock, price), 0), node
+
+
+def paid(sequence: int, block: int, **changes: object) -> Payment:
+    """One payment of 50 dollars, quoted unless said otherwise."""
+    return payment(**{"sequence": sequence, "block": block, "tx_hash": tx_hash(sequence), **changes})
+
+
+THIS = NOW_BLOCK
+
+
+@pytest.mark.parametrize(
+    ("earlier", "maximum", "exceeded"),
+    [
+        ([], 5_000, False),
+        ([], 4_999, True),
+        ([paid(0, THIS - 5)], 10_000, False),
+        ([paid(0, THIS - 5)], 9_999, True),
+        ([paid(0, THIS - DAY_BLOCKS + 1)], 9_999, True),
+        ([paid(0, THIS - DAY_BLOCKS)], 9_999, False),  # 24 hours ago
+        ([paid(0, THIS, log_index=1)], 9_999, True),  # in the same block, before it
+        ([paid(0, THIS - 5, gateway=OTHER_GATEWAY)], 9_999, True),
+        ([paid(0, THIS - 5, customer_id="cus_Bob")], 9_999, False),
+        ([paid(0, THIS - 5, cents=0)], 9_999, True),  # plain: at this payment's own rate
+        ([paid(0, THIS - 5, cents=0)], 10_000, False),
+        ([paid(0, THIS - 5, cents=0, amount=1)], 5_000, True),  # rounded up
+    ],
+)
+async def test_whether_a_payment_takes_its_customer_above_the_limit(
+    earlier: list[Payment], maximum: int, exceeded: bool
+) -> None:
+    mine = sum(one.customer_id == CUSTOMER and one.gateway == GATEWAY for one in earlier)
+    this = paid(mine, THIS)
+    later = [paid(mine + 1, THIS, log_index=9), paid(mine + 2, THIS + 1)]  # they do not count
+    found, _ = limit([*earlier, this, *later], maximum)
+    assert await found.exceeded(this, CUSTOMER, 5_000) is exceeded
+
+
+async def test_a_payment_above_the_limit_alone_needs_no_reading() -> None:
+    found, node = limit([], 4_999)
+    assert await found.exceeded(paid(0, THIS), CUSTOMER, 5_000)
+    assert node.asked == []
+
+
+async def test_many_small_payments_count_together_through_all_windows() -> None:
+    many = [paid(number, THIS - 100 + number, cents=100) for number in range(50)]
+    this = paid(50, THIS)
+    assert await limit([*many, this], 9_999)[0].exceeded(this, CUSTOMER, 5_000)
+    assert not await limit([*many, this], 10_000)[0].exceeded(this, CUSTOMER, 5_000)
+
+
+async def test_old_history_is_not_read() -> None:
+    old = [paid(number, 100 + number) for number in range(200)]
+    this = paid(200, THIS)
+    found, node = limit([*old, this], 10_000)
+    assert not await found.exceeded(this, CUSTOMER, 5_000)
+    assert node.asked.count("eth_getLogs") <= 16
+
+
+async def test_the_payments_own_gateway_is_read_backwards_from_it() -> None:
+    earlier = [paid(number, THIS - 100 + number, cents=100) for number in range(20)]
+    this = paid(20, THIS)
+    later = [paid(21 + number, THIS + 1 + number) for number in range(200)]
+    other = [paid(number, THIS - 50 + number, cents=100, gateway=OTHER_GATEWAY) for number in range(3)]
+    found, node = limit([*earlier, this, *later, *other], 10**6)
+    assert not await found.exceeded(this, CUSTOMER, 5_000)
+    assert node.asked.count("eth_getLogs") == len(earlier) + len(other)
+    assert (GATEWAY, "paymentCount") not in node.viewed
+    assert (OTHER_GATEWAY, "paymentCount") in node.viewed
+
+
+async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
+    this = paid(1, THIS)
+    found, node = limit([paid(0, THIS - 5), this], 10**9)
+    node.lies["eth_getLogs"] = lambda _: []
+    with pytest.raises(ChainError):
+        await found.exceeded(this, CUSTOMER, 5_000)
+    with pytest.raises(ChainError):
+        await found.left(CUSTOMER, START + THIS * BLOCK_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("payments", "price", "left"),
+    [
+        ([], "null", 20_000),
+        ([paid(0, THIS - 5)], "null", 15_000),
+        ([paid(0, THIS - 5), paid(0, THIS - 5, gateway=OTHER_GATEWAY)], "null", 10_000),
+        ([paid(0, THIS - DAY_BLOCKS)], "null", 20_000),
+        ([paid(0, THIS - 5, cents=0)], "0.01", 11_000),  # 9,000 tokens of a cent
+        ([paid(0, THIS - 5, cents=0)], "null", 20_000),  # no price today
+        ([paid(0, THIS - 5, cents=0)], "1", 0),  # never below nothing
+    ],
+)
+async def test_how_much_is_left(payments: list[Payment], price: str, left: int) -> None:
+    found, _ = limit(payments, 20_000, price)
+    assert await found.left(CUSTOMER, START + THIS * BLOCK_SECONDS) == left
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**24))), st.integers(1, 10**6), st.integers(1, 10**24)
+)
+def test_value_is_exact_and_rounded_up(some: list[tuple[int, int]], cents: int, amount: int) -> None:
+    payments = [replace(payment(), cents=one, amount=other) for one, other in some]
+    rate = Fraction(cents, amount)
+    exact = sum((Fraction(one.cents) if one.quoted else one.amount * rate for one in payments), Fraction())
+    assert exact <= value(payments, rate) < exact + 1

@@ -1,0 +1,207 @@
+"""What a process remembers: when a payment is tried again, and that credited is for good."""
+
+import pytest
+
+from stateless_billing.crediting.payment_status import STATES, Progress, confirming, credited
+from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.domain.finality import Depth
+from stateless_billing.runtime.backoff import Backoff
+from tests.fakes.factories import PAYER, FakeClock, entry, payment, tx_hash
+
+ONE = payment()
+PENDING = Progress("pending", cause="stripe_down")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def memory(clock: FakeClock) -> Memory:
+    """A fresh process."""
+    return Memory(clock)
+
+
+def test_a_fresh_process_knows_nothing(memory: Memory) -> None:
+    assert (memory.done(ONE), memory.waiting(ONE), memory.looked(ONE)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("depth", "retry_after"),
+    [
+        (Depth(reached=False, confirmed=3, needed=15), 12),
+        (Depth(reached=False, confirmed=0, needed=60), 15),
+        (Depth(reached=False, confirmed=15, needed=15), 1),
+        (Depth(reached=False), 30),
+    ],
+)
+def test_a_confirming_payment_says_when_to_ask_again(depth: Depth, retry_after: int) -> None:
+    found = confirming(depth)
+    assert (found.state, found.confirmed, found.needed) == ("confirming", depth.confirmed, depth.needed)
+    assert found.retry_after == retry_after
+
+
+def test_credited_names_its_entry_where_there_is_one() -> None:
+    assert credited(5, entry(id="cbtxn_9")) == Progress("credited", cents=5, credit="cbtxn_9")
+    assert credited(0, None) == Progress("credited", cents=0)
+
+
+def test_the_least_advanced_state_comes_first() -> None:
+    assert min(["credited", "pending", "held"], key=STATES.index) == "pending"
+    assert (STATES[0], STATES[-1]) == ("unknown", "credited")
+
+
+@pytest.mark.parametrize("state", ["credited", "reversed"])
+def test_what_is_settled_is_kept_for_good(memory: Memory, clock: FakeClock, state: str) -> None:
+    memory.remember(ONE, PENDING)
+    settled = memory.remember(ONE, Progress(state, cents=5, credit="cbtxn_9"))
+    clock.wait(10**7)
+    assert memory.done(ONE) == settled
+    assert memory.waiting(ONE) is None
+    assert memory.done(payment(tx_hash=tx_hash(2))) is None
+
+
+def waits(memory: Memory, clock: FakeClock, *outcomes: Progress) -> list[int]:
+    """After how many seconds each outcome is tried again, the next try following when it is due."""
+    found = []
+    for outcome in outcomes:
+        remembered = memory.remember(ONE, outcome)
+        assert remembered.retry_after is not None
+        found.append(remembered.retry_after)
+        clock.wait(remembered.retry_after - 1)
+        assert memory.waiting(ONE) is not None
+        clock.wait(1)
+        assert memory.waiting(ONE) is None
+    return found
+
+
+LIMITED = Progress("pending", cause="rate_limited")
+HELD = Progress("held", cause="over_limit")
+NO_RATE = Progress("held", cause="rate_unavailable")
+UNCLEAR = Progress("pending", cause="stripe_unclear")
+TWICE = None  # what was waited before, doubled, to an hour
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [
+        ([PENDING] * 9, [60, *[TWICE] * 8]),
+        ([LIMITED] * 4, [5, TWICE, TWICE, TWICE]),
+        ([NO_RATE] * 3, [60, TWICE, TWICE]),  # a price comes back by itself
+        ([HELD, HELD], [DAY, DAY]),
+        ([PENDING, HELD], [60, DAY]),
+        ([HELD, PENDING, PENDING], [DAY, 60, TWICE]),  # what a day's wait was for is over
+        ([PENDING, PENDING, UNCLEAR, UNCLEAR, PENDING], [60, TWICE, 60, TWICE, 60]),
+        ([PENDING, PENDING, LIMITED, LIMITED, PENDING], [60, TWICE, 5, TWICE, 60]),
+        ([NO_RATE, Progress("pending", cause="rate_unavailable")], [60, 60]),
+        ([Progress("pending", retry_after=7), Progress("pending", retry_after=7)], [7, 7]),
+    ],
+)
+def test_when_a_payment_is_tried_again(
+    memory: Memory, clock: FakeClock, outcomes: list[Progress], expected: list[int | None]
+) -> None:
+    before = 0
+    for wait, one in zip(waits(memory, clock, *outcomes), expected, strict=True):
+        least = one or min(before * 2, HOUR)
+        assert least <= wait <= least * 1.25
+        before = wait
+
+
+def test_waits_are_spread_so_that_processes_do_not_come_back_together() -> None:
+    many = {Memory(FakeClock()).remember(ONE, PENDING).retry_after for _ in range(200)}
+    assert len(many) > 8
+    assert {min(one or 0, 60) for one in many} == {60}
+
+
+def test_what_is_remembered_is_the_payment_of_these_facts(memory: Memory) -> None:
+    memory.remember(ONE, credited(5_000, entry()))
+    memory.remember(payment(tx_hash=tx_hash(5)), PENDING)
+    memory.remember_look(payment(tx_hash=tx_hash(6)), PENDING)
+    others: list[dict[str, object]] = [
+        {"customer_id": "cus_Bob"},
+        {"customer_id": None},
+        {"sequence": 1},
+        {"wallet": PAYER},
+        {"amount": 1},
+        {"cents": 1},
+    ]
+    for change in others:
+        other = payment(**change)
+        assert other.identity == ONE.identity
+        assert memory.done(other) is None
+        assert memory.waiting(payment(tx_hash=tx_hash(5), **change)) is None
+        assert memory.looked(payment(tx_hash=tx_hash(6), **change)) is None
+    assert memory.done(payment(block=101, log_index=9)) is not None  # where it lies may change
+
+
+def test_what_is_forgotten_begins_again(memory: Memory) -> None:
+    memory.remember(ONE, credited(5_000, entry()))
+    memory.forget(payment(customer_id="cus_Bob"))
+    assert memory.done(ONE) is not None
+    memory.forget(ONE)
+    assert memory.done(ONE) is None
+    memory.forget(ONE)
+
+
+def next_try(backoff: Backoff, clock: FakeClock, key: str) -> int:
+    """After how many seconds a key is due."""
+    for second in range(2 * HOUR):
+        if backoff.due(key):
+            return second
+        clock.wait(1)
+    raise AssertionError("never")
+
+
+def test_what_fails_is_put_off_for_a_minute_doubling_to_an_hour(clock: FakeClock) -> None:
+    backoff = Backoff(clock)
+    assert next_try(backoff, clock, "a") == 0
+    for least in (60, 120, 240, 480, 960, 1920, HOUR, HOUR):
+        backoff.failed("a")
+        assert backoff.due("b")
+        assert least <= next_try(backoff, clock, "a") <= least * 1.25
+    backoff.failed("a")
+    backoff.succeeded("a")
+    assert backoff.due("a")
+    backoff.succeeded("never failed")
+    backoff.failed("a")
+    assert 60 <= next_try(backoff, clock, "a") <= 75
+
+
+def test_the_wall_clock_does_not_end_a_backoff(clock: FakeClock) -> None:
+    backoff = Backoff(clock)
+    backoff.failed("a")
+    clock.wall_time += 10**6
+    assert not backoff.due("a")
+
+
+def test_while_it_waits_the_seconds_left_are_told(memory: Memory, clock: FakeClock) -> None:
+    wait = memory.remember(ONE, PENDING).retry_after or 0
+    clock.wait(20.5)
+    left = memory.waiting(ONE)
+    assert left is not None
+    assert (left.state, left.cause, left.retry_after) == ("pending", "stripe_down", wait - 20)
+
+
+def test_the_wall_clock_does_not_bring_a_try_forward(memory: Memory, clock: FakeClock) -> None:
+    memory.remember(ONE, PENDING)
+    clock.wall_time += 10**6
+    assert memory.waiting(ONE) is not None
+
+
+def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: Memory, clock: FakeClock) -> None:
+    seen = Progress("pending", retry_after=5)
+    assert memory.remember_look(ONE, seen) == seen
+    assert memory.looked(ONE) == seen
+    assert memory.waiting(ONE) is None
+    clock.wait(11)
+    assert memory.looked(ONE) is None
+
+
+def test_a_look_that_finds_the_credit_is_kept_for_good(memory: Memory, clock: FakeClock) -> None:
+    memory.remember_look(ONE, credited(5, entry()))
+    clock.wait(10**6)
+    assert memory.done(ONE) == credited(5, entry())

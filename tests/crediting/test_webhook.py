@@ -1,0 +1,72 @@
+"""The credit hook: signed, tried again, bounded, and never in the way."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from stateless_billing.crediting import webhook
+from stateless_billing.crediting.webhook import CreditHook, signature
+from tests.fakes.factories import CUSTOMER, GATEWAY, START, FakeClock, payment, tx_hash
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://api.example.org/hook?key=sesame"
+
+
+def hook(handle: Callable[[httpx.Request], httpx.Response], pauses: tuple[float, ...] = (0.0, 0.0)) -> CreditHook:
+    """A hook whose other end is a function."""
+    http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
+    return CreditHook(http, URL, "secret", FakeClock(), pauses)
+
+
+async def test_what_is_sent() -> None:
+    asked: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(204)
+
+    one = hook(handle)
+    one.told(payment(), CUSTOMER, 5_000)
+    await one.aclose()
+    [request] = asked
+    assert (request.method, str(request.url)) == ("POST", URL)
+    assert json.loads(request.content) == {
+        "customer": CUSTOMER,
+        "wallet": "0x" + "11" * 20,
+        "payment": f"8453:{GATEWAY}:{tx_hash(1)}:0",
+        "cents": 5_000,
+    }
+    proof = hmac.new(b"secret", f"{START}.".encode() + request.content, hashlib.sha256).hexdigest()
+    assert request.headers["billing-signature"] == f"t={START},v1={proof}"
+    assert signature("secret", START, request.content) == f"t={START},v1={proof}"
+
+
+async def test_tried_a_few_times_and_then_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    answers = iter([httpx.Response(500), httpx.Response(302), httpx.Response(404), httpx.Response(204)])
+    one = hook(lambda _: next(answers))
+    one.told(payment(), CUSTOMER, 5_000)
+    one.told(payment(sequence=1), CUSTOMER, 7_000)
+    await one.aclose()
+    assert next(answers, None) is None
+    assert len(caplog.records) == 3
+    assert "sesame" not in caplog.text
+
+
+async def test_never_waits_and_never_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(webhook, "_LAST_SECONDS", 0.01)
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("nobody is there")
+
+    one = hook(handle, pauses=(60.0,))
+    for _ in range(webhook.WAITING_MOST + 5):
+        one.told(payment(), CUSTOMER, 5_000)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(one.aclose(), 5)
+    assert "is not told" in caplog.text

@@ -1,0 +1,1 @@
+"""Stand-ins, fakes and values that several tests share."""

@@ -1,0 +1,60 @@
+"""Turns: so many at a time, so many in line, and never a turn lost."""
+
+import asyncio
+
+import pytest
+
+from stateless_billing.runtime.concurrency_limiter import QueueFull, Turns
+from tests.fakes.virtual_time import run_virtually
+
+
+def test_a_few_at_a_time_and_the_rest_is_refused() -> None:
+    run_virtually(_crowd())
+
+
+async def _crowd() -> None:
+    turns, most, here, told = Turns(at_once=2, waiting=3, seconds=60), 0, 0, []
+
+    async def one() -> None:
+        nonlocal most, here
+        try:
+            async with turns.turn():
+                here += 1
+                most = max(most, here)
+                await asyncio.sleep(1)
+                here -= 1
+                told.append("done")
+        except QueueFull:
+            told.append("busy")
+
+    await asyncio.gather(*(one() for _ in range(8)))
+    assert most == 2
+    assert sorted(told) == ["busy"] * 3 + ["done"] * 5
+    await asyncio.gather(*(one() for _ in range(5)))
+    assert told[8:] == ["done"] * 5, "turns and places come back"
+
+
+def test_nobody_waits_for_ever_and_whoever_goes_leaves_no_gap() -> None:
+    run_virtually(_slow())
+
+
+async def _slow() -> None:
+    turns = Turns(at_once=1, waiting=2, seconds=5)
+    held = asyncio.create_task(_hold(turns, 100))
+    await asyncio.sleep(0)
+    begun = asyncio.get_running_loop().time()
+    with pytest.raises(QueueFull):
+        await _hold(turns, 1)
+    assert asyncio.get_running_loop().time() - begun == 5
+    gone = asyncio.create_task(_hold(turns, 1))
+    await asyncio.sleep(1)
+    gone.cancel()
+    held.cancel()
+    await asyncio.gather(gone, held, return_exceptions=True)
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(_hold(turns, 1) for _ in range(3)))
+
+
+async def _hold(turns: Turns, seconds: float) -> None:
+    async with turns.turn():
+        await asyncio.sleep(seconds)

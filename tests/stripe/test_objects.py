@@ -1,0 +1,160 @@
+"""Stripe's objects: signs, documented forms, and a ValueError for every other form."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stateless_billing.stripe import objects
+from stateless_billing.stripe.objects import Customer, Page
+from tests.fakes.factories import CUSTOMER
+
+RAW_ENTRY: dict[str, Any] = {
+    "id": "cbtxn_1",
+    "object": "customer_balance_transaction",
+    "amount": -5_000,
+    "created": 1_790_000_000,
+    "currency": "usd",
+    "customer": CUSTOMER,
+    "type": "adjustment",
+    "description": None,
+    "ending_balance": -7_500,
+    "metadata": {"kind": "payment"},
+}
+RAW_CUSTOMER: dict[str, Any] = {
+    "id": CUSTOMER,
+    "object": "customer",
+    "created": 1_700_000_000,
+    "email": "a@example.org",
+    "currency": None,
+    "balance": -250,
+    "metadata": {"wallet_address": "0x1"},
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def test_a_credit_is_positive_here_and_negative_there() -> None:
+    found = objects.entry(RAW_ENTRY, CUSTOMER)
+    assert (found.cents, found.ending_cents, found.kind) == (5_000, 7_500, "payment")
+    assert (found.description, found.created, found.customer) == ("", 1_790_000_000, CUSTOMER)
+    assert objects.amount(5_000) == RAW_ENTRY["amount"]
+    assert objects.customer(RAW_CUSTOMER).balance_cents == 250
+
+
+def test_a_customer() -> None:
+    found = objects.customer(RAW_CUSTOMER)
+    assert (found.id, found.deleted, found.email, found.currency) == (CUSTOMER, False, "a@example.org", None)
+    assert (found.value("wallet_address"), found.value("other")) == ("0x1", None)
+
+
+def test_a_deleted_customer_has_nothing_but_its_id() -> None:
+    found = objects.customer({"id": CUSTOMER, "object": "customer", "deleted": True})
+    assert found == Customer(CUSTOMER, deleted=True)
+    assert found.value("wallet_address") is None
+
+
+def test_an_entry_of_another_customer_is_refused() -> None:
+    with pytest.raises(ValueError, match="another customer"):
+        objects.entry(RAW_ENTRY, "cus_Other")
+
+
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_absent_metadata_is_empty(metadata: object) -> None:
+    assert objects.entry(RAW_ENTRY | {"metadata": metadata}, CUSTOMER).metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("amount", None),
+        ("amount", "5"),
+        ("amount", 5.0),
+        ("amount", True),
+        ("created", None),
+        ("ending_balance", None),
+        ("id", ""),
+        ("id", None),
+        ("currency", 5),
+        ("type", None),
+        ("customer", None),
+        ("customer", {"id": CUSTOMER}),  # expanded
+        ("description", 5),
+        ("metadata", {"a": 1}),
+        ("metadata", [1]),
+    ],
+)
+def test_an_entry_of_another_form_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        objects.entry(RAW_ENTRY | {name: value}, CUSTOMER)
+
+
+@given(st.sampled_from(sorted(RAW_ENTRY)), JSON, st.sampled_from(sorted(RAW_CUSTOMER)), JSON)
+def test_any_value_in_any_place_is_read_or_refused(name: str, value: object, other: str, another: object) -> None:
+    try:
+        found = objects.entry(RAW_ENTRY | {name: value}, CUSTOMER)
+    except ValueError:
+        pass
+    else:
+        assert type(found.cents) is type(found.created) is int
+        assert found.customer == CUSTOMER
+    try:
+        customer = objects.customer(RAW_CUSTOMER | {other: another})
+    except ValueError:
+        return
+    assert customer.id
+    assert type(customer.balance_cents) is int
+
+
+def test_pages_say_whether_they_are_the_last() -> None:
+    raw = {"object": "list", "data": [RAW_ENTRY], "has_more": True}
+    page = objects.page(raw, CUSTOMER)
+    assert [one.id for one in page.entries] == ["cbtxn_1"]
+    assert not page.complete
+    assert objects.page(raw | {"has_more": False}, CUSTOMER).complete
+    assert objects.page({"data": [], "has_more": False}, CUSTOMER) == Page([], complete=True)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {},
+        {"data": []},
+        {"data": [], "has_more": None},
+        {"data": [], "has_more": "false"},
+        {"data": [], "has_more": 0},
+        {"data": [], "has_more": True},  # goes on, but from nowhere
+        {"data": None, "has_more": False},
+        {"data": {}, "has_more": False},
+        {"data": [None], "has_more": False},
+        {"data": [RAW_ENTRY, {}], "has_more": False},
+        {"data": [RAW_ENTRY | {"customer": "cus_Other"}], "has_more": False},
+    ],
+)
+def test_a_list_that_does_not_say_what_it_holds_is_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        objects.page(raw, CUSTOMER)
+
+
+def test_search_results() -> None:
+    assert [one.id for one in objects.customers({"data": [RAW_CUSTOMER], "has_more": False})] == [CUSTOMER]
+    with pytest.raises(ValueError, match="no list"):
+        objects.customers({"error": {}})
+
+
+def test_entries_that_carry_their_customer() -> None:
+    raw = {"data": [RAW_ENTRY | {"customer": RAW_CUSTOMER}], "has_more": False}
+    page, customer = objects.expanded_page(raw, CUSTOMER)
+    assert page == objects.page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
+    assert customer == objects.customer(RAW_CUSTOMER)
+    assert objects.expanded_page({"data": [], "has_more": False}, CUSTOMER) == (Page([], complete=True), None)
+
+
+@pytest.mark.parametrize("carried", [CUSTOMER, None, {"id": "cus_Other"}, {}])
+def test_entries_that_do_not_carry_their_customer(carried: object) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        objects.expanded_page({"data": [RAW_ENTRY | {"customer": carried}], "has_more": False}, CUSTOMER)

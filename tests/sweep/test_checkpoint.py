@@ -1,0 +1,49 @@
+"""How far a sweep is with one gateway: what is passed, what stays open, and the way back to what was recorded."""
+
+from typing import Any, cast
+
+from stateless_billing.sweep.checkpoint import Place
+from tests.fakes.factories import payment
+
+
+def place(swept: int = 0, **still_open: str) -> Place:
+    """A place as it is read from the record; `_2="cause"` is open."""
+    recorded = {int(index[1:]): cause for index, cause in still_open.items()}
+    return Place(cast("Any", None), swept, dict(recorded), (swept, recorded))
+
+
+def test_it_moves_over_what_is_closed_and_no_further() -> None:
+    one = place()
+    for index in (0, 1, 3):
+        one.close(index, payment(block=100 + index))
+    one.advance()
+    assert (one.swept, one.closed) == (2, {3})
+    assert [one.is_waiting(index) for index in range(5)] == [False, False, True, False, True]
+    one.leave_open(2, payment(block=102), "stripe_down")
+    one.advance()
+    assert (one.swept, one.open, one.is_waiting(2)) == (4, {2: "stripe_down"}, True)
+    assert one.seen == {index: 100 + index for index in range(4)}
+
+
+def test_what_is_behind_it_and_closed_moves_nothing() -> None:
+    one = place(3, _2="stripe_down")
+    one.opened[2] = payment()
+    one.close(2, payment())
+    assert (one.open, one.opened, one.closed, one.seen) == ({}, {}, set(), {2: 100})
+
+
+def test_it_goes_back_to_what_was_recorded_last() -> None:
+    one = place(3, _2="stripe_down")
+    one.close(2, payment())
+    one.close(3, payment())
+    one.close(5, payment())
+    one.advance()
+    one.go_back()
+    assert (one.swept, one.open, one.closed, one.seen) == (3, {2: "stripe_down"}, set(), {})
+    one.close(3, payment())
+    one.advance()
+    one.remember()
+    one.close(4, payment())
+    one.advance()
+    one.go_back()
+    assert (one.swept, one.open, one.seen) == (4, {2: "stripe_down"}, {})

@@ -1,0 +1,81 @@
+"""Bodies in time and in size, and how many requests are worked on at once."""
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stateless_billing.web.http.inputs import LARGEST_BODY
+from stateless_billing.web.server.body_limits import Intake
+from tests.fakes.virtual_time import run_virtually
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the body, after a second."""
+    body = await Request(scope, receive).body()
+    await asyncio.sleep(1)
+    await PlainTextResponse(body)(scope, receive, send)
+
+
+async def ask(
+    app: ASGIApp, parts: list[tuple[float, bytes]], path: str = "/x", headers: dict[str, str] | None = None
+) -> tuple[int, str]:
+    """Send a body in parts, each after so many seconds; None ends in the client's going away. Status and text."""
+    left, sent = list(parts), list[Message]()
+
+    async def receive() -> Message:
+        if not left:
+            return {"type": "http.disconnect"}
+        seconds, part = left.pop(0)
+        await asyncio.sleep(seconds)
+        return {"type": "http.request", "body": part, "more_body": part != b""}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    named = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    await app({"type": "http", "method": "POST", "path": path, "headers": named, "query_string": b""}, receive, send)
+    text = b"".join(message.get("body", b"") for message in sent).decode()
+    return (sent[0]["status"] if sent else 0), text
+
+
+def told(answer: tuple[int, str]) -> tuple[int, str]:
+    """Status and code of a problem."""
+    body: dict[str, Any] = json.loads(answer[1])
+    return answer[0], body["type"].removeprefix("/problems/")
+
+
+def test_bodies() -> None:
+    run_virtually(_bodies())
+
+
+async def _bodies() -> None:
+    app = Intake(echo)
+    assert await ask(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
+    assert told(await ask(app, [(1, b"a")] * 30)) == (408, "request_timeout")
+    large = b"a" * (LARGEST_BODY // 2)
+    assert (await ask(app, [(0, large), (0, large), (0, b"")]))[0] == 200
+    assert told(await ask(app, [(0, large), (0, large), (0, b"a"), (0, b"")])) == (413, "body_too_large")
+    announced = {"content-length": str(LARGEST_BODY + 1)}
+    assert told(await ask(app, [], headers=announced)) == (413, "body_too_large")
+    assert (await ask(app, [(0, large), (0, large), (0, large), (0, b"")], "/api/admin/grants"))[0] == 200
+    assert await ask(app, [(1, b"one")]) == (0, ""), "whoever has gone is not answered"
+
+
+def test_who_sends_slowly_takes_no_place() -> None:
+    run_virtually(_places())
+
+
+async def _places() -> None:
+    app = Intake(echo, at_once=2)
+    slow = [asyncio.create_task(ask(app, [(8, b"")])) for _ in range(10)]
+    quick = [asyncio.create_task(ask(app, [(0, b"")])) for _ in range(3)]
+    assert [(await one)[0] for one in quick] == [200, 200, 503]
+    watched = [asyncio.create_task(ask(app, [(0, b"")], "/healthz")) for _ in range(5)]
+    assert [(await one)[0] for one in watched] == [200] * 5
+    ends = [(await one)[0] for one in slow]
+    assert sorted(ends) == [200] * 2 + [503] * 8
+    assert (await ask(app, [(0, b"")]))[0] == 200

@@ -1,0 +1,333 @@
+"""The connection's limits, byte by byte, in virtual time and without a socket."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from stateless_billing.web.server import protocol
+from stateless_billing.web.server.middleware import HEADERS
+from stateless_billing.web.server.protocol import Wire
+from tests.fakes.virtual_time import run_virtually
+
+GET = b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n"
+SLOW = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"
+POST = b"POST /read HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+UNREAD = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """`/slow` takes five seconds, `/read` reads its body."""
+    message: Message = {"more_body": scope["path"] == "/read"}
+    while message.get("more_body"):
+        message = await receive()
+    if scope["path"] == "/slow":
+        await asyncio.sleep(5)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+class Socket(asyncio.Transport):
+    """The client's end: what it was sent, and whether the connection is closed."""
+
+    def __init__(self, protocol: Wire) -> None:
+        super().__init__()
+        self.protocol, self.told, self.ended, self.gone = protocol, b"", False, asyncio.Event()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Nothing is known of the peer."""
+        return default
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sent."""
+        if not self.closed:
+            self.told += bytes(data)
+
+    def can_write_eof(self) -> bool:
+        """As TCP can."""
+        return True
+
+    def write_eof(self) -> None:
+        """Nothing more will be sent."""
+        self.ended = True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Nothing is buffered."""
+
+    def pause_reading(self) -> None:
+        """Not needed: tests send when they want to."""
+
+    def resume_reading(self) -> None:
+        """See above."""
+
+    def is_closing(self) -> bool:
+        """Whether it is closed."""
+        return self.closed
+
+    def close(self) -> None:
+        """Closed by the service."""
+        if not self.closed:
+            self.gone.set()
+            asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
+
+    abort = close
+
+    @property
+    def closed(self) -> bool:
+        """Whether the service has closed it."""
+        return self.gone.is_set()
+
+    @property
+    def statuses(self) -> list[int]:
+        """Of all answers."""
+        return [int(part[:3]) for part in self.told.split(b"HTTP/1.1 ")[1:]]
+
+
+class Server:
+    """Makes connections to one application."""
+
+    def __init__(self) -> None:
+        self.config = Config(app, lifespan="off", ws="none", log_config=None)
+        self.state = ServerState()
+
+    def connect(self) -> tuple[Wire, Socket]:
+        """A new connection."""
+        made = Wire(self.config, self.state, {})
+        line = Socket(made)
+        made.connection_made(line)
+        return made, line
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    """Run a scenario in virtual time."""
+    run_virtually(scenario)
+
+
+def now() -> float:
+    """Seconds by the virtual clock."""
+    return asyncio.get_running_loop().time()
+
+
+async def until_closed(line: Socket) -> float:
+    """When the connection was closed."""
+    async with asyncio.timeout(200):
+        await line.gone.wait()
+        await asyncio.sleep(0)
+    return now()
+
+
+def problem(line: Socket, code: str) -> None:
+    """The last answer is this problem, with every header that pages have."""
+    head, _, body = line.told.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
+    headers = dict(row.split(": ", 1) for row in head.decode().split("\r\n")[1:])
+    told = json.loads(body)
+    assert told["type"] == f"/problems/{code}"
+    assert headers["content-type"] == "application/problem+json"
+    assert headers["x-request-id"] == told["request_id"]
+    assert headers["connection"] == "close"
+    assert HEADERS.items() <= headers.items()
+
+
+def test_an_ordinary_client_notices_nothing() -> None:
+    async def scenario() -> None:
+        server = Server()
+        wired, line = server.connect()
+        for request in (GET, UNREAD + b"0123456789", b"\r\n" + GET, POST[:20], POST[20:] + b"01234", b"56789"):
+            wired.data_received(request)
+            await asyncio.sleep(1)
+        assert line.statuses == [200] * 4
+        idle_since = now()
+        wired.data_received(GET + SLOW)
+        await asyncio.sleep(6)
+        assert line.statuses == [200] * 6
+        assert await until_closed(line) <= idle_since + 5 + wired.timeout_keep_alive + 1
+        assert not server.state.connections
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("parts", "seconds", "status"),
+    [
+        ([], 10, None),
+        ([b"GET / HT"], 10, 408),
+        ([b"GET / HTTP/1.1\r\n"] + [b"a: b\r\n"] * 30, 10, 408),
+        ([b"\r\n"], 10, 408),
+    ],
+)
+def test_a_head_must_come_in_time(parts: list[bytes], seconds: float, status: int | None) -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        for part in parts:
+            wired.data_received(part)
+            await asyncio.sleep(1)
+        closed = await until_closed(line)
+        assert closed <= max(len(parts), seconds + protocol.LINGER_SECONDS) + 1
+        assert line.statuses == ([status] if status else [])
+        if status:
+            problem(line, "request_timeout")
+            assert line.ended
+
+    run(scenario())
+
+
+def test_the_next_head_must_come_in_time_too() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(GET)
+        await asyncio.sleep(3)
+        wired.data_received(b"GET")
+        await until_closed(line)
+        assert line.statuses == [200, 408]
+        assert now() <= 3 + protocol.HEAD_SECONDS + protocol.LINGER_SECONDS + 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD,
+        b"GET / HTTP/1.1\r\na: " + b"a" * protocol.LARGEST_HEAD + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * protocol.LARGEST_HEAD,
+        b"\r\n" * protocol.LARGEST_HEAD,
+    ],
+)
+@pytest.mark.parametrize("step", [1_000, 10**9])
+def test_a_head_has_a_largest_size(data: bytes, step: int) -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        for start in range(0, len(data), step):
+            wired.data_received(data[start : start + step])
+        await until_closed(line)
+        problem(line, "headers_too_large")
+        assert line.statuses == [431]
+
+    run(scenario())
+
+
+def test_a_head_just_below_it_is_served() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.LARGEST_HEAD - 100) + b"\r\n\r\n")
+        await asyncio.sleep(1)
+        assert line.statuses == [200]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1x\r\n\r\n",
+        b"POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\na b: c\r\n\r\n",
+        b"POST /read HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_not_http(data: bytes) -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        for part in (data[:-5], data[-5:]):
+            wired.data_received(part)
+            await asyncio.sleep(0)
+        await until_closed(line)
+        problem(line, "bad_request")
+        assert line.statuses == [400]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD, SLOW * 5_000])
+def test_what_comes_behind_a_request_does_not_spoil_its_answer(behind: bytes) -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(SLOW + behind)
+        await until_closed(line)
+        assert set(line.statuses) == {200}
+        assert len(line.statuses) <= protocol.MOST_PIPELINED + 1
+
+    run(scenario())
+
+
+def test_a_body_that_nobody_reads_has_little_time() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(UNREAD + b"0")
+        assert await until_closed(line) <= protocol.LINGER_SECONDS + 1
+        wired, line = Server().connect()
+        wired.data_received(POST.replace(b"10", b"99999999"))
+        for _ in range(40):
+            wired.data_received(b"0" * 60_000)
+            await asyncio.sleep(0)
+        assert wired.transport.is_closing() or wired._deaf
+
+    run(scenario())
+
+
+def test_an_upgrade_is_answered_as_an_ordinary_request() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        wired.data_received(GET.replace(b"\r\n\r\n", b"\r\n") + upgrade + b"\x00\x01")
+        await until_closed(line)
+        assert line.statuses == [200]
+        assert b"connection: close" in line.told
+
+    run(scenario())
+
+
+def test_an_answer_that_is_not_taken() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(GET)
+        await asyncio.sleep(0.1)
+        wired.pause_writing()
+        wired.resume_writing()
+        wired._unset_keepalive_if_required()
+        await asyncio.sleep(2 * protocol.UNREAD_SECONDS)
+        assert not line.closed, "what was taken is forgotten"
+        begun = now()
+        wired.pause_writing()
+        assert await until_closed(line) - begun <= protocol.UNREAD_SECONDS + 1
+
+    run(scenario())
+
+
+def test_whoever_waits_for_longest_makes_room() -> None:
+    async def scenario() -> None:
+        server = Server()
+        at_work, line = server.connect()
+        at_work.data_received(SLOW)
+        idle = []
+        for _ in range(protocol.MOST_CONNECTIONS - 1):
+            idle.append(server.connect()[1])
+            await asyncio.sleep(0.001)
+        _, newest = server.connect()
+        await asyncio.sleep(0)
+        assert [one.closed for one in (line, idle[0], idle[1], newest)] == [False, True, False, False]
+        assert len(server.state.connections) == protocol.MOST_CONNECTIONS
+
+    run(scenario())
+
+
+def test_when_all_are_at_work_the_newest_is_told_so() -> None:
+    async def scenario() -> None:
+        server = Server()
+        for _ in range(protocol.MOST_CONNECTIONS):
+            server.connect()[0].data_received(SLOW)
+        _, newest = server.connect()
+        problem(newest, "busy")
+        assert b"retry-after: 5\r\n" in newest.told
+        assert newest.statuses == [503]
+
+    run(scenario())

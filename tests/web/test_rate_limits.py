@@ -1,0 +1,90 @@
+"""Limits per address of origin."""
+
+import asyncio
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from stateless_billing.web.server.rate_limits import Throttle, origin, part_of
+from tests.fakes.factories import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+
+def request(peer: str, **headers: str) -> Request:
+    """A request from a peer."""
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request({"type": "http", "client": (peer, 1), "headers": raw})
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "header", "expected"),
+    [
+        ("192.0.2.1", {}, None, "192.0.2.1"),
+        ("192.0.2.1", {"fly_client_ip": "198.51.100.7"}, None, "192.0.2.1"),
+        ("192.0.2.1", {"fly_client_ip": "198.51.100.7"}, "fly-client-ip", "198.51.100.7"),
+        ("192.0.2.1", {"x_forwarded_for": "10.0.0.1, 198.51.100.7"}, "x-forwarded-for", "198.51.100.7"),
+        ("192.0.2.1", {"fly_client_ip": "nonsense"}, "fly-client-ip", "192.0.2.1"),
+        ("2001:db8::1", {}, None, "2001:db8::/64"),
+        ("2001:db8::ffff:2", {}, None, "2001:db8::/64"),
+        ("::ffff:192.0.2.1", {}, None, "192.0.2.1"),
+        ("/run/socket", {}, None, "/run/socket"),
+    ],
+)
+def test_whose_request_it_is(peer: str, headers: dict[str, str], header: str | None, expected: str) -> None:
+    assert origin(request(peer, **headers), header) == expected
+
+
+def test_parts_share_nothing_with_each_other() -> None:
+    assert part_of("/api/quotes") == "/api/quotes"
+    assert part_of("/api/payments/0x12") == part_of("/api/payments")
+    assert part_of("/wp-admin") == part_of("/nothing") == ""
+
+
+async def test_a_flood_is_answered_with_when_to_come_back() -> None:
+    clock = FakeClock()
+    routes = [Route("/{path:path}", lambda _: PlainTextResponse("well"))]
+    app = Starlette(routes=routes, middleware=[Middleware(Throttle, header="x-ip", clock=clock)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+        mine = {"x-ip": "192.0.2.1"}
+        flood = [(await client.get("/pay", headers=mine)).status_code for _ in range(320)]
+        assert flood == [200] * 300 + [429] * 20
+        refused = await client.get("/pay", headers=mine)
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert refused.json()["type"] == "/problems/rate_limited"
+        assert (await client.get("/pay", headers={"x-ip": "192.0.2.2"})).status_code == 200
+        assert (await client.get("/api/payments/0x", headers=mine)).status_code == 200
+        assert (await client.get("/healthz", headers=mine)).status_code == 200
+        clock.wait(1)
+        assert (await client.get("/pay", headers=mine)).status_code == 200
+
+
+async def test_one_origin_has_so_many_requests_under_way_and_others_have_theirs() -> None:
+    end = asyncio.Event()
+
+    async def wait(request: Request) -> PlainTextResponse:
+        await end.wait()
+        return PlainTextResponse("well")
+
+    routes = [Route("/healthz", lambda _: PlainTextResponse("well")), Route("/{path:path}", wait)]
+    app = Starlette(routes=routes, middleware=[Middleware(Throttle, header="x-ip", clock=FakeClock())])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+
+        async def ask(address: str, path: str = "/pay") -> int:
+            return (await client.get(path, headers={"x-ip": address})).status_code
+
+        mine = [asyncio.create_task(ask("192.0.2.1")) for _ in range(100)]
+        await asyncio.sleep(0.05)
+        assert await ask("192.0.2.1", "/api/quotes") == 429, "whatever part of the site it is"
+        assert await ask("192.0.2.1", "/healthz") == 200
+        other = asyncio.create_task(ask("192.0.2.2"))
+        await asyncio.sleep(0.05)
+        end.set()
+        assert await asyncio.gather(*mine, other) == [200] * 101
+        assert await ask("192.0.2.1") == 200
