@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from chain.signing import warm
+from chain.signing import preload_crypto
 from stateless_billing.operators.roster import GRANT, anybody_may
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
@@ -42,7 +42,7 @@ async def _finish_loading(app: Starlette) -> None:
     """What would make a start slow and is not needed for the first answers; before a payer waits for it."""
     await asyncio.sleep(_ANSWERING_SECONDS)
     await asyncio.to_thread(load_late, app)
-    await asyncio.to_thread(warm)
+    await asyncio.to_thread(preload_crypto)
 
 
 async def sweep(settings: Settings, *, once: bool) -> bool:

@@ -11,7 +11,7 @@ _MOST = 2_000
 _SECONDS = 120  # after which a block is read anew though it is still on the chain: the node may have lied about it
 
 
-class KeptBlocks:
+class BlockCache:
     """One gateway's payments by the numbers of their blocks, all of which were on one chain.
 
     Readings go on side by side. One that others changed this under keeps nothing: theirs may be of another chain.

@@ -13,10 +13,10 @@ from typing import TypeVar
 from chain import decoding
 from chain.calls import view
 from chain.decoding import PAYMENT_TOPIC
-from chain.errors import BadAnswer, Inconsistent, NodeError
+from chain.errors import InconsistentChainData, InvalidResponse, NodeError
 from chain.payment import Block, Payment, customer_id_from_bytes32, customer_id_to_bytes32
-from chain.payment_index import Index
-from chain.provider import Call, Reader
+from chain.payment_index import PaymentIndex
+from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
 
@@ -27,7 +27,7 @@ _AT_ONCE = 4  # batches side by side
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class PaymentBatch:
     """Payments by their place in the index, and what the token says was sent to the treasury in their blocks.
 
     `received` is the sum of what came with exactly these payments; `loose` holds, by EVM transaction and sender, what
@@ -39,17 +39,17 @@ class Window:
     loose: Mapping[tuple[str, str], int]
 
 
-class Bulk(Index):
+class BulkReader(PaymentIndex):
     """One gateway at one node, read in batches. Every method raises ChainError where it could not be told."""
 
-    async def read(self, start: int, stop: int, token: str, treasury: str) -> Window:
+    async def read(self, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
         """About a window of payments from the block of `start` on, to the end of a block."""
         start -= await self._same_block_before(start)
         counted = Counter(await self._whole_blocks(start, stop))
         numbers = sorted(counted)
         blocks = await many(self.reader, [("eth_getBlockByNumber", [hex(one), False]) for one in numbers], _block)
         if [block.number for block in blocks] != numbers:
-            raise BadAnswer("blocks other than those asked for")
+            raise InvalidResponse("blocks other than those asked for")
         shown = await many(self.reader, [self.logs_of(block, self.address) for block in blocks], _items)
         moved = await many(self.reader, [_transfers(block, token, treasury) for block in blocks], _items)
         found: list[Payment] = []
@@ -58,14 +58,16 @@ class Bulk(Index):
         for block, logs, transfers in zip(blocks, shown, moved, strict=True):
             payments = decoding.payments(logs, chain_id=self.chain_id, gateway=self.address, within=block)
             if len(payments) != counted[block.number]:
-                raise Inconsistent(f"block {block.number} shows {len(payments)} payments, not {counted[block.number]}")
+                raise InconsistentChainData(
+                    f"block {block.number} shows {len(payments)} payments, not {counted[block.number]}"
+                )
             sent = transfers_to(transfers, token, treasury, block)
             paid = paid_by(payments)
             exact = {who for who, amount in paid.items() if sent.get(who, 0) == amount}
             received += sum(sent[who] for who in exact)
             loose |= {who: sent.get(who, 0) for who in sent.keys() | paid.keys() if who not in exact}
             found += payments
-        return Window(list(enumerate(found, start)), received, loose)
+        return PaymentBatch(list(enumerate(found, start)), received, loose)
 
     @staticmethod
     def logs_of(within: Block, gateway: str) -> Call:
@@ -102,9 +104,9 @@ def transfers_to(logs: Sequence[object], token: str, treasury: str, within: Bloc
         log = decoding.fields(raw, "a log")
         topics = [decoding.hash32(topic) for topic in decoding.items(log.get("topics"), "topics")]
         if decoding.address(log.get("address")) != token or len(topics) != 3 or topics[0] != TRANSFER_TOPIC:
-            raise BadAnswer("a log that is no transfer of the token")
+            raise InvalidResponse("a log that is no transfer of the token")
         if decoding.hash32(log.get("blockHash")) != within.hash or topics[2] != "0x" + treasury[2:].rjust(64, "0"):
-            raise BadAnswer("a transfer of another block or to somebody else")
+            raise InvalidResponse("a transfer of another block or to somebody else")
         sender = decoding.word_as_address(int(topics[1], 16))
         found[decoding.hash32(log.get("transactionHash")), sender] += int.from_bytes(decoding.data(log.get("data"), 32))
     return found
@@ -118,7 +120,7 @@ def paid_by(payments: Iterable[Payment]) -> Mapping[tuple[str, str], int]:
     return found
 
 
-async def many(reader: Reader, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+async def many(reader: ChainClient, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
     """All answers in order, in batches. What a node does not answer is asked in halves, down to single calls."""
     found: list[T] = []
     size = BATCH
@@ -136,7 +138,7 @@ async def many(reader: Reader, calls: Sequence[Call], parse: Callable[[object], 
     return found
 
 
-async def _batch(reader: Reader, part: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+async def _batch(reader: ChainClient, part: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
     return await reader.ask_all(part, parse) if len(part) > 1 else [await reader.ask(*part[0], parse)]
 
 

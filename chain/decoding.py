@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from chain.errors import BadAnswer
+from chain.errors import InvalidResponse
 from chain.payment import Block, Payment, customer_id_from_bytes32
 
 # keccak256("Payment(bytes32,address,address,uint256,uint256,uint256)"); tests/chain/test_abi.py recomputes it.
@@ -19,22 +19,22 @@ _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
 def quantity(value: object) -> int:
     """A JSON-RPC quantity (`0x1b4`) as an integer."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise BadAnswer(f"expected a quantity, got {_shown(value)}")
+        raise InvalidResponse(f"expected a quantity, got {_shown(value)}")
     return int(value, 16)
 
 
 def data(value: object, size: int | None = None) -> bytes:
     """JSON-RPC data (`0x…`), of exactly `size` bytes where given."""
     if not isinstance(value, str) or value[:2] != "0x":
-        raise BadAnswer(f"expected hex data, got {_shown(value)}")
+        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
     try:
         raw = bytes.fromhex(value[2:])
     except ValueError:
         raw = b""
     if len(value) != 2 + 2 * len(raw):  # fromhex takes spaces too
-        raise BadAnswer(f"expected hex data, got {_shown(value)}")
+        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
     if size is not None and len(raw) != size:
-        raise BadAnswer(f"expected {size} bytes, got {len(raw)}")
+        raise InvalidResponse(f"expected {size} bytes, got {len(raw)}")
     return raw
 
 
@@ -51,14 +51,14 @@ def address(value: object) -> str:
 def fields(value: object, what: str) -> Mapping[str, Any]:
     """A JSON object."""
     if not isinstance(value, dict):
-        raise BadAnswer(f"expected {what}, got {_shown(value)}")
+        raise InvalidResponse(f"expected {what}, got {_shown(value)}")
     return value
 
 
 def items(value: object, what: str) -> list[Any]:
     """A JSON array."""
     if not isinstance(value, list):
-        raise BadAnswer(f"expected a list of {what}, got {_shown(value)}")
+        raise InvalidResponse(f"expected a list of {what}, got {_shown(value)}")
     return value
 
 
@@ -70,14 +70,14 @@ def topics(log: Mapping[str, Any]) -> list[str]:
 def words(raw: bytes) -> list[int]:
     """ABI data as a list of 32-byte words."""
     if len(raw) % 32:
-        raise BadAnswer(f"expected whole 32-byte words, got {len(raw)} bytes")
+        raise InvalidResponse(f"expected whole 32-byte words, got {len(raw)} bytes")
     return [int.from_bytes(raw[i : i + 32]) for i in range(0, len(raw), 32)]
 
 
 def word_as_address(word: int) -> str:
     """An ABI word that must be an address."""
     if word >> 160:
-        raise BadAnswer("a word holds more than an address")
+        raise InvalidResponse("a word holds more than an address")
     return f"0x{word:040x}"
 
 
@@ -85,9 +85,9 @@ def uint64_array(raw: bytes) -> list[int]:
     """The return data of a function that answers one `uint64[]`."""
     values = words(raw)
     if len(values) < 2 or values[0] != 32 or values[1] != len(values) - 2:
-        raise BadAnswer("expected one array of integers")
+        raise InvalidResponse("expected one array of integers")
     if any(value >> 64 for value in values[2:]):
-        raise BadAnswer("an array holds more than 64-bit integers")
+        raise InvalidResponse("an array holds more than 64-bit integers")
     return values[2:]
 
 
@@ -107,7 +107,7 @@ def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> lis
     for log in items(logs, "logs"):
         payment = _payment(fields(log, "a log"), ordinals, chain_id, gateway, within)
         if found and payment.log_index <= found[-1].log_index:
-            raise BadAnswer("logs are not in the order of their index")
+            raise InvalidResponse("logs are not in the order of their index")
         found.append(payment)
     return found
 
@@ -117,15 +117,15 @@ def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gate
     topics = items(log.get("topics"), "topics")
     contract, block_hash, number = log.get("address"), log.get("blockHash"), log.get("blockNumber")
     if contract != gateway and address(contract) != gateway:
-        raise BadAnswer("a log of another contract")
+        raise InvalidResponse("a log of another contract")
     if len(topics) != 4 or (topics[0] != PAYMENT_TOPIC and hash32(topics[0]) != PAYMENT_TOPIC):
-        raise BadAnswer("a log that is no Payment event")
+        raise InvalidResponse("a log that is no Payment event")
     if block_hash != within.hash and hash32(block_hash) != within.hash:
-        raise BadAnswer("a log of another block")
+        raise InvalidResponse("a log of another block")
     if number != hex(within.number) and quantity(number) != within.number:
-        raise BadAnswer("a log of another block")
+        raise InvalidResponse("a log of another block")
     if log.get("removed", False) is not False:
-        raise BadAnswer("a removed log")
+        raise InvalidResponse("a removed log")
     raw = data(log.get("data"), 96)
     tx_hash = hash32(log.get("transactionHash"))
     ordinal = ordinals[tx_hash]
@@ -151,7 +151,7 @@ def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gate
 def _text(value: object) -> str:
     """A topic that can be looked up in what is kept: a list or an object could not."""
     if not isinstance(value, str):
-        raise BadAnswer(f"expected hex data, got {_shown(value)}")
+        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
     return value
 
 

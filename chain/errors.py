@@ -13,9 +13,9 @@ class WrongChain(NodeError):
     """A node is on another chain than it should be."""
 
 
-class BadAnswer(ChainError):
+class InvalidResponse(ChainError):
     """A node answered, but not in the shape the question asks for."""
 
 
-class Inconsistent(ChainError):
+class InconsistentChainData(ChainError):
     """Answers contradict each other: a log the contract does not count, a hole, two nodes, a reorganisation."""

@@ -11,30 +11,32 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chain import decoding, provider
-from chain.block_cache import KeptBlocks
+from chain.block_cache import BlockCache
 from chain.decoding import PAYMENT_TOPIC
-from chain.errors import ChainError, Inconsistent
+from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
-from chain.payment_index import Index
-from chain.provider import Reader
-from chain.views import Views
+from chain.payment_index import PaymentIndex
+from chain.provider import ChainClient
+from chain.views import GatewayContract
 
 T = TypeVar("T")
 
 
-class Gateway(Views):
+class Gateway(GatewayContract):
     """One deployed gateway and its payments. Every method raises ChainError where it could not be told."""
 
-    def __init__(self, reader: Reader, chain_id: int, address: str) -> None:
+    def __init__(self, reader: ChainClient, chain_id: int, address: str) -> None:
         super().__init__(reader, chain_id, address)
-        self._kept: dict[Reader, KeptBlocks] = defaultdict(KeptBlocks)
+        self._kept: dict[ChainClient, BlockCache] = defaultdict(BlockCache)
 
-    def through(self, reader: Reader) -> "Gateway":
+    def through(self, reader: ChainClient) -> "Gateway":
         """The same gateway, asked of another node."""
         return Gateway(reader, self.chain_id, self.address)
 
-    async def _consult(self, read: Callable[[Index], Awaitable[T]]) -> T:
-        return await self.reader.consult(lambda one: read(Index(one, self.chain_id, self.address, self._kept[one])))
+    async def _consult(self, read: Callable[[PaymentIndex], Awaitable[T]]) -> T:
+        return await self.reader.consult(
+            lambda one: read(PaymentIndex(one, self.chain_id, self.address, self._kept[one]))
+        )
 
     async def payments_in(self, number: int) -> list[Payment]:
         """All payments that one block's logs show, in order."""
@@ -68,20 +70,20 @@ class Gateway(Views):
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class TxPayments:
     """What one EVM transaction holds for a set of gateways: `failed` where it reverted."""
 
     failed: bool
     payments: tuple[Payment, ...] = ()
 
 
-async def claimed(reader: Reader, gateways: Sequence[Gateway], tx_hash: str) -> Claimed | None:
+async def find_payments_in_tx(reader: ChainClient, gateways: Sequence[Gateway], tx_hash: str) -> TxPayments | None:
     """The payments of one EVM transaction in all `gateways`, in the order of their logs; None while it has no receipt.
 
     A node that knows of none may be behind: the others are asked too. Raises ChainError where one that could not be
     asked might know more.
     """
-    best: Claimed | None = None
+    best: TxPayments | None = None
     failure: ChainError | None = None
     for one in reader.each:
         try:
@@ -97,25 +99,25 @@ async def claimed(reader: Reader, gateways: Sequence[Gateway], tx_hash: str) -> 
     return best
 
 
-async def _claimed(reader: Reader, gateways: Sequence[Gateway], tx_hash: str) -> Claimed | None:
+async def _claimed(reader: ChainClient, gateways: Sequence[Gateway], tx_hash: str) -> TxPayments | None:
     """The receipt says where to look; the payments are read from the block's logs and counted against the contract."""
     receipt = await provider.receipt(reader, tx_hash)
     if receipt is None:
         return None
     if not receipt.succeeded:
-        return Claimed(failed=True)
+        return TxPayments(failed=True)
     told = Counter(decoding.address(log.get("address")) for log in map(_log, receipt.logs) if _is_payment(log))
     found: list[Payment] = []
     for gateway in gateways:
         if told[gateway.address]:
-            index = Index(reader, gateway.chain_id, gateway.address)
+            index = PaymentIndex(reader, gateway.chain_id, gateway.address)
             payments = [one for one in await index.payments_in(receipt.block) if one.tx_hash == tx_hash]
             if len(payments) != told[gateway.address] or payments[0].block_hash != receipt.block_hash:
-                raise Inconsistent("a receipt and the logs of its block differ")
+                raise InconsistentChainData("a receipt and the logs of its block differ")
             for payment in payments:
                 await index.check_counted(payment)
             found += payments
-    return Claimed(failed=False, payments=tuple(sorted(found, key=lambda one: one.log_index)))
+    return TxPayments(failed=False, payments=tuple(sorted(found, key=lambda one: one.log_index)))
 
 
 def _log(raw: object) -> Any:

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chain.signing import checksum, warm
+from chain.signing import preload_crypto, to_checksum_address
 
 _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}")
 STATEMENT = "Sign in to the moderators' pages. This sends no transaction and costs nothing."
@@ -24,7 +24,7 @@ class SignIn:
 
     def __str__(self) -> str:
         return (
-            f"{self.domain} wants you to sign in with your Ethereum account:\n{checksum(self.address)}\n\n"
+            f"{self.domain} wants you to sign in with your Ethereum account:\n{to_checksum_address(self.address)}\n\n"
             f"{STATEMENT}\n\n"
             f"URI: {self.uri}\nVersion: 1\nChain ID: {self.chain_id}\nNonce: {self.nonce}\n"
             f"Issued At: {_iso(self.issued)}\nExpiration Time: {_iso(self.expires)}"
@@ -33,7 +33,7 @@ class SignIn:
 
 def signer_of(text: str, signature: str) -> str | None:
     """The lower-case address whose key signed a text; None where the signature is none."""
-    warm()
+    preload_crypto()
     from eth_account import Account
     from eth_account.messages import encode_defunct
     from eth_keys.exceptions import BadSignature

@@ -8,27 +8,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from chain import decoding, provider
-from chain.block_cache import KeptBlocks
+from chain.block_cache import BlockCache
 from chain.decoding import PAYMENT_TOPIC
-from chain.errors import ChainError, Inconsistent
+from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
-from chain.provider import Reader
-from chain.views import Views
+from chain.provider import ChainClient
+from chain.views import GatewayContract
 
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is looked at
 _NEAR = 8  # entries behind one that is wanted, at first, so that its block is seen to end
 _AT_ONCE = 8  # blocks read side by side
 
 
-class Index(Views):
+class PaymentIndex(GatewayContract):
     """One gateway at one node. Every method raises ChainError where it could not be told.
 
     `kept` are blocks that this node showed lately.
     """
 
-    def __init__(self, reader: Reader, chain_id: int, address: str, kept: KeptBlocks | None = None) -> None:
+    def __init__(self, reader: ChainClient, chain_id: int, address: str, kept: BlockCache | None = None) -> None:
         super().__init__(reader, chain_id, address)
-        self._kept = kept or KeptBlocks()
+        self._kept = kept or BlockCache()
 
     async def payments_in(self, number: int) -> list[Payment]:
         """All payments that one block's logs show, in order."""
@@ -55,7 +55,7 @@ class Index(Views):
         read = await self._blocks_of_payments(new[-1:]) | await self._blocks_of_payments(new[:-1])
         for number, payments in read.items():
             if len(payments) != counted[number]:
-                raise Inconsistent(f"block {number} shows {len(payments)} payments, not {counted[number]}")
+                raise InconsistentChainData(f"block {number} shows {len(payments)} payments, not {counted[number]}")
         if last and not await self._is_on_chain(last):
             self._kept.clear()
             return await self._counted_blocks(counted)
@@ -103,7 +103,7 @@ class Index(Views):
         """The payment at one place of the index."""
         total = await self.total_payments()
         if index >= total:
-            raise Inconsistent(f"asked for payment {index} of {total}")
+            raise InconsistentChainData(f"asked for payment {index} of {total}")
         before = await self._same_block_before(index)
         window = await self.window(index - before, total, before + _NEAR)
         return window[before][1]
@@ -140,7 +140,7 @@ class Index(Views):
             if payment.customer_id == customer_id and start <= payment.sequence < stop
         ]
         if [(payment.sequence, payment.block) for payment in found] != list(enumerate(blocks, start)):
-            raise Inconsistent(f"the logs of {customer_id}'s payments are not those the gateway counts")
+            raise InconsistentChainData(f"the logs of {customer_id}'s payments are not those the gateway counts")
         if exact:
             shown = Counter(payment.tx_hash for payments in read.values() for payment in payments)
             for tx_hash in dict.fromkeys(payment.tx_hash for payment in found):
@@ -156,7 +156,7 @@ class Index(Views):
             for log in logs
         )
         if told != shown:
-            raise Inconsistent(f"{tx_hash} holds {told} payments, its block's logs show {shown}")
+            raise InconsistentChainData(f"{tx_hash} holds {told} payments, its block's logs show {shown}")
 
     async def check_counted(self, payment: Payment) -> None:
         """Raise Inconsistent unless the contract itself says that this payment happened in this block."""
@@ -164,4 +164,4 @@ class Index(Views):
             return
         blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)
         if blocks != [payment.block]:
-            raise Inconsistent(f"the gateway knows no payment {payment.sequence} in block {payment.block}")
+            raise InconsistentChainData(f"the gateway knows no payment {payment.sequence} in block {payment.block}")

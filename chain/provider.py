@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from chain import decoding
-from chain.errors import BadAnswer, ChainError, NodeError, WrongChain
+from chain.errors import ChainError, InvalidResponse, NodeError, WrongChain
 from chain.payment import Block
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[object]]
 """A JSON-RPC method and its parameters."""
-Told = Callable[[str, str, bool], None]
+RequestObserver = Callable[[str, str, bool], None]
 """Whoever counts: a node's name, the method (`batch` for several calls in one request), whether it was answered."""
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
@@ -29,15 +29,15 @@ LONGEST_CALL = 20.0
 _REST_SECONDS = 30  # how long a node that failed is asked last
 
 
-class Reader(Protocol):
+class ChainClient(Protocol):
     """What can be asked: one node, or several of which the first that answers properly counts."""
 
     @property
-    def each(self) -> Sequence["Node"]:
+    def each(self) -> Sequence["NodeProvider"]:
         """The nodes behind it, the one to ask first in front."""
         ...
 
-    async def consult(self, read: Callable[["Reader"], Awaitable[T]]) -> T:
+    async def consult(self, read: Callable[["ChainClient"], Awaitable[T]]) -> T:
         """A reading of several questions that must fit together, all put to one node. Raises ChainError."""
         ...
 
@@ -50,11 +50,11 @@ class Reader(Protocol):
         ...
 
 
-class Node:
+class NodeProvider:
     """One JSON-RPC endpoint. Its URL may hold a key, so messages carry its place in the list and its host only."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1, told: Told | None = None
+        self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1, told: RequestObserver | None = None
     ) -> None:
         self._http, self._told = http, told
         self._url = url
@@ -64,11 +64,11 @@ class Node:
         self.rests_until = 0.0
 
     @property
-    def each(self) -> Sequence["Node"]:
+    def each(self) -> Sequence["NodeProvider"]:
         """Itself."""
         return (self,)
 
-    async def consult(self, read: Callable[[Reader], Awaitable[T]]) -> T:
+    async def consult(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
         """A reading of several questions, all put to this node."""
         return await read(self)
 
@@ -109,7 +109,7 @@ class Node:
                 )
             found = parse(answer)
             answered = True
-        except (httpx.HTTPError, TimeoutError, BadAnswer) as error:
+        except (httpx.HTTPError, TimeoutError, InvalidResponse) as error:
             raise NodeError(f"{self.name} did not answer {method}: {self._cause(error)}") from error
         finally:
             if self._told:
@@ -118,7 +118,7 @@ class Node:
 
     def _cause(self, error: Exception) -> str:
         """What went wrong, without the URL: httpx puts it into messages, and a proxy may echo its path."""
-        text = str(error) if isinstance(error, BadAnswer) else type(error).__name__
+        text = str(error) if isinstance(error, InvalidResponse) else type(error).__name__
         parts = urlsplit(self._url)
         values = [part.partition("=")[2] for part in parts.query.split("&")]
         for secret in (parts.path.strip("/"), parts.query, *values, parts.username, parts.password):
@@ -127,19 +127,21 @@ class Node:
         return text[:300]
 
 
-class Nodes:
+class FailoverProvider:
     """All configured nodes, asked in order; one that failed lately is asked last."""
 
-    def __init__(self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, told: Told | None = None) -> None:
-        self._nodes = [Node(http, url, chain_id, place, told) for place, url in enumerate(urls, 1)]
+    def __init__(
+        self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, told: RequestObserver | None = None
+    ) -> None:
+        self._nodes = [NodeProvider(http, url, chain_id, place, told) for place, url in enumerate(urls, 1)]
 
     @property
-    def each(self) -> Sequence[Node]:
+    def each(self) -> Sequence[NodeProvider]:
         """The nodes in the order in which they are asked now."""
         now = asyncio.get_running_loop().time()
         return sorted(self._nodes, key=lambda node: node.rests_until > now)
 
-    async def consult(self, read: Callable[[Reader], Awaitable[T]]) -> T:
+    async def consult(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
         """The first reading that fits together. One that does not is the node's failure, and the next one is asked."""
         causes: list[ChainError] = []
         for node in self.each:
@@ -165,7 +167,7 @@ class Nodes:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class TxReceipt:
     """The part of an EVM transaction's receipt that we use; `logs` are still raw."""
 
     tx_hash: str
@@ -175,43 +177,43 @@ class Receipt:
     logs: list[Any]
 
 
-async def chain_id(reader: Reader) -> int:
+async def chain_id(reader: ChainClient) -> int:
     """The chain's id."""
     return await reader.ask("eth_chainId", [], decoding.quantity)
 
 
-async def block(reader: Reader, which: int | str) -> Block:
+async def block(reader: ChainClient, which: int | str) -> Block:
     """The canonical block with that number, or the one a tag (`latest`, `safe`, `finalized`) names."""
     asked = hex(which) if isinstance(which, int) else which
 
     def parse(value: object) -> Block:
         got = decoding.block(value)
         if isinstance(which, int) and got.number != which:
-            raise BadAnswer(f"asked for block {which}, got {got.number}")
+            raise InvalidResponse(f"asked for block {which}, got {got.number}")
         return got
 
     return await reader.ask("eth_getBlockByNumber", [asked, False], parse)
 
 
-async def logs(reader: Reader, within: Block, address: str, topic: str) -> object:
+async def logs(reader: ChainClient, within: Block, address: str, topic: str) -> object:
     """The raw logs of one event of one contract in one block, asked for by the block's hash."""
     wanted = {"blockHash": within.hash, "address": address, "topics": [topic]}
     return await reader.ask("eth_getLogs", [wanted], lambda value: decoding.items(value, "logs"))
 
 
-async def receipt(reader: Reader, tx_hash: str) -> Receipt | None:
+async def receipt(reader: ChainClient, tx_hash: str) -> TxReceipt | None:
     """The receipt of an EVM transaction; None where the node knows of none (yet)."""
 
-    def parse(value: object) -> Receipt | None:
+    def parse(value: object) -> TxReceipt | None:
         if value is None:
             return None
         got = decoding.fields(value, "a receipt")
         if decoding.hash32(got.get("transactionHash")) != tx_hash:
-            raise BadAnswer("a receipt of another transaction")
+            raise InvalidResponse("a receipt of another transaction")
         status = decoding.quantity(got.get("status"))
         if status > 1:
-            raise BadAnswer(f"a receipt with status {status}")
-        return Receipt(
+            raise InvalidResponse(f"a receipt with status {status}")
+        return TxReceipt(
             tx_hash=tx_hash,
             block=decoding.quantity(got.get("blockNumber")),
             block_hash=decoding.hash32(got.get("blockHash")),
@@ -222,14 +224,14 @@ async def receipt(reader: Reader, tx_hash: str) -> Receipt | None:
     return await reader.ask("eth_getTransactionReceipt", [tx_hash], parse)
 
 
-async def call(reader: Reader, to: str, calldata: str, parse: Callable[[bytes], T]) -> T:
+async def call(reader: ChainClient, to: str, calldata: str, parse: Callable[[bytes], T]) -> T:
     """The parsed return data of a view at the head."""
     return await reader.ask(
         "eth_call", [{"to": to, "data": calldata}, "latest"], lambda value: parse(decoding.data(value))
     )
 
 
-async def code(reader: Reader, address: str) -> bytes:
+async def code(reader: ChainClient, address: str) -> bytes:
     """The code at an address, empty where there is none."""
     return await reader.ask("eth_getCode", [address, "latest"], decoding.data)
 
@@ -241,9 +243,9 @@ def _request(number: int, method: str, params: Sequence[object]) -> dict[str, ob
 def _result(answer: httpx.Response, number: int) -> object:
     got = decoding.fields(_json(answer), "a JSON-RPC answer")
     if "error" in got:
-        raise BadAnswer(f"error {str(got['error'])[:300]}")
+        raise InvalidResponse(f"error {str(got['error'])[:300]}")
     if got.get("id") != number or "result" not in got:
-        raise BadAnswer("a JSON-RPC answer to another question")
+        raise InvalidResponse("a JSON-RPC answer to another question")
     return got["result"]
 
 
@@ -253,18 +255,18 @@ def _results(answer: httpx.Response, numbers: Sequence[int]) -> list[object]:
     for one in decoding.items(_json(answer), "JSON-RPC answers"):
         got = decoding.fields(one, "a JSON-RPC answer")
         if "result" not in got:
-            raise BadAnswer(f"error {str(got.get('error'))[:300]}")
+            raise InvalidResponse(f"error {str(got.get('error'))[:300]}")
         found[got.get("id")] = got["result"]
     if len(found) != len(numbers) or any(number not in found for number in numbers):
-        raise BadAnswer(f"{len(found)} answers to {len(numbers)} calls")
+        raise InvalidResponse(f"{len(found)} answers to {len(numbers)} calls")
     return [found[number] for number in numbers]
 
 
 def _json(answer: httpx.Response) -> object:
     if answer.status_code != httpx.codes.OK:
-        raise BadAnswer(f"HTTP {answer.status_code} {answer.text[:2000]!r}")
+        raise InvalidResponse(f"HTTP {answer.status_code} {answer.text[:2000]!r}")
     try:
         body: object = answer.json()
     except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"no JSON: {answer.text[:2000]!r}") from error
+        raise InvalidResponse(f"no JSON: {answer.text[:2000]!r}") from error
     return body

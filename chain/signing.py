@@ -46,7 +46,7 @@ class Signer:
     @property
     def address(self) -> str:
         """The signer's address, lower-case."""
-        warm()
+        preload_crypto()
         from eth_account import Account
 
         return str(Account.from_key(self._key).address).lower()
@@ -68,7 +68,7 @@ class Signer:
         return self._sign(gateway, "Registration", message)
 
     def _sign(self, gateway: str, kind: str, message: dict[str, Any]) -> bytes:
-        warm()
+        preload_crypto()
         from eth_account import Account
         from eth_account.messages import encode_typed_data
 
@@ -91,15 +91,15 @@ def domain_separator(name: str, version: str, chain_id: int, contract: str) -> b
     return keccak(b"".join([*hashed, chain_id.to_bytes(32), bytes.fromhex(contract[2:]).rjust(32, b"\0")]))
 
 
-def checksum(address: str) -> str:
+def to_checksum_address(address: str) -> str:
     """An address in EIP-55 capitals."""
-    warm()
+    preload_crypto()
     from eth_utils.address import to_checksum_address
 
     return to_checksum_address(address)
 
 
-def warm() -> None:
+def preload_crypto() -> None:
     """Import now what is imported late, so that the first quote does not wait for it.
 
     A package behind eth_account raises Python's recursion limit a hundredfold, and with it gone a deeply nested answer

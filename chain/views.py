@@ -4,15 +4,15 @@ from itertools import pairwise
 
 from chain import decoding, provider
 from chain.calls import view
-from chain.errors import BadAnswer, Inconsistent
+from chain.errors import InconsistentChainData, InvalidResponse
 from chain.payment import customer_id_from_bytes32, customer_id_to_bytes32
-from chain.provider import Reader
+from chain.provider import ChainClient
 
 
-class Views:
+class GatewayContract:
     """One deployed gateway, read through `reader`. Every method raises ChainError where it could not be told."""
 
-    def __init__(self, reader: Reader, chain_id: int, address: str) -> None:
+    def __init__(self, reader: ChainClient, chain_id: int, address: str) -> None:
         self.reader = reader
         self.chain_id = chain_id
         self.address = address
@@ -25,7 +25,7 @@ class Views:
     async def _word(self, function: str, *arguments: int | str | bytes) -> int:
         def parse(raw: bytes) -> int:
             if len(raw) != 32:
-                raise BadAnswer(f"{function} answered {len(raw)} bytes")
+                raise InvalidResponse(f"{function} answered {len(raw)} bytes")
             return int.from_bytes(raw)
 
         return await provider.call(self.reader, self.address, view(function, *arguments), parse)
@@ -72,7 +72,7 @@ class Views:
         word = (await self._word("customerOf", wallet)).to_bytes(32)
         customer_id = customer_id_from_bytes32(word)
         if customer_id is None and any(word):
-            raise BadAnswer("customerOf answered something that is no customer ID")
+            raise InvalidResponse("customerOf answered something that is no customer ID")
         return customer_id
 
     async def total_payments(self) -> int:
@@ -95,7 +95,7 @@ class Views:
     async def _blocks(self, expected: int, calldata: str) -> list[int]:
         blocks = await provider.call(self.reader, self.address, calldata, decoding.uint64_array)
         if len(blocks) != expected:
-            raise Inconsistent(f"asked the gateway for {expected} blocks, got {len(blocks)}")
+            raise InconsistentChainData(f"asked the gateway for {expected} blocks, got {len(blocks)}")
         if any(later < earlier for earlier, later in pairwise(blocks)):
-            raise Inconsistent("the gateway's index goes backwards")
+            raise InconsistentChainData("the gateway's index goes backwards")
         return blocks

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from stateless_billing.domain.finality import Tier, parse_tiers
+from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
 from stateless_billing.operators.roster import parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -132,7 +132,7 @@ class Settings:
     rpc_urls: tuple[str, ...] = _setting(_urls, secret=True, absent=())
     chain_id: int = _setting(_integer(1, 10**15), "8453")
     gateway_addresses: tuple[str, ...] = _setting(_addresses, absent=())
-    confirmations: tuple[Tier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
+    confirmations: tuple[ConfirmationTier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
     max_unfinalized_cents: int = _setting(_integer(0, 10**12), "200000")
     signer_key: str = _setting(_key, secret=True)
     quote_seconds: int = _setting(_integer(30, 600), "300")

@@ -15,9 +15,9 @@ from chain import provider
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Block
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 from stateless_billing.audit.readers.chain import ChainReader, Told
-from stateless_billing.audit.readers.stripe import AT_ONCE, NotRead, StripeReader
+from stateless_billing.audit.readers.stripe import AT_ONCE, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.cross_customer import Accepted
 from stateless_billing.audit.rules.facts import Scope
@@ -26,7 +26,7 @@ from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import ssl_context, transport
-from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.stripe.rate_limiter import RateLimiter
 
 # For every request httpcore looks several times for this package, on the disk as long as it is not known to be absent:
 # a tenth of what reading a page costs.
@@ -40,7 +40,7 @@ class BadOptions(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
+class ProgressReporting:
     """Where progress and announcements go."""
 
     told: Told
@@ -57,23 +57,23 @@ class Auditor:
         self,
         settings: Settings,
         clock: Clock,
-        watching: Watching,
+        watching: ProgressReporting,
         explorer: str | None,
         nodes: httpx.AsyncBaseTransport | None = None,
         stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
-        pacer: Pacer | None = None,
+        pacer: RateLimiter | None = None,
         at_once: int = AT_ONCE,
     ) -> None:
         self._settings, self._watching, self._explorer = settings, watching, explorer
         self._http = httpx.AsyncClient(transport=nodes, verify=ssl_context(), limits=_NODE_LIMITS, trust_env=False)
         # One connection each: a pool looks at all of its connections for every request.
         self._lines = [stripe() for _ in range(at_once)]
-        self.nodes = Nodes(self._http, settings.rpc_urls, settings.chain_id)
+        self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
             self._http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self._pacer = pacer or Pacer(settings.stripe_rate, settings.processes)
+        self._pacer = pacer or RateLimiter(settings.stripe_rate, settings.processes)
 
     def stripe(self) -> StripeReader:
         """A reader that counts from 0."""
@@ -190,4 +190,4 @@ def accepted_of(content: bytes) -> dict[str, Accepted]:
     return found
 
 
-__all__ = ["Auditor", "BadOptions", "NotRead", "Watching", "accepted_of", "seconds"]
+__all__ = ["Auditor", "BadOptions", "ProgressReporting", "StripeReadError", "accepted_of", "seconds"]

@@ -8,9 +8,9 @@ from typing import Protocol
 from chain.payment import Payment
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
-from stateless_billing.audit.rules.cross_customer import Accepted, Open, accept, named, out_of_band
-from stateless_billing.audit.rules.facts import Book, Orders, Scope
-from stateless_billing.audit.rules.payments import Credit, Judged, verdict, without_credit
+from stateless_billing.audit.rules.cross_customer import Accepted, Open, accept, claimed_identity, out_of_band
+from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope
+from stateless_billing.audit.rules.payments import Credit, CustomerVerdict, verdict, without_credit
 from stateless_billing.audit.rules.rows import Row, fingerprint, utc
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain.money import RATE_SCALE, Rate, cents_down
@@ -19,7 +19,7 @@ from stateless_billing.pricing.rates import NoRate
 _SAMPLES = 3
 
 
-class Prices(Protocol):
+class IndependentPrices(Protocol):
     """An independent price."""
 
     async def at(self, time: int) -> Rate:
@@ -31,28 +31,33 @@ class Collector:
     """Rows that are settled go into the spool at once."""
 
     def __init__(
-        self, scope: Scope, coverage: Coverage, prices: Prices, accepted: Mapping[str, Accepted], spool: Spool
+        self,
+        scope: Scope,
+        coverage: Coverage,
+        prices: IndependentPrices,
+        accepted: Mapping[str, Accepted],
+        spool: Spool,
     ) -> None:
         self._scope, self._coverage, self._prices, self._accepted = scope, coverage, prices, accepted
         self.spool = spool
-        self.orders = Orders()
+        self.orders = OrderIndex()
         self.waiting: dict[str, Open] = {}
         self.strays: list[Credit] = []
         self.grants: list[Credit] = []
         self.uncredited: dict[tuple[str, str], list[Payment]] = {}
-        self.samples: list[Book] = []
+        self.samples: list[CustomerLedger] = []
         self.gone: set[str] = set()
 
     def add(self, row: Row) -> None:
         """A row of the report."""
         self.spool.add(accept(row, self._accepted, utc(self._scope.time)[:10]))
 
-    async def take(self, book: Book, judged: Judged, *, whole: bool) -> None:
+    async def take(self, book: CustomerLedger, judged: CustomerVerdict, *, whole: bool) -> None:
         """One customer that was read; not `whole` where only the credits redirected to it are of interest."""
         if book.account.state:
             self.gone.add(book.account.id)
         if not whole:
-            self.strays += [one for one in judged.strays if named(one) in self.orders.named]
+            self.strays += [one for one in judged.strays if claimed_identity(one) in self.orders.named]
             return
         self.strays += judged.strays
         if len(self.samples) < _SAMPLES and any(row.status == Status.MATCHED and row.stripe_txn for row in judged.rows):
@@ -70,7 +75,7 @@ class Collector:
                 self._redirected(payment, found)
         self.grants += judged.grants
 
-    async def open(self, payment: Payment, book: Book) -> None:
+    async def open(self, payment: Payment, book: CustomerLedger) -> None:
         """A payment without a credit on its own customer."""
         if not self._scope.shows(payment):
             return

@@ -10,11 +10,11 @@ from pathlib import Path
 from chain.errors import ChainError
 from stateless_billing import settings
 from stateless_billing.audit import explanation
-from stateless_billing.audit.auditor import Auditor, BadOptions, Watching
+from stateless_billing.audit.auditor import Auditor, BadOptions, ProgressReporting
 from stateless_billing.audit.explanation import NothingKnown
-from stateless_billing.audit.progress import Progress, silent
-from stateless_billing.audit.readers.stripe import NotRead
-from stateless_billing.audit.repair import Hands, Repair, repair
+from stateless_billing.audit.progress import ProgressPrinter, silent
+from stateless_billing.audit.readers.stripe import StripeReadError
+from stateless_billing.audit.repair import Repair, RepairServices, repair
 from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
@@ -25,7 +25,7 @@ from stateless_billing.settings import Settings
 
 CLEAN, FINDINGS, USAGE, UNREAD = range(4)
 Say = Callable[[str], object]
-Handing = Callable[[Settings], AbstractAsyncContextManager[Hands]]
+Handing = Callable[[Settings], AbstractAsyncContextManager[RepairServices]]
 
 
 def run(command: argparse.Namespace, explorer: Callable[[int], str | None], say: Say, hands: Handing) -> int:
@@ -38,7 +38,7 @@ def run(command: argparse.Namespace, explorer: Callable[[int], str | None], say:
         return _fail(UNREAD, "interrupted: nothing can be said")
     except (BadOptions, OSError, ValueError, KeyError) as error:
         return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
-    except (ChainError, NotRead) as error:
+    except (ChainError, StripeReadError) as error:
         return _fail(UNREAD, str(error))
 
 
@@ -53,7 +53,7 @@ def explain(what: str, progress: str, explorer: Callable[[int], str | None], say
     except NothingKnown as error:
         say(f"{error}\n")
         return FINDINGS
-    except (ChainError, NotRead) as error:
+    except (ChainError, StripeReadError) as error:
         return _fail(UNREAD, str(error))
 
 
@@ -151,11 +151,11 @@ async def _repair(auditor: Auditor, command: argparse.Namespace, options: Option
         report.spool.close()
 
 
-def _watching(progress: str) -> Watching:
+def _watching(progress: str) -> ProgressReporting:
     if progress == "none":
-        return Watching(silent, silent)
-    shown = Progress(SystemClock())
-    return Watching(shown.told, shown.announce)
+        return ProgressReporting(silent, silent)
+    shown = ProgressPrinter(SystemClock())
+    return ProgressReporting(shown.told, shown.announce)
 
 
 def _fail(exit_code: int, *sentences: str) -> int:

@@ -4,29 +4,29 @@ import re
 from collections.abc import Sequence
 
 from chain.errors import ChainError
-from chain.gateway import claimed
+from chain.gateway import find_payments_in_tx
 from chain.payment import Payment
 from stateless_billing.audit.collector import Collector
 from stateless_billing.audit.readers.chain import Chain, ChainReader
-from stateless_billing.audit.readers.customers import Accounts
-from stateless_billing.audit.readers.stripe import Missing, NotRead, StripeReader
+from stateless_billing.audit.readers.customers import CustomerReader
+from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError
 from stateless_billing.audit.rules.cross_customer import (
     after_deletion,
     attach,
+    claimed_identity,
     cursor_fault,
     cursor_row,
     drift_row,
     drifts,
     is_void,
-    named,
     no_payment,
     reason_without,
     second_credit,
 )
-from stateless_billing.audit.rules.facts import CURSOR, Account, Scope
+from stateless_billing.audit.rules.facts import CURSOR, AuditedCustomer, Scope
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.domain import ledger
-from stateless_billing.domain.ledger import Finding
+from stateless_billing.domain.ledger import MatchOutcome
 
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
@@ -41,9 +41,9 @@ class Closing:
         """Credits that name a payment which is not their customer's."""
         collector = self._collector
         left = attach(collector.waiting, collector.strays, collector.orders, self._scope)
-        known = chain.find({named(one) for one in left})
+        known = chain.find({claimed_identity(one) for one in left})
         for stray in left:
-            await self._stray(stray, known.get(named(stray)))
+            await self._stray(stray, known.get(claimed_identity(stray)))
         for place in collector.waiting.values():
             collector.add(after_deletion(place, collector.gone, collector.orders))
 
@@ -54,7 +54,7 @@ class Closing:
                 return
             payment = await self._asked(stray)
         if reason or payment is None:
-            told = reason or f"no node shows payment {named(stray)}"
+            told = reason or f"no node shows payment {claimed_identity(stray)}"
             self._collector.add(no_payment(stray, told))
         elif is_void(payment, stray):
             told = "it credited other cents than the final event promises, and was reversed"
@@ -71,17 +71,17 @@ class Closing:
 
     async def _asked(self, stray: Credit) -> Payment | None:
         """The payment that a credit names, if a node shows it after all."""
-        _, _, tx_hash, _ = named(stray).split(":")
-        found = await claimed(self._reader.nodes, self._reader.gateways, tx_hash)
-        return next((one for one in found.payments if one.identity == named(stray)), None) if found else None
+        _, _, tx_hash, _ = claimed_identity(stray).split(":")
+        found = await find_payments_in_tx(self._reader.nodes, self._reader.gateways, tx_hash)
+        return next((one for one in found.payments if one.identity == claimed_identity(stray)), None) if found else None
 
-    async def cursors(self, chain: Chain, accounts: Accounts) -> None:
+    async def cursors(self, chain: Chain, accounts: CustomerReader) -> None:
         """Every cursor of every customer against the chain. Raises NotRead."""
         for account in accounts.known.values():
             for name in account.cursors:
                 await self._cursor(chain, account, name)
 
-    async def _cursor(self, chain: Chain, account: Account, name: str) -> None:
+    async def _cursor(self, chain: Chain, account: AuditedCustomer, name: str) -> None:
         found = CURSOR.fullmatch(name)
         gateways = [one for one in self._reader.gateways if found and one.short == found[2]]
         if not gateways or not found or int(found[1]) != self._scope.chain_id:
@@ -106,11 +106,11 @@ class Closing:
         try:
             since = await self._afterwards.entries(customer, self._scope.time + 1, None)
         except Missing as error:
-            raise NotRead(f"the ledger of {customer} went away while it was read") from error
+            raise StripeReadError(f"the ledger of {customer} went away while it was read") from error
         found = [(one, ledger.match(one, None, since, self._scope.other_credits).finding) for one in payments]
-        return [one for one, finding in found if finding is not Finding.CREDITED]
+        return [one for one, finding in found if finding is not MatchOutcome.CREDITED]
 
-    async def identities(self, chain: Chain, accounts: Accounts) -> None:
+    async def identities(self, chain: Chain, accounts: CustomerReader) -> None:
         """Every wallet that paid or that Stripe names, as the gateways have it."""
         claims = accounts.claims()
         paid = {one.wallet for some in chain.payments.values() for one in some}
@@ -121,11 +121,11 @@ class Closing:
                 self._collector.add(drift_row(wallet, gateway.address, customer, other, self._scope))
 
 
-async def gone(reader: ChainReader, identity: str) -> bool:
+async def is_absent_on_chain(reader: ChainReader, identity: str) -> bool:
     """Whether no node shows a payment. Raises ChainError where one could not be asked."""
     _, _, tx_hash, _ = identity.split(":")
     for one in reader.nodes.each:
-        found = await claimed(one, reader.gateways, tx_hash)
+        found = await find_payments_in_tx(one, reader.gateways, tx_hash)
         if found and any(payment.identity == identity for payment in found.payments):
             return False
     if not reader.nodes.each:

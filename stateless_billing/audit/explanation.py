@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Iterable
 
-from chain.gateway import claimed
+from chain.gateway import find_payments_in_tx
 from stateless_billing.audit.auditor import Auditor, BadOptions
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.rows import Row
@@ -44,7 +44,7 @@ async def _reports(auditor: Auditor) -> AsyncIterator[Report]:
 
 
 async def _paid_in(auditor: Auditor, tx_hash: str) -> set[str]:
-    found = await claimed(auditor.nodes, auditor.gateways, tx_hash)
+    found = await find_payments_in_tx(auditor.nodes, auditor.gateways, tx_hash)
     if found is None:
         raise NothingKnown("No node knows this EVM transaction (yet). If it was just sent, ask again in a minute.")
     if found.failed:

@@ -9,7 +9,7 @@ _LINE_SECONDS = 10.0
 _MOVE_SECONDS = 0.2
 
 
-class Progress:
+class ProgressPrinter:
     """Says how far the reading is."""
 
     def __init__(self, clock: Clock, stream: TextIO | None = None) -> None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chain import provider
-from chain.gateway import Gateway, claimed
+from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
-from chain.provider import Nodes
-from stateless_billing.audit.cross_customer_pass import gone
+from chain.provider import FailoverProvider
+from stateless_billing.audit.cross_customer_pass import is_absent_on_chain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report.report import Report
-from stateless_billing.audit.rules.cross_customer import named, reason_without
+from stateless_billing.audit.rules.cross_customer import claimed_identity, reason_without
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.audit.rules.rows import Row, fingerprint
@@ -25,13 +25,13 @@ from stateless_billing.audit.surplus_choice import NotTaken, SurplusChoice
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import money
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import StripeFailure, ToldOnce
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import NeedsSecondReading, StripeFailure
 
 REASONS = {
     Status.DUPLICATE_CREDIT: "audit:double",
@@ -52,23 +52,23 @@ class Step:
     take: Callable[[], Awaitable[str]]
 
 
-class Hands(Protocol):
+class RepairServices(Protocol):
     """What a repair works with; the services have it."""
 
-    nodes: Nodes
+    nodes: FailoverProvider
     gateways: list[Gateway]
-    stripe: StripeLedger
+    stripe: StripeApi
     confirmations: Confirmations
-    crediting: Crediting
+    crediting: CreditProcessor
     orders: Orders
     reversals: Reversals
-    memory: Memory
+    memory: StatusCache
 
 
 class Repair:
     """The steps that a report asks for."""
 
-    def __init__(self, hands: Hands, report: Report, operator: str, say: Callable[[str], object]) -> None:
+    def __init__(self, hands: RepairServices, report: Report, operator: str, say: Callable[[str], object]) -> None:
         assert report.scope is not None
         self._hands, self._report, self._operator, self._say = hands, report, operator, say
         self._scope: Scope = report.scope
@@ -109,7 +109,7 @@ class Repair:
         self._hands.memory.retry(payment)
         done = await self._hands.crediting.advance(gateway, payment, heads, trust_cursor=False)
         if done.state == "pending" and done.cause is None and done.retry_after:
-            raise ToldOnce(done.retry_after)
+            raise NeedsSecondReading(done.retry_after)
         told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
         if done.state != "credited":
             raise NotTaken(told)
@@ -120,8 +120,12 @@ class Repair:
         payment = await self._payment(row)
         if payment is None or not payment.quoted or row.stripe_customer is None or row.stripe_txn is None:
             return None
-        entry = await self._entry(row.stripe_customer, row.stripe_txn, payment.time - LOOK_BACK)
-        if entry is None or named(Credit(entry, entry.cents, "")) != payment.identity or entry.cents == payment.cents:
+        entry = await self._entry(row.stripe_customer, row.stripe_txn, payment.time - LISTING_LEAD_SECONDS)
+        if (
+            entry is None
+            or claimed_identity(Credit(entry, entry.cents, "")) != payment.identity
+            or entry.cents == payment.cents
+        ):
             return None
 
         async def take() -> str:
@@ -178,12 +182,12 @@ class Repair:
         if final.time <= entry.created:
             raise NotTaken("its payment may yet become final")
         reader = ChainReader(self._hands.nodes, self._hands.gateways, lambda *_: None)
-        orphaned = await gone(reader, named(credit))
+        orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
         if orphaned and len(self._hands.nodes.each) == 1:
             head = await provider.block(self._hands.nodes, "latest")
             self._say(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
             await self._until_final(head.number)
-            orphaned = await gone(reader, named(credit))
+            orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
         if not orphaned:
             raise NotTaken("its payment is there after all")
 
@@ -195,7 +199,7 @@ class Repair:
 
     async def _payment(self, row: Row) -> Payment | None:
         """The payment that a row is about, asked of the chain again."""
-        found = await claimed(self._hands.nodes, self._hands.gateways, row.tx_hash or "")
+        found = await find_payments_in_tx(self._hands.nodes, self._hands.gateways, row.tx_hash or "")
         payments: Iterable[Payment] = found.payments if found else ()
         return next((one for one in payments if fingerprint(one.identity) == row.fingerprint), None)
 
@@ -245,7 +249,7 @@ async def _taken(step: Step, say: Callable[[str], object]) -> int | None:
     """Take a step: None where that is done, 0 where it is not, else in how many seconds it may be taken again."""
     try:
         say(f"  {await step.take()}\n")
-    except ToldOnce as error:
+    except NeedsSecondReading as error:
         say(f"  not done yet: {error}\n")
         return error.seconds
     except (NotTaken, StripeFailure) as error:

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from chain.errors import ChainError
 from chain.payment import Payment
-from stateless_billing.audit.collector import Collector, Prices
+from stateless_billing.audit.collector import Collector, IndependentPrices
 from stateless_billing.audit.cross_customer_pass import Closing
 from stateless_billing.audit.readers import customers as customers
 from stateless_billing.audit.readers.chain import NOBODY, Chain, ChainReader, Told
-from stateless_billing.audit.readers.customers import Accounts
-from stateless_billing.audit.readers.ledgers import BookReader, Wanted
-from stateless_billing.audit.readers.stripe import AT_ONCE, Missing, NotRead, StripeReader
+from stateless_billing.audit.readers.customers import CustomerReader
+from stateless_billing.audit.readers.ledgers import BookReader, ExpectedEntries
+from stateless_billing.audit.readers.stripe import AT_ONCE, Missing, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Coverage, Options, Report, scope_facts
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.cross_customer import Accepted
-from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
 from stateless_billing.audit.rules.grants import Reserved, judge_grants, reservations
 from stateless_billing.audit.rules.listing_plan import broken
 from stateless_billing.domain import order_rules
@@ -37,7 +37,7 @@ class Sources:
     chain: ChainReader
     stripe: StripeReader
     afterwards: StripeReader
-    prices: Prices
+    prices: IndependentPrices
     rate: int
     service_id: str
     live: bool
@@ -60,7 +60,7 @@ class Audit:
             self._chain = await self._read_chain()
             accounts = await self._read_accounts()
             await self._customers(accounts)
-        except (ChainError, NotRead) as error:
+        except (ChainError, StripeReadError) as error:
             self._coverage.missing.append(str(error))
         return self._report()
 
@@ -70,7 +70,7 @@ class Audit:
             return await self._from.chain.of_customer(self._options.customer, self.scope.horizon)
         return await self._from.chain.everything(self.scope.first_block, self.scope.horizon, self.scope.token)
 
-    async def _read_accounts(self) -> Accounts:
+    async def _read_accounts(self) -> CustomerReader:
         stripe = self._from.stripe
         if self._options.customer:
             return await customers.read_one(stripe, self._options.customer, self._from.service_id)
@@ -80,17 +80,17 @@ class Audit:
         found, fault = await customers.read(stripe, self.scope.time, self._from.told, lambda: paid)
         self._coverage.count("customers_listed", len(found.ids))
         if fault:
-            raise NotRead(fault)
+            raise StripeReadError(fault)
         return found
 
-    async def _customers(self, accounts: Accounts) -> None:
+    async def _customers(self, accounts: CustomerReader) -> None:
         """Every customer that has something to be compared, then what needs all of them."""
         reserved, self.collector.orders = await self._bookkeeping(accounts)
         wanted = self._wanted(accounts, reserved.values())
         self._announce(len(wanted))
         await self._read_books(accounts, wanted)
         for payment in self._chain.payments.get(NOBODY, ()):
-            await self.collector.open(payment, Book(Account(NOBODY)))
+            await self.collector.open(payment, CustomerLedger(AuditedCustomer(NOBODY)))
         closing = Closing(self._from.chain, self._from.afterwards, self.scope, self.collector)
         await closing.strays(self._chain)
         for row in judge_grants(reserved, self.collector.grants):
@@ -98,7 +98,7 @@ class Audit:
         await closing.cursors(self._chain, accounts)
         await closing.identities(self._chain, accounts)
 
-    async def _read_books(self, accounts: Accounts, wanted: Mapping[str, Wanted]) -> None:
+    async def _read_books(self, accounts: CustomerReader, wanted: Mapping[str, ExpectedEntries]) -> None:
         """Customers side by side; one that cannot be read is named, and the others go on."""
         reader = BookReader(self._from.stripe, self.scope, self.collector.orders, self._coverage)
         queue, done = iter(sorted(wanted)), 0
@@ -109,11 +109,11 @@ class Audit:
             for customer_id in queue:
                 if len(self._coverage.missing) >= FAULTS_MOST:
                     return
-                account = accounts.known.get(customer_id) or Account(customer_id)
+                account = accounts.known.get(customer_id) or AuditedCustomer(customer_id)
                 try:
                     book, judged = await reader.read(account, wanted[customer_id])
                     await self.collector.take(book, judged, whole=self._options.customer in (None, customer_id))
-                except NotRead as error:
+                except StripeReadError as error:
                     self._coverage.missing.append(str(error))
                 done += 1
                 self._from.told("ledgers", done, len(wanted))
@@ -126,7 +126,7 @@ class Audit:
         """Whether entries that were read may be its credit: payments after the end asked for have theirs too."""
         return self.scope.shows(payment) or payment.time <= self.scope.time
 
-    async def _bookkeeping(self, accounts: Accounts) -> tuple[dict[str, Reserved], Orders]:
+    async def _bookkeeping(self, accounts: CustomerReader) -> tuple[dict[str, Reserved], OrderIndex]:
         """The grants record, and what the service record says of payments."""
         record = await self._record(accounts.grants_id)
         orders = await self._record(accounts.service.id if accounts.service else None)
@@ -144,15 +144,15 @@ class Audit:
         try:
             found = await self._from.stripe.entries(customer_id, 0, self.scope.time)
         except Missing as error:
-            raise NotRead(f"the bookkeeping record {customer_id} is not there") from error
+            raise StripeReadError(f"the bookkeeping record {customer_id} is not there") from error
         if fault := broken(found, opening=True):
-            raise NotRead(f"the bookkeeping record {customer_id} does not add up: {fault}")
+            raise StripeReadError(f"the bookkeeping record {customer_id} does not add up: {fault}")
         return found
 
-    def _wanted(self, accounts: Accounts, reserved: Iterable[Reserved]) -> dict[str, Wanted]:
+    def _wanted(self, accounts: CustomerReader, reserved: Iterable[Reserved]) -> dict[str, ExpectedEntries]:
         """The customers to be read, with what is to be found there beside their own payments' credits."""
         only = self._options.customer
-        wanted: dict[str, Wanted] = defaultdict(Wanted)
+        wanted: dict[str, ExpectedEntries] = defaultdict(ExpectedEntries)
         for customer, payments in self._chain.payments.items():
             if customer != NOBODY:
                 wanted[customer].payments += [one for one in self._chain.of(customer) if self._known(one)]
@@ -161,7 +161,7 @@ class Audit:
                     if place != customer:
                         wanted[place].redirected.append(one)
         if self.scope.deep or only:
-            wanted |= {one: Wanted() for one in accounts.ids if one not in wanted}
+            wanted |= {one: ExpectedEntries() for one in accounts.ids if one not in wanted}
         for reservation in reserved:
             target = reservation.reservation.customer
             if not only or target == only:
@@ -192,12 +192,12 @@ class Audit:
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 
 
-def orders_of(record: Sequence[Entry], causes: Mapping[str, str]) -> Orders:
+def orders_of(record: Sequence[Entry], causes: Mapping[str, str]) -> OrderIndex:
     """What the service record says of payments: orders that stand, and all customers that any order ever named."""
     rows = order_rules.parse_all(record)
     payments = {one.payment for one in rows}
     standing = {one: order_rules.standing(one, rows) for one in payments}
-    return Orders(
+    return OrderIndex(
         redirects={one: order.target for one, order in standing.items() if order and order.target},
         causes=causes,
         named={one: order_rules.named_customers(one, record) for one in payments},

@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Orders, Scope
+from stateless_billing.audit.rules.facts import OrderIndex, Scope
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.surplus import credits_in, surplus_over
 from stateless_billing.bookkeeping import orders as order_store
 from stateless_billing.domain.balance_chain import flaw
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.ledger_reader import read_or_none
 
 _SETTLED_SECONDS = 3600  # after this, whoever else decides about the same credits has sent, and lists show it
@@ -25,7 +25,7 @@ class NotTaken(Exception):
 class SurplusChoice:
     """Looks, and chooses."""
 
-    def __init__(self, stripe: StripeLedger, orders: order_store.Orders, scope: Scope) -> None:
+    def __init__(self, stripe: StripeApi, orders: order_store.Orders, scope: Scope) -> None:
         self._stripe, self._orders, self._scope = stripe, orders, scope
 
     async def entry(self, payment: Payment, row: Row, *, strict: bool) -> Entry | None:
@@ -37,7 +37,7 @@ class SurplusChoice:
         orders = await self._orders.latest(payment)
         others = [customer for _, customer in _ALSO.findall(row.note or "")]
         places = dict.fromkeys(filter(None, [payment.customer_id, *orders.named, row.stripe_customer, *others]))
-        ledgers, now = await self._ledgers(list(places), payment.time - LOOK_BACK, strict=strict)
+        ledgers, now = await self._ledgers(list(places), payment.time - LISTING_LEAD_SECONDS, strict=strict)
         credits_found = credits_in(payment, ledgers, self._scope)
         # Of several credits on the event's own customer any one may stay, whatever orders there were.
         elsewhere = any(one.customer != payment.customer_id for one in credits_found)
@@ -50,7 +50,7 @@ class SurplusChoice:
                 "a credit or an order of this payment is younger than an hour: lists may not show all of them"
             )
         redirects = {payment.identity: orders.standing.target} if orders.standing and orders.standing.target else {}
-        target = Orders(redirects, rows=tuple(orders.orders)).target(payment, credits_found)
+        target = OrderIndex(redirects, rows=tuple(orders.orders)).target(payment, credits_found)
         return surplus_over(payment, ledgers, target, self._scope)
 
     async def _ledgers(

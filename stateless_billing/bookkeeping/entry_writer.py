@@ -7,10 +7,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.epochs import Moment, moment, until_sending
+from stateless_billing.domain.epochs import EpochPosition, epoch_position, seconds_until_writable
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.stripe.client import Session, StripeLedger
-from stateless_billing.stripe.errors import NotSent, StripeFailure, TooSoon, Unclear
+from stateless_billing.stripe.client import StripeApi, StripeSession
+from stateless_billing.stripe.errors import InQuietZone, NotSent, OutcomeUnknown, StripeFailure
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def _always(now: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class EntryDraft:
     """An entry about a fact at `origin`, from which its epochs are counted; `key` names the key of an epoch.
 
     `holds` is judged before each socket write, beside the epoch: whether it may still be sent at a time.
@@ -35,31 +35,31 @@ class Draft:
     holds: Callable[[int], bool] = _always
 
 
-async def write(session: Session, draft: Draft, begun: Moment | None) -> Entry:
+async def write_entry(session: StripeSession, draft: EntryDraft, begun: EpochPosition | None) -> Entry:
     """The one write, over the connection that was read over. `begun` is when the look began; None where none is needed.
 
     Raises TooSoon around an epoch's border, NotSent, and what `Session.create_entry` raises.
     """
-    decided = moment(session.now(), draft.origin)
+    decided = epoch_position(session.now(), draft.origin)
     if decided.quiet:
-        raise TooSoon(until_sending(session.now(), draft.origin))
+        raise InQuietZone(seconds_until_writable(session.now(), draft.origin))
     if begun is not None and begun != decided:
         raise NotSent("the look began before the border between two keys")
 
     def still(now: int) -> bool:
-        return moment(now, draft.origin) == decided and draft.holds(now)
+        return epoch_position(now, draft.origin) == decided and draft.holds(now)
 
     return await session.create_entry(
         draft.customer_id, draft.cents, draft.description, draft.metadata, draft.key(decided.epoch), still
     )
 
 
-async def look_and_write(
-    stripe: StripeLedger,
-    draft: Draft,
+async def find_or_write(
+    stripe: StripeApi,
+    draft: EntryDraft,
     since: int,
     found: Callable[[Sequence[Entry]], Entry | None],
-    check: Callable[[Session], Awaitable[Entry | None]] | None = None,
+    check: Callable[[StripeSession], Awaitable[Entry | None]] | None = None,
 ) -> Entry:
     """The entry that `found` sees in the complete listing since `since`; where it sees none, the one written now.
 
@@ -71,12 +71,12 @@ async def look_and_write(
     async def attempt() -> Entry:
         async with stripe.session() as session:
             page = await session.newest_entries(draft.customer_id, since)
-            begun = moment(session.now(), draft.origin)
+            begun = epoch_position(session.now(), draft.origin)
             if there := found(await session.entries(draft.customer_id, since, page)):
                 return there
             if check and (there := await check(session)):
                 return there
-            return await write(session, draft, begun)
+            return await write_entry(session, draft, begun)
 
     try:
         try:
@@ -84,7 +84,7 @@ async def look_and_write(
         except NotSent as error:
             log.info("%s: %s; trying once more", draft.customer_id, error)
             return await attempt()
-    except Unclear as error:
+    except OutcomeUnknown as error:
         log.warning("%s: outcome unknown, looking: %s", draft.customer_id, error)
         if there := await _there(stripe, draft.customer_id, since, found):
             return there
@@ -92,7 +92,7 @@ async def look_and_write(
 
 
 async def _there(
-    stripe: StripeLedger, customer_id: str, since: int, found: Callable[[Sequence[Entry]], Entry | None]
+    stripe: StripeApi, customer_id: str, since: int, found: Callable[[Sequence[Entry]], Entry | None]
 ) -> Entry | None:
     try:
         async with stripe.session() as session:

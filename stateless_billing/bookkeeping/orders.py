@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chain.payment import Payment
-from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
-from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.entry_writer import EntryDraft, find_or_write
+from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.domain import order_rules
-from stateless_billing.domain.epochs import LOOK_BACK, Moment, moment
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, EpochPosition, epoch_position
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.form_ids import FORM_SECONDS, minted_at
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import decimal
 from stateless_billing.domain.order_rules import DAY, Order, OrderCaps
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import NotSent
 from stateless_billing.stripe.objects import Customer
 
@@ -55,7 +55,7 @@ class PaymentOrders:
     def vouches(self, customer: str, epoch: int, origin: int) -> bool:
         """Whether an admin vouched for a customer's ledger within this epoch of the payment."""
         times = order_rules.vouched_at(self.payment, customer, self.orders)
-        return any(moment(time, origin).epoch == epoch for time in times)
+        return any(epoch_position(time, origin).epoch == epoch for time in times)
 
 
 class Orders:
@@ -64,7 +64,7 @@ class Orders:
     `stripe` hands out connections of its own: a reading is asked for while others are held.
     """
 
-    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock, caps: OrderCaps) -> None:
+    def __init__(self, stripe: StripeApi, books: ServiceRecords, clock: Clock, caps: OrderCaps) -> None:
         self._stripe, self._books, self._clock = stripe, books, clock
         self.caps = caps
         self._kept: tuple[float, RecordReading] | None = None
@@ -80,7 +80,7 @@ class Orders:
 
         Raises StripeFailure; NotSent where a new reading does not count either.
         """
-        reading = await self._read(payment.time - LOOK_BACK - DAY, payment.time, now)
+        reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY, payment.time, now)
         if not counts(reading, payment.time, now()):
             self._kept = None
             raise NotSent("the orders were not read in this epoch of the payment")
@@ -88,7 +88,7 @@ class Orders:
 
     async def latest(self, payment: Payment) -> PaymentOrders:
         """The orders of a payment as far as they were read within the last minute. Raises StripeFailure."""
-        return of(payment, await self._read(payment.time - LOOK_BACK - DAY))
+        return of(payment, await self._read(payment.time - LISTING_LEAD_SECONDS - DAY))
 
     def renew(self) -> None:
         """Have the next reading be a new one: another process may have written since the last."""
@@ -96,7 +96,7 @@ class Orders:
 
     async def given_by(self, form: str, payment: Payment) -> Order | None:
         """The order that a form wrote for a payment, as far as the last reading shows it. Raises StripeFailure."""
-        reading = await self._read(payment.time - LOOK_BACK - DAY)
+        reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY)
         found = (one for one in reading.entries if one.description.startswith(f"Order {form} by "))
         return next(filter(None, map(order_rules.parse, found)), None)
 
@@ -133,28 +133,34 @@ class Orders:
     async def write(self, form: str, payment: Payment, draft: "OrderDraft") -> Order:
         """Write an order, or find that this form wrote it before. Raises Refusal, StripeFailure."""
         minted = minted_at(form)
-        if minted is None or not -LOOK_BACK <= self._clock.wall() - minted < FORM_SECONDS:
-            raise Refusal("form_dead", "This form is more than 22 hours old. Nothing was ordered. Open the page again.")
+        if minted is None or not -LISTING_LEAD_SECONDS <= self._clock.wall() - minted < FORM_SECONDS:
+            raise ProblemError(
+                "form_dead", "This form is more than 22 hours old. Nothing was ordered. Open the page again."
+            )
         entry = order_draft(form, payment, draft, self.caps, self._books.service_id)
 
         def found(entries: Sequence[Entry]) -> Entry | None:
             return next((one for one in entries if one.description == entry.description), None)
 
-        written = await look_and_write(self._stripe, entry, minted - LOOK_BACK, found)
+        written = await find_or_write(self._stripe, entry, minted - LISTING_LEAD_SECONDS, found)
         self._kept = None
         order = order_rules.parse(written)
         assert order is not None, "an order of our own can be followed"
         if (order.text, order.operator) != (draft.text, draft.operator):
-            raise Refusal("already_done", f"This form ordered “{order.text}” before. Open the page again to decide.")
+            raise ProblemError(
+                "already_done", f"This form ordered “{order.text}” before. Open the page again to decide."
+            )
         return order
 
 
 def counts(reading: RecordReading, origin: int, now: int) -> bool:
     """Whether a reading may serve a payment of block time `origin` at `now`, both by Stripe's clock."""
-    return 0 <= now - reading.begun <= READING_SECONDS and _in_epoch(moment(reading.begun, origin), moment(now, origin))
+    return 0 <= now - reading.begun <= READING_SECONDS and _in_epoch(
+        epoch_position(reading.begun, origin), epoch_position(now, origin)
+    )
 
 
-def _in_epoch(begun: Moment, now: Moment) -> bool:
+def _in_epoch(begun: EpochPosition, now: EpochPosition) -> bool:
     return begun.epoch == now.epoch and not (begun.epoch > 0 and begun.quiet and not now.quiet)
 
 
@@ -175,7 +181,9 @@ def of(payment: Payment, reading: RecordReading) -> PaymentOrders:
 def record_flaw(reading: RecordReading, payment: Payment) -> str:
     """Why a reading does not prove that it shows every order for a payment; empty where it does."""
     record = reading.record
-    return order_rules.record_flaw(reading.entries, record.usd_cents or 0, record.created, payment.time - LOOK_BACK)
+    return order_rules.record_flaw(
+        reading.entries, record.usd_cents or 0, record.created, payment.time - LISTING_LEAD_SECONDS
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +198,7 @@ class OrderDraft:
     confirms: str = ""
 
 
-def order_draft(form: str, payment: Payment, order: OrderDraft, caps: OrderCaps, service_id: str) -> Draft:
+def order_draft(form: str, payment: Payment, order: OrderDraft, caps: OrderCaps, service_id: str) -> EntryDraft:
     """An order: one cent on the service record, under one key for as long as its form lives.
 
     One that vouches for a ledger is written only in the payment's epoch in which its form was made: a process that was
@@ -199,7 +207,7 @@ def order_draft(form: str, payment: Payment, order: OrderDraft, caps: OrderCaps,
     minted = minted_at(form) or 0
     words = order_rules.parse_words(order.text)
     vouches = words is not None and bool(words.unproven)
-    shown = moment(minted, payment.time).epoch
+    shown = epoch_position(minted, payment.time).epoch
     metadata = {
         "kind": "order",
         "payment": payment.identity,
@@ -215,9 +223,9 @@ def order_draft(form: str, payment: Payment, order: OrderDraft, caps: OrderCaps,
         metadata["confirms"] = order.confirms
 
     def holds(now: int) -> bool:
-        return now < minted + FORM_SECONDS and (not vouches or moment(now, payment.time).epoch == shown)
+        return now < minted + FORM_SECONDS and (not vouches or epoch_position(now, payment.time).epoch == shown)
 
-    return Draft(
+    return EntryDraft(
         customer_id=service_id,
         cents=1,
         description=f"Order {form} by {order.operator}: {order.text}"[:350],

@@ -1,12 +1,12 @@
 """The two bookkeeping customers in Stripe: they prove that the key is the right account's, and one keeps `swept`."""
 
 from chain.gateway import Gateway
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import Refused
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import Customer
 
-MARK = "stateless_billing"
+RECORD_MARKER = "stateless_billing"
 OPEN_MOST = 20
 
 
@@ -14,10 +14,10 @@ class NotOurAccount(Exception):
     """The Stripe account does not hold our bookkeeping customers, or this key may not read them."""
 
 
-class Bookkeeping:
+class ServiceRecords:
     """The service record and the grants record."""
 
-    def __init__(self, stripe: StripeLedger, service_id: str) -> None:
+    def __init__(self, stripe: StripeApi, service_id: str) -> None:
         self._stripe = stripe
         self.service_id = service_id
         self.grants_id = ""
@@ -27,13 +27,13 @@ class Bookkeeping:
         async with self._stripe.session() as session:
             try:
                 service = await session.customer(self.service_id)
-                if service.value(MARK) != "service":
+                if service.value(RECORD_MARKER) != "service":
                     raise NotOurAccount(f"SERVICE_CUSTOMER_ID {self.service_id} is not a service record")
                 self.grants_id = service.value("grants") or ""
                 grants = await session.customer(self.grants_id)
-            except Refused as error:
+            except RequestRejected as error:
                 raise NotOurAccount(f"a bookkeeping customer is not in this Stripe account: {error}") from error
-        if grants.value(MARK) != "grants":
+        if grants.value(RECORD_MARKER) != "grants":
             raise NotOurAccount(f"the service record names {self.grants_id}, which is not the grants record")
         return service
 
@@ -43,18 +43,20 @@ class Bookkeeping:
             await session.set_metadata(self.service_id, values)
 
 
-async def create(stripe: StripeLedger) -> str:
+async def create(stripe: StripeApi) -> str:
     """Make the bookkeeping customers where the account has none; the service record's id. Raises StripeFailure.
 
     The idempotency keys keep two runs at once, or within a day, from making two pairs; after that, search finds them.
     """
     async with stripe.session() as session:
-        found = sorted(await search_metadata(session, MARK, "service"), key=lambda one: (one.created, one.id))
+        found = sorted(await search_metadata(session, RECORD_MARKER, "service"), key=lambda one: (one.created, one.id))
         if found:
             return found[0].id
-        grants = await session.create_customer("Grants ledger of the billing service", {MARK: "grants"}, "init:grants")
+        grants = await session.create_customer(
+            "Grants ledger of the billing service", {RECORD_MARKER: "grants"}, "init:grants"
+        )
         return await session.create_customer(
-            "Service record of the billing service", {MARK: "service", "grants": grants}, "init:service"
+            "Service record of the billing service", {RECORD_MARKER: "service", "grants": grants}, "init:service"
         )
 
 
@@ -74,7 +76,7 @@ def swept(service: Customer, gateway: Gateway) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def still_open(service: Customer, gateway: Gateway) -> dict[int, str]:
+def open_payments(service: Customer, gateway: Gateway) -> dict[int, str]:
     """The open payments' indices and causes."""
     prefix = open_key(gateway, 0)[:-1]
     found = {}

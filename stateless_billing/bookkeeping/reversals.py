@@ -3,19 +3,19 @@
 import contextlib
 from collections.abc import Sequence
 
-from stateless_billing.bookkeeping.entry_writer import Draft, look_and_write
+from stateless_billing.bookkeeping.entry_writer import EntryDraft, find_or_write
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.domain.balance_chain import Reading
-from stateless_billing.domain.epochs import LOOK_BACK, moment, until_sending
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, epoch_position, seconds_until_writable
 from stateless_billing.domain.ledger import Entry, reversal_of
-from stateless_billing.stripe.client import Session, StripeLedger
-from stateless_billing.stripe.errors import Refused, ToldOnce, TooSoon, Unproven
+from stateless_billing.stripe.client import StripeApi, StripeSession
+from stateless_billing.stripe.errors import InQuietZone, LedgerUnproven, NeedsSecondReading, RequestRejected
 from stateless_billing.stripe.ledger_reader import read_session
 
 
-def draft(entry: Entry, operator: str, reason: str) -> Draft:
+def draft(entry: Entry, operator: str, reason: str) -> EntryDraft:
     """The opposite of an entry. Its epochs are counted from that entry's `created`."""
-    return Draft(
+    return EntryDraft(
         customer_id=entry.customer,
         cents=-entry.cents,
         description=f"Takes back {entry.id}",
@@ -28,7 +28,7 @@ def draft(entry: Entry, operator: str, reason: str) -> Draft:
 class Reversals:
     """Writes reversals. `proofs` remembers what ledgers told of entries older than an epoch."""
 
-    def __init__(self, stripe: StripeLedger, proofs: Proofs) -> None:
+    def __init__(self, stripe: StripeApi, proofs: Proofs) -> None:
         self._stripe, self._proofs = stripe, proofs
 
     async def reverse(self, entry: Entry, operator: str, reason: str) -> Entry:
@@ -42,11 +42,11 @@ class Reversals:
         def found(entries: Sequence[Entry]) -> Entry | None:
             return reversal_of(entry, entries)
 
-        async def check(session: Session) -> Entry | None:
+        async def check(session: StripeSession) -> Entry | None:
             return await self._prove(session, entry)
 
         written = draft(entry, operator, reason)
-        return await look_and_write(self._stripe, written, entry.created - LOOK_BACK, found, check)
+        return await find_or_write(self._stripe, written, entry.created - LISTING_LEAD_SECONDS, found, check)
 
     async def foretell(self, entry: Entry) -> None:
         """Have an old entry's ledger tell for the first time, so that a reversal half an hour later can be sent.
@@ -55,30 +55,32 @@ class Reversals:
         """
         async with self._stripe.session() as session:
             await session.customer(entry.customer)
-            with contextlib.suppress(TooSoon, Unproven):
+            with contextlib.suppress(InQuietZone, LedgerUnproven):
                 await self._prove(session, entry)
 
-    async def _prove(self, session: Session, entry: Entry) -> Entry | None:
+    async def _prove(self, session: StripeSession, entry: Entry) -> Entry | None:
         """A reversal that only the whole reading shows; None where it is proven that there is none."""
         now = session.now()
-        position = moment(now, entry.created)
+        position = epoch_position(now, entry.created)
         if position.epoch == 0:
             return None
         if position.quiet:
-            raise TooSoon(until_sending(now, entry.created))
+            raise InQuietZone(seconds_until_writable(now, entry.created))
         _, reading = await read_session(session, entry.customer, entry.id)
         if reading is None:
-            raise Refused(f"{entry.customer} was deleted, and its entries with it", "resource_missing")
+            raise RequestRejected(f"{entry.customer} was deleted, and its entries with it", "resource_missing")
         if there := reversal_of(entry, reading.entries):
             return there
         sought = f"reversal:{entry.id}"
         if not reaches(reading, entry):
-            raise Unproven(f"the ledger of {entry.customer} does not show {entry.id}, which was to be taken back")
+            raise LedgerUnproven(f"the ledger of {entry.customer} does not show {entry.id}, which was to be taken back")
         proof = self._proofs.judge(sought, entry.customer, position.epoch, reading)
         if proof.wait:
-            raise ToldOnce(proof.wait)
+            raise NeedsSecondReading(proof.wait)
         if not proof.proven:
-            raise Unproven(f"the ledger of {entry.customer} does not prove that nothing takes it back: {proof.flaw}")
+            raise LedgerUnproven(
+                f"the ledger of {entry.customer} does not prove that nothing takes it back: {proof.flaw}"
+            )
         return None
 
 

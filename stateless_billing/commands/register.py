@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from chain import calls
-from chain.bulk_reader import Bulk
+from chain.bulk_reader import BulkReader
 from chain.gateway import Gateway
-from chain.signing import Signer, checksum
-from stateless_billing.bookkeeping.records import MARK
-from stateless_billing.commands.registration_plan import Finding, Wanted, against_chain, batches, sort
+from chain.signing import Signer, to_checksum_address
+from stateless_billing.bookkeeping.records import RECORD_MARKER
+from stateless_billing.commands.registration_plan import (
+    RegistrationIssue,
+    RegistrationTarget,
+    against_chain,
+    batches,
+    sort,
+)
 from stateless_billing.stripe import objects
-from stateless_billing.stripe.client import PAGE, Session, StripeLedger
-from stateless_billing.stripe.errors import Down, RateLimited
+from stateless_billing.stripe.client import PAGE, StripeApi, StripeSession
+from stateless_billing.stripe.errors import RateLimited, StripeUnavailable
 from stateless_billing.stripe.objects import WALLET, Customer
 from stateless_billing.stripe.rate_limiter import Endpoint
 
@@ -51,12 +57,12 @@ class Registration:
 class Plan:
     """What is left to be registered, how much is, and what has to be mended first."""
 
-    wanted: Sequence[Wanted]
+    wanted: Sequence[RegistrationTarget]
     registered: int
-    findings: Sequence[Finding]
+    findings: Sequence[RegistrationIssue]
 
 
-async def plan(stripe: StripeLedger, gateway: Gateway, tell: Tell, pauses: Sequence[float] = PAUSES) -> Plan:
+async def plan(stripe: StripeApi, gateway: Gateway, tell: Tell, pauses: Sequence[float] = PAUSES) -> Plan:
     """Read everything, sign nothing. Raises StripeFailure, ChainError."""
     wallets, read = await _wallets(stripe, tell, pauses)
     wanted, findings = sort(wallets.items())
@@ -70,10 +76,12 @@ async def plan(stripe: StripeLedger, gateway: Gateway, tell: Tell, pauses: Seque
 
 
 async def _customers_of(gateway: Gateway, wallets: Sequence[str]) -> list[str | None]:
-    return await gateway.reader.consult(lambda one: Bulk(one, gateway.chain_id, gateway.address).customers_of(wallets))
+    return await gateway.reader.consult(
+        lambda one: BulkReader(one, gateway.chain_id, gateway.address).customers_of(wallets)
+    )
 
 
-async def _wallets(stripe: StripeLedger, tell: Tell, pauses: Sequence[float]) -> tuple[dict[str, str], int]:
+async def _wallets(stripe: StripeApi, tell: Tell, pauses: Sequence[float]) -> tuple[dict[str, str], int]:
     """The wallet of each customer that has one, our own records aside, and how many customers there are."""
     found: dict[str, str] = {}
     read, after, more = 0, None, True
@@ -81,18 +89,20 @@ async def _wallets(stripe: StripeLedger, tell: Tell, pauses: Sequence[float]) ->
         while more:
             customers, more = await _page(session, after, pauses)
             read, after = read + len(customers), customers[-1].id if customers else None
-            found |= {one.id: text for one in customers if one.value(MARK) is None and (text := one.value(WALLET))}
+            found |= {
+                one.id: text for one in customers if one.value(RECORD_MARKER) is None and (text := one.value(WALLET))
+            }
             tell(f"{read} customers read, {len(found)} with a wallet")
     return found, read
 
 
-async def _page(session: Session, after: str | None, pauses: Sequence[float]) -> tuple[list[Customer], bool]:
+async def _page(session: StripeSession, after: str | None, pauses: Sequence[float]) -> tuple[list[Customer], bool]:
     """One page, newest first, and whether there are older ones. A passing failure does not end a long run."""
     params = {"limit": PAGE, **({"starting_after": after} if after else {})}
     for pause in pauses:
         try:
             return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
-        except (Down, RateLimited):
+        except (StripeUnavailable, RateLimited):
             await asyncio.sleep(pause)
     return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
 
@@ -105,7 +115,7 @@ def _parse(raw: Mapping[str, Any]) -> tuple[list[Customer], bool]:
 
 
 def signed(
-    wanted: Sequence[Wanted], gateway: Gateway, signer: Signer, deadline: int, tell: Tell
+    wanted: Sequence[RegistrationTarget], gateway: Gateway, signer: Signer, deadline: int, tell: Tell
 ) -> Iterator[Registration]:
     """The statements, one after the other."""
     for number, one in enumerate(wanted, 1):
@@ -120,7 +130,7 @@ def calldata(registrations: Sequence[Registration], gateway: Gateway) -> Iterato
     for some in batches(registrations, BATCH):
         inner = [calls.register(one.wallet, one.customer_id, one.deadline, one.signature) for one in some]
         yield {
-            "to": checksum(gateway.address),
+            "to": to_checksum_address(gateway.address),
             "data": calls.multicall(inner),
             "value": "0x0",
             "registrations": len(some),

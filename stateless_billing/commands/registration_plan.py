@@ -17,7 +17,7 @@ _SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RegistrationTarget:
     """A wallet (lower-case) and the customer to register for it."""
 
     wallet: str
@@ -25,7 +25,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RegistrationIssue:
     """Customers that are not registered as they stand: what is wrong, and what to do."""
 
     code: str
@@ -33,25 +33,25 @@ class Finding:
     detail: str
 
 
-def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[Wanted], list[Finding]]:
+def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[RegistrationTarget], list[RegistrationIssue]]:
     """`(customer id, wallet as Stripe has it)` of all customers → those without a doubt, and findings about the rest.
 
     Order does not matter; both lists come sorted.
     """
     holders: dict[str, list[str]] = defaultdict(list)
-    good: list[Wanted] = []
-    findings: list[Finding] = []
+    good: list[RegistrationTarget] = []
+    findings: list[RegistrationIssue] = []
     for customer_id, text in wallets:
         for wallet in set(_WALLET_WITHIN.findall(text.lower())):
             holders[wallet].append(customer_id)
         if fault := _fault(customer_id, text):
             findings.append(fault)
         else:
-            good.append(Wanted(text, customer_id))
+            good.append(RegistrationTarget(text, customer_id))
     for wallet, customers in holders.items():
         if len(customers) > 1:
             detail = f"{wallet} is the wallet of {len(customers)} customers: remove it from all but its owner"
-            findings.append(Finding("wallet_of_several_customers", tuple(sorted(customers)), detail))
+            findings.append(RegistrationIssue("wallet_of_several_customers", tuple(sorted(customers)), detail))
     alone = [one for one in good if len(holders[one.wallet]) == 1]
     return (
         sorted(alone, key=lambda one: (one.wallet, one.customer_id)),
@@ -59,35 +59,39 @@ def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[Wanted], list[Finding
     )
 
 
-def _fault(customer_id: str, text: str) -> Finding | None:
+def _fault(customer_id: str, text: str) -> RegistrationIssue | None:
     """What is wrong with one customer alone."""
     lower, shown = text.lower(), repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
     if not is_customer_id(customer_id):
-        return Finding("customer_id", (customer_id,), "the gateway takes `cus_` and at most 28 letters and digits")
+        return RegistrationIssue(
+            "customer_id", (customer_id,), "the gateway takes `cus_` and at most 28 letters and digits"
+        )
     if len(set(_WALLET_WITHIN.findall(lower))) > 1:
-        return Finding("several_wallets", (customer_id,), f"{shown} names several wallets: leave one")
+        return RegistrationIssue("several_wallets", (customer_id,), f"{shown} names several wallets: leave one")
     if not _WALLET.fullmatch(text) or text == _NOBODY:
-        return Finding("malformed_wallet", (customer_id,), f"{shown} is no wallet: it takes 0x and 40 hex digits")
+        return RegistrationIssue(
+            "malformed_wallet", (customer_id,), f"{shown} is no wallet: it takes 0x and 40 hex digits"
+        )
     if text != lower:
-        return Finding(
+        return RegistrationIssue(
             "capitals", (customer_id,), f"{text} has capitals: write it in lower case, as look-ups compare it"
         )
     return None
 
 
 def against_chain(
-    wanted: Sequence[Wanted], registered: Mapping[str, str | None]
-) -> tuple[list[Wanted], int, list[Finding]]:
+    wanted: Sequence[RegistrationTarget], registered: Mapping[str, str | None]
+) -> tuple[list[RegistrationTarget], int, list[RegistrationIssue]]:
     """Those still to be registered, how many are registered already, and those that have another customer there."""
-    left: list[Wanted] = []
-    findings: list[Finding] = []
+    left: list[RegistrationTarget] = []
+    findings: list[RegistrationIssue] = []
     for one in wanted:
         present = registered[one.wallet]
         if present is None:
             left.append(one)
         elif present != one.customer_id:
             detail = f"{one.wallet} is registered for {present}: only the gateway's owner can correct it"
-            findings.append(Finding("registered_otherwise", (one.customer_id,), detail))
+            findings.append(RegistrationIssue("registered_otherwise", (one.customer_id,), detail))
     return left, len(wanted) - len(left) - len(findings), findings
 
 

@@ -7,26 +7,26 @@ from dataclasses import dataclass, field, replace
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.bookkeeping.entry_writer import Draft, write
+from stateless_billing.bookkeeping.entry_writer import EntryDraft, write_entry
 from stateless_billing.bookkeeping.orders import Orders, PaymentOrders
 from stateless_billing.bookkeeping.proofs import Proofs
-from stateless_billing.crediting.credit_case import Case
-from stateless_billing.crediting.credit_terms import Terming, Terms
-from stateless_billing.crediting.payment_status import Progress, credited
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.credit_case import CreditCase
+from stateless_billing.crediting.credit_terms import CreditPricer, CreditTerms
+from stateless_billing.crediting.payment_status import PaymentStatus, credited
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.crediting.stripe_outcomes import (
-    found_on,
-    gone,
-    ineligible,
-    maybe_credited,
-    unproven,
+    credit_status,
+    deleted_customer_status,
+    ineligible_customer_status,
+    maybe_credited_status,
+    unproven_ledger_status,
 )
 from stateless_billing.domain import ledger
-from stateless_billing.domain.epochs import Moment, is_fresh, moment, until_sending
-from stateless_billing.domain.ledger import Entry, Finding
+from stateless_billing.domain.epochs import EpochPosition, can_skip_check, epoch_position, seconds_until_writable
+from stateless_billing.domain.ledger import Entry, MatchOutcome
 from stateless_billing.domain.order_rules import Order
-from stateless_billing.stripe.client import Session
-from stateless_billing.stripe.errors import Down, Refused
+from stateless_billing.stripe.client import StripeSession
+from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from stateless_billing.stripe.ledger_reader import entries_or_none, newest, read_session
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class CreditTools:
     """What attempts work with."""
 
-    terms: Terming
+    terms: CreditPricer
     orders: Orders
     proofs: Proofs
     other_credits: re.Pattern[str]
@@ -52,11 +52,11 @@ class _Look:
 
     ledgers: dict[str, Sequence[Entry]] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
-    unproven: dict[str, Progress] = field(default_factory=dict)
-    reversed: Progress | None = None
+    unproven: dict[str, PaymentStatus] = field(default_factory=dict)
+    reversed: PaymentStatus | None = None
 
 
-def read_cursor(memory: Memory, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
+def read_cursor(memory: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
     """The cursor a customer carries for a gateway, remembered."""
     cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
     memory.cursors[customer.id, gateway.address] = cursor
@@ -66,11 +66,13 @@ def read_cursor(memory: Memory, gateway: Gateway, customer: Customer) -> ledger.
 class Attempt:
     """One try over one connection. `terms` are the payment's own; an order brings others."""
 
-    def __init__(self, tools: CreditTools, memory: Memory, session: Session, case: Case, terms: Terms) -> None:
+    def __init__(
+        self, tools: CreditTools, memory: StatusCache, session: StripeSession, case: CreditCase, terms: CreditTerms
+    ) -> None:
         self._tools, self._memory, self._session = tools, memory, session
         self._case, self._terms = case, terms
         self._order: Order | None = None
-        self._begun: Moment | None = None  # None where no look is needed
+        self._begun: EpochPosition | None = None  # None where no look is needed
         self._look = _Look()
         self.written_to: str | None = None
 
@@ -83,7 +85,7 @@ class Attempt:
         """Who is to be credited: the customer that an order names, or the event's own."""
         return (self._order.target if self._order else None) or self._case.customer_id or ""
 
-    async def run(self, now: int) -> Progress:
+    async def run(self, now: int) -> PaymentStatus:
         """Look and, where nothing stands against it, write. `now` is the machine's clock. Raises StripeFailure."""
         if self._case.fresh(now):
             return await self._write_if_due(await self._paying_customer())
@@ -92,15 +94,17 @@ class Attempt:
             return found
         orders = await self._read_orders()
         if orders.standing and not self._case.final:
-            return Progress("confirming", retry_after=30, detail="an order stands, and orders are followed at finality")
+            return PaymentStatus(
+                "confirming", retry_after=30, detail="an order stands, and orders are followed at finality"
+            )
         if not self._credited:
-            return Progress("held", cause="customer_invalid", detail="the event names no Stripe customer")
+            return PaymentStatus("held", cause="customer_invalid", detail="the event names no Stripe customer")
         assert self._begun is not None
         if self._begun.epoch == 0 or not self._case.proving:
             seen = await self._look_by_key(orders, page)
         elif self._begun.quiet:
-            wait = until_sending(self._session.now(), self._payment.time)
-            return Progress("pending", retry_after=wait, detail="waiting for the border between two keys to pass")
+            wait = seconds_until_writable(self._session.now(), self._payment.time)
+            return PaymentStatus("pending", retry_after=wait, detail="waiting for the border between two keys to pass")
         else:
             seen = await self._look_by_proof(orders)
         return (
@@ -123,7 +127,7 @@ class Attempt:
         payment = self._payment
         if self._case.customer_id is None and not self._look.customers:
             return await self._tools.orders.latest(payment)
-        self._begun = moment(self._session.now(), payment.time)
+        self._begun = epoch_position(self._session.now(), payment.time)
         orders = await self._tools.orders.about(payment, self._session.now)
         self._order = orders.standing
         if self._order:
@@ -135,12 +139,12 @@ class Attempt:
         own = [self._case.customer_id] if self._case.customer_id else []
         return list(dict.fromkeys([*own, *orders.named]))
 
-    async def _look_by_key(self, orders: PaymentOrders, page: Page | None) -> Progress | None:
+    async def _look_by_key(self, orders: PaymentOrders, page: Page | None) -> PaymentStatus | None:
         """The first epoch: one key for the payment keeps everybody apart, so ended listings are enough to send."""
         own = self._case.customer_id
         if self._credited == own:
             customer = await self._paying_customer()
-            if held := gone(customer, without_entries=page is None):
+            if held := deleted_customer_status(customer, without_entries=page is None):
                 return held
             if await self._covered(customer):
                 return credited(self._payment.cents or None, None)
@@ -154,19 +158,19 @@ class Attempt:
             if entries is None:
                 later = self._begun is not None and self._begun.epoch > 0
                 if later and place not in orders.gone:
-                    return maybe_credited(place)
+                    return maybe_credited_status(place)
                 entries = []
             self._look.ledgers[place] = entries
             if found := self._found(place, entries):
                 return found
         return None
 
-    async def _look_by_proof(self, orders: PaymentOrders) -> Progress | None:
+    async def _look_by_proof(self, orders: PaymentOrders) -> PaymentStatus | None:
         """Later epochs: the earlier key may be forgotten, so that nothing is there must be proven of every ledger."""
         blocked = self._record_unproven(orders)
         for place in self._places(orders):
             customer, entries = await self._read_proving(place, orders)
-            if isinstance(entries, Progress):
+            if isinstance(entries, PaymentStatus):
                 blocked = blocked or entries
                 continue
             if found := self._found(place, entries):
@@ -176,20 +180,22 @@ class Attempt:
             blocked = blocked or self._look.unproven.get(place)
         return blocked
 
-    def _record_unproven(self, orders: PaymentOrders) -> Progress | None:
+    def _record_unproven(self, orders: PaymentOrders) -> PaymentStatus | None:
         assert self._begun is not None
         if not orders.flaw:
             return None
-        return unproven(self._tools.proofs.failed(self._payment.identity, "", self._begun.epoch, orders.flaw), "orders")
+        return unproven_ledger_status(
+            self._tools.proofs.failed(self._payment.identity, "", self._begun.epoch, orders.flaw), "orders"
+        )
 
     async def _read_proving(
         self, place: str, orders: PaymentOrders
-    ) -> tuple[Customer | None, Sequence[Entry] | Progress]:
+    ) -> tuple[Customer | None, Sequence[Entry] | PaymentStatus]:
         """One customer's ledger back to its anchor; why nothing may be sent where it cannot be read at all."""
         assert self._begun is not None
         try:
             customer, reading = await read_session(self._session, place, self._case.since)
-        except Refused as error:
+        except RequestRejected as error:
             if error.code not in ("resource_missing", "customer_invalid"):
                 raise
             customer, reading = None, None
@@ -202,24 +208,24 @@ class Attempt:
             unused = customer.currency is None
             proof = self._tools.proofs.judge(self._payment.identity, place, epoch, reading, unused=unused)
             if not proof.proven:
-                self._look.unproven[place] = unproven(proof, place)
+                self._look.unproven[place] = unproven_ledger_status(proof, place)
         return customer, reading.entries
 
-    def _gone(self, place: str, customer: Customer | None, orders: PaymentOrders) -> Sequence[Entry] | Progress:
+    def _gone(self, place: str, customer: Customer | None, orders: PaymentOrders) -> Sequence[Entry] | PaymentStatus:
         """A customer whose ledger is gone with it: a credit may have been among its entries."""
         if place in orders.gone and place != self._credited:
             return []
         if customer is None and place == self._case.customer_id and not orders.standing:
-            return Progress("held", cause="customer_invalid", detail=f"Stripe has no customer {place}")
-        return maybe_credited(place)
+            return PaymentStatus("held", cause="customer_invalid", detail=f"Stripe has no customer {place}")
+        return maybe_credited_status(place)
 
     async def _covered(self, customer: Customer) -> bool:
         return await self._case.covered_by(read_cursor(self._memory, self._case.gateway, customer))
 
-    def _found(self, place: str, entries: Sequence[Entry]) -> Progress | None:
+    def _found(self, place: str, entries: Sequence[Entry]) -> PaymentStatus | None:
         """A living credit on one customer. One that was reversed is kept: another customer may carry a living one."""
         redirected = place != self._case.customer_id
-        found = found_on(self._payment, entries, self._tools.other_credits, redirected=redirected)
+        found = credit_status(self._payment, entries, self._tools.other_credits, redirected=redirected)
         if found and redirected:
             found = replace(found, target=place, seen=True)
         if found and found.state == "reversed":
@@ -227,17 +233,17 @@ class Attempt:
             return None
         return found
 
-    def _objection(self) -> Progress | None:
+    def _objection(self) -> PaymentStatus | None:
         """What the ledgers say against sending; None where nothing does."""
         cents = self._terms.price.cents if self._terms.price else None
         for place, entries in self._look.ledgers.items():
             redirected = place != self._case.customer_id
             match = ledger.match(self._payment, cents, entries, self._tools.other_credits, redirected=redirected)
-            if match.finding is Finding.OTHER_FACTS and not self._case.final:
-                return Progress("confirming", retry_after=30, detail="its sequence was credited with other facts")
-            if match.finding is Finding.ALTERED and match.entry and not self._order_is_younger(match.entry):
+            if match.finding is MatchOutcome.OTHER_FACTS and not self._case.final:
+                return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with other facts")
+            if match.finding is MatchOutcome.ALTERED and match.entry and not self._order_is_younger(match.entry):
                 detail = f"{match.entry.id} on {place} credits as much and says not what for"
-                return Progress("held", cents=cents, cause="ledger_altered", detail=detail)
+                return PaymentStatus("held", cents=cents, cause="ledger_altered", detail=detail)
         return None
 
     def _order_is_younger(self, entry: Entry) -> bool:
@@ -253,18 +259,20 @@ class Attempt:
             read_cursor(self._memory, self._case.gateway, customer)
         return customer
 
-    async def _write_if_due(self, customer: Customer | None) -> Progress:
+    async def _write_if_due(self, customer: Customer | None) -> PaymentStatus:
         """Nothing was found: the write, where there is anything to write and it is for us to do."""
         customer = customer or await self._paying_customer()
-        if held := gone(customer, without_entries=False):
+        if held := deleted_customer_status(customer, without_entries=False):
             return held
-        if held := ineligible(customer, self._terms, self._order, bookkeeping=self._is_bookkeeping(customer.id)):
+        if held := ineligible_customer_status(
+            customer, self._terms, self._order, bookkeeping=self._is_bookkeeping(customer.id)
+        ):
             return held
         assert self._terms.price is not None
         if self._terms.price.cents == 0:
             return credited(0, None)
         if not self._case.sending:
-            return Progress("pending", retry_after=UNSENT_SECONDS)
+            return PaymentStatus("pending", retry_after=UNSENT_SECONDS)
         assert self._case.proving, "what is to be sent was proven"
         return await self._write(customer.id)
 
@@ -272,21 +280,21 @@ class Attempt:
         orders = self._tools.orders
         return orders.is_bookkeeping(customer_id) or orders.is_bookkeeping(self._case.customer_id or "")
 
-    async def _write(self, customer_id: str) -> Progress:
+    async def _write(self, customer_id: str) -> PaymentStatus:
         payment, price = self._payment, self._terms.price
         assert price is not None
         if self._begun is not None and customer_id not in self._look.ledgers:
-            raise Down(f"{customer_id} was not looked at")
-        draft = Draft(
+            raise StripeUnavailable(f"{customer_id} was not looked at")
+        draft = EntryDraft(
             customer_id=customer_id,
             cents=price.cents,
             description=ledger.credit_description(payment),
             metadata=ledger.credit_metadata(payment, price),
             origin=payment.time,
             key=lambda epoch: ledger.credit_key(payment, epoch),
-            holds=lambda now: self._begun is not None or is_fresh(now, payment.time),
+            holds=lambda now: self._begun is not None or can_skip_check(now, payment.time),
         )
-        entry = await write(self._session, draft, self._begun)
+        entry = await write_entry(self._session, draft, self._begun)
         self.written_to = customer_id
         sent = credited(entry.cents, entry)
         return sent if customer_id == self._case.customer_id else replace(sent, target=customer_id)

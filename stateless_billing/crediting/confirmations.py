@@ -7,13 +7,13 @@ from dataclasses import replace
 from cachetools import TTLCache
 
 from chain import provider
-from chain.errors import BadAnswer, ChainError
+from chain.errors import ChainError, InvalidResponse
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
-from chain.provider import Nodes, Reader
+from chain.provider import ChainClient, FailoverProvider
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import HEAD_AGE, Depth, Heads, Tier
+from stateless_billing.domain.finality import HEAD_AGE, ConfirmationTier, Depth, Heads
 from stateless_billing.runtime.clock import Clock
 
 _KEPT_SECONDS = 1  # for how long one reading of what is not final serves several payers
@@ -27,9 +27,9 @@ class Confirmations:
 
     def __init__(
         self,
-        nodes: Nodes,
+        nodes: FailoverProvider,
         gateways: Sequence[Gateway],
-        tiers: tuple[Tier, ...],
+        tiers: tuple[ConfirmationTier, ...],
         max_unfinalized_cents: int,
         clock: Clock,
     ) -> None:
@@ -49,11 +49,11 @@ class Confirmations:
         self.latest = heads
         return heads
 
-    async def _fresh_heads(self, reader: Reader) -> Heads:
+    async def _fresh_heads(self, reader: ChainClient) -> Heads:
         heads = await _heads(reader)
         age = int(self._clock.wall()) - heads.latest.time
         if age > HEAD_AGE:
-            raise BadAnswer(f"its newest block is {age} s old")
+            raise InvalidResponse(f"its newest block is {age} s old")
         return heads
 
     async def _unfinalized(self, heads: Heads) -> list[Payment]:
@@ -81,7 +81,7 @@ class Confirmations:
             return Depth(reached=False)
         return found
 
-    async def _witnessed(self, payment: Payment, tier: Tier, now: int) -> bool:
+    async def _witnessed(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
         """Whether two nodes tell the same of this payment. One node alone is trusted."""
         if len(self._nodes.each) < _WITNESSES:
             return True
@@ -100,7 +100,7 @@ class Confirmations:
             return True
         return False if False in told else None
 
-    async def _tells(self, reader: Reader, payment: Payment, tier: Tier, now: int) -> bool:
+    async def _tells(self, reader: ChainClient, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
         gateway = next(one for one in self._gateways if one.address == payment.gateway)
         try:
             deep = finality.depth(payment, tier, await _heads(reader), now).reached
@@ -125,7 +125,7 @@ async def _has(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
     return True
 
 
-async def _heads(reader: Reader) -> Heads:
+async def _heads(reader: ChainClient) -> Heads:
     # The deepest first: a later answer for a shallower head can then only be further on.
     finalized = await provider.block(reader, "finalized")
     safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))

@@ -8,12 +8,12 @@ from stateless_billing.domain import money
 from stateless_billing.domain.ledger import Price
 from stateless_billing.domain.money import Rate
 from stateless_billing.domain.order_rules import Order
-from stateless_billing.pricing.rate_overrides import Prices
+from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CreditTerms:
     """The price, None where there is none; `held` names the cause where it may not be credited by itself."""
 
     price: Price | None
@@ -21,13 +21,13 @@ class Terms:
     detail: str = ""
 
 
-class Terming:
+class CreditPricer:
     """Prices payments and holds them to the daily limit."""
 
-    def __init__(self, prices: Prices, limit: DailyLimit, discount_bps: int) -> None:
+    def __init__(self, prices: RateSource, limit: DailyLimit, discount_bps: int) -> None:
         self._prices, self._limit, self._discount_bps = prices, limit, discount_bps
 
-    async def of(self, payment: Payment, order: Order | None = None) -> Terms:
+    async def of(self, payment: Payment, order: Order | None = None) -> CreditTerms:
         """The terms of a payment, under an order where there is one. Raises ChainError, StripeFailure."""
         followed = order.id if order else None
         if payment.quoted:
@@ -36,12 +36,12 @@ class Terming:
             try:
                 rate = await self._rate(payment, order)
             except NoRate as error:
-                return Terms(None, "rate_unavailable", str(error))
+                return CreditTerms(None, "rate_unavailable", str(error))
             cents = money.cents_down(payment.amount, rate.market, self._discount_bps)
             price = Price(cents, rate, self._discount_bps, followed)
         if order is None and payment.customer_id and await self._over(payment, payment.customer_id, price.cents):
-            return Terms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
-        return Terms(price, None)
+            return CreditTerms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
+        return CreditTerms(price, None)
 
     async def worth(self, payment: Payment, rate: int | None) -> int | None:
         """The cents of a payment at `rate` (10^-18 dollars), or at its own price; None where there is none.

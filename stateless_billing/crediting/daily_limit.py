@@ -40,7 +40,7 @@ class DailyLimit:
             for other in await self._since(gateway, customer_id, payment.time - DAY, before=payment)
             if (other.block, other.log_index) < (payment.block, payment.log_index)
         ]
-        return cents + value(earlier, rate) > self.maximum_cents
+        return cents + counted_cents(earlier, rate) > self.maximum_cents
 
     async def left(self, customer_id: str, now: int) -> int:
         """The cents that the customer may still pay now; plain payments count at today's rate, if there is one."""
@@ -50,7 +50,7 @@ class DailyLimit:
         except (NoRate, StripeFailure):
             market = 0
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
-        return max(0, self.maximum_cents - value(paid, rate))
+        return max(0, self.maximum_cents - counted_cents(paid, rate))
 
     async def _since(
         self, gateway: Gateway, customer_id: str, after: int, before: Payment | None = None
@@ -71,7 +71,7 @@ class DailyLimit:
         return found
 
 
-def value(payments: Sequence[Payment], rate: Fraction) -> int:
+def counted_cents(payments: Sequence[Payment], rate: Fraction) -> int:
     """What payments count: quoted ones their cents, plain ones their amount at `rate` cents a base unit, rounded up."""
     quoted = sum(payment.cents for payment in payments)
     plain = sum(payment.amount for payment in payments if not payment.quoted)

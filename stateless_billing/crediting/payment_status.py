@@ -10,7 +10,7 @@ STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "cre
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PaymentStatus:
     """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
 
     `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
@@ -30,13 +30,13 @@ class Progress:
     about: str = ""
 
 
-def confirming(depth: Depth) -> Progress:
+def confirming(depth: Depth) -> PaymentStatus:
     """Not deep enough yet."""
     missing = (depth.needed or 0) - (depth.confirmed or 0)
     wait = min(15, max(1, missing)) if depth.needed is not None else 30
-    return Progress("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
+    return PaymentStatus("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
 
 
-def credited(cents: int | None, entry: Entry | None) -> Progress:
+def credited(cents: int | None, entry: Entry | None) -> PaymentStatus:
     """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
-    return Progress("credited", cents=cents, credit=entry.id if entry else None)
+    return PaymentStatus("credited", cents=cents, credit=entry.id if entry else None)

@@ -11,34 +11,34 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.attempts import Attempt, CreditTools, read_cursor
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_case import Case
-from stateless_billing.crediting.credit_terms import Terms
-from stateless_billing.crediting.payment_status import Progress, confirming
-from stateless_billing.crediting.status_cache import Memory
-from stateless_billing.crediting.stripe_outcomes import failed, found_on, maybe_credited
+from stateless_billing.crediting.credit_case import CreditCase
+from stateless_billing.crediting.credit_terms import CreditTerms
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.crediting.stripe_outcomes import credit_status, maybe_credited_status, status_for_failure
 from stateless_billing.domain import ledger
-from stateless_billing.domain.epochs import HOUR, LOOK_BACK
+from stateless_billing.domain.epochs import HOUR, LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs, metrics
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.keyed_locks import KeyedLocks
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import NotSent, OtherParameters, StripeFailure, Unclear
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import KeyReusedDifferently, NotSent, OutcomeUnknown, StripeFailure
 from stateless_billing.stripe.ledger_reader import entries_or_none
 from stateless_billing.stripe.objects import Customer, Page
 
 log = logging.getLogger(__name__)
 
 
-class Crediting:
+class CreditProcessor:
     """Takes payments towards their credit, one try at a time."""
 
     def __init__(
         self,
-        stripe: StripeLedger,
+        stripe: StripeApi,
         confirmations: Confirmations,
         tools: CreditTools,
-        memory: Memory,
+        memory: StatusCache,
         locks: KeyedLocks,
         clock: Clock,
         *,
@@ -49,7 +49,9 @@ class Crediting:
         self._told = told
         self._reconsidered = 0.0
 
-    async def advance(self, gateway: Gateway, payment: Payment, heads: Heads, *, trust_cursor: bool = True) -> Progress:
+    async def advance(
+        self, gateway: Gateway, payment: Payment, heads: Heads, *, trust_cursor: bool = True
+    ) -> PaymentStatus:
         """One try at a payment read after `heads`. Raises ChainError; whatever Stripe does ends in the answer.
 
         Without `trust_cursor` neither memory nor the customer's cursor say that it is credited: Stripe's entries do.
@@ -58,7 +60,7 @@ class Crediting:
         if found := known(payment) or self._memory.waiting(payment):
             return found
         case = await self._case(gateway, payment, heads, sending=True)
-        if isinstance(case, Progress):
+        if isinstance(case, PaymentStatus):
             return case
         case = replace(case, trust_cursor=trust_cursor)
         async with self._locks.lock(payment.customer_id or payment.identity):
@@ -70,7 +72,7 @@ class Crediting:
             return self._memory.remember(payment, progress)
 
     @staticmethod
-    def _log(case: Case, progress: Progress) -> None:
+    def _log(case: CreditCase, progress: PaymentStatus) -> None:
         """The one line of a try; `stripe_request` is its last request's name at Stripe."""
         identity = case.payment.identity
         customer = progress.target or case.customer_id or ""
@@ -79,7 +81,9 @@ class Crediting:
         words = (identity, progress.state, progress.cause or "", progress.detail)
         log.info("payment %s: %s %s %s", *words, extra=told)
 
-    async def observe(self, gateway: Gateway, payment: Payment, heads: Heads, *, proving: bool = False) -> Progress:
+    async def observe(
+        self, gateway: Gateway, payment: Payment, heads: Heads, *, proving: bool = False
+    ) -> PaymentStatus:
         """The same answer without writing, at most every few seconds from Stripe. Raises ChainError.
 
         `proving` reads old ledgers as far as a try would, to tell what it would be stopped by: not for visitors.
@@ -88,15 +92,17 @@ class Crediting:
         if found := self._memory.done(payment) or self._memory.waiting(payment) or looked:
             return found
         case = await self._case(gateway, payment, heads, sending=False)
-        if isinstance(case, Progress):
+        if isinstance(case, PaymentStatus):
             return case
         return self._memory.remember_look(payment, await self._try(replace(case, proving=proving)))
 
-    async def _case(self, gateway: Gateway, payment: Payment, heads: Heads, *, sending: bool) -> Case | Progress:
+    async def _case(
+        self, gateway: Gateway, payment: Payment, heads: Heads, *, sending: bool
+    ) -> CreditCase | PaymentStatus:
         depth = await self._confirmations.of(payment, heads)
         if not depth.reached:
             return confirming(depth)
-        return Case(gateway, payment, is_final(payment, heads), sending)
+        return CreditCase(gateway, payment, is_final(payment, heads), sending)
 
     async def reconsider(self, payments: Iterable[Payment]) -> None:
         """Once an hour, have those of `payments` tried again at once that are held and were ordered about."""
@@ -106,7 +112,7 @@ class Crediting:
             return
         self._reconsidered = self._clock.boot()
         try:
-            ordered = await self._tools.orders.ordered(min(payment.time for payment in held) - LOOK_BACK)
+            ordered = await self._tools.orders.ordered(min(payment.time for payment in held) - LISTING_LEAD_SECONDS)
         except StripeFailure as error:
             log.warning("the orders were not read: %s", error)
             return
@@ -114,7 +120,7 @@ class Crediting:
             if payment.identity in ordered:
                 self._memory.retry(payment)
 
-    async def _try(self, case: Case) -> Progress:
+    async def _try(self, case: CreditCase) -> PaymentStatus:
         try:
             terms = await self._tools.terms.of(case.payment)
             try:
@@ -122,13 +128,13 @@ class Crediting:
             except NotSent as error:
                 log.info("payment %s: %s; trying once more", case.payment.identity, error)
                 return await self._attempt(case, terms)
-        except Unclear as error:
+        except OutcomeUnknown as error:
             log.warning("payment %s: outcome unknown, looking: %s", case.payment.identity, error)
             return await self._look_again(case, error)
         except StripeFailure as error:
-            return failed(error)
+            return status_for_failure(error)
 
-    async def _attempt(self, case: Case, terms: Terms) -> Progress:
+    async def _attempt(self, case: CreditCase, terms: CreditTerms) -> PaymentStatus:
         """One look and, where it finds nothing, one write, over one connection."""
         async with self._stripe.session() as session:
             attempt = Attempt(self._tools, self._memory, session, case, terms)
@@ -139,11 +145,11 @@ class Crediting:
         """The cursor a customer carries for a gateway, remembered."""
         return read_cursor(self._memory, gateway, customer)
 
-    def found(self, payment: Payment, page: Page) -> Progress | None:
+    def found(self, payment: Payment, page: Page) -> PaymentStatus | None:
         """A credit on the newest page of the event's customer."""
-        return found_on(payment, page.entries, self._tools.other_credits, redirected=False)
+        return credit_status(payment, page.entries, self._tools.other_credits, redirected=False)
 
-    def _written(self, payment: Payment, customer_id: str, progress: Progress) -> Progress:
+    def _written(self, payment: Payment, customer_id: str, progress: PaymentStatus) -> PaymentStatus:
         """A credit that this process wrote, or may have: it is counted, and whoever wants to be told of it is told."""
         if progress.state == "credited" and progress.cents:
             kind = "quoted" if payment.quoted else "plain"
@@ -154,7 +160,7 @@ class Crediting:
             self._told(payment, customer_id, progress.cents)
         return progress
 
-    async def _look_again(self, case: Case, unclear: Unclear) -> Progress:
+    async def _look_again(self, case: CreditCase, unclear: OutcomeUnknown) -> PaymentStatus:
         """After an unclear answer: the credit, if a listing of any customer that may carry it shows it.
 
         Else the same key again, later.
@@ -167,12 +173,12 @@ class Crediting:
                     entries = await entries_or_none(session, place, case.since)
                 missing = missing or (place if entries is None else "")
                 redirected = place != case.customer_id
-                found = found_on(payment, entries or [], self._tools.other_credits, redirected=redirected)
+                found = credit_status(payment, entries or [], self._tools.other_credits, redirected=redirected)
                 if found and found.state == "credited":
                     found = replace(found, target=place, seen=True) if redirected else found
                     return self._written(payment, place, found)
         except StripeFailure as error:
             log.warning("payment %s: could not look either: %s", payment.identity, error)
-        if missing and isinstance(unclear, OtherParameters):
-            return maybe_credited(missing, str(unclear))
-        return failed(unclear)
+        if missing and isinstance(unclear, KeyReusedDifferently):
+            return maybe_credited_status(missing, str(unclear))
+        return status_for_failure(unclear)

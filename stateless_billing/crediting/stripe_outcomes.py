@@ -5,22 +5,22 @@ from collections.abc import Sequence
 
 from chain.payment import Payment, is_customer_id
 from stateless_billing.bookkeeping.proofs import FAILURES_MOST, Proof
-from stateless_billing.crediting.credit_terms import Terms
-from stateless_billing.crediting.payment_status import Progress, credited
+from stateless_billing.crediting.credit_terms import CreditTerms
+from stateless_billing.crediting.payment_status import PaymentStatus, credited
 from stateless_billing.domain import ledger
-from stateless_billing.domain.ledger import Entry, Finding
+from stateless_billing.domain.ledger import Entry, MatchOutcome
 from stateless_billing.domain.money import dollars
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.eligibility import obstacle
 from stateless_billing.stripe.errors import (
-    Down,
-    InProgress,
+    InQuietZone,
     NotSent,
+    OutcomeUnknown,
     RateLimited,
-    Refused,
+    RequestInProgress,
+    RequestRejected,
     StripeFailure,
-    TooSoon,
-    Unclear,
+    StripeUnavailable,
 )
 from stateless_billing.stripe.objects import Customer
 
@@ -34,75 +34,77 @@ _OBSTACLES = {
 _FIRST_UNPROVEN_WAIT, _UNPROVEN_WAIT = 300, 3600
 
 
-def gone(customer: Customer, *, without_entries: bool) -> Progress | None:
+def deleted_customer_status(customer: Customer, *, without_entries: bool) -> PaymentStatus | None:
     """That the customer was deleted, which takes its entries away too."""
     if customer.deleted:
-        return maybe_credited(customer.id)
+        return maybe_credited_status(customer.id)
     if without_entries:
-        raise Down("Stripe has the customer, but not its entries")
+        raise StripeUnavailable("Stripe has the customer, but not its entries")
     return None
 
 
-def ineligible(customer: Customer, terms: Terms, order: Order | None, *, bookkeeping: bool) -> Progress | None:
+def ineligible_customer_status(
+    customer: Customer, terms: CreditTerms, order: Order | None, *, bookkeeping: bool
+) -> PaymentStatus | None:
     """Why this customer cannot be credited now, by itself or under an order."""
     cents = terms.price.cents if terms.price else None
     if bookkeeping:
-        return Progress("held", cents, "customer_invalid", detail="a bookkeeping customer is never credited")
+        return PaymentStatus("held", cents, "customer_invalid", detail="a bookkeeping customer is never credited")
     cause = obstacle(customer)
     released = cause == "not_payable" and order is not None and order.target is None
     if cause and not released:
-        return Progress("held", cents, cause, detail=_OBSTACLES[cause])
+        return PaymentStatus("held", cents, cause, detail=_OBSTACLES[cause])
     if terms.held:
-        return Progress("held", cents, terms.held, detail=terms.detail)
+        return PaymentStatus("held", cents, terms.held, detail=terms.detail)
     if order and order.value is not None and cents is not None and cents > order.value:
         detail = f"it is worth more than the {dollars(order.value)} that order {order.id} allows"
-        return Progress("held", cents, "over_limit", detail=detail)
+        return PaymentStatus("held", cents, "over_limit", detail=detail)
     return None
 
 
-def unproven(proof: Proof, ledger_name: str) -> Progress:
+def unproven_ledger_status(proof: Proof, ledger_name: str) -> PaymentStatus:
     """Why nothing is sent while an absence is not proven."""
     if proof.wait:
         detail = f"the ledger of {ledger_name} showed no credit once; it must do so twice, half an hour apart"
-        return Progress("pending", retry_after=proof.wait, detail=detail)
+        return PaymentStatus("pending", retry_after=proof.wait, detail=detail)
     detail = f"the ledger of {ledger_name} does not prove that no credit is there: {proof.flaw}"
     if proof.failures < FAILURES_MOST:
-        return Progress("pending", retry_after=_FIRST_UNPROVEN_WAIT, detail=detail)
+        return PaymentStatus("pending", retry_after=_FIRST_UNPROVEN_WAIT, detail=detail)
     about = ledger_name if is_customer_id(ledger_name) else ""
-    return Progress("held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, about=about)
+    return PaymentStatus("held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, about=about)
 
 
-def found_on(
+def credit_status(
     payment: Payment, entries: Sequence[Entry], other_credits: re.Pattern[str], *, redirected: bool
-) -> Progress | None:
+) -> PaymentStatus | None:
     """A credit among a customer's newest entries. All that could reverse it is newer, so they tell that too."""
     match = ledger.match(payment, None, entries, other_credits, redirected=redirected)
-    if match.finding is not Finding.CREDITED or match.entry is None:
+    if match.finding is not MatchOutcome.CREDITED or match.entry is None:
         return None
     if ledger.net_cents(match.entry, entries) == 0:
-        return Progress("reversed", cents=match.entry.cents, credit=match.entry.id)
+        return PaymentStatus("reversed", cents=match.entry.cents, credit=match.entry.id)
     return credited(match.entry.cents, match.entry)
 
 
-def failed(error: StripeFailure) -> Progress:
+def status_for_failure(error: StripeFailure) -> PaymentStatus:
     """What a failed call means for the payment."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRejected):
         causes = {"resource_missing": "customer_invalid", "customer_invalid": "customer_invalid"}
-        return Progress("held", cause=causes.get(error.code or "", "stripe_refused"), detail=str(error))
-    if isinstance(error, InProgress):
-        return Progress("pending", cause="stripe_unclear", retry_after=IN_PROGRESS_SECONDS, detail=str(error))
-    if isinstance(error, Unclear):
-        return Progress("pending", cause="stripe_unclear", detail=str(error))
+        return PaymentStatus("held", cause=causes.get(error.code or "", "stripe_refused"), detail=str(error))
+    if isinstance(error, RequestInProgress):
+        return PaymentStatus("pending", cause="stripe_unclear", retry_after=IN_PROGRESS_SECONDS, detail=str(error))
+    if isinstance(error, OutcomeUnknown):
+        return PaymentStatus("pending", cause="stripe_unclear", detail=str(error))
     if isinstance(error, RateLimited):
-        return Progress("pending", cause="rate_limited", detail=str(error))
-    if isinstance(error, TooSoon):
-        return Progress("pending", retry_after=error.seconds, detail=str(error))
-    assert isinstance(error, Down | NotSent)
-    return Progress("pending", cause="stripe_down", detail=str(error))
+        return PaymentStatus("pending", cause="rate_limited", detail=str(error))
+    if isinstance(error, InQuietZone):
+        return PaymentStatus("pending", retry_after=error.seconds, detail=str(error))
+    assert isinstance(error, StripeUnavailable | NotSent)
+    return PaymentStatus("pending", cause="stripe_down", detail=str(error))
 
 
-def maybe_credited(customer_id: str, why: str = "") -> Progress:
+def maybe_credited_status(customer_id: str, why: str = "") -> PaymentStatus:
     """A customer whose entries went with it: the payment's credit may have been among them."""
     detail = f"{customer_id} was deleted, and its entries with it: the payment may have been credited there before"
     detail = f"{detail} ({why})" if why else detail
-    return Progress("held", cause="customer_deleted", detail=detail, about=customer_id)
+    return PaymentStatus("held", cause="customer_deleted", detail=detail, about=customer_id)

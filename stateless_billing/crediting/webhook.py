@@ -10,7 +10,7 @@ import logging
 import httpx
 
 from chain.payment import Payment
-from chain.signing import checksum
+from chain.signing import to_checksum_address
 from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def signature(secret: str, at: int, body: bytes) -> str:
     return f"t={at},v1={digest}"
 
 
-class CreditHook:
+class CreditWebhook:
     """Posts to one address, one credit after the other. `told` never waits and never fails."""
 
     def __init__(
@@ -41,7 +41,7 @@ class CreditHook:
         """Have the other system told of a credit."""
         facts = {
             "customer": customer_id,
-            "wallet": checksum(payment.wallet),
+            "wallet": to_checksum_address(payment.wallet),
             "payment": payment.identity,
             "cents": cents,
         }
@@ -93,6 +93,6 @@ class CreditHook:
             await self._worker
 
 
-def credit_hook(http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock) -> CreditHook | None:
+def create_webhook(http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock) -> CreditWebhook | None:
     """The hook of the settings, where there is one."""
-    return CreditHook(http, url, secret, clock) if url and secret else None
+    return CreditWebhook(http, url, secret, clock) if url and secret else None

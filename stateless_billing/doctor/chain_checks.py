@@ -9,7 +9,7 @@ from chain import provider
 from chain.decoding import PAYMENT_TOPIC, items
 from chain.errors import ChainError, NodeError, WrongChain
 from chain.payment import Block
-from chain.provider import Node
+from chain.provider import NodeProvider
 from chain.signing import Signer
 from stateless_billing.doctor import deployment_records
 from stateless_billing.doctor.checks import Check, Noted, NotLookedAt, State, ToMend, look
@@ -35,7 +35,7 @@ async def nodes(services: Services) -> list[Check]:
     return [*found, await look("agreement", partial(_agreement, services))]
 
 
-async def _node(services: Services, one: Node) -> str:
+async def _node(services: Services, one: NodeProvider) -> str:
     try:
         latest, finalized = await provider.block(one, "latest"), await provider.block(one, "finalized")
     except WrongChain as error:
@@ -50,7 +50,7 @@ async def _node(services: Services, one: Node) -> str:
     return told
 
 
-async def _logs(services: Services, one: Node) -> str:
+async def _logs(services: Services, one: NodeProvider) -> str:
     """By block hash is what the service needs; how wide a range may be is for those who want to look themselves."""
     gateway = services.gateways[0].address
     finalized = await provider.block(one, "finalized")
@@ -74,7 +74,7 @@ async def _logs(services: Services, one: Node) -> str:
     )
 
 
-async def _widest(one: Node, gateway: str, until: int) -> int:
+async def _widest(one: NodeProvider, gateway: str, until: int) -> int:
     """The widest range of blocks that the node takes, of those tried; 0 for none."""
     for width in _WIDTHS:
         since = max(0, until - width + 1)

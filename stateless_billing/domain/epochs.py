@@ -12,31 +12,31 @@ HOUR = 3600
 EPOCH = 23 * HOUR
 QUIET = HOUR // 2  # on either side of a border
 FRESH = 600  # a quoted payment younger than this cannot have been written under another key
-LOOK_BACK = HOUR  # clocks differ: a look begins this long before the fact
+LISTING_LEAD_SECONDS = HOUR  # clocks differ: a look begins this long before the fact
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class EpochPosition:
     """Where a time lies: the `epoch`, and whether it is `quiet` there."""
 
     epoch: int
     quiet: bool
 
 
-def moment(now: int, origin: int) -> Moment:
+def epoch_position(now: int, origin: int) -> EpochPosition:
     """Where `now` lies in the epochs counted from `origin`, both in unix seconds. The start of epoch 0 is no border."""
     epoch, into = divmod(max(0, now - origin), EPOCH)
-    return Moment(epoch, quiet=into >= EPOCH - QUIET or (epoch > 0 and into < QUIET))
+    return EpochPosition(epoch, quiet=into >= EPOCH - QUIET or (epoch > 0 and into < QUIET))
 
 
-def until_sending(now: int, origin: int) -> int:
+def seconds_until_writable(now: int, origin: int) -> int:
     """Seconds until the quiet zone that `now` lies in is over, 0 outside of one."""
     into = max(0, now - origin) % EPOCH
-    if not moment(now, origin).quiet:
+    if not epoch_position(now, origin).quiet:
         return 0
     return QUIET - into if into < QUIET else EPOCH - into + QUIET
 
 
-def is_fresh(now: int, origin: int) -> bool:
+def can_skip_check(now: int, origin: int) -> bool:
     """Whether a quoted payment is so young that it may be sent without a look."""
     return now - origin < FRESH

@@ -40,7 +40,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 
 @dataclass
-class Refusal(Exception):
+class ProblemError(Exception):
     """A request is refused: `code` from PROBLEMS; `detail` says what happened, whether money moved, what to do."""
 
     code: str

@@ -19,7 +19,7 @@ _TIER = re.compile(r"(?:([0-9]{1,15}):)?(?:([0-9]{1,5})s|(safe|finalized))")
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
+class ConfirmationTier:
     """Up to `cents` (None: without limit) at `seconds` below the head, or at `tag`."""
 
     cents: int | None
@@ -45,10 +45,10 @@ class Depth:
     needed: int | None = None
 
 
-FINALIZED = Tier(None, None, "finalized")
+FINALIZED = ConfirmationTier(None, None, "finalized")
 
 
-def parse_tiers(text: str) -> tuple[Tier, ...]:
+def parse_tiers(text: str) -> tuple[ConfirmationTier, ...]:
     """`10000:15s,100000:safe,finalized` as tiers. Raises ValueError with what is wrong."""
     tiers = tuple(_tier(part.strip()) for part in text.split(","))
     limits = [tier.cents for tier in tiers[:-1]]
@@ -59,13 +59,13 @@ def parse_tiers(text: str) -> tuple[Tier, ...]:
     return tiers
 
 
-def _tier(text: str) -> Tier:
+def _tier(text: str) -> ConfirmationTier:
     found = _TIER.fullmatch(text)
     if not found:
         raise ValueError("a tier is like 10000:15s, 100000:safe or finalized")
     cents, seconds, tag = found.groups()
     named: Tag | None = "safe" if tag == "safe" else "finalized" if tag else None
-    return Tier(int(cents) if cents else None, int(seconds) if seconds else None, named)
+    return ConfirmationTier(int(cents) if cents else None, int(seconds) if seconds else None, named)
 
 
 def is_final(payment: Payment, heads: Heads) -> bool:
@@ -74,8 +74,8 @@ def is_final(payment: Payment, heads: Heads) -> bool:
 
 
 def tier_for(
-    payment: Payment, unfinalized: Iterable[Payment], tiers: tuple[Tier, ...], max_unfinalized_cents: int
-) -> Tier:
+    payment: Payment, unfinalized: Iterable[Payment], tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents: int
+) -> ConfirmationTier:
     """The tier a payment must reach.
 
     Plain ones wait for finality. Of quoted ones all of the customer's unfinalised payments up to this one count
@@ -100,7 +100,7 @@ def _order(payment: Payment) -> tuple[int, int]:
     return payment.block, payment.log_index
 
 
-def depth(payment: Payment, tier: Tier, heads: Heads, now: int) -> Depth:
+def depth(payment: Payment, tier: ConfirmationTier, heads: Heads, now: int) -> Depth:
     """Whether the payment's block lies as deep as its tier asks, `now` being the clock in unix seconds."""
     if payment.time > now + CLOCK_TOLERANCE:
         return Depth(reached=False)

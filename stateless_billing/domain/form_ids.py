@@ -1,6 +1,6 @@
 """IDs of forms: each says when its form was made, and so until when it may be sent. Pure."""
 
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 
 FORM_SECONDS = 22 * 3600
 
@@ -14,4 +14,4 @@ def minted_at(grant: str) -> int | None:
 def died_before(grant: str, created: int) -> bool:
     """Whether Stripe wrote a reservation long after its form was dead: finished late, after a failed request."""
     minted = minted_at(grant)
-    return minted is not None and created > minted + FORM_SECONDS + LOOK_BACK
+    return minted is not None and created > minted + FORM_SECONDS + LISTING_LEAD_SECONDS

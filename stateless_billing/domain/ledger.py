@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from chain.payment import Payment
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.money import RATE_SCALE, Rate, decimal
 
 CURRENCY = "usd"
@@ -48,7 +48,7 @@ class Price:
     order: str | None = None  # the entry of the order that it follows
 
 
-class Finding(Enum):
+class MatchOutcome(Enum):
     """What a complete listing shows of one payment."""
 
     CREDITED = "its credit is there"
@@ -61,7 +61,7 @@ class Finding(Enum):
 class Match:
     """A finding, and the entry it rests on."""
 
-    finding: Finding
+    finding: MatchOutcome
     entry: Entry | None = None
 
 
@@ -85,14 +85,14 @@ def match(
     same_sequence = [entry for entry in unordered if _same_sequence(payment, entry)]
     for entry in ours:
         if _hex(entry, "payment") == payment.identity and not _is_void(payment, entry, entries):
-            return Match(Finding.CREDITED, entry)
+            return Match(MatchOutcome.CREDITED, entry)
     for entry in same_sequence:
         if _renamed(payment, entry):
-            return Match(Finding.CREDITED, entry)
+            return Match(MatchOutcome.CREDITED, entry)
     for entry in oldest_first:
         if cents is not None and _could_be_stripped(payment, cents, entry, other_credits):
-            return Match(Finding.ALTERED, entry)
-    return Match(Finding.OTHER_FACTS, same_sequence[0]) if same_sequence else Match(Finding.ABSENT)
+            return Match(MatchOutcome.ALTERED, entry)
+    return Match(MatchOutcome.OTHER_FACTS, same_sequence[0]) if same_sequence else Match(MatchOutcome.ABSENT)
 
 
 def _hex(entry: Entry, name: str) -> str:
@@ -104,7 +104,7 @@ def _same_sequence(payment: Payment, entry: Entry) -> bool:
     chain_id, gateway, *_ = [*_hex(entry, "payment").split(":"), ""]
     same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
     # An older one is of a payment that a reorganisation took away; this one only has its number.
-    of_its_time = entry.created >= payment.time - LOOK_BACK
+    of_its_time = entry.created >= payment.time - LISTING_LEAD_SECONDS
     return same_gateway and of_its_time and entry.metadata.get("sequence") == str(payment.sequence)
 
 

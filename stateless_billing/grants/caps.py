@@ -50,7 +50,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class Usage:
     """The cents that count in a window, and when (unix seconds) the first of them will not count any more."""
 
     cents: int
@@ -90,7 +90,7 @@ def including(listing: Listing, entry: Entry) -> Listing:
     return Listing([entry, *listing.entries], listing.whole, listing.at)
 
 
-def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
+def ledger_up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
     """The ledger up to my row, oldest first, reaching at least 24 hours back; None where it does not show all of that.
 
     `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
@@ -107,7 +107,7 @@ def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] 
     return chain[: place + 1]
 
 
-def spent(chain: Sequence[Entry], since: int, operator: str | None = None) -> Spent:
+def spent(chain: Sequence[Entry], since: int, operator: str | None = None) -> Usage:
     """What was reserved from `since` on and not reversed, by one operator or by all.
 
     A reversal counts only with what it reverses, and no row makes the sum less than nothing. A row that says no more
@@ -119,7 +119,7 @@ def spent(chain: Sequence[Entry], since: int, operator: str | None = None) -> Sp
         if one.created >= since and one.cents > 0 and _counts_for(one, operator)
     ]
     left = [(one, cents) for one, cents in counted if cents]
-    return Spent(sum(cents for _, cents in left), left[0][0].created + DAY + 1 if left else None)
+    return Usage(sum(cents for _, cents in left), left[0][0].created + DAY + 1 if left else None)
 
 
 def _counts_for(entry: Entry, operator: str | None) -> bool:
@@ -130,7 +130,7 @@ def _counts_for(entry: Entry, operator: str | None) -> bool:
 
 def verdict(mine: Reservation, entries: Sequence[Entry], *, whole: bool) -> Verdict | None:
     """Whether my reservation fits its caps; None while the listing does not show the ledger up to my row."""
-    chain = up_to(entries, mine.entry, whole=whole)
+    chain = ledger_up_to(entries, mine.entry, whole=whole)
     if chain is None:
         return None
     since = mine.entry.created - DAY
@@ -143,7 +143,7 @@ def verdict(mine: Reservation, entries: Sequence[Entry], *, whole: bool) -> Verd
     return Verdict(True)
 
 
-def touched(reserved: Reservation, entries: Sequence[Entry]) -> int:
+def last_changed_at(reserved: Reservation, entries: Sequence[Entry]) -> int:
     """When the last thing happened to a reservation on the record, in unix seconds."""
     reversal = reversal_of(reserved.entry, entries)
     return (reversal or reserved.entry).created

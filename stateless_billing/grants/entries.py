@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.bookkeeping.entry_writer import Draft
-from stateless_billing.domain.epochs import moment
+from stateless_billing.bookkeeping.entry_writer import EntryDraft
+from stateless_billing.domain.epochs import epoch_position
 from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
@@ -12,7 +12,7 @@ from stateless_billing.grants.caps import Caps, Reservation
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class GrantRequest:
     """What an operator asks for with one form. `grant` was minted with the form, for this operator and customer."""
 
     grant: str
@@ -29,9 +29,9 @@ def reservation_among(grant: str, entries: Sequence[Entry]) -> Reservation | Non
     return min(found, key=lambda one: (one.entry.created, one.entry.id), default=None)
 
 
-def reservation_draft(wish: Wish, minted: int, limits: Caps, grants_id: str) -> Draft:
+def reservation_draft(wish: GrantRequest, minted: int, limits: Caps, grants_id: str) -> EntryDraft:
     """The reservation of a form: under one key, for as long as the form lives."""
-    return Draft(
+    return EntryDraft(
         customer_id=grants_id,
         cents=wish.cents,
         description=f"Reserved by {wish.operator} for {wish.customer}"[:350],
@@ -56,16 +56,16 @@ def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
     return min(found, key=lambda one: (one.created, one.id), default=None)
 
 
-def grant_draft(reserved: Reservation) -> Draft:
+def grant_draft(reserved: Reservation) -> EntryDraft:
     """The grant: a function of its reservation alone, and only in epoch 0 of it."""
     created = reserved.entry.created
     told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
-    return Draft(
+    return EntryDraft(
         customer_id=reserved.customer,
         cents=reserved.entry.cents,
         description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
         metadata=told | ({"note": reserved.note} if reserved.note else {}),
         origin=created,
         key=lambda epoch: f"grant:{reserved.grant}",
-        holds=lambda now: moment(now, created).epoch == 0,
+        holds=lambda now: epoch_position(now, created).epoch == 0,
     )

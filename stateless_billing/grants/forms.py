@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 
 NOTE_FEWEST, NOTE_MOST = 10, 400
 _NOTHING = "Nothing was given."
@@ -30,9 +30,9 @@ def note(text: str) -> str:
     """A note as it is kept: one line, no control characters. Raises Refusal; what was typed is never cut off."""
     kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
     if len(kept) < NOTE_FEWEST:
-        raise Refusal("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
+        raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
     if len(kept) > NOTE_MOST:
-        raise Refusal(
+        raise ProblemError(
             "invalid_input", f"The note has {len(kept):,} characters, {NOTE_MOST} fit. {_NOTHING} Shorten it."
         )
     return kept
@@ -45,8 +45,8 @@ def cents(text: str) -> int:
     """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises Refusal for what could be misread."""
     found = _AMOUNT.fullmatch(text.strip())
     if not found:
-        raise Refusal("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
+        raise ProblemError("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
     amount = int(found["whole"].replace(",", "")) * 100 + int((found["part"] or "").ljust(2, "0"))
     if amount == 0:
-        raise Refusal("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+        raise ProblemError("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
     return amount

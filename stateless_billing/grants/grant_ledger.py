@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from cachetools import LRUCache
 
-from stateless_billing.bookkeeping.entry_writer import look_and_write
-from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.entry_writer import find_or_write
+from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.bookkeeping.reversals import Reversals
-from stateless_billing.domain.epochs import LOOK_BACK, QUIET, moment, until_sending
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, QUIET, epoch_position, seconds_until_writable
 from stateless_billing.domain.form_ids import died_before
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps
@@ -24,9 +24,9 @@ from stateless_billing.grants.entries import grant_among, grant_draft
 from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
-from stateless_billing.stripe.client import Session, StripeLedger
+from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.eligibility import obstacle
-from stateless_billing.stripe.errors import Refused, StripeFailure, TooSoon
+from stateless_billing.stripe.errors import InQuietZone, RequestRejected, StripeFailure
 from stateless_billing.stripe.ledger_reader import entries_or_none
 
 SERVICE = "service"  # who reverses a reservation that did not become a grant
@@ -58,7 +58,7 @@ class Grant:
     settled: bool = False
 
 
-class Unusable(Exception):
+class IneligibleCustomer(Exception):
     """The reservation can never become a grant; `reason` for its reversal."""
 
     def __init__(self, reason: str) -> None:
@@ -69,7 +69,7 @@ class Unusable(Exception):
 class GrantLedger:
     """Reads the record and completes it. Several processes at once do no harm."""
 
-    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock, reversals: Reversals) -> None:
+    def __init__(self, stripe: StripeApi, books: ServiceRecords, clock: Clock, reversals: Reversals) -> None:
         self.stripe, self.books, self._clock = stripe, books, clock
         self.reversals = reversals
         self._settled: LRUCache[str, Grant] = LRUCache(_KEPT)
@@ -101,7 +101,7 @@ class GrantLedger:
         recent = now - LOOK_SECONDS
         start = recent if since is None else min(since, now - DAY)
         listing = await self.read(min(start, recent) - DAY)
-        older = await lookups.reversed_since(
+        older = await lookups.find_reversed_entries(
             self.stripe, self.books.grants_id, listing.entries, recent, self._is_taken_back
         )
         wanted = self._reservations(listing, older, min(start, recent), recent)
@@ -113,12 +113,12 @@ class GrantLedger:
             grants += await asyncio.gather(
                 *(
                     self._try(one, listing)
-                    if caps.touched(one, listing.entries) >= recent and customer in (None, one.customer)
+                    if caps.last_changed_at(one, listing.entries) >= recent and customer in (None, one.customer)
                     else _told(one, listing)
                     for one in wanted[place : place + _AT_ONCE]
                 )
             )
-        latest = (one for one in wanted if caps.touched(one, listing.entries) >= recent)
+        latest = (one for one in wanted if caps.last_changed_at(one, listing.entries) >= recent)
         doubted = self._doubted is not None and self._clock.boot() - self._doubted < _SETTLING
         self._complete = not doubted and not self._open and all(self._known(one, listing) for one in latest)
         grants.reverse()
@@ -130,9 +130,9 @@ class GrantLedger:
         hidden = [one for one in self._open.values() if one.entry.id not in shown]
         found = [*filter(None, map(caps.reservation, [*older, *reversed(listing.entries)])), *hidden]
         for one in found:
-            if caps.touched(one, listing.entries) < recent:
+            if caps.last_changed_at(one, listing.entries) < recent:
                 self._open.pop(one.entry.id, None)  # whatever became of it, the audit tells
-        return [one for one in found if caps.touched(one, listing.entries) >= since]
+        return [one for one in found if caps.last_changed_at(one, listing.entries) >= since]
 
     def _is_taken_back(self, reservation_id: str) -> bool:
         known = self._settled.get(reservation_id)
@@ -210,19 +210,19 @@ class GrantLedger:
             return await self._refuse(reserved, "form_dead")
         try:
             entry = await self._give(reserved)
-        except Unusable as error:
+        except IneligibleCustomer as error:
             return await self._refuse(reserved, error.reason)
-        except TooSoon as error:
+        except InQuietZone as error:
             return Grant(reserved, "open", detail=str(error))
         return Grant(reserved, "given", credit=entry, settled=True)
 
     async def _give(self, reserved: Reservation) -> Entry:
-        async def check(session: Session) -> Entry | None:
-            now = moment(session.now(), reserved.entry.created)
+        async def check(session: StripeSession) -> Entry | None:
+            now = epoch_position(session.now(), reserved.entry.created)
             if now.epoch > 0 and now.quiet:
-                raise TooSoon(until_sending(session.now(), reserved.entry.created))
+                raise InQuietZone(seconds_until_writable(session.now(), reserved.entry.created))
             if now.epoch > 0:
-                raise Unusable("lapsed")
+                raise IneligibleCustomer("lapsed")
             await usable(session, reserved.customer)
             return None
 
@@ -230,12 +230,12 @@ class GrantLedger:
             return grant_among(reserved.grant, entries)
 
         try:
-            return await look_and_write(
-                self.stripe, grant_draft(reserved), reserved.entry.created - LOOK_BACK, found, check
+            return await find_or_write(
+                self.stripe, grant_draft(reserved), reserved.entry.created - LISTING_LEAD_SECONDS, found, check
             )
-        except Refused as error:
+        except RequestRejected as error:
             if error.code in ("resource_missing", "customer_invalid"):
-                raise Unusable("customer_deleted") from error
+                raise IneligibleCustomer("customer_deleted") from error
             raise
 
     async def _refuse(self, reserved: Reservation, reason: str) -> Grant:
@@ -244,7 +244,7 @@ class GrantLedger:
     async def foretell(self, reserved: Reservation) -> None:
         """Have the ledger of an old grant's customer tell for the first time what takes the grant back."""
         async with self.stripe.session() as session:
-            entries = await entries_or_none(session, reserved.customer, reserved.entry.created - LOOK_BACK)
+            entries = await entries_or_none(session, reserved.customer, reserved.entry.created - LISTING_LEAD_SECONDS)
         if credit := grant_among(reserved.grant, entries or []):
             await self.reversals.foretell(credit)
 
@@ -254,7 +254,7 @@ class GrantLedger:
         state, detail = "undone" if by_hand else "refused", reversal.metadata.get("reason", "")
         credit = taken_back = None
         async with self.stripe.session() as session:
-            since = reserved.entry.created - LOOK_BACK
+            since = reserved.entry.created - LISTING_LEAD_SECONDS
             entries = await entries_or_none(session, reserved.customer, since) or []  # gone, and all it had with it
             now = session.now()
         if credit := grant_among(reserved.grant, entries):
@@ -266,10 +266,10 @@ class GrantLedger:
         return Grant(reserved, state, credit, reversal, taken_back, detail, settled)
 
 
-async def usable(session: Session, customer_id: str) -> None:
+async def usable(session: StripeSession, customer_id: str) -> None:
     """Refuse a customer that cannot be credited. Raises Unusable."""
     if cause := obstacle(await session.customer(customer_id)):
-        raise Unusable(cause)
+        raise IneligibleCustomer(cause)
 
 
 async def _told(reserved: Reservation, listing: Listing) -> Grant:

@@ -8,17 +8,17 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.bookkeeping.entry_writer import look_and_write
-from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.entry_writer import find_or_write
+from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.domain import money
-from stateless_billing.domain.epochs import LOOK_BACK
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.form_ids import FORM_SECONDS, minted_at
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps, grant_ledger
-from stateless_billing.grants.caps import DAY, Caps, Reservation, Spent
-from stateless_billing.grants.entries import Wish, reservation_among, reservation_draft
+from stateless_billing.grants.caps import DAY, Caps, Reservation, Usage
+from stateless_billing.grants.entries import GrantRequest, reservation_among, reservation_draft
 from stateless_billing.grants.forms import REASONS, UNUSABLE
 from stateless_billing.grants.grant_ledger import Grant, GrantLedger
 from stateless_billing.operators.roster import GRANT, REVERSE, Operator
@@ -26,8 +26,8 @@ from stateless_billing.runtime import metrics
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.stripe import lookups
-from stateless_billing.stripe.client import Session, StripeLedger
-from stateless_billing.stripe.errors import StripeFailure, ToldOnce, Unproven
+from stateless_billing.stripe.client import StripeApi, StripeSession
+from stateless_billing.stripe.errors import LedgerUnproven, NeedsSecondReading, StripeFailure
 
 UNDO_SECONDS = 600
 ALIKE_SECONDS = 600
@@ -36,12 +36,12 @@ _ID_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RemainingLimits:
     """The caps, and what counts against them now."""
 
     caps: Caps
-    operator: Spent
-    everyone: Spent
+    operator: Usage
+    everyone: Usage
 
     @property
     def cents(self) -> int:
@@ -61,8 +61,8 @@ class Grants:
 
     def __init__(
         self,
-        stripe: StripeLedger,
-        books: Bookkeeping,
+        stripe: StripeApi,
+        books: ServiceRecords,
         locks: KeyedLocks,
         clock: Clock,
         limits: Caps,
@@ -76,21 +76,21 @@ class Grants:
         """The ID of a new form; it says when it was minted."""
         return f"{int(self._clock.wall())}-{secrets.token_hex(_ID_BYTES)}"
 
-    async def left(self, operator: str) -> Left:
+    async def left(self, operator: str) -> RemainingLimits:
         """What an operator may still give now."""
         return self._left((await self.ledger.read(int(self._clock.wall()) - DAY)).entries, operator)
 
-    def _left(self, entries: Sequence[Entry], operator: str) -> Left:
+    def _left(self, entries: Sequence[Entry], operator: str) -> RemainingLimits:
         chain = list(reversed(entries))
         since = int(self._clock.wall()) - DAY
-        return Left(self.caps, caps.spent(chain, since, operator), caps.spent(chain, since))
+        return RemainingLimits(self.caps, caps.spent(chain, since, operator), caps.spent(chain, since))
 
-    def left_by(self, grants: Sequence[Grant], operator: str) -> Left:
+    def left_by(self, grants: Sequence[Grant], operator: str) -> RemainingLimits:
         """The same by the reservations of a look, which saves a read."""
         living = [one.reservation.entry for one in grants if one.reversal is None]
         return self._left(living, operator)
 
-    async def check(self, wish: Wish) -> tuple[Left, Grant | None]:
+    async def check(self, wish: GrantRequest) -> tuple[RemainingLimits, Grant | None]:
         """What is left before this grant, and a grant like it of the last ten minutes. Writes nothing."""
         self._check_form(wish)
         listing = await self.ledger.read(int(self._clock.wall()) - DAY)
@@ -98,7 +98,7 @@ class Grants:
         self._check_caps(wish, left)
         return left, self._alike(wish, listing.entries, listing.at)
 
-    async def give(self, wish: Wish, *, again: bool = False) -> Grant:
+    async def give(self, wish: GrantRequest, *, again: bool = False) -> Grant:
         """Give it, or find out what became of an earlier try with the same form. Safe to repeat with the same form.
 
         `again` says that the operator saw the warning of a grant alike. Raises Refusal.
@@ -117,17 +117,17 @@ class Grants:
             metrics.GRANT_CENTS.inc(wish.cents)
         return grant
 
-    async def _reserve(self, wish: Wish, *, again: bool) -> Reservation:
+    async def _reserve(self, wish: GrantRequest, *, again: bool) -> Reservation:
         minted = self._minted(wish)
         async with self._locks.lock(self._books.grants_id):
-            since = min(minted, int(self._clock.wall()) - DAY) - LOOK_BACK
+            since = min(minted, int(self._clock.wall()) - DAY) - LISTING_LEAD_SECONDS
             listing = await self.ledger.read(since)
             if there := reservation_among(wish.grant, listing.entries):
                 return _same(wish, there)
             self._check_form(wish)
             self._check_caps(wish, self._left(listing.entries, wish.operator))
             if not again and self._alike(wish, listing.entries, listing.at):
-                raise Refusal(
+                raise ProblemError(
                     "look_alike",
                     f"{money.dollars(wish.cents)} were given to this customer within the last ten minutes. {_NOTHING}"
                     " Press once more if you mean to give it twice.",
@@ -137,12 +137,12 @@ class Grants:
         assert reserved is not None, "a reservation of our own says what it is"
         return _same(wish, reserved)
 
-    async def _write_reservation(self, wish: Wish, minted: int) -> Entry:
-        async def check(session: Session) -> Entry | None:
+    async def _write_reservation(self, wish: GrantRequest, minted: int) -> Entry:
+        async def check(session: StripeSession) -> Entry | None:
             try:
                 await grant_ledger.usable(session, wish.customer)
-            except grant_ledger.Unusable as error:
-                raise Refusal("unusable_customer", f"{UNUSABLE[error.reason]} {_NOTHING}") from error
+            except grant_ledger.IneligibleCustomer as error:
+                raise ProblemError("unusable_customer", f"{UNUSABLE[error.reason]} {_NOTHING}") from error
             return None
 
         def found(entries: Sequence[Entry]) -> Entry | None:
@@ -150,33 +150,33 @@ class Grants:
             return there.entry if there else None
 
         draft = reservation_draft(wish, minted, self.caps, self._books.grants_id)
-        return await look_and_write(self._stripe, draft, minted - LOOK_BACK, found, check)
+        return await find_or_write(self._stripe, draft, minted - LISTING_LEAD_SECONDS, found, check)
 
     async def status(self, grant: str) -> Grant | None:
         """What became of a form: reads the record, completes what is open. None where it reserved nothing (yet)."""
-        since = (minted_at(grant) or int(self._clock.wall())) - LOOK_BACK
+        since = (minted_at(grant) or int(self._clock.wall())) - LISTING_LEAD_SECONDS
         return next((one for one in await self.ledger.look(since) if one.reservation.grant == grant), None)
 
     async def undo(self, reservation_id: str, operator: Operator, reason: str) -> Grant:
         """Take a grant back: its reservation first, then what the customer got. Safe to repeat. Raises Refusal."""
         async with self._stripe.session() as session:
-            entry = await lookups.entry(session, self._books.grants_id, reservation_id)
+            entry = await lookups.get_entry(session, self._books.grants_id, reservation_id)
             now = session.now()
         reserved = caps.reservation(entry) if entry else None
         if reserved is None:
-            raise Refusal("not_found", "There is no such grant. Nothing was taken back.")
+            raise ProblemError("not_found", "There is no such grant. Nothing was taken back.")
         self._check_undo(reserved, operator, now)
         try:
             reversal = await self.ledger.reversals.reverse(reserved.entry, operator.name, reason)
-        except ToldOnce as error:
+        except NeedsSecondReading as error:
             await self.ledger.foretell(reserved)
-            raise Refusal(
+            raise ProblemError(
                 "unclear",
                 "This grant is a day old or more, so Stripe's list must show twice, half an hour apart, that nobody"
                 f" took it back. Nothing was taken back yet. Press again in {-(-error.seconds // 60)} minutes.",
             ) from error
-        except Unproven as error:
-            raise Refusal("unclear", f"Nothing was taken back: {error}. Try again in an hour.") from error
+        except LedgerUnproven as error:
+            raise ProblemError("unclear", f"Nothing was taken back: {error}. Try again in an hour.") from error
         except StripeFailure:
             self.ledger.doubt()
             raise
@@ -184,58 +184,60 @@ class Grants:
             listing = await self.ledger.read(reserved.entry.created - DAY)
             done = await self.ledger.complete(reserved, caps.including(listing, reversal))
         except StripeFailure as error:
-            raise Refusal(
+            raise ProblemError(
                 "unclear",
                 f"The grant is being taken back, but Stripe did not answer to the end ({error}). It is completed by"
                 " the next look; look at the customer in a minute.",
             ) from error
         if done.state == "refused":
-            raise Refusal("already_done", "This grant was refused before; there is nothing to take back.")
+            raise ProblemError("already_done", "This grant was refused before; there is nothing to take back.")
         return done
 
     def _check_undo(self, reserved: Reservation, operator: Operator, now: int) -> None:
         if operator.may(REVERSE):
             return
         if not operator.may(GRANT) or reserved.operator != operator.name:
-            raise Refusal("not_allowed", "Only its giver, or an admin, can take a grant back. Nothing was taken back.")
+            raise ProblemError(
+                "not_allowed", "Only its giver, or an admin, can take a grant back. Nothing was taken back."
+            )
         if now - reserved.entry.created > UNDO_SECONDS:
-            raise Refusal(
+            raise ProblemError(
                 "too_late",
                 "Your ten minutes to take it back have passed. Nothing was taken back. Ask an admin to do it.",
             )
 
-    def _minted(self, wish: Wish) -> int:
+    def _minted(self, wish: GrantRequest) -> int:
         minted = minted_at(wish.grant)
         if minted is None:
-            raise Refusal("form_invalid", f"This form is not ours. {_NOTHING} Open the customer's page again.")
+            raise ProblemError("form_invalid", f"This form is not ours. {_NOTHING} Open the customer's page again.")
         return minted
 
-    def _check_form(self, wish: Wish) -> None:
-        if not -LOOK_BACK <= self._clock.wall() - self._minted(wish) < FORM_SECONDS:
-            raise Refusal(
+    def _check_form(self, wish: GrantRequest) -> None:
+        if not -LISTING_LEAD_SECONDS <= self._clock.wall() - self._minted(wish) < FORM_SECONDS:
+            raise ProblemError(
                 "form_dead", f"This form is more than 22 hours old. {_NOTHING} Open the customer's page again."
             )
         if wish.reason not in REASONS:
-            raise Refusal("invalid_input", f"Choose a reason. {_NOTHING}")
+            raise ProblemError("invalid_input", f"Choose a reason. {_NOTHING}")
         if wish.cents <= 0:
-            raise Refusal("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+            raise ProblemError("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
 
-    def _check_caps(self, wish: Wish, left: Left) -> None:
+    def _check_caps(self, wish: GrantRequest, left: RemainingLimits) -> None:
         limits, dollars = left.caps, money.dollars
         if wish.cents > limits.per_grant:
-            raise Refusal("over_cap", f"One grant may be at most {dollars(limits.per_grant)}. {_NOTHING}")
+            raise ProblemError("over_cap", f"One grant may be at most {dollars(limits.per_grant)}. {_NOTHING}")
         for who, cap, used in (
             ("You may", limits.operator, left.operator),
             ("All operators together may", limits.everyone, left.everyone),
         ):
             if used.cents + wish.cents > cap:
-                raise Refusal(
+                raise ProblemError(
                     "over_cap",
                     f"{who} give {dollars(cap)} in 24 hours, and {dollars(max(0, cap - used.cents))} of that are left."
                     f" {_NOTHING}{_frees(used, int(self._clock.wall()))}",
                 )
 
-    def _alike(self, wish: Wish, entries: Sequence[Entry], now: int) -> Grant | None:
+    def _alike(self, wish: GrantRequest, entries: Sequence[Entry], now: int) -> Grant | None:
         for entry in entries:
             other = caps.reservation(entry) if now - entry.created <= ALIKE_SECONDS else None
             if other is None or other.grant == wish.grant or reversal_of(entry, entries):
@@ -245,11 +247,11 @@ class Grants:
         return None
 
 
-def _same(wish: Wish, reserved: Reservation) -> Reservation:
+def _same(wish: GrantRequest, reserved: Reservation) -> Reservation:
     """The form's own reservation. What it says counts; another operator's, customer's or amount is refused."""
     told = (reserved.operator, reserved.customer, reserved.entry.cents)
     if told != (wish.operator, wish.customer, wish.cents):
-        raise Refusal(
+        raise ProblemError(
             "already_done",
             f"This form was used before, for {money.dollars(reserved.entry.cents)}; that stands."
             " Nothing more was given. Open the customer's page again for another grant.",
@@ -257,7 +259,7 @@ def _same(wish: Wish, reserved: Reservation) -> Reservation:
     return reserved
 
 
-def _frees(used: Spent, now: int) -> str:
+def _frees(used: Usage, now: int) -> str:
     if used.frees_at is None:
         return ""
     minutes = max(1, -(-(used.frees_at - now) // 60))

@@ -14,12 +14,12 @@ from typing import Any
 from cachetools import TTLCache
 
 from chain.messages import SignIn, signer_of
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.operators.roster import Operator, is_email, is_wallet, operator
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.token_bucket import Allowance
+from stateless_billing.runtime.token_bucket import RateLimit
 
 SESSION_SECONDS = 7 * 24 * 3600
 FRESH_SECONDS = 12 * 3600
@@ -28,13 +28,13 @@ WALLET_SECONDS = 5 * 60
 _MINUTE = 60
 _MINUTES_KEPT = 5
 _KEPT = 100_000
-_GUESSES = Allowance(rate=1 / 60, burst=10)  # codes for one address, in this process
+_GUESSES = RateLimit(rate=1 / 60, burst=10)  # codes for one address, in this process
 
 _AGAIN = "Nobody was signed in. Ask for a new mail."
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class OperatorSession:
     """Somebody who is signed in, and since when (unix seconds)."""
 
     operator: Operator
@@ -58,7 +58,7 @@ class SignIns:
         """Whether there is anybody who could sign in."""
         return bool(self._roster)
 
-    def session(self, token: str | None) -> Session | None:
+    def session(self, token: str | None) -> OperatorSession | None:
         """Who a session's cookie belongs to; None where it is none, too old, or not on the roster any more."""
         if not token:
             return None
@@ -67,13 +67,13 @@ class SignIns:
         except BadToken:
             return None
         found = operator(self._roster, str(values.get("who", "")))
-        return Session(found, values["at"]) if found else None
+        return OperatorSession(found, values["at"]) if found else None
 
     def begin(self, who: Operator) -> str:
         """A new session's cookie."""
         return self.tokens.seal("session", {"who": who.name})
 
-    def is_fresh(self, session: Session) -> bool:
+    def is_fresh(self, session: OperatorSession) -> bool:
         """Whether the sign-in is young enough for giving money."""
         return self._clock.wall() - session.since <= FRESH_SECONDS
 
@@ -84,7 +84,7 @@ class SignIns:
         """
         name = email.strip().lower()
         if not is_email(name):
-            raise Refusal("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
+            raise ProblemError("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
         # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
         minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
         before = self._asked(cookie)
@@ -135,9 +135,9 @@ class SignIns:
             values = self.tokens.open("link", token, LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
-            raise Refusal("sign_in_failed", f"This link is more than 15 minutes old. {_AGAIN}") from error
+            raise ProblemError("sign_in_failed", f"This link is more than 15 minutes old. {_AGAIN}") from error
         except (BadToken, KeyError, ValueError, TypeError) as error:
-            raise Refusal("sign_in_failed", f"This link was cut off or altered. {_AGAIN}") from error
+            raise ProblemError("sign_in_failed", f"This link was cut off or altered. {_AGAIN}") from error
 
     def matches(self, token: str, cookie: str | None) -> bool:
         """Whether a link was asked for by this browser. Raises Refusal where the link itself is bad."""
@@ -153,7 +153,7 @@ class SignIns:
     def by_link(self, token: str, cookie: str | None) -> Operator:
         """Whoever followed a link in the browser that asked for it. Raises Refusal."""
         if not self.matches(token, cookie):
-            raise Refusal(
+            raise ProblemError(
                 "sign_in_failed",
                 "This link works only in the browser that asked for it. Nobody was signed in. Type the code of the mail"
                 " there, or ask for a new mail here.",
@@ -164,12 +164,14 @@ class SignIns:
         """Whoever typed the code of a mail into the browser that asked for it. Raises Refusal."""
         asked = self._asked(cookie)
         if not asked:
-            raise Refusal("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
+            raise ProblemError("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
         email, now = str(asked["email"]), self._clock.boot()
         spent_until, wait = _GUESSES.spend(self._guessed.get(email, 0.0), now)
         self._guessed[email] = spent_until
         if wait:
-            raise Refusal("rate_limited", "Too many wrong codes. Nobody was signed in. Wait a minute and try again.")
+            raise ProblemError(
+                "rate_limited", "Too many wrong codes. Nobody was signed in. Wait a minute and try again."
+            )
         typed = "".join(code.split()).replace("-", "").upper().encode()
         oldest = self._clock.wall() - LINK_SECONDS
         right = False
@@ -177,14 +179,16 @@ class SignIns:
             for one in self.tokens.codes("code", f"{email} {minute}"):
                 right |= minute * _MINUTE >= oldest and hmac.compare_digest(typed, one.encode())
         if not right:
-            raise Refusal("sign_in_failed", "That is not the code of the mail. Nobody was signed in. Look at it again.")
+            raise ProblemError(
+                "sign_in_failed", "That is not the code of the mail. Nobody was signed in. Look at it again."
+            )
         self._guessed.pop(email, None)
         return self._on_roster(email)
 
     def challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
         """The message that a wallet is to sign, and the cookie that its answer must come with."""
         if not is_wallet(address):
-            raise Refusal("invalid_input", "That is no wallet address. Nobody was signed in.")
+            raise ProblemError("invalid_input", "That is no wallet address. Nobody was signed in.")
         asked = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
         now = int(self._clock.wall())
         return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
@@ -194,15 +198,15 @@ class SignIns:
         try:
             asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
         except BadToken as error:
-            raise Refusal(
+            raise ProblemError(
                 "sign_in_failed", "This request to sign is more than five minutes old. Nobody was signed in. Try again."
             ) from error
         if asked.get("origin") != origin:
-            raise Refusal("sign_in_failed", "The message was made for another address of this site. Try again.")
+            raise ProblemError("sign_in_failed", "The message was made for another address of this site. Try again.")
         nonces = self._nonces(asked, asked["at"])
         signers = {signer_of(self._message(asked, nonce), signature) for nonce in nonces}
         if asked["address"] not in signers:
-            raise Refusal("sign_in_failed", "The signature is not this wallet's. Nobody was signed in. Try again.")
+            raise ProblemError("sign_in_failed", "The signature is not this wallet's. Nobody was signed in. Try again.")
         return self._on_roster(asked["address"]), str(asked.get("onward", ""))
 
     def _nonces(self, asked: Mapping[str, Any], at: int) -> list[str]:
@@ -216,7 +220,7 @@ class SignIns:
     def _on_roster(self, name: str) -> Operator:
         found = operator(self._roster, name)
         if found is None:
-            raise Refusal("sign_in_failed", "You may not sign in here. Ask an admin to put you on the roster.")
+            raise ProblemError("sign_in_failed", "You may not sign in here. Ask an admin to put you on the roster.")
         return found
 
 

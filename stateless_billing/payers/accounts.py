@@ -8,27 +8,27 @@ from cachetools import TTLCache
 
 from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
-from chain.signing import checksum
-from stateless_billing.bookkeeping.records import MARK
+from chain.signing import to_checksum_address
+from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_case import covers
+from stateless_billing.crediting.credit_case import cursor_covers
 from stateless_billing.crediting.daily_limit import DailyLimit
-from stateless_billing.crediting.payment_status import Progress, confirming
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
-from stateless_billing.payers.claims import describe
+from stateless_billing.payers.claims import payment_response
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.token_bucket import Allowance, Budget
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import Refused
+from stateless_billing.runtime.token_bucket import RateLimit, TokenBucket
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
 LATEST = 20
 _KEPT_SECONDS = 30
-_SEARCHES = Allowance(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
+_SEARCHES = RateLimit(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +46,19 @@ class Accounts:
 
     def __init__(
         self,
-        stripe: StripeLedger,
+        stripe: StripeApi,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
-        crediting: Crediting,
+        crediting: CreditProcessor,
         limit: DailyLimit,
-        memory: Memory,
+        memory: StatusCache,
         clock: Clock,
         minimum_cents: int,
     ) -> None:
         self._stripe, self._gateways = stripe, gateways
         self._confirmations, self._crediting, self._limit = confirmations, crediting, limit
         self._memory, self._clock, self._minimum_cents = memory, clock, minimum_cents
-        self._searches = Budget(_SEARCHES)
+        self._searches = TokenBucket(_SEARCHES)
         self._found: TTLCache[str, Account] = TTLCache(10_000, _KEPT_SECONDS, clock.boot)
 
     async def find(self, wallet: str) -> Account:
@@ -77,16 +77,16 @@ class Accounts:
         async with self._stripe.session() as session:
             try:
                 customer = await session.customer(customer_id)
-            except Refused:
+            except RequestRejected:
                 return Account(wallet, None, registered=True)
         return Account(wallet, None if customer.deleted else customer, registered=True)
 
     async def _search(self, wallet: str) -> Account:
         if self._searches.spend(self._clock.boot()):
-            raise Refusal("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
+            raise ProblemError("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
             found = await search_metadata(session, WALLET, wallet)
-        usable = [one for one in found if one.value(MARK) is None and is_customer_id(one.id)]
+        usable = [one for one in found if one.value(RECORD_MARKER) is None and is_customer_id(one.id)]
         return Account(wallet, usable[0] if len(usable) == 1 else None, registered=False, conflict=len(usable) > 1)
 
     async def describe(self, wallet: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ class Accounts:
             payments = await self.payments(customer)
             maximum = await self._limit.left(customer.id, int(self._clock.wall()))
         return {
-            "wallet": checksum(wallet),
+            "wallet": to_checksum_address(wallet),
             "found": customer is not None,
             "email": masked(customer.email) if customer else None,
             "registered": account.registered,
@@ -110,24 +110,24 @@ class Accounts:
     async def payments(self, customer: Customer) -> list[dict[str, Any]]:
         """The customer's latest payments, newest first, by the chain, the cursor and this process's memory."""
         heads = await self._confirmations.heads()
-        found: list[tuple[Payment, Progress]] = []
+        found: list[tuple[Payment, PaymentStatus]] = []
         for gateway in self._gateways:
             stop = await gateway.payment_count(customer.id)
             payments = await gateway.payments_of(customer.id, max(0, stop - LATEST), stop)
             cursor = self._crediting.cursor(gateway, customer)
-            valid = cursor is not None and await covers(gateway, customer.id, cursor, cursor.next - 1)
+            valid = cursor is not None and await cursor_covers(gateway, customer.id, cursor, cursor.next - 1)
             settled = cursor.next if cursor and valid else 0
             found += [(payment, await self._standing(payment, settled, heads)) for payment in payments]
         found.sort(key=lambda one: (one[0].block, one[0].log_index), reverse=True)
-        return [describe(payment, progress) for payment, progress in found[:LATEST]]
+        return [payment_response(payment, progress) for payment, progress in found[:LATEST]]
 
-    async def _standing(self, payment: Payment, settled: int, heads: Heads) -> Progress:
+    async def _standing(self, payment: Payment, settled: int, heads: Heads) -> PaymentStatus:
         if known := self._memory.done(payment) or self._memory.waiting(payment) or self._memory.looked(payment):
             return known
         if payment.sequence < settled and is_final(payment, heads):
-            return Progress("credited")
+            return PaymentStatus("credited")
         depth = await self._confirmations.of(payment, heads)
-        return Progress("pending") if depth.reached else confirming(depth)
+        return PaymentStatus("pending") if depth.reached else confirming(depth)
 
 
 def masked(email: str | None) -> str | None:

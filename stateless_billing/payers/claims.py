@@ -6,18 +6,18 @@ from typing import Any
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.signing import checksum
-from stateless_billing.crediting.payment_status import STATES, Progress
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.payers.transaction_lookup import Hashes
+from chain.signing import to_checksum_address
+from stateless_billing.crediting.payment_status import STATES, PaymentStatus
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.payers.transaction_lookup import TransactionLookup
 
 _UNKNOWN_SECONDS = 2
 
 
-class Claims:
+class PaymentClaims:
     """Answers `POST` and `GET /api/payments`."""
 
-    def __init__(self, hashes: Hashes, gateways: Sequence[Gateway], crediting: Crediting) -> None:
+    def __init__(self, hashes: TransactionLookup, gateways: Sequence[Gateway], crediting: CreditProcessor) -> None:
         self._hashes, self._gateways, self._crediting = hashes, gateways, crediting
 
     async def of(self, tx_hash: str, *, credit: bool) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Claims:
         waits = [one.retry_after for one in progress if one.retry_after is not None]
         if state == "credited":
             self._hashes.keep(tx_hash, heads, found)
-        payments = [describe(payment, one) for payment, one in zip(found.payments, progress, strict=True)]
+        payments = [payment_response(payment, one) for payment, one in zip(found.payments, progress, strict=True)]
         return _answer(tx_hash, state, payments, min(waits, default=None))
 
 
@@ -51,15 +51,15 @@ def _answer(tx_hash: str, state: str, payments: list[dict[str, Any]], retry_afte
     return {"tx_hash": tx_hash, "state": state, "retry_after": retry_after, "payments": payments}
 
 
-def describe(payment: Payment, progress: Progress) -> dict[str, Any]:
+def payment_response(payment: Payment, progress: PaymentStatus) -> dict[str, Any]:
     """One payment as the API shows it. `cents` is null for a plain payment whose price is not settled."""
     return {
         "payment": payment.identity,
         "ordinal": payment.ordinal,
-        "gateway": checksum(payment.gateway),
+        "gateway": to_checksum_address(payment.gateway),
         "sequence": payment.sequence,
-        "wallet": checksum(payment.wallet),
-        "payer": checksum(payment.payer),
+        "wallet": to_checksum_address(payment.wallet),
+        "payer": to_checksum_address(payment.payer),
         "amount": str(payment.amount),
         "cents": progress.cents if progress.cents is not None else payment.cents or None,
         "block": payment.block,

@@ -5,13 +5,13 @@ from typing import Any
 
 from chain import calls, token
 from chain.gateway import Gateway
-from chain.signing import Quote, Signer, checksum
+from chain.signing import Quote, Signer, to_checksum_address
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import Rate
 from stateless_billing.payers.accounts import Accounts
-from stateless_billing.pricing.rate_overrides import Prices
+from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import StripeFailure
@@ -36,7 +36,7 @@ class Quotes:
         self,
         gateway: Gateway,
         accounts: Accounts,
-        prices: Prices,
+        prices: RateSource,
         limit: DailyLimit,
         signer: Signer,
         terms: QuoteTerms,
@@ -61,10 +61,10 @@ class Quotes:
         signature = self._signer.quote(self._gateway.address, quote)
         registration = None if registered else self._registration(wallet, customer_id, now)
         return {
-            "wallet": checksum(wallet),
+            "wallet": to_checksum_address(wallet),
             **self._priced(cents, rate),
-            "gateway": checksum(self._gateway.address),
-            "token": checksum(await self._gateway.token()),
+            "gateway": to_checksum_address(self._gateway.address),
+            "token": to_checksum_address(await self._gateway.token()),
             "chain_id": self._gateway.chain_id,
             "sequence": sequence,
             "deadline": quote.deadline,
@@ -89,19 +89,19 @@ class Quotes:
     async def _account(self, wallet: str) -> tuple[str, bool]:
         account = await self._accounts.find(wallet)
         if account.conflict:
-            raise Refusal(
+            raise ProblemError(
                 "wallet_conflict",
                 f"More than one account has this wallet, so we cannot know which to credit. {_NOTHING}"
                 " Ask support to remove it from all but one.",
             )
         if account.customer is None:
-            raise Refusal(
+            raise ProblemError(
                 "unknown_wallet",
                 f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first;"
                 " a new account can take a minute to be found.",
             )
         if account.customer.not_payable:
-            raise Refusal(
+            raise ProblemError(
                 "not_payable",
                 f"The owner of this service has switched payments off for this account. {_NOTHING} Ask support.",
             )
@@ -109,25 +109,25 @@ class Quotes:
 
     async def _rate(self) -> Rate:
         if await self._gateway.paused():
-            raise Refusal("paused", f"The payment contract is paused. {_NOTHING} Try again later.")
+            raise ProblemError("paused", f"The payment contract is paused. {_NOTHING} Try again later.")
         return await self._market()
 
     async def _market(self) -> Rate:
         try:
             return await self._prices.now()
         except (NoRate, StripeFailure) as error:
-            raise Refusal(
+            raise ProblemError(
                 "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
             ) from error
 
     async def _check_cents(self, customer_id: str, cents: int) -> None:
         if cents < self._terms.minimum_cents:
-            raise Refusal(
+            raise ProblemError(
                 "below_minimum", f"The smallest payment is {money.dollars(self._terms.minimum_cents)}. {_NOTHING}"
             )
         left = await self._limit.left(customer_id, int(self._clock.wall()))
         if cents > left:
-            raise Refusal(
+            raise ProblemError(
                 "above_maximum",
                 f"At most {money.dollars(left)} can be paid for this account now"
                 f" ({money.dollars(self._limit.maximum_cents)} in 24 hours). {_NOTHING}",
@@ -137,9 +137,11 @@ class Quotes:
         amount = money.amount_up(cents, rate.market, self._terms.discount_bps)
         minimum = await self._gateway.minimum_amount()
         if amount < minimum:
-            raise Refusal("below_minimum", f"The contract takes at least {money.tokens(minimum)} tokens. {_NOTHING}")
+            raise ProblemError(
+                "below_minimum", f"The contract takes at least {money.tokens(minimum)} tokens. {_NOTHING}"
+            )
         if not money.below_ceiling(cents, amount, await self._gateway.rate_ceiling()):
-            raise Refusal(
+            raise ProblemError(
                 "rate_unavailable",
                 f"The price is above what the contract lets us promise. {_NOTHING} Try again later.",
             )
@@ -169,4 +171,4 @@ class Quotes:
 
 
 def _call(to: str, data: str, label: str) -> dict[str, str]:
-    return {"to": checksum(to), "data": data, "value": "0x0", "label": label}
+    return {"to": to_checksum_address(to), "data": data, "value": "0x0", "label": label}

@@ -7,17 +7,17 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.attempts import UNSENT_SECONDS
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_case import covers
-from stateless_billing.crediting.payment_status import Progress, confirming, credited
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.credit_case import cursor_covers
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming, credited
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import money
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads, is_final
-from stateless_billing.payers.claims import describe
-from stateless_billing.payers.transaction_lookup import Hashes
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import Refused
+from stateless_billing.payers.claims import payment_response
+from stateless_billing.payers.transaction_lookup import TransactionLookup
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected
 
 
 class Receipts:
@@ -25,12 +25,12 @@ class Receipts:
 
     def __init__(
         self,
-        hashes: Hashes,
+        hashes: TransactionLookup,
         gateways: Sequence[Gateway],
-        stripe: StripeLedger,
+        stripe: StripeApi,
         confirmations: Confirmations,
-        crediting: Crediting,
-        memory: Memory,
+        crediting: CreditProcessor,
+        memory: StatusCache,
     ) -> None:
         self._hashes, self._gateways, self._stripe = hashes, gateways, stripe
         self._confirmations, self._crediting, self._memory = confirmations, crediting, memory
@@ -48,7 +48,7 @@ class Receipts:
                     return _receipt(payment, await self._standing(place, payment, heads))
         return None
 
-    async def _standing(self, gateway: Gateway, payment: Payment, heads: Heads) -> Progress:
+    async def _standing(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus:
         memory = self._memory
         if known := memory.done(payment) or memory.waiting(payment) or memory.looked(payment):
             return known
@@ -56,30 +56,30 @@ class Receipts:
         if not depth.reached:
             return confirming(depth)
         if payment.customer_id is None:
-            return Progress("held", cause="customer_invalid")
+            return PaymentStatus("held", cause="customer_invalid")
         return memory.remember_look(payment, await self._look(gateway, payment, payment.customer_id, heads))
 
-    async def _look(self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads) -> Progress:
+    async def _look(self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads) -> PaymentStatus:
         """The one read: the customer's newest entries, and with them the customer and its cursor."""
         try:
             async with self._stripe.session() as session:
-                page, customer = await session.entries_and_customer(customer_id, payment.time - LOOK_BACK)
-        except Refused as error:
+                page, customer = await session.entries_and_customer(customer_id, payment.time - LISTING_LEAD_SECONDS)
+        except RequestRejected as error:
             if error.code != "resource_missing":
                 raise
-            return Progress("held", cause="customer_invalid")
+            return PaymentStatus("held", cause="customer_invalid")
         if seen := self._crediting.found(payment, page):
             # What was reversed here may be credited to another customer, by an order.
             return seen if seen.state == "credited" else await self._crediting.observe(gateway, payment, heads)
         cursor = self._crediting.cursor(gateway, customer) if customer else None
-        if is_final(payment, heads) and cursor and await covers(gateway, customer_id, cursor, payment.sequence):
+        if is_final(payment, heads) and cursor and await cursor_covers(gateway, customer_id, cursor, payment.sequence):
             return credited(payment.cents or None, None)
-        return Progress("pending", retry_after=UNSENT_SECONDS)
+        return PaymentStatus("pending", retry_after=UNSENT_SECONDS)
 
 
-def _receipt(payment: Payment, progress: Progress) -> dict[str, Any]:
+def _receipt(payment: Payment, progress: PaymentStatus) -> dict[str, Any]:
     """What the API tells of a payment, and the rate that its cents and amount come to."""
-    facts = describe(payment, progress)
+    facts = payment_response(payment, progress)
     rate = money.rate_down(facts["cents"], payment.amount) if facts["cents"] and payment.amount else None
     return {
         "tx_hash": payment.tx_hash,

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from cachetools import LRUCache, TTLCache
 
 from chain.errors import ChainError
-from chain.gateway import Claimed, Gateway, claimed
-from chain.provider import Nodes
+from chain.gateway import Gateway, TxPayments, find_payments_in_tx
+from chain.provider import FailoverProvider
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.concurrency_limiter import QueueFull, Turns
+from stateless_billing.runtime.concurrency_limiter import ConcurrencyLimiter, QueueFull
 
 _AT_ONCE, _WAITING, _SECONDS = 6, 60, 5.0
 _KEPT_SECONDS = 1
@@ -22,17 +22,19 @@ _KEPT = 10_000
 log = logging.getLogger(__name__)
 
 
-class Hashes:
+class TransactionLookup:
     """Looks hashes up, a few at a time; while others wait, those of unfinalised payments have a line of their own."""
 
-    def __init__(self, nodes: Nodes, gateways: Sequence[Gateway], confirmations: Confirmations, clock: Clock) -> None:
+    def __init__(
+        self, nodes: FailoverProvider, gateways: Sequence[Gateway], confirmations: Confirmations, clock: Clock
+    ) -> None:
         self._nodes, self._gateways, self._confirmations = nodes, gateways, confirmations
-        self._anybody, self._payers = (Turns(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
+        self._anybody, self._payers = (ConcurrencyLimiter(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
         self._reading = asyncio.Lock()
-        self._final: LRUCache[str, tuple[Heads, Claimed]] = LRUCache(_KEPT)
+        self._final: LRUCache[str, tuple[Heads, TxPayments]] = LRUCache(_KEPT)
         self._recent: TTLCache[None, frozenset[str]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
 
-    async def find(self, tx_hash: str) -> tuple[Heads, Claimed | None]:
+    async def find(self, tx_hash: str) -> tuple[Heads, TxPayments | None]:
         """The heads, and what was paid as it was told after them. Raises ChainError, and Refusal where many ask.
 
         What was kept is told from memory, with the heads of then.
@@ -43,15 +45,15 @@ class Hashes:
         try:
             async with (self._payers if known else self._anybody).turn():
                 heads = await self._confirmations.heads()
-                return heads, await claimed(self._nodes, self._gateways, tx_hash)
+                return heads, await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         except QueueFull as error:
-            raise Refusal(
+            raise ProblemError(
                 "busy",
                 "Too many lookups right now. Your payment is safe and will be credited automatically."
                 " Try again in a few seconds.",
             ) from error
 
-    def keep(self, tx_hash: str, heads: Heads, found: Claimed) -> None:
+    def keep(self, tx_hash: str, heads: Heads, found: TxPayments) -> None:
         """Tell a hash from memory from now on, if all it paid is final. For what is credited: until then a node that
         lied is asked again.
         """

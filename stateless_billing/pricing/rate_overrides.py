@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from cachetools import TTLCache
 
-from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.domain.money import Rate, decimal, parse_rate
 from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 
 KEY = "rate_override"
 REASON = "rate_override_reason"
@@ -69,7 +69,7 @@ def holding(metadata: Mapping[str, str], time: int) -> Override | None:
 class Overrides:
     """Reads the service record where a price is needed, at most once a minute; writes it for admins."""
 
-    def __init__(self, stripe: StripeLedger, books: Bookkeeping, clock: Clock) -> None:
+    def __init__(self, stripe: StripeApi, books: ServiceRecords, clock: Clock) -> None:
         self._stripe, self._books, self._clock = stripe, books, clock
         self._copy: TTLCache[None, Mapping[str, str]] = TTLCache(1, _COPY_SECONDS, clock.boot)
         self._reading = asyncio.Lock()
@@ -120,7 +120,7 @@ def _ended(before: list[Override], now: int) -> dict[str, str]:
     return {f"{KEY}:{one.slot}": str(replace(one, until=now)) for one in before if one.since <= now < one.until}
 
 
-class Prices:
+class RateSource:
     """The rate that counts: an override where one holds, else the market's."""
 
     def __init__(self, feed: PriceFeed, overrides: Overrides, clock: Clock) -> None:

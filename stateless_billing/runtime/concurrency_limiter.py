@@ -9,7 +9,7 @@ class QueueFull(Exception):
     """Too many callers wait already, or one waited for too long."""
 
 
-class Turns:
+class ConcurrencyLimiter:
     """`at_once` at a time; `waiting` more stand in line, each for at most `seconds`."""
 
     def __init__(self, at_once: int, waiting: int, seconds: float) -> None:

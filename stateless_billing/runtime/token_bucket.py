@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimit:
     """`burst` times at once, then `rate` times a second."""
 
     rate: float
@@ -20,10 +20,10 @@ class Allowance:
         return (earliest + 1 / self.rate, 0.0) if wait <= 0 else (spent_until, wait)
 
 
-class Budget:
+class TokenBucket:
     """One allowance, shared by everybody."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: RateLimit) -> None:
         self._allowance, self._spent_until = allowance, 0.0
 
     def spend(self, now: float) -> float:

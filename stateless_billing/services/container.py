@@ -12,19 +12,19 @@ from cachetools import TTLCache
 from chain import token
 from chain.errors import ChainError
 from chain.gateway import Gateway
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 from chain.signing import Signer
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.proofs import Proofs
-from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
+from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting.attempts import CreditTools
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_terms import Terming
+from stateless_billing.crediting.credit_terms import CreditPricer
 from stateless_billing.crediting.daily_limit import DailyLimit
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
-from stateless_billing.crediting.webhook import credit_hook
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.crediting.webhook import create_webhook
 from stateless_billing.domain.order_rules import OrderCaps
 from stateless_billing.grants.caps import Caps
 from stateless_billing.grants.granting import Grants
@@ -32,27 +32,27 @@ from stateless_billing.operators.mailer import Mailer
 from stateless_billing.operators.sign_in import SignIns
 from stateless_billing.operators.signed_tokens import Tokens
 from stateless_billing.payers.accounts import Accounts
-from stateless_billing.payers.claims import Claims
+from stateless_billing.payers.claims import PaymentClaims
 from stateless_billing.payers.quotes import Quotes, QuoteTerms
 from stateless_billing.payers.receipts import Receipts
-from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.payers.transaction_lookup import TransactionLookup
 from stateless_billing.pricing.price_feed import PriceFeed
-from stateless_billing.pricing.rate_overrides import Overrides, Prices
+from stateless_billing.pricing.rate_overrides import Overrides, RateSource
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.services import health
 from stateless_billing.services.startup import NotFit, NotRead, Token, check_chain
 from stateless_billing.settings import Settings
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.connection import ssl_context, transport
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.stripe.rate_limiter import Pacer
-from stateless_billing.support.customer_search import Lookup
+from stateless_billing.stripe.rate_limiter import RateLimiter
+from stateless_billing.support.customer_search import CustomerSearch
 from stateless_billing.support.order_checks import OrderChecks
-from stateless_billing.support.uncredited_payments import StuckPayments
-from stateless_billing.sweep.cursors import Sealing
-from stateless_billing.sweep.sweeper import Sweep
+from stateless_billing.support.uncredited_payments import UncreditedPayments
+from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.sweeper import Sweeper
 
 _LOOK_UP_CONNECTIONS = 3
 _ORDER_CONNECTIONS = 2
@@ -82,35 +82,35 @@ class Services:
         self.settings, self.clock = settings, clock
         self.node_lines, self.stripe_lines = nodes, stripe
         self.http = _client(nodes)
-        self.nodes = Nodes(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
+        self.nodes = FailoverProvider(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
-        self.pacer = pacer = Pacer(settings.stripe_rate, settings.processes)
-        self.stripe = StripeLedger(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
+        self.pacer = pacer = RateLimiter(settings.stripe_rate, settings.processes)
+        self.stripe = StripeApi(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
         # Look-ups by anybody never wait for, nor hold, the connections that credit.
-        lookups = StripeLedger(
+        lookups = StripeApi(
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_LOOK_UP_CONNECTIONS
         )
         # Orders are read while a connection that credits is held, so they have connections of their own.
-        orders = StripeLedger(
+        orders = StripeApi(
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_ORDER_CONNECTIONS
         )
         self._ledgers = (self.stripe, lookups, orders)
-        self.books = Bookkeeping(self.stripe, settings.service_customer_id)
-        self.memory, self.proofs = Memory(clock), Proofs()
+        self.books = ServiceRecords(self.stripe, settings.service_customer_id)
+        self.memory, self.proofs = StatusCache(clock), Proofs()
         self._locks = KeyedLocks()
         self.reversals = Reversals(self.stripe, self.proofs)
         self.feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
         self.overrides = Overrides(self.stripe, self.books, clock)
-        self.prices = Prices(self.feed, self.overrides, clock)
+        self.prices = RateSource(self.feed, self.overrides, clock)
         alone = settings.max_order_cents
         self.orders = Orders(orders, self.books, clock, OrderCaps(per_order=alone, per_day=alone))
         self.confirmations = Confirmations(
             self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
         )
         self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
-        self._hook = credit_hook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
+        self._hook = create_webhook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
         self._of_crediting()
         self._of_visitors(nodes, lookups)
         self._of_operators(lookups)
@@ -119,8 +119,8 @@ class Services:
     def _of_crediting(self) -> None:
         """What takes payments to their credits."""
         settings, clock = self.settings, self.clock
-        self.terms = Terming(self.prices, self.limit, settings.discount_bps)
-        self.crediting = Crediting(
+        self.terms = CreditPricer(self.prices, self.limit, settings.discount_bps)
+        self.crediting = CreditProcessor(
             self.stripe,
             self.confirmations,
             CreditTools(
@@ -134,8 +134,8 @@ class Services:
             clock,
             told=self._hook.told if self._hook else None,
         )
-        sealing = Sealing(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
-        self.sweep = Sweep(
+        sealing = CursorUpdater(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
+        self.sweep = Sweeper(
             *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
         )
 
@@ -146,32 +146,32 @@ class Services:
         self._permit: TTLCache[None, dict[str, str] | None] = TTLCache(1, _PERMIT_SECONDS, timer)
         self._accepted: TTLCache[None, str] = TTLCache(1, _SIGNER_SECONDS, timer)
 
-    def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeLedger) -> None:
+    def _of_visitors(self, transport: httpx.AsyncBaseTransport | None, lookups: StripeApi) -> None:
         """What anybody may ask."""
         settings, clock = self.settings, self.clock
         self._visitors = _client(transport)
-        nodes = Nodes(self._visitors, settings.rpc_urls, settings.chain_id)
+        nodes = FailoverProvider(self._visitors, settings.rpc_urls, settings.chain_id)
         self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
         confirmations = Confirmations(nodes, self._shown, settings.confirmations, settings.max_unfinalized_cents, clock)
-        hashes = Hashes(nodes, self._shown, confirmations, clock)
-        self.claims = Claims(hashes, self.gateways, self.crediting)
+        hashes = TransactionLookup(nodes, self._shown, confirmations, clock)
+        self.claims = PaymentClaims(hashes, self.gateways, self.crediting)
         self.accounts = Accounts(
             *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.memory, clock),
             minimum_cents=settings.min_payment_cents,
         )
         self.receipts = Receipts(*(hashes, self._shown, lookups, confirmations, self.crediting, self.memory))
 
-    def _of_operators(self, lookups: StripeLedger) -> None:
+    def _of_operators(self, lookups: StripeApi) -> None:
         """What the pages behind the sign-in need."""
         settings, clock = self.settings, self.clock
         caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
         self.grants = Grants(self.stripe, self.books, self._locks, clock, caps, self.reversals)
         self.signins = self._signins()
-        self.lookup = Lookup(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
+        self.lookup = CustomerSearch(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
         self.order_checks = OrderChecks(lookups, self.terms, self.prices)
         followed = self.crediting, self.terms, self.orders
-        self.stuck = StuckPayments(self.gateways, self.confirmations, *followed, self.books, self.memory, clock)
+        self.stuck = UncreditedPayments(self.gateways, self.confirmations, *followed, self.books, self.memory, clock)
 
     def _signins(self) -> SignIns:
         """Signing in; without mail settings by wallet only, and without a roster nobody can."""

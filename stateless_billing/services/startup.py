@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from chain import provider, token
 from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Token:
     decimals: int
 
 
-async def check_chain(nodes: Nodes, gateways: list[Gateway]) -> Token:
+async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:
     """The gateways' token, once every node is on the right chain and every gateway has code. Raises NotFit, ChainError.
 
     A node that does not answer is no reason not to start, as long as one does.

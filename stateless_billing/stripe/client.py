@@ -12,20 +12,20 @@ from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import objects
-from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, Judge, transport
+from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, StillValid, transport
 from stateless_billing.stripe.errors import (
-    Down,
-    InProgress,
-    Locked,
-    OtherParameters,
+    KeyReusedDifferently,
+    LockTimeout,
+    OutcomeUnknown,
     RateLimited,
-    Refused,
+    RequestInProgress,
+    RequestRejected,
     StripeFailure,
-    Unclear,
+    StripeUnavailable,
 )
 from stateless_billing.stripe.metrics import stripe_call
 from stateless_billing.stripe.objects import Customer, Page
-from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
+from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 from stateless_billing.stripe.sdk import HTTPClient, stripe
 
 T = TypeVar("T")
@@ -37,10 +37,10 @@ PAGE = 100
 stripe.enable_telemetry = False  # its header would differ between two sendings of one request
 
 
-class Session:
+class StripeSession:
     """Calls that belong together, over one connection. Every method raises a StripeFailure."""
 
-    def __init__(self, api: Any, connection: Connection, pacer: Pacer, clock: Clock, health: Health) -> None:
+    def __init__(self, api: Any, connection: Connection, pacer: RateLimiter, clock: Clock, health: Health) -> None:
         self._api, self._connection = api, connection
         self._pacer, self._clock, self._health = pacer, clock, health
         self._granted: set[Endpoint] = set()
@@ -63,7 +63,7 @@ class Session:
             objects.customer,
         )
         if found.id != customer_id:
-            raise Down("Stripe answered with another customer")
+            raise StripeUnavailable("Stripe answered with another customer")
         return found
 
     async def newest_entries(self, customer_id: str, since: int | None, after: str | None = None) -> Page:
@@ -96,15 +96,15 @@ class Session:
         while not page.complete:
             page = await self.newest_entries(customer_id, since, found[-1].id)
             if not page.entries:
-                raise Down("Stripe's list said that there is more, and ended")
+                raise StripeUnavailable("Stripe's list said that there is more, and ended")
             found += page.entries
             if not seen.isdisjoint(entry.id for entry in page.entries):
-                raise Down("Stripe's list repeats itself")
+                raise StripeUnavailable("Stripe's list repeats itself")
             seen.update(entry.id for entry in page.entries)
         return found
 
     async def create_entry(
-        self, customer_id: str, cents: int, description: str, metadata: Mapping[str, str], key: str, judge: Judge
+        self, customer_id: str, cents: int, description: str, metadata: Mapping[str, str], key: str, judge: StillValid
     ) -> Entry:
         """Write an entry of `cents`, positive for a credit, or find that it was written under this key before.
 
@@ -123,9 +123,9 @@ class Session:
             judge,
             lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
         )
-        entry = _parsed(lambda raw: objects.entry(raw, customer_id), answer, Unclear)
+        entry = _parsed(lambda raw: objects.entry(raw, customer_id), answer, OutcomeUnknown)
         if (entry.cents, entry.metadata) != (cents, metadata):
-            raise Unclear(f"Stripe answered with another entry, {entry.id}")
+            raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
         return entry
 
     async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
@@ -134,7 +134,7 @@ class Session:
         await self._call(
             Endpoint.WRITE_CUSTOMER,
             lambda: self._api.update_async(_checked(customer_id), {"metadata": dict(values)}),
-            Unclear,
+            OutcomeUnknown,
         )
 
     async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
@@ -145,9 +145,9 @@ class Session:
             lambda: self._api.create_async(
                 {"description": description, "metadata": dict(metadata)}, {"idempotency_key": key}
             ),
-            Unclear,
+            OutcomeUnknown,
         )
-        return _parsed(objects.customer, created, Unclear).id
+        return _parsed(objects.customer, created, OutcomeUnknown).id
 
     async def _pace(self, endpoint: Endpoint) -> None:
         if endpoint in self._granted:
@@ -161,22 +161,22 @@ class Session:
     ) -> T:
         """Any read; `ask` is given the SDK's customers."""
         await self._pace(endpoint)
-        return _parsed(parse, await self._call(endpoint, lambda: ask(self._api), Down), Down)
+        return _parsed(parse, await self._call(endpoint, lambda: ask(self._api), StripeUnavailable), StripeUnavailable)
 
-    async def _write(self, endpoint: Endpoint, judge: Judge, call: Callable[[], Awaitable[T]]) -> T:
+    async def _write(self, endpoint: Endpoint, judge: StillValid, call: Callable[[], Awaitable[T]]) -> T:
         await self._pace(endpoint)
         self._connection.guard(judge)
-        return await self._call(endpoint, call, Unclear)
+        return await self._call(endpoint, call, OutcomeUnknown)
 
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:
         """`unknown` is what a lost or broken answer means: Down for a read, Unclear for a write."""
         try:
             with stripe_call(endpoint.value):
                 answer = await self._answer(endpoint, call, unknown)
-        except Down as error:
+        except StripeUnavailable as error:
             self._health.failure, self._health.failed = str(error), self._clock.boot()
             raise
-        except (Refused, RateLimited):
+        except (RequestRejected, RateLimited):
             self._answered()
             raise
         finally:
@@ -192,11 +192,11 @@ class Session:
         try:
             answer = await call()
         except ConnectionFailed as error:
-            raise (unknown if error.sent else Down)(str(error)) from error
+            raise (unknown if error.sent else StripeUnavailable)(str(error)) from error
         except stripe.RateLimitError as error:
             reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
             if reason is None:
-                raise Locked(_told(error)) from error
+                raise LockTimeout(_told(error)) from error
             self._pacer.limited(endpoint, reason)
             raise RateLimited(_told(error)) from error
         except stripe.StripeError as error:
@@ -205,14 +205,14 @@ class Session:
         return answer
 
 
-class StripeLedger:
+class StripeApi:
     """Hands out sessions, each with a connection of its own. `transports` makes a connection's transport."""
 
     def __init__(
         self,
         key: str,
         base: str | None,
-        pacer: Pacer,
+        pacer: RateLimiter,
         clock: Clock,
         transports: Callable[[], httpx.AsyncBaseTransport] = transport,
         connections: int = CONNECTIONS,
@@ -223,13 +223,13 @@ class StripeLedger:
         self.health = Health()
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self) -> AsyncIterator[StripeSession]:
         """A session over an idle connection, the one used last before others. Waits while all are in use."""
         async with self._slots:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
                 connection.begin()
-                yield Session(client.v1.customers, connection, self._pacer, self._clock, self.health)
+                yield StripeSession(client.v1.customers, connection, self._pacer, self._clock, self.health)
             finally:
                 self._idle.append((client, connection))
 
@@ -255,7 +255,7 @@ class StripeLedger:
 def _checked(customer_id: str) -> str:
     """A customer id that may stand in a URL."""
     if not is_customer_id(customer_id):
-        raise Refused("not a Stripe customer ID", "customer_invalid")
+        raise RequestRejected("not a Stripe customer ID", "customer_invalid")
     return customer_id
 
 
@@ -270,15 +270,15 @@ def _failure(error: stripe.StripeError, unknown: type[StripeFailure]) -> StripeF
     """What an error answer means (docs.stripe.com/error-low-level)."""
     status = error.http_status or 0
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return Down(f"Stripe does not accept our key: {_told(error)}")
+        return StripeUnavailable(f"Stripe does not accept our key: {_told(error)}")
     if status == 409:
-        return InProgress(_told(error)) if unknown is Unclear else unknown(_told(error))
-    if isinstance(error, stripe.IdempotencyError) and unknown is Unclear:
-        return OtherParameters(_told(error))
+        return RequestInProgress(_told(error)) if unknown is OutcomeUnknown else unknown(_told(error))
+    if isinstance(error, stripe.IdempotencyError) and unknown is OutcomeUnknown:
+        return KeyReusedDifferently(_told(error))
     if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
         return unknown(_told(error))
     if 400 <= status < 500:
-        return Refused(_told(error), error.error.code if error.error else None)
+        return RequestRejected(_told(error), error.error.code if error.error else None)
     return unknown(_told(error))
 
 

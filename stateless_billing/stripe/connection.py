@@ -24,9 +24,9 @@ TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
 LONGEST_CALL = 45.0
 _HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
-Judge = Callable[[int], bool]
+StillValid = Callable[[int], bool]
 """Whether what was decided still holds at a time given in unix seconds."""
-Turn = Callable[[], Awaitable[None]]
+BeforeSend = Callable[[], Awaitable[None]]
 """Waits until a request may go out."""
 
 
@@ -82,8 +82,8 @@ class Connection:
         self._http = httpx.AsyncClient(transport=http_transport, timeout=TIMEOUT, trust_env=False)
         self._clock = clock
         self._last: _Answered | None = None
-        self._judge: Judge | None = None
-        self._turn: Turn | None = None
+        self._judge: StillValid | None = None
+        self._turn: BeforeSend | None = None
         self._bound = False
         self.request_id = ""
         """Stripe's name of the last request; empty where it was not answered."""
@@ -92,11 +92,11 @@ class Connection:
         """The next request begins a session: it may open a connection, those after it go over the same one."""
         self._bound = False
 
-    def line_up(self, turn: Turn) -> None:
+    def line_up(self, turn: BeforeSend) -> None:
         """Have the next request wait for its turn when it is about to go out: what delays it until then counts too."""
         self._turn = turn
 
-    def guard(self, judge: Judge) -> None:
+    def guard(self, judge: StillValid) -> None:
         """Put `judge` before every socket write of the next request, and let it use this connection only."""
         self._judge = judge
 
@@ -145,7 +145,7 @@ class Connection:
             raise ConnectionFailed(f"HTTP {answer.status_code} from something that is not Stripe's API", sent=True)
         return answer.content, answer.status_code, answer.headers
 
-    def _tracer(self, judge: Judge | None, turn: Turn | None) -> Callable[[str, dict[str, Any]], Any]:
+    def _tracer(self, judge: StillValid | None, turn: BeforeSend | None) -> Callable[[str, dict[str, Any]], Any]:
         """The hook that httpcore calls before each step (https://www.encode.io/httpcore/extensions/#trace)."""
         bound = judge is not None or self._bound
 

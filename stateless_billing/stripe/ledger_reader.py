@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.ledger import CURRENCY, Entry
-from stateless_billing.stripe.client import Session
-from stateless_billing.stripe.errors import Down, Refused
+from stateless_billing.stripe.client import StripeSession
+from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from stateless_billing.stripe.objects import Customer, Page
 
 PAGES_MOST = 200  # behind so many pages without an anchor a ledger is not read further
@@ -16,27 +16,27 @@ Anchor = int | str
 """Where reading may stop: at a dollar entry created before that time (unix seconds), or at the entry of that id."""
 
 
-async def newest(session: Session, customer_id: str, since: int) -> Page | None:
+async def newest(session: StripeSession, customer_id: str, since: int) -> Page | None:
     """The newest page since `since`; None where Stripe knows no such ledger: its customer tells why."""
     try:
         return await session.newest_entries(customer_id, since)
-    except Refused as error:
+    except RequestRejected as error:
         if error.code != "resource_missing":
             raise
         return None
 
 
-async def entries_or_none(session: Session, customer_id: str, since: int) -> list[Entry] | None:
+async def entries_or_none(session: StripeSession, customer_id: str, since: int) -> list[Entry] | None:
     """A customer's complete listing, None where that customer is gone."""
     try:
         return await session.entries(customer_id, since)
-    except Refused as error:
+    except RequestRejected as error:
         if error.code not in ("resource_missing", "customer_invalid"):
             raise
         return None
 
 
-async def read_session(session: Session, customer_id: str, anchor: Anchor) -> tuple[Customer, Reading | None]:
+async def read_session(session: StripeSession, customer_id: str, anchor: Anchor) -> tuple[Customer, Reading | None]:
     """A customer with its balance, then its ledger; None where the customer was deleted. Raises StripeFailure."""
     customer = await session.customer(customer_id, balance=True)
     if customer.deleted:
@@ -47,11 +47,11 @@ async def read_session(session: Session, customer_id: str, anchor: Anchor) -> tu
     )
 
 
-async def read_or_none(session: Session, customer_id: str, anchor: Anchor) -> Reading | None:
+async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor) -> Reading | None:
     """A ledger read back to its anchor, None where its customer is gone. Raises StripeFailure."""
     try:
         _, reading = await read_session(session, customer_id, anchor)
-    except Refused as error:
+    except RequestRejected as error:
         if error.code not in ("resource_missing", "customer_invalid"):
             raise
         return None
@@ -74,7 +74,7 @@ async def read_back(
     while not ended and not anchored and not broken_off:
         page = await page_behind(entries[-1].id if entries else None)
         if not seen.isdisjoint(one.id for one in page.entries):
-            raise Down("Stripe's list repeats itself")
+            raise StripeUnavailable("Stripe's list repeats itself")
         seen.update(one.id for one in page.entries)
         entries += page.entries
         pages += 1

@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
-from stateless_billing.stripe.client import PAGE, Session, StripeLedger
-from stateless_billing.stripe.errors import Refused
-from stateless_billing.stripe.objects import Customer, quoted
+from stateless_billing.stripe.client import PAGE, StripeApi, StripeSession
+from stateless_billing.stripe.errors import RequestRejected
+from stateless_billing.stripe.objects import Customer, escape_query_text
 from stateless_billing.stripe.rate_limiter import Endpoint
 
 _MOST = 100
 
 
-async def search_metadata(session: Session, name: str, value: str) -> list[Customer]:
+async def search_metadata(session: StripeSession, name: str, value: str) -> list[Customer]:
     """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
-    query = f'metadata["{quoted(name)}"]:"{quoted(value)}"'
+    query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
     found = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
         lambda api: api.search_async({"query": query, "limit": PAGE}),
@@ -24,7 +24,7 @@ async def search_metadata(session: Session, name: str, value: str) -> list[Custo
     return [one for one in found if (one.value(name) or "").lower() == value.lower()]
 
 
-async def with_email(stripe: StripeLedger, email: str) -> list[Customer]:
+async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Customer]:
     """Live customers with an email address, in whatever case. Raises StripeFailure.
 
     The list knows a new customer at once, but only in the case it was written in; search knows every case, later.
@@ -37,7 +37,7 @@ async def with_email(stripe: StripeLedger, email: str) -> list[Customer]:
 
     async def searched() -> list[Customer]:
         async with stripe.session() as session:
-            params = {"query": f'email:"{quoted(email)}"', "limit": _MOST}
+            params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MOST}
             return await session.read(
                 Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), objects.customers
             )
@@ -47,7 +47,7 @@ async def with_email(stripe: StripeLedger, email: str) -> list[Customer]:
     return [one for one in found.values() if (one.email or "").lower() == email.lower()]
 
 
-async def entry(session: Session, customer_id: str, entry_id: str) -> Entry | None:
+async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> Entry | None:
     """One entry of one customer; None where that customer has no such entry. Raises StripeFailure."""
     try:
         return await session.read(
@@ -55,14 +55,14 @@ async def entry(session: Session, customer_id: str, entry_id: str) -> Entry | No
             lambda api: api.balance_transactions.retrieve_async(customer_id, entry_id),
             lambda raw: objects.entry(raw, customer_id),
         )
-    except Refused as error:
+    except RequestRejected as error:
         if error.code != "resource_missing":
             raise
         return None
 
 
-async def reversed_since(
-    stripe: StripeLedger, customer_id: str, entries: Sequence[Entry], since: int, known: Callable[[str], bool]
+async def find_reversed_entries(
+    stripe: StripeApi, customer_id: str, entries: Sequence[Entry], since: int, known: Callable[[str], bool]
 ) -> list[Entry]:
     """The entries, too old to be among `entries`, that reversals since then take back, but for those known already.
 
@@ -74,5 +74,5 @@ async def reversed_since(
     found = []
     for entry_id in sorted(one for one in old if not known(one)):
         async with stripe.session() as session:
-            found.append(await entry(session, customer_id, entry_id))
+            found.append(await get_entry(session, customer_id, entry_id))
     return [one for one in found if one]

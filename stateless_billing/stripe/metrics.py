@@ -7,24 +7,24 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Histogram
 
 from stateless_billing.stripe.errors import (
-    Down,
-    InProgress,
-    Locked,
+    LockTimeout,
     NotSent,
+    OutcomeUnknown,
     RateLimited,
-    Refused,
+    RequestInProgress,
+    RequestRejected,
     StripeFailure,
-    Unclear,
+    StripeUnavailable,
 )
 
 _OUTCOMES = {
-    Down: "down",
-    InProgress: "in_progress",
-    Locked: "locked",
+    StripeUnavailable: "down",
+    RequestInProgress: "in_progress",
+    LockTimeout: "locked",
     NotSent: "not_sent",
     RateLimited: "limited",
-    Refused: "refused",
-    Unclear: "unclear",
+    RequestRejected: "refused",
+    OutcomeUnknown: "unclear",
 }
 
 STRIPE_CALLS = Counter(

@@ -49,7 +49,7 @@ class Page:
     complete: bool
 
 
-def quoted(text: str) -> str:
+def escape_query_text(text: str) -> str:
     """Text within the quotes of a search query."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 

@@ -31,7 +31,7 @@ class Endpoint(StrEnum):
 _SLOWER = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search has a limit of its own, 20 a second
 
 
-class _Line:
+class _EndpointLimit:
     """The requests to one endpoint: no more than `most` of them in `span` seconds."""
 
     def __init__(self, most: int, span: float) -> None:
@@ -58,12 +58,12 @@ class _Line:
         return max(closest, self._sent[0] + self._span) if len(self._sent) == self._most else closest
 
 
-class Pacer:
+class RateLimiter:
     """Grants `rate` requests a second and endpoint, shared by `processes` equal processes."""
 
     def __init__(self, rate: int, processes: int) -> None:
         share, span = max(1, rate // processes), _SECOND * max(1.0, processes / rate)
-        self._lines = {one: _Line(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
+        self._lines = {one: _EndpointLimit(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
         self._interval = span / share / _TOTAL
         self._free = 0.0
 

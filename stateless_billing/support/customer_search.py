@@ -5,19 +5,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chain.gateway import Gateway, claimed
+from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
-from chain.provider import Nodes
-from stateless_billing.bookkeeping.records import MARK, Bookkeeping
-from stateless_billing.domain.errors import Refusal
+from chain.provider import FailoverProvider
+from stateless_billing.bookkeeping.records import RECORD_MARKER, ServiceRecords
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
 from stateless_billing.grants.grant_ledger import GrantLedger
 from stateless_billing.operators.roster import is_email, is_wallet
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.errors import Refused
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
@@ -35,7 +35,7 @@ LAGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class CustomerMatch:
     """A customer that may be meant: its wallets, and when its ledger last moved (unix seconds)."""
 
     customer: Customer
@@ -48,21 +48,21 @@ class Found:
     """What a question came to. `kind` is what it was taken for, `note` what the asker should know."""
 
     kind: str
-    matches: Sequence[Match] = ()
+    matches: Sequence[CustomerMatch] = ()
     payments: Sequence[Payment] = field(default=())
     entry: Entry | None = None
     note: str = ""
 
 
-class Lookup:
+class CustomerSearch:
     """Answers the box. Nothing is ever picked for the asker."""
 
     def __init__(
         self,
-        stripe: StripeLedger,
-        nodes: Nodes,
+        stripe: StripeApi,
+        nodes: FailoverProvider,
         gateways: Sequence[Gateway],
-        books: Bookkeeping,
+        books: ServiceRecords,
         grants: GrantLedger,
         clock: Clock,
     ) -> None:
@@ -81,9 +81,9 @@ class Lookup:
         if is_entry_id(asked):
             return await self._by_entry(asked)
         if is_email(asked):
-            found = await lookups.with_email(self._stripe, asked)
+            found = await lookups.find_customers_by_email(self._stripe, asked)
             return await self._searched("email", [one.id for one in found])
-        raise Refusal(
+        raise ProblemError(
             "invalid_input",
             "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
             " or a balance transaction (cbtxn_…).",
@@ -94,9 +94,9 @@ class Lookup:
         async with self._stripe.session() as session:
             try:
                 found = await session.customer(customer_id)
-            except Refused:
+            except RequestRejected:
                 return None
-        return None if found.deleted or found.value(MARK) else found
+        return None if found.deleted or found.value(RECORD_MARKER) else found
 
     async def _by_wallet(self, wallet: str) -> Found:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
@@ -113,7 +113,7 @@ class Lookup:
         return Found(kind, await self._matches(ids), note=note)
 
     async def _by_transaction(self, tx_hash: str) -> Found:
-        found = await claimed(self._nodes, self._gateways, tx_hash)
+        found = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         if found is None or not found.payments:
             failed = found is not None and found.failed
             note = "That EVM transaction reverted: it paid nothing." if failed else ""
@@ -124,7 +124,7 @@ class Lookup:
     async def _by_entry(self, entry_id: str) -> Found:
         """Stripe gives an entry only to who names its customer: our records first, then whoever moved lately."""
         async with self._stripe.session() as session:
-            entry = await lookups.entry(session, self._books.grants_id, entry_id)
+            entry = await lookups.get_entry(session, self._books.grants_id, entry_id)
         reserved = caps.reservation(entry) if entry else None
         if entry and reserved:
             note = "That is the reservation of a grant on the grants record."
@@ -143,7 +143,7 @@ class Lookup:
 
     async def _entry_of(self, customer_id: str, entry_id: str) -> Entry | None:
         async with self._stripe.session() as session:
-            return await lookups.entry(session, customer_id, entry_id)
+            return await lookups.get_entry(session, customer_id, entry_id)
 
     async def _lately(self) -> list[str]:
         """The customers with the latest grants and payments, without repetition."""
@@ -159,18 +159,18 @@ class Lookup:
             ids += [payment.customer_id for payment in reversed(latest) if payment.customer_id]
         return list(dict.fromkeys(ids))[:_CANDIDATES]
 
-    async def _matches(self, ids: Sequence[str]) -> list[Match]:
+    async def _matches(self, ids: Sequence[str]) -> list[CustomerMatch]:
         unique = list(dict.fromkeys(ids))[:_MOST_MATCHES]
         found = await asyncio.gather(*(self._match(one) for one in unique))
         return [one for one in found if one]
 
-    async def _match(self, customer_id: str) -> Match | None:
+    async def _match(self, customer_id: str) -> CustomerMatch | None:
         customer = await self.customer(customer_id)
         if customer is None:
             return None
         async with self._stripe.session() as session:
             entries = (await session.newest_entries(customer_id, 0)).entries
-        return Match(customer, wallets_of(customer, entries), entries[0].created if entries else None)
+        return CustomerMatch(customer, wallets_of(customer, entries), entries[0].created if entries else None)
 
 
 def is_entry_id(text: str) -> bool:

@@ -2,16 +2,16 @@
 
 from chain.payment import Payment
 from stateless_billing.bookkeeping.orders import OrderDraft, PaymentOrders
-from stateless_billing.bookkeeping.records import MARK
-from stateless_billing.crediting.credit_terms import Terming
+from stateless_billing.bookkeeping.records import RECORD_MARKER
+from stateless_billing.crediting.credit_terms import CreditPricer
 from stateless_billing.domain import order_rules
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import REDIRECT, RELEASE, WITHDRAW, Order, Words
-from stateless_billing.pricing.rate_overrides import Prices
+from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.eligibility import obstacle
-from stateless_billing.stripe.errors import Refused, StripeFailure
+from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Customer
 
 _NOTHING = "Nothing was ordered."
@@ -20,7 +20,7 @@ _NOTHING = "Nothing was ordered."
 class OrderChecks:
     """Checks orders and fills in their bounds. Every method may raise Refusal, StripeFailure, ChainError."""
 
-    def __init__(self, stripe: StripeLedger, terms: Terming, prices: Prices) -> None:
+    def __init__(self, stripe: StripeApi, terms: CreditPricer, prices: RateSource) -> None:
         self._stripe, self._terms, self._prices = stripe, terms, prices
 
     async def draft(
@@ -32,7 +32,7 @@ class OrderChecks:
         """
         words = order_rules.parse_words(text)
         if words is None or words.verb not in ("", RELEASE, REDIRECT, WITHDRAW):
-            raise Refusal(
+            raise ProblemError(
                 "invalid_input",
                 "An order is `release`, `release:<dollars per token>`, `redirect:<cus_…>`,"
                 " `redirect:<cus_…>:<dollars per token>` or `withdraw`, and may add `;gone:<cus_…>` or"
@@ -42,7 +42,9 @@ class OrderChecks:
         rate = words.rate if words.verb or standing is None else standing.rate
         value = 0 if words.verb == WITHDRAW else await self._terms.worth(payment, rate)
         if value is None:
-            raise Refusal("rate_unavailable", f"There is no price for the time of its block: give a rate. {_NOTHING}")
+            raise ProblemError(
+                "rate_unavailable", f"There is no price for the time of its block: give a rate. {_NOTHING}"
+            )
         market = await self._market() if words.rate is not None else None
         return OrderDraft(text.strip(), operator, reason, value, market)
 
@@ -52,14 +54,16 @@ class OrderChecks:
         """Another admin's order repeated word for word, after the same checks, so that it stands."""
         order = next((one for one in orders.orders if one.id == row and one.payment == payment.identity), None)
         if order is None or order.confirms or order.value is None:
-            raise Refusal("not_found", f"There is no such order about this payment. {_NOTHING} Load the page again.")
+            raise ProblemError(
+                "not_found", f"There is no such order about this payment. {_NOTHING} Load the page again."
+            )
         if order_rules.stands(order, orders.orders):
-            raise Refusal("already_done", f"This order stands without you. {_NOTHING}")
+            raise ProblemError("already_done", f"This order stands without you. {_NOTHING}")
         if order.operator.strip().lower() == operator.strip().lower():
-            raise Refusal("not_allowed", f"This order is your own: another admin has to confirm it. {_NOTHING}")
+            raise ProblemError("not_allowed", f"This order is your own: another admin has to confirm it. {_NOTHING}")
         decided = order_rules.newest(payment.identity, orders.orders)
         if order.words.verb and decided and decided.place > order.place:
-            raise Refusal("too_late", f"A newer order about this payment stands: “{decided.text}”. {_NOTHING}")
+            raise ProblemError("too_late", f"A newer order about this payment stands: “{decided.text}”. {_NOTHING}")
         await self._check_customers(order.words, payment)
         return OrderDraft(order.text, operator, reason, order.value, order.market, confirms=order.id)
 
@@ -68,7 +72,7 @@ class OrderChecks:
         async with self._stripe.session() as session:
             try:
                 return await session.customer(customer_id)
-            except Refused:
+            except RequestRejected:
                 return None
 
     async def _check_customers(self, words: Words, payment: Payment) -> None:
@@ -81,20 +85,22 @@ class OrderChecks:
         if words.target is None:
             return
         if words.target == payment.customer_id:
-            raise Refusal("invalid_input", f"The payment goes to that customer anyway. {_NOTHING}")
+            raise ProblemError("invalid_input", f"The payment goes to that customer anyway. {_NOTHING}")
         target = await self.customer(words.target)
-        if target is None or target.value(MARK) or obstacle(target):
-            raise Refusal("unusable_customer", f"That customer is not in Stripe, or cannot be credited. {_NOTHING}")
+        if target is None or target.value(RECORD_MARKER) or obstacle(target):
+            raise ProblemError(
+                "unusable_customer", f"That customer is not in Stripe, or cannot be credited. {_NOTHING}"
+            )
         own = await self.customer(payment.customer_id) if payment.customer_id else None
         if own is not None and obstacle(own) is None:
-            raise Refusal(
+            raise ProblemError(
                 "invalid_input", f"The payment's own customer can be credited. {_NOTHING} Release the payment instead."
             )
 
     async def _check_gone(self, customer_id: str) -> None:
         found = await self.customer(customer_id)
         if found is not None and not found.deleted:
-            raise Refusal("invalid_input", f"{customer_id} is not deleted: its ledger can be read. {_NOTHING}")
+            raise ProblemError("invalid_input", f"{customer_id} is not deleted: its ledger can be read. {_NOTHING}")
 
     async def _market(self) -> int | None:
         try:

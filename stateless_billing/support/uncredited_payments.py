@@ -8,13 +8,13 @@ from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.orders import OrderDraft, Orders, PaymentOrders
-from stateless_billing.bookkeeping.records import Bookkeeping
+from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_terms import Terming
-from stateless_billing.crediting.payment_status import Progress
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.crediting.credit_terms import CreditPricer
+from stateless_billing.crediting.payment_status import PaymentStatus
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.runtime import logs
@@ -44,11 +44,11 @@ ACTIONS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
+class UncreditedPayment:
     """One payment that waits, and what was ordered about it."""
 
     payment: Payment
-    progress: Progress
+    progress: PaymentStatus
     age: int
     orders: PaymentOrders
 
@@ -65,29 +65,29 @@ class Stuck:
         return ACTIONS.get(self.progress.cause or "", WAIT)
 
 
-class StuckPayments:
+class UncreditedPayments:
     """Reads the service record, the chain's newest payments, and where each of them stands."""
 
     def __init__(
         self,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
-        crediting: Crediting,
-        terms: Terming,
+        crediting: CreditProcessor,
+        terms: CreditPricer,
         orders: Orders,
-        books: Bookkeeping,
-        memory: Memory,
+        books: ServiceRecords,
+        memory: StatusCache,
         clock: Clock,
     ) -> None:
         self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
         self._terms, self._orders = terms, orders
         self._books, self._memory, self._clock = books, memory, clock
 
-    async def listed(self) -> tuple[list[Stuck], bool]:
+    async def listed(self) -> tuple[list[UncreditedPayment], bool]:
         """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""
         heads = await self._confirmations.heads()
         service = await self._books.check()
-        found: list[Stuck] = []
+        found: list[UncreditedPayment] = []
         whole = True
         for gateway in self._gateways:
             payments, all_of_them = await self._candidates(gateway, service)
@@ -101,13 +101,13 @@ class StuckPayments:
                     continue
                 orders = await self._orders.latest(payment)
                 if progress.state == "held" or age > _GRACE or orders.standing:
-                    found.append(Stuck(payment, progress, age, orders))
+                    found.append(UncreditedPayment(payment, progress, age, orders))
         return sorted(found, key=lambda one: (one.payment.time, one.payment.log_index)), whole
 
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
         total = await gateway.total_payments()
         swept = min(records.swept(service, gateway), total)
-        still_open = sorted(index for index in records.still_open(service, gateway) if index < swept)
+        still_open = sorted(index for index in records.open_payments(service, gateway) if index < swept)
         payments = [await gateway.payment_at(index) for index in still_open[:_MOST]]
         async for window in gateway.payments(swept, total):
             payments += [payment for index, payment in window if index >= swept]
@@ -121,7 +121,7 @@ class StuckPayments:
 
     async def order(
         self, gateway: Gateway, payment: Payment, heads: Heads, form: str, draft: OrderDraft
-    ) -> tuple[Order, Progress]:
+    ) -> tuple[Order, PaymentStatus]:
         """Give an order about a payment read after `heads`, and follow it at once. Safe to repeat with the same form.
 
         Raises Refusal, ChainError, StripeFailure.
@@ -131,7 +131,7 @@ class StuckPayments:
         if progress.state in ("credited", "reversed"):
             if given := await self._orders.given_by(form, payment):
                 return given, progress
-            raise Refusal("already_done", f"This payment is {progress.state}. Nothing was ordered.")
+            raise ProblemError("already_done", f"This payment is {progress.state}. Nothing was ordered.")
         order = await self._orders.write(form, payment, draft)
         self._memory.retry(payment)
         return order, await self._crediting.advance(gateway, payment, heads)

@@ -7,7 +7,7 @@ from chain.payment import Payment
 
 
 @dataclass
-class Place:
+class GatewayCheckpoint:
     """How far one gateway is done: all below `swept` except what is `open`; `closed` are those done above it.
 
     `seen` holds the blocks of all that was closed or left open since `recorded`, which is `swept` and `open` as the

@@ -6,29 +6,29 @@ from collections.abc import Sequence
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.crediting.credit_case import covers
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.credit_case import cursor_covers
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import ledger
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads
-from stateless_billing.domain.ledger import Cursor, Finding
+from stateless_billing.domain.ledger import Cursor, MatchOutcome
 from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe.client import Session, StripeLedger
-from stateless_billing.stripe.errors import Refused, StripeFailure
+from stateless_billing.stripe.client import StripeApi, StripeSession
+from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 
 log = logging.getLogger(__name__)
 
 
-class Sealing:
+class CursorUpdater:
     """Takes one customer's final payments to their end."""
 
     def __init__(
         self,
-        stripe: StripeLedger,
-        crediting: Crediting,
-        memory: Memory,
+        stripe: StripeApi,
+        crediting: CreditProcessor,
+        memory: StatusCache,
         clock: Clock,
         other_credits: re.Pattern[str],
     ) -> None:
@@ -73,7 +73,7 @@ class Sealing:
             async with self._stripe.session() as session:
                 self._crediting.cursor(gateway, await session.customer(customer_id))
         cursor = self._memory.cursors[key]
-        if cursor and not await covers(gateway, customer_id, cursor, cursor.next - 1):
+        if cursor and not await cursor_covers(gateway, customer_id, cursor, cursor.next - 1):
             log.warning("customer %s: cursor %s does not fit the chain and counts as absent", customer_id, cursor)
             return None
         return cursor
@@ -92,13 +92,15 @@ class Sealing:
         key = gateway.address, customer_id
         try:
             async with self._stripe.session() as session:
-                entries = await session.entries(customer_id, min(payment.time for payment in run) - LOOK_BACK)
+                entries = await session.entries(
+                    customer_id, min(payment.time for payment in run) - LISTING_LEAD_SECONDS
+                )
                 shown |= {payment for payment in run if self._shows(payment, entries)}
                 await self._move(session, gateway, customer_id, run, start, shown)
         except StripeFailure as error:
             log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
             self._backoff.failed(key)
-            if isinstance(error, Refused):
+            if isinstance(error, RequestRejected):
                 self._forget(done, shown)
             return shown
         self._forget(done, shown)
@@ -129,7 +131,7 @@ class Sealing:
 
     async def _move(
         self,
-        session: Session,
+        session: StripeSession,
         gateway: Gateway,
         customer_id: str,
         run: Sequence[Payment],
@@ -148,4 +150,4 @@ class Sealing:
         done = self._memory.done(payment)
         if done and done.cents == 0:
             return True  # below one cent: there is nothing to be seen
-        return ledger.match(payment, None, entries, self._other_credits).finding is Finding.CREDITED
+        return ledger.match(payment, None, entries, self._other_credits).finding is MatchOutcome.CREDITED

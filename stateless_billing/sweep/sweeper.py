@@ -13,17 +13,17 @@ from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping import records
-from stateless_billing.bookkeeping.records import OPEN_MOST, Bookkeeping
+from stateless_billing.bookkeeping.records import OPEN_MOST, ServiceRecords
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.processor import Crediting
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import HEAD_AGE, Heads, is_final
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
-from stateless_billing.sweep.checkpoint import Place
-from stateless_billing.sweep.cursors import Sealing
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint
+from stateless_billing.sweep.cursors import CursorUpdater
 
 log = logging.getLogger(__name__)
 
@@ -33,29 +33,29 @@ _AT_ONCE = 16  # payments, or customers whose payments are final, side by side
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """How a sweep went: `idle` where nothing is to be done, `complete` where all that was to be read was read."""
 
     idle: bool
     complete: bool
 
 
-class Sweep:
+class Sweeper:
     """Sweeps all gateways again and again. Several at once do no harm."""
 
     def __init__(
         self,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
-        crediting: Crediting,
-        sealing: Sealing,
-        memory: Memory,
-        books: Bookkeeping,
+        crediting: CreditProcessor,
+        sealing: CursorUpdater,
+        memory: StatusCache,
+        books: ServiceRecords,
         clock: Clock,
     ) -> None:
         self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
         self._sealing, self._memory, self._books, self._clock = sealing, memory, books, clock
-        self._places: list[Place] = []
+        self._places: list[GatewayCheckpoint] = []
         self._recorded: dict[str, str] = {}
         self._recorded_at = 0.0
         self._looked_out = 0.0
@@ -66,8 +66,8 @@ class Sweep:
         """Go on from what the service record says."""
         self._places = []
         for gateway in self._gateways:
-            swept, still_open = records.swept(service, gateway), records.still_open(service, gateway)
-            self._places.append(Place(gateway, swept, still_open, (swept, dict(still_open))))
+            swept, still_open = records.swept(service, gateway), records.open_payments(service, gateway)
+            self._places.append(GatewayCheckpoint(gateway, swept, still_open, (swept, dict(still_open))))
         self._recorded = self._record()
 
     async def forever(self, busy_seconds: int, idle_seconds: int) -> None:
@@ -80,12 +80,12 @@ class Sweep:
                 idle = False
             await asyncio.sleep(idle_seconds if idle else busy_seconds)
 
-    async def once(self, *, flush: bool = False) -> Swept:
+    async def once(self, *, flush: bool = False) -> SweepResult:
         """One sweep over all gateways. `flush` writes the record at once."""
         done = [await self._gateway(place) for place in self._places]
         agreed = await self._write_record(flush=flush)
         complete = agreed and all(one.complete for one in done)
-        return Swept(idle=agreed and all(one.idle for one in done), complete=complete)
+        return SweepResult(idle=agreed and all(one.idle for one in done), complete=complete)
 
     def uncredited(self) -> list[tuple[Payment, str]]:
         """All payments that the last sweep saw uncredited, with what each waits for: a cause, or a state."""
@@ -101,25 +101,25 @@ class Sweep:
         """Up to which place in its index each gateway is done, but for those that are uncredited."""
         return {place.gateway.address: place.swept for place in self._places}
 
-    async def _gateway(self, place: Place) -> Swept:
+    async def _gateway(self, place: GatewayCheckpoint) -> SweepResult:
         self._failed = False
         try:
             await self._look_out()
             total = await place.gateway.total_payments()
             if not await self._fits(place, total):
-                return Swept(idle=False, complete=False)
+                return SweepResult(idle=False, complete=False)
             if place.swept == total and not place.open:
-                return Swept(idle=True, complete=True)
+                return SweepResult(idle=True, complete=True)
             heads = await self._confirmations.heads()
             await self._open(place, heads)
             async for window in place.gateway.payments(place.swept, total):
                 await self._window(place, window, heads)
         except ChainError as error:
             log.warning("gateway %s: %s", place.gateway.address, error)
-            return Swept(idle=False, complete=False)
-        return Swept(idle=place.swept == total and not place.open, complete=not self._failed)
+            return SweepResult(idle=False, complete=False)
+        return SweepResult(idle=place.swept == total and not place.open, complete=not self._failed)
 
-    async def _fits(self, place: Place, total: int) -> bool:
+    async def _fits(self, place: GatewayCheckpoint, total: int) -> bool:
         """Whether the contract's count can be that of what was swept. It is less where the node is behind.
 
         At the start, and told by a node that is not behind, it says that the record is of another contract.
@@ -144,7 +144,7 @@ class Sweep:
             self._looked_out = self._clock.boot()
             await self._confirmations.heads()
 
-    async def _window(self, place: Place, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _window(self, place: GatewayCheckpoint, window: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """Take each customer's payments a step further, in their order, the customers side by side."""
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in window:
@@ -156,14 +156,14 @@ class Sweep:
         place.advance()
         self._note(place, window)
 
-    def _note(self, place: Place, indexed: Sequence[tuple[int, Payment]]) -> None:
+    def _note(self, place: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]]) -> None:
         for index, payment in indexed:
             if place.is_waiting(index) and not self._memory.done(payment):
                 place.uncredited[index] = payment
             else:
                 place.uncredited.pop(index, None)
 
-    async def _customer(self, place: Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _customer(self, place: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
         logs.note(work="sweep")
         try:
@@ -172,7 +172,7 @@ class Sweep:
             self._failed = True
             log.exception("gateway %s, customer %s", place.gateway.address, indexed[0][1].customer_id)
 
-    async def _steps(self, place: Place, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
+    async def _steps(self, place: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads) -> None:
         final = [payment for _, payment in indexed if is_final(payment, heads)]
         async with self._at_once:
             sealed = await self._seal(place.gateway, final, heads)
@@ -196,7 +196,7 @@ class Sweep:
             return self._sealing.redirected(final)
         return await self._sealing.seal(gateway, customer_id, final, heads)
 
-    def _leave_open(self, place: Place, index: int, payment: Payment) -> None:
+    def _leave_open(self, place: GatewayCheckpoint, index: int, payment: Payment) -> None:
         """Let `swept` pass a final payment that cannot be credited now, as long as there are few of them."""
         waiting = self._memory.waiting(payment)
         if waiting is None:
@@ -204,7 +204,7 @@ class Sweep:
         if index in place.open or sum(len(one.open) for one in self._places) < OPEN_MOST:
             place.leave_open(index, payment, waiting.cause or waiting.state)
 
-    async def _open(self, place: Place, heads: Heads) -> None:
+    async def _open(self, place: GatewayCheckpoint, heads: Heads) -> None:
         """Try the open payments again; each keeps its own time table."""
         await self._crediting.reconsider(place.opened.values())
         for index in sorted(place.open):

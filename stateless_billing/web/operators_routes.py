@@ -9,7 +9,7 @@ from stateless_billing.web.operators.admin_api import AdminApi
 from stateless_billing.web.operators.admin_pages import Admin
 from stateless_billing.web.operators.audit_pages import AuditPages
 from stateless_billing.web.operators.audit_runs import Runs
-from stateless_billing.web.operators.page_frame import Desk
+from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.sessions import Sessions
 from stateless_billing.web.operators.sign_in_pages import SigningIn
 from stateless_billing.web.operators.uncredited_page import StuckPage
@@ -19,7 +19,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     """Signing in, the pages behind it, and what they do."""
     templates.filters["usd"] = _dollars_per_token
     sessions = Sessions(services)
-    desk = Desk(services, sessions, templates)
+    desk = PageFrame(services, sessions, templates)
     signing_in, pages, api = SigningIn(services, sessions, templates), Admin(desk), AdminApi(services, sessions)
     audit = AuditPages(desk, Runs(services), templates)
     return [

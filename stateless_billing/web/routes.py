@@ -11,10 +11,10 @@ from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import describe
 from stateless_billing.web.http.problems import HANDLERS
-from stateless_billing.web.server.body_limits import Intake
-from stateless_billing.web.server.lazy_routes import LateRoutes
-from stateless_billing.web.server.middleware import Guards
-from stateless_billing.web.server.rate_limits import Throttle
+from stateless_billing.web.server.body_limits import BodyLimitMiddleware
+from stateless_billing.web.server.lazy_routes import LazyRoutes
+from stateless_billing.web.server.middleware import RequestContextMiddleware
+from stateless_billing.web.server.rate_limits import RateLimitMiddleware
 
 _SMALL = 1400  # bytes; what fits into one packet anyway
 _PAGES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
@@ -44,12 +44,12 @@ def create_app(services: Services) -> Starlette:
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
-        LateRoutes(_PAGES, lambda: _pages(services, api)),
+        LazyRoutes(_PAGES, lambda: _pages(services, api)),
     ]  # fmt: skip
     middleware = [
-        Middleware(Guards),
-        Middleware(Throttle, header=services.settings.client_ip_header, clock=services.clock),
-        Middleware(Intake),
+        Middleware(RequestContextMiddleware),
+        Middleware(RateLimitMiddleware, header=services.settings.client_ip_header, clock=services.clock),
+        Middleware(BodyLimitMiddleware),
         Middleware(GZipMiddleware, minimum_size=_SMALL),
     ]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)

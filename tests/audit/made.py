@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
-from stateless_billing.audit.rules.payments import Judged, judge
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
+from stateless_billing.audit.rules.payments import CustomerVerdict, judge
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import Entry, Price
@@ -25,7 +25,7 @@ SCOPE = Scope(
     horizon=FINAL.number + 600,
 )
 RATE = Rate(6 * RATE_SCALE // 1000, "coingecko:lit-protocol", block(100).time)
-NO_ORDERS = Orders()
+NO_ORDERS = OrderIndex()
 
 
 def price_of(one: Payment) -> Price:
@@ -61,13 +61,13 @@ def reversal(of: Entry, number: int, **changes: Any) -> Entry:
     return entry(**usual | changes)
 
 
-def book(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> Book:
+def book(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerLedger:
     """A customer with its payments and entries."""
-    account = Account(**{"id": CUSTOMER, "wallet": WALLET, "currency": "usd"} | changes)
-    return Book(account, list(payments), sorted(entries, key=lambda one: (-one.created, one.id)), whole=True)
+    account = AuditedCustomer(**{"id": CUSTOMER, "wallet": WALLET, "currency": "usd"} | changes)
+    return CustomerLedger(account, list(payments), sorted(entries, key=lambda one: (-one.created, one.id)), whole=True)
 
 
-def judged(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> Judged:
+def judged(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerVerdict:
     """The verdicts on one customer."""
     return judge(book(payments, entries, **changes), NO_ORDERS, SCOPE)
 

@@ -18,7 +18,7 @@ from stateless_billing.audit.rules.cross_customer import (
     reason_without,
     second_credit,
 )
-from stateless_billing.audit.rules.facts import Account
+from stateless_billing.audit.rules.facts import AuditedCustomer
 from stateless_billing.audit.rules.payments import Credit, without_credit
 from tests.audit.made import NO_ORDERS, SCOPE, book, credit, judged, only, quoted
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET, tx_hash
@@ -78,15 +78,15 @@ def test_a_cursor(text: str, uncredited: list[int], wrong: bool) -> None:
     known = {0: tx_hash(1), 1: tx_hash(2)}
     fault = cursor_fault(text, 3, known.get, uncredited)
     assert bool(fault) == wrong
-    row = cursor_row(Account("cus_A", cursors={"gateway:1:aa": text}), "gateway:1:aa", fault, SCOPE)
+    row = cursor_row(AuditedCustomer("cus_A", cursors={"gateway:1:aa": text}), "gateway:1:aa", fault, SCOPE)
     assert (row.status, row.note) == ("cursor_ahead", f"gateway:1:aa={text}")
 
 
 def test_identities_that_drift() -> None:
     accounts = {
-        "cus_A": Account("cus_A", WALLET),
-        "cus_B": Account("cus_B", "0xother"),
-        "cus_C": Account("cus_C", state="customer_deleted"),
+        "cus_A": AuditedCustomer("cus_A", WALLET),
+        "cus_B": AuditedCustomer("cus_B", "0xother"),
+        "cus_C": AuditedCustomer("cus_C", state="customer_deleted"),
     }
     assert drifts({WALLET: ["cus_A"]}, {WALLET: "cus_A"}, accounts) == []
     assert drifts({WALLET: ["cus_A"]}, {WALLET: None}, accounts) == []

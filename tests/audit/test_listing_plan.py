@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from stateless_billing.audit.rules.listing_plan import AFTER, Window, broken, joined, narrow, windows
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.audit.rules.listing_plan import AFTER, TimeWindow, broken, joined, narrow, windows
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
 from tests.fakes.factories import entry
@@ -22,10 +22,10 @@ def run(*cents: int, every: int = 10, opening: int = 0) -> list[Entry]:
 
 def test_windows_that_touch_are_one() -> None:
     assert windows([100_000, 101_000, 500_000], 10**9) == [
-        Window(500_000 - LOOK_BACK, 500_000 + AFTER),
-        Window(100_000 - LOOK_BACK, 101_000 + AFTER),
+        TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + AFTER),
+        TimeWindow(100_000 - LISTING_LEAD_SECONDS, 101_000 + AFTER),
     ]
-    assert windows([100_000], 100_010) == [Window(100_000 - LOOK_BACK, 100_010)]
+    assert windows([100_000], 100_010) == [TimeWindow(100_000 - LISTING_LEAD_SECONDS, 100_010)]
 
 
 def test_a_ledger_of_one_page_needs_nothing_more() -> None:
@@ -34,8 +34,8 @@ def test_a_ledger_of_one_page_needs_nothing_more() -> None:
 
 def test_narrow_windows_are_used_where_the_ledger_is_long() -> None:
     page = Page(run(*[1] * 100), complete=False)  # 1,000 seconds a page
-    found = narrow([500_000], page, 500_000 - LOOK_BACK, 2_000_000)
-    assert found == [Window(500_000 - LOOK_BACK, 500_000 + AFTER)]
+    found = narrow([500_000], page, 500_000 - LISTING_LEAD_SECONDS, 2_000_000)
+    assert found == [TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + AFTER)]
 
 
 def test_the_ledger_goes_on_where_windows_would_be_more() -> None:

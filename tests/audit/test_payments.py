@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Account, Book, Orders, relevant
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, relevant
 from stateless_billing.audit.rules.payments import expected_cents, held_cause, judge, recorded_rate, without_credit
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.audit.run import orders_of
@@ -133,7 +133,7 @@ def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
 def test_a_payment_without_a_credit(
     paid: Payment, account: dict[str, str], causes: dict[str, str], status: str
 ) -> None:
-    row = without_credit(paid, book([paid], [], **account), Orders(causes=causes), SCOPE)
+    row = without_credit(paid, book([paid], [], **account), OrderIndex(causes=causes), SCOPE)
     assert (row.status, row.credited_cents, row.delta_cents) == (status, 0, -5000)
 
 
@@ -184,4 +184,4 @@ def test_a_row_says_all_that_is_known() -> None:
 
 
 def test_an_empty_book_says_nothing() -> None:
-    assert judge(Book(Account("cus_Nobody")), NO_ORDERS, SCOPE).rows == []
+    assert judge(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []

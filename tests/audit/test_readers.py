@@ -5,13 +5,13 @@ import io
 import httpx
 import pytest
 
-from stateless_billing.audit.progress import Progress
+from stateless_billing.audit.progress import ProgressPrinter
 from stateless_billing.audit.readers.customers import account_of, read_one
-from stateless_billing.audit.readers.stripe import Missing, NotRead, StripeReader, checked
+from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError, checked
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.stripe.objects import Customer
-from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.stripe.rate_limiter import RateLimiter
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock, tx_hash
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 def reader(world: World) -> StripeReader:
     """A reader of a world's Stripe."""
-    return StripeReader([world.stripe_line], "sk_test_sandbox", "https://stripe.example", Pacer(1000, 1))
+    return StripeReader([world.stripe_line], "sk_test_sandbox", "https://stripe.example", RateLimiter(1000, 1))
 
 
 def test_it_cannot_write() -> None:
@@ -51,14 +51,14 @@ async def test_what_is_not_there_is_missing() -> None:
         await stripe.page("cus_Nobody", 0, 10)
     with pytest.raises(Missing):
         checked("../evil")
-    with pytest.raises(NotRead):
+    with pytest.raises(StripeReadError):
         await read_one(stripe, "cus_Nobody", "")
 
 
 async def test_a_key_that_is_refused_is_not_tried_again() -> None:
     world = World()
-    stripe = StripeReader([world.stripe_line], "sk_wrong", "https://s", Pacer(1000, 1))
-    with pytest.raises(NotRead, match="401"):
+    stripe = StripeReader([world.stripe_line], "sk_wrong", "https://s", RateLimiter(1000, 1))
+    with pytest.raises(StripeReadError, match="401"):
         await stripe.now()
     assert len(world.stripe_line.asked) == 1
 
@@ -73,7 +73,7 @@ async def test_a_list_that_repeats_itself_is_refused() -> None:
         {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"},
     )
     world.stripe_line.hook = lambda _: httpx.Response(200, content=first.body)
-    with pytest.raises(NotRead, match="repeats"):
+    with pytest.raises(StripeReadError, match="repeats"):
         await reader(world).entries("cus_A", 0, 2_000_000_000)
 
 
@@ -111,7 +111,7 @@ def test_coverage_is_complete_only_while_nothing_is_missing() -> None:
 
 def test_progress_says_how_long_it_will_take() -> None:
     stream, clock = io.StringIO(), FakeClock()
-    progress = Progress(clock, stream)
+    progress = ProgressPrinter(clock, stream)
     progress.told("ledgers", 0, 100)
     clock.wait(20)
     progress.told("ledgers", 20, 100)

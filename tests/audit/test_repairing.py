@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from chain.payment import Payment
 from stateless_billing import settings
-from stateless_billing.audit.auditor import Auditor, Watching
+from stateless_billing.audit.auditor import Auditor, ProgressReporting
 from stateless_billing.audit.progress import silent
 from stateless_billing.audit.repair import Repair, repair
 from stateless_billing.audit.report.report import Options, Report
@@ -62,7 +62,7 @@ async def audited(town: Town) -> Report:
         "PRICE_API_BASE": "http://prices.test",
         "SERVICE_CUSTOMER_ID": SERVICE,
     }
-    watching = Watching(silent, silent)
+    watching = ProgressReporting(silent, silent)
     made = Auditor(
         settings.load(settings.AUDIT, known),
         LoopClock(),

@@ -285,8 +285,8 @@ async def test_a_credit_of_a_payment_that_went_away_is_asked_for_at_every_node()
     assert statuses(report) == {"matched": 6, "missing_payment": 1}
     async with world.auditor() as auditor:
         reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
-        assert await cross_customer_pass.gone(reader, gone.identity)
-        assert not await cross_customer_pass.gone(reader, PAID[0].identity)
+        assert await cross_customer_pass.is_absent_on_chain(reader, gone.identity)
+        assert not await cross_customer_pass.is_absent_on_chain(reader, PAID[0].identity)
 
 
 async def test_a_range_leaves_out_what_lies_before_and_after() -> None:

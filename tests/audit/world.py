@@ -11,7 +11,7 @@ from chain.bulk_reader import TRANSFER_TOPIC
 from chain.calls import SELECTORS
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
-from stateless_billing.audit.auditor import Auditor, Watching
+from stateless_billing.audit.auditor import Auditor, ProgressReporting
 from stateless_billing.audit.progress import silent
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
@@ -147,7 +147,7 @@ class World:
 
     def auditor(self, **values: str) -> Auditor:
         """The audit of this world."""
-        watching = Watching(silent, silent)
+        watching = ProgressReporting(silent, silent)
         return Auditor(
             self.settings(**values), FakeClock(), watching, "https://scan", self.nodes_line, lambda: self.stripe_line
         )

@@ -18,10 +18,10 @@ from typing import Any
 
 import httpx
 
-from chain.bulk_reader import BATCH, Bulk, many
+from chain.bulk_reader import BATCH, BulkReader, many
 from chain.decoding import payments as decoded
 from chain.payment import Block
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 from stateless_billing.sandbox import processes
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 
@@ -81,7 +81,7 @@ def compare(scale: float, times: int, *modes: bool) -> None:
 
 def raw_seconds(port: int) -> float:
     """Put the same questions through a bare socket and count the bytes of the answers; how long it took."""
-    calls = [Bulk.logs_of(block(100 + number), GATEWAY) for number in range(EVENTS // PER_BLOCK)]
+    calls = [BulkReader.logs_of(block(100 + number), GATEWAY) for number in range(EVENTS // PER_BLOCK)]
     begun = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
         for start in range(0, len(calls), BATCH):
@@ -103,9 +103,9 @@ async def read_seconds(node: str) -> float:
     """Ask for the same logs and decode them strictly; how long it took."""
     blocks = [block(100 + number) for number in range(EVENTS // PER_BLOCK)]
     async with httpx.AsyncClient(trust_env=False) as http:
-        nodes = Nodes(http, [node], CHAIN_ID)
+        nodes = FailoverProvider(http, [node], CHAIN_ID)
         begun = time.perf_counter()
-        calls = [Bulk.logs_of(one, GATEWAY) for one in blocks]
+        calls = [BulkReader.logs_of(one, GATEWAY) for one in blocks]
         shown = await many(nodes.each[0], calls, lambda value: value)
         found = sum(len(_decoded(logs, one)) for logs, one in zip(shown, blocks, strict=True))
         assert found == EVENTS

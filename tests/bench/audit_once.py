@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stateless_billing import settings
-from stateless_billing.audit.auditor import Auditor, Watching
+from stateless_billing.audit.auditor import Auditor, ProgressReporting
 from stateless_billing.audit.command import code
 from stateless_billing.audit.progress import silent
 from stateless_billing.audit.report.formats import as_jsonl
@@ -29,7 +29,7 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
     def told(stage: str, done: int, total: int) -> None:
         marks[stage] = time.perf_counter()
 
-    watching = Watching(told, silent)
+    watching = ProgressReporting(told, silent)
     async with Auditor(replace(known, stripe_rate=int(rate)), SystemClock(), watching, None) as auditor:
         report = await auditor.run(Options(deep=deep))
     written = sum(len(piece) for piece in as_jsonl(report))

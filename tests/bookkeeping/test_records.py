@@ -6,8 +6,8 @@ import pytest
 
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping import records
-from stateless_billing.bookkeeping.records import Bookkeeping, NotOurAccount
-from stateless_billing.stripe.errors import Down, StripeFailure
+from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
+from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY
@@ -34,7 +34,7 @@ MISSING = error(404, "invalid_request_error", "resource_missing")
 
 async def test_the_right_account() -> None:
     fake = FakeStripe(SERVICE, GRANTS)
-    books = Bookkeeping(fake.ledger(), "cus_Service")
+    books = ServiceRecords(fake.ledger(), "cus_Service")
     service = await books.check()
     assert (service.id, books.grants_id) == ("cus_Service", "cus_Grants")
     assert [one.url.path for one in fake.asked] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
@@ -57,24 +57,24 @@ async def test_the_right_account() -> None:
 )
 async def test_another_account_is_refused(says: list[Says]) -> None:
     with pytest.raises(NotOurAccount):
-        await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()
+        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").check()
 
 
 @pytest.mark.parametrize(
     "says", [[answer(500, "")], [error(401, "invalid_request_error")], [SERVICE, answer(500, "")], [GRANTS]]
 )
 async def test_an_account_that_could_not_be_read_is_not_another(says: list[Says]) -> None:
-    with pytest.raises(Down):
-        await Bookkeeping(FakeStripe(*says).ledger(), "cus_Service").check()
+    with pytest.raises(StripeUnavailable):
+        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").check()
 
 
 async def test_values_are_merged_into_the_service_record() -> None:
     fake = FakeStripe(SERVICE)
-    await Bookkeeping(fake.ledger(), "cus_Service").write({"a": "1"})
+    await ServiceRecords(fake.ledger(), "cus_Service").write({"a": "1"})
     assert (fake.asked[0].method, fake.asked[0].url.path) == ("POST", "/v1/customers/cus_Service")
     assert fake.form() == {"metadata[a]": ["1"]}
     with pytest.raises(StripeFailure):
-        await Bookkeeping(FakeStripe(answer(500, "")).ledger(), "cus_Service").write({"a": "1"})
+        await ServiceRecords(FakeStripe(answer(500, "")).ledger(), "cus_Service").write({"a": "1"})
 
 
 async def test_the_records_are_made_once() -> None:
@@ -135,5 +135,5 @@ def test_open_payments_of_this_gateway_only() -> None:
         open__8453__b1b2c3d4__5="another gateway's",
         swept__8453__a1b2c3d4="7",
     )
-    assert records.still_open(found, MINE) == {12: "customer_deleted", 3: "currency"}
-    assert records.still_open(Customer("cus_Service", deleted=True), MINE) == {}
+    assert records.open_payments(found, MINE) == {12: "customer_deleted", 3: "currency"}
+    assert records.open_payments(Customer("cus_Service", deleted=True), MINE) == {}

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from chain.calls import SELECTORS
 from chain.decoding import PAYMENT_TOPIC
-from chain.errors import BadAnswer, NodeError
+from chain.errors import InvalidResponse, NodeError
 from chain.payment import Payment, customer_id_to_bytes32
-from chain.provider import Call, Node, Nodes
+from chain.provider import Call, FailoverProvider, NodeProvider
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ NOBODY = b"\xff" * 32  # what the event of a payment without a customer ID carri
 _FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
 
 
-class FakeNode(Node):
+class FakeNode(NodeProvider):
     """Answers as a node would. `lies[what]` alters a method's result, or a view's value before it is encoded."""
 
     def __init__(self, payments: Sequence[Payment] = (), *, latest: int = 10_000, finalized: int = 9_000) -> None:
@@ -33,7 +33,7 @@ class FakeNode(Node):
         """Like `Node.ask`: what does not parse is a failure of this node."""
         try:
             return parse(self.answer(method, params))
-        except BadAnswer as error:
+        except InvalidResponse as error:
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
 
     async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
@@ -98,7 +98,7 @@ class FakeNode(Node):
         return [one.block for one in mine[start:stop]]
 
 
-class FakeNodes(Nodes):
+class FakeNodes(FailoverProvider):
     """Some fake nodes with the failover of real ones."""
 
     def __init__(self, *nodes: FakeNode) -> None:

@@ -8,10 +8,10 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.block_cache import KeptBlocks
+from chain.block_cache import BlockCache
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.payment_index import Index
+from chain.payment_index import PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 from tests.fakes.virtual_time import run_virtually
@@ -112,7 +112,7 @@ def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
 def test_a_reading_that_ends_after_another_one_changed_it_keeps_nothing() -> None:
     async def main() -> None:
         first, second = history(1, 1)
-        kept = KeptBlocks()
+        kept = BlockCache()
         begun = kept.changes
         kept.clear()
         kept.put({100: [first]}, begun)
@@ -153,7 +153,7 @@ def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[st
             elif step == "wait":
                 await asyncio.sleep(number * 20)
             else:
-                fresh = Index(node, CHAIN_ID, GATEWAY)
+                fresh = PaymentIndex(node, CHAIN_ID, GATEWAY)
                 total = len(node.payments)
                 if step == "read":
                     start = number % total

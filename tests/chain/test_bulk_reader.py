@@ -8,7 +8,7 @@ from eth_utils.crypto import keccak
 
 from chain import decoding
 from chain.bulk_reader import BATCH, TRANSFER_TOPIC, many, paid_by, transfers_to
-from chain.errors import BadAnswer, NodeError
+from chain.errors import InvalidResponse, NodeError
 from chain.provider import Call
 from tests.audit.made import TOKEN
 from tests.audit.world import TREASURY, transfer
@@ -75,5 +75,5 @@ def test_transfers_are_summed_by_transaction_and_sender() -> None:
     ],
 )
 def test_a_log_that_is_no_such_transfer_is_refused(lie: dict[str, Any]) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         transfers_to([transfer(payment()) | lie], TOKEN, TREASURY, block(100))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import decoding
-from chain.errors import BadAnswer
+from chain.errors import InvalidResponse
 from chain.payment import Block, Payment
 from tests.chain.fake_node import event_customer, history, raw_log
 from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, WALLET, block, payment, tx_hash
@@ -39,7 +39,7 @@ def decode(logs: object, within: Block | None = None) -> list[Payment]:
 @given(JSON)
 def test_any_json_gives_a_value_or_a_bad_answer(value: object) -> None:
     for parse in PARSERS:
-        with suppress(BadAnswer):
+        with suppress(InvalidResponse):
             parse(value)
 
 
@@ -52,7 +52,7 @@ def test_a_log_with_any_value_in_one_place_gives_a_payment_of_that_block_or_a_ba
 ) -> None:
     try:
         [found] = decode([LOG | {place: value}])
-    except BadAnswer:
+    except InvalidResponse:
         return
     assert (found.gateway, found.block, found.block_hash) == (GATEWAY, 100, block(100).hash)
     assert 0 <= found.amount < 2**256
@@ -62,7 +62,7 @@ def test_a_log_with_any_value_in_one_place_gives_a_payment_of_that_block_or_a_ba
 def test_any_bytes_are_an_array_or_a_bad_answer(raw: bytes) -> None:
     try:
         found = decoding.uint64_array(raw)
-    except BadAnswer:
+    except InvalidResponse:
         return
     assert raw == b"".join(one.to_bytes(32) for one in [32, len(found), *found])
 
@@ -76,26 +76,26 @@ def test_an_array_is_read_as_it_was_encoded(values: list[int]) -> None:
     "words", [[], [32], [32, 1], [32, 0, 5], [64, 1, 5], [32, 2, 5], [32, 1, 2**64], [32, 2**255, 1]]
 )
 def test_what_is_no_array(words: list[int]) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.uint64_array(b"".join(one.to_bytes(32) for one in words))
 
 
 @pytest.mark.parametrize("value", ["0x", "0x00", "0x01", "1", 1, True, None, "0xg", "-0x1", "0x1 ", "0x1\n", "0X1", ""])
 def test_what_is_no_quantity(value: object) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.quantity(value)
 
 
 @pytest.mark.parametrize("value", ["0x" + "f" * 65, "0x" + "1" * 10_000])
 def test_a_quantity_beyond_256_bits_is_refused_and_not_shown_whole(value: str) -> None:
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         decoding.quantity(value)
     assert len(str(caught.value)) < 120
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "0x0", "00", "0xzz", 5, "0x" + "00" * 31, "0x" + "00" * 33])
 def test_what_is_no_hash(value: object) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.hash32(value)
 
 
@@ -107,7 +107,7 @@ def test_hex_becomes_lower_case() -> None:
 def test_a_word_that_holds_more_than_an_address() -> None:
     assert decoding.word_as_address(2**160 - 1) == "0x" + "f" * 40
     assert decoding.word_as_address(1) == "0x" + "0" * 39 + "1"
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.word_as_address(2**160)
 
 
@@ -166,21 +166,21 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=list(WRONG))
 def test_one_wrong_log_spoils_the_answer(wrong: dict[str, Any]) -> None:
     later = raw_log(payment(log_index=9, tx_hash=tx_hash(2), sequence=1))
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decode([LOG, later | wrong])
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decode([LOG | wrong])
 
 
 @pytest.mark.parametrize("places", [(3, 3), (3, 2), (1, 5, 4)])
 def test_logs_that_repeat_or_are_out_of_order(places: tuple[int, ...]) -> None:
-    with pytest.raises(BadAnswer, match="order"):
+    with pytest.raises(InvalidResponse, match="order"):
         decode([raw_log(payment(log_index=place, sequence=at)) for at, place in enumerate(places)])
 
 
 @pytest.mark.parametrize("name", sorted(set(LOG) - {"removed"}))
 def test_every_field_is_needed(name: str) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decode([{key: value for key, value in LOG.items() if key != name}])
 
 
@@ -197,5 +197,5 @@ def test_the_fake_node_writes_the_event_as_the_contract_does() -> None:
 def test_a_block_needs_all_of_its_parts(name: str) -> None:
     whole = {"number": "0x64", "hash": block(100).hash, "timestamp": hex(block(100).time), "size": "0x1"}
     assert decoding.block(whole) == block(100)
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.block(whole | {name: None})

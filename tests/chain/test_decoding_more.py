@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import decoding
-from chain.errors import BadAnswer
+from chain.errors import InvalidResponse
 from chain.payment import Payment
 from tests.chain.fake_node import raw_log, word
 from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, block, payment
@@ -25,7 +25,7 @@ def decode(logs: object) -> list[Payment]:
 
 def refusal(parse: Callable[[], object]) -> str:
     """The sentence with which an answer is refused."""
-    with pytest.raises(BadAnswer) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         parse()
     return str(caught.value)
 
@@ -100,7 +100,7 @@ def test_every_quantity_is_read_as_it_was_written(number: int) -> None:
 def test_all_data_is_read_as_it_was_written(raw: bytes) -> None:
     assert decoding.data("0x" + raw.hex()) == raw
     assert decoding.data("0x" + raw.hex().upper(), len(raw)) == raw
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.data("0x" + raw.hex(), len(raw) + 1)
 
 
@@ -111,7 +111,7 @@ def test_text_of_any_length_that_is_no_hex_is_refused(length: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 19, 21, 32])
 def test_an_address_has_twenty_bytes(size: int) -> None:
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.address("0x" + "00" * size)
 
 
@@ -119,7 +119,7 @@ def test_an_address_has_twenty_bytes(size: int) -> None:
 def test_words_are_whole(numbers: list[int], extra: int) -> None:
     raw = b"".join(word(one) for one in numbers)
     assert decoding.words(raw) == numbers
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         decoding.words(raw + b"\0" * extra)
 
 
@@ -127,7 +127,7 @@ def test_words_are_whole(numbers: list[int], extra: int) -> None:
 def test_any_text_is_a_quantity_or_refused_in_one_short_line(text: str) -> None:
     try:
         assert hex(decoding.quantity(text)) == text.lower()
-    except BadAnswer:
+    except InvalidResponse:
         said = refusal(lambda: decoding.quantity(text))
         assert len(said) <= 100
         assert "\n" not in said

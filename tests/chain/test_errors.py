@@ -2,9 +2,9 @@
 
 import pytest
 
-from chain.errors import BadAnswer, ChainError, Inconsistent, NodeError
+from chain.errors import ChainError, InconsistentChainData, InvalidResponse, NodeError
 
 
-@pytest.mark.parametrize("error", [BadAnswer, Inconsistent, NodeError])
+@pytest.mark.parametrize("error", [InvalidResponse, InconsistentChainData, NodeError])
 def test_every_failure_is_a_chain_error_and_none_is_another(error: type[ChainError]) -> None:
     assert error.__bases__ == (ChainError,)

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from chain import provider
-from chain.errors import Inconsistent, NodeError, WrongChain
-from chain.provider import LONGEST_CALL, Nodes, Reader
+from chain.errors import InconsistentChainData, NodeError, WrongChain
+from chain.provider import LONGEST_CALL, ChainClient, FailoverProvider
 from tests.chain.test_provider import FAILURES, Network, Says, answer, body, broken, result
 from tests.fakes.factories import CHAIN_ID, GATEWAY
 from tests.fakes.virtual_time import run_virtually
@@ -67,14 +67,14 @@ async def test_a_node_that_does_not_prove_its_chain_is_passed_over(says: Says) -
     assert network.asked == ["two"]
 
 
-Reading = Callable[[Reader], Awaitable[bytes]]
+Reading = Callable[[ChainClient], Awaitable[bytes]]
 
 
-async def twice(reader: Reader) -> bytes:
+async def twice(reader: ChainClient) -> bytes:
     """A reading of two questions that must fit together."""
     first, second = await provider.code(reader, GATEWAY), await provider.code(reader, GATEWAY)
     if first != second:
-        raise Inconsistent("they do not fit")
+        raise InconsistentChainData("they do not fit")
     return first
 
 
@@ -93,7 +93,7 @@ async def test_a_reading_that_does_not_fit_together_is_put_to_the_next_node() ->
 
 
 async def test_one_nodes_failure_is_told_as_it_is_and_several_together() -> None:
-    with pytest.raises(Inconsistent, match="they do not fit"):
+    with pytest.raises(InconsistentChainData, match="they do not fit"):
         await Network(one=changing()).nodes.consult(twice)
     network = Network(one=changing(), two=body("busy", 503))
     with pytest.raises(NodeError) as caught:
@@ -125,7 +125,7 @@ SECRET = "https://mary:pa55word@keyed.example:8545/v2/sesame1?key=sesame2"
     ],
 )
 async def test_what_a_proxy_echoes_of_a_url_is_not_told(says: Says) -> None:
-    nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(says)), [SECRET], CHAIN_ID)
+    nodes = FailoverProvider(httpx.AsyncClient(transport=httpx.MockTransport(says)), [SECRET], CHAIN_ID)
     with pytest.raises(NodeError) as caught:
         await provider.code(nodes, GATEWAY)
     message = str(caught.value)
@@ -139,7 +139,9 @@ def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
         raise AssertionError
 
     async def scenario() -> float:
-        nodes = Nodes(httpx.AsyncClient(transport=httpx.MockTransport(dribble)), ["https://slow.example"], CHAIN_ID)
+        nodes = FailoverProvider(
+            httpx.AsyncClient(transport=httpx.MockTransport(dribble)), ["https://slow.example"], CHAIN_ID
+        )
         with pytest.raises(NodeError, match="did not answer eth_chainId: TimeoutError"):
             await provider.chain_id(nodes)
         return asyncio.get_running_loop().time()

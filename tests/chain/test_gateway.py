@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.errors import ChainError, Inconsistent, NodeError
+from chain.errors import ChainError, InconsistentChainData, NodeError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
@@ -89,7 +89,7 @@ async def test_what_was_read_before_a_hole_is_handed_out_and_the_hole_is_not() -
     node.lies["eth_getLogs"] = lambda logs: logs[1:] if len(logs) == 2 else logs
     windows = reading(node).payments(0, len(made))
     assert await anext(windows) == list(enumerate(made))[: WINDOW - 1]
-    with pytest.raises(Inconsistent):
+    with pytest.raises(InconsistentChainData):
         await anext(windows)
 
 

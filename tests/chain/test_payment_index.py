@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.errors import ChainError, Inconsistent
-from chain.payment_index import WINDOW, Index
+from chain.errors import ChainError, InconsistentChainData
+from chain.payment_index import WINDOW, PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.chain.lies import LIES, Lie
 from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, payment, tx_hash
@@ -15,9 +15,9 @@ from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, payment, tx_hash
 pytestmark = pytest.mark.anyio
 
 
-def reading(node: FakeNode, address: str = GATEWAY) -> Index:
+def reading(node: FakeNode, address: str = GATEWAY) -> PaymentIndex:
     """The index as this node tells of it."""
-    return Index(node, CHAIN_ID, address)
+    return PaymentIndex(node, CHAIN_ID, address)
 
 
 @settings(max_examples=40)
@@ -55,9 +55,9 @@ async def test_a_lie_about_one_customer_is_noticed(what: str, lie: Lie) -> None:
 async def test_logs_against_the_count_are_called_inconsistent() -> None:
     node = FakeNode(history(2, 3, 4))
     node.lies["eth_getLogs"] = LIES["omits the last log"][1]
-    with pytest.raises(Inconsistent, match="block 102 shows 2 payments, not 3"):
+    with pytest.raises(InconsistentChainData, match="block 102 shows 2 payments, not 3"):
         await reading(node).window(0, 9)
-    with pytest.raises(Inconsistent, match="cus_Payer1's payments are not those the gateway counts"):
+    with pytest.raises(InconsistentChainData, match="cus_Payer1's payments are not those the gateway counts"):
         await reading(node).payments_of("cus_Payer1", 0, 3)
 
 
@@ -73,7 +73,7 @@ async def test_a_payment_at_a_place_is_not_taken_from_a_block_with_a_hole(omitte
     node = FakeNode(history(1, 3, 1))
     node.lies["eth_getLogs"] = lambda logs: logs[:omitted] + logs[omitted + 1 :] if len(logs) == 3 else logs
     for index in (1, 2, 3):
-        with pytest.raises(Inconsistent, match="block 102 shows 2 payments, not 3"):
+        with pytest.raises(InconsistentChainData, match="block 102 shows 2 payments, not 3"):
             await reading(node).payment_at(index)
     assert (await reading(node).payment_at(4)).block == 104
 
@@ -83,7 +83,7 @@ async def test_counting_one_payment() -> None:
     index = reading(FakeNode([first, last]))
     await index.check_counted(last)
     await index.check_counted(payment(customer_id=None, sequence=5))  # nobody can be asked for it
-    with pytest.raises(Inconsistent, match="knows no payment 1 in block 104"):
+    with pytest.raises(InconsistentChainData, match="knows no payment 1 in block 104"):
         await index.check_counted(payment(sequence=1, block=104))
 
 

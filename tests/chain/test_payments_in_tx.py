@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from chain.errors import ChainError
-from chain.gateway import Claimed, Gateway, claimed
+from chain.gateway import Gateway, TxPayments, find_payments_in_tx
 from chain.payment import Payment
-from chain.provider import Reader
+from chain.provider import ChainClient
 from tests.chain.fake_node import FakeNode, FakeNodes, raw_log
 from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, block, payment, tx_hash
 
@@ -20,28 +20,30 @@ LAST = payment(log_index=8, ordinal=1, sequence=1)
 ALL = [OTHERS, FIRST, MIDDLE, LAST]
 
 
-async def claim(node: Reader, hash_: str = FIRST.tx_hash) -> Claimed | None:
+async def claim(node: ChainClient, hash_: str = FIRST.tx_hash) -> TxPayments | None:
     """Claim a transaction of both gateways, the newer one first."""
-    return await claimed(node, [Gateway(node, CHAIN_ID, one) for one in (OTHER_GATEWAY, GATEWAY)], hash_)
+    return await find_payments_in_tx(node, [Gateway(node, CHAIN_ID, one) for one in (OTHER_GATEWAY, GATEWAY)], hash_)
 
 
 async def test_one_transaction_with_payments_of_two_gateways() -> None:
-    assert await claim(FakeNode(ALL)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(FakeNode(ALL)) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
 
 
 async def test_a_transaction_nobody_knows_one_that_failed_and_one_that_is_not_ours() -> None:
     node = FakeNode(ALL)
     node.reverted.add(tx_hash(6))
     assert await claim(node, tx_hash(7)) is None
-    assert await claim(node, tx_hash(6)) == Claimed(failed=True, payments=())
+    assert await claim(node, tx_hash(6)) == TxPayments(failed=True, payments=())
     node.lies["eth_getTransactionReceipt"] = lambda raw: raw | {"logs": raw["logs"][:1]}
     node.payments = [OTHERS]
-    assert await claim(node, OTHERS.tx_hash) == Claimed(failed=False, payments=())
+    assert await claim(node, OTHERS.tx_hash) == TxPayments(failed=False, payments=())
 
 
 async def test_a_gateway_that_is_not_configured_is_passed_over() -> None:
     node = FakeNode(ALL)
-    assert await claimed(node, [Gateway(node, CHAIN_ID, OTHER_GATEWAY)], FIRST.tx_hash) == Claimed(False, (MIDDLE,))
+    assert await find_payments_in_tx(node, [Gateway(node, CHAIN_ID, OTHER_GATEWAY)], FIRST.tx_hash) == TxPayments(
+        False, (MIDDLE,)
+    )
 
 
 @pytest.mark.parametrize(
@@ -95,15 +97,15 @@ async def test_topics_and_addresses_in_capitals_are_the_same() -> None:
             ]
         }
     )
-    assert await claim(node) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(node) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
 
 
 async def test_what_the_first_node_does_not_know_the_second_may() -> None:
     behind, ahead = FakeNode([]), FakeNode(ALL)
     ahead.reverted.add(tx_hash(6))
     nodes = FakeNodes(behind, ahead)
-    assert await claim(nodes) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
-    assert await claim(nodes, tx_hash(6)) == Claimed(failed=True)
+    assert await claim(nodes) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(nodes, tx_hash(6)) == TxPayments(failed=True)
     assert await claim(nodes, tx_hash(7)) is None
     assert behind.asked.count("eth_getTransactionReceipt") == 3  # being behind is no failure
 
@@ -121,10 +123,10 @@ async def test_nobody_knows_it_but_one_that_could_not_be_asked_might(broken: int
     with pytest.raises(ChainError):
         await claim(FakeNodes(*nodes))
     nodes[1 - broken].payments = ALL
-    assert await claim(FakeNodes(*nodes)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(FakeNodes(*nodes)) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
 
 
 async def test_a_node_without_the_logs_of_its_receipt_is_passed_over() -> None:
     liar, honest = FakeNode(ALL), FakeNode(ALL)
     liar.lies["eth_getLogs"] = lambda logs: logs[:1]
-    assert await claim(FakeNodes(liar, honest)) == Claimed(failed=False, payments=(FIRST, MIDDLE, LAST))
+    assert await claim(FakeNodes(liar, honest)) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))

@@ -10,7 +10,7 @@ import pytest
 
 from chain import decoding, provider
 from chain.errors import NodeError
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block, ordinary_stack, payment, tx_hash
 from tests.fakes.virtual_time import run_virtually
@@ -62,7 +62,9 @@ class Network:
         self.asked: list[str] = []
         self.checked: list[str] = []
         http = httpx.AsyncClient(transport=httpx.MockTransport(self.handle))
-        self.nodes = Nodes(http, [url for url in URLS if httpx.URL(url).host.split(".")[0] in says], CHAIN_ID)
+        self.nodes = FailoverProvider(
+            http, [url for url in URLS if httpx.URL(url).host.split(".")[0] in says], CHAIN_ID
+        )
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer as the host would."""

@@ -77,4 +77,4 @@ def test_what_is_no_customer_id_is_not_signed() -> None:
 def test_checksum() -> None:
     # https://eips.ethereum.org/EIPS/eip-55
     for address in ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"):
-        assert signing.checksum(address.lower()) == address
+        assert signing.to_checksum_address(address.lower()) == address

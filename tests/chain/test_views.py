@@ -2,17 +2,17 @@
 
 import pytest
 
-from chain.errors import BadAnswer, Inconsistent, NodeError
-from chain.views import Views
+from chain.errors import InconsistentChainData, InvalidResponse, NodeError
+from chain.views import GatewayContract
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import CHAIN_ID, GATEWAY, WALLET
 
 pytestmark = pytest.mark.anyio
 
 
-def reading(node: FakeNode) -> Views:
+def reading(node: FakeNode) -> GatewayContract:
     """The gateway's views as this node tells of them."""
-    return Views(node, CHAIN_ID, GATEWAY)
+    return GatewayContract(node, CHAIN_ID, GATEWAY)
 
 
 async def test_what_the_contract_says_of_itself() -> None:
@@ -40,7 +40,7 @@ async def test_the_customer_of_a_wallet(raw: bytes, customer: str | None) -> Non
 async def test_a_registered_customer_that_is_none_is_not_an_unregistered_wallet(raw: bytes) -> None:
     node = FakeNode()
     node.views["customerOf"] = int.from_bytes(raw)
-    with pytest.raises(BadAnswer):
+    with pytest.raises(InvalidResponse):
         await reading(node).customer_of(WALLET)
 
 
@@ -56,5 +56,5 @@ async def test_a_view_without_a_contract_behind_it_is_a_failure() -> None:
 async def test_an_index_that_goes_backwards(blocks: list[int]) -> None:
     node = FakeNode(history(1, 1, 1))
     node.lies["paymentBlocks"] = lambda _: blocks
-    with pytest.raises(Inconsistent, match="backwards"):
+    with pytest.raises(InconsistentChainData, match="backwards"):
         await reading(node).payment_blocks(0, len(blocks))

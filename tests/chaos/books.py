@@ -10,7 +10,7 @@ import httpx
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 from stateless_billing.sandbox.stack import Stack
 
 
@@ -31,7 +31,7 @@ def payments(stack: Stack) -> list[Payment]:
 
     async def read() -> list[Payment]:
         async with httpx.AsyncClient(trust_env=False) as http:
-            nodes = Nodes(http, [stack.chain.url], stack.chain.chain_id)
+            nodes = FailoverProvider(http, [stack.chain.url], stack.chain.chain_id)
             found = []
             for address in stack.gateways:
                 gateway = Gateway(nodes, stack.chain.chain_id, address.lower())

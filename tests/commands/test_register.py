@@ -7,8 +7,8 @@ from chain.gateway import Gateway
 from chain.signing import Signer
 from stateless_billing.commands import register
 from stateless_billing.commands.register import Registration, calldata, plan, signed
-from stateless_billing.commands.registration_plan import Wanted
-from stateless_billing.stripe.errors import Down, Refused
+from stateless_billing.commands.registration_plan import RegistrationTarget
+from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY
 from tests.fakes.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
@@ -47,18 +47,18 @@ async def test_a_page_that_fails_is_asked_again() -> None:
     failures = [error(500, "api_error"), error(429, "rate_limit_error")]
     found, fake, _ = await planned(*failures, answer(200, raw_list(person(1))), pauses=(0, 0))
     assert (len(found.wanted), len(fake.asked)) == (1, 3)
-    with pytest.raises(Down):
+    with pytest.raises(StripeUnavailable):
         await planned(error(500, "api_error"), pauses=(0, 0))
 
 
 @pytest.mark.parametrize("cut", [raw_list(has_more=True), raw_list(person(1), has_more=None), {"data": [{}]}])
 async def test_a_listing_that_does_not_end_properly_signs_nothing(cut: dict[str, object]) -> None:
-    with pytest.raises(Down):
+    with pytest.raises(StripeUnavailable):
         await planned(answer(200, cut))
 
 
 async def test_a_refusal_is_not_asked_again() -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRejected):
         await planned(error(400, "invalid_request_error", "parameter_unknown"))
 
 
@@ -69,7 +69,7 @@ async def test_statements_recover_to_the_signer_and_batches_hold_them() -> None:
     from chain.signing import TYPES
 
     told: list[str] = []
-    wanted = [Wanted(f"0x{number:040x}", f"cus_{number}") for number in range(1, 251)]
+    wanted = [RegistrationTarget(f"0x{number:040x}", f"cus_{number}") for number in range(1, 251)]
     rows = list(signed(wanted, gateway(), Signer(KEY, CHAIN_ID), 2_000_000_000, told.append))
     domain = {"name": "PaymentGateway", "version": "1", "chainId": CHAIN_ID, "verifyingContract": GATEWAY}
     message = {"wallet": rows[0].wallet, "customerId": b"cus_1".ljust(32, b"\0"), "deadline": 2_000_000_000}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.commands.registration_plan import Wanted, against_chain, batches, sort
+from stateless_billing.commands.registration_plan import RegistrationTarget, against_chain, batches, sort
 
 A, B = "0x" + "ab" * 20, "0x" + "cd" * 20
 
@@ -67,7 +67,11 @@ def test_everybody_is_signed_or_found_whatever_the_order(wallets: dict[str, str]
 
 
 def test_what_the_gateway_has_already_is_left_out() -> None:
-    wanted = [Wanted(A, "cus_A"), Wanted(B, "cus_B"), Wanted("0x" + "ee" * 20, "cus_E")]
+    wanted = [
+        RegistrationTarget(A, "cus_A"),
+        RegistrationTarget(B, "cus_B"),
+        RegistrationTarget("0x" + "ee" * 20, "cus_E"),
+    ]
     present = {A: "cus_A", B: "cus_Z", "0x" + "ee" * 20: None}
     left, registered, [finding] = against_chain(wanted, present)
     assert (left, registered) == ([wanted[2]], 1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.crediting.daily_limit import DAY, DailyLimit, value
+from stateless_billing.crediting.daily_limit import DAY, DailyLimit, counted_cents
 from stateless_billing.pricing.price_feed import PriceFeed
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import (
@@ -152,4 +152,4 @@ def test_value_is_exact_and_rounded_up(some: list[tuple[int, int]], cents: int, 
     payments = [replace(payment(), cents=one, amount=other) for one, other in some]
     rate = Fraction(cents, amount)
     exact = sum((Fraction(one.cents) if one.quoted else one.amount * rate for one in payments), Fraction())
-    assert exact <= value(payments, rate) < exact + 1
+    assert exact <= counted_cents(payments, rate) < exact + 1

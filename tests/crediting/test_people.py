@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.crediting.payment_status import Progress
+from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import Effect, error_saved, listing_cut, listing_ends_empty, listing_hole
 from stateless_billing.sandbox.records import Transaction
 from stateless_billing.services.container import Services
-from stateless_billing.stripe.errors import Down, ToldOnce, Unproven
+from stateless_billing.stripe.errors import LedgerUnproven, NeedsSecondReading, StripeUnavailable
 from stateless_billing.stripe.ledger_reader import entries_or_none
 from tests.fakes.factories import CUSTOMER, START, payment, tx_hash
 from tests.fakes.in_process_service import CREDITS, HOUR, LISTS, READS, SERVICE, LoopClock, Town, advanced, sweeping
@@ -60,7 +60,7 @@ def credits_of(town: Town, one: Payment) -> list[str]:
     ]
 
 
-async def proven(services: Services, one: Payment) -> Progress:
+async def proven(services: Services, one: Payment) -> PaymentStatus:
     """Tries until the ledger has told twice what it holds."""
     first = await advanced(services, one)
     if first.state != "pending":
@@ -436,10 +436,10 @@ def test_a_reversal_in_a_later_epoch_needs_its_entry_told_twice() -> None:
         await asyncio.sleep(EPOCH_1)
         for effect in (listing_ends_empty(), listing_ends_empty(later=True)):
             town.stripe.faults.add(effect, method="GET", template=TEMPLATE, path=LEDGER, times=None)
-            with pytest.raises((Unproven, Down)):
+            with pytest.raises((LedgerUnproven, StripeUnavailable)):
                 await services.reversals.reverse(credit, ADMIN, "a mistake")
             town.stripe.faults.clear()
-        with pytest.raises(ToldOnce) as told:
+        with pytest.raises(NeedsSecondReading) as told:
             await services.reversals.reverse(credit, ADMIN, "a mistake")
         await asyncio.sleep(told.value.seconds + 1)
         done = await services.reversals.reverse(credit, ADMIN, "a mistake")

@@ -2,14 +2,14 @@
 
 import pytest
 
-from stateless_billing.crediting.payment_status import STATES, Progress, confirming, credited
-from stateless_billing.crediting.status_cache import Memory
+from stateless_billing.crediting.payment_status import STATES, PaymentStatus, confirming, credited
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Depth
 from stateless_billing.runtime.backoff import Backoff
 from tests.fakes.factories import PAYER, FakeClock, entry, payment, tx_hash
 
 ONE = payment()
-PENDING = Progress("pending", cause="stripe_down")
+PENDING = PaymentStatus("pending", cause="stripe_down")
 
 
 @pytest.fixture
@@ -19,12 +19,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def memory(clock: FakeClock) -> Memory:
+def memory(clock: FakeClock) -> StatusCache:
     """A fresh process."""
-    return Memory(clock)
+    return StatusCache(clock)
 
 
-def test_a_fresh_process_knows_nothing(memory: Memory) -> None:
+def test_a_fresh_process_knows_nothing(memory: StatusCache) -> None:
     assert (memory.done(ONE), memory.waiting(ONE), memory.looked(ONE)) == (None, None, None)
 
 
@@ -44,8 +44,8 @@ def test_a_confirming_payment_says_when_to_ask_again(depth: Depth, retry_after: 
 
 
 def test_credited_names_its_entry_where_there_is_one() -> None:
-    assert credited(5, entry(id="cbtxn_9")) == Progress("credited", cents=5, credit="cbtxn_9")
-    assert credited(0, None) == Progress("credited", cents=0)
+    assert credited(5, entry(id="cbtxn_9")) == PaymentStatus("credited", cents=5, credit="cbtxn_9")
+    assert credited(0, None) == PaymentStatus("credited", cents=0)
 
 
 def test_the_least_advanced_state_comes_first() -> None:
@@ -54,16 +54,16 @@ def test_the_least_advanced_state_comes_first() -> None:
 
 
 @pytest.mark.parametrize("state", ["credited", "reversed"])
-def test_what_is_settled_is_kept_for_good(memory: Memory, clock: FakeClock, state: str) -> None:
+def test_what_is_settled_is_kept_for_good(memory: StatusCache, clock: FakeClock, state: str) -> None:
     memory.remember(ONE, PENDING)
-    settled = memory.remember(ONE, Progress(state, cents=5, credit="cbtxn_9"))
+    settled = memory.remember(ONE, PaymentStatus(state, cents=5, credit="cbtxn_9"))
     clock.wait(10**7)
     assert memory.done(ONE) == settled
     assert memory.waiting(ONE) is None
     assert memory.done(payment(tx_hash=tx_hash(2))) is None
 
 
-def waits(memory: Memory, clock: FakeClock, *outcomes: Progress) -> list[int]:
+def waits(memory: StatusCache, clock: FakeClock, *outcomes: PaymentStatus) -> list[int]:
     """After how many seconds each outcome is tried again, the next try following when it is due."""
     found = []
     for outcome in outcomes:
@@ -77,10 +77,10 @@ def waits(memory: Memory, clock: FakeClock, *outcomes: Progress) -> list[int]:
     return found
 
 
-LIMITED = Progress("pending", cause="rate_limited")
-HELD = Progress("held", cause="over_limit")
-NO_RATE = Progress("held", cause="rate_unavailable")
-UNCLEAR = Progress("pending", cause="stripe_unclear")
+LIMITED = PaymentStatus("pending", cause="rate_limited")
+HELD = PaymentStatus("held", cause="over_limit")
+NO_RATE = PaymentStatus("held", cause="rate_unavailable")
+UNCLEAR = PaymentStatus("pending", cause="stripe_unclear")
 TWICE = None  # what was waited before, doubled, to an hour
 HOUR = 3600
 DAY = 24 * HOUR
@@ -97,12 +97,12 @@ DAY = 24 * HOUR
         ([HELD, PENDING, PENDING], [DAY, 60, TWICE]),  # what a day's wait was for is over
         ([PENDING, PENDING, UNCLEAR, UNCLEAR, PENDING], [60, TWICE, 60, TWICE, 60]),
         ([PENDING, PENDING, LIMITED, LIMITED, PENDING], [60, TWICE, 5, TWICE, 60]),
-        ([NO_RATE, Progress("pending", cause="rate_unavailable")], [60, 60]),
-        ([Progress("pending", retry_after=7), Progress("pending", retry_after=7)], [7, 7]),
+        ([NO_RATE, PaymentStatus("pending", cause="rate_unavailable")], [60, 60]),
+        ([PaymentStatus("pending", retry_after=7), PaymentStatus("pending", retry_after=7)], [7, 7]),
     ],
 )
 def test_when_a_payment_is_tried_again(
-    memory: Memory, clock: FakeClock, outcomes: list[Progress], expected: list[int | None]
+    memory: StatusCache, clock: FakeClock, outcomes: list[PaymentStatus], expected: list[int | None]
 ) -> None:
     before = 0
     for wait, one in zip(waits(memory, clock, *outcomes), expected, strict=True):
@@ -112,12 +112,12 @@ def test_when_a_payment_is_tried_again(
 
 
 def test_waits_are_spread_so_that_processes_do_not_come_back_together() -> None:
-    many = {Memory(FakeClock()).remember(ONE, PENDING).retry_after for _ in range(200)}
+    many = {StatusCache(FakeClock()).remember(ONE, PENDING).retry_after for _ in range(200)}
     assert len(many) > 8
     assert {min(one or 0, 60) for one in many} == {60}
 
 
-def test_what_is_remembered_is_the_payment_of_these_facts(memory: Memory) -> None:
+def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -> None:
     memory.remember(ONE, credited(5_000, entry()))
     memory.remember(payment(tx_hash=tx_hash(5)), PENDING)
     memory.remember_look(payment(tx_hash=tx_hash(6)), PENDING)
@@ -138,7 +138,7 @@ def test_what_is_remembered_is_the_payment_of_these_facts(memory: Memory) -> Non
     assert memory.done(payment(block=101, log_index=9)) is not None  # where it lies may change
 
 
-def test_what_is_forgotten_begins_again(memory: Memory) -> None:
+def test_what_is_forgotten_begins_again(memory: StatusCache) -> None:
     memory.remember(ONE, credited(5_000, entry()))
     memory.forget(payment(customer_id="cus_Bob"))
     assert memory.done(ONE) is not None
@@ -178,7 +178,7 @@ def test_the_wall_clock_does_not_end_a_backoff(clock: FakeClock) -> None:
     assert not backoff.due("a")
 
 
-def test_while_it_waits_the_seconds_left_are_told(memory: Memory, clock: FakeClock) -> None:
+def test_while_it_waits_the_seconds_left_are_told(memory: StatusCache, clock: FakeClock) -> None:
     wait = memory.remember(ONE, PENDING).retry_after or 0
     clock.wait(20.5)
     left = memory.waiting(ONE)
@@ -186,14 +186,14 @@ def test_while_it_waits_the_seconds_left_are_told(memory: Memory, clock: FakeClo
     assert (left.state, left.cause, left.retry_after) == ("pending", "stripe_down", wait - 20)
 
 
-def test_the_wall_clock_does_not_bring_a_try_forward(memory: Memory, clock: FakeClock) -> None:
+def test_the_wall_clock_does_not_bring_a_try_forward(memory: StatusCache, clock: FakeClock) -> None:
     memory.remember(ONE, PENDING)
     clock.wall_time += 10**6
     assert memory.waiting(ONE) is not None
 
 
-def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: Memory, clock: FakeClock) -> None:
-    seen = Progress("pending", retry_after=5)
+def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: StatusCache, clock: FakeClock) -> None:
+    seen = PaymentStatus("pending", retry_after=5)
     assert memory.remember_look(ONE, seen) == seen
     assert memory.looked(ONE) == seen
     assert memory.waiting(ONE) is None
@@ -201,7 +201,7 @@ def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: Memory, cloc
     assert memory.looked(ONE) is None
 
 
-def test_a_look_that_finds_the_credit_is_kept_for_good(memory: Memory, clock: FakeClock) -> None:
+def test_a_look_that_finds_the_credit_is_kept_for_good(memory: StatusCache, clock: FakeClock) -> None:
     memory.remember_look(ONE, credited(5, entry()))
     clock.wait(10**6)
     assert memory.done(ONE) == credited(5, entry())

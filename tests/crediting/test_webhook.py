@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from stateless_billing.crediting import webhook
-from stateless_billing.crediting.webhook import CreditHook, signature
+from stateless_billing.crediting.webhook import CreditWebhook, signature
 from tests.fakes.factories import CUSTOMER, GATEWAY, START, FakeClock, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.anyio
 URL = "https://api.example.org/hook?key=sesame"
 
 
-def hook(handle: Callable[[httpx.Request], httpx.Response], pauses: tuple[float, ...] = (0.0, 0.0)) -> CreditHook:
+def hook(handle: Callable[[httpx.Request], httpx.Response], pauses: tuple[float, ...] = (0.0, 0.0)) -> CreditWebhook:
     """A hook whose other end is a function."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-    return CreditHook(http, URL, "secret", FakeClock(), pauses)
+    return CreditWebhook(http, URL, "secret", FakeClock(), pauses)
 
 
 async def test_what_is_sent() -> None:

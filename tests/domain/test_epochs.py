@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.domain.epochs import EPOCH, QUIET, Moment, is_fresh, moment, until_sending
+from stateless_billing.domain.epochs import (
+    EPOCH,
+    QUIET,
+    EpochPosition,
+    can_skip_check,
+    epoch_position,
+    seconds_until_writable,
+)
 
 ORIGIN = 1_790_000_000
 AGES = st.one_of(
@@ -25,20 +32,20 @@ KEY_LIFE = 24 * 3600  # the least that Stripe promises
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (-3600, Moment(0, quiet=False)),  # a clock that is behind
-        (0, Moment(0, quiet=False)),  # the beginning of epoch 0 is no border
-        (EPOCH - QUIET - 1, Moment(0, quiet=False)),
-        (EPOCH - QUIET, Moment(0, quiet=True)),
-        (EPOCH - 1, Moment(0, quiet=True)),
-        (EPOCH, Moment(1, quiet=True)),
-        (EPOCH + QUIET - 1, Moment(1, quiet=True)),
-        (EPOCH + QUIET, Moment(1, quiet=False)),
-        (2 * EPOCH - QUIET - 1, Moment(1, quiet=False)),
-        (2 * EPOCH, Moment(2, quiet=True)),
+        (-3600, EpochPosition(0, quiet=False)),  # a clock that is behind
+        (0, EpochPosition(0, quiet=False)),  # the beginning of epoch 0 is no border
+        (EPOCH - QUIET - 1, EpochPosition(0, quiet=False)),
+        (EPOCH - QUIET, EpochPosition(0, quiet=True)),
+        (EPOCH - 1, EpochPosition(0, quiet=True)),
+        (EPOCH, EpochPosition(1, quiet=True)),
+        (EPOCH + QUIET - 1, EpochPosition(1, quiet=True)),
+        (EPOCH + QUIET, EpochPosition(1, quiet=False)),
+        (2 * EPOCH - QUIET - 1, EpochPosition(1, quiet=False)),
+        (2 * EPOCH, EpochPosition(2, quiet=True)),
     ],
 )
-def test_where_a_time_lies(age: int, expected: Moment) -> None:
-    assert moment(ORIGIN + age, ORIGIN) == expected
+def test_where_a_time_lies(age: int, expected: EpochPosition) -> None:
+    assert epoch_position(ORIGIN + age, ORIGIN) == expected
 
 
 def test_the_numbers_that_may_only_change_with_every_process_stopped() -> None:
@@ -47,14 +54,14 @@ def test_the_numbers_that_may_only_change_with_every_process_stopped() -> None:
 
 @given(NEAR_BORDERS, NEAR_BORDERS)
 def test_two_sendings_under_one_key_lie_within_the_keys_life(one: int, other: int) -> None:
-    first, second = moment(ORIGIN + one, ORIGIN), moment(ORIGIN + other, ORIGIN)
+    first, second = epoch_position(ORIGIN + one, ORIGIN), epoch_position(ORIGIN + other, ORIGIN)
     if first.epoch == second.epoch and not first.quiet and not second.quiet:
         assert abs(one - other) < KEY_LIFE - QUIET
 
 
 @given(NEAR_BORDERS, NEAR_BORDERS)
 def test_two_sendings_under_different_keys_lie_an_hour_apart(one: int, other: int) -> None:
-    first, second = moment(ORIGIN + one, ORIGIN), moment(ORIGIN + other, ORIGIN)
+    first, second = epoch_position(ORIGIN + one, ORIGIN), epoch_position(ORIGIN + other, ORIGIN)
     if first.epoch != second.epoch and not first.quiet and not second.quiet:
         assert abs(one - other) > 2 * QUIET
 
@@ -62,14 +69,14 @@ def test_two_sendings_under_different_keys_lie_an_hour_apart(one: int, other: in
 @given(AGES)
 def test_waiting_ends_the_quiet_zone_and_not_a_second_later(age: int) -> None:
     now = ORIGIN + age
-    wait = until_sending(now, ORIGIN)
-    assert not moment(now + wait, ORIGIN).quiet
-    assert (wait == 0) == (not moment(now, ORIGIN).quiet)
+    wait = seconds_until_writable(now, ORIGIN)
+    assert not epoch_position(now + wait, ORIGIN).quiet
+    assert (wait == 0) == (not epoch_position(now, ORIGIN).quiet)
     if wait:
-        assert moment(now + wait - 1, ORIGIN).quiet
+        assert epoch_position(now + wait - 1, ORIGIN).quiet
         assert wait <= 2 * QUIET
 
 
 @pytest.mark.parametrize(("age", "fresh"), [(-5, True), (0, True), (599, True), (600, False), (10**6, False)])
 def test_only_a_payment_younger_than_ten_minutes_is_fresh(age: int, fresh: bool) -> None:
-    assert is_fresh(ORIGIN + age, ORIGIN) is fresh
+    assert can_skip_check(ORIGIN + age, ORIGIN) is fresh

@@ -2,12 +2,20 @@
 
 import pytest
 
-from stateless_billing.domain.errors import PROBLEMS, Refusal
-from stateless_billing.stripe.errors import Down, InProgress, NotSent, RateLimited, Refused, StripeFailure, Unclear
+from stateless_billing.domain.errors import PROBLEMS, ProblemError
+from stateless_billing.stripe.errors import (
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    RequestInProgress,
+    RequestRejected,
+    StripeFailure,
+    StripeUnavailable,
+)
 
 
 def test_a_refusal_tells_its_code_and_what_happened() -> None:
-    assert str(Refusal("paused", "No money moved.")) == "paused: No money moved."
+    assert str(ProblemError("paused", "No money moved.")) == "paused: No money moved."
 
 
 @pytest.mark.parametrize("code", PROBLEMS)
@@ -18,11 +26,11 @@ def test_every_problem_is_an_error_with_a_title(code: str) -> None:
 
 
 def test_only_another_request_under_way_is_also_unclear() -> None:
-    kinds = (NotSent, Unclear, InProgress, RateLimited, Down, Refused)
+    kinds = (NotSent, OutcomeUnknown, RequestInProgress, RateLimited, StripeUnavailable, RequestRejected)
     related = {(one, other) for one in kinds for other in kinds if one is not other and issubclass(one, other)}
-    assert related == {(InProgress, Unclear)}
+    assert related == {(RequestInProgress, OutcomeUnknown)}
     assert all(issubclass(kind, StripeFailure) for kind in kinds)
 
 
 def test_what_stripe_refused_keeps_stripes_code() -> None:
-    assert Refused("no", "resource_missing").code == "resource_missing"
+    assert RequestRejected("no", "resource_missing").code == "resource_missing"

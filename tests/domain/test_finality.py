@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.payment import Payment
-from stateless_billing.domain.finality import FINALIZED, Depth, Tier, depth, is_final, parse_tiers, tier_for
+from stateless_billing.domain.finality import FINALIZED, ConfirmationTier, Depth, depth, is_final, parse_tiers, tier_for
 from tests.fakes.factories import BLOCK_SECONDS, OTHER_GATEWAY, block, heads, payment, tx_hash
 
-SHALLOW, SAFE = Tier(10_000, 15, None), Tier(100_000, None, "safe")
+SHALLOW, SAFE = ConfirmationTier(10_000, 15, None), ConfirmationTier(100_000, None, "safe")
 USUAL = (SHALLOW, SAFE, FINALIZED)
 PLENTY = 10**12
 
@@ -21,11 +21,11 @@ def test_the_usual_tiers() -> None:
     ("text", "tiers"),
     [
         ("finalized", (FINALIZED,)),
-        ("0s", (Tier(None, 0, None),)),
-        (" 0:2s , safe ", (Tier(0, 2, None), Tier(None, None, "safe"))),
+        ("0s", (ConfirmationTier(None, 0, None),)),
+        (" 0:2s , safe ", (ConfirmationTier(0, 2, None), ConfirmationTier(None, None, "safe"))),
     ],
 )
-def test_other_tiers(text: str, tiers: tuple[Tier, ...]) -> None:
+def test_other_tiers(text: str, tiers: tuple[ConfirmationTier, ...]) -> None:
     assert parse_tiers(text) == tiers
 
 
@@ -105,7 +105,7 @@ def other(number: int, cents: int, **changes: object) -> Payment:
         (0, [], PLENTY, FINALIZED),
     ],
 )
-def test_which_tier(cents: int, others: list[Payment], at_most: int, tier: Tier) -> None:
+def test_which_tier(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
     assert tier_for(payment(cents=cents), others, USUAL, at_most) == tier
 
 
@@ -126,7 +126,7 @@ TIME = block(100).time
         (FINALIZED, 900, 800, 100, Depth(reached=True)),
     ],
 )
-def test_how_deep(tier: Tier, latest: int, safe: int, finalized: int, expected: Depth) -> None:
+def test_how_deep(tier: ConfirmationTier, latest: int, safe: int, finalized: int, expected: Depth) -> None:
     assert depth(payment(), tier, heads(latest, safe, finalized), TIME + 60) == expected
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.domain.finality import FINALIZED, Depth, Tier, depth, parse_tiers, tier_for
+from stateless_billing.domain.finality import FINALIZED, ConfirmationTier, Depth, depth, parse_tiers, tier_for
 from tests.fakes.factories import block, heads, payment, tx_hash
 
 TIME = block(100).time
@@ -12,7 +12,7 @@ USUAL, PLENTY = parse_tiers("10000:15s,100000:safe,finalized"), 10**12
 
 @pytest.mark.parametrize(("latest", "reached"), [(107, False), (108, True), (109, True)])
 def test_exactly_the_seconds_asked_for_are_enough(latest: int, reached: bool) -> None:
-    found = depth(payment(), Tier(None, 16, None), heads(latest, 50, 10), TIME + 60)
+    found = depth(payment(), ConfirmationTier(None, 16, None), heads(latest, 50, 10), TIME + 60)
     assert found == Depth(reached=reached, confirmed=min(16, 2 * (latest - 100)), needed=16)
 
 
@@ -40,14 +40,14 @@ def test_a_refusal_says_what_is_wrong(text: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("text", "tier"),
     [
-        ("999999999999999:99999s,safe", Tier(999_999_999_999_999, 99_999, None)),
-        ("0:0s,safe", Tier(0, 0, None)),
-        ("10:10s,safe", Tier(10, 10, None)),
-        ("1:finalized,safe", Tier(1, None, "finalized")),
-        ("1:safe,finalized", Tier(1, None, "safe")),
+        ("999999999999999:99999s,safe", ConfirmationTier(999_999_999_999_999, 99_999, None)),
+        ("0:0s,safe", ConfirmationTier(0, 0, None)),
+        ("10:10s,safe", ConfirmationTier(10, 10, None)),
+        ("1:finalized,safe", ConfirmationTier(1, None, "finalized")),
+        ("1:safe,finalized", ConfirmationTier(1, None, "safe")),
     ],
 )
-def test_how_large_and_how_small_a_tier_may_be(text: str, tier: Tier) -> None:
+def test_how_large_and_how_small_a_tier_may_be(text: str, tier: ConfirmationTier) -> None:
     assert parse_tiers(text)[0] == tier
 
 

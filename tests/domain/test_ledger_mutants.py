@@ -13,7 +13,7 @@ from stateless_billing.domain.ledger import (
     CURRENCY,
     KINDS,
     Entry,
-    Finding,
+    MatchOutcome,
     Price,
     credit_description,
     credit_metadata,
@@ -110,32 +110,34 @@ MOVED = replace(QUOTED, tx_hash=tx_hash(9))  # the same payment before a reorgan
 @pytest.mark.parametrize(
     ("redirected", "shown", "finding"),
     [
-        (False, ours(MOVED), Finding.CREDITED),
-        (False, ours(MOVED, amount="1"), Finding.OTHER_FACTS),
+        (False, ours(MOVED), MatchOutcome.CREDITED),
+        (False, ours(MOVED, amount="1"), MatchOutcome.OTHER_FACTS),
         # on another customer sequences mean that customer's own payments
-        (True, ours(MOVED), Finding.ABSENT),
-        (True, ours(MOVED, amount="1"), Finding.ABSENT),
-        (True, ours(QUOTED), Finding.CREDITED),
+        (True, ours(MOVED), MatchOutcome.ABSENT),
+        (True, ours(MOVED, amount="1"), MatchOutcome.ABSENT),
+        (True, ours(QUOTED), MatchOutcome.CREDITED),
         # a credit under an order is of a final payment, and of no other that has its sequence
-        (False, ours(MOVED, order="cbtxn_order"), Finding.ABSENT),
-        (False, ours(MOVED, order="cbtxn_order", amount="1"), Finding.ABSENT),
-        (False, ours(QUOTED, order="cbtxn_order"), Finding.CREDITED),
+        (False, ours(MOVED, order="cbtxn_order"), MatchOutcome.ABSENT),
+        (False, ours(MOVED, order="cbtxn_order", amount="1"), MatchOutcome.ABSENT),
+        (False, ours(QUOTED, order="cbtxn_order"), MatchOutcome.CREDITED),
     ],
 )
-def test_a_sequence_counts_only_on_the_events_own_customer(redirected: bool, shown: Entry, finding: Finding) -> None:
+def test_a_sequence_counts_only_on_the_events_own_customer(
+    redirected: bool, shown: Entry, finding: MatchOutcome
+) -> None:
     assert match(QUOTED, None, [shown], NOBODYS, redirected=redirected).finding is finding
 
 
-@pytest.mark.parametrize(("early", "finding"), [(3_600, Finding.CREDITED), (3_601, Finding.ABSENT)])
-def test_an_older_credit_of_the_same_sequence_is_of_a_payment_that_is_gone(early: int, finding: Finding) -> None:
+@pytest.mark.parametrize(("early", "finding"), [(3_600, MatchOutcome.CREDITED), (3_601, MatchOutcome.ABSENT)])
+def test_an_older_credit_of_the_same_sequence_is_of_a_payment_that_is_gone(early: int, finding: MatchOutcome) -> None:
     """A look for one payment never lists it, but a look for several does: seed 807 of the simulation."""
     orphan = replace(ours(MOVED), created=QUOTED.time - early)
     assert match(QUOTED, None, [orphan], NOBODYS).finding is finding
-    assert match(MOVED, None, [orphan], NOBODYS).finding is Finding.CREDITED
+    assert match(MOVED, None, [orphan], NOBODYS).finding is MatchOutcome.CREDITED
 
 
-@pytest.mark.parametrize(("early", "finding"), [(120, Finding.ALTERED), (121, Finding.ABSENT)])
-def test_a_block_may_lie_two_minutes_ahead_of_stripes_clock(early: int, finding: Finding) -> None:
+@pytest.mark.parametrize(("early", "finding"), [(120, MatchOutcome.ALTERED), (121, MatchOutcome.ABSENT)])
+def test_a_block_may_lie_two_minutes_ahead_of_stripes_clock(early: int, finding: MatchOutcome) -> None:
     bare = entry(cents=5_000, created=QUOTED.time - early, description="")
     assert BLOCK_AHEAD == 120
     assert match(QUOTED, 5_000, [bare], NOBODYS).finding is finding
@@ -144,11 +146,11 @@ def test_a_block_may_lie_two_minutes_ahead_of_stripes_clock(early: int, finding:
 @pytest.mark.parametrize(
     ("of", "says", "finding"),
     [
-        (PLAIN, credit_description(PLAIN), Finding.ALTERED),  # whatever its price was when it was written
-        (PLAIN, credit_description(PLAIN).upper(), Finding.ALTERED),
-        (PLAIN, credit_description(MOVED), Finding.ABSENT),
-        (QUOTED, credit_description(QUOTED), Finding.ABSENT),  # quoted cents never change
+        (PLAIN, credit_description(PLAIN), MatchOutcome.ALTERED),  # whatever its price was when it was written
+        (PLAIN, credit_description(PLAIN).upper(), MatchOutcome.ALTERED),
+        (PLAIN, credit_description(MOVED), MatchOutcome.ABSENT),
+        (QUOTED, credit_description(QUOTED), MatchOutcome.ABSENT),  # quoted cents never change
     ],
 )
-def test_a_plain_payments_credit_is_known_by_its_description(of: Payment, says: str, finding: Finding) -> None:
+def test_a_plain_payments_credit_is_known_by_its_description(of: Payment, says: str, finding: MatchOutcome) -> None:
     assert match(of, 5_400, [entry(cents=5_399, description=says)], NOBODYS).finding is finding

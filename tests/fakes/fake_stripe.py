@@ -8,9 +8,9 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from stateless_billing.stripe.client import StripeLedger
+from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.stripe.rate_limiter import RateLimiter
 from tests.fakes.factories import CUSTOMER, START, FakeClock
 
 KEY = "sk_test_sesame"
@@ -80,7 +80,7 @@ class FakeStripe:
         self.says = list(says)
         self.asked: list[httpx.Request] = []
         self.clock = FakeClock()
-        self.pacer = Pacer(1_000_000, 1)
+        self.pacer = RateLimiter(1_000_000, 1)
         self.connections = 0
 
     def handle(self, request: httpx.Request) -> httpx.Response:
@@ -92,9 +92,9 @@ class FakeStripe:
         self.connections += 1
         return httpx.MockTransport(self.handle)
 
-    def ledger(self) -> StripeLedger:
+    def ledger(self) -> StripeApi:
         """The service's side of it."""
-        return StripeLedger(KEY, "https://stripe.example", self.pacer, self.clock, self._transport)
+        return StripeApi(KEY, "https://stripe.example", self.pacer, self.clock, self._transport)
 
     def form(self, number: int = -1) -> Mapping[str, list[str]]:
         """What one request carried, in its query or its body."""

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 
 from stateless_billing.bookkeeping.proofs import Proofs
-from stateless_billing.bookkeeping.records import MARK, Bookkeeping
+from stateless_billing.bookkeeping.records import RECORD_MARKER, ServiceRecords
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.grants.caps import Caps
-from stateless_billing.grants.entries import Wish
+from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.granting import Grants
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.sandbox.account import Entry
@@ -20,8 +20,8 @@ from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sandbox.effects import EFFECTS
 from stateless_billing.sandbox.records import Contact, Transaction
 from stateless_billing.sandbox.stripe_api import StripeStandIn
-from stateless_billing.stripe.client import StripeLedger
-from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.rate_limiter import RateLimiter
 from tests.fakes.factories import START, FakeClock
 
 SERVICE, GRANTS, CUSTOMER = "cus_Service", "cus_Grants", "cus_Alice1"
@@ -42,7 +42,7 @@ class Desk:
         self.clock = FakeClock(wall_time=START + 100_000.0)
         self.stripe = StripeStandIn(self.clock.wall, random.Random(7))
         self.stripe.limits.enabled = False
-        made = {SERVICE: {MARK: "service", "grants": GRANTS}, GRANTS: {MARK: "grants"}, CUSTOMER: {}}
+        made = {SERVICE: {RECORD_MARKER: "service", "grants": GRANTS}, GRANTS: {RECORD_MARKER: "grants"}, CUSTOMER: {}}
         for name, metadata in made.items():
             contact = Contact(email="alice@example.org" if name == CUSTOMER else None, metadata=metadata)
             self.stripe.account.add_customer(self.clock.wall(), START, contact, identifier=name)
@@ -58,12 +58,12 @@ class Desk:
             raise httpx.ReadError("lost")
         return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
 
-    def ledger(self) -> StripeLedger:
+    def ledger(self) -> StripeApi:
         """A process's side of Stripe."""
-        return StripeLedger(
+        return StripeApi(
             DEFAULT_KEY,
             "https://stripe.test",
-            Pacer(1_000_000, 1),
+            RateLimiter(1_000_000, 1),
             self.clock,
             lambda: httpx.MockTransport(self._handle),
         )
@@ -71,15 +71,15 @@ class Desk:
     async def process(self, limits: Caps = LIMITS) -> Grants:
         """One more process that knows nothing."""
         ledger = self.ledger()
-        books = Bookkeeping(ledger, SERVICE)
+        books = ServiceRecords(ledger, SERVICE)
         await books.check()
         return Grants(ledger, books, KeyedLocks(), self.clock, limits, Reversals(ledger, Proofs()))
 
-    def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> Wish:
+    def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> GrantRequest:
         """A form filled in."""
         self._minted += 1
         grant = f"{int(self.clock.wall())}-{self._minted:016x}"
-        usual = Wish(grant, operator, customer, cents, "goodwill", "They waited for an hour")
+        usual = GrantRequest(grant, operator, customer, cents, "goodwill", "They waited for an hour")
         return replace(usual, **changes)
 
     def fault(self, effect: str, *, times: int = 1, skip: int = 0, path: str = "", **arguments: Any) -> None:

@@ -13,7 +13,7 @@ import httpx
 
 from chain.errors import NodeError
 from chain.payment import Payment
-from stateless_billing.crediting.payment_status import Progress
+from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
@@ -198,13 +198,13 @@ async def sweeping(services: Services, seconds: float, busy: int = 20, idle: int
         return
 
 
-async def advanced(services: Services, payment: Payment) -> Progress:
+async def advanced(services: Services, payment: Payment) -> PaymentStatus:
     """One try at a payment."""
     heads = await services.confirmations.heads()
     return await services.crediting.advance(services.gateways[0], payment, heads)
 
 
-async def observed(services: Services, payment: Payment) -> Progress:
+async def observed(services: Services, payment: Payment) -> PaymentStatus:
     """A look at a payment."""
     heads = await services.confirmations.heads()
     return await services.crediting.observe(services.gateways[0], payment, heads)

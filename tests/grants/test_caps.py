@@ -266,9 +266,9 @@ def test_the_last_thing_that_happened_to_a_reservation_is_its_own_reversal() -> 
     mine = caps.reservation(row)
     assert mine
     ledger.reverse(other, 3)
-    assert caps.touched(mine, ledger.listed()) == START + 1
+    assert caps.last_changed_at(mine, ledger.listed()) == START + 1
     ledger.reverse(row, 5)
-    assert caps.touched(mine, ledger.listed()) == START + 5
+    assert caps.last_changed_at(mine, ledger.listed()) == START + 5
 
 
 def test_a_row_that_is_known_is_put_before_a_listing_that_lags() -> None:

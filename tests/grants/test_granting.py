@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.grants.caps import Caps
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.operators.roster import Operator
 from stateless_billing.sandbox.records import Contact
-from stateless_billing.stripe.errors import Refused, StripeFailure, Unclear
+from stateless_billing.stripe.errors import OutcomeUnknown, RequestRejected, StripeFailure
 from tests.fakes.factories import START
 from tests.fakes.grants_setup import ANN, BEN, CUSTOMER, GRANTS, HOUR, Desk
 
@@ -77,7 +77,7 @@ async def test_the_same_form_again_gives_nothing_more(desk: Desk) -> None:
 async def test_a_form_is_for_one_grant_only(desk: Desk, changes: dict[str, Any]) -> None:
     grants, wish = await desk.process(), desk.wish()
     await grants.give(wish)
-    with pytest.raises(Refusal, match="already_done"):
+    with pytest.raises(ProblemError, match="already_done"):
         await grants.give(replace(wish, **changes))
     assert desk.balance() == 750
 
@@ -92,7 +92,7 @@ async def test_above_a_cap_nothing_is_reserved_and_the_sentence_names_the_cap(
     for number in range(times):
         operator = ANN if times == 5 else f"{number}@example.org"
         await grants.give(desk.wish(2000, operator=operator), again=True)
-    with pytest.raises(Refusal, match=broken) as caught:
+    with pytest.raises(ProblemError, match=broken) as caught:
         await grants.give(desk.wish(cents), again=True)
     assert caught.value.code == "over_cap"
     assert "Nothing was given" in caught.value.detail
@@ -124,7 +124,7 @@ async def test_what_was_reserved_together_is_judged_by_its_place(desk: Desk) -> 
 async def test_a_grant_alike_asks_again_for_ten_minutes(desk: Desk) -> None:
     grants = await desk.process()
     await grants.give(desk.wish())
-    with pytest.raises(Refusal, match="look_alike"):
+    with pytest.raises(ProblemError, match="look_alike"):
         await grants.give(desk.wish(operator=BEN))
     assert (await grants.check(desk.wish()))[1] is not None
     assert (await grants.give(desk.wish(), again=True)).state == "given"
@@ -137,12 +137,12 @@ async def test_a_grant_alike_asks_again_for_ten_minutes(desk: Desk) -> None:
 async def test_forms_die(desk: Desk) -> None:
     grants, wish = await desk.process(), desk.wish()
     desk.clock.wait(FORM_SECONDS)
-    with pytest.raises(Refusal, match="form_dead"):
+    with pytest.raises(ProblemError, match="form_dead"):
         await grants.give(wish)
     for grant in ("", "soon-1", "-1", f"{int(desk.clock.wall())}-", "²-1"):
-        with pytest.raises(Refusal, match="form_invalid"):
+        with pytest.raises(ProblemError, match="form_invalid"):
             await grants.give(desk.wish(grant=grant))
-    with pytest.raises(Refusal, match="form_dead"):
+    with pytest.raises(ProblemError, match="form_dead"):
         await grants.give(desk.wish(grant=f"{int(desk.clock.wall()) + 2 * HOUR}-1"))
     assert desk.rows(GRANTS) == []
 
@@ -174,7 +174,7 @@ async def test_what_is_unclear_may_be_pressed_again(desk: Desk, effect: str, ski
 async def test_a_burnt_key_costs_the_grant_never_a_second_one(desk: Desk) -> None:
     grants, wish = await desk.process(), desk.wish()
     desk.fault("error_saved", skip=1)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         await grants.give(wish)
     for _ in range(3):
         desk.clock.wait(5 * HOUR)
@@ -247,11 +247,11 @@ async def test_an_old_grant_whose_undoing_was_torn_apart_is_completed_by_the_nex
     reservation = (await grants.give(desk.wish())).reservation.entry.id
     desk.clock.wait(days * 24 * HOUR + 12 * HOUR)
     await grants.give(desk.wish(100))
-    with pytest.raises(Refusal, match="unclear"):
+    with pytest.raises(ProblemError, match="unclear"):
         await grants.undo(reservation, ADMIN, "after all")
     desk.clock.wait(31 * 60)
     desk.fault("lost_before", skip=1)
-    with pytest.raises(Refusal, match="unclear"):
+    with pytest.raises(ProblemError, match="unclear"):
         await grants.undo(reservation, ADMIN, "after all")
     assert desk.balance() == 850
     desk.clock.wait(24 * HOUR)
@@ -287,7 +287,7 @@ async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(d
     first, second = await grants.give(desk.wish(100)), await grants.give(desk.wish(200))
     reservations = [one.reservation.entry.id for one in (first, second)]
     for operator in (OTHER, Operator(ANN, "auditor")):
-        with pytest.raises(Refusal, match="not_allowed"):
+        with pytest.raises(ProblemError, match="not_allowed"):
             await grants.undo(reservations[0], operator, "not mine")
     done = await grants.undo(reservations[0], MODERATOR, "wrong customer")
     assert (done.state, desk.balance()) == ("undone", 200)
@@ -300,10 +300,10 @@ async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(d
         "reason": "wrong customer",
     }
     desk.clock.wait(601)
-    with pytest.raises(Refusal, match="too_late"):
+    with pytest.raises(ProblemError, match="too_late"):
         await grants.undo(reservations[1], MODERATOR, "too late")
     desk.clock.wait(90 * 24 * HOUR + 12 * HOUR)
-    with pytest.raises(Refusal, match="Press again in 30 minutes"):
+    with pytest.raises(ProblemError, match="Press again in 30 minutes"):
         await grants.undo(reservations[1], ADMIN, "after all")
     assert desk.balance() == 200
     desk.clock.wait(31 * 60)
@@ -328,7 +328,7 @@ async def test_only_a_reservation_can_be_undone(desk: Desk, entry: str) -> None:
     grants = await desk.process()
     given = await grants.give(desk.wish())
     assert given.credit
-    with pytest.raises((Refusal, Refused)):
+    with pytest.raises((ProblemError, RequestRejected)):
         await grants.undo(given.credit.id if entry.startswith("of") else entry, ADMIN, "no such")
     assert desk.balance() == 750
 
@@ -337,7 +337,7 @@ async def test_a_grant_that_comes_to_life_after_its_reservation_was_reversed_is_
     """Stripe executes a request late that was answered with a 500: nobody can prevent that, the next look mends it."""
     grants, wish = await desk.process(), desk.wish()
     desk.fault("error_saved_late", skip=1, seconds=20 * 60)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         await grants.give(wish)
     [reservation] = desk.rows(GRANTS)
     undone = await grants.undo(reservation.id, MODERATOR, "it hung")
@@ -352,7 +352,7 @@ async def test_a_grant_that_comes_to_life_after_its_reservation_was_reversed_is_
 async def test_a_reservation_that_stripe_finishes_after_its_form_died_is_reversed(desk: Desk) -> None:
     grants, wish = await desk.process(), desk.wish()
     desk.fault("error_saved_late", seconds=30 * HOUR)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         await grants.give(wish)
     desk.clock.wait(30 * HOUR + 5)
     [found] = await grants.ledger.look()
@@ -382,7 +382,7 @@ async def test_who_cannot_be_credited_gets_no_reservation(desk: Desk, state: str
     if state == "eur":
         customer.currency = "eur"
     wish = desk.wish(customer="cus_Nobody") if state == "missing" else desk.wish()
-    with pytest.raises((Refusal, Refused)):
+    with pytest.raises((ProblemError, RequestRejected)):
         await grants.give(wish)
     assert desk.rows(GRANTS) == []
 
@@ -390,7 +390,7 @@ async def test_who_cannot_be_credited_gets_no_reservation(desk: Desk, state: str
 async def test_who_is_deleted_between_reservation_and_grant_frees_it(desk: Desk) -> None:
     grants = await desk.process()
     desk.fault("lost_before", skip=1)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         await grants.give(desk.wish())
     desk.stripe.account.by_id[CUSTOMER].deleted = True
     [found] = await grants.ledger.look()
@@ -423,7 +423,7 @@ async def test_one_customers_page_waits_for_that_customers_grants_alone(desk: De
     for customer in (CUSTOMER, "cus_Bob", "cus_Bob", "cus_Bob"):
         await (await desk.process()).give(desk.wish(customer=customer), again=True)
     desk.fault("lost_before", skip=1)
-    with pytest.raises(Unclear):  # crashed between reservation and grant, on a process that is gone
+    with pytest.raises(OutcomeUnknown):  # crashed between reservation and grant, on a process that is gone
         await (await desk.process()).give(desk.wish(customer="cus_Bob", cents=99))
     fresh = await desk.process()
     desk.stripe.log.reset()
@@ -441,7 +441,7 @@ async def test_a_page_that_shows_a_grant_of_another_process_has_it_looked_after(
     watching = await desk.process()
     assert await watching.ledger.look_when_due()
     desk.fault("lost_before", skip=1)
-    with pytest.raises(Unclear):
+    with pytest.raises(OutcomeUnknown):
         await (await desk.process()).give(desk.wish(customer="cus_Bob"))
     assert desk.balance("cus_Bob") == 0
     await watching.ledger.look(customer=CUSTOMER)
@@ -465,7 +465,7 @@ async def test_two_hundred_at_once_from_twenty_processes_never_pass_a_cap(desk: 
     async def press(number: int) -> str:
         try:
             return (await processes[number % 20].give(wishes[number], again=True)).state
-        except Refusal as refusal:
+        except ProblemError as refusal:
             return refusal.code
 
     states = Counter(await asyncio.gather(*(press(number) for number in range(200))))

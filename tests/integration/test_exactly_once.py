@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from stateless_billing.bookkeeping.records import MARK
+from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.conftest import SETTINGS
 from tests.integration.shop import Shop, problem, wait_until
@@ -159,8 +159,8 @@ def old_stack() -> Iterator[Stack]:
     """A chain whose clock is 30 hours behind, so that its payments are 30 hours old. The two records are older."""
     with Stack.start(timestamp=int(time.time()) - 30 * HOUR, settings=SETTINGS) as running:
         created = int(time.time()) - 90 * 24 * HOUR
-        grants = running.control("POST", "customers", {"metadata": {MARK: "grants"}, "created": created})["id"]
-        metadata = {MARK: "service", "grants": grants}
+        grants = running.control("POST", "customers", {"metadata": {RECORD_MARKER: "grants"}, "created": created})["id"]
+        metadata = {RECORD_MARKER: "service", "grants": grants}
         record = running.control("POST", "customers", {"metadata": metadata, "created": created})
         running.settings["SERVICE_CUSTOMER_ID"] = record["id"]
         yield running

@@ -7,7 +7,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.operators.roster import Operator, parse_roster
 from stateless_billing.operators.sign_in import FRESH_SECONDS, LINK_SECONDS, SESSION_SECONDS, WALLET_SECONDS, SignIns
@@ -72,9 +72,9 @@ def code_of(mail: Mail) -> str:
     return found[1]
 
 
-def refused(sentence: str, code: str = "sign_in_failed") -> "pytest.RaisesExc[Refusal]":
+def refused(sentence: str, code: str = "sign_in_failed") -> "pytest.RaisesExc[ProblemError]":
     """A refusal with these words, under this code."""
-    return pytest.raises(Refusal, match=sentence, check=lambda error: error.code == code)
+    return pytest.raises(ProblemError, match=sentence, check=lambda error: error.code == code)
 
 
 # Sessions
@@ -260,7 +260,7 @@ def test_another_browser_gets_the_code_to_type_and_cannot_sign_in(clock: FakeClo
         assert signins.code_of(token_of(mail)) == code_of(mail)
         with refused("only in the browser that asked"):
             signins.by_link(token_of(mail), browser.cookie)
-        with pytest.raises(Refusal):
+        with pytest.raises(ProblemError):
             signins.by_code(code_of(mail), browser.cookie)
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 
 import httpx
 
-from stateless_billing.domain.errors import Refusal
-from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.domain.errors import ProblemError
+from stateless_billing.payers.transaction_lookup import TransactionLookup
 from stateless_billing.services.container import Services
 from tests.fakes.factories import payment
 from tests.fakes.in_process_service import NOW_BLOCK, NodesLine, Town
@@ -29,16 +29,16 @@ class SlowLine(NodesLine):
         return await super().handle_async_request(request)
 
 
-async def found(hashes: Hashes, tx_hash: str) -> str:
+async def found(hashes: TransactionLookup, tx_hash: str) -> str:
     """What was paid, or that there was no turn."""
     try:
         _, claimed = await hashes.find(tx_hash)
-    except Refusal as refusal:
+    except ProblemError as refusal:
         return refusal.code
     return str(len(claimed.payments)) if claimed else "unknown"
 
 
-def slowly(town: Town) -> tuple[Services, Hashes, SlowLine]:
+def slowly(town: Town) -> tuple[Services, TransactionLookup, SlowLine]:
     """A process whose visitors' look-ups take their time."""
     services, line = town.process(), SlowLine(town)
     services._visitors._transport = line

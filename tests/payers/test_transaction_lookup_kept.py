@@ -4,10 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from chain.gateway import Claimed
+from chain.gateway import TxPayments
 from chain.payment import Payment
 from stateless_billing.domain.finality import Heads
-from stateless_billing.payers.transaction_lookup import Hashes
+from stateless_billing.payers.transaction_lookup import TransactionLookup
 from tests.fakes.factories import FakeClock, block, payment
 from tests.fakes.virtual_time import run_virtually
 
@@ -17,12 +17,12 @@ class Confirmations:
         raise AssertionError("asked the chain")
 
 
-def hashes() -> Hashes:
-    return Hashes(cast("Any", None), [], cast("Any", Confirmations()), FakeClock())
+def hashes() -> TransactionLookup:
+    return TransactionLookup(cast("Any", None), [], cast("Any", Confirmations()), FakeClock())
 
 
-def told(*payments: Payment) -> Claimed:
-    return Claimed(failed=False, payments=payments)
+def told(*payments: Payment) -> TxPayments:
+    return TxPayments(failed=False, payments=payments)
 
 
 def heads(final: int) -> Heads:

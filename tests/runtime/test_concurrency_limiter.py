@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stateless_billing.runtime.concurrency_limiter import QueueFull, Turns
+from stateless_billing.runtime.concurrency_limiter import ConcurrencyLimiter, QueueFull
 from tests.fakes.virtual_time import run_virtually
 
 
@@ -13,7 +13,7 @@ def test_a_few_at_a_time_and_the_rest_is_refused() -> None:
 
 
 async def _crowd() -> None:
-    turns, most, here, told = Turns(at_once=2, waiting=3, seconds=60), 0, 0, []
+    turns, most, here, told = ConcurrencyLimiter(at_once=2, waiting=3, seconds=60), 0, 0, []
 
     async def one() -> None:
         nonlocal most, here
@@ -39,7 +39,7 @@ def test_nobody_waits_for_ever_and_whoever_goes_leaves_no_gap() -> None:
 
 
 async def _slow() -> None:
-    turns = Turns(at_once=1, waiting=2, seconds=5)
+    turns = ConcurrencyLimiter(at_once=1, waiting=2, seconds=5)
     held = asyncio.create_task(_hold(turns, 100))
     await asyncio.sleep(0)
     begun = asyncio.get_running_loop().time()
@@ -55,6 +55,6 @@ async def _slow() -> None:
         await asyncio.gather(*(_hold(turns, 1) for _ in range(3)))
 
 
-async def _hold(turns: Turns, seconds: float) -> None:
+async def _hold(turns: ConcurrencyLimiter, seconds: float) -> None:
     async with turns.turn():
         await asyncio.sleep(seconds)

@@ -4,7 +4,16 @@ import pytest
 from prometheus_client import REGISTRY
 
 from stateless_billing.runtime import metrics
-from stateless_billing.stripe.errors import Down, InProgress, Locked, NotSent, RateLimited, Refused, TooSoon, Unclear
+from stateless_billing.stripe.errors import (
+    InQuietZone,
+    LockTimeout,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    RequestInProgress,
+    RequestRejected,
+    StripeUnavailable,
+)
 from stateless_billing.stripe.metrics import stripe_call
 
 
@@ -16,14 +25,14 @@ def counted(name: str, **labels: str) -> float:
     ("error", "outcome"),
     [
         (None, "ok"),
-        (Down("x"), "down"),
-        (Unclear("x"), "unclear"),
-        (InProgress("x"), "in_progress"),
+        (StripeUnavailable("x"), "down"),
+        (OutcomeUnknown("x"), "unclear"),
+        (RequestInProgress("x"), "in_progress"),
         (RateLimited("x"), "limited"),
-        (Locked("x"), "locked"),
-        (Refused("x", None), "refused"),
+        (LockTimeout("x"), "locked"),
+        (RequestRejected("x", None), "refused"),
         (NotSent("x"), "not_sent"),
-        (TooSoon(1), "other"),
+        (InQuietZone(1), "other"),
         (KeyError("x"), "other"),
     ],
 )

@@ -8,7 +8,7 @@ from chain.signing import Signer
 from stateless_billing.sandbox.effects import error_unsaved, wrong_date
 from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import readiness
-from stateless_billing.stripe.errors import Down
+from stateless_billing.stripe.errors import StripeUnavailable
 from tests.chain.fake_node import history
 from tests.fakes.factories import CHAIN_ID
 from tests.fakes.in_process_service import Town
@@ -27,7 +27,7 @@ async def fail_once(town: Town, services: Services) -> None:
     async with services.stripe.session() as session:
         try:
             await session.customer("cus_Payer0")
-        except Down:
+        except StripeUnavailable:
             return
     raise AssertionError("it did not fail")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping.orders import OrderDraft
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.stripe.errors import StripeFailure, TooSoon
+from stateless_billing.stripe.errors import InQuietZone, StripeFailure
 from tests.simulation.plan import Event
 from tests.simulation.truth import PEOPLE, Truth
 
@@ -123,7 +123,7 @@ class Admins:
         try:
             if mine.how == PAGE:
                 return await services.order_checks.draft(text, payment, mine.admin, REASON)
-        except Refusal as refusal:
+        except ProblemError as refusal:
             self.world.note(replica.name, f"refuses {text}: {refusal.detail[:60]}")
             return None
         rate = self.truth.rate(text)
@@ -147,7 +147,7 @@ class Admins:
             heads = await services.confirmations.heads()
             told = await services.stuck.order(self._gateway(replica, payment), payment, heads, mine.id, draft)
             world.note(replica.name, f"order {mine.id[-4:]}: {told[1].state} {told[1].cause} {told[1].detail[:90]}")
-        except Refusal as refusal:
+        except ProblemError as refusal:
             world.note(replica.name, f"refuses the order: {refusal.code}")
 
     @staticmethod
@@ -183,7 +183,7 @@ class Admins:
         for _ in range(MOST_TRIES):
             try:
                 await replica.services.reversals.reverse(entry, ADMINS[0], "a surplus")
-            except TooSoon as error:
+            except InQuietZone as error:
                 await asyncio.sleep(error.seconds + 5)
             except StripeFailure as error:
                 self.world.note(replica.name, f"does not take {row.id[-4:]} back: {error}")

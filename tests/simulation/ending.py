@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from stateless_billing.domain.epochs import moment
+from stateless_billing.domain.epochs import epoch_position
 from tests.simulation.plan import HOUR
 from tests.simulation.replica import Replica
 
@@ -54,7 +54,7 @@ class Ending:
         world = self.world
         for _ in range(40):
             times = int(world.unix()), int(world.unix()) + 60
-            if not any(moment(time, one.time).quiet for one in world.oracle.uncredited() for time in times):
+            if not any(epoch_position(time, one.time).quiet for one in world.oracle.uncredited() for time in times):
                 break
             await asyncio.sleep(600)
 

@@ -26,17 +26,17 @@ def cap_from_plain_list() -> list[Patch]:
         chain = list(reversed(_with(entries, mine)))
         return chain[: next(place for place, one in enumerate(chain) if one.id == mine.id) + 1]
 
-    return [(caps, "up_to", up_to)]
+    return [(caps, "ledger_up_to", up_to)]
 
 
 def own_row_may_be_hidden() -> list[Patch]:
     """The balances must follow from each other, but the list need not show the reservation itself."""
-    made = caps.up_to
+    made = caps.ledger_up_to
 
     def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
         return made(_with(entries, mine), mine, whole=whole)
 
-    return [(caps, "up_to", up_to)]
+    return [(caps, "ledger_up_to", up_to)]
 
 
 def caps_before_reserving() -> list[Patch]:

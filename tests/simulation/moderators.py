@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stateless_billing.grants.entries import Wish
+from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.operators.roster import Operator
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.plan import CUSTOMERS, GRANTS, Event
@@ -20,7 +20,7 @@ class Moderators:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self._wishes: dict[int, Wish] = {}
+        self._wishes: dict[int, GrantRequest] = {}
         self._pressed: dict[int, float] = {}
 
     def happen(self, event: Event) -> None:
@@ -29,7 +29,7 @@ class Moderators:
 
     def _form(self, number: int, operator: int, customer: int, cents: int) -> None:
         grant = f"{int(self.world.unix())}-{number:016x}"
-        self._wishes[number] = Wish(
+        self._wishes[number] = GrantRequest(
             grant, OPERATORS[operator], CUSTOMERS[customer], cents, "goodwill", "They waited for an hour"
         )
 

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from chain.errors import Inconsistent
+from chain.errors import InconsistentChainData
 from chain.payment import Payment
-from chain.payment_index import Index
+from chain.payment_index import PaymentIndex
 from stateless_billing.crediting import attempts, confirmations, credit_case
-from stateless_billing.crediting.processor import Crediting
+from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.domain import epochs, finality, ledger
 from stateless_billing.domain.balance_chain import Reading
-from stateless_billing.domain.epochs import Moment, moment
+from stateless_billing.domain.epochs import EpochPosition, epoch_position
 from stateless_billing.domain.ledger import Cursor
 from stateless_billing.stripe import ledger_reader
-from stateless_billing.stripe.client import Session
+from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.sweep import cursors, sweeper
-from stateless_billing.sweep.cursors import Sealing
+from stateless_billing.sweep.cursors import CursorUpdater
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOR_EVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
@@ -56,18 +56,18 @@ def key_without_epoch() -> list[Patch]:
 
 def stale_evidence() -> list[Patch]:
     """A look that began in an earlier epoch counts."""
-    sent = vars(attempts)["write"]
+    sent = vars(attempts)["write_entry"]
 
-    async def write(session: Any, draft: Any, begun: Moment | None) -> Any:
-        return await sent(session, draft, begun and moment(session.now(), draft.origin))
+    async def write(session: Any, draft: Any, begun: EpochPosition | None) -> Any:
+        return await sent(session, draft, begun and epoch_position(session.now(), draft.origin))
 
-    return [(attempts, "write", write)]
+    return [(attempts, "write_entry", write)]
 
 
 def _new_key_when(text: str) -> list[Patch]:
     """A new key after every unclear answer that says `text`."""
     seen: Counter[tuple[object, str]] = Counter()
-    looked, made = vars(Crediting)["_look_again"], ledger.credit_key
+    looked, made = vars(CreditProcessor)["_look_again"], ledger.credit_key
 
     async def look(self: Any, case: Any, unclear: StripeFailure) -> Any:
         seen[PROCESS.get(), case.payment.identity] += text in str(unclear)
@@ -77,7 +77,7 @@ def _new_key_when(text: str) -> list[Patch]:
         tries = seen[PROCESS.get(), payment.identity]
         return made(payment, epoch) + (f":again{tries}" if tries else "")
 
-    return [(Crediting, "_look_again", look), (ledger, "credit_key", key)]
+    return [(CreditProcessor, "_look_again", look), (ledger, "credit_key", key)]
 
 
 def new_key_on_500() -> list[Patch]:
@@ -110,7 +110,7 @@ def partial_listing_counts() -> list[Patch]:
         page = await page_behind(None)
         return Reading(page.entries, customer.usd_cents or 0, read_at, anchored=True, ended=False)
 
-    return [(Session, "entries", entries), (ledger_reader, "read_back", read_back)]
+    return [(StripeSession, "entries", entries), (ledger_reader, "read_back", read_back)]
 
 
 def identity_from_settings() -> list[Patch]:
@@ -126,7 +126,7 @@ def identity_from_settings() -> list[Patch]:
 
 def marker_first() -> list[Patch]:
     """The cursor is written before the credits are."""
-    sealed = vars(Sealing)["seal"]
+    sealed = vars(CursorUpdater)["seal"]
 
     async def seal(self: Any, gateway: Any, customer_id: str, payments: Sequence[Payment], heads: Any) -> Any:
         last = max(payments, key=lambda one: one.sequence)
@@ -136,7 +136,7 @@ def marker_first() -> list[Patch]:
                 await session.set_metadata(customer_id, {name: str(Cursor(last.sequence + 1, last.tx_hash))})
         return await sealed(self, gateway, customer_id, payments, heads)
 
-    return [(Sealing, "seal", seal)]
+    return [(CursorUpdater, "seal", seal)]
 
 
 def no_freshness_limit() -> list[Patch]:
@@ -181,13 +181,13 @@ def no_count_check() -> list[Patch]:
     async def blocks(self: Any, counted: Mapping[int, int]) -> Any:
         found = await self._blocks_of_payments(sorted(counted))
         if counted and not any(found.values()):
-            raise Inconsistent("nothing at all")
+            raise InconsistentChainData("nothing at all")
         return found
 
     async def counted(self: Any, payment: Payment) -> None:
         """Never looks."""
 
-    return [(Index, "_counted_blocks", blocks), (Index, "check_counted", counted)]
+    return [(PaymentIndex, "_counted_blocks", blocks), (PaymentIndex, "check_counted", counted)]
 
 
 def one_node_is_enough() -> list[Patch]:
@@ -206,7 +206,7 @@ def one_node_moves_the_record() -> list[Patch]:
 
 def look_back_too_short() -> list[Patch]:
     """A look begins at the block's time, as if all clocks agreed."""
-    return [(credit_case, "LOOK_BACK", 0), (cursors, "LOOK_BACK", 0)]
+    return [(credit_case, "LISTING_LEAD_SECONDS", 0), (cursors, "LISTING_LEAD_SECONDS", 0)]
 
 
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import BLOCK_AHEAD
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.chain import START
@@ -42,7 +42,7 @@ class Credit:
             return True
         if self.row.customer != payment.customer_id or "order" in self.metadata:
             return False
-        if self.row.created < payment.time - LOOK_BACK:
+        if self.row.created < payment.time - LISTING_LEAD_SECONDS:
             return False
         gateway = self.identity.lower().split(":")[1]
         same = (gateway, self.metadata["sequence"], self.metadata["wallet"], self.metadata["amount"])
@@ -222,7 +222,7 @@ class Oracle:
     def _excused(self, payment: Payment) -> bool:
         """Whether something outside the service's power keeps this payment `held`, admins' power included."""
         if self.world.plan.admins:
-            return payment.time - LOOK_BACK <= self.world.account.by_id[SERVICE].created
+            return payment.time - LISTING_LEAD_SECONDS <= self.world.account.by_id[SERVICE].created
         customer = self.world.account.by_id[payment.customer_id or ""]
         if customer.deleted or customer.currency not in (None, "usd") or self.over_limit(payment, strictly=False):
             return True

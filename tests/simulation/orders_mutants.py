@@ -10,7 +10,7 @@ from stateless_billing.bookkeeping.proofs import Proof, Proofs
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting import attempts
 from stateless_billing.crediting.attempts import Attempt
-from stateless_billing.crediting.payment_status import Progress
+from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain import balance_chain, order_rules
 from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.ledger import Entry, reversal_of
@@ -22,7 +22,7 @@ from tests.simulation.grant_mutants import Patch
 
 def key_names_target() -> list[Patch]:
     """The key names who is credited, not the event's customer."""
-    sent = vars(attempts)["write"]
+    sent = vars(attempts)["write_entry"]
 
     async def write(session: Any, draft: Any, begun: Any) -> Any:
         key = draft.key
@@ -33,16 +33,16 @@ def key_names_target() -> list[Patch]:
 
         return await sent(session, replace(draft, key=other), begun)
 
-    return [(attempts, "write", write)]
+    return [(attempts, "write_entry", write)]
 
 
 def orders_after_held() -> list[Patch]:
     """The orders are looked up only where a payment is held without them."""
     ran, read = vars(Attempt)["run"], vars(Attempt)["_read_orders"]
 
-    async def run(self: Any, now: int) -> Progress:
+    async def run(self: Any, now: int) -> PaymentStatus:
         self.without_orders = True
-        found: Progress = await ran(self, now)
+        found: PaymentStatus = await ran(self, now)
         if found.state != "held":
             return found
         self.without_orders = False

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping.records import NotOurAccount
-from stateless_billing.domain.errors import Refusal
-from stateless_billing.grants.entries import Wish
+from stateless_billing.domain.errors import ProblemError
+from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.operators.roster import Operator
 from stateless_billing.services.container import Services
@@ -122,7 +122,7 @@ class Replica(Process):
         told = [(one["state"], one["cause"], one["sequence"]) for one in answer["payments"]]
         self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
 
-    async def give(self, wish: Wish) -> None:
+    async def give(self, wish: GrantRequest) -> None:
         """A moderator presses a form."""
         await self.ready.wait()
         with self._refused():
@@ -149,7 +149,7 @@ class Replica(Process):
     def _refused(self) -> Iterator[None]:
         try:
             yield
-        except Refusal as refusal:
+        except ProblemError as refusal:
             self.world.note(self.name, f"refuses: {refusal.code}")
 
     def _told(self, grant: Grant) -> None:

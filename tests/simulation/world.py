@@ -7,7 +7,7 @@ import random
 import httpx
 
 from chain.payment import Payment
-from stateless_billing.bookkeeping.records import MARK
+from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.domain import ledger
 from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Answer
@@ -117,7 +117,7 @@ class World:
         stripe.same_second = SameSecond.OLDEST_FIRST if plan.oldest_first else SameSecond.NEWEST_FIRST
         stripe.faults = self.mischief
         stripe.keys.add(ApiKey(OTHER_KEY, "acct_another"))
-        made = {SERVICE: {MARK: "service", "grants": GRANTS}, GRANTS: {MARK: "grants"}}
+        made = {SERVICE: {RECORD_MARKER: "service", "grants": GRANTS}, GRANTS: {RECORD_MARKER: "grants"}}
         targets = (*CUSTOMERS[plan.customers :], *TARGETS, LAST) if plan.admins else ()
         for name in (SERVICE, GRANTS, *CUSTOMERS[: plan.customers], FORGED, *targets):
             stripe.account.add_customer(

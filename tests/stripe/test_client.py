@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from stateless_billing.stripe.client import API_VERSION, Session
-from stateless_billing.stripe.errors import Refused, StripeFailure
+from stateless_billing.stripe.client import API_VERSION, StripeSession
+from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from tests.fakes.factories import CUSTOMER, START
 from tests.fakes.fake_stripe import (
     KEY,
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 METADATA = {"kind": "payment"}
 
 
-async def credit(session: Session) -> object:
+async def credit(session: StripeSession) -> object:
     """Credit 50 dollars."""
     return await session.create_entry(CUSTOMER, 5_000, "LITKEY payment 0x", METADATA, "payment:1", lambda _: True)
 
@@ -42,51 +42,63 @@ async def failed(says: Says, *, write: bool) -> StripeFailure:
 HTML = "<html><body>502 Bad Gateway</body></html>"
 # answer → what it means for a read, and for a write
 ANSWERS: dict[str, tuple[Says, str, str]] = {
-    "409 in progress": (error(409, "invalid_request_error", "idempotency_key_in_use"), "Down", "InProgress"),
-    "409 lock_timeout": (error(409, "invalid_request_error", "lock_timeout"), "Down", "InProgress"),
+    "409 in progress": (
+        error(409, "invalid_request_error", "idempotency_key_in_use"),
+        "StripeUnavailable",
+        "RequestInProgress",
+    ),
+    "409 lock_timeout": (error(409, "invalid_request_error", "lock_timeout"), "StripeUnavailable", "RequestInProgress"),
     "429 endpoint": (
         error(429, "rate_limit_error", stripe_rate_limited_reason="endpoint-rate"),
         "RateLimited",
         "RateLimited",
     ),
-    "429 lock_timeout": (error(429, "invalid_request_error", "lock_timeout"), "Locked", "Locked"),
-    "400 other parameters": (error(400, "idempotency_error"), "Down", "OtherParameters"),
-    "500 saved": (error(500, "api_error", idempotent_replayed="true"), "Down", "Unclear"),
-    "500": (error(500, "api_error"), "Down", "Unclear"),
-    "500 cut": (answer(500, '{"error": {"type"'), "Down", "Unclear"),
-    "502 HTML": (answer(502, HTML), "Down", "Unclear"),
-    "503 HTML": (answer(503, HTML), "Down", "Unclear"),
-    "504 empty": (answer(504, ""), "Down", "Unclear"),
-    "424 dependency": (error(424, "api_error"), "Down", "Unclear"),
-    "200 cut": (answer(200, '{"id": "cbtxn_1", "amou'), "Down", "Unclear"),
-    "200 HTML": (answer(200, HTML), "Down", "Unclear"),
-    "200 of nothing": (answer(200, "{}"), "Down", "Unclear"),
-    "302": (answer(302, "", location="https://elsewhere.example"), "Down", "Unclear"),
-    "401": (error(401, "invalid_request_error"), "Down", "Down"),
-    "403": (error(403, "invalid_request_error"), "Down", "Down"),
-    "404 missing": (error(404, "invalid_request_error", "resource_missing"), "Refused", "Refused"),
-    "400 invalid": (error(400, "invalid_request_error", "parameter_unknown"), "Refused", "Refused"),
-    "402": (error(402, "card_error", "card_declined"), "Refused", "Refused"),
-    "400 HTML": (answer(400, HTML), "Down", "Unclear"),  # some proxy's, not Stripe's
-    "400 of nothing": (answer(400, "{}"), "Down", "Unclear"),
-    "400 null": (answer(400, "null"), "Down", "Unclear"),
-    "400 a list": (answer(400, "[]"), "Down", "Unclear"),
-    "400 an error that is text": (answer(400, '{"error": "x"}'), "Down", "Unclear"),
-    "401 HTML": (answer(401, HTML), "Down", "Unclear"),
-    "404 HTML": (answer(404, HTML), "Down", "Unclear"),
-    "404 in another encoding": (lambda _: httpx.Response(404, content=b'{"error": "\xff"}'), "Down", "Unclear"),
-    "408": (error(408, "invalid_request_error"), "Down", "Unclear"),
-    "429 HTML": (answer(429, HTML), "Down", "Unclear"),
-    "200 null": (answer(200, "null"), "Down", "Unclear"),
-    "200 a list": (answer(200, "[]"), "Down", "Unclear"),
-    "200 in another encoding": (lambda _: httpx.Response(200, content=b'{"id": "\xff"}'), "Down", "Unclear"),
-    "200 text for a list": (answer(200, '"cbtxn_1"'), "Down", "Unclear"),
-    "connect": (failing(httpx.ConnectError), "Down", "Down"),
-    "connect timeout": (failing(httpx.ConnectTimeout), "Down", "Down"),
-    "read timeout": (failing(httpx.ReadTimeout), "Down", "Unclear"),
-    "reset": (failing(httpx.ReadError), "Down", "Unclear"),
-    "write timeout": (failing(httpx.WriteTimeout), "Down", "Unclear"),
-    "closed": (failing(httpx.RemoteProtocolError), "Down", "Unclear"),
+    "429 lock_timeout": (error(429, "invalid_request_error", "lock_timeout"), "LockTimeout", "LockTimeout"),
+    "400 other parameters": (error(400, "idempotency_error"), "StripeUnavailable", "KeyReusedDifferently"),
+    "500 saved": (error(500, "api_error", idempotent_replayed="true"), "StripeUnavailable", "OutcomeUnknown"),
+    "500": (error(500, "api_error"), "StripeUnavailable", "OutcomeUnknown"),
+    "500 cut": (answer(500, '{"error": {"type"'), "StripeUnavailable", "OutcomeUnknown"),
+    "502 HTML": (answer(502, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "503 HTML": (answer(503, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "504 empty": (answer(504, ""), "StripeUnavailable", "OutcomeUnknown"),
+    "424 dependency": (error(424, "api_error"), "StripeUnavailable", "OutcomeUnknown"),
+    "200 cut": (answer(200, '{"id": "cbtxn_1", "amou'), "StripeUnavailable", "OutcomeUnknown"),
+    "200 HTML": (answer(200, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "200 of nothing": (answer(200, "{}"), "StripeUnavailable", "OutcomeUnknown"),
+    "302": (answer(302, "", location="https://elsewhere.example"), "StripeUnavailable", "OutcomeUnknown"),
+    "401": (error(401, "invalid_request_error"), "StripeUnavailable", "StripeUnavailable"),
+    "403": (error(403, "invalid_request_error"), "StripeUnavailable", "StripeUnavailable"),
+    "404 missing": (error(404, "invalid_request_error", "resource_missing"), "RequestRejected", "RequestRejected"),
+    "400 invalid": (error(400, "invalid_request_error", "parameter_unknown"), "RequestRejected", "RequestRejected"),
+    "402": (error(402, "card_error", "card_declined"), "RequestRejected", "RequestRejected"),
+    "400 HTML": (answer(400, HTML), "StripeUnavailable", "OutcomeUnknown"),  # some proxy's, not Stripe's
+    "400 of nothing": (answer(400, "{}"), "StripeUnavailable", "OutcomeUnknown"),
+    "400 null": (answer(400, "null"), "StripeUnavailable", "OutcomeUnknown"),
+    "400 a list": (answer(400, "[]"), "StripeUnavailable", "OutcomeUnknown"),
+    "400 an error that is text": (answer(400, '{"error": "x"}'), "StripeUnavailable", "OutcomeUnknown"),
+    "401 HTML": (answer(401, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "404 HTML": (answer(404, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "404 in another encoding": (
+        lambda _: httpx.Response(404, content=b'{"error": "\xff"}'),
+        "StripeUnavailable",
+        "OutcomeUnknown",
+    ),
+    "408": (error(408, "invalid_request_error"), "StripeUnavailable", "OutcomeUnknown"),
+    "429 HTML": (answer(429, HTML), "StripeUnavailable", "OutcomeUnknown"),
+    "200 null": (answer(200, "null"), "StripeUnavailable", "OutcomeUnknown"),
+    "200 a list": (answer(200, "[]"), "StripeUnavailable", "OutcomeUnknown"),
+    "200 in another encoding": (
+        lambda _: httpx.Response(200, content=b'{"id": "\xff"}'),
+        "StripeUnavailable",
+        "OutcomeUnknown",
+    ),
+    "200 text for a list": (answer(200, '"cbtxn_1"'), "StripeUnavailable", "OutcomeUnknown"),
+    "connect": (failing(httpx.ConnectError), "StripeUnavailable", "StripeUnavailable"),
+    "connect timeout": (failing(httpx.ConnectTimeout), "StripeUnavailable", "StripeUnavailable"),
+    "read timeout": (failing(httpx.ReadTimeout), "StripeUnavailable", "OutcomeUnknown"),
+    "reset": (failing(httpx.ReadError), "StripeUnavailable", "OutcomeUnknown"),
+    "write timeout": (failing(httpx.WriteTimeout), "StripeUnavailable", "OutcomeUnknown"),
+    "closed": (failing(httpx.RemoteProtocolError), "StripeUnavailable", "OutcomeUnknown"),
 }
 
 
@@ -97,7 +109,7 @@ async def test_what_an_answer_means(says: Says, read: str, write: str) -> None:
 
 async def test_a_failure_tells_stripes_words_and_request() -> None:
     failure = await failed(error(404, "invalid_request_error", "resource_missing"), write=True)
-    assert isinstance(failure, Refused)
+    assert isinstance(failure, RequestRejected)
     assert failure.code == "resource_missing"
     assert str(failure) == "HTTP 404 What Stripe says (req_1)"
 
@@ -115,7 +127,7 @@ async def test_a_failure_tells_stripes_words_and_request() -> None:
     ],
 )
 async def test_a_write_that_is_answered_with_something_else_is_unclear(entry: dict[str, object]) -> None:
-    assert named(await failed(answer(200, entry), write=True)) == "Unclear"
+    assert named(await failed(answer(200, entry), write=True)) == "OutcomeUnknown"
 
 
 async def test_a_credit_is_sent_with_its_key_and_stripes_sign() -> None:
@@ -175,7 +187,7 @@ async def test_what_is_no_customer_id_never_reaches_a_url(customer_id: str) -> N
             session.set_metadata(customer_id, {}),
             session.create_entry(customer_id, 1, "", {}, "k", lambda _: True),
         ):
-            with pytest.raises(Refused) as caught:
+            with pytest.raises(RequestRejected) as caught:
                 await call
             assert caught.value.code == "customer_invalid"
     assert fake.asked == []
@@ -200,7 +212,7 @@ async def test_a_bookkeeping_customer_is_made_under_its_key() -> None:
 async def test_another_customer_is_no_answer() -> None:
     for raw in (raw_customer(id="cus_Other"), {"id": "cus_Other", "object": "customer", "deleted": True}):
         failure = await failed(answer(200, raw), write=False)
-        assert (named(failure), str(failure)) == ("Down", "Stripe answered with another customer")
+        assert (named(failure), str(failure)) == ("StripeUnavailable", "Stripe answered with another customer")
 
 
 async def test_the_list_that_failed_to_arrive_is_not_an_empty_one() -> None:

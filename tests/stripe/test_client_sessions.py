@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.stripe.client import CONNECTIONS, PAGE, StripeLedger
-from stateless_billing.stripe.errors import Down, NotSent, RateLimited, Refused, StripeFailure
+from stateless_billing.stripe.client import CONNECTIONS, PAGE, StripeApi
+from stateless_billing.stripe.errors import NotSent, RateLimited, RequestRejected, StripeFailure, StripeUnavailable
 from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
+from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 from tests.fakes.factories import CUSTOMER, START, FakeClock
 from tests.fakes.fake_stripe import KEY, FakeStripe, Says, answer, error, failing, raw_customer, raw_entry, raw_list
 from tests.fakes.tracing_transport import SteppingTransport
@@ -76,7 +76,7 @@ async def test_a_listing_that_breaks_proves_nothing(broken: Says, page: int) -> 
 async def test_a_listing_that_repeats_itself_is_given_up(pages: list[dict[str, Any]]) -> None:
     fake = FakeStripe(*(answer(200, page) for page in pages))
     async with fake.ledger().session() as session:
-        with pytest.raises(Down, match="repeats itself"):
+        with pytest.raises(StripeUnavailable, match="repeats itself"):
             await session.entries(CUSTOMER, START)
     assert len(fake.asked) <= 3
 
@@ -153,7 +153,7 @@ async def test_health_tells_of_the_last_calls() -> None:
     async with ledger.session() as session:
         await session.customer(CUSTOMER)
         assert (ledger.health.answered, ledger.health.failure, ledger.health.skew) == (fake.clock.boot_time, None, 3)
-        with pytest.raises(Down):
+        with pytest.raises(StripeUnavailable):
             await session.customer(CUSTOMER)
         assert ledger.health.failure is not None
         await session.customer(CUSTOMER)
@@ -168,7 +168,7 @@ async def test_a_refusal_is_a_sign_of_good_health(says: Says) -> None:
     fake = FakeStripe(answer(500, "<html>"), says)
     ledger = fake.ledger()
     async with ledger.session() as session:
-        with pytest.raises(Down):
+        with pytest.raises(StripeUnavailable):
             await session.customer(CUSTOMER)
         assert (ledger.health.failure is None, ledger.health.failed) == (False, fake.clock.boot_time)
         fake.clock.wait(5)
@@ -182,11 +182,11 @@ async def test_what_is_no_answer_is_ill_health_since_now(says: Says) -> None:
     fake = FakeStripe(REFUSED, says)
     ledger = fake.ledger()
     async with ledger.session() as session:
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRejected):
             await session.customer(CUSTOMER)
         assert ledger.health.failure is None
         fake.clock.wait(5)
-        with pytest.raises(Down):
+        with pytest.raises(StripeUnavailable):
             await session.customer(CUSTOMER)
     assert ledger.health.failed == fake.clock.boot_time
     assert ledger.health.failure
@@ -195,7 +195,7 @@ async def test_what_is_no_answer_is_ill_health_since_now(says: Says) -> None:
 async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
     clock = FakeClock()
     made = SteppingTransport(clock)
-    ledger = StripeLedger(KEY, "https://stripe.example", Pacer(1_000_000, 1), clock, lambda: made)
+    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), clock, lambda: made)
     judged: list[int] = []
 
     def refuse(now: int) -> bool:
@@ -203,7 +203,7 @@ async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
         return False
 
     async with ledger.session() as session:
-        with pytest.raises(Down):  # `{}` is no customer, but it was an answer
+        with pytest.raises(StripeUnavailable):  # `{}` is no customer, but it was an answer
             await session.customer(CUSTOMER)
         with pytest.raises(NotSent):
             await session.create_entry(CUSTOMER, 1, "", {}, "k", refuse)
@@ -218,13 +218,13 @@ async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
 
 async def test_an_id_that_is_refused_leaves_no_guard_behind() -> None:
     made = SteppingTransport(FakeClock())
-    ledger = StripeLedger(KEY, "https://stripe.example", Pacer(1_000_000, 1), made.clock, lambda: made)
+    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), made.clock, lambda: made)
 
     def never(_: int) -> bool:
         raise AssertionError("the refused write's judge was asked about another request")
 
     async with ledger.session() as session:
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRejected):
             await session.create_entry("cus_a/../b", 1, "", {}, "k", never)
         await session.set_metadata(CUSTOMER, {"a": "b"})  # the first request: it may open the connection
     assert made.wrote == ["connect", "POST", "metadata[a]=b"]
@@ -232,7 +232,7 @@ async def test_an_id_that_is_refused_leaves_no_guard_behind() -> None:
 
 async def test_a_session_stays_on_its_connection_and_the_next_may_open_another() -> None:
     made = SteppingTransport(FakeClock())
-    ledger = StripeLedger(KEY, "https://stripe.example", Pacer(1_000_000, 1), made.clock, lambda: made)
+    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), made.clock, lambda: made)
     async with ledger.session() as session:
         await session.set_metadata(CUSTOMER, {"a": "1"})
         made.open = False  # Stripe closed it
@@ -254,7 +254,7 @@ def pauses(says: Says) -> tuple[float, float]:
 
     async def until(endpoint: Endpoint) -> float:
         fake = FakeStripe(says, answer(200, raw_customer()))
-        fake.pacer = Pacer(25, 1)
+        fake.pacer = RateLimiter(25, 1)
         async with fake.ledger().session() as session:
             with pytest.raises(RateLimited):
                 await session.customer(CUSTOMER)
@@ -281,7 +281,7 @@ def test_a_429_pauses_what_its_reason_names(says: Says, same: float, other: floa
 
 def test_after_a_429_the_endpoint_rests_and_what_was_granted_together_goes_on() -> None:
     fake = FakeStripe(limited("endpoint-rate"), answer(200, raw_list()), answer(200, raw_customer()))
-    fake.pacer = Pacer(25, 1)
+    fake.pacer = RateLimiter(25, 1)
 
     async def scenario() -> list[float]:
         loop = asyncio.get_running_loop()

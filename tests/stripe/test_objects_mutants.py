@@ -82,12 +82,12 @@ def test_a_customer_of_whom_nothing_is_known() -> None:
     ("text", "within"), [("plain", "plain"), ('a"b', 'a\\"b'), ("a\\b", "a\\\\b"), ('\\"', '\\\\\\"'), ("", "")]
 )
 def test_text_within_the_quotes_of_a_search(text: str, within: str) -> None:
-    assert objects.quoted(text) == within
+    assert objects.escape_query_text(text) == within
 
 
 @given(st.text(alphabet="ab\"\\ :'", max_size=20))
 def test_no_text_ends_the_quotes_of_a_search(text: str) -> None:
-    within = iter(objects.quoted(text))
+    within = iter(objects.escape_query_text(text))
     read = ""
     for letter in within:
         assert letter != '"', "an unescaped quote ends the string"

@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
+from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 from tests.fakes.virtual_time import run_virtually
 
 GAP = 0.0416  # at 25 a second: 25 in 1.04 s
 LIST, CREATE, READ = Endpoint.LIST_ENTRIES, Endpoint.CREATE_ENTRY, Endpoint.READ_CUSTOMER
 
 
-def starts(pacer: Pacer, *wanted: tuple[Endpoint, ...], before: Callable[[], None] = lambda: None) -> list[float]:
+def starts(pacer: RateLimiter, *wanted: tuple[Endpoint, ...], before: Callable[[], None] = lambda: None) -> list[float]:
     """When each of these was granted, asked for at once in this order."""
 
     async def main() -> list[float]:
@@ -31,7 +31,7 @@ def starts(pacer: Pacer, *wanted: tuple[Endpoint, ...], before: Callable[[], Non
 
 
 def test_requests_to_one_endpoint_are_spaced_evenly() -> None:
-    assert starts(Pacer(25, 1), *[(LIST,)] * 5) == pytest.approx([0, GAP, 2 * GAP, 3 * GAP, 4 * GAP])
+    assert starts(RateLimiter(25, 1), *[(LIST,)] * 5) == pytest.approx([0, GAP, 2 * GAP, 3 * GAP, 4 * GAP])
 
 
 @pytest.mark.parametrize(
@@ -39,33 +39,33 @@ def test_requests_to_one_endpoint_are_spaced_evenly() -> None:
     [(10, 1, 0.104), (25, 5, 0.208), (25, 3, 0.13), (100, 1, 0.0104), (1, 3, 3.12), (7, 8, 1.04 * 8 / 7)],
 )
 def test_the_share_of_one_process(rate: int, processes: int, gap: float) -> None:
-    assert starts(Pacer(rate, processes), (LIST,), (LIST,)) == pytest.approx([0, gap])
+    assert starts(RateLimiter(rate, processes), (LIST,), (LIST,)) == pytest.approx([0, gap])
 
 
 def test_all_endpoints_together_have_four_times_the_rate() -> None:
     endpoints = [(endpoint,) for endpoint in Endpoint]
-    assert starts(Pacer(25, 1), *endpoints) == pytest.approx([GAP / 4 * place for place in range(len(endpoints))])
+    assert starts(RateLimiter(25, 1), *endpoints) == pytest.approx([GAP / 4 * place for place in range(len(endpoints))])
 
 
 def test_what_belongs_together_starts_together_and_counts_for_each() -> None:
-    assert starts(Pacer(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, GAP, GAP, GAP])
+    assert starts(RateLimiter(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx([0, GAP, GAP, GAP])
 
 
 def test_what_belongs_together_counts_twice_in_all() -> None:
-    assert starts(Pacer(25, 1), (READ, CREATE), (LIST,)) == pytest.approx([0, GAP / 2])
+    assert starts(RateLimiter(25, 1), (READ, CREATE), (LIST,)) == pytest.approx([0, GAP / 2])
 
 
 def test_the_second_of_what_belongs_together_counts_for_its_endpoint() -> None:
-    assert starts(Pacer(25, 1), (READ, CREATE), (CREATE,)) == pytest.approx([0, GAP])
+    assert starts(RateLimiter(25, 1), (READ, CREATE), (CREATE,)) == pytest.approx([0, GAP])
 
 
 def test_a_pair_waits_for_the_slower_of_its_endpoints() -> None:
-    assert starts(Pacer(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, 0.104])
+    assert starts(RateLimiter(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, 0.104])
 
 
 def test_no_second_ever_sees_more_than_the_share() -> None:
     wanted = [(READ, CREATE), (LIST,), (LIST,)] * 40
-    granted = starts(Pacer(25, 1), *wanted)
+    granted = starts(RateLimiter(25, 1), *wanted)
     for endpoint in (READ, CREATE, LIST):
         times = sorted(time for time, endpoints in zip(granted, wanted, strict=True) if endpoint in endpoints)
         assert all(later - earlier >= GAP - 1e-9 for earlier, later in pairwise(times))
@@ -75,7 +75,7 @@ def test_no_second_ever_sees_more_than_the_share() -> None:
 
 def test_an_idle_pacer_saves_nothing_up() -> None:
     async def main() -> list[float]:
-        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         await asyncio.sleep(100)
         times = []
         for _ in range(3):
@@ -86,11 +86,11 @@ def test_an_idle_pacer_saves_nothing_up() -> None:
     assert run_virtually(main()) == pytest.approx([100, 100 + GAP, 100 + 2 * GAP])
 
 
-def delayed(act: Callable[[Pacer], None], then: Endpoint = LIST) -> float:
+def delayed(act: Callable[[RateLimiter], None], then: Endpoint = LIST) -> float:
     """How long a request waits after `act`."""
 
     async def main() -> float:
-        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         await asyncio.sleep(10)
         act(pacer)
         await pacer.grant(then)
@@ -102,7 +102,7 @@ def delayed(act: Callable[[Pacer], None], then: Endpoint = LIST) -> float:
 @pytest.mark.parametrize(("times", "pause"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (20, 30)])
 def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause: float) -> None:
     async def main() -> float:
-        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         for _ in range(times):
             await pacer.grant(LIST)
             pacer.limited(LIST, "endpoint-rate")
@@ -114,7 +114,7 @@ def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause:
 
 
 def test_requests_under_way_that_are_refused_together_count_as_one() -> None:
-    def act(pacer: Pacer) -> None:
+    def act(pacer: RateLimiter) -> None:
         for _ in range(15):
             pacer.limited(LIST, "endpoint-rate")
 
@@ -138,26 +138,26 @@ def test_a_429_of_one_endpoint_pauses_no_other(reason: str) -> None:
 
 
 def test_who_waits_for_a_paused_endpoint_does_not_delay_others() -> None:
-    def pause(pacer: Pacer) -> Callable[[], None]:
+    def pause(pacer: RateLimiter) -> Callable[[], None]:
         return lambda: pacer.limited(CREATE, "endpoint-rate")
 
-    pacer = Pacer(25, 1)
+    pacer = RateLimiter(25, 1)
     granted = starts(pacer, (CREATE,), (LIST,), (READ,), (CREATE,), before=pause(pacer))
     assert granted == pytest.approx([1, GAP / 4, GAP / 2, 1 + GAP])
-    pacer = Pacer(25, 1)
+    pacer = RateLimiter(25, 1)
     granted = starts(pacer, (READ, CREATE), (LIST,), (LIST,), before=pause(pacer))
     assert granted == pytest.approx([1, GAP / 2, GAP * 3 / 2])
 
 
 def test_search_has_a_slower_limit_of_its_own() -> None:
     search = Endpoint.SEARCH_CUSTOMERS
-    assert starts(Pacer(25, 1), (search,), (search,), (search,)) == pytest.approx([0, 0.052, 0.104])
-    assert starts(Pacer(25, 5), (search,), (search,)) == pytest.approx([0, 0.26])
+    assert starts(RateLimiter(25, 1), (search,), (search,), (search,)) == pytest.approx([0, 0.052, 0.104])
+    assert starts(RateLimiter(25, 5), (search,), (search,)) == pytest.approx([0, 0.26])
 
 
 def test_a_proper_answer_ends_the_doubling() -> None:
     async def main() -> float:
-        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         for _ in range(4):
             await pacer.grant(LIST)
             pacer.limited(LIST, "endpoint-rate")
@@ -173,7 +173,7 @@ def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:
     order: list[int] = []
 
     async def main() -> None:
-        pacer = Pacer(25, 1)
+        pacer = RateLimiter(25, 1)
 
         async def one(number: int) -> None:
             await pacer.grant(LIST)
@@ -187,12 +187,12 @@ def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:
 
 
 def sent(
-    granted_at: list[float], late: Callable[[int], float] = lambda _: 0.0, pacer: Pacer | None = None
+    granted_at: list[float], late: Callable[[int], float] = lambda _: 0.0, pacer: RateLimiter | None = None
 ) -> list[float]:
     """When requests go out that come for their turn at these times, `late` being how much later each wakes."""
 
     async def main() -> list[float]:
-        line, loop, times = pacer or Pacer(25, 1), asyncio.get_running_loop(), []
+        line, loop, times = pacer or RateLimiter(25, 1), asyncio.get_running_loop(), []
 
         async def one(number: int, at: float) -> None:
             await asyncio.sleep(at + late(number))
@@ -238,7 +238,7 @@ def test_however_a_process_stalls_no_second_has_more_than_the_share(monkeypatch:
     monkeypatch.setattr(asyncio, "sleep", stalling)
     assert kept(sent(grid(400)))
     assert kept(sent([0.0] * 200))
-    assert kept(sent([0.0] * 60, pacer=Pacer(25, 3)), 8)
+    assert kept(sent([0.0] * 60, pacer=RateLimiter(25, 3)), 8)
 
 
 def test_a_delay_is_made_up_for_as_far_as_a_second_has_room() -> None:
@@ -256,7 +256,7 @@ def test_a_delay_is_made_up_for_as_far_as_a_second_has_room() -> None:
 
 def test_who_gives_up_waiting_for_a_turn_is_not_counted() -> None:
     async def main() -> float:
-        pacer, loop = Pacer(25, 1), asyncio.get_running_loop()
+        pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         await pacer.turn(CREATE)
         for _ in range(30):
             with pytest.raises(TimeoutError):

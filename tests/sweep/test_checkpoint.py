@@ -2,14 +2,14 @@
 
 from typing import Any, cast
 
-from stateless_billing.sweep.checkpoint import Place
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from tests.fakes.factories import payment
 
 
-def place(swept: int = 0, **still_open: str) -> Place:
+def place(swept: int = 0, **still_open: str) -> GatewayCheckpoint:
     """A place as it is read from the record; `_2="cause"` is open."""
     recorded = {int(index[1:]): cause for index, cause in still_open.items()}
-    return Place(cast("Any", None), swept, dict(recorded), (swept, recorded))
+    return GatewayCheckpoint(cast("Any", None), swept, dict(recorded), (swept, recorded))
 
 
 def test_it_moves_over_what_is_closed_and_no_further() -> None:

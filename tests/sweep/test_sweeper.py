@@ -9,7 +9,7 @@ import pytest
 
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
-from stateless_billing.sweep.sweeper import Sweep, Swept
+from stateless_billing.sweep.sweeper import Sweeper, SweepResult
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
 from tests.fakes.in_process_service import (
@@ -29,7 +29,7 @@ from tests.fakes.in_process_service import (
 
 THREE = history(2, 1)  # of three customers
 FINAL_SECONDS = FINALITY * BLOCK_SECONDS
-IDLE = Swept(idle=True, complete=True)
+IDLE = SweepResult(idle=True, complete=True)
 
 
 def credited(town: Town, payments: list[Payment]) -> bool:
@@ -44,7 +44,7 @@ def test_everything_final_is_credited_and_passed() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        assert await services.sweep.once() == Swept(idle=True, complete=True)
+        assert await services.sweep.once() == SweepResult(idle=True, complete=True)
         assert credited(town, THREE)
         assert [town.cursor(f"cus_Payer{number}") for number in range(3)] == [f"1:{one.tx_hash}" for one in THREE]
         await services.sweep.once(flush=True)
@@ -100,7 +100,7 @@ def test_a_record_ahead_of_a_node_that_is_behind_stays() -> None:
         services = await town.started()
         town.stripe.log.reset()
         for _ in range(3):
-            assert await services.sweep.once(flush=True) == Swept(idle=False, complete=False)
+            assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
         assert town.stripe.log.counts.total() == 0
         assert town.record() == ("50", {})
         town.lag = 0
@@ -117,7 +117,7 @@ def test_a_count_that_shrinks_under_way_is_a_node_that_is_behind() -> None:
         services = await town.started()
         await services.sweep.once(flush=True)
         town.nodes[0].payments = THREE[:1]
-        assert await services.sweep.once(flush=True) == Swept(idle=False, complete=False)
+        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
         assert town.record() == ("3", {})
 
     town.run(scenario())
@@ -133,7 +133,7 @@ def test_a_customer_unknown_to_stripe_is_held_and_passed_as_open() -> None:
         assert town.record() == ("3", {1: "customer_invalid"})
         assert credited(town, [THREE[0], THREE[2]])
         town.stripe.log.reset()
-        assert await services.sweep.once() == Swept(idle=False, complete=True)
+        assert await services.sweep.once() == SweepResult(idle=False, complete=True)
         assert town.stripe.log.counts.total() == 0  # until a day has passed
         town.add("cus_Payer1")
         again = await town.started()
@@ -208,7 +208,7 @@ def test_one_customers_surprise_does_not_stop_the_others(caplog: pytest.LogCaptu
         services = await town.started()
         town.meddle = surprise
         with caplog.at_level(logging.CRITICAL):
-            assert await services.sweep.once() == Swept(idle=False, complete=False)
+            assert await services.sweep.once() == SweepResult(idle=False, complete=False)
         assert credited(town, THREE[1:])
         town.meddle = lambda _: None
         await services.sweep.once()
@@ -223,7 +223,7 @@ def test_what_is_not_final_is_credited_and_not_passed() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        assert await services.sweep.once(flush=True) == Swept(idle=False, complete=True)
+        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=True)
         assert credited(town, [*THREE, young])
         assert (town.record(), town.cursor("cus_Payer9")) == (("3", {}), None)
         await sweeping(services, 2 * FINAL_SECONDS)
@@ -273,7 +273,7 @@ def test_a_sweep_that_was_not_started_has_no_gateways() -> None:
 
     async def scenario() -> None:
         services = town.process()
-        assert isinstance(services.sweep, Sweep)
+        assert isinstance(services.sweep, Sweeper)
         assert await services.sweep.once() == IDLE
 
     town.run(scenario())
@@ -333,7 +333,7 @@ def test_a_node_that_cannot_be_asked_keeps_the_record_where_it_is() -> None:
     async def scenario() -> None:
         services = await town.started()
         town.nodes[1].lies["eth_call"] = lambda _: "0x"
-        assert await services.sweep.once(flush=True) == Swept(idle=False, complete=False)
+        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
         assert (town.record(), services.sweep.swept()) == ((None, {}), {GATEWAY: 3})
         del town.nodes[1].lies["eth_call"]
         assert await services.sweep.once(flush=True) == IDLE

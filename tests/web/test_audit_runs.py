@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from stateless_billing.audit.report.report import Options
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.services.container import Services
-from stateless_billing.stripe.rate_limiter import Pacer
+from stateless_billing.stripe.rate_limiter import RateLimiter
 from stateless_billing.web.operators.audit_runs import KEPT, Run, Runs
 from tests.audit.test_run import PAID, wallets
 from tests.audit.world import World
@@ -26,7 +26,7 @@ class Some:
     world: World
 
     def __post_init__(self) -> None:
-        self.settings, self.clock, self.pacer = self.world.settings(), FakeClock(), Pacer(1000, 1)
+        self.settings, self.clock, self.pacer = self.world.settings(), FakeClock(), RateLimiter(1000, 1)
         self.node_lines, self.stripe_lines = self.world.nodes_line, lambda: self.world.stripe_line
 
 
@@ -59,7 +59,7 @@ async def test_the_same_audit_is_joined_and_another_one_has_to_wait() -> None:
     made = runs()
     run = made.begin(Options())
     assert made.begin(Options()) is run
-    with pytest.raises(Refusal, match="Another audit is running"):
+    with pytest.raises(ProblemError, match="Another audit is running"):
         made.begin(Options(customer="cus_Payer0"))
     await watched(run)
     await watched(made.begin(Options(customer="cus_Payer0")))

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.web.http.inputs import LARGEST_BODY
-from stateless_billing.web.server.body_limits import Intake
+from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from tests.fakes.virtual_time import run_virtually
 
 
@@ -53,7 +53,7 @@ def test_bodies() -> None:
 
 
 async def _bodies() -> None:
-    app = Intake(echo)
+    app = BodyLimitMiddleware(echo)
     assert await ask(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
     assert told(await ask(app, [(1, b"a")] * 30)) == (408, "request_timeout")
     large = b"a" * (LARGEST_BODY // 2)
@@ -70,7 +70,7 @@ def test_who_sends_slowly_takes_no_place() -> None:
 
 
 async def _places() -> None:
-    app = Intake(echo, at_once=2)
+    app = BodyLimitMiddleware(echo, at_once=2)
     slow = [asyncio.create_task(ask(app, [(8, b"")])) for _ in range(10)]
     quick = [asyncio.create_task(ask(app, [(0, b"")])) for _ in range(3)]
     assert [(await one)[0] for one in quick] == [200, 200, 503]

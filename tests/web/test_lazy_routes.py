@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from stateless_billing.web.server.lazy_routes import LateRoutes, load_late
+from stateless_billing.web.server.lazy_routes import LazyRoutes, load_late
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ class Made:
     def __init__(self) -> None:
         self.times = 0
         early = [Route("/pay/early", _say), Route("/payments", _say)]
-        self.app = Starlette(routes=[*early, LateRoutes(("/pay", "/admin"), self.make)])
+        self.app = Starlette(routes=[*early, LazyRoutes(("/pay", "/admin"), self.make)])
 
     def make(self) -> list[Route]:
         self.times += 1

@@ -12,7 +12,7 @@ from stateless_billing.settings import SERVE, load
 from stateless_billing.web.api.openapi import LEFT_OUT, describe
 from stateless_billing.web.api.schemas import SCHEMAS
 from stateless_billing.web.routes import create_app
-from stateless_billing.web.server.lazy_routes import LateRoutes
+from stateless_billing.web.server.lazy_routes import LazyRoutes
 from tests.fakes.factories import GATEWAY
 from tests.fakes.in_process_service import LoopClock
 from tests.fakes.json_schema import faults
@@ -33,10 +33,10 @@ OPERATORS_ONLY = {
 ELSEWHERE = {"method_not_allowed"}  # told of what is not described: other methods
 
 
-def routes() -> tuple[list[BaseRoute], LateRoutes]:
+def routes() -> tuple[list[BaseRoute], LazyRoutes]:
     """All routes: those that are there from the start, and the late ones."""
     *early, late = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
-    return early, cast("LateRoutes", late)
+    return early, cast("LazyRoutes", late)
 
 
 def test_every_late_route_is_below_a_prefix_and_no_early_one_is() -> None:

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from stateless_billing.web.server import protocol
 from stateless_billing.web.server.middleware import HEADERS
-from stateless_billing.web.server.protocol import Wire
+from stateless_billing.web.server.protocol import BoundedHttpProtocol
 from tests.fakes.virtual_time import run_virtually
 
 GET = b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -35,7 +35,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 class Socket(asyncio.Transport):
     """The client's end: what it was sent, and whether the connection is closed."""
 
-    def __init__(self, protocol: Wire) -> None:
+    def __init__(self, protocol: BoundedHttpProtocol) -> None:
         super().__init__()
         self.protocol, self.told, self.ended, self.gone = protocol, b"", False, asyncio.Event()
 
@@ -95,9 +95,9 @@ class Server:
         self.config = Config(app, lifespan="off", ws="none", log_config=None)
         self.state = ServerState()
 
-    def connect(self) -> tuple[Wire, Socket]:
+    def connect(self) -> tuple[BoundedHttpProtocol, Socket]:
         """A new connection."""
-        made = Wire(self.config, self.state, {})
+        made = BoundedHttpProtocol(self.config, self.state, {})
         line = Socket(made)
         made.connection_made(line)
         return made, line

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stateless_billing.web.server.rate_limits import Throttle, origin, part_of
+from stateless_billing.web.server.rate_limits import RateLimitMiddleware, origin, part_of
 from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +49,7 @@ def test_parts_share_nothing_with_each_other() -> None:
 async def test_a_flood_is_answered_with_when_to_come_back() -> None:
     clock = FakeClock()
     routes = [Route("/{path:path}", lambda _: PlainTextResponse("well"))]
-    app = Starlette(routes=routes, middleware=[Middleware(Throttle, header="x-ip", clock=clock)])
+    app = Starlette(routes=routes, middleware=[Middleware(RateLimitMiddleware, header="x-ip", clock=clock)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
         mine = {"x-ip": "192.0.2.1"}
         flood = [(await client.get("/pay", headers=mine)).status_code for _ in range(320)]
@@ -73,7 +73,7 @@ async def test_one_origin_has_so_many_requests_under_way_and_others_have_theirs(
         return PlainTextResponse("well")
 
     routes = [Route("/healthz", lambda _: PlainTextResponse("well")), Route("/{path:path}", wait)]
-    app = Starlette(routes=routes, middleware=[Middleware(Throttle, header="x-ip", clock=FakeClock())])
+    app = Starlette(routes=routes, middleware=[Middleware(RateLimitMiddleware, header="x-ip", clock=FakeClock())])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
 
         async def ask(address: str, path: str = "/pay") -> int:

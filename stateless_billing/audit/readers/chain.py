@@ -7,11 +7,11 @@ from itertools import chain
 from typing import TypeVar
 
 from chain import provider
-from chain.bulk_reader import Bulk, Window, paid_by
-from chain.errors import Inconsistent
+from chain.bulk_reader import BulkReader, PaymentBatch, paid_by
+from chain.errors import InconsistentChainData
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
-from chain.provider import Nodes
+from chain.provider import FailoverProvider
 
 T = TypeVar("T")
 Told = Callable[[str, int, int], None]
@@ -58,7 +58,7 @@ class Chain:
 class ChainReader:
     """Reads through whichever node tells a story that fits. Every method raises ChainError."""
 
-    def __init__(self, nodes: Nodes, gateways: Sequence[Gateway], told: Told) -> None:
+    def __init__(self, nodes: FailoverProvider, gateways: Sequence[Gateway], told: Told) -> None:
         self.nodes, self.gateways, self._told = nodes, gateways, told
         self.codes: dict[str, str] = {}
 
@@ -123,10 +123,10 @@ class ChainReader:
         found = await self._consult(gateway, lambda bulk: bulk.customers_of(wallets))
         return dict(zip(wallets, found, strict=True))
 
-    async def _consult(self, gateway: Gateway, read: Callable[[Bulk], Awaitable[T]]) -> T:
-        return await self.nodes.consult(lambda one: read(Bulk(one, gateway.chain_id, gateway.address)))
+    async def _consult(self, gateway: Gateway, read: Callable[[BulkReader], Awaitable[T]]) -> T:
+        return await self.nodes.consult(lambda one: read(BulkReader(one, gateway.chain_id, gateway.address)))
 
-    async def _window(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> Window:
+    async def _window(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
         return await self._consult(gateway, lambda bulk: bulk.read(start, stop, token, treasury))
 
     async def _index_of(self, gateway: Gateway, first_block: int, total: int) -> int:
@@ -152,7 +152,7 @@ class ChainReader:
         paid = paid_by(one for some in found.payments.values() for one in some if one.tx_hash in hashes)
         for who, sent in loose.items():
             if sent < paid.get(who, 0):
-                raise Inconsistent(f"{who[0]} shows payments of {paid[who]}, but {sent} reached the treasury")
+                raise InconsistentChainData(f"{who[0]} shows payments of {paid[who]}, but {sent} reached the treasury")
             found.received += sent
             found.straight += sent - paid.get(who, 0)
 
@@ -164,9 +164,11 @@ class ChainReader:
             for customer, count in zip(customers, counts, strict=True):
                 shown = [one.sequence for one in found.of(customer) if one.gateway == gateway.address]
                 if count < len(shown):
-                    raise Inconsistent(f"the gateway counts {count} payments of {customer}, its logs show more")
+                    raise InconsistentChainData(
+                        f"the gateway counts {count} payments of {customer}, its logs show more"
+                    )
                 if shown != list(range(len(shown))):
-                    raise Inconsistent(f"the payments of {customer} are not in sequence")
+                    raise InconsistentChainData(f"the payments of {customer} are not in sequence")
 
 
 def _place(payment: Payment) -> tuple[int, int]:

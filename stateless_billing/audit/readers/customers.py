@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from chain.gateway import Gateway
 from stateless_billing.audit.readers.chain import Told
-from stateless_billing.audit.readers.stripe import NotRead, StripeReader
-from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, Account
+from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
+from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
 from stateless_billing.bookkeeping import records
 from stateless_billing.stripe.eligibility import obstacle
 from stateless_billing.stripe.objects import Customer
@@ -15,17 +15,17 @@ READ_SEPARATELY = 200
 
 
 @dataclass(slots=True)
-class Accounts:
+class CustomerReader:
     """All that the list of customers showed: `known` by ID, the IDs of all, the bookkeeping records."""
 
-    known: dict[str, Account] = field(default_factory=dict)
+    known: dict[str, AuditedCustomer] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     service: Customer | None = None
     grants_id: str | None = None
 
     def take(self, customer: Customer) -> None:
         """Keep what matters of one customer."""
-        mark = customer.value(records.MARK)
+        mark = customer.value(records.RECORD_MARKER)
         if mark in ("service", "grants"):
             if mark == "service" and (self.service is None or customer.created <= self.service.created):
                 self.service, self.grants_id = customer, customer.value("grants")
@@ -48,28 +48,28 @@ class Accounts:
         return {
             (gateway.address, index): cause
             for gateway in gateways
-            for index, cause in records.still_open(self.service, gateway).items()
+            for index, cause in records.open_payments(self.service, gateway).items()
         }
 
 
-def account_of(customer: Customer) -> Account:
+def account_of(customer: Customer) -> AuditedCustomer:
     """What is kept of a customer."""
     if customer.deleted:
-        return Account(customer.id, state="customer_deleted")
+        return AuditedCustomer(customer.id, state="customer_deleted")
     metadata = customer.metadata or {}
     cursors = {name: value for name, value in metadata.items() if CURSOR.fullmatch(name)}
     wallet = (customer.value(WALLET_KEY) or "").strip().lower() or None
-    return Account(customer.id, wallet, customer.currency, cursors, obstacle=obstacle(customer))
+    return AuditedCustomer(customer.id, wallet, customer.currency, cursors, obstacle=obstacle(customer))
 
 
 async def read(
     stripe: StripeReader, until: int | None, told: Told, wanted: Callable[[], Iterable[str]]
-) -> tuple[Accounts, str]:
+) -> tuple[CustomerReader, str]:
     """All customers, and those `wanted` that the list does not show, each by itself; why the list is not to be trusted.
 
     A wanted customer that lives but is not in the list proves that the list left something out.
     """
-    found, fault = Accounts(), ""
+    found, fault = CustomerReader(), ""
     async for page in stripe.customers(until):
         for one in page:
             found.take(one)
@@ -77,7 +77,7 @@ async def read(
     bookkept = {found.service.id if found.service else "", found.grants_id or ""}
     for customer_id in sorted(set(wanted()) - found.known.keys() - bookkept)[:READ_SEPARATELY]:
         alone = await stripe.customer(customer_id)
-        gone = Account(customer_id, state="customer_invalid")
+        gone = AuditedCustomer(customer_id, state="customer_invalid")
         found.known[customer_id] = gone if alone is None else account_of(alone)
         # Stripe's lists leave out the customers of test clocks.
         listed = alone is not None and not alone.deleted and not alone.test_clock
@@ -86,12 +86,12 @@ async def read(
     return found, fault
 
 
-async def read_one(stripe: StripeReader, customer_id: str, service_id: str) -> Accounts:
+async def read_one(stripe: StripeReader, customer_id: str, service_id: str) -> CustomerReader:
     """One customer, and the bookkeeping records where the settings name them."""
-    found = Accounts()
+    found = CustomerReader()
     for one in (customer_id, service_id):
         if one and (read_ := await stripe.customer(one)):
             found.take(read_)
     if customer_id not in found.known:
-        raise NotRead(f"Stripe knows no customer {customer_id}")
+        raise StripeReadError(f"Stripe knows no customer {customer_id}")
     return found

@@ -14,10 +14,10 @@ from stateless_billing.domain.balance_chain import Reading
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import API_VERSION, PAGE
-from stateless_billing.stripe.errors import Down
+from stateless_billing.stripe.errors import StripeUnavailable
 from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
-from stateless_billing.stripe.rate_limiter import Endpoint, Pacer
+from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 
 BASE = "https://api.stripe.com"
 TRIES = 6
@@ -26,7 +26,7 @@ _PAGES_MOST = 10_000  # an auditor waits for long ledgers, unlike a payer
 TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
-class NotRead(Exception):
+class StripeReadError(Exception):
     """A source could not be read to its end: the message says which, and why."""
 
 
@@ -40,7 +40,9 @@ class StripeReader:
     `lines` are connections; a client around them would cost a fifth more for each page, and nothing here needs one.
     """
 
-    def __init__(self, lines: Sequence[httpx.AsyncBaseTransport], key: str, base: str | None, pacer: Pacer) -> None:
+    def __init__(
+        self, lines: Sequence[httpx.AsyncBaseTransport], key: str, base: str | None, pacer: RateLimiter
+    ) -> None:
         self._lines, self._base, self._pacer = list(lines), base or BASE, pacer
         self._free = asyncio.Semaphore(len(lines))
         self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
@@ -52,7 +54,7 @@ class StripeReader:
         """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
         if not self.date:
-            raise NotRead("Stripe's answer has no date")
+            raise StripeReadError("Stripe's answer has no date")
         return self.date - 1
 
     async def customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
@@ -67,9 +69,9 @@ class StripeReader:
             try:
                 found, complete = objects.customers(raw), ended(raw)
             except ValueError as error:
-                raise NotRead(f"the list of customers: {error}") from error
+                raise StripeReadError(f"the list of customers: {error}") from error
             if not seen.isdisjoint(one.id for one in found):
-                raise NotRead("the list of customers repeats itself")
+                raise StripeReadError("the list of customers repeats itself")
             seen.update(one.id for one in found)
             yield found
             if complete:
@@ -88,7 +90,7 @@ class StripeReader:
         except Missing:
             return None
         except ValueError as error:
-            raise NotRead(f"the customer {customer_id}: {error}") from error
+            raise StripeReadError(f"the customer {customer_id}: {error}") from error
 
     async def reading(self, customer_id: str, since: int) -> Reading | None:
         """A ledger read back to an entry from before `since`; None where it went away. Raises NotRead, Missing."""
@@ -103,8 +105,8 @@ class StripeReader:
                 lambda after: self.page(customer_id, None, None, after),
                 pages_most=_PAGES_MOST,
             )
-        except Down as error:
-            raise NotRead(f"the ledger of {customer_id}: {error}") from error
+        except StripeUnavailable as error:
+            raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
         """One page of a customer's entries, newest first. Raises NotRead, and Missing where there is no such ledger."""
@@ -120,7 +122,7 @@ class StripeReader:
         try:
             return objects.page(raw, customer_id)
         except ValueError as error:
-            raise NotRead(f"the ledger of {customer_id}: {error}") from error
+            raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def entries(self, customer_id: str, since: int, until: int | None, begun: Page | None = None) -> list[Entry]:
         """All entries of a span, newest first, going on from `begun` where given. Raises NotRead, Missing."""
@@ -130,9 +132,9 @@ class StripeReader:
         while not page.complete:
             page = await self.page(customer_id, since, until, found[-1].id)
             if not page.entries:
-                raise NotRead(f"the ledger of {customer_id}: the list said that there is more, and ended")
+                raise StripeReadError(f"the ledger of {customer_id}: the list said that there is more, and ended")
             if not seen.isdisjoint(entry.id for entry in page.entries):
-                raise NotRead(f"the ledger of {customer_id}: the list repeats itself")
+                raise StripeReadError(f"the ledger of {customer_id}: the list repeats itself")
             seen.update(entry.id for entry in page.entries)
             found += page.entries
         return found
@@ -159,7 +161,7 @@ class StripeReader:
             if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
                 self._pacer.limited(endpoint, reason)
             cause = self._failed(path, answer)
-        raise NotRead(f"{path}: {cause}, {TRIES} times")
+        raise StripeReadError(f"{path}: {cause}, {TRIES} times")
 
     async def _asked(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
         """One request over a line that is free, the one used last before others."""
@@ -183,7 +185,7 @@ class StripeReader:
         if answer.status_code == httpx.codes.NOT_FOUND and told.get("code") == "resource_missing":
             raise Missing(path)
         if 400 <= answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            raise NotRead(f"{path}: {cause}")
+            raise StripeReadError(f"{path}: {cause}")
         return cause
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Account, Orders, Scope
+from stateless_billing.audit.rules.facts import AuditedCustomer, OrderIndex, Scope
 from stateless_billing.audit.rules.payments import Credit, also, verdict
 from stateless_billing.audit.rules.rows import Row, fingerprint, judged, lone_cells
 from stateless_billing.audit.rules.statuses import Status
@@ -23,19 +23,19 @@ class Open:
     credits: list[Credit]
 
 
-def named(credit: Credit) -> str:
+def claimed_identity(credit: Credit) -> str:
     """The payment that a credit says it is of."""
     return credit.entry.metadata.get("payment", "").strip().lower()
 
 
-def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: Orders, scope: Scope) -> list[Credit]:
+def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: OrderIndex, scope: Scope) -> list[Credit]:
     """Give the payments that wait the credits that sit on other customers; the credits that none waits for.
 
     One that was reversed where it did not belong leaves its payment uncredited, as if it had never been.
     """
     left = []
     for stray in strays:
-        place = waiting.get(named(stray))
+        place = waiting.get(claimed_identity(stray))
         if place is None:
             left.append(stray)
             continue
@@ -48,7 +48,7 @@ def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: Orders
     return left
 
 
-def after_deletion(place: Open, gone: Container[str], orders: Orders) -> Row:
+def after_deletion(place: Open, gone: Container[str], orders: OrderIndex) -> Row:
     """The row of a payment, as an exception where it may have been credited to a customer that was deleted since.
 
     In the payment's first epoch its one key keeps a second credit away; orders of older versions had other keys.
@@ -85,7 +85,7 @@ def second_credit(row: Row, stray: Credit) -> Row:
 
 def no_payment(stray: Credit, reason: str) -> Row:
     """The row of a credit whose payment is not there."""
-    parts = [*named(stray).split(":"), "", "", ""]
+    parts = [*claimed_identity(stray).split(":"), "", "", ""]
     row = lone_cells(stray.entry, "payment") | {
         "chain_id": int(parts[0]) if parts[0].isascii() and parts[0].isdigit() else None,
         "tx_hash": parts[2] or None,
@@ -101,15 +101,15 @@ def no_payment(stray: Credit, reason: str) -> Row:
 
 def reason_without(stray: Credit, scope: Scope) -> str:
     """Why a credit's payment cannot be on the chain, before any node is asked; empty where one must be."""
-    if not ledger.is_identity(named(stray)):
+    if not ledger.is_identity(claimed_identity(stray)):
         return "it names no payment at all"
-    chain_id, gateway, _, _ = named(stray).split(":")
+    chain_id, gateway, _, _ = claimed_identity(stray).split(":")
     if chain_id != str(scope.chain_id) or gateway not in scope.gateways:
         return f"it names gateway {gateway} of chain {chain_id}, which is not audited: add it to GATEWAY_ADDRESSES"
     return ""
 
 
-def cursor_row(account: Account, name: str, reason: str, scope: Scope) -> Row:
+def cursor_row(account: AuditedCustomer, name: str, reason: str, scope: Scope) -> Row:
     """A row about one cursor."""
     row = {
         "chain_id": scope.chain_id,
@@ -150,7 +150,7 @@ def drift_row(wallet: str, gateway: str, registered: str, claimed: str | None, s
 
 
 def drifts(
-    claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], accounts: Mapping[str, Account]
+    claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], accounts: Mapping[str, AuditedCustomer]
 ) -> list[tuple[str, str, str | None]]:
     """`(wallet, registered customer, customer that has it in Stripe or None)` wherever these differ."""
     found: list[tuple[str, str, str | None]] = []

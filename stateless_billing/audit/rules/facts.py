@@ -43,7 +43,7 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AuditedCustomer:
     """What the audit keeps of a Stripe customer; `state` is empty for a living one, else why it cannot be read.
 
     `obstacle` is why it cannot be credited, as a cause of `held`.
@@ -58,17 +58,17 @@ class Account:
 
 
 @dataclass(slots=True)
-class Book:
+class CustomerLedger:
     """One customer: payments in the order of the chain, entries newest first. `whole`: all that ever were."""
 
-    account: Account
+    account: AuditedCustomer
     payments: list[Payment] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class OrderIndex:
     """What admins and the sweep said of payments, by identity: redirected to whom by the order that stands, held why,
     and which customers any order ever named. `rows` are all orders, in the order in which they were written.
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stateless_billing.domain.balance_chain import gapless
-from stateless_billing.domain.epochs import LOOK_BACK
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
 
@@ -13,26 +13,26 @@ AFTER = 2 * 3600  # a narrow window ends so long after the payment: a credit is 
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimeWindow:
     """A span of `created`, both ends included, in unix seconds."""
 
     since: int
     until: int
 
 
-def windows(times: Iterable[int], until: int) -> list[Window]:
+def windows(times: Iterable[int], until: int) -> list[TimeWindow]:
     """The narrow windows in which the credits of payments at these times are looked for, newest first, merged."""
-    found: list[Window] = []
+    found: list[TimeWindow] = []
     for time in sorted(times, reverse=True):
-        window = Window(time - LOOK_BACK, min(time + AFTER, until))
+        window = TimeWindow(time - LISTING_LEAD_SECONDS, min(time + AFTER, until))
         if found and window.until >= found[-1].since:
-            found[-1] = Window(window.since, found[-1].until)
+            found[-1] = TimeWindow(window.since, found[-1].until)
         else:
             found.append(window)
     return found
 
 
-def narrow(times: Sequence[int], newest: Page, since: int, until: int) -> list[Window] | None:
+def narrow(times: Sequence[int], newest: Page, since: int, until: int) -> list[TimeWindow] | None:
     """The narrow windows that are left behind the newest page; None where the ledger itself needs no more pages.
 
     The page's own density tells how many pages the ledger goes on for.
@@ -40,7 +40,7 @@ def narrow(times: Sequence[int], newest: Page, since: int, until: int) -> list[W
     if newest.complete:
         return None
     oldest = newest.entries[-1].created
-    left = [Window(one.since, min(one.until, oldest)) for one in windows(times, until) if one.since <= oldest]
+    left = [TimeWindow(one.since, min(one.until, oldest)) for one in windows(times, until) if one.since <= oldest]
     span = max(1, newest.entries[0].created - oldest)
     pages = 1 + (oldest - since) // span
     return left if len(left) < pages else None

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Book, Orders, Scope, relevant
+from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, relevant
 from stateless_billing.audit.rules.rows import Cells, Row, credit_cells, judged, lone_cells, payment_cells, utc
 from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger, money
-from stateless_billing.domain.ledger import CURRENCY, Entry, Finding, Price, net_cents
+from stateless_billing.domain.ledger import CURRENCY, Entry, MatchOutcome, Price, net_cents
 
 _NOT_OURS = ("reservation", "order")  # they stand on the bookkeeping customers only
 
@@ -24,7 +24,7 @@ class Credit:
 
 
 @dataclass(slots=True)
-class Judged:
+class CustomerVerdict:
     """Rows that are settled; payments without a credit here; credits without a payment here."""
 
     rows: list[Row] = field(default_factory=list)
@@ -34,9 +34,9 @@ class Judged:
     grants: list[Credit] = field(default_factory=list)
 
 
-def judge(book: Book, orders: Orders, scope: Scope) -> Judged:
+def judge(book: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
     """One customer's payments against the entries that were read of it."""
-    done = Judged()
+    done = CustomerVerdict()
     left = [entry for entry in book.entries if relevant(entry)]
     kept = {entry.id: entry for entry in left}
     for payment in book.payments:
@@ -64,7 +64,7 @@ def _take(payment: Payment, cents: int | None, left: list[Entry], kept: dict[str
     found: list[Credit] = []
     while True:
         match = ledger.match(payment, cents, left, scope.other_credits)
-        wanted = Finding.CREDITED if cents is None else Finding.ALTERED
+        wanted = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
         if match.finding is not wanted or match.entry is None or (found and cents is not None):
             return found
         entry = match.entry
@@ -74,7 +74,7 @@ def _take(payment: Payment, cents: int | None, left: list[Entry], kept: dict[str
         found.append(Credit(entry, net_cents(entry, kept.values()), rule))
 
 
-def _others(left: list[Entry], kept: dict[str, Entry], done: Judged, scope: Scope, *, whole: bool) -> None:
+def _others(left: list[Entry], kept: dict[str, Entry], done: CustomerVerdict, scope: Scope, *, whole: bool) -> None:
     """Sort what belongs to no payment of this customer."""
     for entry in left:
         credit = Credit(entry, net_cents(entry, kept.values()), "")
@@ -229,7 +229,9 @@ def altered(payment: Payment, credit: Entry) -> list[str]:
     return wrong + (["description"] if credit.description.strip().lower() != wanted_description.lower() else [])
 
 
-def without_credit(payment: Payment, book: Book, orders: Orders, scope: Scope, *, dust: bool = False) -> Row:
+def without_credit(
+    payment: Payment, book: CustomerLedger, orders: OrderIndex, scope: Scope, *, dust: bool = False
+) -> Row:
     """The row of a payment that no entry credits. `dust`: known to be worth less than a cent."""
     row = payment_cells(payment, scope.token, scope.explorer)
     expected = 0 if dust else payment.cents if payment.quoted else None
@@ -247,7 +249,7 @@ def without_credit(payment: Payment, book: Book, orders: Orders, scope: Scope, *
     return judged(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{where}", "no credit")
 
 
-def held_cause(payment: Payment, book: Book, orders: Orders) -> str | None:
+def held_cause(payment: Payment, book: CustomerLedger, orders: OrderIndex) -> str | None:
     """Why a payment is uncredited on purpose; what Stripe shows itself comes before what the sweep noted."""
     if payment.customer_id is None:
         return "customer_invalid"

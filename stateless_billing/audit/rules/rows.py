@@ -8,7 +8,7 @@ from typing import Any
 from chain.payment import Payment
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.domain import ledger, money
-from stateless_billing.domain.epochs import moment
+from stateless_billing.domain.epochs import epoch_position
 from stateless_billing.domain.ledger import Entry
 
 SCHEMA_VERSION = 1
@@ -141,7 +141,7 @@ def entry_cells(entry: Entry) -> Cells:
 
 def credit_cells(payment: Payment, entry: Entry) -> Cells:
     """What Stripe says of a payment's credit."""
-    epoch = moment(entry.created, payment.time).epoch
+    epoch = epoch_position(entry.created, payment.time).epoch
     return entry_cells(entry) | {
         "credit_latency_s": entry.created - payment.time,
         "idempotency_key": ledger.credit_key(payment, epoch),

@@ -15,15 +15,15 @@ from stateless_billing.audit.rules.cross_customer import (
     out_of_band,
     second_credit,
 )
-from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
 from stateless_billing.audit.rules.grants import judge_grants, reservations
-from stateless_billing.audit.rules.payments import Credit, Judged, judge, without_credit
+from stateless_billing.audit.rules.payments import Credit, CustomerVerdict, judge, without_credit
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import Entry, Price
 
-_NONE = Orders()
+_NONE = OrderIndex()
 _ELSEWHERE = "cus_SelfTest"
 
 
@@ -37,7 +37,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SelfTestSample:
     """One settled payment with its credit, out of the data."""
 
     payment: Payment
@@ -49,7 +49,7 @@ class Sample:
         return [row.status for row in _close(self, judge(_book(self, entries), _NONE, self.scope))]
 
 
-def trials(samples: Sequence[Book], scope: Scope) -> list[Trial]:
+def trials(samples: Sequence[CustomerLedger], scope: Scope) -> list[Trial]:
     """Every fault in turn, in a copy of a sample; in a made-up payment where nothing was read."""
     sample = _sample(samples, scope)
     found = []
@@ -59,17 +59,17 @@ def trials(samples: Sequence[Book], scope: Scope) -> list[Trial]:
     return found
 
 
-def _sample(samples: Sequence[Book], scope: Scope) -> Sample:
+def _sample(samples: Sequence[CustomerLedger], scope: Scope) -> SelfTestSample:
     for book in samples:
         for payment in book.payments:
             for entry in book.entries:
                 if entry.metadata.get("payment") == payment.identity and scope.final(payment) and payment.quoted:
                     old = replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
-                    return Sample(old, entry, scope)
+                    return SelfTestSample(old, entry, scope)
     return _made_up(scope)
 
 
-def _made_up(scope: Scope) -> Sample:
+def _made_up(scope: Scope) -> SelfTestSample:
     payment = Payment(
         chain_id=scope.chain_id,
         gateway=scope.gateways[0],
@@ -91,14 +91,16 @@ def _made_up(scope: Scope) -> Sample:
     credit = Entry(
         "cbtxn_made", 600, payment.time, "usd", "cus_SelfTestPayer", "adjustment", description, 600, metadata
     )
-    return Sample(payment, credit, scope)
+    return SelfTestSample(payment, credit, scope)
 
 
-def _book(sample: Sample, entries: Sequence[Entry]) -> Book:
-    return Book(Account(sample.payment.customer_id or "", currency="usd"), [sample.payment], list(entries), whole=True)
+def _book(sample: SelfTestSample, entries: Sequence[Entry]) -> CustomerLedger:
+    return CustomerLedger(
+        AuditedCustomer(sample.payment.customer_id or "", currency="usd"), [sample.payment], list(entries), whole=True
+    )
 
 
-def _close(sample: Sample, judged: Judged, strays: Sequence[Credit] = ()) -> list[Row]:
+def _close(sample: SelfTestSample, judged: CustomerVerdict, strays: Sequence[Credit] = ()) -> list[Row]:
     """The end of an audit, for one customer."""
     book = _book(sample, ())
     waiting = {one.identity: Open(one, without_credit(one, book, _NONE, sample.scope), []) for one in judged.open}
@@ -109,7 +111,7 @@ def _close(sample: Sample, judged: Judged, strays: Sequence[Credit] = ()) -> lis
     return rows + [place.row for place in waiting.values()] + judge_grants({}, judged.grants)
 
 
-def _again(sample: Sample) -> Entry:
+def _again(sample: SelfTestSample) -> Entry:
     return replace(sample.credit, id="cbtxn_again", created=sample.credit.created + 30 * 3600)
 
 
@@ -117,18 +119,18 @@ def _reversal(of: Entry, name: str) -> Entry:
     return replace(of, id=name, cents=-of.cents, metadata={"kind": "reversal", "reverses": of.id})
 
 
-def _elsewhere(sample: Sample) -> list[str]:
+def _elsewhere(sample: SelfTestSample) -> list[str]:
     moved = replace(sample.credit, customer=_ELSEWHERE)
     rows = _close(sample, judge(_book(sample, ()), _NONE, sample.scope), [Credit(moved, moved.cents, "")])
     return [row.status for row in rows]
 
 
-def _reorganised(sample: Sample) -> list[str]:
-    book = Book(Account(_ELSEWHERE), [], [sample.credit], whole=True)
+def _reorganised(sample: SelfTestSample) -> list[str]:
+    book = CustomerLedger(AuditedCustomer(_ELSEWHERE), [], [sample.credit], whole=True)
     return [row.status for row in _close(sample, judge(book, _NONE, sample.scope))]
 
 
-def _over_cap(sample: Sample) -> list[str]:
+def _over_cap(sample: SelfTestSample) -> list[str]:
     metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": "1:1:1"} | {
         "customer": sample.credit.customer
     }
@@ -137,7 +139,7 @@ def _over_cap(sample: Sample) -> list[str]:
     return [row.status for row in judge_grants(reservations([held]), [Credit(grant, grant.cents, "")])]
 
 
-def _no_reason(sample: Sample) -> list[str]:
+def _no_reason(sample: SelfTestSample) -> list[str]:
     metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": f"{10**9}:{10**9}:{10**9}"}
     metadata |= {"customer": sample.credit.customer}
     held = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
@@ -145,24 +147,24 @@ def _no_reason(sample: Sample) -> list[str]:
     return [row.status for row in judge_grants(reservations([held]), [Credit(grant, grant.cents, "")])]
 
 
-def _cursor(sample: Sample) -> list[str]:
-    account = Account("cus_A", cursors={"key": f"9:{sample.payment.tx_hash}"})
+def _cursor(sample: SelfTestSample) -> list[str]:
+    account = AuditedCustomer("cus_A", cursors={"key": f"9:{sample.payment.tx_hash}"})
     fault = cursor_fault(account.cursors["key"], 1, lambda _: None, [])
     return [cursor_row(account, "key", fault, sample.scope).status] if fault else []
 
 
-def _drift(sample: Sample) -> list[str]:
+def _drift(sample: SelfTestSample) -> list[str]:
     wallet, customer = sample.payment.wallet, sample.payment.customer_id or ""
     found = drifts({wallet: [_ELSEWHERE]}, {wallet: customer}, {})
     return [drift_row(wallet, sample.payment.gateway, *one[1:], sample.scope).status for one in found]
 
 
-def _rate(sample: Sample) -> list[str]:
+def _rate(sample: SelfTestSample) -> list[str]:
     [row] = judge(_book(sample, [sample.credit]), _NONE, sample.scope).rows
     return [out_of_band(row, 200, 100).status]
 
 
-_FAULTS: tuple[tuple[str, Status, Callable[[Sample], Sequence[str]]], ...] = (
+_FAULTS: tuple[tuple[str, Status, Callable[[SelfTestSample], Sequence[str]]], ...] = (
     ("nothing", Status.MATCHED, lambda one: one.judged(one.credit)),
     ("a missing credit", Status.MISSING_CREDIT, lambda one: one.judged()),
     ("a payment credited twice", Status.DUPLICATE_CREDIT, lambda one: one.judged(one.credit, _again(one))),
@@ -199,5 +201,5 @@ _FAULTS: tuple[tuple[str, Status, Callable[[Sample], Sequence[str]]], ...] = (
 )
 
 
-def _by_hand(sample: Sample) -> Entry:
+def _by_hand(sample: SelfTestSample) -> Entry:
     return replace(sample.credit, id="cbtxn_hand", cents=sample.credit.cents + 7, metadata={}, description="Sorry")

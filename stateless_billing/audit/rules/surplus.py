@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import Account, Book, Orders, Scope
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
 from stateless_billing.audit.rules.payments import Credit, expected_cents, judge
 from stateless_billing.domain.ledger import CURRENCY, Entry
 
@@ -62,8 +62,10 @@ def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> boo
 
 def _net(payment: Payment, entries: Sequence[Entry], scope: Scope) -> tuple[list[Credit], int | None]:
     """A payment's credits, and the cents by which their net is above what is due; None where that cannot be said."""
-    account = Account(entries[0].customer) if entries else Account("")
-    found = judge(Book(account, [payment], list(entries)), Orders(), scope).credited.get(payment.identity, [])
+    account = AuditedCustomer(entries[0].customer) if entries else AuditedCustomer("")
+    found = judge(CustomerLedger(account, [payment], list(entries)), OrderIndex(), scope).credited.get(
+        payment.identity, []
+    )
     expected = expected_cents(payment, found[0].entry) if found else None
     if expected is None or any(one.entry.currency != CURRENCY for one in found):
         return found, None

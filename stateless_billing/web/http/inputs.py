@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from chain.signing import checksum
-from stateless_billing.domain.errors import Refusal
+from chain.signing import to_checksum_address
+from stateless_billing.domain.errors import ProblemError
 
 LARGEST_BODY = 16 * 1024
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -21,24 +21,24 @@ _MOST_CENTS = 10**9
 def wallet(value: object, name: str = "wallet") -> str:
     """An address, lower-case. One in mixed case must carry its EIP-55 checksum: else it was mistyped."""
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
-        raise Refusal("invalid_input", f"`{name}` must be an address: 0x and 40 hex digits. No money moved.")
+        raise ProblemError("invalid_input", f"`{name}` must be an address: 0x and 40 hex digits. No money moved.")
     digits = value[2:]
-    if digits not in (digits.lower(), digits.upper()) and checksum(value.lower()) != value:
-        raise Refusal("invalid_input", f"`{name}` does not match its checksum; copy it again. No money moved.")
+    if digits not in (digits.lower(), digits.upper()) and to_checksum_address(value.lower()) != value:
+        raise ProblemError("invalid_input", f"`{name}` does not match its checksum; copy it again. No money moved.")
     return value.lower()
 
 
 def tx_hash(value: object) -> str:
     """A transaction hash, lower-case."""
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise Refusal("invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits.")
+        raise ProblemError("invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits.")
     return value.lower()
 
 
 def ordinal(value: object) -> int:
     """A payment's place among those of its EVM transaction."""
     if not isinstance(value, str) or not _ORDINAL.fullmatch(value):
-        raise Refusal("invalid_input", "The ordinal must be a whole number from 0 to 9999.")
+        raise ProblemError("invalid_input", "The ordinal must be a whole number from 0 to 9999.")
     return int(value)
 
 
@@ -51,7 +51,7 @@ def dollars(value: str | None) -> int | None:
 def cents(value: object) -> int:
     """A positive whole number of cents."""
     if type(value) is not int or not 0 < value <= _MOST_CENTS:
-        raise Refusal("invalid_input", f"`cents` must be a whole number from 1 to {_MOST_CENTS}. No money moved.")
+        raise ProblemError("invalid_input", f"`cents` must be a whole number from 1 to {_MOST_CENTS}. No money moved.")
     return value
 
 
@@ -59,23 +59,23 @@ def text(body: Mapping[str, Any], name: str) -> str:
     """A field that is a text; empty where it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise Refusal("invalid_input", f"`{name}` must be a text. Nothing was done.")
+        raise ProblemError("invalid_input", f"`{name}` must be a text. Nothing was done.")
     return value or ""
 
 
 async def json_object(request: Request, allowed: set[str], largest: int = LARGEST_BODY) -> dict[str, Any]:
     """The request's body: one JSON object of at most `largest` bytes with no other names than `allowed`."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise Refusal("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
+        raise ProblemError("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
     try:
         body = json.loads(await _body(request, largest), parse_constant=_refuse)
         json.dumps(body, ensure_ascii=False).encode()  # half a character is no text, and nobody could be told of it
     except (ValueError, RecursionError) as error:
-        raise Refusal("bad_request", "The body is not well-formed JSON.") from error
+        raise ProblemError("bad_request", "The body is not well-formed JSON.") from error
     if not isinstance(body, dict):
-        raise Refusal("bad_request", "The body must be a JSON object.")
+        raise ProblemError("bad_request", "The body must be a JSON object.")
     if unknown := sorted(set(body) - allowed):
-        raise Refusal("invalid_input", f"The body has a name that is not known here: {ascii(unknown[0])[:40]}.")
+        raise ProblemError("invalid_input", f"The body has a name that is not known here: {ascii(unknown[0])[:40]}.")
     return body
 
 
@@ -84,7 +84,7 @@ async def _body(request: Request, largest: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > largest:
-            raise Refusal("body_too_large", f"A body may have at most {largest} bytes.")
+            raise ProblemError("body_too_large", f"A body may have at most {largest} bytes.")
     return body
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
 from chain.errors import ChainError
-from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.stripe.errors import StripeFailure
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
+    assert isinstance(error, ProblemError)
     return problem(request, error.code, error.detail)
 
 
@@ -64,7 +64,7 @@ def internal(request: Request) -> Response:
 
 
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
-    Refusal: _refused,
+    ProblemError: _refused,
     HTTPException: _http,
     ChainError: _chain,
     StripeFailure: _stripe,

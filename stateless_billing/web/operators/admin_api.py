@@ -7,21 +7,21 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from chain.gateway import Gateway, claimed
+from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
-from chain.signing import checksum
+from chain.signing import to_checksum_address
 from stateless_billing.bookkeeping.orders import OrderDraft
 from stateless_billing.domain import money, order_rules
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import parse_rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import forms
-from stateless_billing.grants.entries import Wish
+from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
-from stateless_billing.grants.granting import Left
+from stateless_billing.grants.granting import RemainingLimits
 from stateless_billing.operators.roster import GRANT, OVERRIDE, READ, RELEASE, Operator
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
 from stateless_billing.services.container import Services
@@ -52,7 +52,7 @@ class AdminApi:
             {
                 "customer": one.customer.id,
                 "email": one.customer.email,
-                "wallets": [checksum(wallet) for wallet in one.wallets],
+                "wallets": [to_checksum_address(wallet) for wallet in one.wallets],
                 "created": one.customer.created,
                 "balance_cents": one.customer.balance_cents,
                 "last_activity": one.last_activity,
@@ -68,14 +68,14 @@ class AdminApi:
         left, alike = await self._services.grants.check(wish)
         customer = await self._services.lookup.customer(wish.customer)
         if customer is None:
-            raise Refusal("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
+            raise ProblemError("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
         wallets = wallets_of(customer)
         return JSONResponse(
             {
                 "cents": wish.cents,
                 "customer": customer.id,
                 "email": customer.email,
-                "wallet": checksum(wallets[0]) if wallets else None,
+                "wallet": to_checksum_address(wallets[0]) if wallets else None,
                 "before_cents": customer.balance_cents,
                 "after_cents": customer.balance_cents + wish.cents,
                 "reason": forms.REASONS[wish.reason],
@@ -93,7 +93,7 @@ class AdminApi:
             grant = await self._services.grants.give(wish, again=again)
         except StripeFailure as error:
             log.warning("grant %s: %s", wish.grant, error)
-            raise Refusal(
+            raise ProblemError(
                 "unclear",
                 "Stripe did not answer clearly. The grant may have been given, once at most: look before you"
                 " press again.",
@@ -113,7 +113,7 @@ class AdminApi:
         body = await inputs.json_object(request, {"reservation", "reason"})
         reservation = inputs.text(body, "reservation")
         if not is_entry_id(reservation):
-            raise Refusal("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
+            raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
         grant = await self._services.grants.undo(reservation, operator, _reason(inputs.text(body, "reason")))
         return JSONResponse(_grant(grant))
 
@@ -144,7 +144,9 @@ class AdminApi:
         """What is ordered: words of the reader's own, or another admin's."""
         text, row = inputs.text(body, "order").strip(), inputs.text(body, "confirms").strip()
         if text and row:
-            raise Refusal("invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered.")
+            raise ProblemError(
+                "invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered."
+            )
         checks, orders = self._services.order_checks, self._services.orders
         if not row:
             return await checks.draft(text, payment, operator.name, reason, (await orders.latest(payment)).standing)
@@ -175,9 +177,11 @@ class AdminApi:
         body = await inputs.json_object(request, {"rate", "hours", "reason"})
         rate, hours = parse_rate(inputs.text(body, "rate")), body.get("hours")
         if rate is None:
-            raise Refusal("invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed.")
+            raise ProblemError(
+                "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
+            )
         if type(hours) is not int or not 1 <= hours <= HOURS_MOST:
-            raise Refusal("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
+            raise ProblemError("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
         reason = _reason(inputs.text(body, "reason"))
         made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
         log.warning("%s set the rate to %s until %d", operator.role, money.decimal(rate), made.until)
@@ -190,10 +194,10 @@ class AdminApi:
         log.warning("%s took the rate back", operator.role)
         return JSONResponse({})
 
-    async def _wish(self, request: Request, operator: Operator) -> tuple[Wish, bool]:
+    async def _wish(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
         body = await inputs.json_object(request, {"form", "amount", "reason", "note", "again"}, _LARGEST_WISH)
         form = self._form("grant", body, operator)
-        wish = Wish(
+        wish = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
             customer=form["customer"],
@@ -208,15 +212,15 @@ class AdminApi:
         try:
             form = self._services.signins.tokens.open(kind, inputs.text(body, "form"), FORM_SECONDS)
         except ExpiredToken as error:
-            raise Refusal(
+            raise ProblemError(
                 "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
             ) from error
         except BadToken as error:
-            raise Refusal(
+            raise ProblemError(
                 "form_invalid", "This form is not ours, or was altered. Nothing was done. Load the page again."
             ) from error
         if form.get("operator") != operator.name:
-            raise Refusal("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
+            raise ProblemError("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
         return form
 
     async def _payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
@@ -224,24 +228,26 @@ class AdminApi:
         tx_hash = [*identity.split(":"), "", "", ""][2]
         tx_hash = inputs.tx_hash(tx_hash)
         heads = await self._services.confirmations.heads()
-        found = await claimed(self._services.nodes, self._services.gateways, tx_hash)
+        found = await find_payments_in_tx(self._services.nodes, self._services.gateways, tx_hash)
         for payment in found.payments if found else ():
             for gateway in self._services.gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:
                     return heads, gateway, payment
-        raise Refusal("not_found", "There is no such payment on the chain. Nothing was done.")
+        raise ProblemError("not_found", "There is no such payment on the chain. Nothing was done.")
 
 
 def _reason(written: str) -> str:
     text = " ".join(written.split())
     if not text:
-        raise Refusal("invalid_input", "Say why. Nothing was done.")
+        raise ProblemError("invalid_input", "Say why. Nothing was done.")
     if len(text) > REASON_MOST:
-        raise Refusal("invalid_input", f"The reason has {len(text):,} characters, {REASON_MOST} fit. Nothing was done.")
+        raise ProblemError(
+            "invalid_input", f"The reason has {len(text):,} characters, {REASON_MOST} fit. Nothing was done."
+        )
     return text
 
 
-def _left(left: Left) -> dict[str, Any]:
+def _left(left: RemainingLimits) -> dict[str, Any]:
     return {
         "cents": left.cents,
         "per_grant_cents": left.caps.per_grant,

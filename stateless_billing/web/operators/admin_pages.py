@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from chain.payment import is_customer_id
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import Rate
 from stateless_billing.grants.caps import DAY
 from stateless_billing.grants.forms import NOTE_FEWEST, NOTE_MOST, REASONS
@@ -19,13 +19,13 @@ from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import UNDO_SECONDS
 from stateless_billing.operators.roster import GRANT, OVERRIDE, REVERSE, Operator
 from stateless_billing.pricing.rates import NoRate
-from stateless_billing.stripe.errors import Refused, StripeFailure
+from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Page
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
 from stateless_billing.support.timeline import timeline
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
-from stateless_billing.web.operators.page_frame import Desk
+from stateless_billing.web.operators.page_frame import PageFrame
 
 _DAYS = (1, 7, 30, 90, 365)
 _ROWS = 500  # of a list on a page; the CSV holds all
@@ -76,7 +76,7 @@ def asked(request: Request) -> Asked:
 class Admin:
     """The pages."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageFrame) -> None:
         self._desk, self._services = desk, desk.services
         self.find = desk.page(self._find)
         self.customer = desk.page(self._customer)
@@ -90,7 +90,7 @@ class Admin:
         if text.strip():
             try:
                 found = await self._services.lookup.find(text[:400])
-            except Refusal as refusal:
+            except ProblemError as refusal:
                 problem = refusal.detail
         return self._desk.render("desk_find.html", request, q=text, found=found, problem=problem)
 
@@ -98,7 +98,7 @@ class Admin:
         customer_id = request.path_params["customer"]
         customer = await self._services.lookup.customer(customer_id) if is_customer_id(customer_id) else None
         if customer is None:
-            raise Refusal("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
+            raise ProblemError("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
         after = request.query_params.get("after")
         page = await self._entries(customer.id, after)
         payments = [] if after else await self._services.accounts.payments(customer)
@@ -126,13 +126,15 @@ class Admin:
 
     async def _entries(self, customer_id: str, after: str | None) -> Page:
         """The newest entries, or those before one of them."""
-        missing = Refusal("not_found", "This customer has no such entry. Nothing was changed; open the customer again.")
+        missing = ProblemError(
+            "not_found", "This customer has no such entry. Nothing was changed; open the customer again."
+        )
         if after and not is_entry_id(after):
             raise missing
         async with self._services.stripe.session() as session:
             try:
                 return await session.newest_entries(customer_id, 0, after or None)
-            except Refused as error:
+            except RequestRejected as error:
                 if after and error.code == "resource_missing":
                     raise missing from error
                 raise

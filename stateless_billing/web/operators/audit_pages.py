@@ -17,11 +17,11 @@ from stateless_billing.audit.report.formats import WRITERS, verdict
 from stateless_billing.audit.report.report import Options
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.statuses import RULES, Status
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.roster import Operator
 from stateless_billing.web.http.streaming import streamed
 from stateless_billing.web.operators.audit_runs import Finished, Run, Runs
-from stateless_billing.web.operators.page_frame import Desk
+from stateless_billing.web.operators.page_frame import PageFrame
 
 ROWS = 100  # on one page
 _MOST = 320  # characters of a value in the query
@@ -68,7 +68,7 @@ def asked(request: Request) -> Asked:
 class AuditPages:
     """The handlers."""
 
-    def __init__(self, desk: Desk, runs: Runs, templates: Environment) -> None:
+    def __init__(self, desk: PageFrame, runs: Runs, templates: Environment) -> None:
         self._desk, self._runs, self._templates = desk, runs, templates
         self.page = desk.page(self._page)
         self.download = desk.page(self._download)
@@ -105,9 +105,9 @@ class AuditPages:
             yield self._part("audit_step.html", told=told, run=run if moved else None).encode() or b" "
         try:
             if not run.finished:
-                raise Refusal("not_found", run.failure)
+                raise ProblemError("not_found", run.failure)
             end = await self._report(run.finished, replace(wanted, at=run.finished.options.at or ""))
-        except Refusal as refusal:
+        except ProblemError as refusal:
             end = self._part("audit_failure.html", detail=refusal.detail, asked=wanted)
         yield b"</ol></section>" + end.encode() + after
 
@@ -138,7 +138,7 @@ class AuditPages:
         """One row with all its cells and its story."""
         found = _row(finished, wanted.row)
         if found is None:
-            raise Refusal("not_found", "This report has no such row. Nothing was changed.")
+            raise ProblemError("not_found", "This report has no such row. Nothing was changed.")
         rule = RULES[Status(found.status)]
         return self._part("audit_row.html", asked=wanted, row=found, rule=rule, story=story(found).splitlines()[:-1])
 
@@ -147,7 +147,9 @@ class AuditPages:
         form, wanted = request.path_params["form"], asked(request)
         held = self._runs.held(wanted.options)
         if held is None or form not in _TYPES:
-            raise Refusal("not_found", "This process does not hold that report. Open /audit and make it again first.")
+            raise ProblemError(
+                "not_found", "This process does not hold that report. Open /audit and make it again first."
+            )
         name = f"audit-{wanted.at.replace(':', '-')}.{form}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(_chunks(WRITERS[form](held.report)), media_type=_TYPES[form], headers=headers)

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chain.errors import ChainError
-from stateless_billing.audit.auditor import Auditor, BadOptions, NotRead, Watching
+from stateless_billing.audit.auditor import Auditor, BadOptions, StripeReadError, ProgressReporting
 from stateless_billing.audit.progress import sentence
 from stateless_billing.audit.report.charts import Picture, drawn
 from stateless_billing.audit.report.report import Options, Report, at
 from stateless_billing.audit.rules.rows import Row
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.services.container import Services
 from stateless_billing.web.http.networks import explorer
@@ -119,7 +119,7 @@ class Runs:
         if self.running:
             if self.running.options == options:
                 return self.running
-            raise Refusal(
+            raise ProblemError(
                 "busy", "Another audit is running. Nothing was read for this one; begin it when that one has ended."
             )
         self.running = run = Run(options, self._services.clock)
@@ -136,7 +136,7 @@ class Runs:
                 self._keep(finished)
         except BadOptions as error:
             failure = f"That cannot be asked: {error}."
-        except (ChainError, NotRead) as error:
+        except (ChainError, StripeReadError) as error:
             failure = f"Nothing can be said: not even a beginning could be read. {error}"
         except Exception:
             log.exception("an audit failed")
@@ -148,7 +148,7 @@ class Runs:
     def _auditor(self, run: Run) -> Auditor:
         services = self._services
         return Auditor(
-            *(services.settings, services.clock, Watching(run.told, run.announce)),
+            *(services.settings, services.clock, ProgressReporting(run.told, run.announce)),
             *(explorer(services.settings.chain_id), services.node_lines, services.stripe_lines),
             pacer=services.pacer,
             at_once=_LINES,

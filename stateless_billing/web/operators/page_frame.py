@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chain.errors import ChainError
-from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.roster import READ, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
@@ -24,7 +24,7 @@ Page = Callable[[Request, Operator], Awaitable[Response]]
 _NOT_READ = "could not be read just now. Nothing was changed and no money moved. Load the page again in a minute."
 
 
-class Desk:
+class PageFrame:
     """The frame. `page` makes a handler of a function that is given the operator."""
 
     def __init__(self, services: Services, sessions: Sessions, templates: Environment) -> None:
@@ -37,7 +37,7 @@ class Desk:
             try:
                 operator = self.sessions.require(request, right)
                 return await show(request, operator)
-            except Refusal as refusal:
+            except ProblemError as refusal:
                 if refusal.code == "signed_out":
                     query = f"?{request.url.query}" if request.url.query else ""
                     return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)

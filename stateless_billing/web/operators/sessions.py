@@ -5,9 +5,9 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.roster import Operator
-from stateless_billing.operators.sign_in import SESSION_SECONDS, Session, SignIns
+from stateless_billing.operators.sign_in import SESSION_SECONDS, OperatorSession, SignIns
 from stateless_billing.services.container import Services
 from stateless_billing.web.http.networks import is_loopback
 
@@ -23,7 +23,7 @@ class Sessions:
         self._services = services
         self.signins: SignIns = services.signins
 
-    def of(self, request: Request) -> Session | None:
+    def of(self, request: Request) -> OperatorSession | None:
         """Whoever is signed in."""
         return self.signins.session(request.cookies.get(SESSION))
 
@@ -33,13 +33,13 @@ class Sessions:
             self.check_origin(request)
         session = self.of(request)
         if session is None:
-            raise Refusal("signed_out", "You are signed out. Nothing was done; sign in and press once more.")
+            raise ProblemError("signed_out", "You are signed out. Nothing was done; sign in and press once more.")
         if not session.operator.may(right):
-            raise Refusal(
+            raise ProblemError(
                 "not_allowed", f"As {session.operator.role} you may not do this. Nothing was done. Ask an admin."
             )
         if fresh and not self.signins.is_fresh(session):
-            raise Refusal(
+            raise ProblemError(
                 "sign_in_again",
                 "You signed in more than 12 hours ago. Nothing was done; sign in again and press once more.",
             )
@@ -55,7 +55,7 @@ class Sessions:
         theirs, ours = _parts(origin or ""), _parts(self.origin(request))
         other = named and not (theirs and ours and theirs.netloc == ours.netloc)
         if other or site not in (None, "same-origin", "none"):
-            raise Refusal("forged_request", "The request came from another site's page. Nothing was done.")
+            raise ProblemError("forged_request", "The request came from another site's page. Nothing was done.")
 
     def origin(self, request: Request) -> str:
         """The address that this site is known by."""

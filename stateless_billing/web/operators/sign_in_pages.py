@@ -11,10 +11,10 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.mailer import Mail
 from stateless_billing.operators.sign_in import LINK_SECONDS, WALLET_SECONDS
-from stateless_billing.runtime.token_bucket import Allowance
+from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import ASKED, WALLET, Sessions, local_path
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 ASK_SECONDS = 0.5  # no question is answered sooner, so that the time does not tell who is on the roster
 _LARGEST_FORM = 8 * 1024
 _MOST_FIELDS = 20
-_TRIES = Allowance(rate=1 / 6, burst=20)  # per address of origin and process
+_TRIES = RateLimit(rate=1 / 6, burst=20)  # per address of origin and process
 _KEPT = 100_000
 
 
@@ -50,10 +50,10 @@ class SigningIn:
         try:
             form = await self._form(request)
             if self._signins.mailer is None:
-                raise Refusal("sign_in_failed", "No mail is set up here. Sign in with your wallet.")
+                raise ProblemError("sign_in_failed", "No mail is set up here. Sign in with your wallet.")
             onward, origin_ = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
             cookie, mail = self._signins.ask(form.get("email", ""), request.cookies.get(ASKED), onward, origin_)
-        except Refusal as refusal:
+        except ProblemError as refusal:
             onward = local_path(form.get("next", ""))
             return self._refused("login.html", request, refusal, onward=onward, email=form.get("email", ""))
         if mail:
@@ -81,7 +81,7 @@ class SigningIn:
             email, _ = self._signins.link(token)
             here = self._signins.matches(token, cookie)
             code = None if here else self._signins.code_of(token)
-        except Refusal as refusal:
+        except ProblemError as refusal:
             onward = local_path(self._signins.onward(cookie))
             return self._refused("login.html", request, refusal, onward=onward, email="")
         return self._render("login_link.html", request, token=token, email=email, code=code)
@@ -108,7 +108,7 @@ class SigningIn:
         onward = local_path(self._signins.onward(cookie))
         try:
             who = check(await self._form(request))
-        except Refusal as refusal:
+        except ProblemError as refusal:
             email = self._signins.asked_for(cookie) or ""
             return self._refused(page if email else "login.html", request, refusal, onward=onward, email=email)
         answer = RedirectResponse(onward, 303)
@@ -153,7 +153,9 @@ class SigningIn:
         spent_until, wait = _TRIES.spend(self._tried.get(key, 0.0), self._services.clock.boot())
         self._tried[key] = spent_until
         if wait:
-            raise Refusal("rate_limited", f"Too many tries from here. Nobody was signed in. Try again in {wait:.0f} s.")
+            raise ProblemError(
+                "rate_limited", f"Too many tries from here. Nobody was signed in. Try again in {wait:.0f} s."
+            )
 
     async def _form(self, request: Request) -> dict[str, str]:
         """An ordinary form's fields. Raises Refusal."""
@@ -162,11 +164,11 @@ class SigningIn:
         async for chunk in request.stream():
             body += chunk
             if len(body) > _LARGEST_FORM:
-                raise Refusal("body_too_large", "The form is too large. Nobody was signed in.")
+                raise ProblemError("body_too_large", "The form is too large. Nobody was signed in.")
         try:
             return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         except ValueError as error:
-            raise Refusal("bad_request", "The form has too many fields. Nobody was signed in.") from error
+            raise ProblemError("bad_request", "The form has too many fields. Nobody was signed in.") from error
 
     def _render(self, page: str, request: Request, status: int = 200, **values: Any) -> HTMLResponse:
         settings = self._services.settings
@@ -181,5 +183,5 @@ class SigningIn:
         }
         return HTMLResponse(self._templates.get_template(page).render(usual | values), status)
 
-    def _refused(self, page: str, request: Request, refusal: Refusal, **values: Any) -> HTMLResponse:
+    def _refused(self, page: str, request: Request, refusal: ProblemError, **values: Any) -> HTMLResponse:
         return self._render(page, request, PROBLEMS[refusal.code][0], problem=refusal.detail, **values)

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chain.payment import Payment
-from stateless_billing.crediting.payment_status import Progress
+from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import EPOCH
 from stateless_billing.domain.money import Rate
@@ -18,9 +18,9 @@ from stateless_billing.stripe.eligibility import obstacle
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.support import uncredited_payments
-from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, Stuck
+from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, UncreditedPayment
 from stateless_billing.web.operators.order_rows import WAITS, OrderRow, needs_second, rows_of, used_alone, with_form
-from stateless_billing.web.operators.page_frame import Desk
+from stateless_billing.web.operators.page_frame import PageFrame
 
 _MAYBE_GONE = ("customer_deleted", "customer_invalid")
 
@@ -46,7 +46,7 @@ class Card:
     second credit away. `second`: an order of its `worth` needs another admin.
     """
 
-    stuck: Stuck
+    stuck: UncreditedPayment
     rows: Sequence[OrderRow]
     kinds: Sequence[str]
     forms: Mapping[str, str]
@@ -66,7 +66,7 @@ class Card:
         return self.stuck.payment
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> PaymentStatus:
         """Where it stands."""
         return self.stuck.progress
 
@@ -104,7 +104,7 @@ class Card:
 class StuckPage:
     """The page."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PageFrame) -> None:
         self._desk, self._services = desk, desk.services
         self.page = desk.page(self._page)
 
@@ -131,7 +131,9 @@ class StuckPage:
             discount_bps=services.settings.discount_bps,
         )
 
-    async def _card(self, one: Stuck, place: str, operator: Operator, rate: Rate | None, seal: Seal) -> Card:
+    async def _card(
+        self, one: UncreditedPayment, place: str, operator: Operator, rate: Rate | None, seal: Seal
+    ) -> Card:
         services, payment, orders = self._services, one.payment, one.orders.orders
         places = await self._places(one)
         kinds = self._kinds(one, places)
@@ -168,7 +170,7 @@ class StuckPage:
             return row
         return with_form(row, seal(row.order.payment, place))
 
-    def _kinds(self, one: Stuck, places: Places) -> list[str]:
+    def _kinds(self, one: UncreditedPayment, places: Places) -> list[str]:
         """The orders that can help a payment, the likeliest first."""
         if self._services.orders.is_bookkeeping(one.payment.customer_id or ""):
             return []
@@ -183,7 +185,7 @@ class StuckPage:
             return [uncredited_payments.RELEASE] if places.own_fit else [REDIRECT]
         return [action] if action in (uncredited_payments.RELEASE, PRICE, INSPECT) else []
 
-    async def _places(self, one: Stuck) -> Places:
+    async def _places(self, one: UncreditedPayment) -> Places:
         """Asks Stripe for the customers where one of them is what holds the payment."""
         if one.progress.state != "held" or one.progress.cause not in _MAYBE_GONE:
             return Places()
@@ -194,7 +196,7 @@ class StuckPage:
         mine = found.get(own) if own else None
         return Places(missing, own_fit=mine is not None and obstacle(mine) is None)
 
-    async def _worth(self, one: Stuck) -> int | None:
+    async def _worth(self, one: UncreditedPayment) -> int | None:
         if one.progress.cents or one.payment.quoted:
             return one.progress.cents or one.payment.cents
         return await self._services.stuck.worth(one.payment, one.order.rate if one.order else None)

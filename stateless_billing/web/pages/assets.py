@@ -13,7 +13,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 
 STATIC = Path(__file__).parents[3] / "static"
 
@@ -61,7 +61,7 @@ class Assets:
         """A file, to be kept for ever under its own digest; under another one (an older page asks) for no time."""
         name = request.path_params["name"]
         if name not in self._files:
-            raise Refusal("not_found", "There is no such file.")
+            raise ProblemError("not_found", "There is no such file.")
         current = request.path_params["digest"] == self._digest
         headers = {
             "cache-control": "public, max-age=31536000, immutable" if current else "no-cache",

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chain.errors import ChainError
-from chain.signing import checksum
+from chain.signing import to_checksum_address
 from stateless_billing.domain import money
-from stateless_billing.domain.errors import PROBLEMS, Refusal
+from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
@@ -79,7 +79,7 @@ class Pages:
         query = request.query_params
         try:
             wallet = inputs.wallet(query["wallet"]) if query.get("wallet") else None
-        except Refusal:
+        except ProblemError:
             wallet = None
         cents = inputs.dollars(query.get("usd")) or _USUAL_CENTS
         account, offer, permit = await asyncio.gather(
@@ -103,7 +103,7 @@ class Pages:
         return {
             **world,
             "token": {**world["token"], "permit": permit},
-            "wallet": wallet and checksum(wallet),
+            "wallet": wallet and to_checksum_address(wallet),
             "account": account,
             "usd": query["usd"] if inputs.dollars(query.get("usd")) else None,
             "offer": offer,
@@ -118,7 +118,7 @@ class Pages:
     async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
         try:
             return await self._api.describe(wallet) if wallet else None
-        except (ChainError, StripeFailure, Refusal) as error:
+        except (ChainError, StripeFailure, ProblemError) as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
         except Exception:  # half of the page is out already; it says that the account cannot be read
             log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
@@ -128,7 +128,7 @@ class Pages:
         try:
             async with asyncio.timeout(_OFFER_SECONDS):
                 return await self._api.offer(cents)
-        except (Refusal, TimeoutError):
+        except (ProblemError, TimeoutError):
             return None
 
     def _world(self) -> dict[str, Any]:
@@ -136,8 +136,12 @@ class Pages:
         assert token is not None
         return {
             "chain": network(self._services.settings.chain_id),
-            "token": {"address": checksum(token.address), "symbol": token.symbol, "decimals": token.decimals},
-            "gateways": [checksum(gateway.address) for gateway in self._services.gateways],
+            "token": {
+                "address": to_checksum_address(token.address),
+                "symbol": token.symbol,
+                "decimals": token.decimals,
+            },
+            "gateways": [to_checksum_address(gateway.address) for gateway in self._services.gateways],
         }
 
     def _base(self, request: Request) -> str:
@@ -152,7 +156,7 @@ class Pages:
         gateway = inputs.wallet(asked, "gateway") if asked else None
         found = await self._services.receipts.of(tx_hash, ordinal, gateway)
         if found is None:
-            raise Refusal(
+            raise ProblemError(
                 "not_found",
                 "No payment to this service is there, or not yet. A payment that was just sent can take a minute to"
                 " show; whatever was paid stays paid.",
@@ -168,7 +172,7 @@ class Pages:
         """`GET /problems/{code}`: what a problem's `type` means."""
         code = request.path_params["code"]
         if code not in PROBLEMS:
-            raise Refusal("not_found", "There is no such problem.")
+            raise ProblemError("not_found", "There is no such problem.")
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))

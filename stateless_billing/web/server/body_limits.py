@@ -8,7 +8,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stateless_billing.domain.errors import Refusal
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.web.http.inputs import LARGEST_BODY
 from stateless_billing.web.http.problems import problem
 from stateless_billing.web.server.rate_limits import UNLIMITED
@@ -18,11 +18,11 @@ _LARGEST_OF_OPERATORS = 256 * 1024  # a note that is far too long still gets a s
 AT_ONCE = 400
 
 
-class Gone(Exception):
+class ClientDisconnected(Exception):
     """The client went away before its request was complete."""
 
 
-class Intake:
+class BodyLimitMiddleware:
     """Wraps the application."""
 
     def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS, at_once: int = AT_ONCE) -> None:
@@ -38,12 +38,12 @@ class Intake:
         try:
             body = await self._body(request, receive)
             if self._working >= self._at_once and scope["path"] != UNLIMITED:
-                raise Refusal(
+                raise ProblemError(
                     "busy", "Too many requests at the moment. Nothing was done; what was paid stays paid. Try again."
                 )
-        except Gone:
+        except ClientDisconnected:
             return
-        except Refusal as refusal:
+        except ProblemError as refusal:
             headers = {"connection": "close"} if refusal.code == "request_timeout" else None
             await problem(request, refusal.code, refusal.detail, headers)(scope, receive, send)
             return
@@ -56,7 +56,7 @@ class Intake:
     async def _body(self, request: Request, receive: Receive) -> bytes:
         """The whole body. Raises Refusal, Gone."""
         largest = _LARGEST_OF_OPERATORS if request.scope["path"].startswith("/api/admin/") else LARGEST_BODY
-        too_large = Refusal("body_too_large", f"A body may have at most {largest} bytes. Nothing was done.")
+        too_large = ProblemError("body_too_large", f"A body may have at most {largest} bytes. Nothing was done.")
         if int(request.headers.get("content-length") or 0) > largest:  # the server has checked that it is a number
             raise too_large
         body, more = b"", True
@@ -65,14 +65,14 @@ class Intake:
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Gone
+                        raise ClientDisconnected
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > largest:
                         raise too_large
         except TimeoutError:
             detail = f"The body did not arrive within {self._seconds:.0f} s. Nothing was done. Send it again."
-            raise Refusal("request_timeout", detail) from None
+            raise ProblemError("request_timeout", detail) from None
         return body
 
 

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
 
-class LateRoutes(BaseRoute):
+class LazyRoutes(BaseRoute):
     """All routes below some prefixes, made by `make` at the first request to one of them or by `load_late`."""
 
     def __init__(self, prefixes: tuple[str, ...], make: Callable[[], Sequence[BaseRoute]]) -> None:
@@ -38,5 +38,5 @@ class LateRoutes(BaseRoute):
 def load_late(app: Starlette) -> None:
     """Make all late routes of an application. For a thread of its own."""
     for route in app.routes:
-        if isinstance(route, LateRoutes):
+        if isinstance(route, LazyRoutes):
             _ = route.router

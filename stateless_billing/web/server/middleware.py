@@ -28,7 +28,7 @@ HEADERS = {
 }
 
 
-class Guards:
+class RequestContextMiddleware:
     """Wraps the application."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -33,7 +33,7 @@ _NOTHING_DONE = "Nothing was done."
 _HEAD, _REST = "head", "rest"
 
 
-class Wire(HttpToolsProtocol):
+class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection of a client, or of the proxy in front."""
 
     def __init__(
@@ -61,7 +61,11 @@ class Wire(HttpToolsProtocol):
 
     def _make_room(self) -> None:
         """Close the connection that has waited for its client for longest; if all are at work, this one."""
-        waiting = [one for one in self.connections if isinstance(one, Wire) and one is not self and not one.working()]
+        waiting = [
+            one
+            for one in self.connections
+            if isinstance(one, BoundedHttpProtocol) and one is not self and not one.working()
+        ]
         if waiting:
             min(waiting, key=lambda one: one.quiet_since).transport.abort()
         else:

@@ -9,11 +9,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.token_bucket import Allowance
+from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.web.http.problems import problem
 
-_FILES = Allowance(rate=50, burst=600)
-_OTHERS = Allowance(rate=20, burst=300)
+_FILES = RateLimit(rate=50, burst=600)
+_OTHERS = RateLimit(rate=20, burst=300)
 _AT_ONCE = 100  # requests of one origin under way
 _KEPT = 100_000
 _NETWORK_BITS = 64  # what one visitor has of IPv6
@@ -21,7 +21,7 @@ _PARTS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/ap
 UNLIMITED = "/healthz"  # costs nothing, and whoever watches the process must be answered
 
 
-class Throttle:
+class RateLimitMiddleware:
     """Wraps the application. Each part of the site has an allowance of its own, so polling never blocks a quote."""
 
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from stateless_billing.web.server.protocol import Wire
+from stateless_billing.web.server.protocol import BoundedHttpProtocol
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         app,
         host=host,
         port=port,
-        http=Wire,
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
