@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 # Without warnings: pip has one for every package that one of several mirrors does not hold. Errors are shown.
+COMPILE := -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url \
+  --no-emit-trusted-host --no-emit-find-links
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes
 
 .PHONY: demo test check contracts install lock prerequisites
@@ -28,28 +30,21 @@ install: .venv/installed node_modules/.package-lock.json
 prerequisites:  ## one sentence that says what this machine lacks, before anything is downloaded
 	@PYTHON="$(PYTHON)" tools/prerequisites
 
-.venv/installed: requirements.txt requirements-dev.txt | prerequisites
+.venv/installed: requirements.txt requirements/dev.txt | prerequisites
 	"$(PYTHON)" -m venv .venv
 	$(PY) $(PIP_INSTALL) -r requirements.txt
-	$(PY) $(PIP_INSTALL) -r requirements-dev.txt
+	$(PY) $(PIP_INSTALL) -r requirements/dev.txt
 	touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json | prerequisites
 	npm ci --no-fund --no-audit --loglevel=error
 	touch $@
 
-lock: install  ## pin the newest releases of requirements*.in, with hashes
+lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	$(PY) -m pip install -qq pip-tools
-	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements.txt requirements.in
-	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements-dev.txt requirements-dev.in
-	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements-mutation.txt requirements-mutation.in
-	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements-slither.txt requirements-slither.in
-	$(PY) -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-trusted-host --no-emit-find-links -o requirements-schemathesis.txt requirements-schemathesis.in
+	$(PY) $(COMPILE) -o requirements.txt requirements/base.in
+	for name in dev mutation schemathesis slither; do \
+	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 .PHONY: simulate mutants chaos
 
@@ -67,10 +62,10 @@ chaos: contracts  ## SEED=, PAYMENTS=500: real processes on this machine, killed
 mutation: contracts .venv-mutation/installed  ## mutants of the pure core: 95 % must be killed, each survivor explained
 	.venv-mutation/bin/python -m tests.mutation
 
-.venv-mutation/installed: requirements.txt requirements-mutation.txt | prerequisites
+.venv-mutation/installed: requirements.txt requirements/mutation.txt | prerequisites
 	"$(PYTHON)" -m venv .venv-mutation
 	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements.txt
-	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements-mutation.txt
+	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements/mutation.txt
 	touch $@
 
 .PHONY: contracts-deep contracts-coverage contracts-mutants contracts-gas deploy
@@ -90,9 +85,9 @@ contracts-gas: contracts  ## write contracts/snapshots/ anew, after a change of 
 deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variables are in docs/deploying.md
 	tools/deploy
 
-.venv-slither/installed: requirements-slither.txt | prerequisites
+.venv-slither/installed: requirements/slither.txt | prerequisites
 	"$(PYTHON)" -m venv .venv-slither
-	.venv-slither/bin/python $(PIP_INSTALL) -r requirements-slither.txt
+	.venv-slither/bin/python $(PIP_INSTALL) -r requirements/slither.txt
 	touch $@
 
 .PHONY: bench
@@ -105,7 +100,7 @@ bench: contracts  ## how fast it is, beside what cannot be avoided; writes docs/
 fuzz-api: contracts .venv-schemathesis/installed  ## what /openapi.json allows, and what it does not, put to the service
 	$(PY) -m tests.fuzz
 
-.venv-schemathesis/installed: requirements-schemathesis.txt | prerequisites
+.venv-schemathesis/installed: requirements/schemathesis.txt | prerequisites
 	"$(PYTHON)" -m venv .venv-schemathesis
-	.venv-schemathesis/bin/python $(PIP_INSTALL) -r requirements-schemathesis.txt
+	.venv-schemathesis/bin/python $(PIP_INSTALL) -r requirements/schemathesis.txt
 	touch $@

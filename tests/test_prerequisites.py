@@ -77,8 +77,9 @@ def test_another_python_can_be_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "check", "mutation", "fuzz-api"])
 def test_make_says_it_before_it_does_anything(tmp_path: Path, target: str) -> None:
     folder = tmp_path / "my clone"
-    shutil.copytree(ROOT / "tools", folder / "tools")
-    for name in ("Makefile", *(path.name for path in ROOT.glob("requirements*")), "package.json", "package-lock.json"):
+    for name in ("tools", "requirements"):
+        shutil.copytree(ROOT / name, folder / name)
+    for name in ("Makefile", "requirements.txt", "package.json", "package-lock.json"):
         shutil.copy(ROOT / name, folder)
     before = sorted(folder.rglob("*"))
     done = processes.run(

@@ -9,7 +9,7 @@ from stateless_billing.runtime import metrics
 from stateless_billing.web.server import metrics_app as known
 
 ROOT = Path(__file__).parents[2]
-RULES = (ROOT / "deployment" / "alerts.yml").read_text()
+RULES = (ROOT / "deployments" / "alerts.yml").read_text()
 ALERTS = re.split(r"\n\s+- alert: ", RULES)[1:]
 
 

@@ -53,6 +53,6 @@ def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
         assert set(re.findall(r'^  "?(\w+)"?: ', told, re.MULTILINE)) >= {*HELD_CAUSES}
     for text in ("docs/api.md", "docs/runbook.md", "docs/moderators.md"):
         assert not [cause for cause in HELD_CAUSES if f"{cause}`" not in (ROOT / text).read_text()], text
-    waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployment" / "alerts.yml").read_text())
+    waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployments" / "alerts.yml").read_text())
     assert set(waiting[0].split("|")) == {*HELD_CAUSES} - {"rate_unavailable"}
     assert set(ACTIONS) == {*HELD_CAUSES}
