@@ -139,7 +139,7 @@ async def many(reader: ChainClient, calls: Sequence[Call], parse: Callable[[obje
 
 
 async def _batch(reader: ChainClient, part: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-    return await reader.ask_all(part, parse) if len(part) > 1 else [await reader.ask(*part[0], parse)]
+    return await reader.request_batch(part, parse) if len(part) > 1 else [await reader.ask(*part[0], parse)]
 
 
 def _block(value: object) -> Block:

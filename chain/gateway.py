@@ -34,7 +34,7 @@ class Gateway(GatewayContract):
         return Gateway(reader, self.chain_id, self.address)
 
     async def _consult(self, read: Callable[[PaymentIndex], Awaitable[T]]) -> T:
-        return await self.reader.consult(
+        return await self.reader.with_failover(
             lambda one: read(PaymentIndex(one, self.chain_id, self.address, self._kept[one]))
         )
 

@@ -37,7 +37,7 @@ class ChainClient(Protocol):
         """The nodes behind it, the one to ask first in front."""
         ...
 
-    async def consult(self, read: Callable[["ChainClient"], Awaitable[T]]) -> T:
+    async def with_failover(self, read: Callable[["ChainClient"], Awaitable[T]]) -> T:
         """A reading of several questions that must fit together, all put to one node. Raises ChainError."""
         ...
 
@@ -45,7 +45,7 @@ class ChainClient(Protocol):
         """The parsed result of one JSON-RPC call. Raises NodeError."""
         ...
 
-    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
         """The parsed results of several calls that go out as one request. Raises NodeError."""
         ...
 
@@ -61,14 +61,14 @@ class NodeProvider:
         self._ids = count(1)
         self._chain_id, self._checked = chain_id, False
         self.name = f"node {place} ({urlsplit(url).hostname})"
-        self.rests_until = 0.0
+        self.backoff_until = 0.0
 
     @property
     def each(self) -> Sequence["NodeProvider"]:
         """Itself."""
         return (self,)
 
-    async def consult(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
+    async def with_failover(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
         """A reading of several questions, all put to this node."""
         return await read(self)
 
@@ -80,7 +80,7 @@ class NodeProvider:
         await self._check()
         return await self._ask(method, params, parse)
 
-    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
         """Ask all `calls` in one request; the answers in the order of the calls, none missing. Raises NodeError."""
         await self._check()
         asked = {next(self._ids): call for call in calls}
@@ -139,9 +139,9 @@ class FailoverProvider:
     def each(self) -> Sequence[NodeProvider]:
         """The nodes in the order in which they are asked now."""
         now = asyncio.get_running_loop().time()
-        return sorted(self._nodes, key=lambda node: node.rests_until > now)
+        return sorted(self._nodes, key=lambda node: node.backoff_until > now)
 
-    async def consult(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
+    async def with_failover(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
         """The first reading that fits together. One that does not is the node's failure, and the next one is asked."""
         causes: list[ChainError] = []
         for node in self.each:
@@ -149,9 +149,9 @@ class FailoverProvider:
                 answer = await read(node)
             except ChainError as error:
                 causes.append(error)
-                node.rests_until = asyncio.get_running_loop().time() + _REST_SECONDS
+                node.backoff_until = asyncio.get_running_loop().time() + _REST_SECONDS
             else:
-                node.rests_until = 0.0
+                node.backoff_until = 0.0
                 return answer
         if len(causes) == 1:
             raise causes[0]
@@ -159,11 +159,11 @@ class FailoverProvider:
 
     async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         """The first proper answer."""
-        return await self.consult(lambda node: node.ask(method, params, parse))
+        return await self.with_failover(lambda node: node.ask(method, params, parse))
 
-    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
         """The first proper answers, all of one node."""
-        return await self.consult(lambda node: node.ask_all(calls, parse))
+        return await self.with_failover(lambda node: node.request_batch(calls, parse))
 
 
 @dataclass(frozen=True, slots=True)

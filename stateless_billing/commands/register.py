@@ -76,7 +76,7 @@ async def plan(stripe: StripeApi, gateway: Gateway, tell: Tell, pauses: Sequence
 
 
 async def _customers_of(gateway: Gateway, wallets: Sequence[str]) -> list[str | None]:
-    return await gateway.reader.consult(
+    return await gateway.reader.with_failover(
         lambda one: BulkReader(one, gateway.chain_id, gateway.address).customers_of(wallets)
     )
 

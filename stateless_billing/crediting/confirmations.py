@@ -43,9 +43,9 @@ class Confirmations:
     async def heads(self) -> Heads:
         """The chain's heads now, of a node that is not behind if there is one. Raises ChainError."""
         try:
-            heads = await self._nodes.consult(self._fresh_heads)
+            heads = await self._nodes.with_failover(self._fresh_heads)
         except ChainError:
-            heads = await self._nodes.consult(_heads)
+            heads = await self._nodes.with_failover(_heads)
         self.latest = heads
         return heads
 

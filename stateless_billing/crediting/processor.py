@@ -81,7 +81,7 @@ class CreditProcessor:
         words = (identity, progress.state, progress.cause or "", progress.detail)
         log.info("payment %s: %s %s %s", *words, extra=told)
 
-    async def observe(
+    async def get_status(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, proving: bool = False
     ) -> PaymentStatus:
         """The same answer without writing, at most every few seconds from Stripe. Raises ChainError.
@@ -94,7 +94,7 @@ class CreditProcessor:
         case = await self._case(gateway, payment, heads, sending=False)
         if isinstance(case, PaymentStatus):
             return case
-        return self._memory.remember_look(payment, await self._try(replace(case, proving=proving)))
+        return self._memory.record_lookup(payment, await self._try(replace(case, proving=proving)))
 
     async def _case(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, sending: bool
@@ -104,7 +104,7 @@ class CreditProcessor:
             return confirming(depth)
         return CreditCase(gateway, payment, is_final(payment, heads), sending)
 
-    async def reconsider(self, payments: Iterable[Payment]) -> None:
+    async def retry_ordered(self, payments: Iterable[Payment]) -> None:
         """Once an hour, have those of `payments` tried again at once that are held and were ordered about."""
         waiting = [(payment, self._memory.waiting(payment)) for payment in payments]
         held = [payment for payment, one in waiting if one and one.state == "held"]

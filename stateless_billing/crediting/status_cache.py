@@ -57,7 +57,7 @@ class StatusCache:
         """What a look without writing found a moment ago."""
         return self._looked.get(_cache_key(payment))
 
-    def remember_look(self, payment: Payment, progress: PaymentStatus) -> PaymentStatus:
+    def record_lookup(self, payment: Payment, progress: PaymentStatus) -> PaymentStatus:
         """Keep what a look found; what is credited is kept for good."""
         if progress.state in ("credited", "reversed"):
             return self.remember(payment, progress)

@@ -59,7 +59,7 @@ async def _logs(services: Services, one: NodeProvider) -> str:
     except NodeError as error:
         raise ToMend(f"no logs by block hash: {error}", "Put a node that serves them into RPC_URLS.") from error
     try:
-        await one.ask_all([("eth_chainId", []), ("eth_blockNumber", [])], lambda value: value)
+        await one.request_batch([("eth_chainId", []), ("eth_blockNumber", [])], lambda value: value)
     except NodeError as error:
         raise ToMend(f"no two calls in one request, which the audit makes: {error}", "Take another node.") from error
     widest = await _widest(one, gateway, finalized.number)

@@ -77,7 +77,7 @@ class GrantLedger:
         self._complete = False
         self._doubted: float | None = None
         self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
-        self.at_work: set[str] = set()  # grants that this process is giving right now
+        self.in_flight: set[str] = set()  # grants that this process is giving right now
 
     async def read(self, since: int) -> Listing:
         """The rows since then and at least one before, or all. Raises StripeFailure."""
@@ -138,11 +138,11 @@ class GrantLedger:
         known = self._settled.get(reservation_id)
         return known is not None and known.reversal is not None
 
-    def doubt(self) -> None:
+    def mark_uncertain(self) -> None:
         """Something may have been written that no list shows yet: look again until lists must show it."""
         self._doubted, self._complete = self._clock.boot(), False
 
-    async def look_when_due(self) -> bool:
+    async def reconcile_if_due(self) -> bool:
         """A look where this process does not know the record to be complete; whether it is complete now."""
         if not self._complete and self.books.grants_id and self._backoff.due("look"):
             try:
@@ -159,14 +159,14 @@ class GrantLedger:
         """A look that may not hold up a process that starts for long; what it leaves open a later one completes."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
-                await self.look_when_due()
+                await self.reconcile_if_due()
 
     async def forever(self, seconds: float) -> None:
         """Look whenever one is due, until cancelled: no cost while the record is known to be complete."""
         while True:
             await asyncio.sleep(seconds)
             try:
-                await self.look_when_due()
+                await self.reconcile_if_due()
             except Exception:
                 log.exception("a look at the grants record failed; the next one begins again")
 
@@ -177,7 +177,7 @@ class GrantLedger:
         return None if changed else known
 
     async def _try(self, reserved: Reservation, listing: Listing) -> Grant:
-        if reserved.grant in self.at_work:
+        if reserved.grant in self.in_flight:
             return Grant(reserved, "open", detail="being given right now")
         try:
             return await self.complete(reserved, listing)

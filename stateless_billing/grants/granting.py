@@ -103,15 +103,15 @@ class Grants:
 
         `again` says that the operator saw the warning of a grant alike. Raises Refusal.
         """
-        self.ledger.at_work.add(wish.grant)
+        self.ledger.in_flight.add(wish.grant)
         try:
             reserved = await self._reserve(wish, again=again)
             grant = await self.ledger.complete(reserved, await self.ledger.read(reserved.entry.created - DAY))
         except StripeFailure:
-            self.ledger.doubt()
+            self.ledger.mark_uncertain()
             raise
         finally:
-            self.ledger.at_work.discard(wish.grant)
+            self.ledger.in_flight.discard(wish.grant)
         metrics.GRANTS.labels(grant.state).inc()
         if grant.state == "given":
             metrics.GRANT_CENTS.inc(wish.cents)
@@ -178,7 +178,7 @@ class Grants:
         except LedgerUnproven as error:
             raise ProblemError("unclear", f"Nothing was taken back: {error}. Try again in an hour.") from error
         except StripeFailure:
-            self.ledger.doubt()
+            self.ledger.mark_uncertain()
             raise
         try:
             listing = await self.ledger.read(reserved.entry.created - DAY)

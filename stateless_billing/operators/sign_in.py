@@ -166,8 +166,8 @@ class SignIns:
         if not asked:
             raise ProblemError("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
         email, now = str(asked["email"]), self._clock.boot()
-        spent_until, wait = _GUESSES.spend(self._guessed.get(email, 0.0), now)
-        self._guessed[email] = spent_until
+        next_free_at, wait = _GUESSES.spend(self._guessed.get(email, 0.0), now)
+        self._guessed[email] = next_free_at
         if wait:
             raise ProblemError(
                 "rate_limited", "Too many wrong codes. Nobody was signed in. Wait a minute and try again."

@@ -35,7 +35,7 @@ class PaymentClaims:
             *(
                 self._crediting.advance(by_address[payment.gateway], payment, heads)
                 if credit
-                else self._crediting.observe(by_address[payment.gateway], payment, heads)
+                else self._crediting.get_status(by_address[payment.gateway], payment, heads)
                 for payment in found.payments
             )
         )

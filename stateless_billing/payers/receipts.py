@@ -57,7 +57,7 @@ class Receipts:
             return confirming(depth)
         if payment.customer_id is None:
             return PaymentStatus("held", cause="customer_invalid")
-        return memory.remember_look(payment, await self._look(gateway, payment, payment.customer_id, heads))
+        return memory.record_lookup(payment, await self._look(gateway, payment, payment.customer_id, heads))
 
     async def _look(self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads) -> PaymentStatus:
         """The one read: the customer's newest entries, and with them the customer and its cursor."""
@@ -70,7 +70,7 @@ class Receipts:
             return PaymentStatus("held", cause="customer_invalid")
         if seen := self._crediting.found(payment, page):
             # What was reversed here may be credited to another customer, by an order.
-            return seen if seen.state == "credited" else await self._crediting.observe(gateway, payment, heads)
+            return seen if seen.state == "credited" else await self._crediting.get_status(gateway, payment, heads)
         cursor = self._crediting.cursor(gateway, customer) if customer else None
         if is_final(payment, heads) and cursor and await cursor_covers(gateway, customer_id, cursor, payment.sequence):
             return credited(payment.cents or None, None)

@@ -41,7 +41,7 @@ class TransactionLookup:
         """
         if told := self._final.get(tx_hash):
             return told
-        known = self._anybody.crowded and tx_hash in await self._paid_lately()
+        known = self._anybody.is_saturated and tx_hash in await self._paid_lately()
         try:
             async with (self._payers if known else self._anybody).turn():
                 heads = await self._confirmations.heads()

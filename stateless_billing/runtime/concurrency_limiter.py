@@ -17,7 +17,7 @@ class ConcurrencyLimiter:
         self._seconds, self._room = seconds, at_once + waiting
 
     @property
-    def crowded(self) -> bool:
+    def is_saturated(self) -> bool:
         """Whether somebody would have to wait."""
         return self._free.locked()
 

@@ -154,7 +154,7 @@ class StripeSession:
             self._granted.discard(endpoint)
         else:
             await self._pacer.grant(endpoint)
-        self._connection.line_up(lambda: self._pacer.turn(endpoint))
+        self._connection.before_send(lambda: self._pacer.turn(endpoint))
 
     async def read(
         self, endpoint: Endpoint, ask: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
@@ -165,7 +165,7 @@ class StripeSession:
 
     async def _write(self, endpoint: Endpoint, judge: StillValid, call: Callable[[], Awaitable[T]]) -> T:
         await self._pace(endpoint)
-        self._connection.guard(judge)
+        self._connection.require_still_valid(judge)
         return await self._call(endpoint, call, OutcomeUnknown)
 
     async def _call(self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], unknown: type[StripeFailure]) -> T:

@@ -92,11 +92,11 @@ class Connection:
         """The next request begins a session: it may open a connection, those after it go over the same one."""
         self._bound = False
 
-    def line_up(self, turn: BeforeSend) -> None:
+    def before_send(self, turn: BeforeSend) -> None:
         """Have the next request wait for its turn when it is about to go out: what delays it until then counts too."""
         self._turn = turn
 
-    def guard(self, judge: StillValid) -> None:
+    def require_still_valid(self, judge: StillValid) -> None:
         """Put `judge` before every socket write of the next request, and let it use this connection only."""
         self._judge = judge
 

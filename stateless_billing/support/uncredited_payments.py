@@ -96,7 +96,7 @@ class UncreditedPayments:
                 age = int(self._clock.wall()) - payment.time
                 if not is_final(payment, heads):
                     continue
-                progress = await self._crediting.observe(gateway, payment, heads, proving=True)
+                progress = await self._crediting.get_status(gateway, payment, heads, proving=True)
                 if progress.state in ("credited", "reversed"):
                     continue
                 orders = await self._orders.latest(payment)
@@ -127,7 +127,7 @@ class UncreditedPayments:
         Raises Refusal, ChainError, StripeFailure.
         """
         logs.note(work="order")
-        progress = await self._crediting.observe(gateway, payment, heads)
+        progress = await self._crediting.get_status(gateway, payment, heads)
         if progress.state in ("credited", "reversed"):
             if given := await self._orders.given_by(form, payment):
                 return given, progress

@@ -51,7 +51,7 @@ class GatewayCheckpoint:
         self.recorded = self.swept, dict(self.open)
         self.seen.clear()
 
-    def go_back(self) -> None:
+    def rollback(self) -> None:
         """To what the service record says."""
         self.swept, self.open = self.recorded[0], dict(self.recorded[1])
         for one in (self.closed, self.opened, self.seen):

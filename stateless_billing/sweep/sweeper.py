@@ -129,7 +129,7 @@ class Sweeper:
             behind = self._clock.wall() - heads.latest.time > HEAD_AGE
             if behind or place.begun:
                 if not behind:
-                    place.go_back()  # a node may have told of payments that never were
+                    place.rollback()  # a node may have told of payments that never were
                 return False
             log.warning("gateway %s: the record says %d of %d payments", place.gateway.address, place.swept, total)
             place.swept, place.open = 0, {}
@@ -206,7 +206,7 @@ class Sweeper:
 
     async def _open(self, place: GatewayCheckpoint, heads: Heads) -> None:
         """Try the open payments again; each keeps its own time table."""
-        await self._crediting.reconsider(place.opened.values())
+        await self._crediting.retry_ordered(place.opened.values())
         for index in sorted(place.open):
             try:
                 if index not in place.opened:
@@ -255,7 +255,7 @@ class Sweeper:
             agreed = await self._confirmations.agreed(place.gateway, place.seen)
             if agreed is False:
                 log.error("gateway %s: the nodes do not agree where its payments lie", place.gateway.address)
-                place.go_back()
+                place.rollback()
             if agreed is None:
                 log.warning("gateway %s: too few nodes tell where its payments lie", place.gateway.address)
             if not agreed:

@@ -20,7 +20,7 @@ class FakeNode(NodeProvider):
 
     def __init__(self, payments: Sequence[Payment] = (), *, latest: int = 10_000, finalized: int = 9_000) -> None:
         self.name = "the fake node"
-        self.rests_until = 0.0
+        self.backoff_until = 0.0
         self.payments = list(payments)
         self.tags = {"latest": latest, "safe": (latest + finalized) // 2, "finalized": finalized}
         self.lies: dict[str, Callable[[Any], Any]] = {}
@@ -36,7 +36,7 @@ class FakeNode(NodeProvider):
         except InvalidResponse as error:
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
 
-    async def ask_all(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
         """Like `Node.ask_all`, one after another."""
         return [await self.ask(method, params, parse) for method, params in calls]
 

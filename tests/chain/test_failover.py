@@ -86,18 +86,18 @@ def changing() -> Says:
 
 async def test_a_reading_that_does_not_fit_together_is_put_to_the_next_node() -> None:
     network = Network(one=changing(), two=result("0xee"))
-    assert await network.nodes.consult(twice) == b"\xee"
+    assert await network.nodes.with_failover(twice) == b"\xee"
     assert network.asked == ["one", "one", "two", "two"]
-    assert await network.nodes.consult(twice) == b"\xee"
+    assert await network.nodes.with_failover(twice) == b"\xee"
     assert network.asked[4:] == ["two", "two"]  # the first rests
 
 
 async def test_one_nodes_failure_is_told_as_it_is_and_several_together() -> None:
     with pytest.raises(InconsistentChainData, match="they do not fit"):
-        await Network(one=changing()).nodes.consult(twice)
+        await Network(one=changing()).nodes.with_failover(twice)
     network = Network(one=changing(), two=body("busy", 503))
     with pytest.raises(NodeError) as caught:
-        await network.nodes.consult(twice)
+        await network.nodes.with_failover(twice)
     assert str(caught.value) == "they do not fit; node 2 (two.example) did not answer eth_getCode: HTTP 503 'busy'"
 
 
@@ -105,7 +105,7 @@ async def test_one_node_is_its_own_list() -> None:
     network = Network(one=result("0x01"), two=result("0x02"))
     second = network.nodes.each[1]
     assert list(second.each) == [second]
-    assert await second.consult(twice) == b"\x02"
+    assert await second.with_failover(twice) == b"\x02"
     assert network.asked == ["two", "two"]
 
 

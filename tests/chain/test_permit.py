@@ -54,7 +54,7 @@ async def test_a_token_without(missing: str) -> None:
     told = {name: raw for name, raw in answers("1").items() if name != missing}
     node = TokenNode(told)
     assert await token.permit_domain(node, TOKEN, CHAIN_ID) is None
-    assert node.rests_until == 0.0, "a refusal is no failure of the node"
+    assert node.backoff_until == 0.0, "a refusal is no failure of the node"
 
 
 async def test_a_domain_that_we_do_not_know_is_none() -> None:

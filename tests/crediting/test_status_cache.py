@@ -120,7 +120,7 @@ def test_waits_are_spread_so_that_processes_do_not_come_back_together() -> None:
 def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -> None:
     memory.remember(ONE, credited(5_000, entry()))
     memory.remember(payment(tx_hash=tx_hash(5)), PENDING)
-    memory.remember_look(payment(tx_hash=tx_hash(6)), PENDING)
+    memory.record_lookup(payment(tx_hash=tx_hash(6)), PENDING)
     others: list[dict[str, object]] = [
         {"customer_id": "cus_Bob"},
         {"customer_id": None},
@@ -194,7 +194,7 @@ def test_the_wall_clock_does_not_bring_a_try_forward(memory: StatusCache, clock:
 
 def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: StatusCache, clock: FakeClock) -> None:
     seen = PaymentStatus("pending", retry_after=5)
-    assert memory.remember_look(ONE, seen) == seen
+    assert memory.record_lookup(ONE, seen) == seen
     assert memory.looked(ONE) == seen
     assert memory.waiting(ONE) is None
     clock.wait(11)
@@ -202,6 +202,6 @@ def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: StatusCache,
 
 
 def test_a_look_that_finds_the_credit_is_kept_for_good(memory: StatusCache, clock: FakeClock) -> None:
-    memory.remember_look(ONE, credited(5, entry()))
+    memory.record_lookup(ONE, credited(5, entry()))
     clock.wait(10**6)
     assert memory.done(ONE) == credited(5, entry())

@@ -207,4 +207,4 @@ async def advanced(services: Services, payment: Payment) -> PaymentStatus:
 async def observed(services: Services, payment: Payment) -> PaymentStatus:
     """A look at a payment."""
     heads = await services.confirmations.heads()
-    return await services.crediting.observe(services.gateways[0], payment, heads)
+    return await services.crediting.get_status(services.gateways[0], payment, heads)

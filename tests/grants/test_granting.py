@@ -269,17 +269,17 @@ async def test_an_old_grant_whose_undoing_was_torn_apart_is_completed_by_the_nex
 @pytest.mark.parametrize("effect", ["lost_after", "error_saved_done"])
 async def test_what_no_list_shows_yet_is_looked_for_again_by_the_process_itself(desk: Desk, effect: str) -> None:
     grants = await desk.process()
-    assert await grants.ledger.look_when_due()
+    assert await grants.ledger.reconcile_if_due()
     desk.stripe.list_lag = 25 * 60.0
     desk.fault(effect)
     with pytest.raises(StripeFailure):
         await grants.give(desk.wish())
-    assert not await grants.ledger.look_when_due()
+    assert not await grants.ledger.reconcile_if_due()
     for _ in range(120):
         desk.clock.wait(60)
-        await grants.ledger.look_when_due()
+        await grants.ledger.reconcile_if_due()
     assert (desk.balance(), settled(desk)) == (750, True)
-    assert await grants.ledger.look_when_due()
+    assert await grants.ledger.reconcile_if_due()
 
 
 async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(desk: Desk) -> None:
@@ -367,7 +367,7 @@ async def test_no_list_shows_the_ledger_yet_and_nothing_is_given_before_it_does(
     desk.stripe.list_lag = 25 * 60.0
     waiting = await grants.give(desk.wish(300))
     assert (waiting.state, desk.balance()) == ("open", 300)
-    assert not await grants.ledger.look_when_due()
+    assert not await grants.ledger.reconcile_if_due()
     desk.clock.wait(26 * 60)
     assert [one.state for one in await grants.ledger.look()] == ["given"] * 3
     assert desk.balance() == 600
@@ -400,12 +400,12 @@ async def test_who_is_deleted_between_reservation_and_grant_frees_it(desk: Desk)
 
 async def test_a_complete_ledger_is_not_read_again(desk: Desk) -> None:
     grants = await desk.process()
-    assert await grants.ledger.look_when_due()
+    assert await grants.ledger.reconcile_if_due()
     desk.stripe.log.reset()
-    assert await grants.ledger.look_when_due()
+    assert await grants.ledger.reconcile_if_due()
     assert desk.stripe.log.reads == 0
     await grants.give(desk.wish())
-    assert await grants.ledger.look_when_due()
+    assert await grants.ledger.reconcile_if_due()
 
 
 async def test_a_look_costs_one_read_once_all_is_known(desk: Desk) -> None:
@@ -431,7 +431,7 @@ async def test_one_customers_page_waits_for_that_customers_grants_alone(desk: De
     assert desk.stripe.log.reads == 2, "the record, and this customer"
     assert [one.state for one in found] == ["given"] * 5
     assert fresh.left_by(found, ANN).operator.cents == 4 * 750 + 99
-    assert await fresh.ledger.look_when_due(), "the others are looked after in the background"
+    assert await fresh.ledger.reconcile_if_due(), "the others are looked after in the background"
     assert desk.stripe.log.reads > 2
     assert desk.balance("cus_Bob") == 2349
 
@@ -439,14 +439,14 @@ async def test_one_customers_page_waits_for_that_customers_grants_alone(desk: De
 async def test_a_page_that_shows_a_grant_of_another_process_has_it_looked_after(desk: Desk) -> None:
     desk.stripe.account.add_customer(desk.clock.wall(), START, Contact(email="b@example.org"), identifier="cus_Bob")
     watching = await desk.process()
-    assert await watching.ledger.look_when_due()
+    assert await watching.ledger.reconcile_if_due()
     desk.fault("lost_before", skip=1)
     with pytest.raises(OutcomeUnknown):
         await (await desk.process()).give(desk.wish(customer="cus_Bob"))
     assert desk.balance("cus_Bob") == 0
     await watching.ledger.look(customer=CUSTOMER)
     assert desk.balance("cus_Bob") == 0
-    assert await watching.ledger.look_when_due()
+    assert await watching.ledger.reconcile_if_due()
     assert desk.balance("cus_Bob") == 750
 
 
@@ -470,7 +470,7 @@ async def test_two_hundred_at_once_from_twenty_processes_never_pass_a_cap(desk: 
 
     states = Counter(await asyncio.gather(*(press(number) for number in range(200))))
     desk.before_answer = quiet
-    assert await (await desk.process()).ledger.look_when_due() is False, "what was refused just now settles later"
+    assert await (await desk.process()).ledger.reconcile_if_due() is False, "what was refused just now settles later"
     by_operator = Counter[str]()
     for row in desk.rows(CUSTOMER, "grant"):
         by_operator[row.metadata["operator"]] -= row.amount

@@ -106,7 +106,7 @@ class Admins:
         payment = mine.payment
         if mine.how == HELD:
             heads, gateway = await replica.services.confirmations.heads(), self._gateway(replica, payment)
-            progress = await replica.services.crediting.observe(gateway, payment, heads)
+            progress = await replica.services.crediting.get_status(gateway, payment, heads)
             if progress.state != "held":
                 return
         text = self.truth.words(payment, what, target, acknowledge=mine.acknowledges)
@@ -200,7 +200,7 @@ class Admins:
         await replica.ready.wait()
         heads = await replica.services.confirmations.heads()
         gateway = self._gateway(replica, payment)
-        progress = await replica.services.crediting.observe(gateway, payment, heads)
+        progress = await replica.services.crediting.get_status(gateway, payment, heads)
         if progress.state != "held":
             return
         self.world.note("admins", f"{payment.customer_id} {payment.sequence}: {progress.cause} {progress.detail}")

@@ -37,7 +37,7 @@ class World:
             self.judged.append(now)
             return next(said)
 
-        self.connection.guard(judge)
+        self.connection.require_still_valid(judge)
         await self.connection.request("POST", URL, {}, "money")
 
 
@@ -72,15 +72,15 @@ async def test_a_request_takes_its_turn_when_all_before_its_first_byte_is_done(w
         took.append(list(world.transport.wrote))
         world.clock.wait(5)
 
-    world.connection.line_up(turn)
+    world.connection.before_send(turn)
     await world.read()
     await world.read()
     assert took == [["connect"]], "once, and after the connection was opened"
-    world.connection.line_up(turn)
+    world.connection.before_send(turn)
     await world.write()
     assert took[1:] == [["connect", "GET", "GET"]]
     assert world.judged == [START + 10, START + 10], "judged by the time after the turn"
-    world.connection.line_up(turn)
+    world.connection.before_send(turn)
     with pytest.raises(NotSent, match="no longer holds"):
         await world.write((False,))
     assert world.transport.wrote[-1] == "money", "and a turn is no leave to send"

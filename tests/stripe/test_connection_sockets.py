@@ -65,7 +65,7 @@ async def served() -> AsyncIterator[tuple[RawServer, Connection, FakeClock]]:
 
 async def write(raw: RawServer, connection: Connection, judge: Callable[[int], bool]) -> None:
     """Send money over a guarded connection."""
-    connection.guard(judge)
+    connection.require_still_valid(judge)
     await connection.request("POST", raw.url, {}, BODY)
 
 

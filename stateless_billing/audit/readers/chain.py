@@ -124,7 +124,7 @@ class ChainReader:
         return dict(zip(wallets, found, strict=True))
 
     async def _consult(self, gateway: Gateway, read: Callable[[BulkReader], Awaitable[T]]) -> T:
-        return await self.nodes.consult(lambda one: read(BulkReader(one, gateway.chain_id, gateway.address)))
+        return await self.nodes.with_failover(lambda one: read(BulkReader(one, gateway.chain_id, gateway.address)))
 
     async def _window(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
         return await self._consult(gateway, lambda bulk: bulk.read(start, stop, token, treasury))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chain.errors import ChainError
-from stateless_billing.audit.auditor import Auditor, BadOptions, StripeReadError, ProgressReporting
+from stateless_billing.audit.auditor import Auditor, BadOptions, ProgressReporting, StripeReadError
 from stateless_billing.audit.progress import sentence
 from stateless_billing.audit.report.charts import Picture, drawn
 from stateless_billing.audit.report.report import Options, Report, at

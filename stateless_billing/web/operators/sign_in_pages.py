@@ -150,8 +150,8 @@ class SigningIn:
     def _throttle(self, request: Request) -> None:
         """How often somebody tries from one address. Raises Refusal."""
         key = origin(request, self._services.settings.client_ip_header)
-        spent_until, wait = _TRIES.spend(self._tried.get(key, 0.0), self._services.clock.boot())
-        self._tried[key] = spent_until
+        next_free_at, wait = _TRIES.spend(self._tried.get(key, 0.0), self._services.clock.boot())
+        self._tried[key] = next_free_at
         if wait:
             raise ProblemError(
                 "rate_limited", f"Too many tries from here. Nobody was signed in. Try again in {wait:.0f} s."

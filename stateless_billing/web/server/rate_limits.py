@@ -26,7 +26,7 @@ class RateLimitMiddleware:
 
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
         self._app, self._header, self._clock = app, header, clock
-        self._spent_until: LRUCache[tuple[str, str], float] = LRUCache(_KEPT)
+        self._next_free_at: LRUCache[tuple[str, str], float] = LRUCache(_KEPT)
         self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,8 +52,8 @@ class RateLimitMiddleware:
         if self._under_way[key] >= _AT_ONCE:
             return 1
         allowance = _FILES if part == "/static/" else _OTHERS
-        spent_until, wait = allowance.spend(self._spent_until.get((part, key), 0.0), self._clock.boot())
-        self._spent_until[part, key] = spent_until
+        next_free_at, wait = allowance.spend(self._next_free_at.get((part, key), 0.0), self._clock.boot())
+        self._next_free_at[part, key] = next_free_at
         return ceil(wait)
 
 
