@@ -107,12 +107,9 @@ class Attempt:
             return PaymentStatus("pending", retry_after=wait, detail="waiting for the border between two keys to pass")
         else:
             seen = await self._look_by_proof(orders)
-        return (
-            seen
-            or self._look.reversed
-            or self._objection()
-            or await self._write_if_due(self._look.customers.get(self._credited))
-        )
+        if self._look.reversed and (seen is None or seen.state != "credited"):
+            return self._look.reversed  # nothing is to be sent, so nothing has to be proven
+        return seen or self._objection() or await self._write_if_due(self._look.customers.get(self._credited))
 
     async def _newest_page(self) -> Page | None:
         """The newest page of the event's customer, which most often shows the credit; None where it has no ledger."""

@@ -449,6 +449,23 @@ def test_a_reversal_in_a_later_epoch_needs_its_entry_told_twice() -> None:
     town.run(scenario())
 
 
+def test_a_reversed_credit_stays_reversed_without_a_second_reading() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        services = await town.started()
+        assert (await advanced(services, FIRST)).state == "credited"
+        async with services.stripe.session() as session:
+            [credit] = await entries_or_none(session, CUSTOMER, FIRST.time) or []
+        await services.reversals.reverse(credit, ADMIN, "a mistake")
+        order(town, FIRST, f"redirect:{TARGET}")
+        await asyncio.sleep(EPOCH_1)
+        assert (await advanced(await town.started(), FIRST)).state == "reversed"
+        assert credits_of(town, FIRST) == [CUSTOMER]
+
+    town.run(scenario())
+
+
 def test_plain_payments_are_priced_by_the_order_that_stands() -> None:
     plain = payment(cents=0)
     town = town_of(plain)
