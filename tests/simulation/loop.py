@@ -35,6 +35,8 @@ class SeededLoop(asyncio.BaseEventLoop):
 
     _ready: Any
     _scheduled: Any
+    _asyncgens: Any
+    _asyncgens_shutdown_called: bool
 
     def __init__(self, rng: random.Random) -> None:
         super().__init__()
@@ -53,6 +55,13 @@ class SeededLoop(asyncio.BaseEventLoop):
         task = self.create_task(work, context=context)
         self.tasks.append(task)
         return task
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        """Close a generator that was left, as asyncio does; after the end nothing would run that any more."""
+        if self._asyncgens_shutdown_called:
+            self._asyncgens.discard(agen)
+        else:
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
 
     def _write_to_self(self) -> None:
         """Nothing sleeps in a selector that would have to be woken."""
@@ -137,6 +146,8 @@ class SeededLoop(asyncio.BaseEventLoop):
             if not left:
                 break
             self.run_until_complete(asyncio.wait(left, timeout=60))
+        self.run_until_complete(self.shutdown_asyncgens())
+        self.run_until_complete(asyncio.sleep(1))  # what the collector handed over before runs too
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 task.exception()
