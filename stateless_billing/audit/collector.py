@@ -71,7 +71,7 @@ class Collector:
             await self.open(payment, book)
         for payment in book.payments:
             found = judged.credited.get(payment.identity)
-            if found and self.orders.target(payment, [one.entry for one in found]) != book.account.id:
+            if found and self.orders.target(payment, [one.entry for one in found], whole=False) != book.account.id:
                 self._redirected(payment, found)
         self.grants += judged.grants
 

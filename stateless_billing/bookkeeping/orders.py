@@ -17,9 +17,10 @@ from stateless_billing.domain.money import decimal
 from stateless_billing.domain.order_rules import DAY, Order, OrderCaps
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.errors import NotSent
+from stateless_billing.stripe.errors import NotSent, RequestRejected, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 
+ENTRIES_MOST = 100_000
 READING_SECONDS = 60  # for how long one reading serves all payments
 
 log = logging.getLogger(__name__)
@@ -107,10 +108,9 @@ class Orders:
 
     async def _read(self, since: int, origin: int = 0, now: Callable[[], int] | None = None) -> RecordReading:
         async with self._reading:
-            if self._kept is not None:
-                at, kept = self._kept
-                young = 0 <= self._clock.boot() - at < READING_SECONDS
-                if young and kept.since <= since and (now is None or counts(kept, origin, now())):
+            kept = self._young()
+            if kept is not None:
+                if kept.since <= since and (now is None or counts(kept, origin, now())):
                     return kept
                 since = min(since, kept.since)
             at = self._clock.boot()
@@ -118,17 +118,33 @@ class Orders:
             self._kept = at, found
             return found
 
+    def _young(self) -> RecordReading | None:
+        """The reading of the last minute, where there is one."""
+        if self._kept is None:
+            return None
+        at, kept = self._kept
+        return kept if 0 <= self._clock.boot() - at < READING_SECONDS else None
+
     async def _listed(self, since: int) -> RecordReading:
+        try:
+            return await self._read_record(since)
+        except RequestRejected as error:  # it is our own record that is not there, not a payer's customer
+            raise StripeUnavailable(f"the service record could not be read: {error}") from error
+
+    async def _read_record(self, since: int) -> RecordReading:
         service = self._books.service_id
         async with self._stripe.session() as session:
             record = await session.customer(service, balance=True)
             begun = session.now()
             page = await session.newest_entries(service, None)
-            entries = list(page.entries)
+            entries = {one.id: one for one in page.entries}
             while not page.complete and page.entries and page.entries[-1].created >= since:
                 page = await session.newest_entries(service, None, page.entries[-1].id)
-                entries += page.entries
-        return RecordReading(begun, record, entries, since, order_rules.parse_all(entries))
+                if any(one.id in entries for one in page.entries) or len(entries) > ENTRIES_MOST:
+                    raise StripeUnavailable("the list of orders repeats itself, or does not end")
+                entries |= {one.id: one for one in page.entries}
+        rows = list(entries.values())
+        return RecordReading(begun, record, rows, since, order_rules.parse_all(rows))
 
     async def write(self, form: str, payment: Payment, draft: "OrderDraft") -> Order:
         """Write an order, or find that this form wrote it before. Raises Refusal, StripeFailure."""

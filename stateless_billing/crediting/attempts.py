@@ -98,7 +98,8 @@ class Attempt:
                 "confirming", retry_after=30, detail="an order stands, and orders are followed at finality"
             )
         if not self._credited:
-            return PaymentStatus("held", cause="customer_invalid", detail="the event names no Stripe customer")
+            found = await self._look_by_key(orders, None)
+            return found or PaymentStatus("held", cause="customer_invalid", detail="the event names no Stripe customer")
         assert self._begun is not None
         if self._begun.epoch == 0 or not self._case.proving:
             seen = await self._look_by_key(orders, page)
@@ -114,9 +115,8 @@ class Attempt:
     async def _newest_page(self) -> Page | None:
         """The newest page of the event's customer, which most often shows the credit; None where it has no ledger."""
         if self._case.customer_id is None:
-            orders = await self._tools.orders.latest(self._payment)
-            if orders.standing and orders.standing.target:  # something must be read, so that there is a clock
-                self._look.customers[orders.standing.target] = await self._session.customer(orders.standing.target)
+            for place in (await self._tools.orders.latest(self._payment)).named[:1]:
+                self._look.customers[place] = await self._session.customer(place)  # so that there is a clock
             return None
         return await newest(self._session, self._case.customer_id, self._case.since)
 
@@ -238,7 +238,10 @@ class Attempt:
             match = ledger.match(self._payment, cents, entries, self._tools.other_credits, redirected=redirected)
             if match.finding is MatchOutcome.OTHER_FACTS and not self._case.final:
                 return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with other facts")
-            if match.finding is MatchOutcome.ALTERED and match.entry and not self._order_is_younger(match.entry):
+            if match.finding is MatchOutcome.ALTERED:
+                unseen = [one for one in entries if not self._order_is_younger(one)]
+                match = ledger.match(self._payment, cents, unseen, self._tools.other_credits, redirected=redirected)
+            if match.finding is MatchOutcome.ALTERED and match.entry:
                 detail = f"{match.entry.id} on {place} credits as much and says not what for"
                 return PaymentStatus("held", cents=cents, cause="ledger_altered", detail=detail)
         return None

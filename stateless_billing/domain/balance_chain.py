@@ -33,11 +33,15 @@ class Reading:
     ended: bool
     timeless: bool = False
     broken_off: str = ""
+    anchor_id: str = ""
 
     @property
     def oldest_id(self) -> str:
-        """The last entry that was read; empty where there was none."""
-        return self.entries[-1].id if self.entries else ""
+        """The anchor, else the last entry that was read; empty where there was none.
+
+        What lies behind the anchor on its page moves with every new entry.
+        """
+        return self.anchor_id or (self.entries[-1].id if self.entries else "")
 
 
 def flaw(reading: Reading) -> str:

@@ -11,6 +11,7 @@ from stateless_billing.domain.money import Rate, decimal, parse_rate
 from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 
 KEY = "rate_override"
 REASON = "rate_override_reason"
@@ -107,7 +108,10 @@ class Overrides:
 
     async def _read(self) -> Mapping[str, str]:
         async with self._stripe.session() as session:
-            return (await session.customer(self._books.service_id)).metadata or {}
+            try:
+                return (await session.customer(self._books.service_id)).metadata or {}
+            except RequestRejected as error:  # our own record is not there
+                raise StripeUnavailable(f"the service record could not be read: {error}") from error
 
     async def _write(self, values: dict[str, str]) -> None:
         self._copy.clear()

@@ -90,7 +90,7 @@ class Services:
         lookups = StripeApi(
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_LOOK_UP_CONNECTIONS
         )
-        # Orders are read while a connection that credits is held, so they have connections of their own.
+        # Orders and overrides are read while a connection that credits is held: they have connections of their own.
         orders = StripeApi(
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_ORDER_CONNECTIONS
         )
@@ -102,7 +102,7 @@ class Services:
         self.feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self.overrides = Overrides(self.stripe, self.books, clock)
+        self.overrides = Overrides(orders, self.books, clock)
         self.prices = RateSource(self.feed, self.overrides, clock)
         alone = settings.max_order_cents
         self.orders = Orders(orders, self.books, clock, OrderCaps(per_order=alone, per_day=alone))

@@ -68,6 +68,7 @@ async def read_back(
     """
     entries: list[Entry] = []
     seen: set[str] = set()
+    anchors: list[str] = []
     ended = anchored = more = False
     broken_off = ""
     pages = 0
@@ -78,7 +79,8 @@ async def read_back(
         seen.update(one.id for one in page.entries)
         entries += page.entries
         pages += 1
-        anchored = any(_is_anchor(one, anchor, timeless=customer.test_clock) for one in page.entries)
+        anchors = [one.id for one in page.entries if _is_anchor(one, anchor, timeless=customer.test_clock)]
+        anchored = bool(anchors)
         ended = not page.entries and not more
         if more and not page.entries:
             broken_off = "its list said that there is more, and ended"
@@ -93,6 +95,7 @@ async def read_back(
         ended=ended,
         timeless=customer.test_clock,
         broken_off=broken_off,
+        anchor_id=anchors[0] if anchors else "",
     )
 
 

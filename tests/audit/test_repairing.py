@@ -205,3 +205,35 @@ def test_a_ledger_that_proves_no_absence_is_not_read_and_no_finding() -> None:
         assert [one for one in report.coverage.missing if "proves no absence" in one]
 
     town.run(scenario())
+
+
+def test_another_customers_own_payment_that_looks_alike_is_not_taken_back() -> None:
+    own = payment(customer_id=TARGET, tx_hash=tx_hash(3), block=102)
+    town = town_of(FIRST, own)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        given = old_order(town, FIRST, f"redirect:{TARGET}", now)
+        credit(town, TARGET, FIRST, now + 1, order=given.id)
+        credit(town, CUSTOMER, FIRST, now + 100)
+        credit(town, TARGET, own, now + 200)
+        await asyncio.sleep(3 * HOUR)
+        assert (await repaired(town))[0] == 0
+        assert [row.amount for row in town.rows(CUSTOMER)] == [-5000, 5000]
+        assert [row.amount for row in town.rows(TARGET)] == [-5000, -5000]
+
+    town.run(scenario())
+
+
+def test_a_credit_that_was_sent_before_the_redirect_was_known_is_the_payments_credit() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        credit(town, CUSTOMER, FIRST, now)
+        old_order(town, FIRST, f"redirect:{TARGET}", now + 30)
+        await asyncio.sleep(2 * HOUR)
+        assert await findings(town) == []
+        assert await repaired(town) == (0, [])
+
+    town.run(scenario())

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import httpx
 import pytest
 
 from chain.payment import Payment
@@ -462,6 +463,97 @@ def test_a_reversed_credit_stays_reversed_without_a_second_reading() -> None:
         await asyncio.sleep(EPOCH_1)
         assert (await advanced(await town.started(), FIRST)).state == "reversed"
         assert credits_of(town, FIRST) == [CUSTOMER]
+
+    town.run(scenario())
+
+
+def test_a_credit_of_ours_that_was_stripped_holds_also_beside_one_that_an_admin_saw() -> None:
+    town = town_of(FIRST, SECOND)
+
+    async def scenario() -> None:
+        now = LoopClock().wall()
+        by_hand = Entry(-SECOND.cents, "usd", "goodwill")
+        town.stripe.account.add_transaction(town.customer(CUSTOMER), by_hand, now, int(now))
+        services = await town.started()
+        assert (await advanced(services, SECOND)).cause == "ledger_altered"
+        await asyncio.sleep(60)
+        order(town, SECOND, "release")
+        await asyncio.sleep(61)
+        services.memory.retry(SECOND)
+        assert (await advanced(services, SECOND)).state == "credited"
+        await asyncio.sleep(600)
+        town.rows(CUSTOMER)[-1].metadata.clear()
+        await asyncio.sleep(EPOCH_1)
+        assert (await proven(await town.started(), SECOND)).cause == "ledger_altered"
+        assert len(town.rows(CUSTOMER)) == 2
+
+    town.run(scenario())
+
+
+def test_a_busy_ledger_is_proven_all_the_same() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        past = [(START - 20 * 24 * HOUR + place * 600, Entry(1, "usd", "Usage")) for place in range(400)]
+        town.stripe.account.add_past(town.customer(CUSTOMER), past)
+        await asyncio.sleep(EPOCH_1)
+        services = await town.started()
+        states = []
+        for _ in range(3):
+            charge(town, CUSTOMER, 1)
+            done = await advanced(services, FIRST)
+            states.append(done.state)
+            await asyncio.sleep((done.retry_after or 0) + 1)
+        assert states == ["pending", "credited", "credited"]
+
+    town.run(scenario())
+
+
+def test_many_ordered_payments_whose_rate_is_read_meanwhile_do_not_wait_for_each_other() -> None:
+    plain = [
+        payment(customer_id=f"cus_P{one}", tx_hash=tx_hash(50 + one), block=100 + one, cents=0) for one in range(20)
+    ]
+    town = town_of(*plain)
+
+    async def scenario() -> None:
+        for one in plain:
+            order(town, one, "release", caps="100000:9000000")
+        services = await town.started()
+
+        def expire(request: httpx.Request) -> None:
+            if f"/{SERVICE}/balance_transactions" in str(request.url):
+                services.overrides._copy.clear()  # its minute ends right here
+
+        town.meddle = expire
+        async with asyncio.timeout(HOUR):
+            done = await asyncio.gather(*(advanced(services, one) for one in plain))
+        assert {one.state for one in done} == {"credited"}
+
+    town.run(scenario())
+
+
+def test_a_service_record_that_is_gone_is_no_fault_of_the_payers() -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        services = await town.started()
+        town.customer(SERVICE).deleted = True
+        told = await advanced(services, FIRST)
+        assert (told.state, told.cause) == ("pending", "stripe_down")
+
+    town.run(scenario())
+
+
+def test_an_event_without_a_customer_is_found_where_an_order_once_sent_it() -> None:
+    nobodys = payment(customer_id=None)
+    town = town_of(nobodys)
+
+    async def scenario() -> None:
+        order(town, nobodys, f"redirect:{TARGET}")
+        assert (await advanced(await town.started(), nobodys)).state == "credited"
+        order(town, nobodys, "withdraw")
+        assert (await advanced(await town.started(), nobodys)).state == "credited"
+        assert credits_of(town, nobodys) == [TARGET]
 
     town.run(scenario())
 

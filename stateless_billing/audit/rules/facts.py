@@ -78,15 +78,19 @@ class OrderIndex:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rows: tuple[Order, ...] = ()
 
-    def target(self, payment: Payment, found: Iterable[Entry]) -> str | None:
+    def target(self, payment: Payment, found: Iterable[Entry], *, whole: bool = True) -> str | None:
         """Who is to be credited: as the order says that a credit follows, else the order that stands, else the event.
 
-        A later order does not make a credit wrong that an earlier one had sent.
+        A later order does not make a credit wrong that was sent before it was known. `whole`: `found` are the credits
+        of all customers; before that, an order that stands says where else to look.
         """
-        for credit in found:
+        credits_ = list(found)
+        for credit in credits_:
             order = self.followed(payment, credit)
             if order and credit.customer == (order.target or payment.customer_id):
                 return credit.customer
+        if whole and any(one.customer == payment.customer_id and "order" not in one.metadata for one in credits_):
+            return payment.customer_id
         return self.redirects.get(payment.identity, payment.customer_id)
 
     def followed(self, payment: Payment, credit: Entry) -> Order | None:

@@ -52,7 +52,7 @@ def judge(book: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVer
             done.open.remove(payment)
     for payment in book.payments:
         if payment.identity in done.credited:
-            target = orders.target(payment, [one.entry for one in done.credited[payment.identity]])
+            target = orders.target(payment, [one.entry for one in done.credited[payment.identity]], whole=False)
             if target == book.account.id:
                 done.rows.append(verdict(payment, done.credited[payment.identity], target, scope))
     _others(left, kept, done, scope, whole=book.whole)

@@ -49,9 +49,8 @@ def credits_in(payment: Payment, ledgers: Mapping[str, Sequence[Entry]], scope: 
 
 
 def _credits_on(place: str, payment: Payment, entries: Sequence[Entry], scope: Scope) -> list[Credit]:
-    """A payment's credits on one customer; on another than the event's only what names the payment is one."""
-    found, _ = _net(payment, entries, scope)
-    return [one for one in found if place == payment.customer_id or one.rule == "identity"]
+    """A payment's credits on one customer."""
+    return _net(payment, entries, scope)[0]
 
 
 def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> bool:
@@ -66,6 +65,8 @@ def _net(payment: Payment, entries: Sequence[Entry], scope: Scope) -> tuple[list
     found = judge(CustomerLedger(account, [payment], list(entries)), OrderIndex(), scope).credited.get(
         payment.identity, []
     )
+    if account.id != payment.customer_id:  # another customer's own payments may look alike
+        found = [one for one in found if one.rule == "identity"]
     expected = expected_cents(payment, found[0].entry) if found else None
     if expected is None or any(one.entry.currency != CURRENCY for one in found):
         return found, None

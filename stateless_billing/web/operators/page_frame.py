@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from chain.errors import ChainError
+from stateless_billing.bookkeeping.records import NotOurAccount
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.roster import READ, Operator
 from stateless_billing.services.container import Services
@@ -42,8 +43,8 @@ class PageFrame:
                     query = f"?{request.url.query}" if request.url.query else ""
                     return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
                 return self.failure(request, PROBLEMS[refusal.code][0], PROBLEMS[refusal.code][1], refusal.detail)
-            except (StripeFailure, ChainError) as error:
-                what = "Stripe" if isinstance(error, StripeFailure) else "The chain"
+            except (StripeFailure, NotOurAccount, ChainError) as error:
+                what = "The chain" if isinstance(error, ChainError) else "Stripe"
                 log.warning("request %s: %s", request.scope.get("request_id"), error)
                 return self.failure(request, 503, f"{what} is not answering", f"{what} {_NOT_READ}")
 
