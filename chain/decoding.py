@@ -100,7 +100,8 @@ def block(value: object) -> Block:
 def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> list[Payment]:
     """Every payment of `gateway` in one block, in order, from that block's complete list of its Payment logs.
 
-    Raises BadAnswer on a log of another block, address or event, on a malformed one, or where the order is not strict.
+    Raises InvalidResponse on a log of another block, address or event, on a malformed one, or on an order that is not
+    strict.
     """
     found: list[Payment] = []
     ordinals: Counter[str] = Counter()

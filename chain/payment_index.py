@@ -148,7 +148,7 @@ class PaymentIndex(GatewayContract):
         return found
 
     async def _check_whole(self, tx_hash: str, shown: int) -> None:
-        """Raise Inconsistent unless the receipt holds as many payments as the block's logs showed of it."""
+        """Raise InconsistentChainData unless the receipt holds as many payments as the block's logs showed of it."""
         receipt = await provider.receipt(self.reader, tx_hash)
         logs = [decoding.fields(log, "a log") for log in receipt.logs] if receipt else []
         told = sum(
@@ -159,7 +159,7 @@ class PaymentIndex(GatewayContract):
             raise InconsistentChainData(f"{tx_hash} holds {told} payments, its block's logs show {shown}")
 
     async def check_counted(self, payment: Payment) -> None:
-        """Raise Inconsistent unless the contract itself says that this payment happened in this block."""
+        """Raise InconsistentChainData unless the contract itself says that this payment happened in this block."""
         if payment.customer_id is None:
             return
         blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)

@@ -81,7 +81,7 @@ class Auditor:
         return StripeReader(self._lines, settings.stripe_api_key, settings.stripe_api_base, self._pacer)
 
     async def run(self, options: Options) -> Report:
-        """One audit. Raises BadOptions; NotRead or ChainError where not even a beginning could be made."""
+        """One audit. Raises BadOptions; StripeReadError or ChainError where not even a beginning could be made."""
         return await (await self.audit(options)).run()
 
     async def audit(self, options: Options) -> Audit:

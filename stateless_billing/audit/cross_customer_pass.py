@@ -76,7 +76,7 @@ class Closing:
         return next((one for one in found.payments if one.identity == claimed_identity(stray)), None) if found else None
 
     async def cursors(self, chain: Chain, accounts: CustomerReader) -> None:
-        """Every cursor of every customer against the chain. Raises NotRead."""
+        """Every cursor of every customer against the chain. Raises StripeReadError."""
         for account in accounts.known.values():
             for name in account.cursors:
                 await self._cursor(chain, account, name)

@@ -22,7 +22,7 @@ class NothingKnown(Exception):
 async def explain(auditor: Auditor, what: str) -> tuple[list[Row], Report]:
     """The rows about an EVM transaction, a credit, a wallet or a fingerprint, and the report they are from.
 
-    Raises BadOptions for what is none of these, NothingKnown, NotRead and ChainError.
+    Raises BadOptions for what is none of these, NothingKnown, StripeReadError and ChainError.
     """
     what = what.strip()
     if _TX.fullmatch(what.lower()):

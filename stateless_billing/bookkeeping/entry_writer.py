@@ -38,7 +38,7 @@ class EntryDraft:
 async def write_entry(session: StripeSession, draft: EntryDraft, begun: EpochPosition | None) -> Entry:
     """The one write, over the connection that was read over. `begun` is when the look began; None where none is needed.
 
-    Raises TooSoon around an epoch's border, NotSent, and what `Session.create_entry` raises.
+    Raises InQuietZone around an epoch's border, NotSent, and what `StripeSession.create_entry` raises.
     """
     decided = epoch_position(session.now(), draft.origin)
     if decided.quiet:

@@ -96,7 +96,11 @@ class Orders:
         self._kept = None
 
     async def given_by(self, form: str, payment: Payment) -> Order | None:
-        """The order that a form wrote for a payment, as far as the last reading shows it. Raises StripeFailure."""
+        """The order that a form wrote for a payment, by a new reading: another process may have written it.
+
+        Raises StripeFailure.
+        """
+        self.renew()
         reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY)
         found = (one for one in reading.entries if one.description.startswith(f"Order {form} by "))
         return next(filter(None, map(order_rules.parse, found)), None)
@@ -147,7 +151,7 @@ class Orders:
         return RecordReading(begun, record, rows, since, order_rules.parse_all(rows))
 
     async def write(self, form: str, payment: Payment, draft: "OrderDraft") -> Order:
-        """Write an order, or find that this form wrote it before. Raises Refusal, StripeFailure."""
+        """Write an order, or find that this form wrote it before. Raises ProblemError, StripeFailure."""
         minted = minted_at(form)
         if minted is None or not -LISTING_LEAD_SECONDS <= self._clock.wall() - minted < FORM_SECONDS:
             raise ProblemError(

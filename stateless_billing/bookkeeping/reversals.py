@@ -36,7 +36,7 @@ class Reversals:
 
         An entry older than its first epoch may have been taken back under a key that is forgotten: then its ledger
         must show, twice and half an hour apart, everything from its newest entry down to this one.
-        Raises StripeFailure; TooSoon around a border between two keys, ToldOnce, Unproven.
+        Raises StripeFailure; InQuietZone around a border between two keys, NeedsSecondReading, LedgerUnproven.
         """
 
         def found(entries: Sequence[Entry]) -> Entry | None:

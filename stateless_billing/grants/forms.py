@@ -27,7 +27,7 @@ UNUSABLE = {
 
 
 def note(text: str) -> str:
-    """A note as it is kept: one line, no control characters. Raises Refusal; what was typed is never cut off."""
+    """A note as it is kept: one line, no control characters. Raises ProblemError; what was typed is never cut off."""
     kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
     if len(kept) < NOTE_FEWEST:
         raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
@@ -42,7 +42,7 @@ _AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\
 
 
 def cents(text: str) -> int:
-    """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises Refusal for what could be misread."""
+    """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises ProblemError for what could be misread."""
     found = _AMOUNT.fullmatch(text.strip())
     if not found:
         raise ProblemError("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")

@@ -267,7 +267,7 @@ class GrantLedger:
 
 
 async def usable(session: StripeSession, customer_id: str) -> None:
-    """Refuse a customer that cannot be credited. Raises Unusable."""
+    """Refuse a customer that cannot be credited. Raises IneligibleCustomer."""
     if cause := obstacle(await session.customer(customer_id)):
         raise IneligibleCustomer(cause)
 

@@ -101,7 +101,7 @@ class Grants:
     async def give(self, wish: GrantRequest, *, again: bool = False) -> Grant:
         """Give it, or find out what became of an earlier try with the same form. Safe to repeat with the same form.
 
-        `again` says that the operator saw the warning of a grant alike. Raises Refusal.
+        `again` says that the operator saw the warning of a grant alike. Raises ProblemError.
         """
         self.ledger.in_flight.add(wish.grant)
         try:
@@ -158,7 +158,7 @@ class Grants:
         return next((one for one in await self.ledger.look(since) if one.reservation.grant == grant), None)
 
     async def undo(self, reservation_id: str, operator: Operator, reason: str) -> Grant:
-        """Take a grant back: its reservation first, then what the customer got. Safe to repeat. Raises Refusal."""
+        """Take a grant back: its reservation first, then what the customer got. Safe to repeat. Raises ProblemError."""
         async with self._stripe.session() as session:
             entry = await lookups.get_entry(session, self._books.grants_id, reservation_id)
             now = session.now()

@@ -80,7 +80,7 @@ class SignIns:
     def ask(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
         """The asking browser's cookie, and the mail to send: None for who is not on the roster, or has it already.
 
-        `origin` is where links lead; None leaves the code alone in the mail. Raises Refusal for what is no address.
+        `origin` is where links lead; None leaves the code alone in the mail. Raises ProblemError for no address.
         """
         name = email.strip().lower()
         if not is_email(name):
@@ -130,7 +130,7 @@ class SignIns:
         return self._asked(cookie).get("email")
 
     def link(self, token: str) -> tuple[str, int]:
-        """A link's address and minute. Raises Refusal where it is too old or was altered."""
+        """A link's address and minute. Raises ProblemError where it is too old or was altered."""
         try:
             values = self.tokens.open("link", token, LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
@@ -140,18 +140,18 @@ class SignIns:
             raise ProblemError("sign_in_failed", f"This link was cut off or altered. {_AGAIN}") from error
 
     def matches(self, token: str, cookie: str | None) -> bool:
-        """Whether a link was asked for by this browser. Raises Refusal where the link itself is bad."""
+        """Whether a link was asked for by this browser. Raises ProblemError where the link itself is bad."""
         email, minute = self.link(token)
         asked = self._asked(cookie)
         return asked.get("email") == email and minute in asked.get("minutes", [])
 
     def code_of(self, token: str) -> str:
-        """The code in the same mail as a link. Raises Refusal."""
+        """The code in the same mail as a link. Raises ProblemError."""
         email, minute = self.link(token)
         return _grouped(self.tokens.code("code", f"{email} {minute}"))
 
     def by_link(self, token: str, cookie: str | None) -> Operator:
-        """Whoever followed a link in the browser that asked for it. Raises Refusal."""
+        """Whoever followed a link in the browser that asked for it. Raises ProblemError."""
         if not self.matches(token, cookie):
             raise ProblemError(
                 "sign_in_failed",
@@ -161,7 +161,7 @@ class SignIns:
         return self._on_roster(self.link(token)[0])
 
     def by_code(self, code: str, cookie: str | None) -> Operator:
-        """Whoever typed the code of a mail into the browser that asked for it. Raises Refusal."""
+        """Whoever typed the code of a mail into the browser that asked for it. Raises ProblemError."""
         asked = self._asked(cookie)
         if not asked:
             raise ProblemError("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
@@ -194,7 +194,7 @@ class SignIns:
         return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
 
     def by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
-        """Whoever signed the message that this browser was given, and where they wanted to go. Raises Refusal."""
+        """Whoever signed the message that this browser was given, and where they wanted to go. Raises ProblemError."""
         try:
             asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
         except BadToken as error:

@@ -64,7 +64,7 @@ class Accounts:
     async def find(self, wallet: str) -> Account:
         """The account of a wallet (lower-case), at one Stripe call, or none for half a minute after the last.
 
-        Raises ChainError, StripeFailure, and Refusal where too many unknown wallets were looked up lately.
+        Raises ChainError, StripeFailure, and ProblemError where too many unknown wallets were looked up lately.
         """
         registered = await self._gateways[0].customer_of(wallet)
         kept = self._found.get(wallet)

@@ -21,7 +21,7 @@ class PaymentClaims:
         self._hashes, self._gateways, self._crediting = hashes, gateways, crediting
 
     async def of(self, tx_hash: str, *, credit: bool) -> dict[str, Any]:
-        """The payments of an EVM transaction, credited where due if `credit`. Raises ChainError, Refusal.
+        """The payments of an EVM transaction, credited where due if `credit`. Raises ChainError, ProblemError.
 
         A hash that no node knows costs Stripe nothing.
         """

@@ -46,11 +46,11 @@ class Quotes:
         self._signer, self._terms, self._clock = signer, terms, clock
 
     async def offer(self, cents: int) -> dict[str, Any]:
-        """What `cents` would cost now, unsigned, for whoever only looks. Raises Refusal."""
+        """What `cents` would cost now, unsigned, for whoever only looks. Raises ProblemError."""
         return self._priced(cents, await self._market())
 
     async def create(self, wallet: str, cents: int, payer: str | None) -> dict[str, Any]:
-        """A signed quote of `cents` for a wallet. Raises Refusal, ChainError, StripeFailure."""
+        """A signed quote of `cents` for a wallet. Raises ProblemError, ChainError, StripeFailure."""
         customer_id, registered = await self._account(wallet)
         rate = await self._rate()
         await self._check_cents(customer_id, cents)

@@ -36,7 +36,7 @@ class Receipts:
         self._confirmations, self._crediting, self._memory = confirmations, crediting, memory
 
     async def of(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
-        """The receipt; None where no payment is there. Raises ChainError, StripeFailure, Refusal.
+        """The receipt; None where no payment is there. Raises ChainError, StripeFailure, ProblemError.
 
         Where one EVM transaction paid several gateways, `gateway` tells which; else the newest one's counts.
         """

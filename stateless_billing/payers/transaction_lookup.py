@@ -35,7 +35,7 @@ class TransactionLookup:
         self._recent: TTLCache[None, frozenset[str]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
 
     async def find(self, tx_hash: str) -> tuple[Heads, TxPayments | None]:
-        """The heads, and what was paid as it was told after them. Raises ChainError, and Refusal where many ask.
+        """The heads, and what was paid as it was told after them. Raises ChainError, and ProblemError where many ask.
 
         What was kept is told from memory, with the heads of then.
         """

@@ -109,7 +109,8 @@ class StripeSession:
         """Write an entry of `cents`, positive for a credit, or find that it was written under this key before.
 
         Goes over the connection of this session's reads or not at all; `judge` is asked before each socket write.
-        Raises NotSent, Unclear (it may have been done), RateLimited, Refused, Down (our key is not accepted).
+        Raises NotSent, OutcomeUnknown (it may have been done), RateLimited, RequestRejected, StripeUnavailable
+        (our key is not accepted).
         """
         params = {
             "amount": objects.amount(cents),

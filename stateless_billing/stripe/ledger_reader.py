@@ -63,8 +63,9 @@ async def read_back(
 ) -> Reading:
     """A ledger from its newest entry down to its anchor, or to where the list ends.
 
-    `customer` was read just before, at `read_at` of Stripe's clock. Raises Down where the list repeats itself, and
-    what `page_behind` raises. A list that ends too early is no error here: `balance_chain.flaw` judges the reading.
+    `customer` was read just before, at `read_at` of Stripe's clock. Raises StripeUnavailable where the list repeats
+    itself, and what `page_behind` raises. A list that ends too early is no error here: `balance_chain.flaw` judges the
+    reading.
     """
     entries: list[Entry] = []
     seen: set[str] = set()

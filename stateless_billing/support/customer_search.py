@@ -70,7 +70,7 @@ class CustomerSearch:
         self._books, self._grants, self._clock = books, grants, clock
 
     async def find(self, text: str) -> Found:
-        """Everything that fits. Raises Refusal for what is none of the five, ChainError, StripeFailure."""
+        """Everything that fits. Raises ProblemError for what is none of the five, ChainError, StripeFailure."""
         asked = text.strip()
         if _HASH.fullmatch(asked):
             return await self._by_transaction(asked.lower())

@@ -18,7 +18,7 @@ _NOTHING = "Nothing was ordered."
 
 
 class OrderChecks:
-    """Checks orders and fills in their bounds. Every method may raise Refusal, StripeFailure, ChainError."""
+    """Checks orders and fills in their bounds. Every method may raise ProblemError, StripeFailure, ChainError."""
 
     def __init__(self, stripe: StripeApi, terms: CreditPricer, prices: RateSource) -> None:
         self._stripe, self._terms, self._prices = stripe, terms, prices

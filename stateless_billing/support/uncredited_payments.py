@@ -124,7 +124,7 @@ class UncreditedPayments:
     ) -> tuple[Order, PaymentStatus]:
         """Give an order about a payment read after `heads`, and follow it at once. Safe to repeat with the same form.
 
-        Raises Refusal, ChainError, StripeFailure.
+        Raises ProblemError, ChainError, StripeFailure.
         """
         logs.note(work="order")
         progress = await self._crediting.get_status(gateway, payment, heads)

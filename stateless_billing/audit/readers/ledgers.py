@@ -44,7 +44,7 @@ GONE = {True: "customer_deleted", False: "customer_invalid"}
 
 
 class BookReader:
-    """Reads and judges books. Every method raises NotRead."""
+    """Reads and judges books. Every method raises StripeReadError."""
 
     def __init__(self, stripe: StripeReader, scope: Scope, orders: OrderIndex, coverage: Coverage) -> None:
         self._stripe, self._scope, self._orders, self._coverage = stripe, scope, orders, coverage
@@ -86,7 +86,7 @@ class BookReader:
     async def _proven(self, customer_id: str, since: int) -> list[Entry]:
         """The entries since then, up to the report's time, of a ledger that leaves no room for one that is not shown.
 
-        Raises NotRead.
+        Raises StripeReadError.
         """
         try:
             reading = await self._stripe.reading(customer_id, max(0, since))

@@ -51,14 +51,14 @@ class StripeReader:
         self.retried = 0
 
     async def now(self) -> int:
-        """Stripe's last whole second: in the one that runs, more may yet be written. Raises NotRead."""
+        """Stripe's last whole second: in the one that runs, more may yet be written. Raises StripeReadError."""
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
         if not self.date:
             raise StripeReadError("Stripe's answer has no date")
         return self.date - 1
 
     async def customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
-        """All living customers made until then, newest first, a page at a time. Raises NotRead."""
+        """All living customers made until then, newest first, a page at a time. Raises StripeReadError."""
         after: str | None = None
         seen: set[str] = set()
         while True:
@@ -81,7 +81,7 @@ class StripeReader:
     async def customer(self, customer_id: str, *, balance: bool = False) -> Customer | None:
         """One customer, deleted ones too, with its dollar balance where asked for; None where Stripe knows none.
 
-        Raises NotRead.
+        Raises StripeReadError.
         """
         params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if balance else {}
         try:
@@ -93,7 +93,7 @@ class StripeReader:
             raise StripeReadError(f"the customer {customer_id}: {error}") from error
 
     async def reading(self, customer_id: str, since: int) -> Reading | None:
-        """A ledger read back to an entry from before `since`; None where it went away. Raises NotRead, Missing."""
+        """A ledger read back to an entry from before `since`; None if it is gone. Raises StripeReadError, Missing."""
         customer = await self.customer(customer_id, balance=True)
         if customer is None or customer.deleted:
             return None
@@ -109,7 +109,7 @@ class StripeReader:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
-        """One page of a customer's entries, newest first. Raises NotRead, and Missing where there is no such ledger."""
+        """One page of a customer's entries, newest first. Raises StripeReadError; Missing where there is no ledger."""
         params: dict[str, str | int] = {"limit": PAGE}
         if since is not None:
             params["created[gte]"] = since
@@ -125,7 +125,7 @@ class StripeReader:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def entries(self, customer_id: str, since: int, until: int | None, begun: Page | None = None) -> list[Entry]:
-        """All entries of a span, newest first, going on from `begun` where given. Raises NotRead, Missing."""
+        """All entries of a span, newest first, going on from `begun` where given. Raises StripeReadError, Missing."""
         page = begun or await self.page(customer_id, since, until)
         found = list(page.entries)
         seen = {entry.id for entry in found}
@@ -178,7 +178,7 @@ class StripeReader:
 
     @staticmethod
     def _failed(path: str, answer: httpx.Response) -> str:
-        """Why an answer is none, where trying again may help. Raises NotRead or Missing where it cannot."""
+        """Why an answer is none, where trying again may help. Raises StripeReadError or Missing where it cannot."""
         said = (_object(answer) or {}).get("error")
         told = said if isinstance(said, dict) else {}
         cause = f"HTTP {answer.status_code} {str(told.get('message', ''))[:200]}".strip()

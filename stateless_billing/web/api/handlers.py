@@ -41,7 +41,7 @@ class Api:
             await asyncio.sleep(_ACCOUNT_SECONDS - (clock() - begun) % _ACCOUNT_SECONDS)
 
     async def offer(self, cents: int) -> dict[str, Any]:
-        """What `cents` would cost now. Raises Refusal."""
+        """What `cents` would cost now. Raises ProblemError."""
         return await self._quotes.offer(cents)
 
     async def quote(self, request: Request) -> Response:

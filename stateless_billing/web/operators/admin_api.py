@@ -208,7 +208,7 @@ class AdminApi:
         return wish, body.get("again") is True
 
     def _form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
-        """What we signed into a form, for this operator. Raises Refusal."""
+        """What we signed into a form, for this operator. Raises ProblemError."""
         try:
             form = self._services.signins.tokens.open(kind, inputs.text(body, "form"), FORM_SECONDS)
         except ExpiredToken as error:
@@ -224,7 +224,7 @@ class AdminApi:
         return form
 
     async def _payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
-        """The heads, and then a payment by its identity as the chain has it. Raises Refusal, ChainError."""
+        """The heads, and then a payment by its identity as the chain has it. Raises ProblemError, ChainError."""
         tx_hash = [*identity.split(":"), "", "", ""][2]
         tx_hash = inputs.tx_hash(tx_hash)
         heads = await self._services.confirmations.heads()

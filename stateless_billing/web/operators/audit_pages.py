@@ -112,7 +112,7 @@ class AuditPages:
         yield b"</ol></section>" + end.encode() + after
 
     async def _report(self, finished: Finished, wanted: Asked) -> Markup:
-        """The report's page, or one row of it. Raises Refusal where there is no such row."""
+        """The report's page, or one row of it. Raises ProblemError where there is no such row."""
         if wanted.row:
             return self._row(finished, wanted)
         names = await asyncio.to_thread(_chosen, finished, wanted)

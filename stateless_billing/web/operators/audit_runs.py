@@ -115,7 +115,7 @@ class Runs:
         return [*self._reports.values()][::-1]
 
     def begin(self, options: Options) -> Run:
-        """The audit of these options: the one that runs, or a new one. Raises Refusal while another one runs."""
+        """The audit of these options: the one that runs, or a new one. Raises ProblemError while another one runs."""
         if self.running:
             if self.running.options == options:
                 return self.running

@@ -28,7 +28,7 @@ class Sessions:
         return self.signins.session(request.cookies.get(SESSION))
 
     def require(self, request: Request, right: str, *, fresh: bool = False) -> Operator:
-        """The operator who asks, if the role has this right. `fresh`: signed in within 12 hours. Raises Refusal."""
+        """The operator who asks, if the role has this right. `fresh`: signed in within 12 h. Raises ProblemError."""
         if request.method not in ("GET", "HEAD"):
             self.check_origin(request)
         session = self.of(request)
@@ -46,7 +46,7 @@ class Sessions:
         return session.operator
 
     def check_origin(self, request: Request) -> None:
-        """Refuse an unsafe request that another site's page sent: Sec-Fetch-Site first, then Origin. Raises Refusal.
+        """Refuse an unsafe request of another site's page: Sec-Fetch-Site first, then Origin. Raises ProblemError.
 
         Our own forms say `Origin: null`, because they send no referrer; then Sec-Fetch-Site must speak for them.
         """

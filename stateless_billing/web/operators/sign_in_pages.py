@@ -148,7 +148,7 @@ class SigningIn:
         return answer
 
     def _throttle(self, request: Request) -> None:
-        """How often somebody tries from one address. Raises Refusal."""
+        """How often somebody tries from one address. Raises ProblemError."""
         key = origin(request, self._services.settings.client_ip_header)
         next_free_at, wait = _TRIES.spend(self._tried.get(key, 0.0), self._services.clock.boot())
         self._tried[key] = next_free_at
@@ -158,7 +158,7 @@ class SigningIn:
             )
 
     async def _form(self, request: Request) -> dict[str, str]:
-        """An ordinary form's fields. Raises Refusal."""
+        """An ordinary form's fields. Raises ProblemError."""
         self._throttle(request)
         body = b""
         async for chunk in request.stream():

@@ -54,7 +54,7 @@ class BodyLimitMiddleware:
             self._working -= 1
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
-        """The whole body. Raises Refusal, Gone."""
+        """The whole body. Raises ProblemError, ClientDisconnected."""
         largest = _LARGEST_OF_OPERATORS if request.scope["path"].startswith("/api/admin/") else LARGEST_BODY
         too_large = ProblemError("body_too_large", f"A body may have at most {largest} bytes. Nothing was done.")
         if int(request.headers.get("content-length") or 0) > largest:  # the server has checked that it is a number
