@@ -9,13 +9,13 @@ from typing import Any
 from starlette.applications import Starlette
 
 from chain.signing import preload_crypto
-from stateless_billing.operators.roster import GRANT, anybody_may
+from stateless_billing.operators.roster import GRANT, has_anybody_right
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
 from stateless_billing.settings import Settings
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server import serving
-from stateless_billing.web.server.lazy_routes import load_late
+from stateless_billing.web.server.lazy_routes import load_lazy_routes
 from stateless_billing.web.server.metrics_app import create_metrics_app
 
 _IDLE_SWEEP_SECONDS = 15
@@ -29,9 +29,9 @@ async def serve(settings: Settings) -> None:
         await services.start()
         app = create_app(services)
         work = [_finish_loading(app), *_watched(services)]
-        if anybody_may(settings.operators, GRANT):
-            await services.grants.ledger.look_at_start()
-            work.append(services.grants.ledger.forever(_GRANTS_SECONDS))
+        if has_anybody_right(settings.operators, GRANT):
+            await services.grants.ledger.reconcile_at_start()
+            work.append(services.grants.ledger.run(_GRANTS_SECONDS))
         if settings.sweep:
             work += _sweeping(services)
         async with _background(*work):
@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
 async def _finish_loading(app: Starlette) -> None:
     """What would make a start slow and is not needed for the first answers; before a payer waits for it."""
     await asyncio.sleep(_ANSWERING_SECONDS)
-    await asyncio.to_thread(load_late, app)
+    await asyncio.to_thread(load_lazy_routes, app)
     await asyncio.to_thread(preload_crypto)
 
 
@@ -50,9 +50,9 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
     async with Services(settings, SystemClock()) as services:
         await services.start()
         if once:
-            return (await services.sweep.once(flush=True)).complete
+            return (await services.sweeper.run_once(force=True)).complete
         work = asyncio.gather(*_watched(services), *_sweeping(services))
-        with serving.told_to_end(work.cancel), contextlib.suppress(asyncio.CancelledError):
+        with serving.on_termination_signal(work.cancel), contextlib.suppress(asyncio.CancelledError):
             await work
         return True
 
@@ -61,12 +61,12 @@ def _watched(services: Services) -> list[Coroutine[Any, Any, None]]:
     settings = services.settings
     if not settings.metrics_port:
         return []
-    return [serving.serve_beside(create_metrics_app(services), settings.host, settings.metrics_port)]
+    return [serving.serve_secondary(create_metrics_app(services), settings.host, settings.metrics_port)]
 
 
 def _sweeping(services: Services) -> list[Coroutine[Any, Any, None]]:
     busy = services.settings.sweep_seconds
-    return [services.sweep.forever(busy, max(busy, _IDLE_SWEEP_SECONDS)), services.feed.watch()]
+    return [services.sweeper.run(busy, max(busy, _IDLE_SWEEP_SECONDS)), services.price_feed.watch()]
 
 
 @asynccontextmanager

@@ -26,33 +26,33 @@ class BadSettings(Exception):
         self.faults = faults
 
 
-def _text(value: str) -> str:
+def _parse_text(value: str) -> str:
     return value
 
 
-def _base(value: str) -> str:
+def _parse_base(value: str) -> str:
     if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
         raise ValueError("must be http(s)://host, without a path")
     return value.rstrip("/")
 
 
-def _url(value: str) -> str:
+def _parse_url(value: str) -> str:
     if not _is_url(value):
         raise ValueError("must be an http(s) URL")
     return value
 
 
-def _origins(value: str) -> tuple[str, ...]:
-    return tuple(_base(one.strip()).lower() for one in value.split(",") if one.strip())
+def _parse_origins(value: str) -> tuple[str, ...]:
+    return tuple(_parse_base(one.strip()).lower() for one in value.split(",") if one.strip())
 
 
-def _header(value: str) -> str:
+def _parse_header(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
         raise ValueError("must be the name of a header")
     return value.lower()
 
 
-def _integer(lowest: int, highest: int) -> Callable[[str], int]:
+def _parse_integer(lowest: int, highest: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", value) or not lowest <= int(value) <= highest:
             raise ValueError(f"must be a whole number from {lowest} to {highest}")
@@ -61,7 +61,7 @@ def _integer(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
-def _urls(value: str) -> tuple[str, ...]:
+def _parse_urls(value: str) -> tuple[str, ...]:
     urls = tuple(url.strip() for url in value.split(",") if url.strip())
     if not urls or not all(_is_url(url) for url in urls):
         raise ValueError("must be http(s) URLs with commas between them")
@@ -76,7 +76,7 @@ def _is_url(value: str) -> bool:
         return False
 
 
-def _addresses(value: str) -> tuple[str, ...]:
+def _parse_addresses(value: str) -> tuple[str, ...]:
     found = tuple(address.strip().lower() for address in value.split(",") if address.strip())
     if not found or any(not _ADDRESS.fullmatch(address) for address in found) or len(set(found)) != len(found):
         raise ValueError("must be different addresses (0x and 40 hex digits) with commas between them")
@@ -85,32 +85,32 @@ def _addresses(value: str) -> tuple[str, ...]:
     return found
 
 
-def _key(value: str) -> str:
+def _parse_key(value: str) -> str:
     if not _KEY.fullmatch(value) or not 0 < int(value.removeprefix("0x"), 16) < _CURVE_ORDER:
         raise ValueError("must be a private key of 64 hex digits")
     return value
 
 
-def _customer_id(value: str) -> str:
+def _parse_customer_id(value: str) -> str:
     if not re.fullmatch(r"cus_[0-9A-Za-z]{1,28}", value):
         raise ValueError("must be a Stripe customer ID (doctor --init prints it)")
     return value
 
 
-def _pattern(value: str) -> re.Pattern[str]:
+def _parse_pattern(value: str) -> re.Pattern[str]:
     try:
         return re.compile(value)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError("must be a regular expression") from error
 
 
-def _switch(value: str) -> bool:
+def _parse_switch(value: str) -> bool:
     if value not in ("on", "off"):
         raise ValueError("must be on or off")
     return value == "on"
 
 
-def _secrets(value: str) -> tuple[str, ...]:
+def _parse_secrets(value: str) -> tuple[str, ...]:
     found = tuple(one.strip() for one in value.split(",") if one.strip())
     if not found or any(len(one) < _SECRET_LENGTH for one in found):
         raise ValueError(f"must be secrets of at least {_SECRET_LENGTH} characters, newest first, with commas between")
@@ -125,48 +125,48 @@ def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = F
 class Settings:
     """Every setting, under its environment name in lower case. What a command does not use may be missing."""
 
-    stripe_api_key: str = _setting(_text, secret=True)
-    stripe_api_base: str | None = _setting(_base)
-    stripe_rate: int = _setting(_integer(1, 100), "25")
-    processes: int = _setting(_integer(1, 1000), "1")
-    rpc_urls: tuple[str, ...] = _setting(_urls, secret=True, absent=())
-    chain_id: int = _setting(_integer(1, 10**15), "8453")
-    gateway_addresses: tuple[str, ...] = _setting(_addresses, absent=())
+    stripe_api_key: str = _setting(_parse_text, secret=True)
+    stripe_api_base: str | None = _setting(_parse_base)
+    stripe_rate: int = _setting(_parse_integer(1, 100), "25")
+    processes: int = _setting(_parse_integer(1, 1000), "1")
+    rpc_urls: tuple[str, ...] = _setting(_parse_urls, secret=True, absent=())
+    chain_id: int = _setting(_parse_integer(1, 10**15), "8453")
+    gateway_addresses: tuple[str, ...] = _setting(_parse_addresses, absent=())
     confirmations: tuple[ConfirmationTier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
-    max_unfinalized_cents: int = _setting(_integer(0, 10**12), "200000")
-    signer_key: str = _setting(_key, secret=True)
-    quote_seconds: int = _setting(_integer(30, 600), "300")
-    registration_seconds: int = _setting(_integer(60, 10**8), "86400")
-    host: str = _setting(_text, "127.0.0.1")
-    port: int = _setting(_integer(0, 65535), "8000")
-    metrics_port: int = _setting(_integer(0, 65535), "9090")
-    public_url: str | None = _setting(_base)
-    client_ip_header: str | None = _setting(_header)
-    return_urls: tuple[str, ...] = _setting(_origins, absent=())
-    credit_hook_url: str | None = _setting(_url)
-    credit_hook_secret: str | None = _setting(_text, secret=True)
-    session_secrets: tuple[str, ...] = _setting(_secrets, secret=True, absent=())
+    max_unfinalized_cents: int = _setting(_parse_integer(0, 10**12), "200000")
+    signer_key: str = _setting(_parse_key, secret=True)
+    quote_seconds: int = _setting(_parse_integer(30, 600), "300")
+    registration_seconds: int = _setting(_parse_integer(60, 10**8), "86400")
+    host: str = _setting(_parse_text, "127.0.0.1")
+    port: int = _setting(_parse_integer(0, 65535), "8000")
+    metrics_port: int = _setting(_parse_integer(0, 65535), "9090")
+    public_url: str | None = _setting(_parse_base)
+    client_ip_header: str | None = _setting(_parse_header)
+    return_urls: tuple[str, ...] = _setting(_parse_origins, absent=())
+    credit_hook_url: str | None = _setting(_parse_url)
+    credit_hook_secret: str | None = _setting(_parse_text, secret=True)
+    session_secrets: tuple[str, ...] = _setting(_parse_secrets, secret=True, absent=())
     operators: Mapping[str, str] = _setting(parse_roster, absent=MappingProxyType({}))
-    resend_api_key: str | None = _setting(_text, secret=True)
-    resend_api_base: str = _setting(_base, "https://api.resend.com")
-    mail_from: str | None = _setting(_text)
-    max_grant_cents: int = _setting(_integer(1, 10**9), "2000")
-    max_grants_per_day_cents: int = _setting(_integer(1, 10**9), "10000")
-    max_grants_all_cents: int = _setting(_integer(1, 10**9), "50000")
-    max_order_cents: int = _setting(_integer(1, 10**9), "100000")
-    price_api_base: str = _setting(_base, "https://api.coingecko.com")
-    coingecko_id: str = _setting(_text, "lit-protocol")
-    coingecko_api_key: str | None = _setting(_text, secret=True)
-    discount_bps: int = _setting(_integer(0, 9_999), "0")
-    min_payment_cents: int = _setting(_integer(1, 10**9), "500")
-    max_payment_cents: int = _setting(_integer(1, 10**9), "500000")
-    sweep: bool = _setting(_switch, "on")
-    sweep_seconds: int = _setting(_integer(1, 3600), "3")
-    other_credits: re.Pattern[str] = _setting(_pattern, "^Top-up via pi_")
-    service_customer_id: str = _setting(_customer_id)
+    resend_api_key: str | None = _setting(_parse_text, secret=True)
+    resend_api_base: str = _setting(_parse_base, "https://api.resend.com")
+    mail_from: str | None = _setting(_parse_text)
+    max_grant_cents: int = _setting(_parse_integer(1, 10**9), "2000")
+    max_grants_per_day_cents: int = _setting(_parse_integer(1, 10**9), "10000")
+    max_grants_all_cents: int = _setting(_parse_integer(1, 10**9), "50000")
+    max_order_cents: int = _setting(_parse_integer(1, 10**9), "100000")
+    price_api_base: str = _setting(_parse_base, "https://api.coingecko.com")
+    coingecko_id: str = _setting(_parse_text, "lit-protocol")
+    coingecko_api_key: str | None = _setting(_parse_text, secret=True)
+    discount_bps: int = _setting(_parse_integer(0, 9_999), "0")
+    min_payment_cents: int = _setting(_parse_integer(1, 10**9), "500")
+    max_payment_cents: int = _setting(_parse_integer(1, 10**9), "500000")
+    sweep: bool = _setting(_parse_switch, "on")
+    sweep_seconds: int = _setting(_parse_integer(1, 3600), "3")
+    other_credits: re.Pattern[str] = _setting(_parse_pattern, "^Top-up via pi_")
+    service_customer_id: str = _setting(_parse_customer_id)
 
     @property
-    def live(self) -> bool:
+    def is_live(self) -> bool:
         """Whether the Stripe key moves real money: `sk_live_…`, `rk_live_…`."""
         return "_live_" in self.stripe_api_key[:9]
 
@@ -179,11 +179,11 @@ def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
         if one.metadata["secret"] and (value := environ.get(one.name.upper(), "").strip()):
             found |= {value, value.removeprefix("0x")}
             for part in filter(None, map(str.strip, value.split(","))):
-                found |= {part} | (_of_url(part) if _is_url(part) else set())
+                found |= {part} | (_secrets_of_url(part) if _is_url(part) else set())
     return found
 
 
-def _of_url(url: str) -> set[str]:
+def _secrets_of_url(url: str) -> set[str]:
     """What may be a key within a URL: user, password, values of the query, and long parts of the path."""
     parts = urlsplit(url)
     path = [one for one in parts.path.split("/") if len(one) >= _KEY_LENGTH]

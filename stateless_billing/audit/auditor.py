@@ -17,15 +17,15 @@ from chain.gateway import Gateway
 from chain.payment import Block
 from chain.provider import FailoverProvider
 from stateless_billing.audit.readers.chain import ChainReader, Told
-from stateless_billing.audit.readers.stripe import AT_ONCE, StripeReader, StripeReadError
+from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report
-from stateless_billing.audit.rules.cross_customer import Accepted
+from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.run import Audit, Sources
 from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
-from stateless_billing.stripe.connection import ssl_context, transport
+from stateless_billing.stripe.connection import create_ssl_context, create_transport
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
 # For every request httpcore looks several times for this package, on the disk as long as it is not known to be absent:
@@ -43,8 +43,8 @@ class BadOptions(Exception):
 class ProgressReporting:
     """Where progress and announcements go."""
 
-    told: Told
-    announce: Callable[[str], None]
+    on_progress: Told
+    on_message: Callable[[str], None]
 
 
 class Auditor:
@@ -60,25 +60,29 @@ class Auditor:
         watching: ProgressReporting,
         explorer: str | None,
         nodes: httpx.AsyncBaseTransport | None = None,
-        stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+        stripe: Callable[[], httpx.AsyncBaseTransport] = create_transport,
         pacer: RateLimiter | None = None,
-        at_once: int = AT_ONCE,
+        at_once: int = MAX_CONCURRENT,
     ) -> None:
-        self._settings, self._watching, self._explorer = settings, watching, explorer
-        self._http = httpx.AsyncClient(transport=nodes, verify=ssl_context(), limits=_NODE_LIMITS, trust_env=False)
+        self._settings, self._reporting, self._explorer = settings, watching, explorer
+        self._http = httpx.AsyncClient(
+            transport=nodes, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False
+        )
         # One connection each: a pool looks at all of its connections for every request.
-        self._lines = [stripe() for _ in range(at_once)]
+        self._transport_factory = [stripe() for _ in range(at_once)]
         self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
             self._http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self._pacer = pacer or RateLimiter(settings.stripe_rate, settings.processes)
+        self._rate_limiter = pacer or RateLimiter(settings.stripe_rate, settings.processes)
 
-    def stripe(self) -> StripeReader:
+    def stripe_reader(self) -> StripeReader:
         """A reader that counts from 0."""
         settings = self._settings
-        return StripeReader(self._lines, settings.stripe_api_key, settings.stripe_api_base, self._pacer)
+        return StripeReader(
+            self._transport_factory, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter
+        )
 
     async def run(self, options: Options) -> Report:
         """One audit. Raises BadOptions; StripeReadError or ChainError where not even a beginning could be made."""
@@ -86,36 +90,36 @@ class Auditor:
 
     async def audit(self, options: Options) -> Audit:
         """One audit, ready to run."""
-        accepted = accepted_of(options.accepted)
-        reader = ChainReader(self.nodes, self.gateways, self._watching.told)
-        scope = await self._scope(options, reader)
+        accepted = parse_accepted(options.accepted)
+        reader = ChainReader(self.nodes, self.gateways, self._reporting.on_progress)
+        scope = await self._find_scope(options, reader)
         for gateway in self.gateways:
             code = await provider.code(self.nodes, gateway.address)
             reader.codes[gateway.address] = hashlib.sha256(code).hexdigest()
         sources = Sources(
             chain=reader,
-            stripe=self.stripe(),
-            afterwards=self.stripe(),
+            stripe=self.stripe_reader(),
+            afterwards=self.stripe_reader(),
             prices=self.prices,
             rate=self._settings.stripe_rate,
             service_id=self._settings.service_customer_id or "",
-            live=self._settings.live,
-            told=self._watching.told,
-            announce=self._watching.announce,
+            live=self._settings.is_live,
+            on_progress=self._reporting.on_progress,
+            on_message=self._reporting.on_message,
         )
         return Audit(sources, options, scope, accepted)
 
-    async def _scope(self, options: Options, reader: ChainReader) -> Scope:
+    async def _find_scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await provider.block(self.nodes, "finalized")
-        pinned = _at(options.at)
-        time = pinned[1] if pinned else await self.stripe().now()
+        pinned = _parse_point(options.at)
+        time = pinned[1] if pinned else await self.stripe_reader().now()
         last = await provider.block(self.nodes, pinned[0]) if pinned else final
         if options.until:
-            until = await self._block(options.until, reader, last, before=True)
+            until = await self._block_at(options.until, reader, last, before=True)
             last = until if until.number < last.number else last
         if last.number > final.number:
             raise BadOptions(f"--at: block {last.number} is not final yet")
-        first = await self._block(options.since, reader, final, before=False) if options.since else None
+        first = await self._block_at(options.since, reader, final, before=False) if options.since else None
         head = await provider.block(self.nodes, "latest")
         seen = last if options.until else await reader.block_at(time, head, before=True)
         tokens = {await gateway.token() for gateway in self.gateways}
@@ -137,11 +141,11 @@ class Auditor:
             first_block=first.number if first else 0,
         )
 
-    async def _block(self, text: str, reader: ChainReader, head: Block, *, before: bool) -> Block:
+    async def _block_at(self, text: str, reader: ChainReader, head: Block, *, before: bool) -> Block:
         """`--from` and `--to`: a block's number, or a day or time in UTC."""
         if text.isascii() and text.isdigit():
             return await provider.block(self.nodes, min(int(text), head.number))
-        return await reader.block_at(seconds(text), head, before=before)
+        return await reader.block_at(parse_time(text), head, before=before)
 
     async def __aenter__(self) -> Self:
         return self
@@ -150,11 +154,11 @@ class Auditor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-        for line in self._lines:
+        for line in self._transport_factory:
             await line.aclose()
 
 
-def seconds(text: str) -> int:
+def parse_time(text: str) -> int:
     """A day or time in ISO 8601, UTC where no zone is named, as unix seconds. Raises BadOptions."""
     try:
         found = datetime.fromisoformat(text)
@@ -163,7 +167,7 @@ def seconds(text: str) -> int:
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 
-def _at(text: str | None) -> tuple[int, int] | None:
+def _parse_point(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     block, _, time = text.partition(":")
@@ -172,14 +176,14 @@ def _at(text: str | None) -> tuple[int, int] | None:
     return int(block), int(time)
 
 
-def accepted_of(content: bytes) -> dict[str, Accepted]:
+def parse_accepted(content: bytes) -> dict[str, Acceptance]:
     """The file of accepted exceptions: JSON lines `{fingerprint, note, status?, until?}`. Raises BadOptions."""
     found = {}
     for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            one = Accepted(**json.loads(line))
+            one = Acceptance(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise BadOptions(f"--accepted, line {number}: not {{fingerprint, note, status?, until?}}") from error
         if not one.note or not all(
@@ -190,4 +194,4 @@ def accepted_of(content: bytes) -> dict[str, Accepted]:
     return found
 
 
-__all__ = ["Auditor", "BadOptions", "ProgressReporting", "StripeReadError", "accepted_of", "seconds"]
+__all__ = ["Auditor", "BadOptions", "ProgressReporting", "StripeReadError", "parse_accepted", "parse_time"]

@@ -26,24 +26,24 @@ async def explain(auditor: Auditor, what: str) -> tuple[list[Row], Report]:
     """
     what = what.strip()
     if _TX.fullmatch(what.lower()):
-        return await _of_customers(auditor, await _paid_in(auditor, what.lower()), what.lower())
+        return await _explain_customers(auditor, await _customers_paid_in(auditor, what.lower()), what.lower())
     if _WALLET.fullmatch(what.lower()):
-        return await _of_customers(auditor, await _registered(auditor, what.lower()), what.lower())
+        return await _explain_customers(auditor, await _registered_customer(auditor, what.lower()), what.lower())
     if _CREDIT.fullmatch(what) or _FINGERPRINT.fullmatch(what):
-        async for report in _reports(auditor):
+        async for report in _read_reports(auditor):
             if rows := [row for row in report.spool if _is_about(row, what)]:
                 return rows, report
         raise NothingKnown(f"No payment, credit or grant is known by {what}.")
     raise BadOptions("explain takes an EVM transaction's hash, a cbtxn_…, a wallet, or a fingerprint")
 
 
-async def _reports(auditor: Auditor) -> AsyncIterator[Report]:
+async def _read_reports(auditor: Auditor) -> AsyncIterator[Report]:
     """The cheap audit first; every entry of every customer only where that does not hold it."""
     yield await auditor.run(Options())
     yield await auditor.run(Options(deep=True))
 
 
-async def _paid_in(auditor: Auditor, tx_hash: str) -> set[str]:
+async def _customers_paid_in(auditor: Auditor, tx_hash: str) -> set[str]:
     found = await find_payments_in_tx(auditor.nodes, auditor.gateways, tx_hash)
     if found is None:
         raise NothingKnown("No node knows this EVM transaction (yet). If it was just sent, ask again in a minute.")
@@ -54,21 +54,21 @@ async def _paid_in(auditor: Auditor, tx_hash: str) -> set[str]:
     return {one.customer_id or "" for one in found.payments}
 
 
-async def _registered(auditor: Auditor, wallet: str) -> set[str]:
+async def _registered_customer(auditor: Auditor, wallet: str) -> set[str]:
     found = {await gateway.customer_of(wallet) for gateway in auditor.gateways} - {None}
     if not found:
         raise NothingKnown("No gateway has a customer for this wallet: paying for it reverts until it is registered.")
     return {one for one in found if one}
 
 
-async def _of_customers(auditor: Auditor, customers: Iterable[str], about: str) -> tuple[list[Row], Report]:
+async def _explain_customers(auditor: Auditor, customers: Iterable[str], about: str) -> tuple[list[Row], Report]:
     rows: list[Row] = []
     report = None
     for customer in sorted(customers):
         report = await auditor.run(Options(customer=customer) if customer else Options())
         rows += [row for row in report.spool if about in (row.tx_hash, row.wallet)]
     assert report is not None
-    if not rows and report.coverage.complete:
+    if not rows and report.coverage.is_complete:
         raise NothingKnown("It is known, but nothing was paid by it yet.")
     return rows, report
 
@@ -78,17 +78,22 @@ def _is_about(row: Row, what: str) -> bool:
     return what in (row.stripe_txn, row.row_id) or bool(found and row.fingerprint.startswith(found[1]))
 
 
-def story(row: Row) -> str:
+def describe_row(row: Row) -> str:
     """One row in plain words: what happened, when, at which rate, what is missing, what happens next."""
-    sentences = [*_chain(row), *_price(row), *_stripe(row), f"Verdict: {row.status}. {_sentence(row.reason)}"]
+    sentences = [
+        *_chain_lines(row),
+        *_price_lines(row),
+        *_stripe_lines(row),
+        f"Verdict: {row.status}. {_sentence(row.reason)}",
+    ]
     if row.delta_cents:
         word = "more than" if row.delta_cents > 0 else "less than"
-        sentences.append(f"Stripe shows {money.dollars(abs(row.delta_cents))} {word} is due.")
+        sentences.append(f"Stripe shows {money.format_dollars(abs(row.delta_cents))} {word} is due.")
     sentences.append(f"Next: {row.next_action}." if row.next_action != "nothing" else "Nothing is left to be done.")
     return "\n".join(sentences) + f"\n(fingerprint {row.fingerprint})\n"
 
 
-def _chain(row: Row) -> list[str]:
+def _chain_lines(row: Row) -> list[str]:
     if row.kind != "payment" or row.block_number is None:
         return []
     tokens = (row.amount_tokens or "0").rstrip("0").rstrip(".")
@@ -98,24 +103,26 @@ def _chain(row: Row) -> list[str]:
     return [paid, f"EVM transaction {row.tx_hash}{where}."]
 
 
-def _price(row: Row) -> list[str]:
+def _price_lines(row: Row) -> list[str]:
     if row.expected_cents is None or row.rate_usd is None:
         return []
     if row.rate_source == "quote":
-        return [f"Our signed quote promised {money.dollars(row.expected_cents)} for it ({row.rate_usd} a token)."]
+        return [
+            f"Our signed quote promised {money.format_dollars(row.expected_cents)} for it ({row.rate_usd} a token)."
+        ]
     discount = f", with a discount of {row.discount_bps} hundredths of a percent" if row.discount_bps else ""
     rate = f"{row.rate_usd} dollars a token by {row.rate_source} of {row.rate_time_utc}"
-    return [f"Priced at {rate}{discount}: {money.dollars(row.expected_cents)}."]
+    return [f"Priced at {rate}{discount}: {money.format_dollars(row.expected_cents)}."]
 
 
-def _stripe(row: Row) -> list[str]:
+def _stripe_lines(row: Row) -> list[str]:
     if row.stripe_txn is None:
         return [f"Stripe holds no credit for it on {row.stripe_customer}."] if row.kind == "payment" else []
     late = f", {row.credit_latency_s} s after the block" if row.credit_latency_s is not None else ""
     by = f" by {row.granted_by} ({row.reason_code})" if row.granted_by else ""
     written = f"Stripe: {row.stripe_txn} on {row.stripe_customer}, written {row.stripe_created_utc}{late}{by}."
-    credited = f"It comes to {money.dollars(row.credited_cents or 0)} with its reversals"
-    return [written, f"{credited}; the balance after it was {money.dollars(row.ending_balance_cents or 0)}."]
+    credited = f"It comes to {money.format_dollars(row.credited_cents or 0)} with its reversals"
+    return [written, f"{credited}; the balance after it was {money.format_dollars(row.ending_balance_cents or 0)}."]
 
 
 def _sentence(text: str) -> str:

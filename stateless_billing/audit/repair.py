@@ -16,12 +16,12 @@ from chain.provider import FailoverProvider
 from stateless_billing.audit.cross_customer_pass import is_absent_on_chain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report.report import Report
-from stateless_billing.audit.rules.cross_customer import claimed_identity, reason_without
+from stateless_billing.audit.rules.cross_customer import claimed_identity, reason_without_payment
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.audit.rules.rows import Row, fingerprint
 from stateless_billing.audit.rules.statuses import Status
-from stateless_billing.audit.surplus_choice import NotTaken, SurplusChoice
+from stateless_billing.audit.surplus_choice import RepairRefused, SurplusChoice
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting.confirmations import Confirmations
@@ -48,8 +48,8 @@ class Step:
     """One thing to be done: what it is in words, and doing it, which says how it went. `take` may raise NotTaken."""
 
     row: Row
-    told: str
-    take: Callable[[], Awaitable[str]]
+    description: str
+    apply: Callable[[], Awaitable[str]]
 
 
 class RepairServices(Protocol):
@@ -62,65 +62,67 @@ class RepairServices(Protocol):
     crediting: CreditProcessor
     orders: Orders
     reversals: Reversals
-    memory: StatusCache
+    status_cache: StatusCache
 
 
 class Repair:
     """The steps that a report asks for."""
 
-    def __init__(self, hands: RepairServices, report: Report, operator: str, say: Callable[[str], object]) -> None:
+    def __init__(
+        self, services: RepairServices, report: Report, operator: str, report_line: Callable[[str], object]
+    ) -> None:
         assert report.scope is not None
-        self._hands, self._report, self._operator, self._say = hands, report, operator, say
+        self._services, self._report, self._operator, self._report_line = services, report, operator, report_line
         self._scope: Scope = report.scope
-        self._choice = SurplusChoice(hands.stripe, hands.orders, report.scope)
+        self._choice = SurplusChoice(services.stripe, services.orders, report.scope)
 
-    async def steps(self) -> AsyncIterator[Step]:
+    async def plan_steps(self) -> AsyncIterator[Step]:
         """Every step, one after another; what can only be done by people is passed over."""
         for row in self._report.spool:
             if not row.exception:
                 continue
             step = None
             if row.status == Status.MISSING_CREDIT:
-                step = await self._credit(row)
+                step = await self._plan_credit(row)
             elif row.status in (Status.DUPLICATE_CREDIT, Status.REVERSED):
-                step = await self._surplus(row)
+                step = await self._plan_surplus(row)
             elif row.status == Status.AMOUNT_MISMATCH:
-                step = await self._other_facts(row)
+                step = await self._plan_other_facts(row)
             elif row.status in (Status.WRONG_CUSTOMER, Status.MISSING_PAYMENT):
-                step = await self._astray(row)
+                step = await self._plan_misplaced(row)
             if step:
                 yield step
 
-    async def _credit(self, row: Row) -> Step | None:
-        payment = await self._payment(row)
+    async def _plan_credit(self, row: Row) -> Step | None:
+        payment = await self._find_payment(row)
         if payment is None:
             return None
 
         async def take() -> str:
-            return await self._credited(payment)
+            return await self._is_credited(payment)
 
-        promised = money.dollars(payment.cents) if payment.quoted else "what it was worth at its block's time"
+        promised = money.format_dollars(payment.cents) if payment.quoted else "what it was worth at its block's time"
         return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", take)
 
-    async def _credited(self, payment: Payment) -> str:
+    async def _is_credited(self, payment: Payment) -> str:
         """Credit a payment by what Stripe's entries show, whatever its customer's cursor says. Raises NotTaken."""
-        heads = await self._hands.confirmations.heads()
-        gateway = next(one for one in self._hands.gateways if one.address == payment.gateway)
-        self._hands.memory.retry(payment)
-        done = await self._hands.crediting.advance(gateway, payment, heads, trust_cursor=False)
+        heads = await self._services.confirmations.heads()
+        gateway = next(one for one in self._services.gateways if one.address == payment.gateway)
+        self._services.status_cache.make_due(payment)
+        done = await self._services.crediting.process(gateway, payment, heads, trust_cursor=False)
         if done.state == "pending" and done.cause is None and done.retry_after:
             raise NeedsSecondReading(done.retry_after)
         told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
         if done.state != "credited":
-            raise NotTaken(told)
+            raise RepairRefused(told)
         return told
 
-    async def _other_facts(self, row: Row) -> Step | None:
+    async def _plan_other_facts(self, row: Row) -> Step | None:
         """A quoted payment whose final event promises other cents than its credit has: reversed, and credited anew."""
-        payment = await self._payment(row)
+        payment = await self._find_payment(row)
         if payment is None or not payment.quoted or row.stripe_customer is None or row.stripe_txn is None:
             return None
-        entry = await self._entry(row.stripe_customer, row.stripe_txn, payment.time - LISTING_LEAD_SECONDS)
+        entry = await self._read_entry(row.stripe_customer, row.stripe_txn, payment.time - LISTING_LEAD_SECONDS)
         if (
             entry is None
             or claimed_identity(Credit(entry, entry.cents, "")) != payment.identity
@@ -129,95 +131,95 @@ class Repair:
             return None
 
         async def take() -> str:
-            back = await self._hands.reversals.reverse(entry, self._operator, REASONS[Status.AMOUNT_MISMATCH])
+            back = await self._services.reversals.reverse(entry, self._operator, REASONS[Status.AMOUNT_MISMATCH])
             try:
-                return f"taken back by {back.id}; {await self._credited(payment)}"
-            except NotTaken as error:
-                raise NotTaken(f"taken back by {back.id}, and not credited anew yet: {error}") from error
+                return f"taken back by {back.id}; {await self._is_credited(payment)}"
+            except RepairRefused as error:
+                raise RepairRefused(f"taken back by {back.id}, and not credited anew yet: {error}") from error
 
-        cents, due = money.dollars(entry.cents), money.dollars(payment.cents)
+        cents, due = money.format_dollars(entry.cents), money.format_dollars(payment.cents)
         return Step(row, f"take back {entry.id} of {cents}, and credit {due} for {payment.tx_hash}", take)
 
-    async def _surplus(self, row: Row) -> Step | None:
-        payment = await self._payment(row)
-        chosen = await self._choice.entry(payment, row, strict=False) if payment else None
+    async def _plan_surplus(self, row: Row) -> Step | None:
+        payment = await self._find_payment(row)
+        chosen = await self._choice.choose_entry(payment, row, strict=False) if payment else None
         if payment is None or chosen is None:
             return None
 
         async def take() -> str:
-            again = await self._choice.entry(payment, row, strict=True)
+            again = await self._choice.choose_entry(payment, row, strict=True)
             if again is None or again.id != chosen.id:
-                raise NotTaken("Stripe shows something else by now; run the audit again")
-            return await self._taken_back(row, chosen)
+                raise RepairRefused("Stripe shows something else by now; run the audit again")
+            return await self._is_reversed(row, chosen)
 
-        return Step(row, _told(row, chosen), take)
+        return Step(row, _describe_step(row, chosen), take)
 
-    async def _astray(self, row: Row) -> Step | None:
+    async def _plan_misplaced(self, row: Row) -> Step | None:
         if row.stripe_customer is None or row.stripe_txn is None:
             return None
-        entry = await self._entry(row.stripe_customer, row.stripe_txn, 0)
-        return self._reversal(row, entry) if entry else None
+        entry = await self._read_entry(row.stripe_customer, row.stripe_txn, 0)
+        return self._plan_reversal(row, entry) if entry else None
 
-    def _reversal(self, row: Row, entry: Entry) -> Step:
+    def _plan_reversal(self, row: Row, entry: Entry) -> Step:
         async def take() -> str:
             if row.status == Status.MISSING_PAYMENT:
-                await self._check_orphan(entry)
-            return await self._taken_back(row, entry)
+                await self._require_orphan(entry)
+            return await self._is_reversed(row, entry)
 
-        return Step(row, _told(row, entry), take)
+        return Step(row, _describe_step(row, entry), take)
 
-    async def _taken_back(self, row: Row, entry: Entry) -> str:
-        done = await self._hands.reversals.reverse(entry, self._operator, REASONS[Status(row.status)])
+    async def _is_reversed(self, row: Row, entry: Entry) -> str:
+        done = await self._services.reversals.reverse(entry, self._operator, REASONS[Status(row.status)])
         return f"taken back by {done.id}"
 
-    async def _check_orphan(self, entry: Entry) -> None:
+    async def _require_orphan(self, entry: Entry) -> None:
         """Two nodes, or one twice and a finality apart, must show that a credit's payment is not there. Else NotTaken.
 
         Of a gateway that is not configured nothing can be shown.
         """
         credit = Credit(entry, entry.cents, "")
-        if reason := reason_without(credit, self._scope):
-            raise NotTaken(f"{reason}; a human has to look")
-        final = await provider.block(self._hands.nodes, "finalized")
+        if reason := reason_without_payment(credit, self._scope):
+            raise RepairRefused(f"{reason}; a human has to look")
+        final = await provider.block(self._services.nodes, "finalized")
         if final.time <= entry.created:
-            raise NotTaken("its payment may yet become final")
-        reader = ChainReader(self._hands.nodes, self._hands.gateways, lambda *_: None)
+            raise RepairRefused("its payment may yet become final")
+        reader = ChainReader(self._services.nodes, self._services.gateways, lambda *_: None)
         orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
-        if orphaned and len(self._hands.nodes.each) == 1:
-            head = await provider.block(self._hands.nodes, "latest")
-            self._say(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
-            await self._until_final(head.number)
+        if orphaned and len(self._services.nodes.each) == 1:
+            head = await provider.block(self._services.nodes, "latest")
+            self._report_line(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
+            await self._wait_until_final(head.number)
             orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
         if not orphaned:
-            raise NotTaken("its payment is there after all")
+            raise RepairRefused("its payment is there after all")
 
-    async def _until_final(self, number: int) -> None:
+    async def _wait_until_final(self, number: int) -> None:
         while True:
-            if (await provider.block(self._hands.nodes, "finalized")).number >= number:
+            if (await provider.block(self._services.nodes, "finalized")).number >= number:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _payment(self, row: Row) -> Payment | None:
+    async def _find_payment(self, row: Row) -> Payment | None:
         """The payment that a row is about, asked of the chain again."""
-        found = await find_payments_in_tx(self._hands.nodes, self._hands.gateways, row.tx_hash or "")
+        found = await find_payments_in_tx(self._services.nodes, self._services.gateways, row.tx_hash or "")
         payments: Iterable[Payment] = found.payments if found else ()
         return next((one for one in payments if fingerprint(one.identity) == row.fingerprint), None)
 
-    async def _entries(self, customer_id: str, since: int) -> list[Entry]:
-        async with self._hands.stripe.session() as session:
-            return await session.entries(customer_id, max(0, since))
+    async def _read_entries(self, customer_id: str, since: int) -> list[Entry]:
+        async with self._services.stripe.session() as session:
+            return await session.list_entries(customer_id, max(0, since))
 
-    async def _entry(self, customer_id: str, entry_id: str, since: int) -> Entry | None:
-        return next((one for one in await self._entries(customer_id, since) if one.id == entry_id), None)
+    async def _read_entry(self, customer_id: str, entry_id: str, since: int) -> Entry | None:
+        return next((one for one in await self._read_entries(customer_id, since) if one.id == entry_id), None)
 
 
-def _told(row: Row, entry: Entry) -> str:
-    return f"take back {entry.id} of {money.dollars(entry.cents)} on {entry.customer} ({row.status})"
+def _describe_step(row: Row, entry: Entry) -> str:
+    return f"take back {entry.id} of {money.format_dollars(entry.cents)} on {entry.customer} ({row.status})"
 
 
 async def repair(
     steps: AsyncIterator[Step],
-    say: Callable[[str], object],
+    report: Callable[[str], object],
     *,
     apply: bool,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -229,30 +231,30 @@ async def repair(
     left = 0
     later: list[tuple[Step, int]] = []
     async for step in steps:
-        say(f"{step.row.row_id}  {step.told}\n")
-        wait = await _taken(step, say) if apply else 0
+        report(f"{step.row.row_id}  {step.description}\n")
+        wait = await _apply_step(step, report) if apply else 0
         if wait:
             later.append((step, wait))
         elif wait == 0:
             left += 1
     if later:
         longest = max(wait for _, wait in later)
-        say(f"{len(later)} ledgers must tell the same once more: waiting {-(-longest // 60)} minutes\n")
+        report(f"{len(later)} ledgers must tell the same once more: waiting {-(-longest // 60)} minutes\n")
         await sleep(longest + 1)
     for step, _ in later:
-        say(f"{step.row.row_id}  once more\n")
-        left += await _taken(step, say) is not None
+        report(f"{step.row.row_id}  once more\n")
+        left += await _apply_step(step, report) is not None
     return left
 
 
-async def _taken(step: Step, say: Callable[[str], object]) -> int | None:
+async def _apply_step(step: Step, report: Callable[[str], object]) -> int | None:
     """Take a step: None where that is done, 0 where it is not, else in how many seconds it may be taken again."""
     try:
-        say(f"  {await step.take()}\n")
+        report(f"  {await step.apply()}\n")
     except NeedsSecondReading as error:
-        say(f"  not done yet: {error}\n")
+        report(f"  not done yet: {error}\n")
         return error.seconds
-    except (NotTaken, StripeFailure) as error:
-        say(f"  not done: {error}\n")
+    except (RepairRefused, StripeFailure) as error:
+        report(f"  not done: {error}\n")
         return 0
     return None

@@ -31,26 +31,26 @@ class EntryDraft:
     description: str
     metadata: Mapping[str, str]
     origin: int
-    key: Callable[[int], str]
-    holds: Callable[[int], bool] = _always
+    idempotency_key: Callable[[int], str]
+    still_valid: Callable[[int], bool] = _always
 
 
-async def write_entry(session: StripeSession, draft: EntryDraft, begun: EpochPosition | None) -> Entry:
+async def write_entry(session: StripeSession, draft: EntryDraft, checked_at: EpochPosition | None) -> Entry:
     """The one write, over the connection that was read over. `begun` is when the look began; None where none is needed.
 
     Raises InQuietZone around an epoch's border, NotSent, and what `StripeSession.create_entry` raises.
     """
     decided = epoch_position(session.now(), draft.origin)
-    if decided.quiet:
+    if decided.in_quiet_zone:
         raise InQuietZone(seconds_until_writable(session.now(), draft.origin))
-    if begun is not None and begun != decided:
+    if checked_at is not None and checked_at != decided:
         raise NotSent("the look began before the border between two keys")
 
     def still(now: int) -> bool:
-        return epoch_position(now, draft.origin) == decided and draft.holds(now)
+        return epoch_position(now, draft.origin) == decided and draft.still_valid(now)
 
     return await session.create_entry(
-        draft.customer_id, draft.cents, draft.description, draft.metadata, draft.key(decided.epoch), still
+        draft.customer_id, draft.cents, draft.description, draft.metadata, draft.idempotency_key(decided.epoch), still
     )
 
 
@@ -58,7 +58,7 @@ async def find_or_write(
     stripe: StripeApi,
     draft: EntryDraft,
     since: int,
-    found: Callable[[Sequence[Entry]], Entry | None],
+    find_entry: Callable[[Sequence[Entry]], Entry | None],
     check: Callable[[StripeSession], Awaitable[Entry | None]] | None = None,
 ) -> Entry:
     """The entry that `found` sees in the complete listing since `since`; where it sees none, the one written now.
@@ -70,9 +70,9 @@ async def find_or_write(
 
     async def attempt() -> Entry:
         async with stripe.session() as session:
-            page = await session.newest_entries(draft.customer_id, since)
+            page = await session.list_newest_entries(draft.customer_id, since)
             begun = epoch_position(session.now(), draft.origin)
-            if there := found(await session.entries(draft.customer_id, since, page)):
+            if there := find_entry(await session.list_entries(draft.customer_id, since, page)):
                 return there
             if check and (there := await check(session)):
                 return there
@@ -86,17 +86,17 @@ async def find_or_write(
             return await attempt()
     except OutcomeUnknown as error:
         log.warning("%s: outcome unknown, looking: %s", draft.customer_id, error)
-        if there := await _there(stripe, draft.customer_id, since, found):
+        if there := await _find_written(stripe, draft.customer_id, since, find_entry):
             return there
         raise
 
 
-async def _there(
+async def _find_written(
     stripe: StripeApi, customer_id: str, since: int, found: Callable[[Sequence[Entry]], Entry | None]
 ) -> Entry | None:
     try:
         async with stripe.session() as session:
-            return found(await session.entries(customer_id, since))
+            return found(await session.list_entries(customer_id, since))
     except StripeFailure as error:
         log.warning("%s: could not look either: %s", customer_id, error)
         return None

@@ -7,7 +7,7 @@ from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import Customer
 
 RECORD_MARKER = "stateless_billing"
-OPEN_MOST = 20
+MAX_OPEN = 20
 
 
 class NotOurAccount(Exception):
@@ -22,28 +22,28 @@ class ServiceRecords:
         self.service_id = service_id
         self.grants_id = ""
 
-    async def check(self) -> Customer:
+    async def load(self) -> Customer:
         """Read both records; the service record. Raises NotOurAccount, or StripeFailure where Stripe was not read."""
         async with self._stripe.session() as session:
             try:
-                service = await session.customer(self.service_id)
+                service = await session.get_customer(self.service_id)
                 if service.value(RECORD_MARKER) != "service":
                     raise NotOurAccount(f"SERVICE_CUSTOMER_ID {self.service_id} is not a service record")
                 self.grants_id = service.value("grants") or ""
-                grants = await session.customer(self.grants_id)
+                grants = await session.get_customer(self.grants_id)
             except RequestRejected as error:
                 raise NotOurAccount(f"a bookkeeping customer is not in this Stripe account: {error}") from error
         if grants.value(RECORD_MARKER) != "grants":
             raise NotOurAccount(f"the service record names {self.grants_id}, which is not the grants record")
         return service
 
-    async def write(self, values: dict[str, str]) -> None:
+    async def update(self, values: dict[str, str]) -> None:
         """Merge values into the service record; an empty one removes its key. Raises StripeFailure."""
         async with self._stripe.session() as session:
             await session.set_metadata(self.service_id, values)
 
 
-async def create(stripe: StripeApi) -> str:
+async def create_records(stripe: StripeApi) -> str:
     """Make the bookkeeping customers where the account has none; the service record's id. Raises StripeFailure.
 
     The idempotency keys keep two runs at once, or within a day, from making two pairs; after that, search finds them.
@@ -70,13 +70,13 @@ def open_key(gateway: Gateway, index: int) -> str:
     return f"open:{gateway.chain_id}:{gateway.short}:{index}"
 
 
-def swept(service: Customer, gateway: Gateway) -> int:
+def parse_swept(service: Customer, gateway: Gateway) -> int:
     """Where to go on from; 0 where the record does not say."""
     text = service.value(swept_key(gateway)) or ""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def open_payments(service: Customer, gateway: Gateway) -> dict[int, str]:
+def parse_open_payments(service: Customer, gateway: Gateway) -> dict[int, str]:
     """The open payments' indices and causes."""
     prefix = open_key(gateway, 0)[:-1]
     found = {}

@@ -20,7 +20,7 @@ from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import NotFit, NotRead
+from stateless_billing.services.startup import StartupReadFailed, StartupRefused
 from stateless_billing.settings import BadSettings
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http import networks
@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(command.run(command))
     except BadSettings as error:
         return _fail(USAGE, *error.faults)
-    except NotRead as error:
+    except StartupReadFailed as error:
         return _fail(UNREAD, str(error))
-    except NotFit as error:
+    except StartupRefused as error:
         return _fail(USAGE, str(error))
     except StripeFailure as error:
         return _fail(UNREAD, f"Stripe could not be read: {error}")
@@ -87,11 +87,11 @@ def _sweep(command: argparse.Namespace) -> int:
 def _audit(command: argparse.Namespace) -> int:
     from stateless_billing.audit import command as audit_command
 
-    return audit_command.run(command, networks.explorer, sys.stdout.write, _hands)
+    return audit_command.run(command, networks.explorer_url, sys.stdout.write, _repair_services)
 
 
 @asynccontextmanager
-async def _hands(known: settings.Settings) -> AsyncIterator[Services]:
+async def _repair_services(known: settings.Settings) -> AsyncIterator[Services]:
     async with Services(known, SystemClock()) as services:
         await services.start()
         yield services
@@ -100,7 +100,7 @@ async def _hands(known: settings.Settings) -> AsyncIterator[Services]:
 def _explain(command: argparse.Namespace) -> int:
     from stateless_billing.audit import command as audit_command
 
-    return audit_command.explain(command.what, command.progress, networks.explorer, sys.stdout.write)
+    return audit_command.explain(command.what, command.progress, networks.explorer_url, sys.stdout.write)
 
 
 def _register(command: argparse.Namespace) -> int:
@@ -116,22 +116,22 @@ async def _print_registrations(*, calldata: bool) -> int:
         signer, gateway = Signer(services.settings.signer_key, services.settings.chain_id), services.gateways[0]
         try:
             if fault := health.signer_fault(signer.address, await gateway.signer(), gateway.address):
-                raise NotFit(fault)
-            plan = await register.plan(services.stripe, services.gateways[0], _tell)
+                raise StartupRefused(fault)
+            plan = await register.create_plan(services.stripe, services.gateways[0], _print)
         except ChainError as error:
-            raise NotRead(f"The chain could not be read: {error}") from error
+            raise StartupReadFailed(f"The chain could not be read: {error}") from error
     deadline = int(services.clock.wall()) + services.settings.registration_seconds
-    signed = register.signed(plan.wanted, services.gateways[0], signer, deadline, _tell)
-    rows = register.calldata(list(signed), services.gateways[0]) if calldata else (one.line() for one in signed)
+    signed = register.sign_registrations(plan.wanted, services.gateways[0], signer, deadline, _print)
+    rows = register.create_calldata(list(signed), services.gateways[0]) if calldata else (one.line() for one in signed)
     for row in rows:
         print(json.dumps(row))
     for found in plan.findings:
-        _tell(f"finding {found.code}: {', '.join(found.customers)}: {found.detail}")
-    _tell(f"{len(plan.wanted)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
+        _print(f"finding {found.code}: {', '.join(found.customers)}: {found.detail}")
+    _print(f"{len(plan.wanted)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
     return len(plan.findings)
 
 
-def _tell(sentence: str) -> None:
+def _print(sentence: str) -> None:
     print(sentence, file=sys.stderr)
 
 

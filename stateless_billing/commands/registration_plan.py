@@ -12,8 +12,8 @@ T = TypeVar("T")
 
 _WALLET = re.compile(r"0x[0-9a-fA-F]{40}")
 _WALLET_WITHIN = re.compile(r"0x[0-9a-fA-F]{40}(?![0-9a-fA-F])")
-_NOBODY = "0x" + "0" * 40
-_SHOWN = 100
+_ZERO_ADDRESS = "0x" + "0" * 40
+_MAX_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RegistrationIssue:
     detail: str
 
 
-def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[RegistrationTarget], list[RegistrationIssue]]:
+def sort_wallets(wallets: Iterable[tuple[str, str]]) -> tuple[list[RegistrationTarget], list[RegistrationIssue]]:
     """`(customer id, wallet as Stripe has it)` of all customers → those without a doubt, and findings about the rest.
 
     Order does not matter; both lists come sorted.
@@ -44,7 +44,7 @@ def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[RegistrationTarget], 
     for customer_id, text in wallets:
         for wallet in set(_WALLET_WITHIN.findall(text.lower())):
             holders[wallet].append(customer_id)
-        if fault := _fault(customer_id, text):
+        if fault := _find_fault(customer_id, text):
             findings.append(fault)
         else:
             good.append(RegistrationTarget(text, customer_id))
@@ -59,16 +59,16 @@ def sort(wallets: Iterable[tuple[str, str]]) -> tuple[list[RegistrationTarget], 
     )
 
 
-def _fault(customer_id: str, text: str) -> RegistrationIssue | None:
+def _find_fault(customer_id: str, text: str) -> RegistrationIssue | None:
     """What is wrong with one customer alone."""
-    lower, shown = text.lower(), repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+    lower, shown = text.lower(), repr(text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…")
     if not is_customer_id(customer_id):
         return RegistrationIssue(
             "customer_id", (customer_id,), "the gateway takes `cus_` and at most 28 letters and digits"
         )
     if len(set(_WALLET_WITHIN.findall(lower))) > 1:
         return RegistrationIssue("several_wallets", (customer_id,), f"{shown} names several wallets: leave one")
-    if not _WALLET.fullmatch(text) or text == _NOBODY:
+    if not _WALLET.fullmatch(text) or text == _ZERO_ADDRESS:
         return RegistrationIssue(
             "malformed_wallet", (customer_id,), f"{shown} is no wallet: it takes 0x and 40 hex digits"
         )
@@ -79,7 +79,7 @@ def _fault(customer_id: str, text: str) -> RegistrationIssue | None:
     return None
 
 
-def against_chain(
+def compare_with_chain(
     wanted: Sequence[RegistrationTarget], registered: Mapping[str, str | None]
 ) -> tuple[list[RegistrationTarget], int, list[RegistrationIssue]]:
     """Those still to be registered, how many are registered already, and those that have another customer there."""

@@ -16,8 +16,8 @@ from stateless_billing.domain import finality
 from stateless_billing.domain.finality import HEAD_AGE, ConfirmationTier, Depth, Heads
 from stateless_billing.runtime.clock import Clock
 
-_KEPT_SECONDS = 1  # for how long one reading of what is not final serves several payers
-_WITNESSES = 2
+_CACHE_TTL_SECONDS = 1  # for how long one reading of what is not final serves several payers
+_REQUIRED_NODES = 2
 
 
 class Confirmations:
@@ -38,19 +38,19 @@ class Confirmations:
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
         """The heads that were read last."""
-        self._kept: TTLCache[int, list[Payment]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
+        self._cached: TTLCache[int, list[Payment]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
 
     async def heads(self) -> Heads:
         """The chain's heads now, of a node that is not behind if there is one. Raises ChainError."""
         try:
             heads = await self._nodes.with_failover(self._fresh_heads)
         except ChainError:
-            heads = await self._nodes.with_failover(_heads)
+            heads = await self._nodes.with_failover(_read_heads)
         self.latest = heads
         return heads
 
     async def _fresh_heads(self, reader: ChainClient) -> Heads:
-        heads = await _heads(reader)
+        heads = await _read_heads(reader)
         age = int(self._clock.wall()) - heads.latest.time
         if age > HEAD_AGE:
             raise InvalidResponse(f"its newest block is {age} s old")
@@ -60,56 +60,56 @@ class Confirmations:
         """All payments above `finalized`, of all gateways."""
         number = heads.finalized.number
         async with self._reading:
-            found = self._kept.get(number)
+            found = self._cached.get(number)
             if found is None:
                 read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-                found = self._kept[number] = [payment for payments in read for payment in payments]
+                found = self._cached[number] = [payment for payments in read for payment in payments]
             return found
 
-    async def of(self, payment: Payment, heads: Heads) -> Depth:
+    async def depth_of(self, payment: Payment, heads: Heads) -> Depth:
         """How deep the payment lies, by `heads` that were read before it. Raises ChainError."""
         now = int(self._clock.wall())
         final = finality.is_final(payment, heads)
         risky = payment.quoted and not final
         others = await self._unfinalized(heads) if risky else []
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
-        found = finality.depth(payment, tier, heads, now)
+        found = finality.measure_depth(payment, tier, heads, now)
         if found.reached and risky and payment not in others:
             return replace(found, reached=False)  # whoever told of the others does not know this one: ask again
         first_tier = risky and tier == self._tiers[0]
-        if found.reached and not first_tier and not await self._witnessed(payment, tier, now):
+        if found.reached and not first_tier and not await self._is_confirmed_by_two_nodes(payment, tier, now):
             return Depth(reached=False)
         return found
 
-    async def _witnessed(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
+    async def _is_confirmed_by_two_nodes(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
         """Whether two nodes tell the same of this payment. One node alone is trusted."""
-        if len(self._nodes.each) < _WITNESSES:
+        if len(self._nodes.each) < _REQUIRED_NODES:
             return True
-        told = await asyncio.gather(*(self._tells(one, payment, tier, now) for one in self._nodes.each))
-        return sum(told) >= _WITNESSES
+        told = await asyncio.gather(*(self._node_confirms(one, payment, tier, now) for one in self._nodes.each))
+        return sum(told) >= _REQUIRED_NODES
 
-    async def agreed(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
+    async def nodes_agree(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
         """Whether two nodes have these places of the gateway's index in these blocks; None where too few could tell.
 
         One node alone is trusted.
         """
-        if not blocks or len(self._nodes.each) < _WITNESSES:
+        if not blocks or len(self._nodes.each) < _REQUIRED_NODES:
             return True
-        told = await asyncio.gather(*(_has(gateway.through(one), blocks) for one in self._nodes.each))
-        if told.count(True) >= _WITNESSES:
+        told = await asyncio.gather(*(_has_blocks(gateway.through(one), blocks) for one in self._nodes.each))
+        if told.count(True) >= _REQUIRED_NODES:
             return True
         return False if False in told else None
 
-    async def _tells(self, reader: ChainClient, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
+    async def _node_confirms(self, reader: ChainClient, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
         gateway = next(one for one in self._gateways if one.address == payment.gateway)
         try:
-            deep = finality.depth(payment, tier, await _heads(reader), now).reached
+            deep = finality.measure_depth(payment, tier, await _read_heads(reader), now).reached
             return deep and payment in await gateway.through(reader).payments_in(payment.block)
         except ChainError:
             return False
 
 
-async def _has(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
+async def _has_blocks(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
     """Whether the gateway's index, as one node tells it, has these places in these blocks; None where it does not."""
     wanted = sorted(blocks)
     try:
@@ -125,7 +125,7 @@ async def _has(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
     return True
 
 
-async def _heads(reader: ChainClient) -> Heads:
+async def _read_heads(reader: ChainClient) -> Heads:
     # The deepest first: a later answer for a shallower head can then only be further on.
     finalized = await provider.block(reader, "finalized")
     safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))

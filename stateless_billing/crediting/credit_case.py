@@ -19,9 +19,9 @@ class CreditCase:
     gateway: Gateway
     payment: Payment
     final: bool
-    sending: bool
+    may_write: bool
     trust_cursor: bool = True
-    proving: bool = True
+    may_prove: bool = True
 
     @property
     def customer_id(self) -> str | None:
@@ -33,12 +33,12 @@ class CreditCase:
         """From when on its credit may have been written, in unix seconds."""
         return self.payment.time - LISTING_LEAD_SECONDS
 
-    def fresh(self, now: int) -> bool:
+    def is_fresh(self, now: int) -> bool:
         """Whether it may be sent without a look. Of a final payment one listing tells all, however often asked."""
         quoted = self.payment.quoted and self.customer_id is not None
-        return self.sending and quoted and not self.final and can_skip_check(now, self.payment.time)
+        return self.may_write and quoted and not self.final and can_skip_check(now, self.payment.time)
 
-    async def covered_by(self, cursor: ledger.Cursor | None) -> bool:
+    async def is_covered_by(self, cursor: ledger.Cursor | None) -> bool:
         """Whether a cursor of the event's customer says that it is credited. Raises ChainError."""
         if not self.final or not self.trust_cursor or cursor is None or self.customer_id is None:
             return False

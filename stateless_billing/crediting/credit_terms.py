@@ -27,7 +27,7 @@ class CreditPricer:
     def __init__(self, prices: RateSource, limit: DailyLimit, discount_bps: int) -> None:
         self._prices, self._limit, self._discount_bps = prices, limit, discount_bps
 
-    async def of(self, payment: Payment, order: Order | None = None) -> CreditTerms:
+    async def price_payment(self, payment: Payment, order: Order | None = None) -> CreditTerms:
         """The terms of a payment, under an order where there is one. Raises ChainError, StripeFailure."""
         followed = order.id if order else None
         if payment.quoted:
@@ -39,11 +39,15 @@ class CreditPricer:
                 return CreditTerms(None, "rate_unavailable", str(error))
             cents = money.cents_down(payment.amount, rate.market, self._discount_bps)
             price = Price(cents, rate, self._discount_bps, followed)
-        if order is None and payment.customer_id and await self._over(payment, payment.customer_id, price.cents):
+        if (
+            order is None
+            and payment.customer_id
+            and await self._is_over_limit(payment, payment.customer_id, price.cents)
+        ):
             return CreditTerms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
         return CreditTerms(price, None)
 
-    async def worth(self, payment: Payment, rate: int | None) -> int | None:
+    async def value_cents(self, payment: Payment, rate: int | None) -> int | None:
         """The cents of a payment at `rate` (10^-18 dollars), or at its own price; None where there is none.
 
         Raises ChainError, StripeFailure.
@@ -52,15 +56,15 @@ class CreditPricer:
             return payment.cents
         if rate is None:
             try:
-                rate = (await self._prices.at(payment.time)).market
+                rate = (await self._prices.rate_at(payment.time)).market
             except NoRate:
                 return None
         return money.cents_down(payment.amount, rate, self._discount_bps)
 
-    async def _over(self, payment: Payment, customer_id: str, cents: int) -> bool:
-        return await self._limit.exceeded(payment, customer_id, cents)
+    async def _is_over_limit(self, payment: Payment, customer_id: str, cents: int) -> bool:
+        return await self._limit.is_exceeded(payment, customer_id, cents)
 
     async def _rate(self, payment: Payment, order: Order | None) -> Rate:
         if order and order.rate is not None:
             return Rate(order.rate, "order", order.created)
-        return await self._prices.at(payment.time)
+        return await self._prices.rate_at(payment.time)

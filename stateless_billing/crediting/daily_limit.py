@@ -17,7 +17,7 @@ _WINDOW = 16
 class Market(Protocol):
     """Whoever knows today's rate."""
 
-    async def now(self) -> Rate:
+    async def current_rate(self) -> Rate:
         """The market rate now. Raises NoRate."""
         ...
 
@@ -29,7 +29,7 @@ class DailyLimit:
         self._gateways, self._prices, self._discount_bps = gateways, prices, discount_bps
         self.maximum_cents = maximum_cents
 
-    async def exceeded(self, payment: Payment, customer_id: str, cents: int) -> bool:
+    async def is_exceeded(self, payment: Payment, customer_id: str, cents: int) -> bool:
         """Whether this payment, worth `cents`, takes its customer above the limit. Raises ChainError."""
         if cents > self.maximum_cents:
             return True
@@ -37,22 +37,26 @@ class DailyLimit:
         earlier = [
             other
             for gateway in self._gateways
-            for other in await self._since(gateway, customer_id, payment.time - DAY, before=payment)
+            for other in await self._cents_since(gateway, customer_id, payment.time - DAY, before=payment)
             if (other.block, other.log_index) < (payment.block, payment.log_index)
         ]
         return cents + counted_cents(earlier, rate) > self.maximum_cents
 
-    async def left(self, customer_id: str, now: int) -> int:
+    async def remaining_cents(self, customer_id: str, now: int) -> int:
         """The cents that the customer may still pay now; plain payments count at today's rate, if there is one."""
-        paid = [payment for gateway in self._gateways for payment in await self._since(gateway, customer_id, now - DAY)]
+        paid = [
+            payment
+            for gateway in self._gateways
+            for payment in await self._cents_since(gateway, customer_id, now - DAY)
+        ]
         try:
-            market = (await self._prices.now()).market if any(not one.quoted for one in paid) else 0
+            market = (await self._prices.current_rate()).market if any(not one.quoted for one in paid) else 0
         except (NoRate, StripeFailure):
             market = 0
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
         return max(0, self.maximum_cents - counted_cents(paid, rate))
 
-    async def _since(
+    async def _cents_since(
         self, gateway: Gateway, customer_id: str, after: int, before: Payment | None = None
     ) -> list[Payment]:
         """The customer's payments in blocks later than `after`, read backwards from the head or from a payment."""

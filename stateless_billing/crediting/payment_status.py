@@ -25,18 +25,18 @@ class PaymentStatus:
     needed: int | None = None
     retry_after: int | None = None
     detail: str = ""
-    target: str | None = None
-    seen: bool = False
-    about: str = ""
+    credited_customer: str | None = None
+    verified_on_target: bool = False
+    blamed_customer: str = ""
 
 
-def confirming(depth: Depth) -> PaymentStatus:
+def confirming_status(depth: Depth) -> PaymentStatus:
     """Not deep enough yet."""
     missing = (depth.needed or 0) - (depth.confirmed or 0)
     wait = min(15, max(1, missing)) if depth.needed is not None else 30
     return PaymentStatus("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
 
 
-def credited(cents: int | None, entry: Entry | None) -> PaymentStatus:
+def credited_status(cents: int | None, entry: Entry | None) -> PaymentStatus:
     """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
     return PaymentStatus("credited", cents=cents, credit=entry.id if entry else None)

@@ -8,20 +8,20 @@ from cachetools import LRUCache, TTLCache
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain.ledger import Cursor
-from stateless_billing.runtime.backoff import jittered
+from stateless_billing.runtime.backoff import with_jitter
 from stateless_billing.runtime.clock import Clock
 
-_FIRST_WAIT = 60
-_FIRST_LIMITED_WAIT = 5  # Stripe says when it is well again by answering
-_LONGEST_WAIT = 3600
-_HELD_WAIT = 24 * 3600
-_LOOK_SECONDS = 10
-_KEPT = 100_000
+_FIRST_WAIT_SECONDS = 60
+_FIRST_LIMITED_WAIT_SECONDS = 5  # Stripe says when it is well again by answering
+_MAX_WAIT_SECONDS = 3600
+_HELD_WAIT_SECONDS = 24 * 3600
+_LOOKUP_TTL_SECONDS = 10
+_CACHE_SIZE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    progress: PaymentStatus
+class _Pending:
+    status: PaymentStatus
     until: float
     wait: int
 
@@ -31,58 +31,58 @@ class StatusCache:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._done: LRUCache[Hashable, PaymentStatus] = LRUCache(_KEPT)
-        self._waiting: LRUCache[Hashable, _Waiting] = LRUCache(_KEPT)
-        self._looked: TTLCache[Hashable, PaymentStatus] = TTLCache(_KEPT, _LOOK_SECONDS, clock.boot)
-        self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_KEPT)
+        self._credited: LRUCache[Hashable, PaymentStatus] = LRUCache(_CACHE_SIZE)
+        self._pending: LRUCache[Hashable, _Pending] = LRUCache(_CACHE_SIZE)
+        self._lookups: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _LOOKUP_TTL_SECONDS, clock.boot)
+        self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_CACHE_SIZE)
 
-    def done(self, payment: Payment) -> PaymentStatus | None:
+    def credited_status(self, payment: Payment) -> PaymentStatus | None:
         """A credited payment's progress."""
-        return self._done.get(_cache_key(payment))
+        return self._credited.get(_cache_key(payment))
 
-    def waiting(self, payment: Payment) -> PaymentStatus | None:
+    def pending_status(self, payment: Payment) -> PaymentStatus | None:
         """The progress of a payment whose next try is not due yet."""
-        waiting = self._waiting.get(_cache_key(payment))
+        waiting = self._pending.get(_cache_key(payment))
         left = waiting.until - self._clock.boot() if waiting else 0
         if waiting is None or left <= 0:
             return None
-        return _with_retry(waiting.progress, int(left) + 1)
+        return _with_retry(waiting.status, int(left) + 1)
 
-    def standing(self, payment: Payment) -> PaymentStatus | None:
+    def last_status(self, payment: Payment) -> PaymentStatus | None:
         """How the last try at a payment ended, whether or not the next one is due."""
-        waiting = self._waiting.get(_cache_key(payment))
-        return self.done(payment) or (waiting.progress if waiting else None)
+        waiting = self._pending.get(_cache_key(payment))
+        return self.credited_status(payment) or (waiting.status if waiting else None)
 
-    def looked(self, payment: Payment) -> PaymentStatus | None:
+    def recent_lookup(self, payment: Payment) -> PaymentStatus | None:
         """What a look without writing found a moment ago."""
-        return self._looked.get(_cache_key(payment))
+        return self._lookups.get(_cache_key(payment))
 
-    def record_lookup(self, payment: Payment, progress: PaymentStatus) -> PaymentStatus:
+    def record_lookup(self, payment: Payment, status: PaymentStatus) -> PaymentStatus:
         """Keep what a look found; what is credited is kept for good."""
-        if progress.state in ("credited", "reversed"):
-            return self.remember(payment, progress)
-        self._looked[_cache_key(payment)] = progress
-        return progress
+        if status.state in ("credited", "reversed"):
+            return self.record_attempt(payment, status)
+        self._lookups[_cache_key(payment)] = status
+        return status
 
-    def remember(self, payment: Payment, progress: PaymentStatus) -> PaymentStatus:
+    def record_attempt(self, payment: Payment, status: PaymentStatus) -> PaymentStatus:
         """Keep the outcome of a try, and set when the next is due: the answer's `retry_after`."""
-        if progress.state in ("credited", "reversed"):
-            self._waiting.pop(_cache_key(payment), None)
-            self._done[_cache_key(payment)] = progress
-            return progress
-        before = self._waiting.get(_cache_key(payment))
-        wait = jittered(progress.retry_after or _next_wait(progress, before))
-        self._waiting[_cache_key(payment)] = _Waiting(progress, self._clock.boot() + wait, wait)
-        return _with_retry(progress, wait)
+        if status.state in ("credited", "reversed"):
+            self._pending.pop(_cache_key(payment), None)
+            self._credited[_cache_key(payment)] = status
+            return status
+        before = self._pending.get(_cache_key(payment))
+        wait = with_jitter(status.retry_after or _next_wait(status, before))
+        self._pending[_cache_key(payment)] = _Pending(status, self._clock.boot() + wait, wait)
+        return _with_retry(status, wait)
 
-    def retry(self, payment: Payment) -> None:
+    def make_due(self, payment: Payment) -> None:
         """Something changed for a payment that waits: its next try is due now."""
-        self._waiting.pop(_cache_key(payment), None)
-        self._looked.pop(_cache_key(payment), None)
+        self._pending.pop(_cache_key(payment), None)
+        self._lookups.pop(_cache_key(payment), None)
 
-    def forget(self, payment: Payment) -> None:
+    def invalidate(self, payment: Payment) -> None:
         """What was remembered of a payment is not so, or not any more: begin again from Stripe."""
-        self._done.pop(_cache_key(payment), None)
+        self._credited.pop(_cache_key(payment), None)
 
 
 def _cache_key(payment: Payment) -> Hashable:
@@ -90,13 +90,13 @@ def _cache_key(payment: Payment) -> Hashable:
     return payment.identity, payment.customer_id, payment.sequence, payment.wallet, payment.amount, payment.cents
 
 
-def _next_wait(progress: PaymentStatus, before: _Waiting | None) -> int:
-    if progress.state == "held" and progress.cause != "rate_unavailable":  # a price comes back by itself
-        return _HELD_WAIT
-    if before is None or (before.progress.state, before.progress.cause) != (progress.state, progress.cause):
-        return _FIRST_LIMITED_WAIT if progress.cause == "rate_limited" else _FIRST_WAIT
-    return min(before.wait * 2, _LONGEST_WAIT)
+def _next_wait(status: PaymentStatus, before: _Pending | None) -> int:
+    if status.state == "held" and status.cause != "rate_unavailable":  # a price comes back by itself
+        return _HELD_WAIT_SECONDS
+    if before is None or (before.status.state, before.status.cause) != (status.state, status.cause):
+        return _FIRST_LIMITED_WAIT_SECONDS if status.cause == "rate_limited" else _FIRST_WAIT_SECONDS
+    return min(before.wait * 2, _MAX_WAIT_SECONDS)
 
 
-def _with_retry(progress: PaymentStatus, seconds: int) -> PaymentStatus:
-    return replace(progress, retry_after=seconds)
+def _with_retry(status: PaymentStatus, seconds: int) -> PaymentStatus:
+    return replace(status, retry_after=seconds)

@@ -1,17 +1,18 @@
 """What a customer, or a failed call to Stripe, means for the payment that was to be credited."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chain.payment import Payment, is_customer_id
-from stateless_billing.bookkeeping.proofs import FAILURES_MOST, Proof
+from stateless_billing.bookkeeping.proofs import MAX_FAILURES, Proof
+from stateless_billing.crediting.credit_case import CreditCase
 from stateless_billing.crediting.credit_terms import CreditTerms
-from stateless_billing.crediting.payment_status import PaymentStatus, credited
+from stateless_billing.crediting.payment_status import PaymentStatus, credited_status
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import Entry, MatchOutcome
-from stateless_billing.domain.money import dollars
+from stateless_billing.domain.money import format_dollars
 from stateless_billing.domain.order_rules import Order
-from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import (
     InQuietZone,
     NotSent,
@@ -34,11 +35,11 @@ _OBSTACLES = {
 _FIRST_UNPROVEN_WAIT, _UNPROVEN_WAIT = 300, 3600
 
 
-def deleted_customer_status(customer: Customer, *, without_entries: bool) -> PaymentStatus | None:
+def deleted_customer_status(customer: Customer, *, listing_missing: bool) -> PaymentStatus | None:
     """That the customer was deleted, which takes its entries away too."""
     if customer.deleted:
         return maybe_credited_status(customer.id)
-    if without_entries:
+    if listing_missing:
         raise StripeUnavailable("Stripe has the customer, but not its entries")
     return None
 
@@ -50,28 +51,30 @@ def ineligible_customer_status(
     cents = terms.price.cents if terms.price else None
     if bookkeeping:
         return PaymentStatus("held", cents, "customer_invalid", detail="a bookkeeping customer is never credited")
-    cause = obstacle(customer)
+    cause = find_obstacle(customer)
     released = cause == "not_payable" and order is not None and order.target is None
     if cause and not released:
         return PaymentStatus("held", cents, cause, detail=_OBSTACLES[cause])
     if terms.held:
         return PaymentStatus("held", cents, terms.held, detail=terms.detail)
     if order and order.value is not None and cents is not None and cents > order.value:
-        detail = f"it is worth more than the {dollars(order.value)} that order {order.id} allows"
+        detail = f"it is worth more than the {format_dollars(order.value)} that order {order.id} allows"
         return PaymentStatus("held", cents, "over_limit", detail=detail)
     return None
 
 
 def unproven_ledger_status(proof: Proof, ledger_name: str) -> PaymentStatus:
     """Why nothing is sent while an absence is not proven."""
-    if proof.wait:
+    if proof.wait_seconds:
         detail = f"the ledger of {ledger_name} showed no credit once; it must do so twice, half an hour apart"
-        return PaymentStatus("pending", retry_after=proof.wait, detail=detail)
+        return PaymentStatus("pending", retry_after=proof.wait_seconds, detail=detail)
     detail = f"the ledger of {ledger_name} does not prove that no credit is there: {proof.flaw}"
-    if proof.failures < FAILURES_MOST:
+    if proof.failures < MAX_FAILURES:
         return PaymentStatus("pending", retry_after=_FIRST_UNPROVEN_WAIT, detail=detail)
     about = ledger_name if is_customer_id(ledger_name) else ""
-    return PaymentStatus("held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, about=about)
+    return PaymentStatus(
+        "held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, blamed_customer=about
+    )
 
 
 def credit_status(
@@ -83,7 +86,32 @@ def credit_status(
         return None
     if ledger.net_cents(match.entry, entries) == 0:
         return PaymentStatus("reversed", cents=match.entry.cents, credit=match.entry.id)
-    return credited(match.entry.cents, match.entry)
+    return credited_status(match.entry.cents, match.entry)
+
+
+def find_objection(
+    case: CreditCase,
+    terms: CreditTerms,
+    order: Order | None,
+    ledgers: Mapping[str, Sequence[Entry]],
+    *,
+    other_credits: re.Pattern[str],
+) -> PaymentStatus | None:
+    """What the ledgers by customer say against sending; None where nothing does."""
+    cents = terms.price.cents if terms.price else None
+    for customer_id, entries in ledgers.items():
+        redirected = customer_id != case.customer_id
+        match = ledger.match(case.payment, cents, entries, other_credits, redirected=redirected)
+        if match.finding is MatchOutcome.OTHER_FACTS and not case.final:
+            return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with other facts")
+        if match.finding is MatchOutcome.ALTERED and order is not None:
+            # An admin saw the entries older than the order and decided that they are something else.
+            younger = [entry for entry in entries if entry.created > order.created]
+            match = ledger.match(case.payment, cents, younger, other_credits, redirected=redirected)
+        if match.finding is MatchOutcome.ALTERED and match.entry:
+            detail = f"{match.entry.id} on {customer_id} credits as much and says not what for"
+            return PaymentStatus("held", cents=cents, cause="ledger_altered", detail=detail)
+    return None
 
 
 def status_for_failure(error: StripeFailure) -> PaymentStatus:
@@ -107,4 +135,4 @@ def maybe_credited_status(customer_id: str, why: str = "") -> PaymentStatus:
     """A customer whose entries went with it: the payment's credit may have been among them."""
     detail = f"{customer_id} was deleted, and its entries with it: the payment may have been credited there before"
     detail = f"{detail} ({why})" if why else detail
-    return PaymentStatus("held", cause="customer_deleted", detail=detail, about=customer_id)
+    return PaymentStatus("held", cause="customer_deleted", detail=detail, blamed_customer=customer_id)

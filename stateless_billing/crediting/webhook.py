@@ -15,13 +15,13 @@ from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-WAITING_MOST = 1000
-PAUSES = (1.0, 5.0, 25.0)  # seconds before each further try
+QUEUE_SIZE = 1000
+RETRY_DELAYS = (1.0, 5.0, 25.0)  # seconds before each further try
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-_LAST_SECONDS = 5.0  # what a process that ends gives to what still waits
+SHUTDOWN_GRACE_SECONDS = 5.0  # what a process that ends gives to what still waits
 
 
-def signature(secret: str, at: int, body: bytes) -> str:
+def sign_body(secret: str, at: int, body: bytes) -> str:
     """The `Billing-Signature` of a body sent at unix second `at`."""
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
@@ -31,13 +31,18 @@ class CreditWebhook:
     """Posts to one address, one credit after the other. `told` never waits and never fails."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, secret: str, clock: Clock, pauses: tuple[float, ...] = PAUSES
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        secret: str,
+        clock: Clock,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
     ) -> None:
-        self._http, self._url, self._secret, self._clock, self._pauses = http, url, secret, clock, pauses
-        self._waiting: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(WAITING_MOST)
+        self._http, self._url, self._secret, self._clock, self._retry_delays = http, url, secret, clock, retry_delays
+        self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(QUEUE_SIZE)
         self._worker: asyncio.Task[None] | None = None
 
-    def told(self, payment: Payment, customer_id: str, cents: int) -> None:
+    def enqueue(self, payment: Payment, customer_id: str, cents: int) -> None:
         """Have the other system told of a credit."""
         facts = {
             "customer": customer_id,
@@ -46,25 +51,25 @@ class CreditWebhook:
             "cents": cents,
         }
         try:
-            self._waiting.put_nowait((payment.identity, json.dumps(facts, separators=(",", ":")).encode()))
+            self._queue.put_nowait((payment.identity, json.dumps(facts, separators=(",", ":")).encode()))
         except asyncio.QueueFull:
-            log.warning("payment %s: the credit hook is not told, %d already wait", payment.identity, WAITING_MOST)
+            log.warning("payment %s: the credit hook is not told, %d already wait", payment.identity, QUEUE_SIZE)
             return
         if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
+            self._worker = asyncio.create_task(self._run())
 
-    async def _work(self) -> None:
+    async def _run(self) -> None:
         while True:
-            identity, body = await self._waiting.get()
+            identity, body = await self._queue.get()
             try:
                 await self._deliver(identity, body)
             except Exception:
                 log.exception("payment %s: the credit hook failed", identity)
             finally:
-                self._waiting.task_done()
+                self._queue.task_done()
 
     async def _deliver(self, identity: str, body: bytes) -> None:
-        for pause in (*self._pauses, None):
+        for pause in (*self._retry_delays, None):
             cause = await self._post(body)
             if cause is None:
                 return
@@ -75,7 +80,7 @@ class CreditWebhook:
     async def _post(self, body: bytes) -> str | None:
         """One try; why it failed. The address may hold a key, so no message carries it."""
         at = int(self._clock.wall())
-        headers = {"content-type": "application/json", "billing-signature": signature(self._secret, at, body)}
+        headers = {"content-type": "application/json", "billing-signature": sign_body(self._secret, at, body)}
         try:
             answer = await self._http.post(self._url, content=body, headers=headers, timeout=_TIMEOUT)
         except httpx.HTTPError as error:
@@ -87,7 +92,7 @@ class CreditWebhook:
         if self._worker is None:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._waiting.join(), _LAST_SECONDS)
+            await asyncio.wait_for(self._queue.join(), SHUTDOWN_GRACE_SECONDS)
         self._worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._worker

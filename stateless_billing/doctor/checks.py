@@ -42,7 +42,7 @@ class Check:
         return f"{word:<6} {self.name}: {self.detail}" + (f" -> {self.mend}" if self.mend else "")
 
 
-class ToMend(Exception):
+class CheckFailed(Exception):
     """What was found is wrong: the fault, and what mends it."""
 
     def __init__(self, fault: str, mend: str) -> None:
@@ -50,23 +50,23 @@ class ToMend(Exception):
         self.fault, self.mend = fault, mend
 
 
-class NotLookedAt(ToMend):
+class CheckSkipped(CheckFailed):
     """It could not be found out: why, and what to try."""
 
 
-class Noted(ToMend):
+class CheckNoted(CheckFailed):
     """Nothing is wrong, but somebody should know."""
 
 
-async def look(name: str, looking: Callable[[], Awaitable[str]]) -> Check:
+async def run_check(name: str, checking: Callable[[], Awaitable[str]]) -> Check:
     """Look at one thing: what it says is the detail, what it raises is the finding."""
     try:
-        return Check(name, State.OK, await looking())
-    except NotLookedAt as error:
+        return Check(name, State.OK, await checking())
+    except CheckSkipped as error:
         return Check(name, State.UNREAD, error.fault, error.mend)
-    except Noted as error:
+    except CheckNoted as error:
         return Check(name, State.NOTE, error.fault, error.mend)
-    except ToMend as error:
+    except CheckFailed as error:
         return Check(name, State.MEND, error.fault, error.mend)
     except ChainError as error:
         return Check(
@@ -76,7 +76,7 @@ async def look(name: str, looking: Callable[[], Awaitable[str]]) -> Check:
         return Check(name, State.UNREAD, f"Stripe could not be read: {error}", "Check STRIPE_API_BASE, or try again.")
 
 
-def code(checks: Iterable[Check]) -> int:
+def exit_code_of(checks: Iterable[Check]) -> int:
     """The exit code: something could not be looked at, else something is to be mended, else all is well."""
     states = {check.state for check in checks}
     if State.UNREAD in states:
@@ -84,7 +84,7 @@ def code(checks: Iterable[Check]) -> int:
     return FINDINGS if State.MEND in states else CLEAN
 
 
-def document(checks: list[Check], exit_code: int) -> dict[str, object]:
+def as_document(checks: list[Check], exit_code: int) -> dict[str, object]:
     """The checks for machines."""
     return {
         "schema_version": SCHEMA_VERSION,

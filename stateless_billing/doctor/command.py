@@ -8,19 +8,19 @@ from collections.abc import Callable
 
 from stateless_billing import settings
 from stateless_billing.bookkeeping import records
-from stateless_billing.doctor.checks import CLEAN, USAGE, Check, State, code, document
+from stateless_billing.doctor.checks import CLEAN, USAGE, Check, State, as_document, exit_code_of
 from stateless_billing.doctor.examination import examine
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
 from stateless_billing.settings import BadSettings
 
-Say = Callable[[str], object]
+Report = Callable[[str], object]
 
 
-def run(command: argparse.Namespace, say: Say) -> int:
+def run(command: argparse.Namespace, report: Report) -> int:
     """Run `doctor`; its exit code. Raises BadSettings where it cannot begin, and for `--init` StripeFailure."""
     if command.init:
-        say(f"SERVICE_CUSTOMER_ID={asyncio.run(_initialise())}\n")
+        report(f"SERVICE_CUSTOMER_ID={asyncio.run(_initialise())}\n")
         sys.stderr.write(_NEW_RECORD)
         return CLEAN
     try:
@@ -29,14 +29,14 @@ def run(command: argparse.Namespace, say: Say) -> int:
         if command.json:
             mend = "Every setting is in .env.example."
             faults = [Check("settings", State.MEND, fault, mend) for fault in error.faults]
-            say(json.dumps(document(faults, USAGE), indent=2) + "\n")
+            report(json.dumps(as_document(faults, USAGE), indent=2) + "\n")
         raise
     checks = asyncio.run(_examine(known))
-    exit_code = code(checks)
+    exit_code = exit_code_of(checks)
     if command.json:
-        say(json.dumps(document(checks, exit_code), indent=2) + "\n")
+        report(json.dumps(as_document(checks, exit_code), indent=2) + "\n")
     else:
-        say("".join(f"{check.line()}\n" for check in checks))
+        report("".join(f"{check.line()}\n" for check in checks))
         _summarise(checks)
     return exit_code
 
@@ -50,7 +50,7 @@ _NEW_RECORD = (
 
 async def _initialise() -> str:
     async with Services(settings.load(settings.STRIPE), SystemClock()) as services:
-        return await records.create(services.stripe)
+        return await records.create_records(services.stripe)
 
 
 async def _examine(known: settings.Settings) -> list[Check]:

@@ -24,7 +24,7 @@ class Deployment:
     paused: bool
 
 
-def recorded(chain_id: int, folder: Path = FOLDER) -> dict[str, Deployment] | None:
+def read_record(chain_id: int, folder: Path = FOLDER) -> dict[str, Deployment] | None:
     """The recorded gateways by address, or None where nothing is recorded for this chain. Raises BadRecord."""
     path = folder / f"{chain_id}.json"
     if not path.exists():
@@ -33,19 +33,19 @@ def recorded(chain_id: int, folder: Path = FOLDER) -> dict[str, Deployment] | No
         content = json.loads(path.read_text())
         if content["chain_id"] != chain_id:
             raise BadRecord(f"deployments/{path.name} is of chain {content['chain_id']}")
-        return {address.lower(): _deployment(one) for address, one in content["gateways"].items()}
+        return {address.lower(): _parse_deployment(one) for address, one in content["gateways"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadRecord(f"deployments/{path.name} is not what `make deploy` writes: {error!r}") from error
 
 
-def _deployment(raw: dict[str, Any]) -> Deployment:
+def _parse_deployment(raw: dict[str, Any]) -> Deployment:
     if not isinstance(raw["paused"], bool):
         raise TypeError("paused is neither true nor false")
     texts = {one.name: raw[one.name].lower() for one in fields(Deployment) if one.name != "paused"}
     return Deployment(**texts, paused=raw["paused"])
 
 
-def differences(expected: Deployment, found: Deployment) -> list[str]:
+def find_differences(expected: Deployment, found: Deployment) -> list[str]:
     """One sentence for each thing that is not as recorded."""
     return [
         f"{one.name.replace('_', ' ')} is {getattr(found, one.name)}, recorded is {getattr(expected, one.name)}"

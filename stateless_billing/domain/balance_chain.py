@@ -17,7 +17,7 @@ _INITIAL = "initial"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LedgerReading:
     """One ledger read back: the balance first, then the entries, newest first, without a filter by time.
 
     `balance_cents` counts credit as positive and was read at `read_at` (Stripe's clock, unix seconds). The reading
@@ -44,39 +44,41 @@ class Reading:
         return self.anchor_id or (self.entries[-1].id if self.entries else "")
 
 
-def flaw(reading: Reading) -> str:
+def find_flaw(reading: LedgerReading) -> str:
     """Why this reading does not prove that it shows every entry since its anchor; empty where it does."""
     if reading.broken_off:
         return reading.broken_off
-    chain = chain_of(reading.entries)
+    chain = order_by_balance(reading.entries)
     if chain is None:
         return "its entries do not follow from one another: one is missing"
     if not _fits_balance(chain, reading):
         return "its balance is not that of the newest entry listed"
-    return "" if _begins(chain, reading) else "its list ends where the ledger does not begin"
+    return "" if _starts_consistently(chain, reading) else "its list ends where the ledger does not begin"
 
 
-def chain_of(entries: Sequence[Entry]) -> list[Entry] | None:
+def order_by_balance(entries: Sequence[Entry]) -> list[Entry] | None:
     """The dollar entries of a listing (newest first) as one chain, oldest first; None where one is missing."""
     dollars = [one for one in entries if one.currency == CURRENCY]
-    return gapless(dollars) or _in_any_order(dollars)
+    return is_gapless(dollars) or _order_unordered(dollars)
 
 
-def _in_any_order(entries: Sequence[Entry]) -> list[Entry] | None:
+def _order_unordered(entries: Sequence[Entry]) -> list[Entry] | None:
     """A chain over entries whose `created` is not the order in which Stripe wrote them."""
     oldest_first = list(reversed(entries))
     if not oldest_first:
         return []
-    left_more_often = Counter(opening(one) for one in oldest_first) - Counter(one.ending_cents for one in oldest_first)
-    return _walk(oldest_first, next(iter(left_more_often), opening(oldest_first[0])))
+    left_more_often = Counter(opening_balance(one) for one in oldest_first) - Counter(
+        one.ending_cents for one in oldest_first
+    )
+    return _walk_group(oldest_first, next(iter(left_more_often), opening_balance(oldest_first[0])))
 
 
-def opening(entry: Entry) -> int:
+def opening_balance(entry: Entry) -> int:
     """The balance before an entry, in cents."""
     return entry.ending_cents - entry.cents
 
 
-def _fits_balance(chain: Sequence[Entry], reading: Reading) -> bool:
+def _fits_balance(chain: Sequence[Entry], reading: LedgerReading) -> bool:
     """Whether the balance is the ending of an entry than which all newer ones were written after it was read."""
     if not chain:
         return reading.balance_cents == 0
@@ -85,17 +87,17 @@ def _fits_balance(chain: Sequence[Entry], reading: Reading) -> bool:
             return True
         if reading.timeless or entry.created < reading.read_at - BALANCE_SLACK:
             return False
-    return opening(chain[0]) == reading.balance_cents
+    return opening_balance(chain[0]) == reading.balance_cents
 
 
-def _begins(chain: Sequence[Entry], reading: Reading) -> bool:
+def _starts_consistently(chain: Sequence[Entry], reading: LedgerReading) -> bool:
     """Whether the reading reached an entry older than what is looked for, or the ledger's beginning."""
     if reading.anchored:
         return True
-    return reading.ended and (not chain or opening(chain[0]) == 0 or chain[0].type == _INITIAL)
+    return reading.ended and (not chain or opening_balance(chain[0]) == 0 or chain[0].type == _INITIAL)
 
 
-def gapless(entries: Sequence[Entry]) -> list[Entry] | None:
+def is_gapless(entries: Sequence[Entry]) -> list[Entry] | None:
     """A listing (newest first) as a chain, oldest first, each balance following from the one before it.
 
     Stripe's order counts; within one second, which the listing may show in any order, the balances do. None where a
@@ -105,37 +107,37 @@ def gapless(entries: Sequence[Entry]) -> list[Entry] | None:
     chain: list[Entry] = []
     for _, group in groupby(oldest_first, key=lambda one: one.created):
         before = chain[-1].ending_cents if chain else None
-        linked = _linked(list(group), before)
+        linked = _link(list(group), before)
         if linked is None:
             return None
         chain += linked
     return chain
 
 
-def _linked(group: list[Entry], before: int | None) -> list[Entry] | None:
+def _link(group: list[Entry], before: int | None) -> list[Entry] | None:
     """The rows of one second in an order in which each follows from the one before it."""
-    if _follows(group, before):
+    if _follow(group, before):
         return group
-    starts = [before] if before is not None else sorted({opening(one) for one in group})
+    starts = [before] if before is not None else sorted({opening_balance(one) for one in group})
     for start in starts:
-        if (found := _walk(group, start)) is not None:
+        if (found := _walk_group(group, start)) is not None:
             return found
     return None
 
 
-def _follows(group: Sequence[Entry], before: int | None) -> bool:
+def _follow(group: Sequence[Entry], before: int | None) -> bool:
     for one in group:
-        if before is not None and opening(one) != before:
+        if before is not None and opening_balance(one) != before:
             return False
         before = one.ending_cents
     return True
 
 
-def _walk(group: list[Entry], start: int) -> list[Entry] | None:
+def _walk_group(group: list[Entry], start: int) -> list[Entry] | None:
     """A walk over all rows, as edges from one balance to the next (Hierholzer), rows listed first going first."""
     leaving: dict[int, list[Entry]] = {}
     for one in reversed(group):
-        leaving.setdefault(opening(one), []).append(one)
+        leaving.setdefault(opening_balance(one), []).append(one)
     stack: list[tuple[int, Entry | None]] = [(start, None)]
     walk: list[Entry] = []
     while stack:
@@ -148,4 +150,4 @@ def _walk(group: list[Entry], start: int) -> list[Entry] | None:
         if arrived is not None:
             walk.append(arrived)
     walk.reverse()
-    return walk if len(walk) == len(group) and _follows(walk, start) else None
+    return walk if len(walk) == len(group) and _follow(walk, start) else None

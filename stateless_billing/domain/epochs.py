@@ -20,19 +20,19 @@ class EpochPosition:
     """Where a time lies: the `epoch`, and whether it is `quiet` there."""
 
     epoch: int
-    quiet: bool
+    in_quiet_zone: bool
 
 
 def epoch_position(now: int, origin: int) -> EpochPosition:
     """Where `now` lies in the epochs counted from `origin`, both in unix seconds. The start of epoch 0 is no border."""
     epoch, into = divmod(max(0, now - origin), EPOCH)
-    return EpochPosition(epoch, quiet=into >= EPOCH - QUIET or (epoch > 0 and into < QUIET))
+    return EpochPosition(epoch, in_quiet_zone=into >= EPOCH - QUIET or (epoch > 0 and into < QUIET))
 
 
 def seconds_until_writable(now: int, origin: int) -> int:
     """Seconds until the quiet zone that `now` lies in is over, 0 outside of one."""
     into = max(0, now - origin) % EPOCH
-    if not epoch_position(now, origin).quiet:
+    if not epoch_position(now, origin).in_quiet_zone:
         return 0
     return QUIET - into if into < QUIET else EPOCH - into + QUIET
 

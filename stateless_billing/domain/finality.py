@@ -83,24 +83,28 @@ def tier_for(
     """
     if not payment.quoted:
         return FINALIZED
-    place = _order(payment)
-    before = [other for other in unfinalized if other.quoted and _order(other) < place and not _same(other, payment)]
+    place = _chain_order(payment)
+    before = [
+        other
+        for other in unfinalized
+        if other.quoted and _chain_order(other) < place and not _is_same_payment(other, payment)
+    ]
     if payment.cents + sum(other.cents for other in before) > max_unfinalized_cents:
         return FINALIZED
     own = payment.cents + sum(other.cents for other in before if other.customer_id == payment.customer_id)
     return next(tier for tier in tiers if tier.cents is None or own <= tier.cents)
 
 
-def _same(one: Payment, other: Payment) -> bool:
+def _is_same_payment(one: Payment, other: Payment) -> bool:
     # Hashes first: identities are put together each time they are asked for, and there may be thousands.
     return one.tx_hash == other.tx_hash and one.identity == other.identity
 
 
-def _order(payment: Payment) -> tuple[int, int]:
+def _chain_order(payment: Payment) -> tuple[int, int]:
     return payment.block, payment.log_index
 
 
-def depth(payment: Payment, tier: ConfirmationTier, heads: Heads, now: int) -> Depth:
+def measure_depth(payment: Payment, tier: ConfirmationTier, heads: Heads, now: int) -> Depth:
     """Whether the payment's block lies as deep as its tier asks, `now` being the clock in unix seconds."""
     if payment.time > now + CLOCK_TOLERANCE:
         return Depth(reached=False)

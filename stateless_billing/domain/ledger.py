@@ -10,7 +10,7 @@ from enum import Enum
 
 from chain.payment import Payment
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
-from stateless_billing.domain.money import RATE_SCALE, Rate, decimal
+from stateless_billing.domain.money import RATE_SCALE, Rate, format_decimal
 
 CURRENCY = "usd"
 BLOCK_AHEAD = 120  # seconds by which a block's time may lie ahead of Stripe's clock
@@ -82,26 +82,26 @@ def match(
     oldest_first = sorted(entries, key=lambda entry: (entry.created, entry.id))
     ours = [entry for entry in oldest_first if entry.kind == "payment"]
     unordered = [] if redirected else [entry for entry in ours if "order" not in entry.metadata]
-    same_sequence = [entry for entry in unordered if _same_sequence(payment, entry)]
+    same_sequence = [entry for entry in unordered if _has_same_sequence(payment, entry)]
     for entry in ours:
-        if _hex(entry, "payment") == payment.identity and not _is_void(payment, entry, entries):
+        if _parse_hex(entry, "payment") == payment.identity and not _is_void(payment, entry, entries):
             return Match(MatchOutcome.CREDITED, entry)
     for entry in same_sequence:
-        if _renamed(payment, entry):
+        if _is_renamed(payment, entry):
             return Match(MatchOutcome.CREDITED, entry)
     for entry in oldest_first:
-        if cents is not None and _could_be_stripped(payment, cents, entry, other_credits):
+        if cents is not None and _may_be_stripped(payment, cents, entry, other_credits):
             return Match(MatchOutcome.ALTERED, entry)
     return Match(MatchOutcome.OTHER_FACTS, same_sequence[0]) if same_sequence else Match(MatchOutcome.ABSENT)
 
 
-def _hex(entry: Entry, name: str) -> str:
+def _parse_hex(entry: Entry, name: str) -> str:
     """A metadata value for comparing: people may edit it, and hex means the same in capitals."""
     return entry.metadata.get(name, "").strip().lower()
 
 
-def _same_sequence(payment: Payment, entry: Entry) -> bool:
-    chain_id, gateway, *_ = [*_hex(entry, "payment").split(":"), ""]
+def _has_same_sequence(payment: Payment, entry: Entry) -> bool:
+    chain_id, gateway, *_ = [*_parse_hex(entry, "payment").split(":"), ""]
     same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
     # An older one is of a payment that a reorganisation took away; this one only has its number.
     of_its_time = entry.created >= payment.time - LISTING_LEAD_SECONDS
@@ -113,14 +113,14 @@ def _is_void(payment: Payment, entry: Entry, entries: Sequence[Entry]) -> bool:
     return payment.quoted and entry.cents != payment.cents and net_cents(entry, entries) == 0
 
 
-def _renamed(payment: Payment, entry: Entry) -> bool:
+def _is_renamed(payment: Payment, entry: Entry) -> bool:
     """A reorganisation gave the same payment another EVM transaction or ordinal."""
-    same = (_hex(entry, "wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
+    same = (_parse_hex(entry, "wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
     quoted = entry.metadata.get("rate_source") == "quote"
     return same and quoted == payment.quoted and (not quoted or entry.cents == payment.cents)
 
 
-def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
+def _may_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
     """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours.
 
     The price of a plain one may differ when it is asked for again, so its description tells as well as its cents.
@@ -136,7 +136,7 @@ def _could_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits
 
 def _is_whole(entry: Entry) -> bool:
     """Whether the metadata says what the entry is: one of our kinds, a credit with its payment."""
-    return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_hex(entry, "payment"))))
+    return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_parse_hex(entry, "payment"))))
 
 
 def is_identity(text: str) -> bool:
@@ -192,7 +192,7 @@ def credit_metadata(payment: Payment, price: Price) -> dict[str, str]:
     if price.rate is None:
         return metadata | {"rate_source": "quote"}
     return metadata | {
-        "rate": decimal(price.rate.market, len(str(RATE_SCALE)) - 1),
+        "rate": format_decimal(price.rate.market, len(str(RATE_SCALE)) - 1),
         "rate_source": price.rate.source,
         "rate_at": str(price.rate.at),
         "discount_bps": str(price.discount_bps),

@@ -51,24 +51,24 @@ def rate_down(cents: int, amount: int) -> int:
     return cents * BASE_UNITS * RATE_SCALE // (amount * 100)
 
 
-def below_ceiling(cents: int, amount: int, rate_ceiling: int) -> bool:
+def is_below_ceiling(cents: int, amount: int, rate_ceiling: int) -> bool:
     """The gateway's own rule for quotes: `cents · 10^24 ≤ amount · rateCeiling` (millionths of a cent per token)."""
     return cents * 10**24 <= amount * rate_ceiling
 
 
-def decimal(value: int, decimals: int = 18) -> str:
+def format_decimal(value: int, decimals: int = 18) -> str:
     """A scaled integer as a decimal string with all its decimals: 6000000000000000 → `0.006000000000000000`."""
     whole, part = divmod(value, 10**decimals)
     return f"{whole}.{part:0{decimals}d}"
 
 
-def tokens(amount: int) -> str:
+def format_tokens(amount: int) -> str:
     """Base units as whole tokens for people: at most four decimals, rounded up, so it never says too little."""
     whole, part = divmod(-(-amount // 10**14), 10**4)
     return f"{whole:,}.{part:04d}".rstrip("0").rstrip(".")
 
 
-def dollars(cents: int) -> str:
+def format_dollars(cents: int) -> str:
     """Cents as dollars for people: 123456 → `$1,234.56`."""
     whole, part = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}${whole:,}.{part:02d}"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import gapless, opening
+from stateless_billing.domain.balance_chain import is_gapless, opening_balance
 from stateless_billing.domain.ledger import Entry, net_cents, reversal_of
 
 DAY = 24 * 3600
@@ -45,8 +45,8 @@ class Listing:
     """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
 
     entries: Sequence[Entry]
-    whole: bool
-    at: int
+    complete: bool
+    read_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def parse_caps(text: str) -> Caps | None:
     return Caps(int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def reservation(entry: Entry) -> Reservation | None:
+def parse_reservation(entry: Entry) -> Reservation | None:
     """A ledger row as a reservation; None where it is none, or was edited until it says no more what it is."""
     told = entry.metadata
     caps = parse_caps(told.get("caps", ""))
@@ -83,31 +83,31 @@ def reservation(entry: Entry) -> Reservation | None:
     )
 
 
-def including(listing: Listing, entry: Entry) -> Listing:
+def with_entry(listing: Listing, entry: Entry) -> Listing:
     """A listing that may lag, and what we know to be on the record beside it."""
     if any(one.id == entry.id for one in listing.entries):
         return listing
-    return Listing([entry, *listing.entries], listing.whole, listing.at)
+    return Listing([entry, *listing.entries], listing.complete, listing.read_at)
 
 
-def ledger_up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
+def ledger_up_to(entries: Sequence[Entry], mine: Entry, *, complete: bool) -> list[Entry] | None:
     """The ledger up to my row, oldest first, reaching at least 24 hours back; None where it does not show all of that.
 
     `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
     newest rows, and what it hides before mine need not show in the balances (a grant and an undoing of as many cents).
     """
-    chain = gapless(entries)
+    chain = is_gapless(entries)
     place = next((index for index, one in enumerate(chain or ()) if one.id == mine.id), None)
     if chain is None or place is None:
         return None
     first = chain[0]
-    begins_at_nothing = whole and opening(first) == 0
+    begins_at_nothing = complete and opening_balance(first) == 0
     if first.created >= mine.created - DAY and not begins_at_nothing:
         return None
     return chain[: place + 1]
 
 
-def spent(chain: Sequence[Entry], since: int, operator: str | None = None) -> Usage:
+def usage_since(chain: Sequence[Entry], since: int, operator: str | None = None) -> Usage:
     """What was reserved from `since` on and not reversed, by one operator or by all.
 
     A reversal counts only with what it reverses, and no row makes the sum less than nothing. A row that says no more
@@ -116,29 +116,29 @@ def spent(chain: Sequence[Entry], since: int, operator: str | None = None) -> Us
     counted = [
         (one, max(0, net_cents(one, chain)))
         for one in chain
-        if one.created >= since and one.cents > 0 and _counts_for(one, operator)
+        if one.created >= since and one.cents > 0 and _counts_toward(one, operator)
     ]
     left = [(one, cents) for one, cents in counted if cents]
     return Usage(sum(cents for _, cents in left), left[0][0].created + DAY + 1 if left else None)
 
 
-def _counts_for(entry: Entry, operator: str | None) -> bool:
+def _counts_toward(entry: Entry, operator: str | None) -> bool:
     if entry.kind == "reversal":
         return False  # it takes back a reversal: what that one reversed counts again, by its net
     return operator is None or entry.metadata.get("operator", operator) == operator
 
 
-def verdict(mine: Reservation, entries: Sequence[Entry], *, whole: bool) -> Verdict | None:
+def judge_caps(mine: Reservation, entries: Sequence[Entry], *, complete: bool) -> Verdict | None:
     """Whether my reservation fits its caps; None while the listing does not show the ledger up to my row."""
-    chain = ledger_up_to(entries, mine.entry, whole=whole)
+    chain = ledger_up_to(entries, mine.entry, complete=complete)
     if chain is None:
         return None
     since = mine.entry.created - DAY
     if mine.entry.cents > mine.caps.per_grant:
         return Verdict(False, "per_grant")
-    if spent(chain, since, mine.operator).cents > mine.caps.operator:
+    if usage_since(chain, since, mine.operator).cents > mine.caps.operator:
         return Verdict(False, "operator")
-    if spent(chain, since).cents > mine.caps.everyone:
+    if usage_since(chain, since).cents > mine.caps.everyone:
         return Verdict(False, "everyone")
     return Verdict(True)
 

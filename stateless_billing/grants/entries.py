@@ -23,34 +23,34 @@ class GrantRequest:
     note: str
 
 
-def reservation_among(grant: str, entries: Sequence[Entry]) -> Reservation | None:
+def find_reservation(grant: str, entries: Sequence[Entry]) -> Reservation | None:
     """The reservation of a form in a listing of the grants record."""
-    found = [one for one in map(caps.reservation, entries) if one and one.grant == grant]
+    found = [one for one in map(caps.parse_reservation, entries) if one and one.grant == grant]
     return min(found, key=lambda one: (one.entry.created, one.entry.id), default=None)
 
 
-def reservation_draft(wish: GrantRequest, minted: int, limits: Caps, grants_id: str) -> EntryDraft:
+def reservation_draft(request: GrantRequest, minted: int, limits: Caps, grants_id: str) -> EntryDraft:
     """The reservation of a form: under one key, for as long as the form lives."""
     return EntryDraft(
         customer_id=grants_id,
-        cents=wish.cents,
-        description=f"Reserved by {wish.operator} for {wish.customer}"[:350],
+        cents=request.cents,
+        description=f"Reserved by {request.operator} for {request.customer}"[:350],
         metadata={
             "kind": "reservation",
-            "grant": wish.grant,
-            "operator": wish.operator,
-            "reason": wish.reason,
-            "note": wish.note,
-            "customer": wish.customer,
+            "grant": request.grant,
+            "operator": request.operator,
+            "reason": request.reason,
+            "note": request.note,
+            "customer": request.customer,
             "caps": str(limits),
         },
         origin=minted,
-        key=lambda epoch: f"reserve:{wish.grant}",
-        holds=lambda now: now < minted + FORM_SECONDS,
+        idempotency_key=lambda epoch: f"reserve:{request.grant}",
+        still_valid=lambda now: now < minted + FORM_SECONDS,
     )
 
 
-def grant_among(grant: str, entries: Sequence[Entry]) -> Entry | None:
+def find_grant(grant: str, entries: Sequence[Entry]) -> Entry | None:
     """The credit of a grant in a customer's listing."""
     found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
     return min(found, key=lambda one: (one.created, one.id), default=None)
@@ -66,6 +66,6 @@ def grant_draft(reserved: Reservation) -> EntryDraft:
         description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
         metadata=told | ({"note": reserved.note} if reserved.note else {}),
         origin=created,
-        key=lambda epoch: f"grant:{reserved.grant}",
-        holds=lambda now: epoch_position(now, created).epoch == 0,
+        idempotency_key=lambda epoch: f"grant:{reserved.grant}",
+        still_valid=lambda now: epoch_position(now, created).epoch == 0,
     )

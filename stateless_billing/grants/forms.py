@@ -26,7 +26,7 @@ UNUSABLE = {
 }
 
 
-def note(text: str) -> str:
+def parse_note(text: str) -> str:
     """A note as it is kept: one line, no control characters. Raises ProblemError; what was typed is never cut off."""
     kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
     if len(kept) < NOTE_FEWEST:
@@ -41,7 +41,7 @@ def note(text: str) -> str:
 _AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.(?P<part>[0-9]{1,2}))?", re.ASCII)
 
 
-def cents(text: str) -> int:
+def parse_cents(text: str) -> int:
     """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises ProblemError for what could be misread."""
     found = _AMOUNT.fullmatch(text.strip())
     if not found:

@@ -9,7 +9,7 @@ import httpx
 
 log = logging.getLogger(__name__)
 
-PAUSES = (1.0, 2.0, 4.0)  # seconds before each further try: two requests a second are allowed to a team
+RETRY_DELAYS = (1.0, 2.0, 4.0)  # seconds before each further try: two requests a second are allowed to a team
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _SENT_BEFORE = ("invalid_idempotent_request", "concurrent_idempotent_requests")
 
@@ -29,15 +29,20 @@ class Mailer:
     """Sends mail; the address it goes to never reaches the log."""
 
     def __init__(
-        self, http: httpx.AsyncClient, base: str, api_key: str, sender: str, pauses: tuple[float, ...] = PAUSES
+        self,
+        http: httpx.AsyncClient,
+        base: str,
+        api_key: str,
+        sender: str,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
     ) -> None:
-        self._http, self._url, self._sender, self._pauses = http, f"{base}/emails", sender, pauses
+        self._http, self._url, self._sender, self._retry_delays = http, f"{base}/emails", sender, retry_delays
         self._headers = {"authorization": f"Bearer {api_key}"}
 
     async def send(self, mail: Mail) -> bool:
         """Send it, or find that it was sent before under its key; whether Resend has it."""
         body = {"from": self._sender, "to": [mail.to], "subject": mail.subject, "text": mail.text, "html": mail.html}
-        for pause in (*self._pauses, None):
+        for pause in (*self._retry_delays, None):
             cause = await self._post(body, mail.key)
             if cause is None:
                 return True

@@ -24,12 +24,12 @@ class Operator:
     name: str
     role: str
 
-    def may(self, right: str) -> bool:
+    def has_right(self, right: str) -> bool:
         """Whether the role allows this."""
         return right in ROLES[self.role]
 
     @property
-    def by_wallet(self) -> bool:
+    def is_wallet(self) -> bool:
         """Whether the operator signs in with a wallet."""
         return is_wallet(self.name)
 
@@ -57,12 +57,12 @@ def parse_roster(text: str) -> Mapping[str, str]:
     return roster
 
 
-def anybody_may(roster: Mapping[str, str], right: str) -> bool:
+def has_anybody_right(roster: Mapping[str, str], right: str) -> bool:
     """Whether there is anybody whose role allows this."""
     return any(right in ROLES[role] for role in roster.values())
 
 
-def operator(roster: Mapping[str, str], name: str) -> Operator | None:
+def find_operator(roster: Mapping[str, str], name: str) -> Operator | None:
     """Somebody by name, in whatever case; None where the roster does not hold the name."""
     role = roster.get(name.strip().lower())
     return Operator(name.strip().lower(), role) if role else None

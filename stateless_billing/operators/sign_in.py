@@ -16,21 +16,21 @@ from cachetools import TTLCache
 from chain.messages import SignIn, signer_of
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
-from stateless_billing.operators.roster import Operator, is_email, is_wallet, operator
+from stateless_billing.operators.roster import Operator, find_operator, is_email, is_wallet
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
 
 SESSION_SECONDS = 7 * 24 * 3600
-FRESH_SECONDS = 12 * 3600
+RECENT_SIGN_IN_SECONDS = 12 * 3600
 LINK_SECONDS = 15 * 60
 WALLET_SECONDS = 5 * 60
 _MINUTE = 60
-_MINUTES_KEPT = 5
-_KEPT = 100_000
-_GUESSES = RateLimit(rate=1 / 60, burst=10)  # codes for one address, in this process
+_MAX_MINUTES = 5
+_CACHE_SIZE = 100_000
+_MAX_GUESSES = RateLimit(rate=1 / 60, burst=10)  # codes for one address, in this process
 
-_AGAIN = "Nobody was signed in. Ask for a new mail."
+_MAIL_PAUSE_SECONDS = "Nobody was signed in. Ask for a new mail."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class SignIns:
     ) -> None:
         self.tokens, self._roster, self.mailer = tokens, roster, mailer
         self._chain_id, self._clock = chain_id, clock
-        self._minutes: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
-        self._mailed: TTLCache[str, int] = TTLCache(_KEPT, _MINUTE, clock.boot)
-        self._guessed: TTLCache[str, float] = TTLCache(_KEPT, 24 * 3600, clock.boot)
+        self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
+        self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
+        self._guessed: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
 
     @property
-    def anybody(self) -> bool:
+    def has_operators(self) -> bool:
         """Whether there is anybody who could sign in."""
         return bool(self._roster)
 
@@ -66,18 +66,18 @@ class SignIns:
             values = self.tokens.open("session", token, SESSION_SECONDS)
         except BadToken:
             return None
-        found = operator(self._roster, str(values.get("who", "")))
+        found = find_operator(self._roster, str(values.get("who", "")))
         return OperatorSession(found, values["at"]) if found else None
 
-    def begin(self, who: Operator) -> str:
+    def create_session(self, who: Operator) -> str:
         """A new session's cookie."""
         return self.tokens.seal("session", {"who": who.name})
 
-    def is_fresh(self, session: OperatorSession) -> bool:
+    def is_recent(self, session: OperatorSession) -> bool:
         """Whether the sign-in is young enough for giving money."""
-        return self._clock.wall() - session.since <= FRESH_SECONDS
+        return self._clock.wall() - session.since <= RECENT_SIGN_IN_SECONDS
 
-    def ask(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
+    def request_link(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
         """The asking browser's cookie, and the mail to send: None for who is not on the roster, or has it already.
 
         `origin` is where links lead; None leaves the code alone in the mail. Raises ProblemError for no address.
@@ -87,23 +87,23 @@ class SignIns:
             raise ProblemError("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
         # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
         minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
-        before = self._asked(cookie)
+        before = self._open_request(cookie)
         minutes = before.get("minutes", []) if before.get("email") == name else []
-        minutes = [*(one for one in minutes if one != minute), minute][-_MINUTES_KEPT:]
+        minutes = [*(one for one in minutes if one != minute), minute][-_MAX_MINUTES:]
         asked = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
         mail = None
-        if operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
+        if find_operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
             self._mailed[name] = minute
-            mail = self._mail(name, minute, origin)
+            mail = self._create_mail(name, minute, origin)
         return self.tokens.seal("asked", asked), mail
 
-    def not_sent(self, mail: Mail) -> None:
+    def record_not_sent(self, mail: Mail) -> None:
         """A mail did not go out: the next one to ask for it has it sent again."""
         self._mailed.pop(mail.to, None)
 
-    def _mail(self, email: str, minute: int, origin: str | None) -> Mail:
+    def _create_mail(self, email: str, minute: int, origin: str | None) -> Mail:
         """The one mail of an address in a minute: nothing in it depends on who asked, or where."""
-        code = _grouped(self.tokens.code("code", f"{email} {minute}"))
+        code = _group_digits(self.tokens.code("code", f"{email} {minute}"))
         token = self.tokens.seal("link", {"email": email, "minute": minute}, at=minute * _MINUTE)
         text = f"Your code: {code}\n\nType it on the page where you asked for it. It works for 15 minutes.\n"
         html = f"<p>Your code: <strong>{code}</strong>. Type it on the page where you asked, within 15 minutes.</p>"
@@ -115,58 +115,62 @@ class SignIns:
         key = f"sign-in/{hashlib.sha256(email.encode()).hexdigest()[:32]}/{minute}"
         return Mail(email, "Sign in to the moderators' pages", text, html, key)
 
-    def _asked(self, cookie: str | None) -> dict[str, Any]:
+    def _open_request(self, cookie: str | None) -> dict[str, Any]:
         try:
             return self.tokens.open("asked", cookie or "", LINK_SECONDS + _MINUTE)
         except BadToken:
             return {}
 
-    def onward(self, cookie: str | None) -> str:
+    def onward_path(self, cookie: str | None) -> str:
         """Where the browser that asked wanted to go."""
-        return str(self._asked(cookie).get("onward", ""))
+        return str(self._open_request(cookie).get("onward", ""))
 
-    def asked_for(self, cookie: str | None) -> str | None:
+    def requested_email(self, cookie: str | None) -> str | None:
         """The address that this browser asked for."""
-        return self._asked(cookie).get("email")
+        return self._open_request(cookie).get("email")
 
-    def link(self, token: str) -> tuple[str, int]:
+    def email_of_link(self, token: str) -> tuple[str, int]:
         """A link's address and minute. Raises ProblemError where it is too old or was altered."""
         try:
             values = self.tokens.open("link", token, LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
-            raise ProblemError("sign_in_failed", f"This link is more than 15 minutes old. {_AGAIN}") from error
+            raise ProblemError(
+                "sign_in_failed", f"This link is more than 15 minutes old. {_MAIL_PAUSE_SECONDS}"
+            ) from error
         except (BadToken, KeyError, ValueError, TypeError) as error:
-            raise ProblemError("sign_in_failed", f"This link was cut off or altered. {_AGAIN}") from error
+            raise ProblemError("sign_in_failed", f"This link was cut off or altered. {_MAIL_PAUSE_SECONDS}") from error
 
-    def matches(self, token: str, cookie: str | None) -> bool:
+    def is_same_browser(self, token: str, cookie: str | None) -> bool:
         """Whether a link was asked for by this browser. Raises ProblemError where the link itself is bad."""
-        email, minute = self.link(token)
-        asked = self._asked(cookie)
+        email, minute = self.email_of_link(token)
+        asked = self._open_request(cookie)
         return asked.get("email") == email and minute in asked.get("minutes", [])
 
     def code_of(self, token: str) -> str:
         """The code in the same mail as a link. Raises ProblemError."""
-        email, minute = self.link(token)
-        return _grouped(self.tokens.code("code", f"{email} {minute}"))
+        email, minute = self.email_of_link(token)
+        return _group_digits(self.tokens.code("code", f"{email} {minute}"))
 
-    def by_link(self, token: str, cookie: str | None) -> Operator:
+    def sign_in_by_link(self, token: str, cookie: str | None) -> Operator:
         """Whoever followed a link in the browser that asked for it. Raises ProblemError."""
-        if not self.matches(token, cookie):
+        if not self.is_same_browser(token, cookie):
             raise ProblemError(
                 "sign_in_failed",
                 "This link works only in the browser that asked for it. Nobody was signed in. Type the code of the mail"
                 " there, or ask for a new mail here.",
             )
-        return self._on_roster(self.link(token)[0])
+        return self._find_operator(self.email_of_link(token)[0])
 
-    def by_code(self, code: str, cookie: str | None) -> Operator:
+    def sign_in_by_code(self, code: str, cookie: str | None) -> Operator:
         """Whoever typed the code of a mail into the browser that asked for it. Raises ProblemError."""
-        asked = self._asked(cookie)
+        asked = self._open_request(cookie)
         if not asked:
-            raise ProblemError("sign_in_failed", f"This browser did not ask within the last 15 minutes. {_AGAIN}")
+            raise ProblemError(
+                "sign_in_failed", f"This browser did not ask within the last 15 minutes. {_MAIL_PAUSE_SECONDS}"
+            )
         email, now = str(asked["email"]), self._clock.boot()
-        next_free_at, wait = _GUESSES.spend(self._guessed.get(email, 0.0), now)
+        next_free_at, wait = _MAX_GUESSES.take(self._guessed.get(email, 0.0), now)
         self._guessed[email] = next_free_at
         if wait:
             raise ProblemError(
@@ -183,9 +187,9 @@ class SignIns:
                 "sign_in_failed", "That is not the code of the mail. Nobody was signed in. Look at it again."
             )
         self._guessed.pop(email, None)
-        return self._on_roster(email)
+        return self._find_operator(email)
 
-    def challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
+    def create_challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
         """The message that a wallet is to sign, and the cookie that its answer must come with."""
         if not is_wallet(address):
             raise ProblemError("invalid_input", "That is no wallet address. Nobody was signed in.")
@@ -193,7 +197,7 @@ class SignIns:
         now = int(self._clock.wall())
         return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
 
-    def by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
+    def sign_in_by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
         """Whoever signed the message that this browser was given, and where they wanted to go. Raises ProblemError."""
         try:
             asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
@@ -207,7 +211,7 @@ class SignIns:
         signers = {signer_of(self._message(asked, nonce), signature) for nonce in nonces}
         if asked["address"] not in signers:
             raise ProblemError("sign_in_failed", "The signature is not this wallet's. Nobody was signed in. Try again.")
-        return self._on_roster(asked["address"]), str(asked.get("onward", ""))
+        return self._find_operator(asked["address"]), str(asked.get("onward", ""))
 
     def _nonces(self, asked: Mapping[str, Any], at: int) -> list[str]:
         return self.tokens.nonce("wallet", f"{asked['address']} {asked['browser']} {at}")
@@ -217,12 +221,12 @@ class SignIns:
         domain = origin.partition("://")[2]
         return str(SignIn(domain, origin, str(asked["address"]), self._chain_id, nonce, at, at + WALLET_SECONDS))
 
-    def _on_roster(self, name: str) -> Operator:
-        found = operator(self._roster, name)
+    def _find_operator(self, name: str) -> Operator:
+        found = find_operator(self._roster, name)
         if found is None:
             raise ProblemError("sign_in_failed", "You may not sign in here. Ask an admin to put you on the roster.")
         return found
 
 
-def _grouped(code: str) -> str:
+def _group_digits(code: str) -> str:
     return f"{code[:4]}-{code[4:]}"

@@ -13,7 +13,7 @@ from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers
 from stateless_billing.crediting.daily_limit import DailyLimit
-from stateless_billing.crediting.payment_status import PaymentStatus, confirming
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.errors import ProblemError
@@ -26,8 +26,8 @@ from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
-LATEST = 20
-_KEPT_SECONDS = 30
+MAX_SHOWN_PAYMENTS = 20
+_CACHE_TTL_SECONDS = 30
 _SEARCHES = RateLimit(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
 
 
@@ -51,15 +51,15 @@ class Accounts:
         confirmations: Confirmations,
         crediting: CreditProcessor,
         limit: DailyLimit,
-        memory: StatusCache,
+        status_cache: StatusCache,
         clock: Clock,
         minimum_cents: int,
     ) -> None:
         self._stripe, self._gateways = stripe, gateways
         self._confirmations, self._crediting, self._limit = confirmations, crediting, limit
-        self._memory, self._clock, self._minimum_cents = memory, clock, minimum_cents
-        self._searches = TokenBucket(_SEARCHES)
-        self._found: TTLCache[str, Account] = TTLCache(10_000, _KEPT_SECONDS, clock.boot)
+        self._status_cache, self._clock, self._minimum_cents = status_cache, clock, minimum_cents
+        self._search_limiter = TokenBucket(_SEARCHES)
+        self._customers: TTLCache[str, Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
 
     async def find(self, wallet: str) -> Account:
         """The account of a wallet (lower-case), at one Stripe call, or none for half a minute after the last.
@@ -67,22 +67,22 @@ class Accounts:
         Raises ChainError, StripeFailure, and ProblemError where too many unknown wallets were looked up lately.
         """
         registered = await self._gateways[0].customer_of(wallet)
-        kept = self._found.get(wallet)
+        kept = self._customers.get(wallet)
         if kept is None or kept.registered != (registered is not None):
             kept = await (self._read(wallet, registered) if registered else self._search(wallet))
-            self._found[wallet] = kept
+            self._customers[wallet] = kept
         return kept
 
     async def _read(self, wallet: str, customer_id: str) -> Account:
         async with self._stripe.session() as session:
             try:
-                customer = await session.customer(customer_id)
+                customer = await session.get_customer(customer_id)
             except RequestRejected:
                 return Account(wallet, None, registered=True)
         return Account(wallet, None if customer.deleted else customer, registered=True)
 
     async def _search(self, wallet: str) -> Account:
-        if self._searches.spend(self._clock.boot()):
+        if self._search_limiter.take(self._clock.boot()):
             raise ProblemError("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
             found = await search_metadata(session, WALLET, wallet)
@@ -96,11 +96,11 @@ class Accounts:
         payments, maximum = [], self._limit.maximum_cents
         if customer:
             payments = await self.payments(customer)
-            maximum = await self._limit.left(customer.id, int(self._clock.wall()))
+            maximum = await self._limit.remaining_cents(customer.id, int(self._clock.wall()))
         return {
             "wallet": to_checksum_address(wallet),
             "found": customer is not None,
-            "email": masked(customer.email) if customer else None,
+            "email": mask_email(customer.email) if customer else None,
             "registered": account.registered,
             "minimum_cents": self._minimum_cents,
             "maximum_cents": maximum,
@@ -113,24 +113,28 @@ class Accounts:
         found: list[tuple[Payment, PaymentStatus]] = []
         for gateway in self._gateways:
             stop = await gateway.payment_count(customer.id)
-            payments = await gateway.payments_of(customer.id, max(0, stop - LATEST), stop)
+            payments = await gateway.payments_of(customer.id, max(0, stop - MAX_SHOWN_PAYMENTS), stop)
             cursor = self._crediting.cursor(gateway, customer)
             valid = cursor is not None and await cursor_covers(gateway, customer.id, cursor, cursor.next - 1)
             settled = cursor.next if cursor and valid else 0
-            found += [(payment, await self._standing(payment, settled, heads)) for payment in payments]
+            found += [(payment, await self._status_of(payment, settled, heads)) for payment in payments]
         found.sort(key=lambda one: (one[0].block, one[0].log_index), reverse=True)
-        return [payment_response(payment, progress) for payment, progress in found[:LATEST]]
+        return [payment_response(payment, progress) for payment, progress in found[:MAX_SHOWN_PAYMENTS]]
 
-    async def _standing(self, payment: Payment, settled: int, heads: Heads) -> PaymentStatus:
-        if known := self._memory.done(payment) or self._memory.waiting(payment) or self._memory.looked(payment):
+    async def _status_of(self, payment: Payment, cursor_position: int, heads: Heads) -> PaymentStatus:
+        if (
+            known := self._status_cache.credited_status(payment)
+            or self._status_cache.pending_status(payment)
+            or self._status_cache.recent_lookup(payment)
+        ):
             return known
-        if payment.sequence < settled and is_final(payment, heads):
+        if payment.sequence < cursor_position and is_final(payment, heads):
             return PaymentStatus("credited")
-        depth = await self._confirmations.of(payment, heads)
-        return PaymentStatus("pending") if depth.reached else confirming(depth)
+        depth = await self._confirmations.depth_of(payment, heads)
+        return PaymentStatus("pending") if depth.reached else confirming_status(depth)
 
 
-def masked(email: str | None) -> str | None:
+def mask_email(email: str | None) -> str | None:
     """Enough of an email address to recognise one's own: `c…s@l…`."""
     name, at, host = (email or "").rpartition("@")
     if not at or not name or not host:

@@ -47,14 +47,14 @@ class Quotes:
 
     async def offer(self, cents: int) -> dict[str, Any]:
         """What `cents` would cost now, unsigned, for whoever only looks. Raises ProblemError."""
-        return self._priced(cents, await self._market())
+        return self._price(cents, await self._market_rate())
 
     async def create(self, wallet: str, cents: int, payer: str | None) -> dict[str, Any]:
         """A signed quote of `cents` for a wallet. Raises ProblemError, ChainError, StripeFailure."""
-        customer_id, registered = await self._account(wallet)
-        rate = await self._rate()
+        customer_id, registered = await self._find_account(wallet)
+        rate = await self._current_rate()
         await self._check_cents(customer_id, cents)
-        amount = await self._amount(cents, rate)
+        amount = await self._amount_for(cents, rate)
         sequence = await self._gateway.payment_count(customer_id)
         now = int(self._clock.wall())
         quote = Quote(wallet, sequence, amount, cents, now + self._terms.quote_seconds)
@@ -62,7 +62,7 @@ class Quotes:
         registration = None if registered else self._registration(wallet, customer_id, now)
         return {
             "wallet": to_checksum_address(wallet),
-            **self._priced(cents, rate),
+            **self._price(cents, rate),
             "gateway": to_checksum_address(self._gateway.address),
             "token": to_checksum_address(await self._gateway.token()),
             "chain_id": self._gateway.chain_id,
@@ -74,19 +74,19 @@ class Quotes:
             "calls": await self._calls(quote, signature, registration, payer),
         }
 
-    def _priced(self, cents: int, rate: Rate) -> dict[str, Any]:
+    def _price(self, cents: int, rate: Rate) -> dict[str, Any]:
         bps = self._terms.discount_bps
         return {
             "cents": cents,
             "amount": str(money.amount_up(cents, rate.market, bps)),
-            "rate": money.decimal(money.after_discount_down(rate.market, bps)),
-            "market_rate": money.decimal(rate.market),
+            "rate": money.format_decimal(money.after_discount_down(rate.market, bps)),
+            "market_rate": money.format_decimal(rate.market),
             "rate_source": rate.source,
             "rate_at": rate.at,
             "discount_bps": bps,
         }
 
-    async def _account(self, wallet: str) -> tuple[str, bool]:
+    async def _find_account(self, wallet: str) -> tuple[str, bool]:
         account = await self._accounts.find(wallet)
         if account.conflict:
             raise ProblemError(
@@ -100,21 +100,21 @@ class Quotes:
                 f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first;"
                 " a new account can take a minute to be found.",
             )
-        if account.customer.not_payable:
+        if account.customer.is_not_payable:
             raise ProblemError(
                 "not_payable",
                 f"The owner of this service has switched payments off for this account. {_NOTHING} Ask support.",
             )
         return account.customer.id, account.registered
 
-    async def _rate(self) -> Rate:
+    async def _current_rate(self) -> Rate:
         if await self._gateway.paused():
             raise ProblemError("paused", f"The payment contract is paused. {_NOTHING} Try again later.")
-        return await self._market()
+        return await self._market_rate()
 
-    async def _market(self) -> Rate:
+    async def _market_rate(self) -> Rate:
         try:
-            return await self._prices.now()
+            return await self._prices.current_rate()
         except (NoRate, StripeFailure) as error:
             raise ProblemError(
                 "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
@@ -123,24 +123,25 @@ class Quotes:
     async def _check_cents(self, customer_id: str, cents: int) -> None:
         if cents < self._terms.minimum_cents:
             raise ProblemError(
-                "below_minimum", f"The smallest payment is {money.dollars(self._terms.minimum_cents)}. {_NOTHING}"
+                "below_minimum",
+                f"The smallest payment is {money.format_dollars(self._terms.minimum_cents)}. {_NOTHING}",
             )
-        left = await self._limit.left(customer_id, int(self._clock.wall()))
+        left = await self._limit.remaining_cents(customer_id, int(self._clock.wall()))
         if cents > left:
             raise ProblemError(
                 "above_maximum",
-                f"At most {money.dollars(left)} can be paid for this account now"
-                f" ({money.dollars(self._limit.maximum_cents)} in 24 hours). {_NOTHING}",
+                f"At most {money.format_dollars(left)} can be paid for this account now"
+                f" ({money.format_dollars(self._limit.maximum_cents)} in 24 hours). {_NOTHING}",
             )
 
-    async def _amount(self, cents: int, rate: Rate) -> int:
+    async def _amount_for(self, cents: int, rate: Rate) -> int:
         amount = money.amount_up(cents, rate.market, self._terms.discount_bps)
         minimum = await self._gateway.minimum_amount()
         if amount < minimum:
             raise ProblemError(
-                "below_minimum", f"The contract takes at least {money.tokens(minimum)} tokens. {_NOTHING}"
+                "below_minimum", f"The contract takes at least {money.format_tokens(minimum)} tokens. {_NOTHING}"
             )
-        if not money.below_ceiling(cents, amount, await self._gateway.rate_ceiling()):
+        if not money.is_below_ceiling(cents, amount, await self._gateway.rate_ceiling()):
             raise ProblemError(
                 "rate_unavailable",
                 f"The price is above what the contract lets us promise. {_NOTHING} Try again later.",
@@ -158,17 +159,17 @@ class Quotes:
         """The payer's calls in order: the approval where it is needed, then the payment, registering on the way."""
         gateway, reader = self._gateway.address, self._gateway.reader
         erc20 = await self._gateway.token()
-        shown = f"{money.tokens(quote.amount)} {await token.symbol(reader, erc20)}"
+        shown = f"{money.format_tokens(quote.amount)} {await token.symbol(reader, erc20)}"
         pay = calls.pay_quoted(quote.wallet, quote.amount, quote.cents, quote.deadline, signature)
         if registration:
             signed = bytes.fromhex(registration["signature"][2:])
             register = calls.register(quote.wallet, registration["customer_id"], registration["deadline"], signed)
             pay = calls.multicall([register, pay])
-        prepared = [_call(gateway, pay, f"Pay {shown}")]
+        prepared = [_call_row(gateway, pay, f"Pay {shown}")]
         if payer is None or await token.allowance(reader, erc20, payer, gateway) < quote.amount:
-            prepared.insert(0, _call(erc20, calls.approve(gateway, quote.amount), f"Allow {shown}"))
+            prepared.insert(0, _call_row(erc20, calls.approve(gateway, quote.amount), f"Allow {shown}"))
         return prepared
 
 
-def _call(to: str, data: str, label: str) -> dict[str, str]:
+def _call_row(to: str, data: str, label: str) -> dict[str, str]:
     return {"to": to_checksum_address(to), "data": data, "value": "0x0", "label": label}

@@ -16,8 +16,8 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.concurrency_limiter import ConcurrencyLimiter, QueueFull
 
 _AT_ONCE, _WAITING, _SECONDS = 6, 60, 5.0
-_KEPT_SECONDS = 1
-_KEPT = 10_000
+_CACHE_TTL_SECONDS = 1
+_CACHE_SIZE = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ class TransactionLookup:
         self, nodes: FailoverProvider, gateways: Sequence[Gateway], confirmations: Confirmations, clock: Clock
     ) -> None:
         self._nodes, self._gateways, self._confirmations = nodes, gateways, confirmations
-        self._anybody, self._payers = (ConcurrencyLimiter(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
+        self._public_limiter, self._payer_limiter = (ConcurrencyLimiter(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
         self._reading = asyncio.Lock()
-        self._final: LRUCache[str, tuple[Heads, TxPayments]] = LRUCache(_KEPT)
-        self._recent: TTLCache[None, frozenset[str]] = TTLCache(1, _KEPT_SECONDS, clock.boot)
+        self._final: LRUCache[str, tuple[Heads, TxPayments]] = LRUCache(_CACHE_SIZE)
+        self._recent: TTLCache[None, frozenset[str]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
 
     async def find(self, tx_hash: str) -> tuple[Heads, TxPayments | None]:
         """The heads, and what was paid as it was told after them. Raises ChainError, and ProblemError where many ask.
@@ -41,9 +41,9 @@ class TransactionLookup:
         """
         if told := self._final.get(tx_hash):
             return told
-        known = self._anybody.is_saturated and tx_hash in await self._paid_lately()
+        known = self._public_limiter.is_saturated and tx_hash in await self._unfinalized_hashes()
         try:
-            async with (self._payers if known else self._anybody).turn():
+            async with (self._payer_limiter if known else self._public_limiter).slot():
                 heads = await self._confirmations.heads()
                 return heads, await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         except QueueFull as error:
@@ -53,22 +53,22 @@ class TransactionLookup:
                 " Try again in a few seconds.",
             ) from error
 
-    def keep(self, tx_hash: str, heads: Heads, found: TxPayments) -> None:
+    def cache_final(self, tx_hash: str, heads: Heads, found: TxPayments) -> None:
         """Tell a hash from memory from now on, if all it paid is final. For what is credited: until then a node that
         lied is asked again.
         """
         if all(is_final(payment, heads) for payment in found.payments):
             self._final[tx_hash] = heads, found
 
-    async def _paid_lately(self) -> frozenset[str]:
+    async def _unfinalized_hashes(self) -> frozenset[str]:
         """The hashes of all unfinalised payments: one reading for all who ask within a second."""
         async with self._reading:
             found = self._recent.get(None)
             if found is None:
-                found = self._recent[None] = await self._read()
+                found = self._recent[None] = await self._read_unfinalized()
             return found
 
-    async def _read(self) -> frozenset[str]:
+    async def _read_unfinalized(self) -> frozenset[str]:
         try:
             number = (await self._confirmations.heads()).finalized.number
             read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))

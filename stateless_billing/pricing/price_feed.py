@@ -15,13 +15,13 @@ from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-_FRESH_SECONDS = 60  # the feed's own cache lives as long
-_FAILED_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
+_RATE_TTL_SECONDS = 60  # the feed's own cache lives as long
+_RETRY_AFTER_FAILURE_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
 _HOURLY_SECONDS = 1800
 _WATCH_SECONDS = 600  # 4,400 calls a month, of the 10,000 that a demo key has
 _DAY = 24 * HOUR
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-_LONGEST_CALL = 20.0
+_CALL_TIMEOUT_SECONDS = 20.0
 
 
 class PriceFeed:
@@ -35,24 +35,26 @@ class PriceFeed:
         self.source = f"coingecko:{coin}"
         timer = clock.boot
         self._samples: TTLCache[tuple[int, int], list[Sample]] = TTLCache(64, _HOURLY_SECONDS, timer)
-        self._recent: TTLCache[None, list[Sample]] = TTLCache(1, _FRESH_SECONDS, timer)
-        self._failed: TTLCache[None, str] = TTLCache(1, _FAILED_SECONDS, timer)
-        self._asking = asyncio.Lock()
+        self._recent: TTLCache[None, list[Sample]] = TTLCache(1, _RATE_TTL_SECONDS, timer)
+        self._failed_at: TTLCache[None, str] = TTLCache(1, _RETRY_AFTER_FAILURE_SECONDS, timer)
+        self._lock = asyncio.Lock()
         self.latest: Rate | None = None
         """The newest sample that was told, as a rate."""
 
-    async def now(self) -> Rate:
+    async def current_rate(self) -> Rate:
         """The market rate for a quote. Raises NoRate."""
-        return self._rate(rates.close_to(await self._last_day(), int(self._clock.wall())))
+        return self._rate_of(rates.rate_near(await self._last_day(), int(self._clock.wall())))
 
-    async def at(self, time: int) -> Rate:
+    async def rate_at(self, time: int) -> Rate:
         """The market rate for a plain payment of a block at `time`, in unix seconds. Raises NoRate."""
         if self._clock.wall() - time <= rates.RECENT:
-            return self._rate(rates.close_to(await self._last_day(), time))
+            return self._rate_of(rates.rate_near(await self._last_day(), time))
         hour = time - time % HOUR
-        return self._rate(rates.between_hours(await self._around(hour - 3 * HOUR, hour + 4 * HOUR), time))
+        return self._rate_of(
+            rates.rate_between_hours(await self._samples_between(hour - 3 * HOUR, hour + 4 * HOUR), time)
+        )
 
-    async def day(self) -> list[Sample]:
+    async def last_day(self) -> list[Sample]:
         """The samples of the last day, oldest first. Raises NoRate."""
         return await self._last_day()
 
@@ -60,50 +62,50 @@ class PriceFeed:
         """Ask now and then though nobody needs it, so that an outage is known before a payer meets it."""
         while True:
             try:
-                await self.now()
+                await self.current_rate()
             except NoRate as error:
                 log.warning("%s", error)
             except Exception:
                 log.exception("the price could not be looked at; the sweep goes on")
             await asyncio.sleep(_WATCH_SECONDS)
 
-    def _rate(self, sample: Sample) -> Rate:
+    def _rate_of(self, sample: Sample) -> Rate:
         return Rate(sample.rate, self.source, sample.time)
 
     async def _last_day(self) -> list[Sample]:
-        async with self._asking:
+        async with self._lock:
             samples = self._recent.get(None)
             if samples is None:
                 now = int(self._clock.wall())
-                samples = self._recent[None] = await self._ask(now - _DAY, now)
-                self.latest = self._rate(samples[-1]) if samples else self.latest
+                samples = self._recent[None] = await self._request(now - _DAY, now)
+                self.latest = self._rate_of(samples[-1]) if samples else self.latest
             return samples
 
-    async def _around(self, start: int, stop: int) -> list[Sample]:
-        async with self._asking:
+    async def _samples_between(self, start: int, stop: int) -> list[Sample]:
+        async with self._lock:
             samples = self._samples.get((start, stop))
             if samples is None:
-                samples = self._samples[start, stop] = await self._ask(start, stop)
+                samples = self._samples[start, stop] = await self._request(start, stop)
             return samples
 
-    async def _ask(self, start: int, stop: int) -> list[Sample]:
-        if failed := self._failed.get(None):
+    async def _request(self, start: int, stop: int) -> list[Sample]:
+        if failed := self._failed_at.get(None):
             raise NoRate(failed)
         params: dict[str, str | int] = {"vs_currency": "usd", "from": start, "to": stop, "precision": "full"}
         try:
-            async with asyncio.timeout(_LONGEST_CALL):  # the phases' timeouts start again with every byte
+            async with asyncio.timeout(_CALL_TIMEOUT_SECONDS):  # the phases' timeouts start again with every byte
                 answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
             if answer.status_code != httpx.codes.OK:
                 log.warning("the price feed answered HTTP %s: %s", answer.status_code, answer.text[:200])
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}")
-            samples = rates.parse(answer.text)
+            samples = rates.parse_samples(answer.text)
         except (httpx.HTTPError, TimeoutError) as error:
             metrics.PRICE_CALLS.labels("failed").inc()
-            self._failed[None] = failed = f"the price feed did not answer: {type(error).__name__}"
+            self._failed_at[None] = failed = f"the price feed did not answer: {type(error).__name__}"
             raise NoRate(failed) from error
         except NoRate as error:
             metrics.PRICE_CALLS.labels("failed").inc()
-            self._failed[None] = str(error)
+            self._failed_at[None] = str(error)
             raise
         metrics.PRICE_CALLS.labels("ok").inc()
         return samples

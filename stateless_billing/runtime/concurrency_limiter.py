@@ -12,9 +12,9 @@ class QueueFull(Exception):
 class ConcurrencyLimiter:
     """`at_once` at a time; `waiting` more stand in line, each for at most `seconds`."""
 
-    def __init__(self, at_once: int, waiting: int, seconds: float) -> None:
-        self._free = asyncio.Semaphore(at_once)
-        self._seconds, self._room = seconds, at_once + waiting
+    def __init__(self, max_concurrent: int, max_queued: int, queue_timeout: float) -> None:
+        self._free = asyncio.Semaphore(max_concurrent)
+        self._seconds, self._room = queue_timeout, max_concurrent + max_queued
 
     @property
     def is_saturated(self) -> bool:
@@ -22,7 +22,7 @@ class ConcurrencyLimiter:
         return self._free.locked()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def slot(self) -> AsyncIterator[None]:
         """Wait for a turn and keep it for the block. Raises QueueFull."""
         if not self._room:
             raise QueueFull

@@ -15,7 +15,7 @@ _about: ContextVar[Mapping[str, str]] = ContextVar("about", default={})  # noqa:
 
 
 @contextmanager
-def about(**fields: str) -> Iterator[None]:
+def log_context(**fields: str) -> Iterator[None]:
     """All lines within, of this task and of those it starts, carry `fields`: `request_id`, `work`."""
     token = _about.set({**_about.get(), **fields})
     try:
@@ -24,7 +24,7 @@ def about(**fields: str) -> Iterator[None]:
         _about.reset(token)
 
 
-def note(**fields: str) -> None:
+def add_to_context(**fields: str) -> None:
     """Add fields to this task's lines from here on, until the enclosing `about` ends."""
     _about.set({**_about.get(), **fields})
 
@@ -66,28 +66,28 @@ class _Json(JsonFormatter):
             timestamp=True,
             json_ensure_ascii=False,
         )
-        self._secrets = _forms(secrets)
+        self._secrets = _encoded_forms(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return _without(self._secrets, super().format(record))
+        return _redact(self._secrets, super().format(record))
 
 
 class _Readable(logging.Formatter):
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
-        self._secrets = _forms(secrets)
+        self._secrets = _encoded_forms(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return _without(self._secrets, super().format(record))
+        return _redact(self._secrets, super().format(record))
 
 
-def _forms(secrets: Collection[str]) -> list[str]:
+def _encoded_forms(secrets: Collection[str]) -> list[str]:
     """The secrets as they are and as they look within JSON, the longest first: one may hold another."""
     forms = {*secrets, *(json.dumps(one, ensure_ascii=False)[1:-1] for one in secrets)}
     return sorted(filter(None, forms), key=len, reverse=True)
 
 
-def _without(secrets: Collection[str], line: str) -> str:
+def _redact(secrets: Collection[str], line: str) -> str:
     for one in secrets:
         line = line.replace(one, _HIDDEN)
     return line

@@ -40,13 +40,13 @@ REQUEST_SECONDS = Histogram(
 )
 
 
-def node_called(node: str, method: str, answered: bool) -> None:
+def record_node_call(node: str, method: str, answered: bool) -> None:
     """Count one call to a node."""
     NODE_CALLS.labels(node, method, "ok" if answered else "failed").inc()
 
 
 @contextmanager
-def request(part: str, method: str) -> Iterator[dict[str, int]]:
+def record_request(part: str, method: str) -> Iterator[dict[str, int]]:
     """Count one request to a part of the site; the `status` is to be put into what this gives."""
     answer: dict[str, int] = {}
     begun = time.perf_counter()

@@ -10,7 +10,7 @@ class RateLimit:
     rate: float
     burst: int
 
-    def spend(self, next_free_at: float, now: float) -> tuple[float, float]:
+    def take(self, next_free_at: float, now: float) -> tuple[float, float]:
         """The new mark, and the seconds to wait: 0 where it may be done now, and then only is the mark moved.
 
         `next_free_at` is the mark after the last time, anything in the past where there was none.
@@ -23,10 +23,10 @@ class RateLimit:
 class TokenBucket:
     """One allowance, shared by everybody."""
 
-    def __init__(self, allowance: RateLimit) -> None:
-        self._allowance, self._next_free_at = allowance, 0.0
+    def __init__(self, limit: RateLimit) -> None:
+        self._limit, self._next_free_at = limit, 0.0
 
-    def spend(self, now: float) -> float:
+    def take(self, now: float) -> float:
         """Take one; the seconds to wait where there is none left."""
-        self._next_free_at, wait = self._allowance.spend(self._next_free_at, now)
+        self._next_free_at, wait = self._limit.take(self._next_free_at, now)
         return wait

@@ -42,10 +42,10 @@ from stateless_billing.runtime import metrics
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.services import health
-from stateless_billing.services.startup import NotFit, NotRead, Token, check_chain
+from stateless_billing.services.startup import StartupReadFailed, StartupRefused, Token, check_chain
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.connection import ssl_context, transport
+from stateless_billing.stripe.connection import create_ssl_context, create_transport
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.rate_limiter import RateLimiter
 from stateless_billing.support.customer_search import CustomerSearch
@@ -77,14 +77,14 @@ class Services:
         settings: Settings,
         clock: Clock,
         nodes: httpx.AsyncBaseTransport | None = None,
-        stripe: Callable[[], httpx.AsyncBaseTransport] = transport,
+        stripe: Callable[[], httpx.AsyncBaseTransport] = create_transport,
     ) -> None:
         self.settings, self.clock = settings, clock
-        self.node_lines, self.stripe_lines = nodes, stripe
+        self.node_transport, self.stripe_transport_factory = nodes, stripe
         self.http = _client(nodes)
-        self.nodes = FailoverProvider(self.http, settings.rpc_urls, settings.chain_id, metrics.node_called)
+        self.nodes = FailoverProvider(self.http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
-        self.pacer = pacer = RateLimiter(settings.stripe_rate, settings.processes)
+        self.rate_limiter = pacer = RateLimiter(settings.stripe_rate, settings.processes)
         self.stripe = StripeApi(settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe)
         # Look-ups by anybody never wait for, nor hold, the connections that credit.
         lookups = StripeApi(
@@ -95,21 +95,21 @@ class Services:
             settings.stripe_api_key, settings.stripe_api_base, pacer, clock, stripe, connections=_ORDER_CONNECTIONS
         )
         self._ledgers = (self.stripe, lookups, orders)
-        self.books = ServiceRecords(self.stripe, settings.service_customer_id)
-        self.memory, self.proofs = StatusCache(clock), Proofs()
+        self.records = ServiceRecords(self.stripe, settings.service_customer_id)
+        self.status_cache, self.proofs = StatusCache(clock), Proofs()
         self._locks = KeyedLocks()
         self.reversals = Reversals(self.stripe, self.proofs)
-        self.feed = PriceFeed(
+        self.price_feed = PriceFeed(
             self.http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
         )
-        self.overrides = Overrides(orders, self.books, clock)
-        self.prices = RateSource(self.feed, self.overrides, clock)
+        self.overrides = Overrides(orders, self.records, clock)
+        self.rates = RateSource(self.price_feed, self.overrides, clock)
         alone = settings.max_order_cents
-        self.orders = Orders(orders, self.books, clock, OrderCaps(per_order=alone, per_day=alone))
+        self.orders = Orders(orders, self.records, clock, OrderCaps(per_order=alone, per_day=alone))
         self.confirmations = Confirmations(
             self.nodes, self.gateways, settings.confirmations, settings.max_unfinalized_cents, clock
         )
-        self.limit = DailyLimit(self.gateways, settings.max_payment_cents, self.prices, settings.discount_bps)
+        self.daily_limit = DailyLimit(self.gateways, settings.max_payment_cents, self.rates, settings.discount_bps)
         self._hook = create_webhook(self.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
         self._of_crediting()
         self._of_visitors(nodes, lookups)
@@ -119,24 +119,24 @@ class Services:
     def _of_crediting(self) -> None:
         """What takes payments to their credits."""
         settings, clock = self.settings, self.clock
-        self.terms = CreditPricer(self.prices, self.limit, settings.discount_bps)
+        self.pricer = CreditPricer(self.rates, self.daily_limit, settings.discount_bps)
         self.crediting = CreditProcessor(
             self.stripe,
             self.confirmations,
             CreditTools(
-                terms=self.terms,
+                pricer=self.pricer,
                 orders=self.orders,
                 proofs=self.proofs,
                 other_credits=settings.other_credits,
             ),
-            self.memory,
+            self.status_cache,
             self._locks,
             clock,
-            told=self._hook.told if self._hook else None,
+            on_credited=self._hook.enqueue if self._hook else None,
         )
-        sealing = CursorUpdater(self.stripe, self.crediting, self.memory, clock, settings.other_credits)
-        self.sweep = Sweeper(
-            *(self.gateways, self.confirmations, self.crediting, sealing, self.memory, self.books, clock)
+        sealing = CursorUpdater(self.stripe, self.crediting, self.status_cache, clock, settings.other_credits)
+        self.sweeper = Sweeper(
+            *(self.gateways, self.confirmations, self.crediting, sealing, self.status_cache, self.records, clock)
         )
 
     def _of_the_contracts(self) -> None:
@@ -152,26 +152,30 @@ class Services:
         self._visitors = _client(transport)
         nodes = FailoverProvider(self._visitors, settings.rpc_urls, settings.chain_id)
         self._shown = [Gateway(nodes, settings.chain_id, one) for one in settings.gateway_addresses]
-        self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.prices, settings.discount_bps)
+        self._shown_limit = DailyLimit(self._shown, settings.max_payment_cents, self.rates, settings.discount_bps)
         confirmations = Confirmations(nodes, self._shown, settings.confirmations, settings.max_unfinalized_cents, clock)
         hashes = TransactionLookup(nodes, self._shown, confirmations, clock)
         self.claims = PaymentClaims(hashes, self.gateways, self.crediting)
         self.accounts = Accounts(
-            *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.memory, clock),
+            *(lookups, self._shown, confirmations, self.crediting, self._shown_limit, self.status_cache, clock),
             minimum_cents=settings.min_payment_cents,
         )
-        self.receipts = Receipts(*(hashes, self._shown, lookups, confirmations, self.crediting, self.memory))
+        self.receipts = Receipts(*(hashes, self._shown, lookups, confirmations, self.crediting, self.status_cache))
 
     def _of_operators(self, lookups: StripeApi) -> None:
         """What the pages behind the sign-in need."""
         settings, clock = self.settings, self.clock
         caps = Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents)
-        self.grants = Grants(self.stripe, self.books, self._locks, clock, caps, self.reversals)
-        self.signins = self._signins()
-        self.lookup = CustomerSearch(*(lookups, self.nodes, self.gateways, self.books, self.grants.ledger, clock))
-        self.order_checks = OrderChecks(lookups, self.terms, self.prices)
-        followed = self.crediting, self.terms, self.orders
-        self.stuck = UncreditedPayments(self.gateways, self.confirmations, *followed, self.books, self.memory, clock)
+        self.grants = Grants(self.stripe, self.records, self._locks, clock, caps, self.reversals)
+        self.sign_ins = self._signins()
+        self.customer_search = CustomerSearch(
+            *(lookups, self.nodes, self.gateways, self.records, self.grants.ledger, clock)
+        )
+        self.order_checks = OrderChecks(lookups, self.pricer, self.rates)
+        followed = self.crediting, self.pricer, self.orders
+        self.uncredited_payments = UncreditedPayments(
+            self.gateways, self.confirmations, *followed, self.records, self.status_cache, clock
+        )
 
     def _signins(self) -> SignIns:
         """Signing in; without mail settings by wallet only, and without a roster nobody can."""
@@ -190,9 +194,9 @@ class Services:
             self.settings.registration_seconds,
         )
         signer = Signer(self.settings.signer_key, self.settings.chain_id)
-        return Quotes(self._shown[0], self.accounts, self.prices, self._shown_limit, signer, terms, self.clock)
+        return Quotes(self._shown[0], self.accounts, self.rates, self._shown_limit, signer, terms, self.clock)
 
-    async def permit(self) -> dict[str, str] | None:
+    async def permit_domain(self) -> dict[str, str] | None:
         """`name` and `version` by which the token's permits are signed; None where it has none, as far as is known."""
         assert self.token is not None
         if None not in self._permit:
@@ -215,7 +219,7 @@ class Services:
         for pause in _START_PAUSES:
             try:
                 await self._check()
-            except NotRead as error:
+            except StartupReadFailed as error:
                 log.warning("%s", error)
                 await asyncio.sleep(pause)
             else:
@@ -224,22 +228,26 @@ class Services:
 
     async def _check(self) -> None:
         try:
-            both = check_chain(self.nodes, self.gateways), self.books.check()
+            both = check_chain(self.nodes, self.gateways), self.records.load()
             token, service = await asyncio.gather(*both, return_exceptions=True)
             if isinstance(token, BaseException):
                 raise token
             if isinstance(service, BaseException):
                 raise service
             self.token = token
-            self.sweep.start(service)
+            self.sweeper.start(service)
         except NotOurAccount as error:
-            raise NotFit(
+            raise StartupRefused(
                 f"{error}. Use the key of the right account, or make the records with `doctor --init`."
             ) from error
         except StripeFailure as error:
-            raise NotRead(f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE.") from error
+            raise StartupReadFailed(
+                f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE."
+            ) from error
         except ChainError as error:
-            raise NotRead(f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES.") from error
+            raise StartupReadFailed(
+                f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES."
+            ) from error
 
     async def __aenter__(self) -> "Services":
         return self
@@ -256,4 +264,6 @@ class Services:
 
 
 def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, verify=ssl_context(), limits=_NODE_CONNECTIONS, trust_env=False)
+    return httpx.AsyncClient(
+        transport=transport, verify=create_ssl_context(), limits=_NODE_CONNECTIONS, trust_env=False
+    )

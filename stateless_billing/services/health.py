@@ -3,7 +3,7 @@
 from chain.payment import Block
 from stateless_billing.domain import finality
 from stateless_billing.domain.finality import HEAD_AGE
-from stateless_billing.stripe.connection import CLOCK_TOLERANCE
+from stateless_billing.stripe.connection import CLOCK_TOLERANCE_SECONDS
 
 FINALITY_AGE = 3600  # seconds; three times Base's usual
 
@@ -26,7 +26,7 @@ def finality_fault(finalized: Block, now: int) -> str | None:
 
 def clock_fault(skew: float) -> str | None:
     """What is wrong with the machine's clock, given by how many seconds it is ahead of Stripe's."""
-    if abs(skew) > CLOCK_TOLERANCE:
+    if abs(skew) > CLOCK_TOLERANCE_SECONDS:
         return f"this machine's clock is {skew:+.0f} s from Stripe's: set it, nothing is credited until then"
     return None
 

@@ -43,14 +43,14 @@ async def _chain(services: Services) -> dict[str, Any]:
 
 async def _stripe(services: Services) -> dict[str, Any]:
     stripe = services.stripe.health
-    if stripe.failure and services.clock.boot() - stripe.failed >= _ASK_AGAIN:
+    if stripe.failure and services.clock.boot() - stripe.failed_at >= _ASK_AGAIN:
         try:  # nobody may come by to try: an idle service reads Stripe only to find out that it is well again
-            await services.books.check()
+            await services.records.load()
         except (StripeFailure, NotOurAccount) as error:
             log.warning("readiness: %s", error)
     if stripe.skew is not None and (fault := health.clock_fault(stripe.skew)):
         return _check(False, None, fault)
-    age = None if stripe.answered is None else int(services.clock.boot() - stripe.answered)
+    age = None if stripe.answered_at is None else int(services.clock.boot() - stripe.answered_at)
     return _check(
         stripe.failure is None, age, "the last call failed" if stripe.failure else "the last call was answered"
     )
@@ -58,7 +58,7 @@ async def _stripe(services: Services) -> dict[str, Any]:
 
 async def _price(services: Services) -> dict[str, Any]:
     try:
-        rate = await services.feed.now()
+        rate = await services.price_feed.current_rate()
     except NoRate as error:
         return _check(False, None, str(error))
     return _check(True, int(services.clock.wall()) - rate.at, rate.source)

@@ -11,11 +11,11 @@ from chain.provider import FailoverProvider
 log = logging.getLogger(__name__)
 
 
-class NotFit(Exception):
+class StartupRefused(Exception):
     """The service may not start: what was found, and what to do."""
 
 
-class NotRead(NotFit):
+class StartupReadFailed(StartupRefused):
     """The service may not start: Stripe or the chain could not be read."""
 
 
@@ -37,19 +37,19 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
         try:
             await provider.chain_id(one)
         except WrongChain as error:
-            raise NotFit(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
+            raise StartupRefused(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
         except ChainError as error:
             log.warning("%s", error)
     tokens = set()
     for gateway in gateways:
         if not await provider.code(nodes, gateway.address):
-            raise NotFit(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
+            raise StartupRefused(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
         tokens.add(await gateway.token())
         await gateway.total_payments()
     if len(tokens) > 1:
-        raise NotFit("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
+        raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
     address = tokens.pop()
     decimals = await token.decimals(nodes, address)
     if decimals != 18:
-        raise NotFit(f"The token has {decimals} decimals; only 18 are supported.")
+        raise StartupRefused(f"The token has {decimals} decimals; only 18 are supported.")
     return Token(address, await token.symbol(nodes, address), decimals)

@@ -18,10 +18,10 @@ import httpx
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import NotSent
 
-ANSWER_AGE = 60  # seconds for which an answer's Date may be used as the clock
-CLOCK_TOLERANCE = 120  # seconds that Stripe's Date and the machine's clock may differ
+MAX_ANSWER_AGE_SECONDS = 60  # seconds for which an answer's Date may be used as the clock
+CLOCK_TOLERANCE_SECONDS = 120  # seconds that Stripe's Date and the machine's clock may differ
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
-LONGEST_CALL = 45.0
+CALL_TIMEOUT_SECONDS = 45.0
 _HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
 StillValid = Callable[[int], bool]
@@ -42,14 +42,14 @@ class ConnectionFailed(Exception):
 class Health:
     """How the last calls went: when one was answered, what failed since and when (boot clock), the skew in seconds."""
 
-    answered: float | None = None
+    answered_at: float | None = None
     failure: str | None = None
-    failed: float = 0.0
+    failed_at: float = 0.0
     skew: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
+class _DatedAnswer:
     """When the last answer was: its own Date, and both clocks from before its request was sent."""
 
     date: int
@@ -58,13 +58,13 @@ class _Answered:
     skew: float
 
 
-def transport() -> httpx.AsyncBaseTransport:
+def create_transport() -> httpx.AsyncBaseTransport:
     """A transport that holds one connection, kept for as long as Stripe keeps it. Environment proxies are not used."""
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
-    return httpx.AsyncHTTPTransport(verify=ssl_context(), limits=limits, retries=0, trust_env=False)
+    return httpx.AsyncHTTPTransport(verify=create_ssl_context(), limits=limits, retries=0, trust_env=False)
 
 
-def ssl_context() -> ssl.SSLContext:
+def create_ssl_context() -> ssl.SSLContext:
     """The context that all connections share: reading the certificates takes longer than a request."""
     global _ssl_context
     if _ssl_context is None:
@@ -81,34 +81,34 @@ class Connection:
     def __init__(self, http_transport: httpx.AsyncBaseTransport, clock: Clock) -> None:
         self._http = httpx.AsyncClient(transport=http_transport, timeout=TIMEOUT, trust_env=False)
         self._clock = clock
-        self._last: _Answered | None = None
-        self._judge: StillValid | None = None
-        self._turn: BeforeSend | None = None
-        self._bound = False
+        self._last_answer: _DatedAnswer | None = None
+        self._still_valid: StillValid | None = None
+        self._before_send: BeforeSend | None = None
+        self._must_reuse_connection = False
         self.request_id = ""
         """Stripe's name of the last request; empty where it was not answered."""
 
-    def begin(self) -> None:
+    def start_session(self) -> None:
         """The next request begins a session: it may open a connection, those after it go over the same one."""
-        self._bound = False
+        self._must_reuse_connection = False
 
-    def before_send(self, turn: BeforeSend) -> None:
+    def before_send(self, before_send: BeforeSend) -> None:
         """Have the next request wait for its turn when it is about to go out: what delays it until then counts too."""
-        self._turn = turn
+        self._before_send = before_send
 
-    def require_still_valid(self, judge: StillValid) -> None:
+    def require_still_valid(self, still_valid: StillValid) -> None:
         """Put `judge` before every socket write of the next request, and let it use this connection only."""
-        self._judge = judge
+        self._still_valid = still_valid
 
     def now(self) -> int:
         """Unix seconds by the Date of the last answer. Raises NotSent where that answer is too old or not plausible."""
-        last = self._last
+        last = self._last_answer
         if last is None:
             raise NotSent("nothing was read over this connection yet")
         waited = self._clock.boot() - last.boot
-        if not 0 <= waited <= ANSWER_AGE or abs(self._clock.wall() - last.wall) > ANSWER_AGE:
+        if not 0 <= waited <= MAX_ANSWER_AGE_SECONDS or abs(self._clock.wall() - last.wall) > MAX_ANSWER_AGE_SECONDS:
             raise NotSent("the last answer on this connection is more than a minute old")
-        if abs(last.skew) > CLOCK_TOLERANCE:
+        if abs(last.skew) > CLOCK_TOLERANCE_SECONDS:
             raise NotSent(
                 f"this machine's clock is {last.skew:+.0f} s from Stripe's: mend it, nothing is sent until then"
             )
@@ -117,19 +117,19 @@ class Connection:
     @property
     def skew(self) -> float | None:
         """The machine's clock minus Stripe's, in seconds, at the last answer."""
-        return self._last.skew if self._last else None
+        return self._last_answer.skew if self._last_answer else None
 
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request. Raises ConnectionFailed, and NotSent where the guard stopped it."""
-        judge, self._judge = self._judge, None
-        turn, self._turn = self._turn, None
+        judge, self._still_valid = self._still_valid, None
+        turn, self._before_send = self._before_send, None
         extensions = {"trace": self._tracer(judge, turn)}
         self.request_id = ""
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
-            async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):  # the phases' timeouts start again with every byte
                 answer = await self._http.request(
                     method, url, headers=dict(headers), content=body or None, extensions=extensions
                 )
@@ -137,24 +137,26 @@ class Connection:
             raise ConnectionFailed(f"no connection to Stripe: {type(error).__name__}", sent=False) from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise ConnectionFailed(f"the connection broke: {type(error).__name__}", sent=True) from error
-        date = _date(answer.headers.get("date"))
-        self._last = None if date is None else _Answered(date, wall, boot, skew=self._clock.wall() - date)
-        self._bound = True
+        date = _parse_date(answer.headers.get("date"))
+        self._last_answer = None if date is None else _DatedAnswer(date, wall, boot, skew=self._clock.wall() - date)
+        self._must_reuse_connection = True
         self.request_id = answer.headers.get("request-id", "")
-        if not _is_stripes(answer):
+        if not _is_from_stripe(answer):
             raise ConnectionFailed(f"HTTP {answer.status_code} from something that is not Stripe's API", sent=True)
         return answer.content, answer.status_code, answer.headers
 
-    def _tracer(self, judge: StillValid | None, turn: BeforeSend | None) -> Callable[[str, dict[str, Any]], Any]:
+    def _tracer(
+        self, still_valid: StillValid | None, before_send: BeforeSend | None
+    ) -> Callable[[str, dict[str, Any]], Any]:
         """The hook that httpcore calls before each step (https://www.encode.io/httpcore/extensions/#trace)."""
-        bound = judge is not None or self._bound
+        bound = still_valid is not None or self._must_reuse_connection
 
         async def trace(step: str, info: dict[str, Any]) -> None:
             if bound and step.startswith("connection.") and step.endswith(".started"):
                 raise NotSent("the connection that was read over is gone; nothing was sent")
-            if turn and step == _HEADERS:
-                await turn()
-            if judge and step in (_HEADERS, _BODY) and not judge(self.now()):
+            if before_send and step == _HEADERS:
+                await before_send()
+            if still_valid and step in (_HEADERS, _BODY) and not still_valid(self.now()):
                 raise NotSent("what was decided no longer holds; nothing was sent")
 
         return trace
@@ -164,7 +166,7 @@ class Connection:
         await self._http.aclose()
 
 
-def _is_stripes(answer: httpx.Response) -> bool:
+def _is_from_stripe(answer: httpx.Response) -> bool:
     """Whether an answer has the form of Stripe's: an object, and for an error an `error` in it."""
     try:
         body = json.loads(answer.content)
@@ -173,7 +175,7 @@ def _is_stripes(answer: httpx.Response) -> bool:
     return isinstance(body, dict) and (answer.status_code < 400 or isinstance(body.get("error"), dict))
 
 
-def _date(header: str | None) -> int | None:
+def _parse_date(header: str | None) -> int | None:
     try:
         parsed = parsedate_tz(header or "")
         return int(mktime_tz(parsed)) if parsed else None

@@ -4,7 +4,7 @@ from stateless_billing.domain.ledger import CURRENCY
 from stateless_billing.stripe.objects import Customer
 
 
-def obstacle(customer: Customer) -> str | None:
+def find_obstacle(customer: Customer) -> str | None:
     """Why a customer cannot be credited, as a cause of `held`; None where nothing stands against it."""
     if customer.deleted:
         return "customer_deleted"
@@ -12,4 +12,4 @@ def obstacle(customer: Customer) -> str | None:
         return "test_clock"
     if customer.currency not in (None, CURRENCY):
         return "currency"
-    return "not_payable" if customer.not_payable else None
+    return "not_payable" if customer.is_not_payable else None

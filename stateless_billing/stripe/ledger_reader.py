@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
-from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from stateless_billing.stripe.objects import Customer, Page
 
-PAGES_MOST = 200  # behind so many pages without an anchor a ledger is not read further
+MAX_PAGES = 200  # behind so many pages without an anchor a ledger is not read further
 
 ReadPage = Callable[[str | None], Awaitable[Page]]
 """One page of the ledger without a filter by time, newest first, beginning behind the entry of that id."""
@@ -16,10 +16,10 @@ Anchor = int | str
 """Where reading may stop: at a dollar entry created before that time (unix seconds), or at the entry of that id."""
 
 
-async def newest(session: StripeSession, customer_id: str, since: int) -> Page | None:
+async def read_newest(session: StripeSession, customer_id: str, since: int) -> Page | None:
     """The newest page since `since`; None where Stripe knows no such ledger: its customer tells why."""
     try:
-        return await session.newest_entries(customer_id, since)
+        return await session.list_newest_entries(customer_id, since)
     except RequestRejected as error:
         if error.code != "resource_missing":
             raise
@@ -29,25 +29,27 @@ async def newest(session: StripeSession, customer_id: str, since: int) -> Page |
 async def entries_or_none(session: StripeSession, customer_id: str, since: int) -> list[Entry] | None:
     """A customer's complete listing, None where that customer is gone."""
     try:
-        return await session.entries(customer_id, since)
+        return await session.list_entries(customer_id, since)
     except RequestRejected as error:
         if error.code not in ("resource_missing", "customer_invalid"):
             raise
         return None
 
 
-async def read_session(session: StripeSession, customer_id: str, anchor: Anchor) -> tuple[Customer, Reading | None]:
+async def read_session(
+    session: StripeSession, customer_id: str, anchor: Anchor
+) -> tuple[Customer, LedgerReading | None]:
     """A customer with its balance, then its ledger; None where the customer was deleted. Raises StripeFailure."""
-    customer = await session.customer(customer_id, balance=True)
+    customer = await session.get_customer(customer_id, balance=True)
     if customer.deleted:
         return customer, None
     read_at = session.now()
     return customer, await read_back(
-        customer, read_at, anchor, lambda after: session.newest_entries(customer_id, None, after)
+        customer, read_at, anchor, lambda after: session.list_newest_entries(customer_id, None, after)
     )
 
 
-async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor) -> Reading | None:
+async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor) -> LedgerReading | None:
     """A ledger read back to its anchor, None where its customer is gone. Raises StripeFailure."""
     try:
         _, reading = await read_session(session, customer_id, anchor)
@@ -59,8 +61,8 @@ async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor)
 
 
 async def read_back(
-    customer: Customer, read_at: int, anchor: Anchor, page_behind: ReadPage, *, pages_most: int = PAGES_MOST
-) -> Reading:
+    customer: Customer, read_at: int, anchor: Anchor, page_behind: ReadPage, *, max_pages: int = MAX_PAGES
+) -> LedgerReading:
     """A ledger from its newest entry down to its anchor, or to where the list ends.
 
     `customer` was read just before, at `read_at` of Stripe's clock. Raises StripeUnavailable where the list repeats
@@ -85,10 +87,10 @@ async def read_back(
         ended = not page.entries and not more
         if more and not page.entries:
             broken_off = "its list said that there is more, and ended"
-        elif pages > pages_most and not anchored:
-            broken_off = f"it is longer than {pages_most} pages, down to an entry that is old enough"
+        elif pages > max_pages and not anchored:
+            broken_off = f"it is longer than {max_pages} pages, down to an entry that is old enough"
         more = not page.complete
-    return Reading(
+    return LedgerReading(
         entries=entries,
         balance_cents=customer.usd_cents or 0,
         read_at=read_at,

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
-from stateless_billing.stripe.client import PAGE, StripeApi, StripeSession
+from stateless_billing.stripe.client import PAGE_SIZE, StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.objects import Customer, escape_query_text
 from stateless_billing.stripe.rate_limiter import Endpoint
 
-_MOST = 100
+_MAX_MATCHES = 100
 
 
 async def search_metadata(session: StripeSession, name: str, value: str) -> list[Customer]:
@@ -18,8 +18,8 @@ async def search_metadata(session: StripeSession, name: str, value: str) -> list
     query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
     found = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
-        lambda api: api.search_async({"query": query, "limit": PAGE}),
-        objects.customers,
+        lambda api: api.search_async({"query": query, "limit": PAGE_SIZE}),
+        objects.parse_customers,
     )
     return [one for one in found if (one.value(name) or "").lower() == value.lower()]
 
@@ -32,14 +32,16 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
 
     async def listed(text: str) -> list[Customer]:
         async with stripe.session() as session:
-            params = {"email": text, "limit": _MOST}
-            return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.customers)
+            params = {"email": text, "limit": _MAX_MATCHES}
+            return await session.read(
+                Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers
+            )
 
     async def searched() -> list[Customer]:
         async with stripe.session() as session:
-            params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MOST}
+            params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MAX_MATCHES}
             return await session.read(
-                Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), objects.customers
+                Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), objects.parse_customers
             )
 
     answers = await asyncio.gather(searched(), *(listed(text) for text in sorted({email, email.lower()})))
@@ -53,7 +55,7 @@ async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> 
         return await session.read(
             Endpoint.READ_ENTRY,
             lambda api: api.balance_transactions.retrieve_async(customer_id, entry_id),
-            lambda raw: objects.entry(raw, customer_id),
+            lambda raw: objects.parse_entry(raw, customer_id),
         )
     except RequestRejected as error:
         if error.code != "resource_missing":

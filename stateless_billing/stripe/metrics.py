@@ -42,7 +42,7 @@ STRIPE_SECONDS = Histogram(
 
 
 @contextmanager
-def stripe_call(endpoint: str) -> Iterator[None]:
+def measure_stripe_call(endpoint: str) -> Iterator[None]:
     """Count one call to Stripe, by how it ended."""
     outcome, begun = "other", time.perf_counter()
     try:

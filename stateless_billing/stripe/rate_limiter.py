@@ -10,8 +10,8 @@ from collections import deque
 from enum import StrEnum
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_SECOND = 1.04  # of ours, for one of Stripe's: requests do not all take equally long to get there
-_CLOSEST = 3 / 4  # of an interval, between requests that make up for a delay
+_RATE_WINDOW_SECONDS = 1.04  # of ours, for one of Stripe's: requests do not all take equally long to get there
+_MIN_SPACING_SECONDS = 3 / 4  # of an interval, between requests that make up for a delay
 _TOTAL = 4  # the account's limit in all, in units of one endpoint's
 
 
@@ -34,18 +34,18 @@ _SLOWER = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search has a limit of its own,
 class _EndpointLimit:
     """The requests to one endpoint: no more than `most` of them in `span` seconds."""
 
-    def __init__(self, most: int, span: float) -> None:
-        self.interval = span / most
+    def __init__(self, max_requests: int, span: float) -> None:
+        self.interval = span / max_requests
         self.free = 0.0  # when the next one may be granted
         self.pause, self.paused_until = _FIRST_PAUSE, 0.0  # how long the next one is, when the last one ends
-        self._most, self._span = most, span
-        self._sent: deque[float] = deque(maxlen=most)
-        self._turn = asyncio.Lock()
+        self._max_requests, self._span = max_requests, span
+        self._sent: deque[float] = deque(maxlen=max_requests)
+        self._lock = asyncio.Lock()
 
-    async def turn(self) -> None:
+    async def wait(self) -> None:
         """Wait until a granted request may go out, and count it."""
         loop = asyncio.get_running_loop()
-        async with self._turn:
+        async with self._lock:
             wait = self._earliest() - loop.time()
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -54,22 +54,22 @@ class _EndpointLimit:
     def _earliest(self) -> float:
         if not self._sent:
             return 0.0
-        closest = self._sent[-1] + self.interval * _CLOSEST
-        return max(closest, self._sent[0] + self._span) if len(self._sent) == self._most else closest
+        closest = self._sent[-1] + self.interval * _MIN_SPACING_SECONDS
+        return max(closest, self._sent[0] + self._span) if len(self._sent) == self._max_requests else closest
 
 
 class RateLimiter:
     """Grants `rate` requests a second and endpoint, shared by `processes` equal processes."""
 
     def __init__(self, rate: int, processes: int) -> None:
-        share, span = max(1, rate // processes), _SECOND * max(1.0, processes / rate)
-        self._lines = {one: _EndpointLimit(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
+        share, span = max(1, rate // processes), _RATE_WINDOW_SECONDS * max(1.0, processes / rate)
+        self._limits = {one: _EndpointLimit(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
         self._interval = span / share / _TOTAL
         self._free = 0.0
 
-    async def grant(self, *endpoints: Endpoint) -> None:
+    async def acquire_together(self, *endpoints: Endpoint) -> None:
         """Wait until it is the turn of one request to each of `endpoints`. Each asks for its own `turn` to go out."""
-        now, lines = asyncio.get_running_loop().time(), [self._lines[endpoint] for endpoint in endpoints]
+        now, lines = asyncio.get_running_loop().time(), [self._limits[endpoint] for endpoint in endpoints]
         start = max(now, self._free, *(line.free for line in lines))
         for line in lines:
             line.free = start + line.interval
@@ -78,27 +78,27 @@ class RateLimiter:
         if start > now:
             await asyncio.sleep(start - now)
 
-    async def turn(self, endpoint: Endpoint) -> None:
+    async def wait_to_send(self, endpoint: Endpoint) -> None:
         """Wait until a granted request may go out.
 
         A process that stood still, or answers that came together, would else send what was granted one by one at once.
         What was delayed is made up for as far as any second has room.
         """
-        await self._lines[endpoint].turn()
+        await self._limits[endpoint].wait()
 
-    def limited(self, endpoint: Endpoint, reason: str) -> None:
+    def on_rate_limited(self, endpoint: Endpoint, reason: str) -> None:
         """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where
         the whole account is limited, to any; twice as long each time in a row. What was under way when a pause began
         and is refused too belongs to the same time.
         """
-        now, line = asyncio.get_running_loop().time(), self._lines[endpoint]
+        now, line = asyncio.get_running_loop().time(), self._limits[endpoint]
         if now < line.paused_until:
             return
         line.paused_until = now + line.pause
         line.pause = min(_LONGEST_PAUSE, line.pause * 2)
-        for one in self._lines.values() if reason.startswith("global") else (line,):
+        for one in self._limits.values() if reason.startswith("global") else (line,):
             one.free = max(one.free, line.paused_until)
 
-    def answered(self, endpoint: Endpoint) -> None:
+    def on_success(self, endpoint: Endpoint) -> None:
         """Stripe answered properly."""
-        self._lines[endpoint].pause = _FIRST_PAUSE
+        self._limits[endpoint].pause = _FIRST_PAUSE

@@ -17,6 +17,14 @@ finally:
         del sys.modules["requests"]
 
 from stateless_billing.stripe.connection import Connection  # noqa: E402 - after the SDK was loaded
+from stateless_billing.stripe.errors import (  # noqa: E402
+    KeyReusedDifferently,
+    OutcomeUnknown,
+    RequestInProgress,
+    RequestRejected,
+    StripeFailure,
+    StripeUnavailable,
+)
 
 
 class HTTPClient(stripe.HTTPClient):
@@ -32,3 +40,25 @@ class HTTPClient(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         return await self._connection.request(method, url, headers, post_data)
+
+
+def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFailure]) -> StripeFailure:
+    """What an error answer means (https://docs.stripe.com/error-low-level), to be raised."""
+    status, text = error.http_status or 0, describe_error(error)
+    if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
+        return StripeUnavailable(f"Stripe does not accept our key: {text}")
+    if status == 409:
+        return RequestInProgress(text) if on_lost_response is OutcomeUnknown else on_lost_response(text)
+    if isinstance(error, stripe.IdempotencyError) and on_lost_response is OutcomeUnknown:
+        return KeyReusedDifferently(text)
+    if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
+        return on_lost_response(text)
+    if 400 <= status < 500:
+        return RequestRejected(text, error.error.code if error.error else None)
+    return on_lost_response(text)
+
+
+def describe_error(error: stripe.StripeError) -> str:
+    """An error answer in one line: status, message and request id."""
+    message = error.error.message if error.error else None
+    return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"

@@ -23,9 +23,9 @@ from stateless_billing.stripe.objects import WALLET, Customer
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")
-_MOST_MATCHES = 20
-_CANDIDATES = 40  # customers that are looked through for an entry: Stripe cannot look one up by itself
-_LATEST_PAYMENTS = 60
+_MAX_MATCHES = 20
+_MAX_CANDIDATES = 40  # customers that are looked through for an entry: Stripe cannot look one up by itself
+_MAX_PAYMENTS = 60
 _GRANT_DAYS = 30
 
 LAGS = (
@@ -44,7 +44,7 @@ class CustomerMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a question came to. `kind` is what it was taken for, `note` what the asker should know."""
 
     kind: str
@@ -62,114 +62,116 @@ class CustomerSearch:
         stripe: StripeApi,
         nodes: FailoverProvider,
         gateways: Sequence[Gateway],
-        books: ServiceRecords,
+        records: ServiceRecords,
         grants: GrantLedger,
         clock: Clock,
     ) -> None:
         self._stripe, self._nodes, self._gateways = stripe, nodes, gateways
-        self._books, self._grants, self._clock = books, grants, clock
+        self._records, self._grants, self._clock = records, grants, clock
 
-    async def find(self, text: str) -> Found:
+    async def find(self, text: str) -> SearchResult:
         """Everything that fits. Raises ProblemError for what is none of the five, ChainError, StripeFailure."""
         asked = text.strip()
         if _HASH.fullmatch(asked):
-            return await self._by_transaction(asked.lower())
+            return await self._find_by_transaction(asked.lower())
         if is_wallet(asked.lower()):
-            return await self._by_wallet(asked.lower())
+            return await self._find_by_wallet(asked.lower())
         if is_customer_id(asked):
-            return Found("customer", await self._matches([asked]))
+            return SearchResult("customer", await self._describe_matches([asked]))
         if is_entry_id(asked):
-            return await self._by_entry(asked)
+            return await self._find_by_entry(asked)
         if is_email(asked):
             found = await lookups.find_customers_by_email(self._stripe, asked)
-            return await self._searched("email", [one.id for one in found])
+            return await self._result_of("email", [one.id for one in found])
         raise ProblemError(
             "invalid_input",
             "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
             " or a balance transaction (cbtxn_…).",
         )
 
-    async def customer(self, customer_id: str) -> Customer | None:
+    async def get_customer(self, customer_id: str) -> Customer | None:
         """One customer of other systems; None where Stripe has none, or it is a record of ours."""
         async with self._stripe.session() as session:
             try:
-                found = await session.customer(customer_id)
+                found = await session.get_customer(customer_id)
             except RequestRejected:
                 return None
         return None if found.deleted or found.value(RECORD_MARKER) else found
 
-    async def _by_wallet(self, wallet: str) -> Found:
+    async def _find_by_wallet(self, wallet: str) -> SearchResult:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
         async with self._stripe.session() as session:
             searched = await search_metadata(session, WALLET, wallet)
         ids = [one for one in registered if one] + [one.id for one in searched]
-        return await self._searched("wallet", list(dict.fromkeys(ids)))
+        return await self._result_of("wallet", list(dict.fromkeys(ids)))
 
-    async def _searched(self, kind: str, ids: Sequence[str]) -> Found:
+    async def _result_of(self, kind: str, ids: Sequence[str]) -> SearchResult:
         """What a search came to, with what it may lack."""
         note = LAGS
-        if len(ids) > _MOST_MATCHES:
-            note += f" {len(ids)} customers fit and {_MOST_MATCHES} are shown: ask for the `cus_…` instead."
-        return Found(kind, await self._matches(ids), note=note)
+        if len(ids) > _MAX_MATCHES:
+            note += f" {len(ids)} customers fit and {_MAX_MATCHES} are shown: ask for the `cus_…` instead."
+        return SearchResult(kind, await self._describe_matches(ids), note=note)
 
-    async def _by_transaction(self, tx_hash: str) -> Found:
+    async def _find_by_transaction(self, tx_hash: str) -> SearchResult:
         found = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         if found is None or not found.payments:
             failed = found is not None and found.failed
             note = "That EVM transaction reverted: it paid nothing." if failed else ""
-            return Found("transaction", note=note or "No node knows a payment to our gateways in that EVM transaction.")
+            return SearchResult(
+                "transaction", note=note or "No node knows a payment to our gateways in that EVM transaction."
+            )
         ids = [one.customer_id for one in found.payments if one.customer_id]
-        return Found("transaction", await self._matches(ids), found.payments)
+        return SearchResult("transaction", await self._describe_matches(ids), found.payments)
 
-    async def _by_entry(self, entry_id: str) -> Found:
+    async def _find_by_entry(self, entry_id: str) -> SearchResult:
         """Stripe gives an entry only to who names its customer: our records first, then whoever moved lately."""
         async with self._stripe.session() as session:
-            entry = await lookups.get_entry(session, self._books.grants_id, entry_id)
-        reserved = caps.reservation(entry) if entry else None
+            entry = await lookups.get_entry(session, self._records.grants_id, entry_id)
+        reserved = caps.parse_reservation(entry) if entry else None
         if entry and reserved:
             note = "That is the reservation of a grant on the grants record."
-            return Found("entry", await self._matches([reserved.customer]), entry=entry, note=note)
-        candidates = await self._lately()
+            return SearchResult("entry", await self._describe_matches([reserved.customer]), entry=entry, note=note)
+        candidates = await self._recently_credited()
         for start in range(0, len(candidates), 8):
             some = candidates[start : start + 8]
-            for one in await asyncio.gather(*(self._entry_of(customer, entry_id) for customer in some)):
+            for one in await asyncio.gather(*(self._get_entry(customer, entry_id) for customer in some)):
                 if one:
-                    return Found("entry", await self._matches([one.customer]), entry=one)
+                    return SearchResult("entry", await self._describe_matches([one.customer]), entry=one)
         note = (
             f"It is not among the entries of the {len(candidates)} customers with the latest payments and grants."
             " Stripe cannot look an entry up without its customer: search for it in the Stripe Dashboard."
         )
-        return Found("entry", note=note)
+        return SearchResult("entry", note=note)
 
-    async def _entry_of(self, customer_id: str, entry_id: str) -> Entry | None:
+    async def _get_entry(self, customer_id: str, entry_id: str) -> Entry | None:
         async with self._stripe.session() as session:
             return await lookups.get_entry(session, customer_id, entry_id)
 
-    async def _lately(self) -> list[str]:
+    async def _recently_credited(self) -> list[str]:
         """The customers with the latest grants and payments, without repetition."""
-        listing = await self._grants.read(int(self._clock.wall()) - _GRANT_DAYS * caps.DAY)
-        ids = [one.customer for one in map(caps.reservation, listing.entries) if one]
+        listing = await self._grants.list_grants(int(self._clock.wall()) - _GRANT_DAYS * caps.DAY)
+        ids = [one.customer for one in map(caps.parse_reservation, listing.entries) if one]
         for gateway in self._gateways:
             total = await gateway.total_payments()
             latest = [
                 payment
-                async for window in gateway.payments(max(0, total - _LATEST_PAYMENTS), total)
+                async for window in gateway.payments(max(0, total - _MAX_PAYMENTS), total)
                 for _, payment in window
             ]
             ids += [payment.customer_id for payment in reversed(latest) if payment.customer_id]
-        return list(dict.fromkeys(ids))[:_CANDIDATES]
+        return list(dict.fromkeys(ids))[:_MAX_CANDIDATES]
 
-    async def _matches(self, ids: Sequence[str]) -> list[CustomerMatch]:
-        unique = list(dict.fromkeys(ids))[:_MOST_MATCHES]
-        found = await asyncio.gather(*(self._match(one) for one in unique))
+    async def _describe_matches(self, ids: Sequence[str]) -> list[CustomerMatch]:
+        unique = list(dict.fromkeys(ids))[:_MAX_MATCHES]
+        found = await asyncio.gather(*(self._describe_match(one) for one in unique))
         return [one for one in found if one]
 
-    async def _match(self, customer_id: str) -> CustomerMatch | None:
-        customer = await self.customer(customer_id)
+    async def _describe_match(self, customer_id: str) -> CustomerMatch | None:
+        customer = await self.get_customer(customer_id)
         if customer is None:
             return None
         async with self._stripe.session() as session:
-            entries = (await session.newest_entries(customer_id, 0)).entries
+            entries = (await session.list_newest_entries(customer_id, 0)).entries
         return CustomerMatch(customer, wallets_of(customer, entries), entries[0].created if entries else None)
 
 

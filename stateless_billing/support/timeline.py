@@ -24,7 +24,7 @@ class Event:
     kind: str
     entry: Entry | None = None
     payment: Mapping[str, Any] | None = None
-    taken_back_by: str | None = None
+    reversed_by: str | None = None
 
     @property
     def title(self) -> str:
@@ -39,7 +39,7 @@ def kind_of(entry: Entry) -> str:
     return "credit" if entry.cents > 0 else "charge"
 
 
-def timeline(entries: Sequence[Entry], payments: Sequence[Mapping[str, Any]], *, complete: bool) -> list[Event]:
+def build_timeline(entries: Sequence[Entry], payments: Sequence[Mapping[str, Any]], *, complete: bool) -> list[Event]:
     """Entries (newest first, as listed) with the payments that have none among them, each at its time.
 
     Where the listing is not complete, credited payments older than its end belong to a later page; one that is not

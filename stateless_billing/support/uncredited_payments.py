@@ -21,8 +21,8 @@ from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
 
-_MOST = 60
-_GRACE = 120  # seconds after finality in which the sweep has not come to it yet
+_MAX_PAYMENTS = 60
+_SWEEP_GRACE_SECONDS = 120  # seconds after finality in which the sweep has not come to it yet
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +48,21 @@ class UncreditedPayment:
     """One payment that waits, and what was ordered about it."""
 
     payment: Payment
-    progress: PaymentStatus
+    status: PaymentStatus
     age: int
     orders: PaymentOrders
 
     @property
     def order(self) -> Order | None:
         """The order that stands for it, if any."""
-        return self.orders.standing
+        return self.orders.effective
 
     @property
     def action(self) -> str:
         """The one next action."""
-        if self.progress.state != "held":
+        if self.status.state != "held":
             return WAIT
-        return ACTIONS.get(self.progress.cause or "", WAIT)
+        return ACTIONS.get(self.status.cause or "", WAIT)
 
 
 class UncreditedPayments:
@@ -73,20 +73,20 @@ class UncreditedPayments:
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
         crediting: CreditProcessor,
-        terms: CreditPricer,
+        pricer: CreditPricer,
         orders: Orders,
-        books: ServiceRecords,
-        memory: StatusCache,
+        records: ServiceRecords,
+        status_cache: StatusCache,
         clock: Clock,
     ) -> None:
         self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
-        self._terms, self._orders = terms, orders
-        self._books, self._memory, self._clock = books, memory, clock
+        self._pricer, self._orders = pricer, orders
+        self._records, self._status_cache, self._clock = records, status_cache, clock
 
-    async def listed(self) -> tuple[list[UncreditedPayment], bool]:
+    async def list_all(self) -> tuple[list[UncreditedPayment], bool]:
         """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""
         heads = await self._confirmations.heads()
-        service = await self._books.check()
+        service = await self._records.load()
         found: list[UncreditedPayment] = []
         whole = True
         for gateway in self._gateways:
@@ -96,42 +96,44 @@ class UncreditedPayments:
                 age = int(self._clock.wall()) - payment.time
                 if not is_final(payment, heads):
                     continue
-                progress = await self._crediting.get_status(gateway, payment, heads, proving=True)
+                progress = await self._crediting.get_status(gateway, payment, heads, may_prove=True)
                 if progress.state in ("credited", "reversed"):
                     continue
-                orders = await self._orders.latest(payment)
-                if progress.state == "held" or age > _GRACE or orders.standing:
+                orders = await self._orders.find(payment)
+                if progress.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
                     found.append(UncreditedPayment(payment, progress, age, orders))
         return sorted(found, key=lambda one: (one.payment.time, one.payment.log_index)), whole
 
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
         total = await gateway.total_payments()
-        swept = min(records.swept(service, gateway), total)
-        still_open = sorted(index for index in records.open_payments(service, gateway) if index < swept)
-        payments = [await gateway.payment_at(index) for index in still_open[:_MOST]]
+        swept = min(records.parse_swept(service, gateway), total)
+        still_open = sorted(index for index in records.parse_open_payments(service, gateway) if index < swept)
+        payments = [await gateway.payment_at(index) for index in still_open[:_MAX_PAYMENTS]]
         async for window in gateway.payments(swept, total):
             payments += [payment for index, payment in window if index >= swept]
-            if len(payments) >= _MOST:
+            if len(payments) >= _MAX_PAYMENTS:
                 break
-        return payments[:_MOST], len(payments) < _MOST or total - swept + len(still_open) <= _MOST
+        return payments[:_MAX_PAYMENTS], len(payments) < _MAX_PAYMENTS or total - swept + len(
+            still_open
+        ) <= _MAX_PAYMENTS
 
-    async def worth(self, payment: Payment, rate: int | None) -> int | None:
+    async def value_cents(self, payment: Payment, rate: int | None) -> int | None:
         """The cents of a payment at a rate, or at its own; None where it has none. Raises ChainError, StripeFailure."""
-        return await self._terms.worth(payment, rate)
+        return await self._pricer.value_cents(payment, rate)
 
-    async def order(
-        self, gateway: Gateway, payment: Payment, heads: Heads, form: str, draft: OrderDraft
+    async def write_order(
+        self, gateway: Gateway, payment: Payment, heads: Heads, form_id: str, draft: OrderDraft
     ) -> tuple[Order, PaymentStatus]:
         """Give an order about a payment read after `heads`, and follow it at once. Safe to repeat with the same form.
 
         Raises ProblemError, ChainError, StripeFailure.
         """
-        logs.note(work="order")
+        logs.add_to_context(work="order")
         progress = await self._crediting.get_status(gateway, payment, heads)
         if progress.state in ("credited", "reversed"):
-            if given := await self._orders.given_by(form, payment):
+            if given := await self._orders.find_by_form(form_id, payment):
                 return given, progress
             raise ProblemError("already_done", f"This payment is {progress.state}. Nothing was ordered.")
-        order = await self._orders.write(form, payment, draft)
-        self._memory.retry(payment)
-        return order, await self._crediting.advance(gateway, payment, heads)
+        order = await self._orders.write(form_id, payment, draft)
+        self._status_cache.make_due(payment)
+        return order, await self._crediting.process(gateway, payment, heads)

@@ -17,46 +17,46 @@ class GatewayCheckpoint:
     gateway: Gateway
     swept: int
     open: dict[int, str]
-    recorded: tuple[int, dict[int, str]]
-    closed: set[int] = field(default_factory=set)
-    begun: bool = False
-    opened: dict[int, Payment] = field(default_factory=dict)
+    persisted: tuple[int, dict[int, str]]
+    done_above: set[int] = field(default_factory=set)
+    in_progress: bool = False
+    open_payments: dict[int, Payment] = field(default_factory=dict)
     uncredited: dict[int, Payment] = field(default_factory=dict)
-    seen: dict[int, int] = field(default_factory=dict)
+    passed_blocks: dict[int, int] = field(default_factory=dict)
 
     def advance(self) -> None:
         """Move `swept` over what is closed."""
-        while self.swept in self.closed:
-            self.closed.discard(self.swept)
+        while self.swept in self.done_above:
+            self.done_above.discard(self.swept)
             self.swept += 1
 
     def close(self, index: int, payment: Payment) -> None:
         """This payment is done."""
         self.open.pop(index, None)
-        self.opened.pop(index, None)
-        self._pass(index, payment)
+        self.open_payments.pop(index, None)
+        self._record_passed(index, payment)
 
     def leave_open(self, index: int, payment: Payment, cause: str) -> None:
         """Let `swept` pass a final payment that cannot be credited now."""
         self.open[index] = cause
-        self._pass(index, payment)
+        self._record_passed(index, payment)
 
-    def _pass(self, index: int, payment: Payment) -> None:
-        self.seen[index] = payment.block
+    def _record_passed(self, index: int, payment: Payment) -> None:
+        self.passed_blocks[index] = payment.block
         if index >= self.swept:
-            self.closed.add(index)
+            self.done_above.add(index)
 
-    def remember(self) -> None:
+    def mark_persisted(self) -> None:
         """What is done is in the service record."""
-        self.recorded = self.swept, dict(self.open)
-        self.seen.clear()
+        self.persisted = self.swept, dict(self.open)
+        self.passed_blocks.clear()
 
     def rollback(self) -> None:
         """To what the service record says."""
-        self.swept, self.open = self.recorded[0], dict(self.recorded[1])
-        for one in (self.closed, self.opened, self.seen):
+        self.swept, self.open = self.persisted[0], dict(self.persisted[1])
+        for one in (self.done_above, self.open_payments, self.passed_blocks):
             one.clear()
 
     def is_waiting(self, index: int) -> bool:
         """Whether the payment at this place is not known to be credited."""
-        return index in self.open or (index >= self.swept and index not in self.closed)
+        return index in self.open or (index >= self.swept and index not in self.done_above)

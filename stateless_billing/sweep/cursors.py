@@ -28,126 +28,130 @@ class CursorUpdater:
         self,
         stripe: StripeApi,
         crediting: CreditProcessor,
-        memory: StatusCache,
+        status_cache: StatusCache,
         clock: Clock,
         other_credits: re.Pattern[str],
     ) -> None:
-        self._stripe, self._crediting, self._memory = stripe, crediting, memory
+        self._stripe, self._crediting, self._status_cache = stripe, crediting, status_cache
         self._other_credits = other_credits
         self._backoff = Backoff(clock)  # a listing may lag, and a cursor may be refused
 
-    async def seal(self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads) -> set[Payment]:
+    async def credit_and_advance(
+        self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
+    ) -> set[Payment]:
         """Credit what is not credited of a customer's final `payments`; those that Stripe shows credited.
 
         Raises ChainError. Where Stripe fails, or does not show yet what was written, a later call goes on.
         """
         key = gateway.address, customer_id
-        start = await self._start(gateway, customer_id) if self._backoff.due(key) else None
+        start = await self._starting_cursor(gateway, customer_id) if self._backoff.is_due(key) else None
         if start is None:
             for payment in payments:
-                await self._crediting.advance(gateway, payment, heads)
-            return self.redirected(payments)
+                await self._crediting.process(gateway, payment, heads)
+            return self.find_redirected(payments)
         stop = max(payment.sequence for payment in payments) + 1
         run = [payment for payment in payments if payment.sequence >= start]
         if stop - start > len(run):  # something before these is not under the cursor either
             run = await gateway.payments_of(customer_id, start, stop, exact=True)
         for payment in run:
-            await self._crediting.advance(gateway, payment, heads)
+            await self._crediting.process(gateway, payment, heads)
         covered = {payment for payment in payments if payment.sequence < start}
-        return covered | await self._look_and_move(gateway, customer_id, run, start)
+        return covered | await self._verify_and_advance(gateway, customer_id, run, start)
 
-    async def _start(self, gateway: Gateway, customer_id: str) -> int | None:
+    async def _starting_cursor(self, gateway: Gateway, customer_id: str) -> int | None:
         """The sequence that the customer's cursor stands at; None where Stripe does not tell now."""
         try:
-            cursor = await self._cursor(gateway, customer_id)
+            cursor = await self._read_cursor(gateway, customer_id)
         except StripeFailure as error:
             log.warning("customer %s: could not read the cursor: %s", customer_id, error)
-            self._backoff.failed((gateway.address, customer_id))
+            self._backoff.record_failure((gateway.address, customer_id))
             return None
         return cursor.next if cursor else 0
 
-    async def _cursor(self, gateway: Gateway, customer_id: str) -> Cursor | None:
+    async def _read_cursor(self, gateway: Gateway, customer_id: str) -> Cursor | None:
         """The customer's cursor, where it is one. What was read before may be behind, which costs work only."""
         key = customer_id, gateway.address
-        if key not in self._memory.cursors:
+        if key not in self._status_cache.cursors:
             async with self._stripe.session() as session:
-                self._crediting.cursor(gateway, await session.customer(customer_id))
-        cursor = self._memory.cursors[key]
+                self._crediting.cursor(gateway, await session.get_customer(customer_id))
+        cursor = self._status_cache.cursors[key]
         if cursor and not await cursor_covers(gateway, customer_id, cursor, cursor.next - 1):
             log.warning("customer %s: cursor %s does not fit the chain and counts as absent", customer_id, cursor)
             return None
         return cursor
 
-    async def _look_and_move(
-        self, gateway: Gateway, customer_id: str, run: Sequence[Payment], start: int
+    async def _verify_and_advance(
+        self, gateway: Gateway, customer_id: str, unverified: Sequence[Payment], start: int
     ) -> set[Payment]:
         """List the customer's entries since the first payment that no cursor covers, and move the cursor on.
 
         A remembered credit that the complete listing does not show is forgotten: the next try begins from Stripe.
         """
-        shown = self.redirected(run)
-        done = [payment for payment in run if self._memory.done(payment) and payment not in shown]
+        shown = self.find_redirected(unverified)
+        done = [
+            payment for payment in unverified if self._status_cache.credited_status(payment) and payment not in shown
+        ]
         if not done:
             return shown
         key = gateway.address, customer_id
         try:
             async with self._stripe.session() as session:
-                entries = await session.entries(
-                    customer_id, min(payment.time for payment in run) - LISTING_LEAD_SECONDS
+                entries = await session.list_entries(
+                    customer_id, min(payment.time for payment in unverified) - LISTING_LEAD_SECONDS
                 )
-                shown |= {payment for payment in run if self._shows(payment, entries)}
-                await self._move(session, gateway, customer_id, run, start, shown)
+                shown |= {payment for payment in unverified if self._is_listed(payment, entries)}
+                await self._write_cursor(session, gateway, customer_id, unverified, start, shown)
         except StripeFailure as error:
             log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
-            self._backoff.failed(key)
+            self._backoff.record_failure(key)
             if isinstance(error, RequestRejected):
-                self._forget(done, shown)
+                self._invalidate_missing(done, shown)
             return shown
-        self._forget(done, shown)
+        self._invalidate_missing(done, shown)
         if shown.issuperset(done):
-            self._backoff.succeeded(key)
+            self._backoff.record_success(key)
         else:
-            self._backoff.failed(key)
+            self._backoff.record_failure(key)
         return shown
 
-    def redirected(self, payments: Sequence[Payment]) -> set[Payment]:
+    def find_redirected(self, payments: Sequence[Payment]) -> set[Payment]:
         """Those that an order took to another customer, where a listing showed their credits.
 
         Of one that this process has only written the next try looks.
         """
         shown = set()
         for payment in payments:
-            done = self._memory.done(payment)
-            if done and (done.seen or done.cents == 0):
+            done = self._status_cache.credited_status(payment)
+            if done and (done.verified_on_target or done.cents == 0):
                 shown.add(payment)
-            elif done and done.target:
-                self._memory.forget(payment)
+            elif done and done.credited_customer:
+                self._status_cache.invalidate(payment)
         return shown
 
-    def _forget(self, done: Sequence[Payment], shown: set[Payment]) -> None:
+    def _invalidate_missing(self, done: Sequence[Payment], listed: set[Payment]) -> None:
         for payment in done:
-            if payment not in shown:
-                self._memory.forget(payment)
+            if payment not in listed:
+                self._status_cache.invalidate(payment)
 
-    async def _move(
+    async def _write_cursor(
         self,
         session: StripeSession,
         gateway: Gateway,
         customer_id: str,
-        run: Sequence[Payment],
+        unverified: Sequence[Payment],
         start: int,
-        shown: set[Payment],
+        listed: set[Payment],
     ) -> None:
         """Write the cursor behind the last payment before the first that is not shown."""
-        end = next((payment.sequence for payment in run if payment not in shown), start + len(run))
+        end = next((payment.sequence for payment in unverified if payment not in listed), start + len(unverified))
         if end > start:
-            cursor = Cursor(end, run[end - start - 1].tx_hash)
+            cursor = Cursor(end, unverified[end - start - 1].tx_hash)
             name = ledger.cursor_key(gateway.chain_id, gateway.address)
             await session.set_metadata(customer_id, {name: str(cursor)})
-            self._memory.cursors[customer_id, gateway.address] = cursor
+            self._status_cache.cursors[customer_id, gateway.address] = cursor
 
-    def _shows(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
-        done = self._memory.done(payment)
+    def _is_listed(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
+        done = self._status_cache.credited_status(payment)
         if done and done.cents == 0:
             return True  # below one cent: there is nothing to be seen
         return ledger.match(payment, None, entries, self._other_credits).finding is MatchOutcome.CREDITED

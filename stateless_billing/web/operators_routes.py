@@ -6,13 +6,13 @@ from starlette.routing import Route
 from stateless_billing.domain import money
 from stateless_billing.services.container import Services
 from stateless_billing.web.operators.admin_api import AdminApi
-from stateless_billing.web.operators.admin_pages import Admin
+from stateless_billing.web.operators.admin_pages import AdminPages
 from stateless_billing.web.operators.audit_pages import AuditPages
-from stateless_billing.web.operators.audit_runs import Runs
+from stateless_billing.web.operators.audit_runs import AuditRuns
 from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.sessions import Sessions
-from stateless_billing.web.operators.sign_in_pages import SigningIn
-from stateless_billing.web.operators.uncredited_page import StuckPage
+from stateless_billing.web.operators.sign_in_pages import SignInPages
+from stateless_billing.web.operators.uncredited_page import UncreditedPage
 
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
@@ -20,8 +20,8 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     templates.filters["usd"] = _dollars_per_token
     sessions = Sessions(services)
     desk = PageFrame(services, sessions, templates)
-    signing_in, pages, api = SigningIn(services, sessions, templates), Admin(desk), AdminApi(services, sessions)
-    audit = AuditPages(desk, Runs(services), templates)
+    signing_in, pages, api = SignInPages(services, sessions, templates), AdminPages(desk), AdminApi(services, sessions)
+    audit = AuditPages(desk, AuditRuns(services), templates)
     return [
         Route("/login",                        signing_in.page),
         Route("/login",                        signing_in.ask,       methods=["POST"]),
@@ -35,16 +35,16 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/admin/customers/{customer}",   pages.customer),
         Route("/admin/grants",                 pages.grants),
         Route("/admin/grants.csv",             pages.grants_csv),
-        Route("/admin/stuck",                  StuckPage(desk).page),
+        Route("/admin/stuck",                  UncreditedPage(desk).page),
         Route("/admin/rate",                   pages.rate),
         Route("/audit",                        audit.page),
         Route("/audit/report.{form}",          audit.download),
         Route("/api/admin/find",               api.find),
-        Route("/api/admin/grants/check",       api.check,            methods=["POST"]),
+        Route("/api/admin/grants/check",       api.preview,            methods=["POST"]),
         Route("/api/admin/grants",             api.give,             methods=["POST"]),
         Route("/api/admin/grants/status",      api.status,           methods=["POST"]),
         Route("/api/admin/grants/undo",        api.undo,             methods=["POST"]),
-        Route("/api/admin/orders",             api.order,            methods=["POST"]),
+        Route("/api/admin/orders",             api.write_order,            methods=["POST"]),
         Route("/api/admin/payments/retry",     api.retry,            methods=["POST"]),
         Route("/api/admin/rate",               api.set_rate,         methods=["POST"]),
         Route("/api/admin/rate/end",           api.end_rate,         methods=["POST"]),
@@ -53,5 +53,5 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
 
 def _dollars_per_token(market: int) -> str:
     """A rate of 10^-18 dollars per token for people: all its digits, two decimals at least."""
-    whole, part = money.decimal(market).split(".")
+    whole, part = money.format_decimal(market).split(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"

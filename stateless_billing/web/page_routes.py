@@ -6,7 +6,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.operators_routes import operators_routes
 from stateless_billing.web.pages.assets import Assets
-from stateless_billing.web.pages.pages import Pages, templates
+from stateless_billing.web.pages.pages import Pages, load_templates
 
 
 def page_routes(services: Services, api: Api) -> list[BaseRoute]:
@@ -18,5 +18,5 @@ def page_routes(services: Services, api: Api) -> list[BaseRoute]:
         Route("/receipt/{tx_hash}/{ordinal}", pages.receipt),
         Route("/problems/{code}",             pages.problem),
         Route("/static/{digest}/{name}",      assets.serve),
-        *operators_routes(services, templates(assets)),
+        *operators_routes(services, load_templates(assets)),
     ]  # fmt: skip

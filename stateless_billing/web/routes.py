@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
-from stateless_billing.web.api.openapi import describe
+from stateless_billing.web.api.openapi import create_document
 from stateless_billing.web.http.problems import HANDLERS
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from stateless_billing.web.server.lazy_routes import LazyRoutes
@@ -22,10 +22,10 @@ _PAGES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/adm
 
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`."""
-    return JSONResponse(describe())
+    return JSONResponse(create_document())
 
 
-async def to_pay(request: Request) -> Response:
+async def redirect_to_pay(request: Request) -> Response:
     """Older addresses of the pay page, with their query."""
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"/pay{query}", 307)
@@ -35,12 +35,12 @@ def create_app(services: Services) -> Starlette:
     """The web application over services that were started."""
     api = Api(services)
     routes = [
-        Route("/",                         to_pay),
-        Route("/payWithLitkey",            to_pay),
-        Route("/api/accounts/{wallet}",    api.account),
-        Route("/api/quotes",               api.quote,   methods=["POST"]),
-        Route("/api/payments",             api.claim,   methods=["POST"]),
-        Route("/api/payments/{tx_hash}",   api.payment),
+        Route("/",                         redirect_to_pay),
+        Route("/payWithLitkey",            redirect_to_pay),
+        Route("/api/accounts/{wallet}",    api.get_account),
+        Route("/api/quotes",               api.create_quote,   methods=["POST"]),
+        Route("/api/payments",             api.claim_payment,   methods=["POST"]),
+        Route("/api/payments/{tx_hash}",   api.get_payment),
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),

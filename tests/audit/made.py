@@ -5,7 +5,7 @@ from typing import Any
 
 from chain.payment import Payment
 from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
-from stateless_billing.audit.rules.payments import CustomerVerdict, judge
+from stateless_billing.audit.rules.payments import CustomerVerdict, judge_customer
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import Entry, Price
@@ -64,12 +64,14 @@ def reversal(of: Entry, number: int, **changes: Any) -> Entry:
 def book(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerLedger:
     """A customer with its payments and entries."""
     account = AuditedCustomer(**{"id": CUSTOMER, "wallet": WALLET, "currency": "usd"} | changes)
-    return CustomerLedger(account, list(payments), sorted(entries, key=lambda one: (-one.created, one.id)), whole=True)
+    return CustomerLedger(
+        account, list(payments), sorted(entries, key=lambda one: (-one.created, one.id)), complete=True
+    )
 
 
 def judged(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerVerdict:
     """The verdicts on one customer."""
-    return judge(book(payments, entries, **changes), NO_ORDERS, SCOPE)
+    return judge_customer(book(payments, entries, **changes), NO_ORDERS, SCOPE)
 
 
 def only(rows: Sequence[Row]) -> Row:

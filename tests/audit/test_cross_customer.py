@@ -5,21 +5,21 @@ from dataclasses import replace
 import pytest
 
 from stateless_billing.audit.rules.cross_customer import (
-    Accepted,
-    Open,
-    accept,
-    attach,
-    cursor_fault,
+    Acceptance,
+    OpenPayment,
+    apply_acceptance,
+    attach_credits,
     cursor_row,
     drift_row,
-    drifts,
-    no_payment,
+    find_cursor_fault,
+    find_drifts,
+    judge_second_credit,
+    judge_without_payment,
     out_of_band,
-    reason_without,
-    second_credit,
+    reason_without_payment,
 )
 from stateless_billing.audit.rules.facts import AuditedCustomer
-from stateless_billing.audit.rules.payments import Credit, without_credit
+from stateless_billing.audit.rules.payments import Credit, judge_uncredited
 from tests.audit.made import NO_ORDERS, SCOPE, book, credit, judged, only, quoted
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET, tx_hash
 
@@ -33,32 +33,32 @@ def stray(**changes: object) -> Credit:
 
 
 def test_right_cents_on_the_wrong_customer() -> None:
-    waiting = {P.identity: Open(P, without_credit(P, book([P], []), NO_ORDERS, SCOPE), [])}
-    assert attach(waiting, [stray()], NO_ORDERS, SCOPE) == []
+    waiting = {P.identity: OpenPayment(P, judge_uncredited(P, book([P], []), NO_ORDERS, SCOPE), [])}
+    assert attach_credits(waiting, [stray()], NO_ORDERS, SCOPE) == []
     row = waiting[P.identity].row
     assert (row.status, row.stripe_customer, row.delta_cents) == ("wrong_customer", "cus_Other", 0)
 
 
 def test_a_credit_that_no_payment_waits_for_is_left() -> None:
-    assert attach({}, [stray()], NO_ORDERS, SCOPE) == [stray()]
+    assert attach_credits({}, [stray()], NO_ORDERS, SCOPE) == [stray()]
 
 
 def test_a_second_credit_on_another_customer_is_a_duplicate() -> None:
-    row = second_credit(only(judged([P], [credit(P)]).rows), stray())
+    row = judge_second_credit(only(judged([P], [credit(P)]).rows), stray())
     assert (row.status, row.exception, row.delta_cents, row.credited_cents) == ("duplicate_credit", True, 5000, 10000)
 
 
 @pytest.mark.parametrize(("net", "status", "exception"), [(5000, "missing_payment", True), (0, "reversed", False)])
 def test_a_credit_whose_payment_is_gone(net: int, status: str, exception: bool) -> None:
-    row = no_payment(replace(stray(), net=net), "no node knows it")
+    row = judge_without_payment(replace(stray(), net=net), "no node knows it")
     assert (row.status, row.exception, row.tx_hash, row.delta_cents) == (status, exception, P.tx_hash, net)
 
 
 def test_a_credit_that_cannot_have_a_payment() -> None:
-    assert reason_without(stray(), SCOPE) == ""
-    assert "names no payment" in reason_without(stray(metadata={"payment": "x"}), SCOPE)
+    assert reason_without_payment(stray(), SCOPE) == ""
+    assert "names no payment" in reason_without_payment(stray(metadata={"payment": "x"}), SCOPE)
     other = P.identity.replace(GATEWAY, OTHER_GATEWAY)
-    assert "GATEWAY_ADDRESSES" in reason_without(stray(metadata={"payment": other}), SCOPE)
+    assert "GATEWAY_ADDRESSES" in reason_without_payment(stray(metadata={"payment": other}), SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_credit_that_cannot_have_a_payment() -> None:
 )
 def test_a_cursor(text: str, uncredited: list[int], wrong: bool) -> None:
     known = {0: tx_hash(1), 1: tx_hash(2)}
-    fault = cursor_fault(text, 3, known.get, uncredited)
+    fault = find_cursor_fault(text, 3, known.get, uncredited)
     assert bool(fault) == wrong
     row = cursor_row(AuditedCustomer("cus_A", cursors={"gateway:1:aa": text}), "gateway:1:aa", fault, SCOPE)
     assert (row.status, row.note) == ("cursor_ahead", f"gateway:1:aa={text}")
@@ -88,11 +88,11 @@ def test_identities_that_drift() -> None:
         "cus_B": AuditedCustomer("cus_B", "0xother"),
         "cus_C": AuditedCustomer("cus_C", state="customer_deleted"),
     }
-    assert drifts({WALLET: ["cus_A"]}, {WALLET: "cus_A"}, accounts) == []
-    assert drifts({WALLET: ["cus_A"]}, {WALLET: None}, accounts) == []
-    assert drifts({WALLET: ["cus_A"]}, {WALLET: "cus_B"}, accounts) == [(WALLET, "cus_B", "cus_A")]
-    assert drifts({}, {WALLET: "cus_B"}, accounts) == [(WALLET, "cus_B", None)]
-    assert drifts({}, {WALLET: "cus_C"}, accounts) == []
+    assert find_drifts({WALLET: ["cus_A"]}, {WALLET: "cus_A"}, accounts) == []
+    assert find_drifts({WALLET: ["cus_A"]}, {WALLET: None}, accounts) == []
+    assert find_drifts({WALLET: ["cus_A"]}, {WALLET: "cus_B"}, accounts) == [(WALLET, "cus_B", "cus_A")]
+    assert find_drifts({}, {WALLET: "cus_B"}, accounts) == [(WALLET, "cus_B", None)]
+    assert find_drifts({}, {WALLET: "cus_C"}, accounts) == []
     row = drift_row(WALLET, GATEWAY, "cus_B", "cus_A", SCOPE)
     assert (row.status, row.stripe_customer, row.wallet) == ("identity_drift", "cus_A", WALLET)
 
@@ -116,9 +116,9 @@ def test_a_rate_out_of_its_band_is_a_warning() -> None:
     ],
 )
 def test_exceptions_are_accepted_with_a_note(changes: dict[str, str], accepted: bool) -> None:
-    row = without_credit(P, book([P], []), NO_ORDERS, SCOPE)
-    line = Accepted(**{"fingerprint": row.fingerprint, "note": "ticket 7"} | changes)
-    found = accept(row, {line.fingerprint: line}, "2026-09-21")
+    row = judge_uncredited(P, book([P], []), NO_ORDERS, SCOPE)
+    line = Acceptance(**{"fingerprint": row.fingerprint, "note": "ticket 7"} | changes)
+    found = apply_acceptance(row, {line.fingerprint: line}, "2026-09-21")
     assert (found.status == "accepted", found.exception) == (accepted, not accepted)
     assert found.fingerprint == row.fingerprint
     if accepted:

@@ -3,8 +3,8 @@
 import pytest
 
 from stateless_billing.audit.auditor import BadOptions
-from stateless_billing.audit.explanation import NothingKnown, explain, story
-from stateless_billing.audit.rules.grants import judge_grants, reservations
+from stateless_billing.audit.explanation import NothingKnown, describe_row, explain
+from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.test_grants import grant, reservation, tied
 from tests.audit.test_run import PAID, wallets
@@ -16,21 +16,21 @@ P = quoted()
 
 
 def test_a_quoted_payments_story() -> None:
-    told = story(only(judged([P], [credit(P)]).rows))
+    told = describe_row(only(judged([P], [credit(P)]).rows))
     for part in ("9000 tokens", "promised $50.00", "cbtxn_1", "30 s after the block", "matched", "Nothing is left"):
         assert part in told
 
 
 def test_a_plain_payments_story_and_what_is_wrong_with_it() -> None:
     plain = quoted(cents=0, amount=1_000 * WHOLE_TOKEN)
-    told = story(only(judged([plain], [credit(plain, cents=700)]).rows))
+    told = describe_row(only(judged([plain], [credit(plain, cents=700)]).rows))
     assert "0.006000000000000000 dollars a token by coingecko:lit-protocol" in told
     assert "Stripe shows $1.00 more than is due." in told
     assert "Next: " in told
 
 
 def test_a_grants_story() -> None:
-    told = story(only(judge_grants(reservations(tied([reservation("g")])), [grant("g")])))
+    told = describe_row(only(judge_grants(collect_reservations(tied([reservation("g")])), [grant("g")])))
     assert "by a@example.org (goodwill)" in told
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.audit.rules.grants import judge_grants, reservations
+from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants.caps import DAY
@@ -67,7 +67,7 @@ def grant(name: str, cents: int = 500, net: int | None = None, **metadata: str) 
     ],
 )
 def test_a_grant(record: list[Entry], given: Credit, status: str) -> None:
-    row = only(judge_grants(reservations(tied(record)), [given]))
+    row = only(judge_grants(collect_reservations(tied(record)), [given]))
     assert row.status == status
     assert row.exception == (status not in ("grant", "reversed"))
     assert (row.granted_by or "", row.kind) == (given.entry.metadata["operator"], "grant")
@@ -75,10 +75,10 @@ def test_a_grant(record: list[Entry], given: Credit, status: str) -> None:
 
 def test_the_operators_cap_counts_the_24_hours_before() -> None:
     record = [reservation(f"g{number}", 2000, created=START + number) for number in range(6)]
-    found = reservations(tied(record[::-1]))
-    assert [bool(found[f"g{number}"].broken) for number in range(6)] == [False] * 5 + [True]
+    found = collect_reservations(tied(record[::-1]))
+    assert [bool(found[f"g{number}"].broken_caps) for number in range(6)] == [False] * 5 + [True]
     late = [*record[:5], reservation("g5", 2000, created=START + DAY + 5)]
-    assert not reservations(tied(late[::-1]))["g5"].broken
+    assert not collect_reservations(tied(late[::-1]))["g5"].broken_caps
 
 
 def test_the_cap_over_all_counts_every_operator() -> None:
@@ -86,24 +86,24 @@ def test_the_cap_over_all_counts_every_operator() -> None:
         reservation(f"g{number}", 2000, operator=f"{number}@example.org", created=START + number)
         for number in range(26)
     ]
-    found = reservations(tied(record[::-1]))
-    assert [name for name, one in found.items() if one.broken] == ["g25"]
+    found = collect_reservations(tied(record[::-1]))
+    assert [name for name, one in found.items() if one.broken_caps] == ["g25"]
 
 
 def test_a_reversal_frees_its_cents_for_those_after_it_only() -> None:
     first = [reservation(f"g{number}", 2000, created=START + number) for number in range(5)]
     record = [*first, undone(first[0], START + 10), reservation("g5", 2000, created=START + 20)]
-    assert not reservations(tied(record[::-1]))["g5"].broken
+    assert not collect_reservations(tied(record[::-1]))["g5"].broken_caps
     record = [*first, reservation("g5", 2000, created=START + 20), undone(first[0], START + 30)]
-    assert reservations(tied(record[::-1]))["g5"].broken
+    assert collect_reservations(tied(record[::-1]))["g5"].broken_caps
 
 
 def test_a_form_gives_once() -> None:
-    rows = judge_grants(reservations(tied([reservation("g")])), [grant("g"), grant("g")])
+    rows = judge_grants(collect_reservations(tied([reservation("g")])), [grant("g"), grant("g")])
     assert [row.status for row in rows] == ["grant", "grant_over_cap"]
 
 
 def test_a_reservation_that_waits_is_pending_and_a_reversed_one_is_silent() -> None:
     waiting = reservation("g")
-    assert only(judge_grants(reservations(tied([waiting])), [])).status == "pending"
-    assert judge_grants(reservations(tied([undone(waiting), waiting])), []) == []
+    assert only(judge_grants(collect_reservations(tied([waiting])), [])).status == "pending"
+    assert judge_grants(collect_reservations(tied([undone(waiting), waiting])), []) == []

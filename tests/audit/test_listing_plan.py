@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from stateless_billing.audit.rules.listing_plan import AFTER, TimeWindow, broken, joined, narrow, windows
+from stateless_billing.audit.rules.listing_plan import (
+    LAG_SECONDS,
+    TimeWindow,
+    find_break,
+    join_entries,
+    narrow_windows,
+    plan_windows,
+)
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -21,54 +28,54 @@ def run(*cents: int, every: int = 10, opening: int = 0) -> list[Entry]:
 
 
 def test_windows_that_touch_are_one() -> None:
-    assert windows([100_000, 101_000, 500_000], 10**9) == [
-        TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + AFTER),
-        TimeWindow(100_000 - LISTING_LEAD_SECONDS, 101_000 + AFTER),
+    assert plan_windows([100_000, 101_000, 500_000], 10**9) == [
+        TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + LAG_SECONDS),
+        TimeWindow(100_000 - LISTING_LEAD_SECONDS, 101_000 + LAG_SECONDS),
     ]
-    assert windows([100_000], 100_010) == [TimeWindow(100_000 - LISTING_LEAD_SECONDS, 100_010)]
+    assert plan_windows([100_000], 100_010) == [TimeWindow(100_000 - LISTING_LEAD_SECONDS, 100_010)]
 
 
 def test_a_ledger_of_one_page_needs_nothing_more() -> None:
-    assert narrow([1], Page(run(1, 2), complete=True), 0, 10**9) is None
+    assert narrow_windows([1], Page(run(1, 2), complete=True), 0, 10**9) is None
 
 
 def test_narrow_windows_are_used_where_the_ledger_is_long() -> None:
     page = Page(run(*[1] * 100), complete=False)  # 1,000 seconds a page
-    found = narrow([500_000], page, 500_000 - LISTING_LEAD_SECONDS, 2_000_000)
-    assert found == [TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + AFTER)]
+    found = narrow_windows([500_000], page, 500_000 - LISTING_LEAD_SECONDS, 2_000_000)
+    assert found == [TimeWindow(500_000 - LISTING_LEAD_SECONDS, 500_000 + LAG_SECONDS)]
 
 
 def test_the_ledger_goes_on_where_windows_would_be_more() -> None:
     page = Page(run(*[1] * 100, every=10_000), complete=False)  # 1,000,000 seconds a page
-    assert narrow([600_000, 700_000, 800_000], page, 500_000, 3_000_000) is None
+    assert narrow_windows([600_000, 700_000, 800_000], page, 500_000, 3_000_000) is None
 
 
 def test_a_ledger_that_adds_up() -> None:
-    assert broken(run(5, -3, 7), opening=True) == ""
-    assert broken(run(5, -3, 7, opening=90), opening=False) == ""
-    assert "begin at nothing" in broken(run(5, -3, 7, opening=90), opening=True)
-    assert broken([], opening=True) == ""
+    assert find_break(run(5, -3, 7), opening=True) == ""
+    assert find_break(run(5, -3, 7, opening=90), opening=False) == ""
+    assert "begin at nothing" in find_break(run(5, -3, 7, opening=90), opening=True)
+    assert find_break([], opening=True) == ""
 
 
 @pytest.mark.parametrize("left_out", [1, 2])
 def test_an_entry_that_is_left_out_is_noticed(left_out: int) -> None:
     ledger = run(5, -3, 7, 9)
-    assert f"at cbtxn_{4 - left_out}" in broken(ledger[:left_out] + ledger[left_out + 1 :], opening=False)
+    assert f"at cbtxn_{4 - left_out}" in find_break(ledger[:left_out] + ledger[left_out + 1 :], opening=False)
 
 
 def test_entries_of_one_second_may_come_in_any_order() -> None:
     ledger = run(5, -3, 7, 9, every=0)
-    assert broken([ledger[2], ledger[0], ledger[3], ledger[1]], opening=True) == ""
-    assert broken([ledger[2], ledger[0], ledger[3], ledger[1]], opening=False) == ""
-    assert broken([ledger[2], ledger[0], ledger[3]], opening=True)
+    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], opening=True) == ""
+    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], opening=False) == ""
+    assert find_break([ledger[2], ledger[0], ledger[3]], opening=True)
 
 
 def test_each_currency_has_its_balance() -> None:
     euro = replace(run(4)[0], id="cbtxn_e", currency="eur", created=1_000_015)
     ledger = run(5, -3, 7)
-    assert broken([ledger[0], euro, *ledger[1:]], opening=True) == ""
+    assert find_break([ledger[0], euro, *ledger[1:]], opening=True) == ""
 
 
 def test_runs_that_overlap_are_joined_once() -> None:
     ledger = run(5, -3, 7)
-    assert joined([ledger[:2], ledger[1:]]) == ledger
+    assert join_entries([ledger[:2], ledger[1:]]) == ledger

@@ -6,10 +6,16 @@ from dataclasses import replace
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, relevant
-from stateless_billing.audit.rules.payments import expected_cents, held_cause, judge, recorded_rate, without_credit
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, is_relevant
+from stateless_billing.audit.rules.payments import (
+    expected_cents,
+    find_held_cause,
+    judge_customer,
+    judge_uncredited,
+    recorded_rate,
+)
 from stateless_billing.audit.rules.statuses import RULES, Status
-from stateless_billing.audit.run import orders_of
+from stateless_billing.audit.run import index_orders
 from stateless_billing.domain.ledger import Entry
 from tests.audit.made import FINAL, NO_ORDERS, SCOPE, book, credit, judged, only, quoted, reversal
 from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
@@ -133,19 +139,19 @@ def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
 def test_a_payment_without_a_credit(
     paid: Payment, account: dict[str, str], causes: dict[str, str], status: str
 ) -> None:
-    row = without_credit(paid, book([paid], [], **account), OrderIndex(causes=causes), SCOPE)
+    row = judge_uncredited(paid, book([paid], [], **account), OrderIndex(causes=causes), SCOPE)
     assert (row.status, row.credited_cents, row.delta_cents) == (status, 0, -5000)
 
 
 def test_dust_is_matched_without_a_credit() -> None:
-    row = without_credit(PLAIN, book([PLAIN], []), NO_ORDERS, SCOPE, dust=True)
+    row = judge_uncredited(PLAIN, book([PLAIN], []), NO_ORDERS, SCOPE, dust=True)
     assert (row.status, row.expected_cents, row.delta_cents) == ("matched", 0, 0)
 
 
 def test_held_says_why() -> None:
-    assert held_cause(P, book([P], [], state="customer_deleted"), NO_ORDERS) == "customer_deleted"
-    assert held_cause(P, book([P], [], currency="eur"), NO_ORDERS) == "currency"
-    assert held_cause(P, book([P], []), NO_ORDERS) is None
+    assert find_held_cause(P, book([P], [], state="customer_deleted"), NO_ORDERS) == "customer_deleted"
+    assert find_held_cause(P, book([P], [], currency="eur"), NO_ORDERS) == "currency"
+    assert find_held_cause(P, book([P], []), NO_ORDERS) is None
 
 
 @pytest.mark.parametrize("rate", ["", "x", "-1", "0", "NaN", "Infinity", "1e-19", "1e30"])
@@ -158,19 +164,19 @@ def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
     order = entry(cents=1, metadata={"kind": "order", "payment": P.identity, "order": "redirect:cus_Other"})
     later = replace(order, id="cbtxn_9", ending_cents=order.ending_cents + 1)
     released = replace(later, metadata=dict(order.metadata) | {"order": "release"})
-    orders = orders_of([order], {})
+    orders = index_orders([order], {})
     assert orders.redirects == {P.identity: "cus_Other"}
-    assert orders_of([released, order], {}).redirects == {}, "the newest stands"
-    assert orders_of([released, order], {}).named == {P.identity: ("cus_Other",)}, "and earlier ones are looked at"
-    done = judge(book([P], [C]), orders, SCOPE)
+    assert index_orders([released, order], {}).redirects == {}, "the newest stands"
+    assert index_orders([released, order], {}).named == {P.identity: ("cus_Other",)}, "and earlier ones are looked at"
+    done = judge_customer(book([P], [C]), orders, SCOPE)
     assert done.rows == []
     assert list(done.credited) == [P.identity]
 
 
 def test_charges_are_irrelevant() -> None:
-    assert not relevant(entry())
-    assert relevant(entry(cents=1))
-    assert relevant(entry(metadata={"kind": "reversal"}))
+    assert not is_relevant(entry())
+    assert is_relevant(entry(cents=1))
+    assert is_relevant(entry(metadata={"kind": "reversal"}))
 
 
 def test_a_row_says_all_that_is_known() -> None:
@@ -180,8 +186,8 @@ def test_a_row_says_all_that_is_known() -> None:
     assert (row.rate_usd, row.rate_source, row.discount_bps) == ("0.006000000000000000", "coingecko:lit-protocol", 0)
     assert row.credit_latency_s == 30
     assert row.idempotency_key == f"payment:8453:{GATEWAY}:{CUSTOMER}:0:0"
-    assert list(row.shown())[:4] == ["schema_version", "row_id", "status", "exception"]
+    assert list(row.as_dict())[:4] == ["schema_version", "row_id", "status", "exception"]
 
 
 def test_an_empty_book_says_nothing() -> None:
-    assert judge(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []
+    assert judge_customer(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []

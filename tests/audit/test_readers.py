@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from stateless_billing.audit.progress import ProgressPrinter
-from stateless_billing.audit.readers.customers import account_of, read_one
-from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError, checked
+from stateless_billing.audit.readers.customers import audited_customer, read_customer
+from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError, require_customer_id
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.stripe.objects import Customer
@@ -26,7 +26,7 @@ def reader(world: World) -> StripeReader:
 
 def test_it_cannot_write() -> None:
     names = [name for name in dir(StripeReader) if not name.startswith("_")]
-    assert sorted(names) == ["customer", "customers", "entries", "now", "page", "reading"]
+    assert sorted(names) == ["get_customer", "list_customers", "list_entries", "list_page", "now", "read_ledger"]
 
 
 async def test_what_fails_is_tried_again() -> None:
@@ -40,19 +40,19 @@ async def test_what_fails_is_tried_again() -> None:
 
     world.stripe_line.hook = hook
     stripe = reader(world)
-    assert [one.id async for page in stripe.customers(None) for one in page] == ["cus_A"]
+    assert [one.id async for page in stripe.list_customers(None) for one in page] == ["cus_A"]
     assert (stripe.reads, stripe.retried) == (1, 2)
 
 
 async def test_what_is_not_there_is_missing() -> None:
     stripe = reader(World())
-    assert await stripe.customer("cus_Nobody") is None
+    assert await stripe.get_customer("cus_Nobody") is None
     with pytest.raises(Missing):
-        await stripe.page("cus_Nobody", 0, 10)
+        await stripe.list_page("cus_Nobody", 0, 10)
     with pytest.raises(Missing):
-        checked("../evil")
+        require_customer_id("../evil")
     with pytest.raises(StripeReadError):
-        await read_one(stripe, "cus_Nobody", "")
+        await read_customer(stripe, "cus_Nobody", "")
 
 
 async def test_a_key_that_is_refused_is_not_tried_again() -> None:
@@ -74,14 +74,14 @@ async def test_a_list_that_repeats_itself_is_refused() -> None:
     )
     world.stripe_line.hook = lambda _: httpx.Response(200, content=first.body)
     with pytest.raises(StripeReadError, match="repeats"):
-        await reader(world).entries("cus_A", 0, 2_000_000_000)
+        await reader(world).list_entries("cus_A", 0, 2_000_000_000)
 
 
 def test_what_is_kept_of_a_customer() -> None:
     metadata = {"wallet_address": " 0xAB ", "gateway:8453:a1b2c3d4": "1:0x", "other": "x"}
-    kept = account_of(Customer("cus_A", deleted=False, currency="usd", metadata=metadata))
+    kept = audited_customer(Customer("cus_A", deleted=False, currency="usd", metadata=metadata))
     assert (kept.wallet, dict(kept.cursors)) == ("0xab", {"gateway:8453:a1b2c3d4": "1:0x"})
-    assert account_of(Customer("cus_A", deleted=True)).state == "customer_deleted"
+    assert audited_customer(Customer("cus_A", deleted=True)).state == "customer_deleted"
 
 
 def test_rows_come_back_in_order_and_a_later_verdict_takes_the_earliers_place() -> None:
@@ -103,19 +103,19 @@ def test_rows_come_back_in_order_and_a_later_verdict_takes_the_earliers_place() 
 def test_coverage_is_complete_only_while_nothing_is_missing() -> None:
     coverage = Coverage()
     coverage.count("entries_read", 3)
-    assert coverage.shown() == {"complete": True, "missing": [], "entries_read": 3}
+    assert coverage.as_dict() == {"complete": True, "missing": [], "entries_read": 3}
     coverage.missing += ["b", "a"]
-    assert coverage.shown()["missing"] == ["a", "b"]
-    assert not coverage.complete
+    assert coverage.as_dict()["missing"] == ["a", "b"]
+    assert not coverage.is_complete
 
 
 def test_progress_says_how_long_it_will_take() -> None:
     stream, clock = io.StringIO(), FakeClock()
     progress = ProgressPrinter(clock, stream)
-    progress.told("ledgers", 0, 100)
+    progress.on_progress("ledgers", 0, 100)
     clock.wait(20)
-    progress.told("ledgers", 20, 100)
+    progress.on_progress("ledgers", 20, 100)
     clock.wait(1)
-    progress.told("ledgers", 21, 100)
-    progress.announce("done")
+    progress.on_progress("ledgers", 21, 100)
+    progress.on_message("done")
     assert stream.getvalue() == "ledgers: 20 of 100, 1 a second, 80 s left\ndone\n"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from chain.payment import Payment
 from stateless_billing import settings
 from stateless_billing.audit.auditor import Auditor, ProgressReporting
-from stateless_billing.audit.progress import silent
+from stateless_billing.audit.progress import ignore_progress
 from stateless_billing.audit.repair import Repair, repair
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.domain.ledger import Price, credit_description, credit_metadata
@@ -62,7 +62,7 @@ async def audited(town: Town) -> Report:
         "PRICE_API_BASE": "http://prices.test",
         "SERVICE_CUSTOMER_ID": SERVICE,
     }
-    watching = ProgressReporting(silent, silent)
+    watching = ProgressReporting(ignore_progress, ignore_progress)
     made = Auditor(
         settings.load(settings.AUDIT, known),
         LoopClock(),
@@ -85,7 +85,7 @@ async def findings(town: Town) -> list[tuple[str, str | None]]:
 async def repaired(town: Town) -> tuple[int, list[str]]:
     """A repair that is applied, in a process of its own; how many steps are left, and what it said."""
     said: list[str] = []
-    steps = Repair(await town.started(), await audited(town), ADMIN, said.append).steps()
+    steps = Repair(await town.started(), await audited(town), ADMIN, said.append).plan_steps()
     return await repair(steps, said.append, apply=True), said
 
 
@@ -115,7 +115,7 @@ def test_a_redirected_payment_that_its_own_customer_got_too() -> None:
         before = writes(town)
         assert await repaired(town) == (0, [])
         assert writes(town) == before
-        assert (await advanced(await town.started(), SECOND)).target == TARGET
+        assert (await advanced(await town.started(), SECOND)).credited_customer == TARGET
 
     town.run(scenario())
 
@@ -166,7 +166,7 @@ def test_a_redirect_under_the_one_key_needs_nobodys_acceptance() -> None:
         bounds = {"value": "5000", "caps": "100000:100000"}
         told = {"kind": "order", "payment": FIRST.identity, "order": f"redirect:{TARGET}", "operator": ADMIN}
         add(town, SERVICE, Entry(-1, "usd", "Order", told | {"reason": "asked for"} | bounds), now)
-        assert (await advanced(await town.started(), FIRST)).target == TARGET
+        assert (await advanced(await town.started(), FIRST)).credited_customer == TARGET
         await asyncio.sleep(60)
         assert await findings(town) == []
 

@@ -12,14 +12,14 @@ import pytest
 from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import cross_customer_pass
-from stateless_billing.audit.auditor import BadOptions, accepted_of, seconds
-from stateless_billing.audit.explanation import explain, story
+from stateless_billing.audit.auditor import BadOptions, parse_accepted, parse_time
+from stateless_billing.audit.explanation import describe_row, explain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report import publishing
-from stateless_billing.audit.report.charts import drawn
-from stateless_billing.audit.report.formats import WRITERS, as_csv, as_json, as_table, cell
+from stateless_billing.audit.report.charts import draw_charts
+from stateless_billing.audit.report.formats import WRITERS, escape_cell, write_csv, write_json, write_table
 from stateless_billing.audit.report.report import Options, Report
-from stateless_billing.audit.rules.self_test import trials
+from stateless_billing.audit.rules.self_test import run_trials
 from stateless_billing.audit.run import Audit
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
@@ -53,7 +53,7 @@ def statuses(report: Report) -> Counter[str]:
 async def test_a_settled_world_is_clean_in_both_modes() -> None:
     for deep in (False, True):
         report = await audited(World(wallets(PAID)), deep=deep)
-        assert report.clean, report.coverage.missing
+        assert report.is_clean, report.coverage.missing
         assert statuses(report) == {"matched": 6}
         head = report.head()
         assert head["totals"]["paid_raw"] == head["totals"]["treasury_received_raw"]
@@ -61,7 +61,7 @@ async def test_a_settled_world_is_clean_in_both_modes() -> None:
 
 
 async def test_nothing_at_all_is_clean() -> None:
-    assert (await audited(World())).clean
+    assert (await audited(World())).is_clean
 
 
 async def test_it_only_gets() -> None:
@@ -78,7 +78,7 @@ async def test_a_node_that_lies_is_refused(lie: tuple[str, Lie]) -> None:
         report = await audited(world)
     except ChainError:
         return
-    assert not report.clean
+    assert not report.is_clean
     assert report.coverage.missing
 
 
@@ -92,7 +92,7 @@ async def test_a_token_that_moved_less_is_refused() -> None:
 async def test_a_node_without_batches_is_asked_singly() -> None:
     world = World(wallets(PAID))
     world.nodes_line.batches = False
-    assert (await audited(world)).clean
+    assert (await audited(world)).is_clean
 
 
 @pytest.mark.parametrize("status", [500, 400, 403])
@@ -106,10 +106,10 @@ async def test_a_list_that_breaks_off_is_incomplete(status: int, which: str, mon
         return None
 
     world.stripe_line.hook = hook
-    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
     report = await audited(world)
-    assert not report.coverage.complete
-    assert not report.clean
+    assert not report.coverage.is_complete
+    assert not report.is_clean
 
 
 @pytest.mark.parametrize("body", [{"data": [], "has_more": True}, {"data": []}, {"data": 7, "has_more": False}, []])
@@ -119,8 +119,8 @@ async def test_a_list_that_does_not_say_where_it_ends_is_incomplete(
     world = World(wallets(PAID))
     ledger = "balance_transactions"
     world.stripe_line.hook = lambda request: httpx.Response(200, json=body) if ledger in str(request.url) else None
-    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
-    assert not (await audited(world)).coverage.complete
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
+    assert not (await audited(world)).coverage.is_complete
 
 
 async def test_a_customer_that_the_list_leaves_out_is_noticed() -> None:
@@ -146,7 +146,7 @@ async def test_an_entry_that_the_list_leaves_out_breaks_the_chain_of_balances() 
 
     world.stripe_line.hook = hook
     report = await audited(world, deep=True)
-    assert not report.coverage.complete
+    assert not report.coverage.is_complete
     assert "does not add up" in report.coverage.missing[0]
 
 
@@ -154,7 +154,7 @@ async def test_deleted_customers_are_held_and_named() -> None:
     world = World(wallets(PAID))
     world.stripe.account.by_id["cus_Payer1"].deleted = True
     report = await audited(world)
-    assert report.coverage.complete
+    assert report.coverage.is_complete
     assert statuses(report) == {"matched": 3, "held": 3}
 
 
@@ -164,7 +164,7 @@ async def test_a_busy_customer_is_read_by_narrow_windows() -> None:
     customer = world.customer(CUSTOMER)
     world.charges(customer, 20_000, first.time - 90_000, 6)
     report = await audited(world)
-    assert report.clean
+    assert report.is_clean
     assert statuses(report) == {"matched": 2}
     counts = report.coverage.counts
     assert counts["ledgers_read_by_windows"] == 1
@@ -185,29 +185,29 @@ async def test_a_late_credit_of_a_busy_customer_is_found_behind_its_window() -> 
 async def test_a_report_is_published_with_its_sums(tmp_path: Path) -> None:
     report = await audited(World(wallets(PAID)), accepted=b'{"fingerprint":"x","note":"n"}')
     publishing.publish(report, tmp_path)
-    assert publishing.altered_files(tmp_path) == []
+    assert publishing.find_altered_files(tmp_path) == []
     (tmp_path / "dollars.svg").write_text("x")
-    assert publishing.altered_files(tmp_path) == ["dollars.svg"]
-    options, before = publishing.options_of(tmp_path)
+    assert publishing.find_altered_files(tmp_path) == ["dollars.svg"]
+    options, before = publishing.read_options(tmp_path)
     assert (options.at, options.accepted) == (f"{report.scope.block}:{report.scope.time}", report.options.accepted)  # type: ignore[union-attr]
-    assert publishing.changes(before, report.spool) == []
-    assert publishing.changes({}, report.spool)[0].startswith("R00-")
-    assert publishing.changes(before, [])[0].endswith("gone")
+    assert publishing.describe_changes(before, report.spool) == []
+    assert publishing.describe_changes({}, report.spool)[0].startswith("R00-")
+    assert publishing.describe_changes(before, [])[0].endswith("gone")
 
 
 async def test_what_is_written_in_each_form() -> None:
     world = World(wallets(PAID))
     world.add(world.customer("cus_Payer0"), world.row_of(PAID[0], created=block(200).time))
     report = await audited(world)
-    parsed = json.loads("".join(as_json(report)))
+    parsed = json.loads("".join(write_json(report)))
     assert list(parsed) == ["schema_version", "tool", "inputs", "summary", "coverage", "totals", "rows"]
     assert len(parsed["rows"]) == 6
     lines = "".join(WRITERS["jsonl"](report)).splitlines()
     assert json.loads(lines[1]) == parsed["rows"][0]
-    table = "".join(as_table(report))
+    table = "".join(write_table(report))
     assert table.startswith("1 EXCEPTION\n")
     assert "duplicate_credit" in table
-    csv_lines = "".join(as_csv(report)).splitlines()
+    csv_lines = "".join(write_csv(report)).splitlines()
     assert len(csv_lines) == 7
     assert csv_lines[0].startswith("schema_version,row_id,status,exception,reason,delta_cents,chain_id")
 
@@ -226,11 +226,11 @@ async def test_what_is_written_in_each_form() -> None:
     ],
 )
 def test_a_cell_is_never_a_formula(value: object, shown: str) -> None:
-    assert cell(value) == shown
+    assert escape_cell(value) == shown
 
 
 async def test_the_pictures_say_in_words_what_they_show() -> None:
-    found = drawn(await audited(World(wallets(PAID))))
+    found = draw_charts(await audited(World(wallets(PAID))))
     assert set(found) == {"dollars", "days", "latency", "coverage"}
     for picture in found.values():
         assert "<title>" in picture.svg
@@ -244,10 +244,10 @@ async def test_the_pictures_follow_days_gaps_and_the_range() -> None:
     world = World(known[:-1], now=block(9_000).time + 1200)
     world.node.payments = known
     report = await audited(world, since="1000", until="8000")
-    found = drawn(report)
-    assert found["coverage"].told == "Blocks 1000 to 8000, read completely."
+    found = draw_charts(report)
+    assert found["coverage"].description == "Blocks 1000 to 8000, read completely."
     assert [line[1] for line in found["coverage"].table[1:]] == ["1"] * 7
-    assert found["dollars"].told.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
+    assert found["dollars"].description.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
     assert found["days"].table[1][1:] == ["6", "0", "1"]
 
 
@@ -257,7 +257,7 @@ async def test_the_self_test_needs_no_data() -> None:
         audit = await auditor.audit(Options())
         await audit.run()
         assert isinstance(audit, Audit)
-        done = trials(audit.collector.samples, audit.scope)
+        done = run_trials(audit.collector.samples, audit.scope)
     assert [one.planted for one in done if not one.passed] == []
 
 
@@ -267,14 +267,14 @@ async def test_at_must_be_final() -> None:
 
 
 def test_times_and_the_accepted_file() -> None:
-    assert seconds("2026-10-01") == 1790812800
-    assert seconds("2026-10-01T00:00:00+02:00") == 1790812800 - 7200
+    assert parse_time("2026-10-01") == 1790812800
+    assert parse_time("2026-10-01T00:00:00+02:00") == 1790812800 - 7200
     with pytest.raises(BadOptions):
-        seconds("soon")
-    assert accepted_of(b'\n{"fingerprint":"a","note":"b"}\n')["a"].note == "b"
+        parse_time("soon")
+    assert parse_accepted(b'\n{"fingerprint":"a","note":"b"}\n')["a"].note == "b"
     for bad in (b"x", b"{}", b'{"fingerprint":"a","note":""}', b'{"fingerprint":"a","note":1}', b"[]"):
         with pytest.raises(BadOptions):
-            accepted_of(bad)
+            parse_accepted(bad)
 
 
 async def test_a_credit_of_a_payment_that_went_away_is_asked_for_at_every_node() -> None:
@@ -293,7 +293,7 @@ async def test_a_range_leaves_out_what_lies_before_and_after() -> None:
     world = World(wallets(PAID))
     report = await audited(world, since="102", until="102")
     assert [row.block_number for row in report.spool] == [102]
-    assert report.clean
+    assert report.is_clean
     report = await audited(world, customer="cus_Payer1")
     assert statuses(report) == {"matched": 3}
 
@@ -318,7 +318,7 @@ async def test_what_happens_later_does_not_change_the_same_report() -> None:
         texts = dict(kept.contact.metadata) | {key: f"{one.sequence + 1}:{one.tx_hash}"}
         kept.set_metadata(world.now, texts)
     at = first.head()["inputs"]["at"]
-    assert "".join(as_json(await audited(world, at=at))) == "".join(as_json(first))
+    assert "".join(write_json(await audited(world, at=at))) == "".join(write_json(first))
     assert statuses(await audited(world)) == {"matched": 6, "pending": 2}
 
 
@@ -365,7 +365,7 @@ async def test_a_redirected_payment_is_looked_for_where_it_was_sent(options: dic
     world.charges(target, 4_000, known[0].time - 90_000, 30)
     async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
         report = await auditor.run(Options(**options))
-    assert report.clean, report.coverage.missing
+    assert report.is_clean, report.coverage.missing
     assert statuses(report) == {"matched": 3 if "customer" in options else 6}
     assert {row.stripe_customer for row in report.spool} >= {"cus_Target"}
 
@@ -380,9 +380,9 @@ async def test_a_payment_that_is_held_is_no_exception(options: dict[str, Any]) -
     async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
         report = await auditor.run(Options(**options))
         rows, _ = await explain(auditor, known[0].tx_hash)
-    assert report.clean, report.coverage.missing
+    assert report.is_clean, report.coverage.missing
     assert statuses(report)["held"] == 1
-    assert "Verdict: held. Held: over_limit." in story(rows[0])
+    assert "Verdict: held. Held: over_limit." in describe_row(rows[0])
 
 
 async def test_the_nodes_are_only_read() -> None:

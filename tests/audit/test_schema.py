@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.audit.report.formats import as_json
+from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import TOOL
 from stateless_billing.audit.rules.rows import COLUMNS
 from stateless_billing.audit.rules.statuses import RULES, Status
@@ -39,7 +39,7 @@ def check(value: Any, schema: dict[str, Any], where: str) -> None:
 
 
 async def test_a_report_fits_its_schema() -> None:
-    check(json.loads("".join(as_json(await audited(World(wallets(PAID)))))), SCHEMA, "report")
+    check(json.loads("".join(write_json(await audited(World(wallets(PAID)))))), SCHEMA, "report")
 
 
 async def test_the_schema_names_all_that_the_coverage_says() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from stateless_billing.audit.rules.surplus import is_credited, surplus
+from stateless_billing.audit.rules.surplus import find_surplus, is_credited
 from stateless_billing.domain.ledger import Entry
 from tests.audit.made import SCOPE, credit, quoted, reversal
 
@@ -31,7 +31,7 @@ THIRD = credit(P, 3, created=C.created + 200)
     ],
 )
 def test_the_youngest_surplus_entry_is_taken_back(entries: Sequence[Entry], taken: Entry | None) -> None:
-    assert surplus(P, sorted(entries, key=lambda one: -one.created), SCOPE) == taken
+    assert find_surplus(P, sorted(entries, key=lambda one: -one.created), SCOPE) == taken
 
 
 @pytest.mark.parametrize(

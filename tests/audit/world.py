@@ -12,7 +12,7 @@ from chain.calls import SELECTORS
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
 from stateless_billing.audit.auditor import Auditor, ProgressReporting
-from stateless_billing.audit.progress import silent
+from stateless_billing.audit.progress import ignore_progress
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
 from stateless_billing.sandbox.stripe_api import StripeStandIn
@@ -147,7 +147,7 @@ class World:
 
     def auditor(self, **values: str) -> Auditor:
         """The audit of this world."""
-        watching = ProgressReporting(silent, silent)
+        watching = ProgressReporting(ignore_progress, ignore_progress)
         return Auditor(
             self.settings(**values), FakeClock(), watching, "https://scan", self.nodes_line, lambda: self.stripe_line
         )

@@ -10,9 +10,9 @@ from typing import Any
 
 from stateless_billing import settings
 from stateless_billing.audit.auditor import Auditor, ProgressReporting
-from stateless_billing.audit.command import code
-from stateless_billing.audit.progress import silent
-from stateless_billing.audit.report.formats import as_jsonl
+from stateless_billing.audit.command import exit_code
+from stateless_billing.audit.progress import ignore_progress
+from stateless_billing.audit.report.formats import write_jsonl
 from stateless_billing.audit.report.report import Options
 from stateless_billing.runtime.clock import SystemClock
 
@@ -29,12 +29,12 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
     def told(stage: str, done: int, total: int) -> None:
         marks[stage] = time.perf_counter()
 
-    watching = ProgressReporting(told, silent)
+    watching = ProgressReporting(told, ignore_progress)
     async with Auditor(replace(known, stripe_rate=int(rate)), SystemClock(), watching, None) as auditor:
         report = await auditor.run(Options(deep=deep))
-    written = sum(len(piece) for piece in as_jsonl(report))
+    written = sum(len(piece) for piece in write_jsonl(report))
     return {
-        "exit": code(report),
+        "exit": exit_code(report),
         "missing": sorted(report.coverage.missing)[:3],
         "written": written,
         "payments": report.chain_totals["payments_read"],

@@ -156,17 +156,17 @@ class Day:
     async def run(self) -> None:
         """From the first payment to the last one's finality."""
         services = self.service()
-        services.sweep.start(await services.books.check())
+        services.sweeper.start(await services.records.load())
         begun = asyncio.get_running_loop().time()
         work = [
-            asyncio.create_task(services.sweep.forever(services.settings.sweep_seconds, 15)),
+            asyncio.create_task(services.sweeper.run(services.settings.sweep_seconds, 15)),
             asyncio.create_task(self._pages(services)),
         ]
         await asyncio.sleep(self.end - begun)
         for one in work:
             one.cancel()
         await asyncio.gather(*work, return_exceptions=True)
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
 
     async def _pages(self, services: Services) -> None:
         """Every so many payers keep the page open: it claims until it hears of the credit."""

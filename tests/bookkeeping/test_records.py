@@ -35,7 +35,7 @@ MISSING = error(404, "invalid_request_error", "resource_missing")
 async def test_the_right_account() -> None:
     fake = FakeStripe(SERVICE, GRANTS)
     books = ServiceRecords(fake.ledger(), "cus_Service")
-    service = await books.check()
+    service = await books.load()
     assert (service.id, books.grants_id) == ("cus_Service", "cus_Grants")
     assert [one.url.path for one in fake.asked] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
 
@@ -57,7 +57,7 @@ async def test_the_right_account() -> None:
 )
 async def test_another_account_is_refused(says: list[Says]) -> None:
     with pytest.raises(NotOurAccount):
-        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").check()
+        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").load()
 
 
 @pytest.mark.parametrize(
@@ -65,21 +65,21 @@ async def test_another_account_is_refused(says: list[Says]) -> None:
 )
 async def test_an_account_that_could_not_be_read_is_not_another(says: list[Says]) -> None:
     with pytest.raises(StripeUnavailable):
-        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").check()
+        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").load()
 
 
 async def test_values_are_merged_into_the_service_record() -> None:
     fake = FakeStripe(SERVICE)
-    await ServiceRecords(fake.ledger(), "cus_Service").write({"a": "1"})
+    await ServiceRecords(fake.ledger(), "cus_Service").update({"a": "1"})
     assert (fake.asked[0].method, fake.asked[0].url.path) == ("POST", "/v1/customers/cus_Service")
     assert fake.form() == {"metadata[a]": ["1"]}
     with pytest.raises(StripeFailure):
-        await ServiceRecords(FakeStripe(answer(500, "")).ledger(), "cus_Service").write({"a": "1"})
+        await ServiceRecords(FakeStripe(answer(500, "")).ledger(), "cus_Service").update({"a": "1"})
 
 
 async def test_the_records_are_made_once() -> None:
     fake = FakeStripe(answer(200, raw_list()), GRANTS, SERVICE)
-    assert await records.create(fake.ledger()) == "cus_Service"
+    assert await records.create_records(fake.ledger()) == "cus_Service"
     assert [one.headers.get("idempotency-key") for one in fake.asked[1:]] == ["init:grants", "init:service"]
     assert fake.form(2)["metadata[grants]"] == ["cus_Grants"]
     assert fake.form(2)["metadata[stateless_billing]"] == ["service"]
@@ -88,14 +88,14 @@ async def test_the_records_are_made_once() -> None:
 async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
     pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
     fake = FakeStripe(answer(200, raw_list(*pair)))
-    assert await records.create(fake.ledger()) == "cus_89"
+    assert await records.create_records(fake.ledger()) == "cus_89"
     assert len(fake.asked) == 1
 
 
 async def test_nothing_is_made_where_search_failed() -> None:
     fake = FakeStripe(answer(500, ""), GRANTS)
     with pytest.raises(StripeFailure):
-        await records.create(fake.ledger())
+        await records.create_records(fake.ledger())
     assert len(fake.asked) == 1
 
 
@@ -119,11 +119,11 @@ def test_the_names_of_what_is_kept() -> None:
 )
 def test_where_to_go_on_from(text: str | None, index: int) -> None:
     metadata = {} if text is None else {"swept__8453__a1b2c3d4": text}
-    assert records.swept(service(**metadata), MINE) == index
+    assert records.parse_swept(service(**metadata), MINE) == index
 
 
 def test_another_gateways_or_chains_place_is_not_ours() -> None:
-    assert records.swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
+    assert records.parse_swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
 
 
 def test_open_payments_of_this_gateway_only() -> None:
@@ -135,5 +135,5 @@ def test_open_payments_of_this_gateway_only() -> None:
         open__8453__b1b2c3d4__5="another gateway's",
         swept__8453__a1b2c3d4="7",
     )
-    assert records.open_payments(found, MINE) == {12: "customer_deleted", 3: "currency"}
-    assert records.open_payments(Customer("cus_Service", deleted=True), MINE) == {}
+    assert records.parse_open_payments(found, MINE) == {12: "customer_deleted", 3: "currency"}
+    assert records.parse_open_payments(Customer("cus_Service", deleted=True), MINE) == {}

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, Request, Route
 from stateless_billing.web.http import inputs
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
-from stateless_billing.web.pages.pages import PRESETS, templates
+from stateless_billing.web.pages.pages import PRESETS, load_templates
 from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
 
@@ -37,7 +37,7 @@ VIEWS = {"0x70a08231": "balanceOf", "0xdd62ed3e": "allowance", "0x7ecebe00": "no
 Answer = tuple[int, dict[str, Any]]
 
 ASSETS = Assets()
-TEMPLATES = templates(ASSETS)
+TEMPLATES = load_templates(ASSETS)
 BACK = "https://dashboard.test"
 OFFERED = ("cents", "amount", "rate", "market_rate", "rate_source", "rate_at", "discount_bps")
 
@@ -201,7 +201,7 @@ class StandIn:
     def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""
         wallet, usd = query.get("wallet"), query.get("usd")
-        cents = inputs.dollars(usd) or 5000
+        cents = inputs.parse_dollars(usd) or 5000
         offer = None if self.quote_fault else {name: self.quote({"cents": cents})[1][name] for name in OFFERED}
         facts = {
             "wallet": wallet,
@@ -211,7 +211,7 @@ class StandIn:
             "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},
             "gateways": [GATEWAY],
             "offer": offer,
-            "back": links.way_back(query.get("return_url"), query.get("ref"), (BACK,)),
+            "back": links.return_link(query.get("return_url"), query.get("ref"), (BACK,)),
         }
         here = f"{ORIGIN}/pay?wallet={wallet}"
         kept = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}

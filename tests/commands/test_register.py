@@ -6,7 +6,7 @@ from eth_abi.abi import decode
 from chain.gateway import Gateway
 from chain.signing import Signer
 from stateless_billing.commands import register
-from stateless_billing.commands.register import Registration, calldata, plan, signed
+from stateless_billing.commands.register import Registration, create_calldata, create_plan, sign_registrations
 from stateless_billing.commands.registration_plan import RegistrationTarget
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from tests.chain.fake_node import FakeNode
@@ -30,7 +30,7 @@ def gateway() -> Gateway:
 async def planned(*says: Says, pauses: tuple[float, ...] = ()) -> tuple[register.Plan, FakeStripe, list[str]]:
     """What is made of these answers."""
     fake, told = FakeStripe(*says), list[str]()
-    return await plan(fake.ledger(), gateway(), told.append, pauses), fake, told
+    return await create_plan(fake.ledger(), gateway(), told.append, pauses), fake, told
 
 
 async def test_all_pages_are_read_and_our_own_records_left_out() -> None:
@@ -70,12 +70,12 @@ async def test_statements_recover_to_the_signer_and_batches_hold_them() -> None:
 
     told: list[str] = []
     wanted = [RegistrationTarget(f"0x{number:040x}", f"cus_{number}") for number in range(1, 251)]
-    rows = list(signed(wanted, gateway(), Signer(KEY, CHAIN_ID), 2_000_000_000, told.append))
+    rows = list(sign_registrations(wanted, gateway(), Signer(KEY, CHAIN_ID), 2_000_000_000, told.append))
     domain = {"name": "PaymentGateway", "version": "1", "chainId": CHAIN_ID, "verifyingContract": GATEWAY}
     message = {"wallet": rows[0].wallet, "customerId": b"cus_1".ljust(32, b"\0"), "deadline": 2_000_000_000}
     signable = encode_typed_data(domain, {"Registration": TYPES["Registration"]}, message)
     assert Account.recover_message(signable, signature=rows[0].signature).lower() == Signer(KEY, CHAIN_ID).address
-    transactions = list(calldata(rows, gateway()))
+    transactions = list(create_calldata(rows, gateway()))
     assert [one["registrations"] for one in transactions] == [100, 100, 50]
     [inner] = decode(["bytes[]"], bytes.fromhex(transactions[2]["data"][10:]))
     wallet, customer, deadline, signature = decode(["address", "bytes32", "uint256", "bytes"], inner[49][4:])

@@ -41,7 +41,7 @@ class World:
 
     async def reached(self, one: Payment) -> bool:
         """Whether this payment is deep enough."""
-        return (await self.confirmations.of(one, await self.confirmations.heads())).reached
+        return (await self.confirmations.depth_of(one, await self.confirmations.heads())).reached
 
 
 async def test_heads_are_read_deepest_first() -> None:
@@ -52,7 +52,7 @@ async def test_heads_are_read_deepest_first() -> None:
 async def test_seconds_are_counted_to_the_head() -> None:
     for latest, confirmed in ((107, 14), (108, 15)):
         world = World([payment()], latest=latest)
-        found = await world.confirmations.of(payment(), await world.confirmations.heads())
+        found = await world.confirmations.depth_of(payment(), await world.confirmations.heads())
         assert (found.confirmed, found.needed, found.reached) == (confirmed, 15, confirmed == 15)
 
 
@@ -177,7 +177,7 @@ async def test_a_final_payment_that_one_of_two_nodes_made_up_is_not_reached() ->
 async def test_a_payment_that_the_list_of_the_unfinalised_lacks_is_not_reached() -> None:
     others = payment(tx_hash=tx_hash(2), customer_id="cus_Bob", block=98)
     for told in ([], [others], [payment(wallet=PAYER)], [payment(customer_id="cus_Bob")], [payment(block=101)]):
-        found = await World(told).confirmations.of(SMALL, heads(200, 125, 50))
+        found = await World(told).confirmations.depth_of(SMALL, heads(200, 125, 50))
         assert (found.reached, found.confirmed, found.needed) == (False, 15, 15)
     assert await World([others, SMALL]).reached(SMALL)
 
@@ -226,7 +226,7 @@ async def test_what_expires_between_two_looks_does_no_harm() -> None:
 
 async def test_many_at_once_read_once() -> None:
     world = World([SMALL])
-    found = await asyncio.gather(*(world.confirmations.of(SMALL, heads(200, 125, 50)) for _ in range(20)))
+    found = await asyncio.gather(*(world.confirmations.depth_of(SMALL, heads(200, 125, 50)) for _ in range(20)))
     assert all(one.reached for one in found)
     assert world.each[0].asked.count("eth_getLogs") == 1
 
@@ -245,7 +245,7 @@ async def agreed(*nodes: FakeNode, blocks: dict[int, int]) -> bool | None:
     """What these nodes together say of the index."""
     world = World([])
     world.confirmations._nodes = FakeNodes(*nodes)
-    return await world.confirmations.agreed(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks)
+    return await world.confirmations.nodes_agree(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks)
 
 
 async def test_two_nodes_agree_where_payments_lie_or_not() -> None:

@@ -82,27 +82,27 @@ async def test_whether_a_payment_takes_its_customer_above_the_limit(
     this = paid(mine, THIS)
     later = [paid(mine + 1, THIS, log_index=9), paid(mine + 2, THIS + 1)]  # they do not count
     found, _ = limit([*earlier, this, *later], maximum)
-    assert await found.exceeded(this, CUSTOMER, 5_000) is exceeded
+    assert await found.is_exceeded(this, CUSTOMER, 5_000) is exceeded
 
 
 async def test_a_payment_above_the_limit_alone_needs_no_reading() -> None:
     found, node = limit([], 4_999)
-    assert await found.exceeded(paid(0, THIS), CUSTOMER, 5_000)
+    assert await found.is_exceeded(paid(0, THIS), CUSTOMER, 5_000)
     assert node.asked == []
 
 
 async def test_many_small_payments_count_together_through_all_windows() -> None:
     many = [paid(number, THIS - 100 + number, cents=100) for number in range(50)]
     this = paid(50, THIS)
-    assert await limit([*many, this], 9_999)[0].exceeded(this, CUSTOMER, 5_000)
-    assert not await limit([*many, this], 10_000)[0].exceeded(this, CUSTOMER, 5_000)
+    assert await limit([*many, this], 9_999)[0].is_exceeded(this, CUSTOMER, 5_000)
+    assert not await limit([*many, this], 10_000)[0].is_exceeded(this, CUSTOMER, 5_000)
 
 
 async def test_old_history_is_not_read() -> None:
     old = [paid(number, 100 + number) for number in range(200)]
     this = paid(200, THIS)
     found, node = limit([*old, this], 10_000)
-    assert not await found.exceeded(this, CUSTOMER, 5_000)
+    assert not await found.is_exceeded(this, CUSTOMER, 5_000)
     assert node.asked.count("eth_getLogs") <= 16
 
 
@@ -112,7 +112,7 @@ async def test_the_payments_own_gateway_is_read_backwards_from_it() -> None:
     later = [paid(21 + number, THIS + 1 + number) for number in range(200)]
     other = [paid(number, THIS - 50 + number, cents=100, gateway=OTHER_GATEWAY) for number in range(3)]
     found, node = limit([*earlier, this, *later, *other], 10**6)
-    assert not await found.exceeded(this, CUSTOMER, 5_000)
+    assert not await found.is_exceeded(this, CUSTOMER, 5_000)
     assert node.asked.count("eth_getLogs") == len(earlier) + len(other)
     assert (GATEWAY, "paymentCount") not in node.viewed
     assert (OTHER_GATEWAY, "paymentCount") in node.viewed
@@ -123,9 +123,9 @@ async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
     found, node = limit([paid(0, THIS - 5), this], 10**9)
     node.lies["eth_getLogs"] = lambda _: []
     with pytest.raises(ChainError):
-        await found.exceeded(this, CUSTOMER, 5_000)
+        await found.is_exceeded(this, CUSTOMER, 5_000)
     with pytest.raises(ChainError):
-        await found.left(CUSTOMER, START + THIS * BLOCK_SECONDS)
+        await found.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
 )
 async def test_how_much_is_left(payments: list[Payment], price: str, left: int) -> None:
     found, _ = limit(payments, 20_000, price)
-    assert await found.left(CUSTOMER, START + THIS * BLOCK_SECONDS) == left
+    assert await found.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS) == left
 
 
 @given(

@@ -81,7 +81,7 @@ def test_a_redirected_payment_is_not_credited_again_when_its_cause_is_gone() -> 
             assert (await advanced(services, one)).cause == "currency"
         order(town, SECOND, f"redirect:{TARGET}")
         await asyncio.sleep(61)
-        services.memory.retry(SECOND)
+        services.status_cache.make_due(SECOND)
         assert (await advanced(services, SECOND)).state == "credited"
         town.customer(CUSTOMER).currency = "usd"
         restarted = await town.started()
@@ -267,7 +267,7 @@ def test_a_withdrawn_order_leaves_its_target_as_a_place_to_look() -> None:
         town.customer(CUSTOMER).currency = "usd"
         await asyncio.sleep(EPOCH_1)
         found = await advanced(await town.started(), FIRST)
-        assert (found.state, found.target) == ("credited", TARGET)
+        assert (found.state, found.credited_customer) == ("credited", TARGET)
         assert credits_of(town, FIRST) == [TARGET]
 
     town.run(scenario())
@@ -357,7 +357,7 @@ def test_the_second_look_after_an_unclear_answer_covers_every_target() -> None:
         assert (await advanced(other, FIRST)).state == "credited"
         order(town, FIRST, f"redirect:{ANOTHER}")
         found = await advanced(dying, FIRST)
-        assert (found.state, found.target) == ("credited", TARGET)
+        assert (found.state, found.credited_customer) == ("credited", TARGET)
 
     town.run(scenario())
 
@@ -389,7 +389,7 @@ def test_a_record_younger_than_the_payment_proves_no_absence_of_orders() -> None
         await asyncio.sleep(EPOCH_1)
         services = await town.started()
         await sweeping(services, 4 * HOUR)
-        held = services.memory.standing(FIRST)
+        held = services.status_cache.last_status(FIRST)
         assert held
         assert (held.state, held.cause) == ("held", "ledger_unproven")
         assert "younger than the payment" in held.detail
@@ -479,7 +479,7 @@ def test_a_credit_of_ours_that_was_stripped_holds_also_beside_one_that_an_admin_
         await asyncio.sleep(60)
         order(town, SECOND, "release")
         await asyncio.sleep(61)
-        services.memory.retry(SECOND)
+        services.status_cache.make_due(SECOND)
         assert (await advanced(services, SECOND)).state == "credited"
         await asyncio.sleep(600)
         town.rows(CUSTOMER)[-1].metadata.clear()
@@ -567,6 +567,6 @@ def test_plain_payments_are_priced_by_the_order_that_stands() -> None:
         order(town, plain, f"redirect:{TARGET}:0.005", market="0.006")
         town.customer(CUSTOMER).currency = "eur"
         done = await advanced(await town.started(), plain)
-        assert (done.state, done.cents, done.target) == ("credited", 4_500, TARGET)
+        assert (done.state, done.cents, done.credited_customer) == ("credited", 4_500, TARGET)
 
     town.run(scenario())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.crediting.payment_status import STATES, PaymentStatus, confirming, credited
+from stateless_billing.crediting.payment_status import STATES, PaymentStatus, confirming_status, credited_status
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Depth
 from stateless_billing.runtime.backoff import Backoff
@@ -25,7 +25,7 @@ def memory(clock: FakeClock) -> StatusCache:
 
 
 def test_a_fresh_process_knows_nothing(memory: StatusCache) -> None:
-    assert (memory.done(ONE), memory.waiting(ONE), memory.looked(ONE)) == (None, None, None)
+    assert (memory.credited_status(ONE), memory.pending_status(ONE), memory.recent_lookup(ONE)) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_a_fresh_process_knows_nothing(memory: StatusCache) -> None:
     ],
 )
 def test_a_confirming_payment_says_when_to_ask_again(depth: Depth, retry_after: int) -> None:
-    found = confirming(depth)
+    found = confirming_status(depth)
     assert (found.state, found.confirmed, found.needed) == ("confirming", depth.confirmed, depth.needed)
     assert found.retry_after == retry_after
 
 
 def test_credited_names_its_entry_where_there_is_one() -> None:
-    assert credited(5, entry(id="cbtxn_9")) == PaymentStatus("credited", cents=5, credit="cbtxn_9")
-    assert credited(0, None) == PaymentStatus("credited", cents=0)
+    assert credited_status(5, entry(id="cbtxn_9")) == PaymentStatus("credited", cents=5, credit="cbtxn_9")
+    assert credited_status(0, None) == PaymentStatus("credited", cents=0)
 
 
 def test_the_least_advanced_state_comes_first() -> None:
@@ -55,25 +55,25 @@ def test_the_least_advanced_state_comes_first() -> None:
 
 @pytest.mark.parametrize("state", ["credited", "reversed"])
 def test_what_is_settled_is_kept_for_good(memory: StatusCache, clock: FakeClock, state: str) -> None:
-    memory.remember(ONE, PENDING)
-    settled = memory.remember(ONE, PaymentStatus(state, cents=5, credit="cbtxn_9"))
+    memory.record_attempt(ONE, PENDING)
+    settled = memory.record_attempt(ONE, PaymentStatus(state, cents=5, credit="cbtxn_9"))
     clock.wait(10**7)
-    assert memory.done(ONE) == settled
-    assert memory.waiting(ONE) is None
-    assert memory.done(payment(tx_hash=tx_hash(2))) is None
+    assert memory.credited_status(ONE) == settled
+    assert memory.pending_status(ONE) is None
+    assert memory.credited_status(payment(tx_hash=tx_hash(2))) is None
 
 
 def waits(memory: StatusCache, clock: FakeClock, *outcomes: PaymentStatus) -> list[int]:
     """After how many seconds each outcome is tried again, the next try following when it is due."""
     found = []
     for outcome in outcomes:
-        remembered = memory.remember(ONE, outcome)
+        remembered = memory.record_attempt(ONE, outcome)
         assert remembered.retry_after is not None
         found.append(remembered.retry_after)
         clock.wait(remembered.retry_after - 1)
-        assert memory.waiting(ONE) is not None
+        assert memory.pending_status(ONE) is not None
         clock.wait(1)
-        assert memory.waiting(ONE) is None
+        assert memory.pending_status(ONE) is None
     return found
 
 
@@ -112,14 +112,14 @@ def test_when_a_payment_is_tried_again(
 
 
 def test_waits_are_spread_so_that_processes_do_not_come_back_together() -> None:
-    many = {StatusCache(FakeClock()).remember(ONE, PENDING).retry_after for _ in range(200)}
+    many = {StatusCache(FakeClock()).record_attempt(ONE, PENDING).retry_after for _ in range(200)}
     assert len(many) > 8
     assert {min(one or 0, 60) for one in many} == {60}
 
 
 def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -> None:
-    memory.remember(ONE, credited(5_000, entry()))
-    memory.remember(payment(tx_hash=tx_hash(5)), PENDING)
+    memory.record_attempt(ONE, credited_status(5_000, entry()))
+    memory.record_attempt(payment(tx_hash=tx_hash(5)), PENDING)
     memory.record_lookup(payment(tx_hash=tx_hash(6)), PENDING)
     others: list[dict[str, object]] = [
         {"customer_id": "cus_Bob"},
@@ -132,25 +132,25 @@ def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -
     for change in others:
         other = payment(**change)
         assert other.identity == ONE.identity
-        assert memory.done(other) is None
-        assert memory.waiting(payment(tx_hash=tx_hash(5), **change)) is None
-        assert memory.looked(payment(tx_hash=tx_hash(6), **change)) is None
-    assert memory.done(payment(block=101, log_index=9)) is not None  # where it lies may change
+        assert memory.credited_status(other) is None
+        assert memory.pending_status(payment(tx_hash=tx_hash(5), **change)) is None
+        assert memory.recent_lookup(payment(tx_hash=tx_hash(6), **change)) is None
+    assert memory.credited_status(payment(block=101, log_index=9)) is not None  # where it lies may change
 
 
 def test_what_is_forgotten_begins_again(memory: StatusCache) -> None:
-    memory.remember(ONE, credited(5_000, entry()))
-    memory.forget(payment(customer_id="cus_Bob"))
-    assert memory.done(ONE) is not None
-    memory.forget(ONE)
-    assert memory.done(ONE) is None
-    memory.forget(ONE)
+    memory.record_attempt(ONE, credited_status(5_000, entry()))
+    memory.invalidate(payment(customer_id="cus_Bob"))
+    assert memory.credited_status(ONE) is not None
+    memory.invalidate(ONE)
+    assert memory.credited_status(ONE) is None
+    memory.invalidate(ONE)
 
 
 def next_try(backoff: Backoff, clock: FakeClock, key: str) -> int:
     """After how many seconds a key is due."""
     for second in range(2 * HOUR):
-        if backoff.due(key):
+        if backoff.is_due(key):
             return second
         clock.wait(1)
     raise AssertionError("never")
@@ -160,48 +160,48 @@ def test_what_fails_is_put_off_for_a_minute_doubling_to_an_hour(clock: FakeClock
     backoff = Backoff(clock)
     assert next_try(backoff, clock, "a") == 0
     for least in (60, 120, 240, 480, 960, 1920, HOUR, HOUR):
-        backoff.failed("a")
-        assert backoff.due("b")
+        backoff.record_failure("a")
+        assert backoff.is_due("b")
         assert least <= next_try(backoff, clock, "a") <= least * 1.25
-    backoff.failed("a")
-    backoff.succeeded("a")
-    assert backoff.due("a")
-    backoff.succeeded("never failed")
-    backoff.failed("a")
+    backoff.record_failure("a")
+    backoff.record_success("a")
+    assert backoff.is_due("a")
+    backoff.record_success("never failed")
+    backoff.record_failure("a")
     assert 60 <= next_try(backoff, clock, "a") <= 75
 
 
 def test_the_wall_clock_does_not_end_a_backoff(clock: FakeClock) -> None:
     backoff = Backoff(clock)
-    backoff.failed("a")
+    backoff.record_failure("a")
     clock.wall_time += 10**6
-    assert not backoff.due("a")
+    assert not backoff.is_due("a")
 
 
 def test_while_it_waits_the_seconds_left_are_told(memory: StatusCache, clock: FakeClock) -> None:
-    wait = memory.remember(ONE, PENDING).retry_after or 0
+    wait = memory.record_attempt(ONE, PENDING).retry_after or 0
     clock.wait(20.5)
-    left = memory.waiting(ONE)
+    left = memory.pending_status(ONE)
     assert left is not None
     assert (left.state, left.cause, left.retry_after) == ("pending", "stripe_down", wait - 20)
 
 
 def test_the_wall_clock_does_not_bring_a_try_forward(memory: StatusCache, clock: FakeClock) -> None:
-    memory.remember(ONE, PENDING)
+    memory.record_attempt(ONE, PENDING)
     clock.wall_time += 10**6
-    assert memory.waiting(ONE) is not None
+    assert memory.pending_status(ONE) is not None
 
 
 def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: StatusCache, clock: FakeClock) -> None:
     seen = PaymentStatus("pending", retry_after=5)
     assert memory.record_lookup(ONE, seen) == seen
-    assert memory.looked(ONE) == seen
-    assert memory.waiting(ONE) is None
+    assert memory.recent_lookup(ONE) == seen
+    assert memory.pending_status(ONE) is None
     clock.wait(11)
-    assert memory.looked(ONE) is None
+    assert memory.recent_lookup(ONE) is None
 
 
 def test_a_look_that_finds_the_credit_is_kept_for_good(memory: StatusCache, clock: FakeClock) -> None:
-    memory.record_lookup(ONE, credited(5, entry()))
+    memory.record_lookup(ONE, credited_status(5, entry()))
     clock.wait(10**6)
-    assert memory.done(ONE) == credited(5, entry())
+    assert memory.credited_status(ONE) == credited_status(5, entry())

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from stateless_billing.crediting import webhook
-from stateless_billing.crediting.webhook import CreditWebhook, signature
+from stateless_billing.crediting.webhook import CreditWebhook, sign_body
 from tests.fakes.factories import CUSTOMER, GATEWAY, START, FakeClock, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +32,7 @@ async def test_what_is_sent() -> None:
         return httpx.Response(204)
 
     one = hook(handle)
-    one.told(payment(), CUSTOMER, 5_000)
+    one.enqueue(payment(), CUSTOMER, 5_000)
     await one.aclose()
     [request] = asked
     assert (request.method, str(request.url)) == ("POST", URL)
@@ -44,14 +44,14 @@ async def test_what_is_sent() -> None:
     }
     proof = hmac.new(b"secret", f"{START}.".encode() + request.content, hashlib.sha256).hexdigest()
     assert request.headers["billing-signature"] == f"t={START},v1={proof}"
-    assert signature("secret", START, request.content) == f"t={START},v1={proof}"
+    assert sign_body("secret", START, request.content) == f"t={START},v1={proof}"
 
 
 async def test_tried_a_few_times_and_then_given_up(caplog: pytest.LogCaptureFixture) -> None:
     answers = iter([httpx.Response(500), httpx.Response(302), httpx.Response(404), httpx.Response(204)])
     one = hook(lambda _: next(answers))
-    one.told(payment(), CUSTOMER, 5_000)
-    one.told(payment(sequence=1), CUSTOMER, 7_000)
+    one.enqueue(payment(), CUSTOMER, 5_000)
+    one.enqueue(payment(sequence=1), CUSTOMER, 7_000)
     await one.aclose()
     assert next(answers, None) is None
     assert len(caplog.records) == 3
@@ -59,14 +59,14 @@ async def test_tried_a_few_times_and_then_given_up(caplog: pytest.LogCaptureFixt
 
 
 async def test_never_waits_and_never_fails(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(webhook, "_LAST_SECONDS", 0.01)
+    monkeypatch.setattr(webhook, "SHUTDOWN_GRACE_SECONDS", 0.01)
 
     def handle(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("nobody is there")
 
     one = hook(handle, pauses=(60.0,))
-    for _ in range(webhook.WAITING_MOST + 5):
-        one.told(payment(), CUSTOMER, 5_000)
+    for _ in range(webhook.QUEUE_SIZE + 5):
+        one.enqueue(payment(), CUSTOMER, 5_000)
     await asyncio.sleep(0)
     await asyncio.wait_for(one.aclose(), 5)
     assert "is not told" in caplog.text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.doctor.deployment_records import BadRecord, Deployment, differences, recorded
+from stateless_billing.doctor.deployment_records import BadRecord, Deployment, find_differences, read_record
 
 ADDRESS = "0x" + "A1" * 20
 RAW: dict[str, Any] = {
@@ -30,12 +30,12 @@ def write(folder: Path, content: object, chain_id: int = 5) -> Path:
 
 
 def test_nothing_recorded(tmp_path: Path) -> None:
-    assert recorded(5, tmp_path) is None
-    assert recorded(6, write(tmp_path, {"chain_id": 5, "gateways": {}})) is None
+    assert read_record(5, tmp_path) is None
+    assert read_record(6, write(tmp_path, {"chain_id": 5, "gateways": {}})) is None
 
 
 def test_addresses_are_compared_without_case(tmp_path: Path) -> None:
-    found = recorded(5, write(tmp_path, {"chain_id": 5, "gateways": {ADDRESS: RAW}}))
+    found = read_record(5, write(tmp_path, {"chain_id": 5, "gateways": {ADDRESS: RAW}}))
     assert found is not None
     assert found[ADDRESS.lower()].token == "0x" + "ab" * 20
 
@@ -54,14 +54,14 @@ def test_addresses_are_compared_without_case(tmp_path: Path) -> None:
 )
 def test_what_is_not_understood_is_no_empty_record(tmp_path: Path, content: object) -> None:
     with pytest.raises(BadRecord, match=r"deployments/5\.json"):
-        recorded(5, write(tmp_path, content))
+        read_record(5, write(tmp_path, content))
 
 
 def test_each_difference_is_a_sentence(tmp_path: Path) -> None:
-    expected = (recorded(5, write(tmp_path, {"chain_id": 5, "gateways": {ADDRESS: RAW}})) or {})[ADDRESS.lower()]
-    assert differences(expected, expected) == []
+    expected = (read_record(5, write(tmp_path, {"chain_id": 5, "gateways": {ADDRESS: RAW}})) or {})[ADDRESS.lower()]
+    assert find_differences(expected, expected) == []
     changed: Deployment = replace(expected, paused=True, code_hash="0x")
-    assert differences(expected, changed) == [
+    assert find_differences(expected, changed) == [
         f"code hash is 0x, recorded is {RAW['code_hash']}",
         "paused is True, recorded is False",
     ]

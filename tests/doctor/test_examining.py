@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stateless_billing.doctor.checks import Check, State, code
+from stateless_billing.doctor.checks import Check, State, exit_code_of
 from stateless_billing.sandbox.api_keys import BALANCE_READ, BALANCE_WRITE, CUSTOMER_READ, CUSTOMER_WRITE
 from stateless_billing.sandbox.localchain import encode_call
 from tests.doctor.conftest import OTHER_NODE, Clinic
@@ -31,7 +31,7 @@ def at(found: dict[str, Check], name: str, state: State, *words: str) -> Check:
 async def test_a_well_one_has_notes_at_most(clinic: Clinic) -> None:
     found = await clinic.visit()
     assert list(found) == NAMES
-    assert code(found.values()) == 0
+    assert exit_code_of(found.values()) == 0
     noted = {name for name, check in found.items() if check.state is State.NOTE}
     assert noted == {"agreement", "deployment"}
     assert "a restricted key, test mode, account acct_" in found["stripe_key"].detail
@@ -93,7 +93,7 @@ async def test_a_key_that_is_none(clinic: Clinic) -> None:
 async def test_stripe_out_of_reach_is_unread(clinic: Clinic) -> None:
     found = await clinic.visit(STRIPE_API_BASE="http://127.0.0.1:9")
     at(found, "stripe_key", State.UNREAD, "not reached")
-    assert code(found.values()) == 3
+    assert exit_code_of(found.values()) == 3
     clinic.stack.control("POST", "faults", {"effect": "error_unsaved", "times": 1})
     at(await clinic.visit(), "stripe_key", State.UNREAD, "HTTP 500")
 
@@ -114,7 +114,7 @@ async def test_a_node_that_does_not_answer_hides_none_that_does(clinic: Clinic) 
     assert found["node_2"].ok
     assert found["gateways"].ok
     assert not any("secret-path" in check.line() for check in found.values())
-    assert code(found.values()) == 3
+    assert exit_code_of(found.values()) == 3
 
 
 Change = Callable[[str, list[Any], Any], Any]

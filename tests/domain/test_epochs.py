@@ -32,16 +32,16 @@ KEY_LIFE = 24 * 3600  # the least that Stripe promises
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (-3600, EpochPosition(0, quiet=False)),  # a clock that is behind
-        (0, EpochPosition(0, quiet=False)),  # the beginning of epoch 0 is no border
-        (EPOCH - QUIET - 1, EpochPosition(0, quiet=False)),
-        (EPOCH - QUIET, EpochPosition(0, quiet=True)),
-        (EPOCH - 1, EpochPosition(0, quiet=True)),
-        (EPOCH, EpochPosition(1, quiet=True)),
-        (EPOCH + QUIET - 1, EpochPosition(1, quiet=True)),
-        (EPOCH + QUIET, EpochPosition(1, quiet=False)),
-        (2 * EPOCH - QUIET - 1, EpochPosition(1, quiet=False)),
-        (2 * EPOCH, EpochPosition(2, quiet=True)),
+        (-3600, EpochPosition(0, in_quiet_zone=False)),  # a clock that is behind
+        (0, EpochPosition(0, in_quiet_zone=False)),  # the beginning of epoch 0 is no border
+        (EPOCH - QUIET - 1, EpochPosition(0, in_quiet_zone=False)),
+        (EPOCH - QUIET, EpochPosition(0, in_quiet_zone=True)),
+        (EPOCH - 1, EpochPosition(0, in_quiet_zone=True)),
+        (EPOCH, EpochPosition(1, in_quiet_zone=True)),
+        (EPOCH + QUIET - 1, EpochPosition(1, in_quiet_zone=True)),
+        (EPOCH + QUIET, EpochPosition(1, in_quiet_zone=False)),
+        (2 * EPOCH - QUIET - 1, EpochPosition(1, in_quiet_zone=False)),
+        (2 * EPOCH, EpochPosition(2, in_quiet_zone=True)),
     ],
 )
 def test_where_a_time_lies(age: int, expected: EpochPosition) -> None:
@@ -55,14 +55,14 @@ def test_the_numbers_that_may_only_change_with_every_process_stopped() -> None:
 @given(NEAR_BORDERS, NEAR_BORDERS)
 def test_two_sendings_under_one_key_lie_within_the_keys_life(one: int, other: int) -> None:
     first, second = epoch_position(ORIGIN + one, ORIGIN), epoch_position(ORIGIN + other, ORIGIN)
-    if first.epoch == second.epoch and not first.quiet and not second.quiet:
+    if first.epoch == second.epoch and not first.in_quiet_zone and not second.in_quiet_zone:
         assert abs(one - other) < KEY_LIFE - QUIET
 
 
 @given(NEAR_BORDERS, NEAR_BORDERS)
 def test_two_sendings_under_different_keys_lie_an_hour_apart(one: int, other: int) -> None:
     first, second = epoch_position(ORIGIN + one, ORIGIN), epoch_position(ORIGIN + other, ORIGIN)
-    if first.epoch != second.epoch and not first.quiet and not second.quiet:
+    if first.epoch != second.epoch and not first.in_quiet_zone and not second.in_quiet_zone:
         assert abs(one - other) > 2 * QUIET
 
 
@@ -70,10 +70,10 @@ def test_two_sendings_under_different_keys_lie_an_hour_apart(one: int, other: in
 def test_waiting_ends_the_quiet_zone_and_not_a_second_later(age: int) -> None:
     now = ORIGIN + age
     wait = seconds_until_writable(now, ORIGIN)
-    assert not epoch_position(now + wait, ORIGIN).quiet
-    assert (wait == 0) == (not epoch_position(now, ORIGIN).quiet)
+    assert not epoch_position(now + wait, ORIGIN).in_quiet_zone
+    assert (wait == 0) == (not epoch_position(now, ORIGIN).in_quiet_zone)
     if wait:
-        assert epoch_position(now + wait - 1, ORIGIN).quiet
+        assert epoch_position(now + wait - 1, ORIGIN).in_quiet_zone
         assert wait <= 2 * QUIET
 
 

@@ -22,7 +22,7 @@ AROUND_BORDERS = st.builds(
 @given(AROUND_BORDERS)
 def test_waiting_never_goes_back(age: int) -> None:
     wait = seconds_until_writable(ORIGIN + age, ORIGIN)
-    assert wait > 0 if epoch_position(ORIGIN + age, ORIGIN).quiet else wait == 0
+    assert wait > 0 if epoch_position(ORIGIN + age, ORIGIN).in_quiet_zone else wait == 0
 
 
 @given(st.integers(1, 40))

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain.payment import Payment
-from stateless_billing.domain.finality import FINALIZED, ConfirmationTier, Depth, depth, is_final, parse_tiers, tier_for
+from stateless_billing.domain.finality import (
+    FINALIZED,
+    ConfirmationTier,
+    Depth,
+    is_final,
+    measure_depth,
+    parse_tiers,
+    tier_for,
+)
 from tests.fakes.factories import BLOCK_SECONDS, OTHER_GATEWAY, block, heads, payment, tx_hash
 
 SHALLOW, SAFE = ConfirmationTier(10_000, 15, None), ConfirmationTier(100_000, None, "safe")
@@ -127,13 +135,13 @@ TIME = block(100).time
     ],
 )
 def test_how_deep(tier: ConfirmationTier, latest: int, safe: int, finalized: int, expected: Depth) -> None:
-    assert depth(payment(), tier, heads(latest, safe, finalized), TIME + 60) == expected
+    assert measure_depth(payment(), tier, heads(latest, safe, finalized), TIME + 60) == expected
 
 
 def test_a_block_that_is_ahead_of_the_clock_is_not_believed() -> None:
     final = heads(500, 500, 500)
-    assert depth(payment(), FINALIZED, final, TIME - 120).reached
-    assert not depth(payment(), FINALIZED, final, TIME - 121).reached
+    assert measure_depth(payment(), FINALIZED, final, TIME - 120).reached
+    assert not measure_depth(payment(), FINALIZED, final, TIME - 121).reached
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
@@ -142,5 +150,5 @@ def test_final_means_at_or_below_the_finalized_block(number: int, finalized: int
 
 
 def test_seconds_are_counted_by_the_chain_and_not_by_the_clock() -> None:
-    late = depth(payment(), SHALLOW, heads(101, 50, 10), TIME + 100_000)
+    late = measure_depth(payment(), SHALLOW, heads(101, 50, 10), TIME + 100_000)
     assert late == Depth(reached=False, confirmed=BLOCK_SECONDS, needed=15)

@@ -3,7 +3,7 @@
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.domain.finality import FINALIZED, ConfirmationTier, Depth, depth, parse_tiers, tier_for
+from stateless_billing.domain.finality import FINALIZED, ConfirmationTier, Depth, measure_depth, parse_tiers, tier_for
 from tests.fakes.factories import block, heads, payment, tx_hash
 
 TIME = block(100).time
@@ -12,12 +12,12 @@ USUAL, PLENTY = parse_tiers("10000:15s,100000:safe,finalized"), 10**12
 
 @pytest.mark.parametrize(("latest", "reached"), [(107, False), (108, True), (109, True)])
 def test_exactly_the_seconds_asked_for_are_enough(latest: int, reached: bool) -> None:
-    found = depth(payment(), ConfirmationTier(None, 16, None), heads(latest, 50, 10), TIME + 60)
+    found = measure_depth(payment(), ConfirmationTier(None, 16, None), heads(latest, 50, 10), TIME + 60)
     assert found == Depth(reached=reached, confirmed=min(16, 2 * (latest - 100)), needed=16)
 
 
 def test_a_block_ahead_of_the_clock_is_not_reached_and_says_no_more() -> None:
-    assert depth(payment(), FINALIZED, heads(500, 500, 500), TIME - 121) == Depth(reached=False)
+    assert measure_depth(payment(), FINALIZED, heads(500, 500, 500), TIME - 121) == Depth(reached=False)
 
 
 @pytest.mark.parametrize(

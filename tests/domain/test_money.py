@@ -71,12 +71,12 @@ def test_the_shown_rate_is_the_exact_one_rounded_down(market: int, discount_bps:
     ],
 )
 def test_the_ceiling_is_the_gateways_own_rule(cents: int, amount: int, ceiling: int, allowed: bool) -> None:
-    assert money.below_ceiling(cents, amount, ceiling) is allowed
+    assert money.is_below_ceiling(cents, amount, ceiling) is allowed
 
 
 @given(st.integers(0, 10**40), st.integers(1, 30))
 def test_decimal_keeps_every_digit(value: int, decimals: int) -> None:
-    text = money.decimal(value, decimals)
+    text = money.format_decimal(value, decimals)
     assert Fraction(text) == Fraction(value, 10**decimals)
     assert len(text.split(".")[1]) == decimals
 
@@ -95,14 +95,14 @@ def test_decimal_keeps_every_digit(value: int, decimals: int) -> None:
     ],
 )
 def test_tokens_for_people_never_say_too_little(amount: int, text: str) -> None:
-    assert money.tokens(amount) == text
+    assert money.format_tokens(amount) == text
 
 
 @pytest.mark.parametrize(
     ("cents", "text"), [(0, "$0.00"), (5, "$0.05"), (123_456, "$1,234.56"), (-5, "-$0.05"), (-123_400, "-$1,234.00")]
 )
 def test_dollars_for_people(cents: int, text: str) -> None:
-    assert money.dollars(cents) == text
+    assert money.format_dollars(cents) == text
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10**30))

@@ -17,7 +17,7 @@ AMOUNTS = st.integers(1, 10**30)
 
 def test_a_token_has_18_decimals_and_a_rate_too() -> None:
     assert BASE_UNITS == RATE_SCALE == 1_000_000_000_000_000_000
-    assert money.decimal(6_000_000_000_000_000) == "0.006000000000000000"
+    assert money.format_decimal(6_000_000_000_000_000) == "0.006000000000000000"
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_a_discount_never_costs_the_payer(amount: int, market: int, discount: in
 @given(CENTS, AMOUNTS, st.integers(0, 10**12))
 def test_the_ceiling_is_the_exact_comparison(cents: int, amount: int, ceiling: int) -> None:
     per_token = Fraction(cents) / Fraction(amount, BASE_UNITS)
-    assert money.below_ceiling(cents, amount, ceiling) == (per_token * 10**6 <= ceiling)
+    assert money.is_below_ceiling(cents, amount, ceiling) == (per_token * 10**6 <= ceiling)
 
 
 @given(st.integers(0, 10**30))
 def test_tokens_for_people_are_the_amount_rounded_up_to_four_decimals(amount: int) -> None:
-    shown = Fraction(money.tokens(amount).replace(",", ""))
+    shown = Fraction(money.format_tokens(amount).replace(",", ""))
     assert shown - Fraction(1, 10**4) < Fraction(amount, BASE_UNITS) <= shown
 
 
@@ -80,11 +80,11 @@ def test_tokens_for_people_are_the_amount_rounded_up_to_four_decimals(amount: in
     ("amount", "text"), [(10 * 10**18, "10"), (1_000 * 10**18, "1,000"), (100_5 * 10**17, "100.5")]
 )
 def test_zeros_before_the_point_stay(amount: int, text: str) -> None:
-    assert money.tokens(amount) == text
+    assert money.format_tokens(amount) == text
 
 
 @given(st.integers(-(10**12), 10**12))
 def test_dollars_for_people_say_every_cent(cents: int) -> None:
-    shown = money.dollars(cents)
+    shown = money.format_dollars(cents)
     assert Fraction(shown.replace("$", "").replace(",", "")) * 100 == cents
     assert shown.startswith("-$" if cents < 0 else "$")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import RATE_SCALE
-from stateless_billing.domain.order_rules import DAY, Words, parse_words, record_flaw
+from stateless_billing.domain.order_rules import DAY, OrderText, find_record_flaw, parse_order_text
 from tests.fakes.factories import START, entry, payment
 
 PAYMENT = payment().identity
@@ -35,29 +35,29 @@ class Record:
 
     def standing(self) -> str | None:
         """The text of the order that stands."""
-        order = order_rules.standing(PAYMENT, order_rules.parse_all(self.rows))
+        order = order_rules.effective_order(PAYMENT, order_rules.parse_all(self.rows))
         return order.text if order else None
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("release", Words("release")),
-        (" release ", Words("release")),
-        ("release:0.006", Words("release", 6 * RATE_SCALE // 1000)),
-        ("redirect:cus_B", Words("redirect", target="cus_B")),
-        ("redirect:cus_B:2", Words("redirect", 2 * RATE_SCALE, "cus_B")),
-        ("withdraw", Words("withdraw")),
-        ("customer:cus_B", Words("customer", target="cus_B")),
-        ("gone:cus_A", Words(gone=frozenset({"cus_A"}))),
+        ("release", OrderText("release")),
+        (" release ", OrderText("release")),
+        ("release:0.006", OrderText("release", 6 * RATE_SCALE // 1000)),
+        ("redirect:cus_B", OrderText("redirect", target="cus_B")),
+        ("redirect:cus_B:2", OrderText("redirect", 2 * RATE_SCALE, "cus_B")),
+        ("withdraw", OrderText("withdraw")),
+        ("customer:cus_B", OrderText("customer", target="cus_B")),
+        ("gone:cus_A", OrderText(gone=frozenset({"cus_A"}))),
         (
             "redirect:cus_B;gone:cus_A; unproven:cus_B",
-            Words("redirect", target="cus_B", unproven=frozenset({"cus_B"}), gone=frozenset({"cus_A"})),
+            OrderText("redirect", target="cus_B", unproven=frozenset({"cus_B"}), gone=frozenset({"cus_A"})),
         ),
     ],
 )
-def test_words(text: str, words: Words) -> None:
-    assert parse_words(text) == words
+def test_words(text: str, words: OrderText) -> None:
+    assert parse_order_text(text) == words
 
 
 NONE = [
@@ -77,7 +77,7 @@ NONE += ["customer:", "redirect:cus_B;trust:cus_A", "RELEASE", "redirect:cus_B\n
 
 @pytest.mark.parametrize("text", NONE)
 def test_what_says_something_else_is_no_order(text: str) -> None:
-    assert parse_words(text) is None
+    assert parse_order_text(text) is None
 
 
 def test_the_newest_row_with_a_verb_stands_and_acknowledgements_change_none() -> None:
@@ -91,7 +91,7 @@ def test_the_newest_row_with_a_verb_stands_and_acknowledgements_change_none() ->
     assert record.standing() is None
     record.order("redirect:cus_C;gone:cus_A")
     assert record.standing() == "redirect:cus_C;gone:cus_A"
-    assert order_rules.named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
+    assert order_rules.find_named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
 
 
 def test_a_customer_pick_is_no_order_about_a_payment() -> None:
@@ -106,7 +106,7 @@ def test_a_row_that_cannot_be_followed_still_names_a_place_to_look() -> None:
     record.order("redirect:cus_B:x")
     record.order("redirect:cus_C", value="nothing")
     assert record.standing() is None
-    assert order_rules.named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
+    assert order_rules.find_named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
 
 
 def test_rows_of_older_versions_without_bounds_stand() -> None:
@@ -184,15 +184,17 @@ def test_acknowledgements_count_only_from_rows_that_stand() -> None:
     record = Record()
     record.order("gone:cus_A;unproven:cus_B", value="5000")
     orders = order_rules.parse_all(record.rows)
-    assert order_rules.acknowledged_gone(PAYMENT, orders) == frozenset()
-    assert order_rules.vouched_at(PAYMENT, "cus_B", orders) == ()
+    assert order_rules.find_acknowledged_absent(PAYMENT, orders) == frozenset()
+    assert order_rules.vouch_times(PAYMENT, "cus_B", orders) == ()
     record.order("gone:cus_A;unproven:cus_B", START + 4)
-    assert order_rules.acknowledged_gone(PAYMENT, order_rules.parse_all(record.rows)) == frozenset(), "the sum counts"
+    assert order_rules.find_acknowledged_absent(PAYMENT, order_rules.parse_all(record.rows)) == frozenset(), (
+        "the sum counts"
+    )
     record.order("gone:cus_A;unproven:cus_B", START + 5, operator=BEN)
     orders = order_rules.parse_all(record.rows)
-    assert order_rules.acknowledged_gone(PAYMENT, orders) == {"cus_A"}
-    assert order_rules.vouched_at(PAYMENT, "cus_B", orders) == (START + 5,)
-    assert order_rules.acknowledged_gone("another", orders) == frozenset()
+    assert order_rules.find_acknowledged_absent(PAYMENT, orders) == {"cus_A"}
+    assert order_rules.vouch_times(PAYMENT, "cus_B", orders) == (START + 5,)
+    assert order_rules.find_acknowledged_absent("another", orders) == frozenset()
 
 
 def listed(*created: int) -> list[Entry]:
@@ -218,8 +220,8 @@ def listed(*created: int) -> list[Entry]:
     ],
 )
 def test_what_a_listing_of_the_record_proves(rows: Sequence[Entry], balance: int, born: int, why: str) -> None:
-    assert why in record_flaw(rows, balance, born, START - 3600)
-    assert bool(record_flaw(rows, balance, born, START - 3600)) == bool(why)
+    assert why in find_record_flaw(rows, balance, born, START - 3600)
+    assert bool(find_record_flaw(rows, balance, born, START - 3600)) == bool(why)
 
 
 @given(st.lists(st.sampled_from(["release", "redirect:cus_B", "withdraw", "gone:cus_A"]), max_size=8), st.randoms())

@@ -72,7 +72,7 @@ class Desk:
         """One more process that knows nothing."""
         ledger = self.ledger()
         books = ServiceRecords(ledger, SERVICE)
-        await books.check()
+        await books.load()
         return Grants(ledger, books, KeyedLocks(), self.clock, limits, Reversals(ledger, Proofs()))
 
     def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> GrantRequest:

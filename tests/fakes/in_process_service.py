@@ -153,7 +153,7 @@ class Town:
     async def started(self, **environ: str) -> Services:
         """A process whose sweep knows the service record."""
         services = self.process(**environ)
-        services.sweep.start(await services.books.check())
+        services.sweeper.start(await services.records.load())
         return services
 
     def customer(self, customer_id: str) -> Customer:
@@ -193,7 +193,7 @@ async def sweeping(services: Services, seconds: float, busy: int = 20, idle: int
     """Sweep for so long."""
     try:
         async with asyncio.timeout(seconds):
-            await services.sweep.forever(busy, idle)
+            await services.sweeper.run(busy, idle)
     except TimeoutError:
         return
 
@@ -201,7 +201,7 @@ async def sweeping(services: Services, seconds: float, busy: int = 20, idle: int
 async def advanced(services: Services, payment: Payment) -> PaymentStatus:
     """One try at a payment."""
     heads = await services.confirmations.heads()
-    return await services.crediting.advance(services.gateways[0], payment, heads)
+    return await services.crediting.process(services.gateways[0], payment, heads)
 
 
 async def observed(services: Services, payment: Payment) -> PaymentStatus:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.domain.balance_chain import gapless
+from stateless_billing.domain.balance_chain import is_gapless
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps
 from stateless_billing.grants.caps import DAY, Caps, Verdict
@@ -49,9 +49,9 @@ class Ledger:
 
 
 def judged(row: Entry, rows: Sequence[Entry], *, whole: bool = True) -> Verdict | None:
-    mine = caps.reservation(row)
+    mine = caps.parse_reservation(row)
     assert mine
-    return caps.verdict(mine, rows, whole=whole)
+    return caps.judge_caps(mine, rows, complete=whole)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_rows_of_one_second_may_be_listed_in_any_order() -> None:
     assert judged(mine, ledger.listed()) == Verdict(True)
     for shown in ([mine, first, second], [second, mine, first], [first, second, mine]):
         listed = [*shown, ledger.rows[3], ledger.rows[0]]
-        chain = gapless(listed)
+        chain = is_gapless(listed)
         assert chain is not None
         assert [row.ending_cents for row in chain[:2]] == [10, 2010]
 
@@ -178,18 +178,18 @@ def test_a_row_that_says_no_more_what_it_is_counts_for_everybody() -> None:
 )
 def test_what_is_no_reservation(changes: dict[str, str]) -> None:
     row = Ledger().reserve(100, 0)
-    assert caps.reservation(row)
-    assert caps.reservation(replace(row, metadata={**row.metadata, **changes})) is None
-    assert caps.reservation(replace(row, cents=-100)) is None
+    assert caps.parse_reservation(row)
+    assert caps.parse_reservation(replace(row, metadata={**row.metadata, **changes})) is None
+    assert caps.parse_reservation(replace(row, cents=-100)) is None
 
 
 def test_what_is_spent_says_when_the_first_of_it_frees_up() -> None:
     ledger = Ledger()
     ledger.reverse(ledger.reserve(300, 0), 1)
     ledger.reserve(200, 7)
-    found = caps.spent(ledger.rows, START - 100, ANN)
+    found = caps.usage_since(ledger.rows, START - 100, ANN)
     assert (found.cents, found.frees_at) == (200, START + 7 + DAY + 1)
-    assert caps.spent([], START).frees_at is None
+    assert caps.usage_since([], START).frees_at is None
 
 
 Act = tuple[str, int, int, int]
@@ -263,7 +263,7 @@ def test_the_oldest_reversal_of_a_row_is_the_one_that_counts() -> None:
 def test_the_last_thing_that_happened_to_a_reservation_is_its_own_reversal() -> None:
     ledger = Ledger()
     row, other = ledger.reserve(100, 1), ledger.reserve(100, 2)
-    mine = caps.reservation(row)
+    mine = caps.parse_reservation(row)
     assert mine
     ledger.reverse(other, 3)
     assert caps.last_changed_at(mine, ledger.listed()) == START + 1
@@ -274,11 +274,11 @@ def test_the_last_thing_that_happened_to_a_reservation_is_its_own_reversal() -> 
 def test_a_row_that_is_known_is_put_before_a_listing_that_lags() -> None:
     ledger = Ledger()
     row, other = ledger.reserve(100, 0), ledger.reserve(200, 1)
-    listing = caps.Listing([row], whole=True, at=START + 9)
-    assert caps.including(listing, row) is listing
-    assert caps.including(listing, other) == caps.Listing([other, row], whole=True, at=START + 9)
-    beginning_hidden = caps.Listing([row], whole=False, at=START)
-    assert caps.including(beginning_hidden, other).whole is False
+    listing = caps.Listing([row], complete=True, read_at=START + 9)
+    assert caps.with_entry(listing, row) is listing
+    assert caps.with_entry(listing, other) == caps.Listing([other, row], complete=True, read_at=START + 9)
+    beginning_hidden = caps.Listing([row], complete=False, read_at=START)
+    assert caps.with_entry(beginning_hidden, other).complete is False
 
 
 TOLD = {"grant": "g1", "operator": ANN, "reason": "goodwill", "customer": "cus_A", "caps": "1:20:300"}
@@ -288,7 +288,7 @@ TOLD = {"grant": "g1", "operator": ANN, "reason": "goodwill", "customer": "cus_A
 def test_a_reservation_says_what_it_is_for(note: dict[str, str]) -> None:
     row = Ledger().add(1, 0, kind="reservation", **TOLD, **note)
     expected = caps.Reservation(row, "g1", ANN, "goodwill", note.get("note", ""), "cus_A", Caps(1, 20, 300))
-    assert caps.reservation(row) == expected
+    assert caps.parse_reservation(row) == expected
 
 
 @pytest.mark.parametrize("place", range(3))
@@ -314,26 +314,26 @@ def test_caps_are_read_as_they_are_written() -> None:
 @pytest.mark.parametrize("missing", TOLD)
 def test_a_row_that_does_not_say_all_of_it_is_no_reservation(missing: str) -> None:
     told = {name: value for name, value in TOLD.items() if name != missing}
-    assert caps.reservation(Ledger().add(1, 0, kind="reservation", **told)) is None
+    assert caps.parse_reservation(Ledger().add(1, 0, kind="reservation", **told)) is None
 
 
 @pytest.mark.parametrize(("cents", "kind"), [(0, "reservation"), (-1, "reservation"), (1, "grant")])
 def test_a_reservation_is_a_credit_of_its_kind(cents: int, kind: str) -> None:
-    assert caps.reservation(Ledger().add(cents, 0, kind=kind, **TOLD)) is None
+    assert caps.parse_reservation(Ledger().add(cents, 0, kind=kind, **TOLD)) is None
 
 
 def test_rows_of_one_second_are_put_in_order_at_the_beginning_too() -> None:
     ledger = Ledger()
     first, second, third = ledger.reserve(100, 0), ledger.reserve(200, 0), ledger.reserve(300, 0)
-    assert gapless([first, second, third]) == [first, second, third]
-    assert gapless([third, first]) is None, "one is missing"
+    assert is_gapless([first, second, third]) == [first, second, third]
+    assert is_gapless([third, first]) is None, "one is missing"
 
 
 def test_rows_of_several_seconds_stand_as_they_are_listed() -> None:
     ledger = Ledger()
     first, second = ledger.reserve(100, 0), ledger.reserve(200, 1)
-    assert gapless([second, first]) == [first, second]
-    assert gapless([first, second]) is None
+    assert is_gapless([second, first]) == [first, second]
+    assert is_gapless([first, second]) is None
 
 
 @pytest.mark.parametrize(("before", "told"), [(DAY, False), (DAY + 1, True)])
@@ -348,9 +348,9 @@ def test_a_reversal_that_was_reversed_counts_what_it_took_back_once() -> None:
     ledger = Ledger()
     row = ledger.reserve(2000, 0)
     back = ledger.reverse(row, 1)
-    assert caps.spent(ledger.rows, START).cents == 0
+    assert caps.usage_since(ledger.rows, START).cents == 0
     ledger.reverse(back, 2)
-    assert caps.spent(ledger.rows, START).cents == 2000
+    assert caps.usage_since(ledger.rows, START).cents == 2000
 
 
 def test_the_window_is_a_day() -> None:

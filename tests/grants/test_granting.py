@@ -91,9 +91,9 @@ async def test_above_a_cap_nothing_is_reserved_and_the_sentence_names_the_cap(
     grants = await desk.process()
     for number in range(times):
         operator = ANN if times == 5 else f"{number}@example.org"
-        await grants.give(desk.wish(2000, operator=operator), again=True)
+        await grants.give(desk.wish(2000, operator=operator), confirm_duplicate=True)
     with pytest.raises(ProblemError, match=broken) as caught:
-        await grants.give(desk.wish(cents), again=True)
+        await grants.give(desk.wish(cents), confirm_duplicate=True)
     assert caught.value.code == "over_cap"
     assert "Nothing was given" in caught.value.detail
     assert ("frees up in 24 h" in caught.value.detail) == bool(times)
@@ -126,10 +126,10 @@ async def test_a_grant_alike_asks_again_for_ten_minutes(desk: Desk) -> None:
     await grants.give(desk.wish())
     with pytest.raises(ProblemError, match="look_alike"):
         await grants.give(desk.wish(operator=BEN))
-    assert (await grants.check(desk.wish()))[1] is not None
-    assert (await grants.give(desk.wish(), again=True)).state == "given"
+    assert (await grants.preview(desk.wish()))[1] is not None
+    assert (await grants.give(desk.wish(), confirm_duplicate=True)).state == "given"
     desk.clock.wait(601)
-    assert (await grants.check(desk.wish()))[1] is None
+    assert (await grants.preview(desk.wish()))[1] is None
     assert (await grants.give(desk.wish())).state == "given"
     assert desk.balance() == 2250
 
@@ -178,7 +178,7 @@ async def test_a_burnt_key_costs_the_grant_never_a_second_one(desk: Desk) -> Non
         await grants.give(wish)
     for _ in range(3):
         desk.clock.wait(5 * HOUR)
-        assert (await (await desk.process()).ledger.look())[0].state == "open"
+        assert (await (await desk.process()).ledger.reconcile())[0].state == "open"
     desk.clock.wait(8 * HOUR + 31 * 60)
     once = await grants.status(wish.grant)
     assert once
@@ -207,7 +207,7 @@ async def test_killed_at_any_request_the_next_look_completes_it(desk: Desk, step
     desk.before_answer = quiet
     reserved = bool(desk.rows(GRANTS))
     other = await desk.process()
-    assert [one.state for one in await other.ledger.look()] == (["given"] if reserved else [])
+    assert [one.state for one in await other.ledger.reconcile()] == (["given"] if reserved else [])
     assert desk.balance() == (750 if reserved else 0)
     assert settled(desk)
     assert (await other.give(wish)).state == "given"
@@ -233,7 +233,7 @@ async def test_killed_at_any_request_of_an_undoing_the_next_look_completes_it(de
     desk.before_answer = quiet
     begun = bool(desk.rows(GRANTS, "reversal"))
     other = await desk.process()
-    assert [one.state for one in await other.ledger.look()] == ["undone" if begun else "given"]
+    assert [one.state for one in await other.ledger.reconcile()] == ["undone" if begun else "given"]
     assert settled(desk)
     assert (await other.undo(reservation, MODERATOR, "mistake")).state == "undone"
     assert desk.balance() == 0
@@ -256,13 +256,13 @@ async def test_an_old_grant_whose_undoing_was_torn_apart_is_completed_by_the_nex
     assert desk.balance() == 850
     desk.clock.wait(24 * HOUR)
     other = await desk.process()
-    await other.ledger.look()
+    await other.ledger.reconcile()
     assert desk.balance() == 850, "the customer's ledger has told once that nothing takes the old grant back"
     desk.clock.wait(31 * 60)
-    assert [one.reservation.entry.cents for one in await other.ledger.look()] == [100]
+    assert [one.reservation.entry.cents for one in await other.ledger.reconcile()] == [100]
     assert (desk.balance(), settled(desk)) == (100, True)
     desk.stripe.log.reset()
-    await other.ledger.look()
+    await other.ledger.reconcile()
     assert desk.stripe.log.reads == 1
 
 
@@ -317,9 +317,9 @@ async def test_undone_within_ten_minutes_by_its_giver_and_any_time_by_an_admin(d
 async def test_undoing_gives_back_what_the_caps_leave(desk: Desk) -> None:
     grants = await desk.process()
     given = await grants.give(desk.wish(2000))
-    assert (await grants.left(ANN)).operator.cents == 2000
+    assert (await grants.remaining_limits(ANN)).operator.cents == 2000
     await grants.undo(given.reservation.entry.id, MODERATOR, "mistake")
-    left = await grants.left(ANN)
+    left = await grants.remaining_limits(ANN)
     assert (left.operator.cents, left.everyone.cents, left.cents) == (0, 0, 2000)
 
 
@@ -341,9 +341,9 @@ async def test_a_grant_that_comes_to_life_after_its_reservation_was_reversed_is_
         await grants.give(wish)
     [reservation] = desk.rows(GRANTS)
     undone = await grants.undo(reservation.id, MODERATOR, "it hung")
-    assert (undone.state, undone.settled, desk.balance()) == ("undone", False, 0)
+    assert (undone.state, undone.is_final, desk.balance()) == ("undone", False, 0)
     desk.clock.wait(25 * 60)
-    [found] = await grants.ledger.look()
+    [found] = await grants.ledger.reconcile()
     assert (found.state, desk.balance()) == ("undone", 0)
     assert len(desk.rows(CUSTOMER)) == 2
     assert settled(desk)
@@ -355,7 +355,7 @@ async def test_a_reservation_that_stripe_finishes_after_its_form_died_is_reverse
     with pytest.raises(OutcomeUnknown):
         await grants.give(wish)
     desk.clock.wait(30 * HOUR + 5)
-    [found] = await grants.ledger.look()
+    [found] = await grants.ledger.reconcile()
     assert (found.state, found.detail, desk.balance()) == ("refused", "form_dead", 0)
 
 
@@ -369,7 +369,7 @@ async def test_no_list_shows_the_ledger_yet_and_nothing_is_given_before_it_does(
     assert (waiting.state, desk.balance()) == ("open", 300)
     assert not await grants.ledger.reconcile_if_due()
     desk.clock.wait(26 * 60)
-    assert [one.state for one in await grants.ledger.look()] == ["given"] * 3
+    assert [one.state for one in await grants.ledger.reconcile()] == ["given"] * 3
     assert desk.balance() == 600
 
 
@@ -393,9 +393,9 @@ async def test_who_is_deleted_between_reservation_and_grant_frees_it(desk: Desk)
     with pytest.raises(OutcomeUnknown):
         await grants.give(desk.wish())
     desk.stripe.account.by_id[CUSTOMER].deleted = True
-    [found] = await grants.ledger.look()
+    [found] = await grants.ledger.reconcile()
     assert (found.state, found.detail) == ("refused", "customer_deleted")
-    assert (await grants.left(ANN)).operator.cents == 0
+    assert (await grants.remaining_limits(ANN)).operator.cents == 0
 
 
 async def test_a_complete_ledger_is_not_read_again(desk: Desk) -> None:
@@ -412,25 +412,25 @@ async def test_a_look_costs_one_read_once_all_is_known(desk: Desk) -> None:
     grants = await desk.process()
     for cents in (100, 200, 300):
         await grants.give(desk.wish(cents))
-    await grants.ledger.look()
+    await grants.ledger.reconcile()
     desk.stripe.log.reset()
-    await grants.ledger.look()
+    await grants.ledger.reconcile()
     assert desk.stripe.log.reads == 1
 
 
 async def test_one_customers_page_waits_for_that_customers_grants_alone(desk: Desk) -> None:
     desk.stripe.account.add_customer(desk.clock.wall(), START, Contact(email="b@example.org"), identifier="cus_Bob")
     for customer in (CUSTOMER, "cus_Bob", "cus_Bob", "cus_Bob"):
-        await (await desk.process()).give(desk.wish(customer=customer), again=True)
+        await (await desk.process()).give(desk.wish(customer=customer), confirm_duplicate=True)
     desk.fault("lost_before", skip=1)
     with pytest.raises(OutcomeUnknown):  # crashed between reservation and grant, on a process that is gone
         await (await desk.process()).give(desk.wish(customer="cus_Bob", cents=99))
     fresh = await desk.process()
     desk.stripe.log.reset()
-    found = await fresh.ledger.look(customer=CUSTOMER)
+    found = await fresh.ledger.reconcile(customer=CUSTOMER)
     assert desk.stripe.log.reads == 2, "the record, and this customer"
     assert [one.state for one in found] == ["given"] * 5
-    assert fresh.left_by(found, ANN).operator.cents == 4 * 750 + 99
+    assert fresh.remaining_limits_of(found, ANN).operator.cents == 4 * 750 + 99
     assert await fresh.ledger.reconcile_if_due(), "the others are looked after in the background"
     assert desk.stripe.log.reads > 2
     assert desk.balance("cus_Bob") == 2349
@@ -444,7 +444,7 @@ async def test_a_page_that_shows_a_grant_of_another_process_has_it_looked_after(
     with pytest.raises(OutcomeUnknown):
         await (await desk.process()).give(desk.wish(customer="cus_Bob"))
     assert desk.balance("cus_Bob") == 0
-    await watching.ledger.look(customer=CUSTOMER)
+    await watching.ledger.reconcile(customer=CUSTOMER)
     assert desk.balance("cus_Bob") == 0
     assert await watching.ledger.reconcile_if_due()
     assert desk.balance("cus_Bob") == 750
@@ -464,7 +464,7 @@ async def test_two_hundred_at_once_from_twenty_processes_never_pass_a_cap(desk: 
 
     async def press(number: int) -> str:
         try:
-            return (await processes[number % 20].give(wishes[number], again=True)).state
+            return (await processes[number % 20].give(wishes[number], confirm_duplicate=True)).state
         except ProblemError as refusal:
             return refusal.code
 

@@ -11,7 +11,7 @@ import httpx
 from stateless_billing.operators.signed_tokens import Tokens
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
-from stateless_billing.stripe.connection import ssl_context
+from stateless_billing.stripe.connection import create_ssl_context
 from tests.integration.shop import wait_until
 
 MODERATOR, ADMIN, AUDITOR = "moderator@example.org", "admin@example.org", "auditor@example.org"
@@ -26,7 +26,7 @@ def session_of(name: str, age: int = 0) -> str:
 
 def _ask(method: str, url: str, **rest: Any) -> httpx.Response:
     """One request over a connection of its own, as any thread may make it."""
-    return httpx.request(method, url, verify=ssl_context(), trust_env=False, timeout=120, **rest)
+    return httpx.request(method, url, verify=create_ssl_context(), trust_env=False, timeout=120, **rest)
 
 
 class Operator:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from stateless_billing.sandbox.stack import Service, Stack
-from stateless_billing.stripe.connection import ssl_context
+from stateless_billing.stripe.connection import create_ssl_context
 from tests.integration.operators import ADMIN, AUDITOR, MODERATOR, Operator
 from tests.integration.shop import Shop, next_second
 
@@ -45,7 +45,7 @@ def streamed(service: Service, path: str) -> list[str]:
     headers = {"cookie": "; ".join(f"{name}={value}" for name, value in Operator(AUDITOR).cookies.items())}
     headers |= {"accept-encoding": "identity"}
     with httpx.stream(
-        "GET", f"{service.url}{path}", headers=headers, trust_env=False, timeout=60, verify=ssl_context()
+        "GET", f"{service.url}{path}", headers=headers, trust_env=False, timeout=60, verify=create_ssl_context()
     ) as answer:
         assert answer.status_code == 200
         return [piece.decode() for piece in answer.iter_raw()]
@@ -139,7 +139,7 @@ def test_another_site_s_link_begins_nothing(stack: Stack, service: Service) -> N
         f"{service.url}/audit?run=1",
         headers={"cookie": cookie, "sec-fetch-site": "cross-site"},
         trust_env=False,
-        verify=ssl_context(),
+        verify=create_ssl_context(),
     )
     assert page.status_code == 200
     assert "Begin the audit" in page.text

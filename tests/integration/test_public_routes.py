@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from stateless_billing.crediting.webhook import signature
+from stateless_billing.crediting.webhook import sign_body
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.listener import listening
 from tests.integration.shop import Shop, problem, wait_until
@@ -97,7 +97,7 @@ def test_the_hook_hears_of_each_credit_and_holds_up_none(shop: Shop, stack: Stac
             "cents": 5000,
         }
         at = int(signed.split(",")[0].removeprefix("t="))
-        assert signed == signature(SECRET, at, body)
+        assert signed == sign_body(SECRET, at, body)
     assert SECRET not in service.log()
 
 

@@ -10,7 +10,13 @@ from eth_account.messages import encode_defunct
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.operators.roster import Operator, parse_roster
-from stateless_billing.operators.sign_in import FRESH_SECONDS, LINK_SECONDS, SESSION_SECONDS, WALLET_SECONDS, SignIns
+from stateless_billing.operators.sign_in import (
+    LINK_SECONDS,
+    RECENT_SIGN_IN_SECONDS,
+    SESSION_SECONDS,
+    WALLET_SECONDS,
+    SignIns,
+)
 from stateless_billing.operators.signed_tokens import Tokens
 from tests.fakes.factories import CHAIN_ID, START, FakeClock
 
@@ -44,7 +50,7 @@ class Browser:
 
     def ask(self, signins: SignIns, email: str, onward: str = "/admin") -> Mail | None:
         """Ask for a mail."""
-        self.cookie, mail = signins.ask(email, self.cookie, onward, HERE)
+        self.cookie, mail = signins.request_link(email, self.cookie, onward, HERE)
         return mail
 
 
@@ -82,22 +88,22 @@ def refused(sentence: str, code: str = "sign_in_failed") -> "pytest.RaisesExc[Pr
 
 def test_a_session_lasts_seven_days_and_is_fresh_for_twelve_hours(clock: FakeClock) -> None:
     signins = process(clock)
-    cookie = signins.begin(Operator(ANN, "moderator"))
+    cookie = signins.create_session(Operator(ANN, "moderator"))
     session = signins.session(cookie)
     assert session
     assert (session.operator, session.since) == (Operator(ANN, "moderator"), MINUTE)
-    clock.wait(FRESH_SECONDS)
-    assert signins.is_fresh(session)
+    clock.wait(RECENT_SIGN_IN_SECONDS)
+    assert signins.is_recent(session)
     clock.wait(1)
-    assert not signins.is_fresh(session)
-    clock.wait(SESSION_SECONDS - FRESH_SECONDS - 1)
+    assert not signins.is_recent(session)
+    clock.wait(SESSION_SECONDS - RECENT_SIGN_IN_SECONDS - 1)
     assert signins.session(cookie)
     clock.wait(1)
     assert signins.session(cookie) is None
 
 
 def test_the_roster_is_asked_every_time(clock: FakeClock) -> None:
-    cookie = process(clock).begin(Operator(ANN, "moderator"))
+    cookie = process(clock).create_session(Operator(ANN, "moderator"))
     assert process(clock, roster=f"{BEN}=admin").session(cookie) is None
     assert process(clock, roster="").session(cookie) is None
     lesser = process(clock, roster=f"{ANN}=auditor").session(cookie)
@@ -113,15 +119,15 @@ def test_what_is_no_cookie_of_ours_is_nobodys(clock: FakeClock, cookie: str | No
 def test_no_other_signed_value_passes_for_a_session(clock: FakeClock) -> None:
     signins = process(clock)
     browser, mail = asked(signins)
-    _, wallet = signins.challenge(WALLET, HERE, "/admin")
+    _, wallet = signins.create_challenge(WALLET, HERE, "/admin")
     for value in (browser.cookie, token_of(mail), wallet):
         assert signins.session(value) is None
-    session = signins.begin(Operator(ANN, "moderator"))
-    assert signins.asked_for(session) is None
+    session = signins.create_session(Operator(ANN, "moderator"))
+    assert signins.requested_email(session) is None
     with refused("cut off or altered"):
-        signins.link(session)
+        signins.email_of_link(session)
     with refused("five minutes old"):
-        signins.by_wallet("0x", session, HERE)
+        signins.sign_in_by_wallet("0x", session, HERE)
 
 
 # Mail
@@ -132,18 +138,18 @@ def test_the_link_signs_in_whoever_asked_in_whatever_case(clock: FakeClock) -> N
     browser = Browser()
     mail = browser.ask(signins, f"  {ANN.upper()}\n", "/admin/stuck")
     assert mail
-    assert (mail.to, signins.asked_for(browser.cookie)) == (ANN, ANN)
-    assert signins.onward(browser.cookie) == "/admin/stuck"
-    assert signins.matches(token_of(mail), browser.cookie)
-    assert signins.by_link(token_of(mail), browser.cookie) == Operator(ANN, "moderator")
-    assert signins.by_code(code_of(mail), browser.cookie) == Operator(ANN, "moderator")
+    assert (mail.to, signins.requested_email(browser.cookie)) == (ANN, ANN)
+    assert signins.onward_path(browser.cookie) == "/admin/stuck"
+    assert signins.is_same_browser(token_of(mail), browser.cookie)
+    assert signins.sign_in_by_link(token_of(mail), browser.cookie) == Operator(ANN, "moderator")
+    assert signins.sign_in_by_code(code_of(mail), browser.cookie) == Operator(ANN, "moderator")
 
 
 def test_an_apostrophe_is_an_ordinary_letter(clock: FakeClock) -> None:
     signins = process(clock)
     browser, mail = asked(signins, "O'Neil@Example.ORG")
     assert mail.to == BEN
-    assert signins.by_link(token_of(mail), browser.cookie) == Operator(BEN, "auditor")
+    assert signins.sign_in_by_link(token_of(mail), browser.cookie) == Operator(BEN, "auditor")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +168,7 @@ def test_an_apostrophe_is_an_ordinary_letter(clock: FakeClock) -> None:
 )
 def test_what_is_no_address_is_told_so(clock: FakeClock, text: str) -> None:
     with refused("no email address", "invalid_input"):
-        process(clock).ask(text, None, "/admin", HERE)
+        process(clock).request_link(text, None, "/admin", HERE)
 
 
 def test_who_is_not_listed_gets_a_cookie_of_the_same_kind_and_no_mail(clock: FakeClock) -> None:
@@ -173,12 +179,12 @@ def test_who_is_not_listed_gets_a_cookie_of_the_same_kind_and_no_mail(clock: Fak
     kinds = [signins.tokens.open("asked", one.cookie or "", 60) for one in (stranger, known)]
     assert kinds[0].keys() == kinds[1].keys()
     assert [kind["minutes"] for kind in kinds] == [[MINUTE // 60]] * 2
-    guessed = process(clock, roster="xnn@example.org=admin").ask("xnn@example.org", None, "", HERE)[1]
+    guessed = process(clock, roster="xnn@example.org=admin").request_link("xnn@example.org", None, "", HERE)[1]
     assert guessed
     with refused("not sign in here"):  # even with the right code
-        signins.by_code(code_of(guessed), stranger.cookie)
+        signins.sign_in_by_code(code_of(guessed), stranger.cookie)
     with refused("not sign in here"):
-        signins.by_link(token_of(guessed), stranger.cookie)
+        signins.sign_in_by_link(token_of(guessed), stranger.cookie)
 
 
 def test_cookies_tell_nobody_who_is_listed(clock: FakeClock) -> None:
@@ -191,7 +197,7 @@ def test_cookies_tell_nobody_who_is_listed(clock: FakeClock) -> None:
         for name, browser in browsers.items():
             mail = browser.ask(signins, name)
             if mail and name == BEN:
-                signins.not_sent(mail)  # nor who is listed and got no mail
+                signins.record_not_sent(mail)  # nor who is listed and got no mail
             seen.append(signins.tokens.open("asked", browser.cookie or "", 60)["minutes"])
         told.append(seen)
     assert all(one == seen[0] for seen in told for one in seen), told
@@ -218,8 +224,8 @@ def test_a_process_sends_one_mail_in_sixty_seconds_and_it_works_for_all_who_aske
     second = Browser()
     assert second.ask(signins, ANN) is None
     for browser in (first, second):
-        assert signins.by_link(token_of(mail), browser.cookie).name == ANN
-        assert signins.by_code(code_of(mail), browser.cookie).name == ANN
+        assert signins.sign_in_by_link(token_of(mail), browser.cookie).name == ANN
+        assert signins.sign_in_by_code(code_of(mail), browser.cookie).name == ANN
     clock.wait(31)
     assert second.ask(signins, ANN)
 
@@ -228,7 +234,7 @@ def test_a_mail_that_did_not_go_out_goes_out_at_the_next_wish(clock: FakeClock) 
     signins = process(clock)
     browser, mail = asked(signins)
     assert browser.ask(signins, ANN) is None
-    signins.not_sent(mail)
+    signins.record_not_sent(mail)
     assert browser.ask(signins, ANN) == mail
 
 
@@ -241,10 +247,10 @@ def test_a_browser_that_asks_again_may_still_use_the_earlier_mail(clock: FakeClo
         assert mail
         mails.append(mail)
         clock.wait(61)
-    assert [signins.matches(token_of(mail), browser.cookie) for mail in mails] == [False] * 2 + [True] * 5
-    assert signins.by_code(code_of(mails[2]), browser.cookie).name == ANN
+    assert [signins.is_same_browser(token_of(mail), browser.cookie) for mail in mails] == [False] * 2 + [True] * 5
+    assert signins.sign_in_by_code(code_of(mails[2]), browser.cookie).name == ANN
     assert browser.ask(signins, BEN)  # another address: the earlier mails are not this browser's any more
-    assert not signins.matches(token_of(mails[-1]), browser.cookie)
+    assert not signins.is_same_browser(token_of(mails[-1]), browser.cookie)
 
 
 def test_another_browser_gets_the_code_to_type_and_cannot_sign_in(clock: FakeClock) -> None:
@@ -256,12 +262,12 @@ def test_another_browser_gets_the_code_to_type_and_cannot_sign_in(clock: FakeClo
     later = Browser()
     assert later.ask(process(clock), ANN)  # the same address in another minute
     for browser in (phone, neighbour, later):
-        assert not signins.matches(token_of(mail), browser.cookie)
+        assert not signins.is_same_browser(token_of(mail), browser.cookie)
         assert signins.code_of(token_of(mail)) == code_of(mail)
         with refused("only in the browser that asked"):
-            signins.by_link(token_of(mail), browser.cookie)
+            signins.sign_in_by_link(token_of(mail), browser.cookie)
         with pytest.raises(ProblemError):
-            signins.by_code(code_of(mail), browser.cookie)
+            signins.sign_in_by_code(code_of(mail), browser.cookie)
 
 
 def test_links_and_codes_live_for_fifteen_minutes_whatever_the_cookie_says(clock: FakeClock) -> None:
@@ -270,13 +276,13 @@ def test_links_and_codes_live_for_fifteen_minutes_whatever_the_cookie_says(clock
     clock.wait(LINK_SECONDS - 30)
     assert browser.ask(signins, ANN)  # the cookie is young again, the mail is not
     clock.wait(30)
-    assert signins.by_link(token_of(mail), browser.cookie).name
-    assert signins.by_code(code_of(mail), browser.cookie).name
+    assert signins.sign_in_by_link(token_of(mail), browser.cookie).name
+    assert signins.sign_in_by_code(code_of(mail), browser.cookie).name
     clock.wait(1)
     with refused("more than 15 minutes old"):
-        signins.by_link(token_of(mail), browser.cookie)
+        signins.sign_in_by_link(token_of(mail), browser.cookie)
     with refused("not the code"):
-        signins.by_code(code_of(mail), browser.cookie)
+        signins.sign_in_by_code(code_of(mail), browser.cookie)
 
 
 def test_a_browser_that_asked_long_ago_asks_again(clock: FakeClock) -> None:
@@ -284,7 +290,7 @@ def test_a_browser_that_asked_long_ago_asks_again(clock: FakeClock) -> None:
     browser, mail = asked(signins)
     clock.wait(LINK_SECONDS + 61)
     with refused("did not ask within the last 15 minutes"):
-        signins.by_code(code_of(mail), browser.cookie)
+        signins.sign_in_by_code(code_of(mail), browser.cookie)
 
 
 @pytest.mark.parametrize("typed", ["{0}", " {0} ", "{1}", "{2}", "{3}", "\t{3}\n"])
@@ -294,7 +300,7 @@ def test_a_code_is_read_as_people_type_it(clock: FakeClock, typed: str) -> None:
     code = code_of(mail)
     plain = code.replace("-", "")
     text = typed.format(code, code.lower(), " ".join(plain), plain)
-    assert signins.by_code(text, browser.cookie).name == ANN
+    assert signins.sign_in_by_code(text, browser.cookie).name == ANN
 
 
 @pytest.mark.parametrize(
@@ -304,7 +310,7 @@ def test_a_wrong_code_signs_nobody_in(clock: FakeClock, typed: str) -> None:
     signins = process(clock)
     browser, _ = asked(signins)
     with refused("not the code"):
-        signins.by_code(typed.encode("utf-16", "surrogatepass").decode("utf-16"), browser.cookie)
+        signins.sign_in_by_code(typed.encode("utf-16", "surrogatepass").decode("utf-16"), browser.cookie)
 
 
 def test_codes_of_one_address_are_guessed_ten_times_at_once_from_however_many_browsers(clock: FakeClock) -> None:
@@ -314,33 +320,33 @@ def test_codes_of_one_address_are_guessed_ten_times_at_once_from_however_many_br
         browser = Browser()
         browser.ask(signins, ANN)
         with refused("not the code"):
-            signins.by_code("AAAAAAAA", browser.cookie)
+            signins.sign_in_by_code("AAAAAAAA", browser.cookie)
     browser = Browser()
     browser.ask(signins, ANN)
     with refused("Wait a minute", "rate_limited"):
-        signins.by_code(code_of(mail), browser.cookie)
-    assert signins.by_link(token_of(mail), browser.cookie).name  # the link is not guessed, and goes on
+        signins.sign_in_by_code(code_of(mail), browser.cookie)
+    assert signins.sign_in_by_link(token_of(mail), browser.cookie).name  # the link is not guessed, and goes on
     other, others_mail = asked(signins, BEN)
-    assert signins.by_code(code_of(others_mail), other.cookie).name
+    assert signins.sign_in_by_code(code_of(others_mail), other.cookie).name
     clock.wait(60)
-    assert signins.by_code(code_of(mail), browser.cookie).name
+    assert signins.sign_in_by_code(code_of(mail), browser.cookie).name
 
 
 def test_secrets_are_rotated_in_the_midst_of_a_sign_in(clock: FakeClock) -> None:
     before, between, after = process(clock), process(clock, NEWER, SECRET), process(clock, NEWER)
     browser, mail = asked(before)
-    assert between.by_link(token_of(mail), browser.cookie).name
-    assert between.by_code(code_of(mail), browser.cookie).name
+    assert between.sign_in_by_link(token_of(mail), browser.cookie).name
+    assert between.sign_in_by_code(code_of(mail), browser.cookie).name
     newer, newer_mail = asked(between)
-    assert after.by_code(code_of(newer_mail), newer.cookie).name
+    assert after.sign_in_by_code(code_of(newer_mail), newer.cookie).name
     with refused("did not ask"):
-        after.by_code(code_of(mail), browser.cookie)
+        after.sign_in_by_code(code_of(mail), browser.cookie)
     with refused("cut off or altered"):
-        after.by_link(token_of(mail), browser.cookie)
+        after.sign_in_by_link(token_of(mail), browser.cookie)
 
 
 def test_without_an_address_to_trust_the_mail_has_the_code_alone(clock: FakeClock) -> None:
-    _, mail = process(clock).ask(ANN, None, "/admin", None)
+    _, mail = process(clock).request_link(ANN, None, "/admin", None)
     assert mail
     assert code_of(mail)
     assert "http" not in mail.text + mail.html
@@ -348,9 +354,9 @@ def test_without_an_address_to_trust_the_mail_has_the_code_alone(clock: FakeCloc
 
 def test_without_mail_there_is_none_to_send(clock: FakeClock) -> None:
     signins = SignIns(Tokens((SECRET,), clock), ROSTER, None, CHAIN_ID, clock)
-    assert signins.ask(ANN, None, "/admin", HERE)[1] is None
-    assert signins.anybody
-    assert not SignIns(Tokens((), clock), {}, None, CHAIN_ID, clock).anybody
+    assert signins.request_link(ANN, None, "/admin", HERE)[1] is None
+    assert signins.has_operators
+    assert not SignIns(Tokens((), clock), {}, None, CHAIN_ID, clock).has_operators
 
 
 # Wallets
@@ -362,53 +368,53 @@ def signature(message: str, key: str = KEY) -> str:
 
 
 def test_a_wallet_signs_in_with_the_message_that_its_browser_was_given(clock: FakeClock) -> None:
-    message, cookie = process(clock).challenge(WALLET, HERE, "/admin/grants")
+    message, cookie = process(clock).create_challenge(WALLET, HERE, "/admin/grants")
     assert f"{HERE.removeprefix('https://')} wants you to sign in" in message
     assert f"Chain ID: {CHAIN_ID}\n" in message
     clock.wait(WALLET_SECONDS)
-    who, onward = process(clock).by_wallet(signature(message), cookie, HERE)
+    who, onward = process(clock).sign_in_by_wallet(signature(message), cookie, HERE)
     assert (who, onward) == (Operator(WALLET, "admin"), "/admin/grants")
     clock.wait(1)
     with refused("five minutes old"):
-        process(clock).by_wallet(signature(message), cookie, HERE)
+        process(clock).sign_in_by_wallet(signature(message), cookie, HERE)
 
 
 def test_every_message_is_another_and_fits_one_browser(clock: FakeClock) -> None:
     signins = process(clock)
-    (mine, my_cookie), (theirs, their_cookie) = (signins.challenge(WALLET, HERE, "/admin") for _ in range(2))
+    (mine, my_cookie), (theirs, their_cookie) = (signins.create_challenge(WALLET, HERE, "/admin") for _ in range(2))
     assert mine != theirs
-    assert signins.by_wallet(signature(mine), my_cookie, HERE)
+    assert signins.sign_in_by_wallet(signature(mine), my_cookie, HERE)
     for signed, cookie in ((mine, their_cookie), (theirs, my_cookie)):
         with refused("not this wallet's"):
-            signins.by_wallet(signature(signed), cookie, HERE)
+            signins.sign_in_by_wallet(signature(signed), cookie, HERE)
     with refused("five minutes old"):
-        signins.by_wallet(signature(mine), None, HERE)
+        signins.sign_in_by_wallet(signature(mine), None, HERE)
 
 
 def test_a_message_of_another_site_chain_or_key_signs_nobody_in(clock: FakeClock) -> None:
     signins = process(clock)
-    message, cookie = signins.challenge(WALLET, HERE, "/admin")
+    message, cookie = signins.create_challenge(WALLET, HERE, "/admin")
     with refused("another address of this site"):
-        signins.by_wallet(signature(message), cookie, "https://billing.example.net")
+        signins.sign_in_by_wallet(signature(message), cookie, "https://billing.example.net")
     with refused("not this wallet's"):  # what a page in the middle would have its visitor sign
-        signins.by_wallet(signature(message.replace("billing.example.org", "evil.example")), cookie, HERE)
+        signins.sign_in_by_wallet(signature(message.replace("billing.example.org", "evil.example")), cookie, HERE)
     with refused("not this wallet's"):
-        process(clock, chain_id=1).by_wallet(signature(message), cookie, HERE)
+        process(clock, chain_id=1).sign_in_by_wallet(signature(message), cookie, HERE)
     with refused("not this wallet's"):
-        signins.by_wallet(signature(message, "0x" + "5d" * 32), cookie, HERE)
+        signins.sign_in_by_wallet(signature(message, "0x" + "5d" * 32), cookie, HERE)
     for text in ("", "0x", "0x" + "zz" * 65, "0x" + "00" * 65, "\ud800", "0x" + "f" * 99_999):
         with refused("not this wallet's"):
-            signins.by_wallet(text, cookie, HERE)
+            signins.sign_in_by_wallet(text, cookie, HERE)
 
 
 def test_a_wallet_that_is_not_listed_signs_and_stays_outside(clock: FakeClock) -> None:
     stranger = "0x" + "5d" * 32
-    message, cookie = process(clock).challenge(Account.from_key(stranger).address.lower(), HERE, "/admin")
+    message, cookie = process(clock).create_challenge(Account.from_key(stranger).address.lower(), HERE, "/admin")
     with refused("may not sign in here"):
-        process(clock).by_wallet(signature(message, stranger), cookie, HERE)
+        process(clock).sign_in_by_wallet(signature(message, stranger), cookie, HERE)
     with refused("may not sign in here"):  # taken off in between
-        message, cookie = process(clock).challenge(WALLET, HERE, "/admin")
-        process(clock, roster=f"{ANN}=admin").by_wallet(signature(message), cookie, HERE)
+        message, cookie = process(clock).create_challenge(WALLET, HERE, "/admin")
+        process(clock, roster=f"{ANN}=admin").sign_in_by_wallet(signature(message), cookie, HERE)
 
 
 @pytest.mark.parametrize(
@@ -416,11 +422,11 @@ def test_a_wallet_that_is_not_listed_signs_and_stays_outside(clock: FakeClock) -
 )
 def test_what_is_no_wallet_is_told_so(clock: FakeClock, address: str) -> None:
     with refused("no wallet address", "invalid_input"):
-        process(clock).challenge(address, HERE, "/admin")
+        process(clock).create_challenge(address, HERE, "/admin")
 
 
 def test_secrets_are_rotated_while_a_wallet_signs(clock: FakeClock) -> None:
-    message, cookie = process(clock).challenge(WALLET, HERE, "/admin")
-    assert process(clock, NEWER, SECRET).by_wallet(signature(message), cookie, HERE)
+    message, cookie = process(clock).create_challenge(WALLET, HERE, "/admin")
+    assert process(clock, NEWER, SECRET).sign_in_by_wallet(signature(message), cookie, HERE)
     with refused("five minutes old"):
-        process(clock, NEWER).by_wallet(signature(message), cookie, HERE)
+        process(clock, NEWER).sign_in_by_wallet(signature(message), cookie, HERE)

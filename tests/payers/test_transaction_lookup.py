@@ -42,7 +42,7 @@ def slowly(town: Town) -> tuple[Services, TransactionLookup, SlowLine]:
     """A process whose visitors' look-ups take their time."""
     services, line = town.process(), SlowLine(town)
     services._visitors._transport = line
-    return services, services.claims._hashes, line
+    return services, services.claims._transactions, line
 
 
 def test_strangers_wait_and_payers_do_not() -> None:
@@ -74,7 +74,7 @@ def test_a_chain_that_cannot_be_read_tells_of_no_payer() -> None:
 async def _unreadable(town: Town) -> None:
     services, hashes, line = slowly(town)
     async with services:
-        assert FRESH.tx_hash in await hashes._paid_lately()
+        assert FRESH.tx_hash in await hashes._unfinalized_hashes()
         await asyncio.sleep(2)
         line.broken = True
-        assert await hashes._paid_lately() == frozenset()
+        assert await hashes._unfinalized_hashes() == frozenset()

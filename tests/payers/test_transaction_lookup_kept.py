@@ -31,12 +31,12 @@ def heads(final: int) -> Heads:
 
 def test_what_is_final_is_told_without_asking() -> None:
     one, found = hashes(), told(payment())
-    one.keep(payment().tx_hash, heads(payment().block), found)
+    one.cache_final(payment().tx_hash, heads(payment().block), found)
     assert run_virtually(one.find(payment().tx_hash)) == (heads(payment().block), found)
 
 
 def test_what_can_still_change_is_asked_again() -> None:
     one = hashes()
-    one.keep(payment().tx_hash, heads(payment().block - 1), told(payment()))
+    one.cache_final(payment().tx_hash, heads(payment().block - 1), told(payment()))
     with pytest.raises(AssertionError, match="asked the chain"):
         run_virtually(one.find(payment().tx_hash))

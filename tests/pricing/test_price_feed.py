@@ -62,7 +62,7 @@ def reading(coingecko: Coingecko, base: str = "https://api.example", key: str | 
 
 
 async def test_the_rate_now_says_where_and_when_it_is_from(coingecko: Coingecko) -> None:
-    rate = await reading(coingecko).now()
+    rate = await reading(coingecko).current_rate()
     assert (rate.market, rate.source, rate.at) == (SIX, "coingecko:lit-protocol", START - START % 300)
     [asked] = coingecko.asked
     assert asked.url.path == "/api/v3/coins/lit-protocol/market_chart/range"
@@ -85,35 +85,35 @@ async def test_the_rate_now_says_where_and_when_it_is_from(coingecko: Coingecko)
 async def test_the_key_goes_into_the_header_of_its_plan(
     coingecko: Coingecko, base: str, key: str | None, header: str | None
 ) -> None:
-    await reading(coingecko, base, key).now()
+    await reading(coingecko, base, key).current_rate()
     sent = {name: value for name, value in coingecko.asked[0].headers.items() if name.startswith("x-cg-")}
     assert sent == ({header: key} if header else {})
 
 
 async def test_many_at_once_ask_once_and_again_after_a_minute(coingecko: Coingecko, clock: FakeClock) -> None:
     feed = reading(coingecko)
-    await asyncio.gather(*(feed.now() for _ in range(20)))
+    await asyncio.gather(*(feed.current_rate() for _ in range(20)))
     clock.wait(59)
-    await feed.now()
+    await feed.current_rate()
     assert len(coingecko.asked) == 1
     clock.wait(2)
-    await feed.now()
+    await feed.current_rate()
     assert len(coingecko.asked) == 2
 
 
 async def test_a_clock_set_back_does_not_make_a_price_live_longer(coingecko: Coingecko, clock: FakeClock) -> None:
     feed = reading(coingecko)
-    await feed.now()
+    await feed.current_rate()
     clock.boot_time += 61
     clock.wall_time -= 30
-    await feed.now()
+    await feed.current_rate()
     assert len(coingecko.asked) == 2
 
 
 async def test_a_block_of_today_is_priced_from_the_same_samples(coingecko: Coingecko) -> None:
     feed = reading(coingecko)
-    await feed.now()
-    old = await feed.at(START - 23 * HOUR)
+    await feed.current_rate()
+    old = await feed.rate_at(START - 23 * HOUR)
     assert (old.market, len(coingecko.asked)) == (SIX, 1)
     assert START - 23 * HOUR - 300 < old.at <= START - 23 * HOUR
 
@@ -123,18 +123,18 @@ async def test_an_older_block_is_priced_from_the_hours_around_it_which_are_kept(
 ) -> None:
     feed = reading(coingecko)
     time = START - 23 * HOUR - 1
-    first = await feed.at(time)
+    first = await feed.rate_at(time)
     assert first.market == SIX
     assert abs(first.at - time) <= HOUR
     query = parse_qs(coingecko.asked[0].url.query.decode())
     assert int(query["from"][0]) <= time - 2 * HOUR
     assert int(query["to"][0]) >= time + 2 * HOUR
     clock.wait(1700)
-    assert await feed.at(time) == first
-    assert await feed.at(time - time % HOUR) is not None  # of the same hour
+    assert await feed.rate_at(time) == first
+    assert await feed.rate_at(time - time % HOUR) is not None  # of the same hour
     assert len(coingecko.asked) == 1
     clock.wait(101)
-    await feed.at(time)
+    await feed.rate_at(time)
     assert len(coingecko.asked) == 2
 
 
@@ -159,14 +159,14 @@ async def test_a_failing_feed_gives_no_rate_and_is_asked_four_times_a_minute(
 ) -> None:
     coingecko.says = says
     feed = reading(coingecko, key="sesame")
-    for ask in (feed.now, feed.now, lambda: feed.at(START - 2 * 24 * HOUR)):
+    for ask in (feed.current_rate, feed.current_rate, lambda: feed.rate_at(START - 2 * 24 * HOUR)):
         with pytest.raises(NoRate) as caught:
             await ask()
         assert "sesame" not in str(caught.value)
     assert len(coingecko.asked) == 1
     clock.wait(16)
     coingecko.says = coingecko.samples
-    assert (await feed.now()).market == SIX
+    assert (await feed.current_rate()).market == SIX
 
 
 @dataclass
@@ -188,7 +188,7 @@ async def test_what_expires_between_two_looks_does_no_harm(step: float, works: b
     if not works:
         coingecko.says = refuse
     feed = reading(coingecko)
-    for ask in (feed.now, lambda: feed.at(START - 48 * HOUR), lambda: feed.at(START - HOUR)) * 20:
+    for ask in (feed.current_rate, lambda: feed.rate_at(START - 48 * HOUR), lambda: feed.rate_at(START - HOUR)) * 20:
         if works:
             assert (await ask()).market == SIX
         else:
@@ -203,7 +203,7 @@ async def test_what_expires_between_two_looks_does_no_harm(step: float, works: b
 async def test_what_the_feed_said_is_not_told(coingecko: Coingecko, status: int, text: str) -> None:
     coingecko.says = lambda _: httpx.Response(status, text=text)
     feed = reading(coingecko)
-    for ask in (feed.now, feed.now, lambda: feed.at(START - 48 * HOUR)):
+    for ask in (feed.current_rate, feed.current_rate, lambda: feed.rate_at(START - 48 * HOUR)):
         with pytest.raises(NoRate) as caught:
             await ask()
         assert "sesame" not in str(caught.value)
@@ -217,7 +217,7 @@ def test_a_feed_that_never_ends_its_answer_is_given_up() -> None:
     async def scenario() -> float:
         http = httpx.AsyncClient(transport=httpx.MockTransport(dribble))
         with pytest.raises(NoRate, match="TimeoutError"):
-            await PriceFeed(http, "https://api.example", "coin", None, FakeClock()).now()
+            await PriceFeed(http, "https://api.example", "coin", None, FakeClock()).current_rate()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(scenario()) == 20
@@ -227,15 +227,15 @@ async def test_a_feed_that_stopped_is_not_used_though_it_answers(coingecko: Coin
     stopped = [f"[{START - back}000, 0.006]" for back in (1500, 1200, 900)]
     coingecko.says = lambda _: httpx.Response(200, text=f'{{"prices": [{", ".join(stopped)}]}}')
     with pytest.raises(NoRate, match="ten minutes old"):
-        await reading(coingecko).now()
+        await reading(coingecko).current_rate()
 
 
 async def test_kept_samples_grow_stale_too(coingecko: Coingecko, clock: FakeClock) -> None:
     feed = reading(coingecko)
-    await feed.now()
+    await feed.current_rate()
     clock.wall_time += 700  # the wall clock was set forward: the samples are old by it
     with pytest.raises(NoRate, match="ten minutes old"):
-        await feed.now()
+        await feed.current_rate()
 
 
 def test_an_answer_without_any_sample_is_no_price() -> None:
@@ -244,7 +244,7 @@ def test_an_answer_without_any_sample_is_no_price() -> None:
         async with httpx.AsyncClient(transport=empty) as http:
             feed = PriceFeed(http, "https://feed.example", "coin", None, FakeClock())
             with pytest.raises(NoRate):
-                await feed.now()
+                await feed.current_rate()
             assert feed.latest is None
 
     run_virtually(main())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing.domain.money import RATE_SCALE
-from stateless_billing.pricing.rates import ABSURD, NoRate, Sample, between_hours, close_to, parse
+from stateless_billing.pricing.rates import IMPLAUSIBLE, NoRate, Sample, parse_samples, rate_between_hours, rate_near
 from tests.fakes.factories import ordinary_stack
 
 NOW = 1_790_000_000
@@ -41,12 +41,12 @@ def every_five_minutes(*rates: int, newest: int = NOW) -> list[Sample]:
     ],
 )
 def test_a_price_is_read_exactly(price: str, rate: int) -> None:
-    assert parse(feed((1_790_000_000_999, price))) == [Sample(1_790_000_000, rate)]
+    assert parse_samples(feed((1_790_000_000_999, price))) == [Sample(1_790_000_000, rate)]
 
 
 @given(st.decimals(min_value=Decimal("0.000001"), max_value=Decimal("999999"), places=18))
 def test_every_price_of_18_decimals_is_read_exactly(price: Decimal) -> None:
-    assert Decimal(parse(feed((0, str(price))))[0].rate) == price.scaleb(18)
+    assert Decimal(parse_samples(feed((0, str(price))))[0].rate) == price.scaleb(18)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_every_price_of_18_decimals_is_read_exactly(price: Decimal) -> None:
 )
 def test_what_is_no_list_of_prices_gives_no_rate(text: str) -> None:
     with pytest.raises(NoRate):
-        parse(text)
+        parse_samples(text)
 
 
 ABSURDITIES = ["null", "0", "0.0", "-1", '"0.006"', "true", "[]", "{}", "1e-13", "1000001", "1e9999999", "1e-9999999"]
@@ -81,50 +81,50 @@ ABSURDITIES = ["null", "0", "0.0", "-1", '"0.006"', "true", "[]", "{}", "1e-13",
 
 @pytest.mark.parametrize("price", ABSURDITIES)
 def test_an_absurd_price_spoils_its_own_sample_only(price: str) -> None:
-    [before, absurd, after] = parse(feed((1_000, "0.006"), (2_000, price), (3_000, "0.006")))
-    assert (before, absurd, after) == (Sample(1, SIX), Sample(2, ABSURD), Sample(3, SIX))
+    [before, absurd, after] = parse_samples(feed((1_000, "0.006"), (2_000, price), (3_000, "0.006")))
+    assert (before, absurd, after) == (Sample(1, SIX), Sample(2, IMPLAUSIBLE), Sample(3, SIX))
 
 
 @pytest.mark.parametrize("price", ABSURDITIES)
 def test_an_absurd_price_does_harm_only_where_it_is_used(price: str) -> None:
     def samples(at: int) -> list[Sample]:
         when = range(NOW - 9_000, NOW + 9_000, 300)
-        return parse(feed(*((one * 1000, price if one == at else "0.006") for one in when)))
+        return parse_samples(feed(*((one * 1000, price if one == at else "0.006") for one in when)))
 
     hour_ago, hour_to_come = NOW - 3_600, NOW + 300
-    assert close_to(samples(hour_ago), NOW).rate == SIX
-    assert close_to(samples(hour_to_come), NOW).rate == SIX
+    assert rate_near(samples(hour_ago), NOW).rate == SIX
+    assert rate_near(samples(hour_to_come), NOW).rate == SIX
     for used in (NOW - 3_300, NOW - 300, NOW):
         with pytest.raises(NoRate, match="absurd"):
-            close_to(samples(used), NOW)
-    assert between_hours(samples(NOW - 300), NOW).rate == SIX
+            rate_near(samples(used), NOW)
+    assert rate_between_hours(samples(NOW - 300), NOW).rate == SIX
     for neighbour in (NOW, NOW + 300):
         with pytest.raises(NoRate, match="absurd"):
-            between_hours(samples(neighbour), NOW)
+            rate_between_hours(samples(neighbour), NOW)
 
 
 @pytest.mark.parametrize("price", ["1e9999999", "-1e9999999", "1e9999999999999999999999", "9" * 4_000, "9" * 100_000])
 def test_a_price_without_end_takes_no_time(price: str) -> None:
     begun = time.process_time()
     with contextlib.suppress(NoRate):
-        assert parse(feed((1_000, price))) == [Sample(1, ABSURD)]
+        assert parse_samples(feed((1_000, price))) == [Sample(1, IMPLAUSIBLE)]
     assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize("text", ["[" * 5_000, '{"prices":' * 5_000, '{"prices": ' + "[" * 5_000 + "]" * 5_000 + "}"])
 def test_deep_nesting_gives_no_rate(text: str) -> None:
     with ordinary_stack(), pytest.raises(NoRate):
-        parse(text)
+        parse_samples(text)
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_any_answer_gives_samples_or_no_rate(text: str) -> None:
     for answer in (text, f'{{"prices": {text}}}'):
         try:
-            samples = parse(answer)
+            samples = parse_samples(answer)
         except NoRate:
             continue
-        assert all(sample.rate == ABSURD or 10**6 <= sample.rate <= 10**24 for sample in samples)
+        assert all(sample.rate == IMPLAUSIBLE or 10**6 <= sample.rate <= 10**24 for sample in samples)
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_any_answer_gives_samples_or_no_rate(text: str) -> None:
     ],
 )
 def test_the_lower_of_the_newest_and_the_hours_mean(rates: tuple[int, ...], rate: int) -> None:
-    assert close_to(every_five_minutes(*rates), NOW) == Sample(NOW, rate)
+    assert rate_near(every_five_minutes(*rates), NOW) == Sample(NOW, rate)
 
 
 @given(st.lists(st.integers(100_000, 120_000), min_size=3, max_size=12))
 def test_the_rate_is_never_above_the_newest_nor_the_mean(rates: list[int]) -> None:
-    rate = close_to(every_five_minutes(*rates), NOW).rate
+    rate = rate_near(every_five_minutes(*rates), NOW).rate
     assert rate <= rates[-1]
     assert rate * len(rates) <= sum(rates)
     assert rate >= min(rates)
@@ -165,16 +165,16 @@ def test_the_rate_is_never_above_the_newest_nor_the_mean(rates: list[int]) -> No
 )
 def test_no_rate_where_prices_are_stale_few_or_jump(samples: list[Sample], why: str) -> None:
     with pytest.raises(NoRate, match=why):
-        close_to(samples, NOW)
+        rate_near(samples, NOW)
 
 
 def test_the_newest_may_be_just_ten_minutes_old() -> None:
-    assert close_to(every_five_minutes(SIX, SIX, SIX, newest=NOW - 600), NOW).time == NOW - 600
+    assert rate_near(every_five_minutes(SIX, SIX, SIX, newest=NOW - 600), NOW).time == NOW - 600
 
 
 def test_a_jump_that_is_an_hour_ago_or_still_to_come_does_not_count() -> None:
     samples = [Sample(NOW - 3600, 10 * SIX), *every_five_minutes(SIX, SIX, SIX), Sample(NOW + 1, 10 * SIX)]
-    assert close_to(samples, NOW).rate == SIX
+    assert rate_near(samples, NOW).rate == SIX
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_jump_that_is_an_hour_ago_or_still_to_come_does_not_count() -> None:
 )
 def test_between_hours_the_lower_neighbour_counts(before: Sample, after: Sample, chosen: Sample) -> None:
     far = [Sample(NOW - 9_000, 1), before, after, Sample(NOW + 9_000, 1)]
-    assert between_hours(far, NOW) == chosen
+    assert rate_between_hours(far, NOW) == chosen
 
 
 @pytest.mark.parametrize(
@@ -202,4 +202,4 @@ def test_between_hours_the_lower_neighbour_counts(before: Sample, after: Sample,
 )
 def test_between_hours_a_gap_gives_no_rate(samples: list[Sample]) -> None:
     with pytest.raises(NoRate, match=re.escape("hourly prices around")):
-        between_hours(samples, NOW)
+        rate_between_hours(samples, NOW)

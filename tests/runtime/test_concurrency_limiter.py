@@ -13,12 +13,12 @@ def test_a_few_at_a_time_and_the_rest_is_refused() -> None:
 
 
 async def _crowd() -> None:
-    turns, most, here, told = ConcurrencyLimiter(at_once=2, waiting=3, seconds=60), 0, 0, []
+    turns, most, here, told = ConcurrencyLimiter(max_concurrent=2, max_queued=3, queue_timeout=60), 0, 0, []
 
     async def one() -> None:
         nonlocal most, here
         try:
-            async with turns.turn():
+            async with turns.slot():
                 here += 1
                 most = max(most, here)
                 await asyncio.sleep(1)
@@ -39,7 +39,7 @@ def test_nobody_waits_for_ever_and_whoever_goes_leaves_no_gap() -> None:
 
 
 async def _slow() -> None:
-    turns = ConcurrencyLimiter(at_once=1, waiting=2, seconds=5)
+    turns = ConcurrencyLimiter(max_concurrent=1, max_queued=2, queue_timeout=5)
     held = asyncio.create_task(_hold(turns, 100))
     await asyncio.sleep(0)
     begun = asyncio.get_running_loop().time()
@@ -56,5 +56,5 @@ async def _slow() -> None:
 
 
 async def _hold(turns: ConcurrencyLimiter, seconds: float) -> None:
-    async with turns.turn():
+    async with turns.slot():
         await asyncio.sleep(seconds)

@@ -35,7 +35,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
 
 def test_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(())
-    with logs.about(request_id="r1", work="claim"):
+    with logs.log_context(request_id="r1", work="claim"):
         logging.getLogger("one").info("payment %s\nand a second line", "p", extra={"state": "credited"})
     logging.getLogger("two").warning("after")
     first, second = lines(capsys)
@@ -53,7 +53,7 @@ def test_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_field_of_the_line_itself_wins(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(())
-    with logs.about(customer="cus_context"):
+    with logs.log_context(customer="cus_context"):
         logging.getLogger("one").info("x", extra={"customer": "cus_line"})
     assert lines(capsys)[0]["customer"] == "cus_line"
 
@@ -87,7 +87,7 @@ def test_what_is_no_secret_is_printed(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 async def _noted() -> str:
-    logs.note(work="sweep")
+    logs.add_to_context(work="sweep")
     return logs.work()
 
 

@@ -14,7 +14,7 @@ from stateless_billing.stripe.errors import (
     RequestRejected,
     StripeUnavailable,
 )
-from stateless_billing.stripe.metrics import stripe_call
+from stateless_billing.stripe.metrics import measure_stripe_call
 
 
 def counted(name: str, **labels: str) -> float:
@@ -39,17 +39,17 @@ def counted(name: str, **labels: str) -> float:
 def test_each_way_in_which_a_call_ends_is_counted_once(error: Exception | None, outcome: str) -> None:
     before = counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome)
     if error is None:
-        with stripe_call("GET x"):
+        with measure_stripe_call("GET x"):
             pass
     else:
-        with pytest.raises(type(error)), stripe_call("GET x"):
+        with pytest.raises(type(error)), measure_stripe_call("GET x"):
             raise error
     assert counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome) == before + 1
 
 
 def test_nobody_makes_series_without_end() -> None:
     for method in ("GET", "INVENTED", "ANOTHER"):
-        with metrics.request("", method) as answer:
+        with metrics.record_request("", method) as answer:
             answer["status"] = 404
     assert counted("billing_http_requests_total", part="other", method="GET", status="404") >= 1
     assert counted("billing_http_requests_total", part="other", method="other", status="404") >= 2

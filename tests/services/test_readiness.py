@@ -26,7 +26,7 @@ async def fail_once(town: Town, services: Services) -> None:
     town.stripe.faults.add(error_unsaved())
     async with services.stripe.session() as session:
         try:
-            await session.customer("cus_Payer0")
+            await session.get_customer("cus_Payer0")
         except StripeUnavailable:
             return
     raise AssertionError("it did not fail")
@@ -79,7 +79,7 @@ def test_a_clock_that_differs_from_stripes_is_not_fit() -> None:
         services = await town.started()
         town.stripe.faults.add(wrong_date(600))
         async with services.stripe.session() as session:
-            await session.customer("cus_Payer0")
+            await session.get_customer("cus_Payer0")
         assert await ready(services) == (False, ["stripe"])
 
     town.run(scenario())

@@ -127,7 +127,7 @@ class Admins:
             self.world.note(replica.name, f"refuses {text}: {refusal.detail[:60]}")
             return None
         rate = self.truth.rate(text)
-        value = await services.terms.worth(payment, rate)
+        value = await services.pricer.value_cents(payment, rate)
         if value is None:
             return None
         if int(mine.id[-4:], 16) % 9 == 8:
@@ -145,7 +145,9 @@ class Admins:
                 await services.orders.write(mine.id, payment, draft)
                 return
             heads = await services.confirmations.heads()
-            told = await services.stuck.order(self._gateway(replica, payment), payment, heads, mine.id, draft)
+            told = await services.uncredited_payments.write_order(
+                self._gateway(replica, payment), payment, heads, mine.id, draft
+            )
             world.note(replica.name, f"order {mine.id[-4:]}: {told[1].state} {told[1].cause} {told[1].detail[:90]}")
         except ProblemError as refusal:
             world.note(replica.name, f"refuses the order: {refusal.code}")

@@ -54,7 +54,9 @@ class Ending:
         world = self.world
         for _ in range(40):
             times = int(world.unix()), int(world.unix()) + 60
-            if not any(epoch_position(time, one.time).quiet for one in world.oracle.uncredited() for time in times):
+            if not any(
+                epoch_position(time, one.time).in_quiet_zone for one in world.oracle.uncredited() for time in times
+            ):
                 break
             await asyncio.sleep(600)
 

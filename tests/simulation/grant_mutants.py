@@ -34,7 +34,7 @@ def own_row_may_be_hidden() -> list[Patch]:
     made = caps.ledger_up_to
 
     def up_to(entries: Sequence[Entry], mine: Entry, *, whole: bool) -> list[Entry] | None:
-        return made(_with(entries, mine), mine, whole=whole)
+        return made(_with(entries, mine), mine, complete=whole)
 
     return [(caps, "ledger_up_to", up_to)]
 
@@ -45,16 +45,16 @@ def caps_before_reserving() -> list[Patch]:
     def verdict(mine: Reservation, entries: Sequence[Entry], *, whole: bool) -> Verdict:
         return Verdict(True)
 
-    return [(caps, "verdict", verdict)]
+    return [(caps, "judge_caps", verdict)]
 
 
 def undone_grant_stays() -> list[Patch]:
     """A reversed reservation says nothing about a grant that came to life all the same."""
 
     async def take_back(self: GrantLedger, reserved: Reservation, reversal: Entry) -> Grant:
-        return Grant(reserved, "undone", reversal=reversal, settled=True)
+        return Grant(reserved, "undone", reversal=reversal, is_final=True)
 
-    return [(GrantLedger, "take_back", take_back)]
+    return [(GrantLedger, "reverse_grant", take_back)]
 
 
 GRANT_MUTANTS: dict[str, Callable[[], list[Patch]]] = {

@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stateless_billing.grants.grant_ledger import LOOK_SECONDS
+from stateless_billing.grants.grant_ledger import RECONCILE_SECONDS
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.plan import DAY, EPOCH, GRANTS
 
@@ -97,7 +97,7 @@ class GrantOracle:
         """Judge what looks without faults left behind: all is completed or taken back, and the sums agree."""
         for grant, row in self.reservations.items():
             given = self.grants.get(grant)
-            if self.reversed.get(row.id, row).created < self.faults_end - LOOK_SECONDS:
+            if self.reversed.get(row.id, row).created < self.faults_end - RECONCILE_SECONDS:
                 continue  # no look succeeded for three days: the audit tells of it
             if given is None and row.id not in self.reversed:
                 self.oracle.missing(f"form {grant} was reserved, and is neither given nor refused")
@@ -114,7 +114,7 @@ class GrantOracle:
 
     def _sums(self) -> None:
         """By Stripe's own balance of the record, and by what the customers have."""
-        if any(row.created < self.faults_end - LOOK_SECONDS for row in self.reservations.values()):
+        if any(row.created < self.faults_end - RECONCILE_SECONDS for row in self.reservations.values()):
             return
         rows = [row for one in self.world.account.customers if one.id != GRANTS for row in one.rows]
         given = {row.id: -row.amount for row in rows if row.metadata.get("kind") == "grant"}

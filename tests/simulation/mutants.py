@@ -14,7 +14,7 @@ from chain.payment_index import PaymentIndex
 from stateless_billing.crediting import attempts, confirmations, credit_case
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.domain import epochs, finality, ledger
-from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.epochs import EpochPosition, epoch_position
 from stateless_billing.domain.ledger import Cursor
 from stateless_billing.stripe import ledger_reader
@@ -67,7 +67,7 @@ def stale_evidence() -> list[Patch]:
 def _new_key_when(text: str) -> list[Patch]:
     """A new key after every unclear answer that says `text`."""
     seen: Counter[tuple[object, str]] = Counter()
-    looked, made = vars(CreditProcessor)["_look_again"], ledger.credit_key
+    looked, made = vars(CreditProcessor)["_resolve_unknown_outcome"], ledger.credit_key
 
     async def look(self: Any, case: Any, unclear: StripeFailure) -> Any:
         seen[PROCESS.get(), case.payment.identity] += text in str(unclear)
@@ -77,7 +77,7 @@ def _new_key_when(text: str) -> list[Patch]:
         tries = seen[PROCESS.get(), payment.identity]
         return made(payment, epoch) + (f":again{tries}" if tries else "")
 
-    return [(CreditProcessor, "_look_again", look), (ledger, "credit_key", key)]
+    return [(CreditProcessor, "_resolve_unknown_outcome", look), (ledger, "credit_key", key)]
 
 
 def new_key_on_500() -> list[Patch]:
@@ -106,11 +106,11 @@ def partial_listing_counts() -> list[Patch]:
     async def entries(self: Any, customer_id: str, since: int, begun: Any = None) -> Any:
         return list((begun or await self.newest_entries(customer_id, since)).entries)
 
-    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> Reading:
+    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> LedgerReading:
         page = await page_behind(None)
-        return Reading(page.entries, customer.usd_cents or 0, read_at, anchored=True, ended=False)
+        return LedgerReading(page.entries, customer.usd_cents or 0, read_at, anchored=True, ended=False)
 
-    return [(StripeSession, "entries", entries), (ledger_reader, "read_back", read_back)]
+    return [(StripeSession, "list_entries", entries), (ledger_reader, "read_back", read_back)]
 
 
 def identity_from_settings() -> list[Patch]:
@@ -126,7 +126,7 @@ def identity_from_settings() -> list[Patch]:
 
 def marker_first() -> list[Patch]:
     """The cursor is written before the credits are."""
-    sealed = vars(CursorUpdater)["seal"]
+    sealed = vars(CursorUpdater)["credit_and_advance"]
 
     async def seal(self: Any, gateway: Any, customer_id: str, payments: Sequence[Payment], heads: Any) -> Any:
         last = max(payments, key=lambda one: one.sequence)
@@ -136,7 +136,7 @@ def marker_first() -> list[Patch]:
                 await session.set_metadata(customer_id, {name: str(Cursor(last.sequence + 1, last.tx_hash))})
         return await sealed(self, gateway, customer_id, payments, heads)
 
-    return [(CursorUpdater, "seal", seal)]
+    return [(CursorUpdater, "credit_and_advance", seal)]
 
 
 def no_freshness_limit() -> list[Patch]:
@@ -157,22 +157,22 @@ def plain_before_finality() -> list[Patch]:
 
 def heads_after_payments() -> list[Patch]:
     """A claim reads the heads after the payments that it judges by them."""
-    judged = vars(confirmations.Confirmations)["of"]
+    judged = vars(confirmations.Confirmations)["depth_of"]
 
     async def of(self: Any, payment: Payment, heads: Any) -> Any:
         return await judged(self, payment, await self.heads())
 
-    return [(confirmations.Confirmations, "of", of)]
+    return [(confirmations.Confirmations, "depth_of", of)]
 
 
 def no_altered_check() -> list[Patch]:
     """A credit that lost its metadata is not recognised."""
-    return [(ledger, "_could_be_stripped", lambda *_: False)]
+    return [(ledger, "_may_be_stripped", lambda *_: False)]
 
 
 def no_renaming() -> list[Patch]:
     """A credit that a reorganisation left under another EVM transaction's name is not recognised."""
-    return [(ledger, "_renamed", lambda *_: False)]
+    return [(ledger, "_is_renamed", lambda *_: False)]
 
 
 def no_count_check() -> list[Patch]:
@@ -192,7 +192,7 @@ def no_count_check() -> list[Patch]:
 
 def one_node_is_enough() -> list[Patch]:
     """No second node is asked about what is above the first tier."""
-    return [(confirmations, "_WITNESSES", 1)]
+    return [(confirmations, "_REQUIRED_NODES", 1)]
 
 
 def one_node_moves_the_record() -> list[Patch]:
@@ -201,7 +201,7 @@ def one_node_moves_the_record() -> list[Patch]:
     async def agreed(self: Any, gateway: Any, blocks: Any) -> bool:
         return True
 
-    return [(confirmations.Confirmations, "agreed", agreed)]
+    return [(confirmations.Confirmations, "nodes_agree", agreed)]
 
 
 def look_back_too_short() -> list[Patch]:

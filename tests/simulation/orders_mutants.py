@@ -12,7 +12,7 @@ from stateless_billing.crediting import attempts
 from stateless_billing.crediting.attempts import Attempt
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain import balance_chain, order_rules
-from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe import ledger_reader
@@ -46,7 +46,7 @@ def orders_after_held() -> list[Patch]:
         if found.state != "held":
             return found
         self.without_orders = False
-        self._look = attempts._Look()
+        self._look = attempts._LedgerReadings()
         return await ran(self, now)  # type: ignore[no-any-return]
 
     async def orders_of(self: Any) -> PaymentOrders:
@@ -55,7 +55,7 @@ def orders_after_held() -> list[Patch]:
         if not self.without_orders:
             return found
         self._order, self._terms = None, terms
-        return replace(found, standing=None, named=(), gone=frozenset(), orders=())
+        return replace(found, effective=None, named_customers=(), absent_customers=frozenset(), orders=())
 
     return [(Attempt, "run", run), (Attempt, "_read_orders", orders_of)]
 
@@ -65,42 +65,42 @@ def oldest_order_stands() -> list[Patch]:
 
     def newest(payment: str, every: Sequence[Order]) -> Order | None:
         verbs = order_rules.RELEASE, order_rules.REDIRECT, order_rules.WITHDRAW
-        found = (one for one in every if one.payment == payment and one.words.verb in verbs)
-        return next((one for one in found if order_rules.stands(one, every)), None)
+        found = (one for one in every if one.payment == payment and one.instruction.verb in verbs)
+        return next((one for one in found if order_rules.is_effective(one, every)), None)
 
-    return [(order_rules, "newest", newest)]
+    return [(order_rules, "newest_order", newest)]
 
 
 def newest_target_only() -> list[Patch]:
     """Only the target of the newest order is looked at, not those of earlier ones."""
-    named = order_rules.named_customers
+    named = order_rules.find_named_customers
     # Entries come newest first.
-    return [(order_rules, "named_customers", lambda payment, entries: named(payment, entries)[:1])]
+    return [(order_rules, "find_named_customers", lambda payment, entries: named(payment, entries)[:1])]
 
 
 def unproven_in_every_epoch() -> list[Patch]:
     """Whoever vouched for a ledger once vouched for ever."""
 
     def vouches(self: PaymentOrders, customer: str, epoch: int, origin: int) -> bool:
-        return bool(order_rules.vouched_at(self.payment, customer, self.orders))
+        return bool(order_rules.vouch_times(self.payment, customer, self.orders))
 
-    return [(PaymentOrders, "vouches", vouches)]
+    return [(PaymentOrders, "vouches_for", vouches)]
 
 
 def vouched_unseen() -> list[Patch]:
     """An order that vouches may be written in a later epoch than the one whose ledger the admin saw."""
     made = orders.order_draft
-    return [(orders, "order_draft", lambda *given: replace(made(*given), holds=lambda now: True))]
+    return [(orders, "order_draft", lambda *given: replace(made(*given), still_valid=lambda now: True))]
 
 
 def gone_equals_unproven() -> list[Patch]:
     """Who vouched for a ledger is taken to have said that the deleted customer was not credited."""
 
     def acknowledged(payment: str, every: Sequence[Order]) -> frozenset[str]:
-        said = (one.words for one in every if one.payment == payment and order_rules.stands(one, every))
+        said = (one.instruction for one in every if one.payment == payment and order_rules.is_effective(one, every))
         return frozenset().union(*(one.gone | one.unproven for one in said))
 
-    return [(order_rules, "acknowledged_gone", acknowledged)]
+    return [(order_rules, "find_acknowledged_absent", acknowledged)]
 
 
 def listing_end_believed() -> list[Patch]:
@@ -111,7 +111,7 @@ def listing_end_believed() -> list[Patch]:
 def zero_is_a_beginning() -> list[Patch]:
     """A list that ends where the balance was zero is taken for the ledger's beginning: nobody asks what is behind."""
 
-    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> Reading:
+    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> LedgerReading:
         end: Any = None
 
         async def page(after: str | None) -> Any:
@@ -131,8 +131,8 @@ def zero_is_a_beginning() -> list[Patch]:
 def balance_anywhere_in_chain() -> list[Patch]:
     """The balance read before may be that of any entry, not of the newest."""
 
-    def fits(chain: Sequence[Entry], reading: Reading) -> bool:
-        balances = {one.ending_cents for one in chain} | {balance_chain.opening(one) for one in chain}
+    def fits(chain: Sequence[Entry], reading: LedgerReading) -> bool:
+        balances = {one.ending_cents for one in chain} | {balance_chain.opening_balance(one) for one in chain}
         return reading.balance_cents in (balances or {0})
 
     return [(balance_chain, "_fits_balance", fits)]
@@ -145,15 +145,15 @@ def orders_ledger_unproven() -> list[Patch]:
 
 def new_record_believed() -> list[Patch]:
     """A service record younger than the payment proves that nothing was ordered."""
-    flaw = order_rules.record_flaw
+    flaw = order_rules.find_record_flaw
     return [
-        (order_rules, "record_flaw", lambda entries, balance, created, before: flaw(entries, balance, 0, before)),
+        (order_rules, "find_record_flaw", lambda entries, balance, created, before: flaw(entries, balance, 0, before)),
     ]
 
 
 def orders_of_an_earlier_epoch() -> list[Patch]:
     """A reading of the orders counts for a minute of the process's own clock, whatever Stripe's clock says."""
-    return [(orders, "counts", lambda reading, origin, now: True)]
+    return [(orders, "may_still_be_used", lambda reading, origin, now: True)]
 
 
 def reversal_without_its_entry() -> list[Patch]:
@@ -163,7 +163,7 @@ def reversal_without_its_entry() -> list[Patch]:
         _, reading = await read_session(session, entry.customer, entry.id)
         return reversal_of(entry, reading.entries) if reading else None
 
-    return [(Reversals, "_prove", prove)]
+    return [(Reversals, "_require_proof", prove)]
 
 
 def confirmed_by_oneself() -> list[Patch]:
@@ -178,7 +178,7 @@ def confirmed_by_oneself() -> list[Patch]:
 
 def deleted_is_absent() -> list[Patch]:
     """A deleted customer is taken for one that was never credited."""
-    return [(Attempt, "_gone", lambda *_: [])]
+    return [(Attempt, "_judge_absent", lambda *_: [])]
 
 
 ORDERS_MUTANTS: dict[str, tuple[Callable[[], list[Patch]], tuple[str, ...]]] = {

@@ -12,7 +12,7 @@ from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.operators.roster import Operator
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import NotFit
+from stateless_billing.services.startup import StartupRefused
 from stateless_billing.stripe.errors import StripeFailure
 from tests.simulation.chain import START
 from tests.simulation.line import StripeLine
@@ -84,13 +84,13 @@ class Replica(Process):
                 if self.world.plan.whole_start:
                     await self.services.start()
                 else:
-                    self.services.sweep.start(await self.services.books.check())
+                    self.services.sweeper.start(await self.services.records.load())
                 if self.world.plan.caps:
-                    await self.services.grants.ledger.look_at_start()
+                    await self.services.grants.ledger.reconcile_at_start()
             except NotOurAccount:
                 self.world.coverage.hit("wrong_account")
                 self.kill()
-            except (NotFit, StripeFailure, ChainError) as error:
+            except (StartupRefused, StripeFailure, ChainError) as error:
                 self.world.note(self.name, f"does not start: {type(error).__name__}")
             else:
                 self.ready.set()
@@ -105,7 +105,7 @@ class Replica(Process):
             return
         self._sweeping = True
         try:
-            await self.services.sweep.once(flush=flush)
+            await self.services.sweeper.run_once(force=flush)
         finally:
             self._sweeping = False
 
@@ -113,7 +113,7 @@ class Replica(Process):
         """Sweep as the service does, at long intervals; other sweeps of this process are left out."""
         await self.ready.wait()
         self._sweeping = True
-        await self.services.sweep.forever(4000, 9000)
+        await self.services.sweeper.run(4000, 9000)
 
     async def claim(self, tx_hash: str, *, credit: bool = True) -> None:
         """A claim from a browser."""
@@ -126,7 +126,7 @@ class Replica(Process):
         """A moderator presses a form."""
         await self.ready.wait()
         with self._refused():
-            self._told(await self.services.grants.give(wish, again=True))
+            self._told(await self.services.grants.give(wish, confirm_duplicate=True))
 
     async def undo(self, reservation: str, operator: Operator) -> None:
         """A grant is taken back."""
@@ -137,13 +137,13 @@ class Replica(Process):
     async def look(self) -> None:
         """Somebody opens the list of grants."""
         await self.ready.wait()
-        for grant in await self.services.grants.ledger.look():
+        for grant in await self.services.grants.ledger.reconcile():
             self._told(grant)
 
     async def forever_looking(self) -> None:
         """Look whenever one is due, as the service does, at long intervals."""
         await self.ready.wait()
-        await self.services.grants.ledger.forever(600)
+        await self.services.grants.ledger.run(600)
 
     @contextlib.contextmanager
     def _refused(self) -> Iterator[None]:

@@ -253,8 +253,8 @@ class World:
 
     def run(self) -> Result:
         """Play the plan to its end."""
-        page, described = client.PAGE, ledger.credit_description
-        client.PAGE = self.plan.page
+        page, described = client.PAGE_SIZE, ledger.credit_description
+        client.PAGE_SIZE = self.plan.page
 
         def describe(payment: Payment) -> str:
             process = PROCESS.get()
@@ -268,7 +268,7 @@ class World:
             days, steps = self.seconds() / DAY, self.loop.steps
         finally:
             self.over = self.nodes.over = True
-            client.PAGE, ledger.credit_description = page, described
+            client.PAGE_SIZE, ledger.credit_description = page, described
             for replica in self.started:
                 replica.disarm()
                 self.loop.wake(replica)

@@ -33,7 +33,7 @@ async def failed(says: Says, *, write: bool) -> StripeFailure:
     fake = FakeStripe(says)
     async with fake.ledger().session() as session:
         with pytest.raises(StripeFailure) as caught:
-            await (credit(session) if write else session.customer(CUSTOMER))
+            await (credit(session) if write else session.get_customer(CUSTOMER))
     assert len(fake.asked) == 1  # nobody retries behind our back
     assert KEY not in str(caught.value)
     return caught.value
@@ -155,7 +155,7 @@ async def test_the_same_credit_is_sent_in_the_same_bytes_by_another_process() ->
     for _ in range(2):
         fake = FakeStripe(answer(200, raw_customer()), answer(200, raw_entry()))
         async with fake.ledger().session() as session:
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
             await credit(session)
         kept = {name: value for name, value in fake.asked[1].headers.items() if name != "content-length"}
         sent.append((fake.asked[1].content, kept))
@@ -166,7 +166,7 @@ async def test_the_same_credit_is_sent_in_the_same_bytes_by_another_process() ->
 async def test_a_customer_is_read() -> None:
     fake = FakeStripe(answer(200, raw_customer(balance=-300, metadata={"wallet_address": "0x1"})))
     async with fake.ledger().session() as session:
-        found = await session.customer(CUSTOMER)
+        found = await session.get_customer(CUSTOMER)
         assert session.now() == START
     assert (found.balance_cents, found.value("wallet_address"), found.deleted) == (300, "0x1", False)
 
@@ -174,7 +174,7 @@ async def test_a_customer_is_read() -> None:
 async def test_a_deleted_customer_is_read_as_such() -> None:
     fake = FakeStripe(answer(200, {"id": CUSTOMER, "object": "customer", "deleted": True}))
     async with fake.ledger().session() as session:
-        assert (await session.customer(CUSTOMER)).deleted
+        assert (await session.get_customer(CUSTOMER)).deleted
 
 
 @pytest.mark.parametrize("customer_id", ["", "cus_", "cus_a/../b", "cus_a?x", "../v1", "acct_1", "cus_" + "a" * 29])
@@ -182,8 +182,8 @@ async def test_what_is_no_customer_id_never_reaches_a_url(customer_id: str) -> N
     fake = FakeStripe(answer(200, raw_customer()))
     async with fake.ledger().session() as session:
         for call in (
-            session.customer(customer_id),
-            session.entries(customer_id, 0),
+            session.get_customer(customer_id),
+            session.list_entries(customer_id, 0),
             session.set_metadata(customer_id, {}),
             session.create_entry(customer_id, 1, "", {}, "k", lambda _: True),
         ):
@@ -219,4 +219,4 @@ async def test_the_list_that_failed_to_arrive_is_not_an_empty_one() -> None:
     fake = FakeStripe(answer(200, raw_list(raw_entry(), has_more=True)), answer(500, HTML))
     async with fake.ledger().session() as session:
         with pytest.raises(StripeFailure):
-            await session.entries(CUSTOMER, START)
+            await session.list_entries(CUSTOMER, START)

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.stripe.client import CONNECTIONS, PAGE, StripeApi
+from stateless_billing.stripe.client import MAX_CONNECTIONS, PAGE_SIZE, StripeApi
 from stateless_billing.stripe.errors import NotSent, RateLimited, RequestRejected, StripeFailure, StripeUnavailable
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
@@ -27,19 +27,19 @@ PAGES: list[dict[str, Any]] = [
 async def test_a_listing_of_three_pages_is_read_to_its_end() -> None:
     fake = FakeStripe(*(answer(200, page) for page in PAGES))
     async with fake.ledger().session() as session:
-        found = await session.entries(CUSTOMER, START - 3600)
+        found = await session.list_entries(CUSTOMER, START - 3600)
     assert [one.id for one in found] == [f"cbtxn_{number}" for number in (6, 5, 4, 3, 2)]
     asked = [fake.form(number) for number in range(3)]
     assert [one.get("starting_after") for one in asked] == [None, ["cbtxn_5"], ["cbtxn_3"]]
-    assert all(one["created[gte]"] == [str(START - 3600)] and one["limit"] == [str(PAGE)] for one in asked)
+    assert all(one["created[gte]"] == [str(START - 3600)] and one["limit"] == [str(PAGE_SIZE)] for one in asked)
 
 
 async def test_a_listing_goes_on_from_a_page_that_was_read() -> None:
     fake = FakeStripe(*(answer(200, page) for page in PAGES))
     async with fake.ledger().session() as session:
-        begun = await session.newest_entries(CUSTOMER, START)
+        begun = await session.list_newest_entries(CUSTOMER, START)
         assert not begun.complete
-        assert len(await session.entries(CUSTOMER, START, begun)) == 5
+        assert len(await session.list_entries(CUSTOMER, START, begun)) == 5
     assert len(fake.asked) == 3
 
 
@@ -62,7 +62,7 @@ async def test_a_listing_that_breaks_proves_nothing(broken: Says, page: int) -> 
     says[page] = broken
     async with FakeStripe(*says).ledger().session() as session:
         with pytest.raises(StripeFailure):
-            await session.entries(CUSTOMER, START)
+            await session.list_entries(CUSTOMER, START)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_a_listing_that_repeats_itself_is_given_up(pages: list[dict[str, A
     fake = FakeStripe(*(answer(200, page) for page in pages))
     async with fake.ledger().session() as session:
         with pytest.raises(StripeUnavailable, match="repeats itself"):
-            await session.entries(CUSTOMER, START)
+            await session.list_entries(CUSTOMER, START)
     assert len(fake.asked) <= 3
 
 
@@ -111,7 +111,7 @@ async def test_sessions_one_after_another_share_a_connection_and_at_once_do_not(
     ledger = fake.ledger()
     for _ in range(3):
         async with ledger.session() as session:
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
     assert fake.connections == 1
     async with ledger.session(), ledger.session():
         assert fake.connections == 2
@@ -128,18 +128,18 @@ async def test_there_are_never_more_connections_than_slots() -> None:
         async with ledger.session() as session:
             in_use += 1
             most = max(most, in_use)
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
             await asyncio.sleep(0)
             in_use -= 1
 
-    await asyncio.gather(*(one() for _ in range(3 * CONNECTIONS)))
-    assert (most, fake.connections) == (CONNECTIONS, CONNECTIONS)
+    await asyncio.gather(*(one() for _ in range(3 * MAX_CONNECTIONS)))
+    assert (most, fake.connections) == (MAX_CONNECTIONS, MAX_CONNECTIONS)
 
 
 async def test_a_session_that_fails_gives_its_connection_back() -> None:
     fake = FakeStripe(answer(200, raw_customer()))
     ledger = fake.ledger()
-    for _ in range(CONNECTIONS + 1):
+    for _ in range(MAX_CONNECTIONS + 1):
         with pytest.raises(asyncio.CancelledError):
             async with ledger.session():
                 raise asyncio.CancelledError
@@ -151,12 +151,12 @@ async def test_health_tells_of_the_last_calls() -> None:
     ledger = fake.ledger()
     fake.clock.wall_time += 3
     async with ledger.session() as session:
-        await session.customer(CUSTOMER)
-        assert (ledger.health.answered, ledger.health.failure, ledger.health.skew) == (fake.clock.boot_time, None, 3)
+        await session.get_customer(CUSTOMER)
+        assert (ledger.health.answered_at, ledger.health.failure, ledger.health.skew) == (fake.clock.boot_time, None, 3)
         with pytest.raises(StripeUnavailable):
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
         assert ledger.health.failure is not None
-        await session.customer(CUSTOMER)
+        await session.get_customer(CUSTOMER)
         assert ledger.health.failure is None
 
 
@@ -169,12 +169,12 @@ async def test_a_refusal_is_a_sign_of_good_health(says: Says) -> None:
     ledger = fake.ledger()
     async with ledger.session() as session:
         with pytest.raises(StripeUnavailable):
-            await session.customer(CUSTOMER)
-        assert (ledger.health.failure is None, ledger.health.failed) == (False, fake.clock.boot_time)
+            await session.get_customer(CUSTOMER)
+        assert (ledger.health.failure is None, ledger.health.failed_at) == (False, fake.clock.boot_time)
         fake.clock.wait(5)
         with pytest.raises(StripeFailure):
-            await session.customer(CUSTOMER)
-    assert (ledger.health.failure, ledger.health.answered) == (None, fake.clock.boot_time)
+            await session.get_customer(CUSTOMER)
+    assert (ledger.health.failure, ledger.health.answered_at) == (None, fake.clock.boot_time)
 
 
 @pytest.mark.parametrize("says", [answer(200, "<html>"), error(401, "invalid_request_error")])
@@ -183,12 +183,12 @@ async def test_what_is_no_answer_is_ill_health_since_now(says: Says) -> None:
     ledger = fake.ledger()
     async with ledger.session() as session:
         with pytest.raises(RequestRejected):
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
         assert ledger.health.failure is None
         fake.clock.wait(5)
         with pytest.raises(StripeUnavailable):
-            await session.customer(CUSTOMER)
-    assert ledger.health.failed == fake.clock.boot_time
+            await session.get_customer(CUSTOMER)
+    assert ledger.health.failed_at == fake.clock.boot_time
     assert ledger.health.failure
 
 
@@ -204,7 +204,7 @@ async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
 
     async with ledger.session() as session:
         with pytest.raises(StripeUnavailable):  # `{}` is no customer, but it was an answer
-            await session.customer(CUSTOMER)
+            await session.get_customer(CUSTOMER)
         with pytest.raises(NotSent):
             await session.create_entry(CUSTOMER, 1, "", {}, "k", refuse)
         with pytest.raises(NotSent, match="gone"):  # the refused write closed the connection of this session
@@ -257,8 +257,8 @@ def pauses(says: Says) -> tuple[float, float]:
         fake.pacer = RateLimiter(25, 1)
         async with fake.ledger().session() as session:
             with pytest.raises(RateLimited):
-                await session.customer(CUSTOMER)
-            await session.granted(endpoint)
+                await session.get_customer(CUSTOMER)
+            await session.reserve_together(endpoint)
         return asyncio.get_running_loop().time()
 
     same, other = (run_virtually(until(one)) for one in (Endpoint.READ_CUSTOMER, Endpoint.LIST_ENTRIES))
@@ -288,14 +288,14 @@ def test_after_a_429_the_endpoint_rests_and_what_was_granted_together_goes_on() 
         times = []
         async with fake.ledger().session() as session:
             with pytest.raises(RateLimited):
-                await session.newest_entries(CUSTOMER, 0)
-            await session.newest_entries(CUSTOMER, 0)
+                await session.list_newest_entries(CUSTOMER, 0)
+            await session.list_newest_entries(CUSTOMER, 0)
             times.append(loop.time())
-            await session.granted(Endpoint.READ_CUSTOMER, Endpoint.CREATE_ENTRY)
+            await session.reserve_together(Endpoint.READ_CUSTOMER, Endpoint.CREATE_ENTRY)
             times.append(loop.time())
-            await session.customer(CUSTOMER)  # granted already
+            await session.get_customer(CUSTOMER)  # granted already
             times.append(loop.time())
-            await session.customer(CUSTOMER)  # granted anew
+            await session.get_customer(CUSTOMER)  # granted anew
             times.append(loop.time())
         return times
 

@@ -7,7 +7,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from stateless_billing.stripe.connection import Connection, ConnectionFailed, ssl_context
+from stateless_billing.stripe.connection import Connection, ConnectionFailed, create_ssl_context
 from stateless_billing.stripe.errors import NotSent
 from tests.fakes.factories import START, FakeClock
 from tests.fakes.tracing_transport import BODY, HEADERS, SteppingTransport
@@ -59,7 +59,7 @@ async def test_a_guard_stands_before_one_request_only(world: World) -> None:
     await world.read()
     await world.write()
     world.transport.open = False
-    world.connection.begin()
+    world.connection.start_session()
     await world.read()  # opens a new connection and asks nobody
     assert world.transport.wrote[-2:] == ["connect", "GET"]
     assert len(world.judged) == 2
@@ -237,13 +237,13 @@ async def test_a_failure_tells_whether_anything_may_have_gone_out(error: type[ht
 
 
 async def test_a_session_reads_over_one_connection_and_a_new_one_may_reconnect(world: World) -> None:
-    world.connection.begin()
+    world.connection.start_session()
     await world.read()
     world.transport.open = False  # Stripe closed it
     with pytest.raises(NotSent, match="gone"):
         await world.read()
     assert world.transport.wrote == ["connect", "GET"]
-    world.connection.begin()
+    world.connection.start_session()
     await world.read()
     await world.read()
     assert world.transport.wrote == ["connect", "GET", "connect", "GET", "GET"]
@@ -268,4 +268,4 @@ async def test_cancelling_is_not_turned_into_a_failure(world: World) -> None:
 
 
 def test_all_connections_share_one_tls_context() -> None:
-    assert ssl_context() is ssl_context()
+    assert create_ssl_context() is create_ssl_context()

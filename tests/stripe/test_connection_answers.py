@@ -6,7 +6,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from stateless_billing.stripe.connection import LONGEST_CALL, Connection, ConnectionFailed
+from stateless_billing.stripe.connection import CALL_TIMEOUT_SECONDS, Connection, ConnectionFailed
 from tests.fakes.factories import START, FakeClock, ordinary_stack
 from tests.fakes.virtual_time import run_virtually
 
@@ -64,4 +64,4 @@ def test_an_answer_that_never_ends_is_given_up_and_may_have_been_done() -> None:
         assert caught.value.sent
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(scenario()) == LONGEST_CALL
+    assert run_virtually(scenario()) == CALL_TIMEOUT_SECONDS

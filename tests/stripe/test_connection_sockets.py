@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from stateless_billing.stripe.connection import Connection, transport
+from stateless_billing.stripe.connection import Connection, create_transport
 from stateless_billing.stripe.errors import NotSent
 from tests.fakes.factories import START, FakeClock
 
@@ -54,7 +54,7 @@ async def served() -> AsyncIterator[tuple[RawServer, Connection, FakeClock]]:
     raw = RawServer(clock)
     server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
     raw.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/x"
-    connection = Connection(transport(), clock)
+    connection = Connection(create_transport(), clock)
     try:
         yield raw, connection, clock
     finally:
@@ -138,7 +138,7 @@ async def test_after_a_refused_write_reading_goes_on_over_a_new_connection() -> 
         with pytest.raises(NotSent, match="gone"):
             await connection.request("GET", raw.url, {}, None)  # of the same session: it was bound to what is gone
         assert len(raw.received) == 1
-        connection.begin()
+        connection.start_session()
         await connection.request("GET", raw.url, {}, None)
         await write(raw, connection, lambda _: True)
         assert len(raw.received) == 2

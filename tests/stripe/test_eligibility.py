@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.stripe.eligibility import obstacle
+from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.objects import Customer
 
 
@@ -19,4 +19,4 @@ from stateless_billing.stripe.objects import Customer
     ],
 )
 def test_obstacles(customer: Customer, cause: str | None) -> None:
-    assert obstacle(customer) == cause
+    assert find_obstacle(customer) == cause

@@ -39,33 +39,33 @@ JSON = st.recursive(
 
 
 def test_a_credit_is_positive_here_and_negative_there() -> None:
-    found = objects.entry(RAW_ENTRY, CUSTOMER)
+    found = objects.parse_entry(RAW_ENTRY, CUSTOMER)
     assert (found.cents, found.ending_cents, found.kind) == (5_000, 7_500, "payment")
     assert (found.description, found.created, found.customer) == ("", 1_790_000_000, CUSTOMER)
-    assert objects.amount(5_000) == RAW_ENTRY["amount"]
-    assert objects.customer(RAW_CUSTOMER).balance_cents == 250
+    assert objects.parse_amount(5_000) == RAW_ENTRY["amount"]
+    assert objects.parse_customer(RAW_CUSTOMER).balance_cents == 250
 
 
 def test_a_customer() -> None:
-    found = objects.customer(RAW_CUSTOMER)
+    found = objects.parse_customer(RAW_CUSTOMER)
     assert (found.id, found.deleted, found.email, found.currency) == (CUSTOMER, False, "a@example.org", None)
     assert (found.value("wallet_address"), found.value("other")) == ("0x1", None)
 
 
 def test_a_deleted_customer_has_nothing_but_its_id() -> None:
-    found = objects.customer({"id": CUSTOMER, "object": "customer", "deleted": True})
+    found = objects.parse_customer({"id": CUSTOMER, "object": "customer", "deleted": True})
     assert found == Customer(CUSTOMER, deleted=True)
     assert found.value("wallet_address") is None
 
 
 def test_an_entry_of_another_customer_is_refused() -> None:
     with pytest.raises(ValueError, match="another customer"):
-        objects.entry(RAW_ENTRY, "cus_Other")
+        objects.parse_entry(RAW_ENTRY, "cus_Other")
 
 
 @pytest.mark.parametrize("metadata", [None, {}])
 def test_absent_metadata_is_empty(metadata: object) -> None:
-    assert objects.entry(RAW_ENTRY | {"metadata": metadata}, CUSTOMER).metadata == {}
+    assert objects.parse_entry(RAW_ENTRY | {"metadata": metadata}, CUSTOMER).metadata == {}
 
 
 @pytest.mark.parametrize(
@@ -90,20 +90,20 @@ def test_absent_metadata_is_empty(metadata: object) -> None:
 )
 def test_an_entry_of_another_form_is_refused(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
-        objects.entry(RAW_ENTRY | {name: value}, CUSTOMER)
+        objects.parse_entry(RAW_ENTRY | {name: value}, CUSTOMER)
 
 
 @given(st.sampled_from(sorted(RAW_ENTRY)), JSON, st.sampled_from(sorted(RAW_CUSTOMER)), JSON)
 def test_any_value_in_any_place_is_read_or_refused(name: str, value: object, other: str, another: object) -> None:
     try:
-        found = objects.entry(RAW_ENTRY | {name: value}, CUSTOMER)
+        found = objects.parse_entry(RAW_ENTRY | {name: value}, CUSTOMER)
     except ValueError:
         pass
     else:
         assert type(found.cents) is type(found.created) is int
         assert found.customer == CUSTOMER
     try:
-        customer = objects.customer(RAW_CUSTOMER | {other: another})
+        customer = objects.parse_customer(RAW_CUSTOMER | {other: another})
     except ValueError:
         return
     assert customer.id
@@ -112,11 +112,11 @@ def test_any_value_in_any_place_is_read_or_refused(name: str, value: object, oth
 
 def test_pages_say_whether_they_are_the_last() -> None:
     raw = {"object": "list", "data": [RAW_ENTRY], "has_more": True}
-    page = objects.page(raw, CUSTOMER)
+    page = objects.parse_page(raw, CUSTOMER)
     assert [one.id for one in page.entries] == ["cbtxn_1"]
     assert not page.complete
-    assert objects.page(raw | {"has_more": False}, CUSTOMER).complete
-    assert objects.page({"data": [], "has_more": False}, CUSTOMER) == Page([], complete=True)
+    assert objects.parse_page(raw | {"has_more": False}, CUSTOMER).complete
+    assert objects.parse_page({"data": [], "has_more": False}, CUSTOMER) == Page([], complete=True)
 
 
 @pytest.mark.parametrize(
@@ -137,24 +137,24 @@ def test_pages_say_whether_they_are_the_last() -> None:
 )
 def test_a_list_that_does_not_say_what_it_holds_is_refused(raw: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"."):
-        objects.page(raw, CUSTOMER)
+        objects.parse_page(raw, CUSTOMER)
 
 
 def test_search_results() -> None:
-    assert [one.id for one in objects.customers({"data": [RAW_CUSTOMER], "has_more": False})] == [CUSTOMER]
+    assert [one.id for one in objects.parse_customers({"data": [RAW_CUSTOMER], "has_more": False})] == [CUSTOMER]
     with pytest.raises(ValueError, match="no list"):
-        objects.customers({"error": {}})
+        objects.parse_customers({"error": {}})
 
 
 def test_entries_that_carry_their_customer() -> None:
     raw = {"data": [RAW_ENTRY | {"customer": RAW_CUSTOMER}], "has_more": False}
-    page, customer = objects.expanded_page(raw, CUSTOMER)
-    assert page == objects.page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
-    assert customer == objects.customer(RAW_CUSTOMER)
-    assert objects.expanded_page({"data": [], "has_more": False}, CUSTOMER) == (Page([], complete=True), None)
+    page, customer = objects.parse_expanded_page(raw, CUSTOMER)
+    assert page == objects.parse_page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
+    assert customer == objects.parse_customer(RAW_CUSTOMER)
+    assert objects.parse_expanded_page({"data": [], "has_more": False}, CUSTOMER) == (Page([], complete=True), None)
 
 
 @pytest.mark.parametrize("carried", [CUSTOMER, None, {"id": "cus_Other"}, {}])
 def test_entries_that_do_not_carry_their_customer(carried: object) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        objects.expanded_page({"data": [RAW_ENTRY | {"customer": carried}], "has_more": False}, CUSTOMER)
+        objects.parse_expanded_page({"data": [RAW_ENTRY | {"customer": carried}], "has_more": False}, CUSTOMER)

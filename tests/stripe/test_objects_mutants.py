@@ -17,25 +17,25 @@ OLDER = EXPANDED | {"id": "cbtxn_0", "customer": RAW_CUSTOMER | {"email": "older
 
 
 def test_entries_that_carry_their_customer() -> None:
-    found, customer = objects.expanded_page({"data": [EXPANDED, OLDER], "has_more": True}, CUSTOMER)
+    found, customer = objects.parse_expanded_page({"data": [EXPANDED, OLDER], "has_more": True}, CUSTOMER)
     assert [(one.id, one.customer) for one in found.entries] == [("cbtxn_1", CUSTOMER), ("cbtxn_0", CUSTOMER)]
     assert not found.complete
-    assert customer == objects.customer(RAW_CUSTOMER)  # as the newest entry shows it
+    assert customer == objects.parse_customer(RAW_CUSTOMER)  # as the newest entry shows it
 
 
 def test_the_plain_page_is_the_same() -> None:
-    plain, _ = objects.expanded_page({"data": [EXPANDED], "has_more": False}, CUSTOMER)
-    assert plain == objects.page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
+    plain, _ = objects.parse_expanded_page({"data": [EXPANDED], "has_more": False}, CUSTOMER)
+    assert plain == objects.parse_page({"data": [RAW_ENTRY], "has_more": False}, CUSTOMER)
 
 
 def test_an_empty_list_carries_no_customer() -> None:
-    found, customer = objects.expanded_page({"data": [], "has_more": False}, CUSTOMER)
+    found, customer = objects.parse_expanded_page({"data": [], "has_more": False}, CUSTOMER)
     assert (found.entries, found.complete, customer) == ([], True, None)
 
 
 def test_a_deleted_customer_may_be_carried() -> None:
     gone = EXPANDED | {"customer": {"id": CUSTOMER, "deleted": True}}
-    _, customer = objects.expanded_page({"data": [gone], "has_more": False}, CUSTOMER)
+    _, customer = objects.parse_expanded_page({"data": [gone], "has_more": False}, CUSTOMER)
     assert customer == Customer(CUSTOMER, deleted=True)
 
 
@@ -55,23 +55,25 @@ def test_a_deleted_customer_may_be_carried() -> None:
 )
 def test_entries_without_their_customer_are_refused(data: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
-        objects.expanded_page({"data": data, "has_more": False}, CUSTOMER)
+        objects.parse_expanded_page({"data": data, "has_more": False}, CUSTOMER)
 
 
 @given(JSON, JSON)
 def test_any_expanded_list_is_read_or_refused(customer: object, more: object) -> None:
     try:
-        found, _ = objects.expanded_page({"data": [EXPANDED | {"customer": customer}], "has_more": more}, CUSTOMER)
+        found, _ = objects.parse_expanded_page(
+            {"data": [EXPANDED | {"customer": customer}], "has_more": more}, CUSTOMER
+        )
     except ValueError:
         return
     assert found.entries[0].customer == CUSTOMER
 
 
 def test_a_customers_own_words() -> None:
-    found = objects.customer(RAW_CUSTOMER | {"currency": "eur", "email": ""})
+    found = objects.parse_customer(RAW_CUSTOMER | {"currency": "eur", "email": ""})
     assert (found.created, found.currency, found.email) == (1_700_000_000, "eur", "")
-    assert objects.customer(RAW_CUSTOMER | {"email": "XXXX"}).email == "XXXX"
-    assert objects.customer(RAW_CUSTOMER | {"deleted": False}).deleted is False
+    assert objects.parse_customer(RAW_CUSTOMER | {"email": "XXXX"}).email == "XXXX"
+    assert objects.parse_customer(RAW_CUSTOMER | {"deleted": False}).deleted is False
 
 
 def test_a_customer_of_whom_nothing_is_known() -> None:
@@ -96,15 +98,15 @@ def test_no_text_ends_the_quotes_of_a_search(text: str) -> None:
 
 
 READ: dict[str, tuple[Callable[[], object], str]] = {
-    "another customer's": (lambda: objects.entry(RAW_ENTRY, "cus_Other"), "an entry of another customer"),
+    "another customer's": (lambda: objects.parse_entry(RAW_ENTRY, "cus_Other"), "an entry of another customer"),
     "an endless list": (
-        lambda: objects.page({"data": [], "has_more": True}, CUSTOMER),
+        lambda: objects.parse_page({"data": [], "has_more": True}, CUSTOMER),
         "a list that does not say where it ends",
     ),
-    "no list": (lambda: objects.customers({}), "no list of objects"),
-    "no text": (lambda: objects.entry(RAW_ENTRY | {"currency": 5}, CUSTOMER), "no currency"),
-    "no number": (lambda: objects.entry(RAW_ENTRY | {"amount": 0.5}, CUSTOMER), "no whole number in amount"),
-    "odd metadata": (lambda: objects.customer(RAW_CUSTOMER | {"metadata": [1]}), "metadata that is no text"),
+    "no list": (lambda: objects.parse_customers({}), "no list of objects"),
+    "no text": (lambda: objects.parse_entry(RAW_ENTRY | {"currency": 5}, CUSTOMER), "no currency"),
+    "no number": (lambda: objects.parse_entry(RAW_ENTRY | {"amount": 0.5}, CUSTOMER), "no whole number in amount"),
+    "odd metadata": (lambda: objects.parse_customer(RAW_CUSTOMER | {"metadata": [1]}), "metadata that is no text"),
 }
 
 

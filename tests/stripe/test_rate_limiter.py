@@ -22,7 +22,7 @@ def starts(pacer: RateLimiter, *wanted: tuple[Endpoint, ...], before: Callable[[
         loop = asyncio.get_running_loop()
 
         async def one(endpoints: tuple[Endpoint, ...]) -> float:
-            await pacer.grant(*endpoints)
+            await pacer.acquire_together(*endpoints)
             return loop.time()
 
         return await asyncio.gather(*(one(endpoints) for endpoints in wanted))
@@ -79,7 +79,7 @@ def test_an_idle_pacer_saves_nothing_up() -> None:
         await asyncio.sleep(100)
         times = []
         for _ in range(3):
-            await pacer.grant(LIST)
+            await pacer.acquire_together(LIST)
             times.append(loop.time())
         return times
 
@@ -93,7 +93,7 @@ def delayed(act: Callable[[RateLimiter], None], then: Endpoint = LIST) -> float:
         pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         await asyncio.sleep(10)
         act(pacer)
-        await pacer.grant(then)
+        await pacer.acquire_together(then)
         return loop.time() - 10
 
     return run_virtually(main())
@@ -104,10 +104,10 @@ def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause:
     async def main() -> float:
         pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         for _ in range(times):
-            await pacer.grant(LIST)
-            pacer.limited(LIST, "endpoint-rate")
+            await pacer.acquire_together(LIST)
+            pacer.on_rate_limited(LIST, "endpoint-rate")
         refused = loop.time()
-        await pacer.grant(LIST)
+        await pacer.acquire_together(LIST)
         return loop.time() - refused
 
     assert run_virtually(main()) == pytest.approx(pause)
@@ -116,30 +116,30 @@ def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause:
 def test_requests_under_way_that_are_refused_together_count_as_one() -> None:
     def act(pacer: RateLimiter) -> None:
         for _ in range(15):
-            pacer.limited(LIST, "endpoint-rate")
+            pacer.on_rate_limited(LIST, "endpoint-rate")
 
     assert delayed(act) == pytest.approx(1)
 
 
 def test_a_429_pauses_its_endpoint_only() -> None:
-    assert delayed(lambda pacer: pacer.limited(CREATE, "endpoint-rate")) == 0
+    assert delayed(lambda pacer: pacer.on_rate_limited(CREATE, "endpoint-rate")) == 0
 
 
 @pytest.mark.parametrize("reason", ["global-rate", "global-concurrency"])
 def test_a_429_of_the_whole_account_pauses_every_endpoint(reason: str) -> None:
     for endpoint in Endpoint:
-        assert delayed(lambda pacer: pacer.limited(CREATE, reason), endpoint) == pytest.approx(1)
+        assert delayed(lambda pacer: pacer.on_rate_limited(CREATE, reason), endpoint) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("reason", ["endpoint-rate", "endpoint-concurrency", "resource-specific"])
 def test_a_429_of_one_endpoint_pauses_no_other(reason: str) -> None:
     for endpoint in set(Endpoint) - {CREATE}:
-        assert delayed(lambda pacer: pacer.limited(CREATE, reason), endpoint) == 0
+        assert delayed(lambda pacer: pacer.on_rate_limited(CREATE, reason), endpoint) == 0
 
 
 def test_who_waits_for_a_paused_endpoint_does_not_delay_others() -> None:
     def pause(pacer: RateLimiter) -> Callable[[], None]:
-        return lambda: pacer.limited(CREATE, "endpoint-rate")
+        return lambda: pacer.on_rate_limited(CREATE, "endpoint-rate")
 
     pacer = RateLimiter(25, 1)
     granted = starts(pacer, (CREATE,), (LIST,), (READ,), (CREATE,), before=pause(pacer))
@@ -159,11 +159,11 @@ def test_a_proper_answer_ends_the_doubling() -> None:
     async def main() -> float:
         pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
         for _ in range(4):
-            await pacer.grant(LIST)
-            pacer.limited(LIST, "endpoint-rate")
-            pacer.answered(LIST)
+            await pacer.acquire_together(LIST)
+            pacer.on_rate_limited(LIST, "endpoint-rate")
+            pacer.on_success(LIST)
         refused = loop.time()
-        await pacer.grant(LIST)
+        await pacer.acquire_together(LIST)
         return loop.time() - refused
 
     assert run_virtually(main()) == pytest.approx(1)
@@ -176,7 +176,7 @@ def test_grants_keep_the_order_in_which_they_were_asked_for() -> None:
         pacer = RateLimiter(25, 1)
 
         async def one(number: int) -> None:
-            await pacer.grant(LIST)
+            await pacer.acquire_together(LIST)
             order.append(number)
 
         jobs: list[Awaitable[None]] = [one(number) for number in range(20)]
@@ -196,7 +196,7 @@ def sent(
 
         async def one(number: int, at: float) -> None:
             await asyncio.sleep(at + late(number))
-            await line.turn(CREATE)
+            await line.wait_to_send(CREATE)
             times.append(loop.time())
 
         await asyncio.gather(*(one(number, at) for number, at in enumerate(granted_at)))
@@ -257,11 +257,11 @@ def test_a_delay_is_made_up_for_as_far_as_a_second_has_room() -> None:
 def test_who_gives_up_waiting_for_a_turn_is_not_counted() -> None:
     async def main() -> float:
         pacer, loop = RateLimiter(25, 1), asyncio.get_running_loop()
-        await pacer.turn(CREATE)
+        await pacer.wait_to_send(CREATE)
         for _ in range(30):
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(pacer.turn(CREATE), 0.0001)
-        await pacer.turn(CREATE)
+                await asyncio.wait_for(pacer.wait_to_send(CREATE), 0.0001)
+        await pacer.wait_to_send(CREATE)
         return loop.time()
 
     assert run_virtually(main()) == pytest.approx(GAP * 3 / 4)

@@ -17,19 +17,19 @@ def test_it_moves_over_what_is_closed_and_no_further() -> None:
     for index in (0, 1, 3):
         one.close(index, payment(block=100 + index))
     one.advance()
-    assert (one.swept, one.closed) == (2, {3})
+    assert (one.swept, one.done_above) == (2, {3})
     assert [one.is_waiting(index) for index in range(5)] == [False, False, True, False, True]
     one.leave_open(2, payment(block=102), "stripe_down")
     one.advance()
     assert (one.swept, one.open, one.is_waiting(2)) == (4, {2: "stripe_down"}, True)
-    assert one.seen == {index: 100 + index for index in range(4)}
+    assert one.passed_blocks == {index: 100 + index for index in range(4)}
 
 
 def test_what_is_behind_it_and_closed_moves_nothing() -> None:
     one = place(3, _2="stripe_down")
-    one.opened[2] = payment()
+    one.open_payments[2] = payment()
     one.close(2, payment())
-    assert (one.open, one.opened, one.closed, one.seen) == ({}, {}, set(), {2: 100})
+    assert (one.open, one.open_payments, one.done_above, one.passed_blocks) == ({}, {}, set(), {2: 100})
 
 
 def test_it_goes_back_to_what_was_recorded_last() -> None:
@@ -39,11 +39,11 @@ def test_it_goes_back_to_what_was_recorded_last() -> None:
     one.close(5, payment())
     one.advance()
     one.rollback()
-    assert (one.swept, one.open, one.closed, one.seen) == (3, {2: "stripe_down"}, set(), {})
+    assert (one.swept, one.open, one.done_above, one.passed_blocks) == (3, {2: "stripe_down"}, set(), {})
     one.close(3, payment())
     one.advance()
-    one.remember()
+    one.mark_persisted()
     one.close(4, payment())
     one.advance()
     one.rollback()
-    assert (one.swept, one.open, one.seen) == (4, {2: "stripe_down"}, {})
+    assert (one.swept, one.open, one.passed_blocks) == (4, {2: "stripe_down"}, {})

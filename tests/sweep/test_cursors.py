@@ -54,7 +54,7 @@ def test_a_cursor_that_does_not_fit_counts_as_absent_and_stops_nobody(cursor: st
 
     async def scenario() -> None:
         services = await town.started()
-        assert (await services.sweep.once(flush=True)).complete
+        assert (await services.sweeper.run_once(force=True)).complete
         assert once_each(town, FIVE)
         last = of(0, *FIVE)[-1]
         assert (town.cursor("cus_Payer0"), town.record()) == (f"3:{last.tx_hash}", ("5", {}))
@@ -70,7 +70,7 @@ def test_a_cursor_in_capitals_covers_what_it_says() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert town.rows("cus_Payer0") == []  # it says that they are credited
         assert town.record() == ("5", {})
 
@@ -87,7 +87,7 @@ def test_a_refused_cursor_lets_the_sweep_pass_and_is_tried_again_with_back_off()
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert (town.record(), tries(), town.cursor("cus_Alice1")) == (("1", {}), 1, None)
         for sequence in range(1, 31):  # a payment every half a minute
             town.nodes[0].payments.append(own(sequence))
@@ -95,7 +95,7 @@ def test_a_refused_cursor_lets_the_sweep_pass_and_is_tried_again_with_back_off()
         assert once_each(town, [own(sequence) for sequence in range(31)])
         assert 3 <= tries() <= 5
         await sweeping(services, HOUR)
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert town.record() == ("31", {})
         town.set_metadata("cus_Alice1", {})
         town.nodes[0].payments.append(own(31))
@@ -113,18 +113,18 @@ def test_a_payment_below_a_cent_behind_an_open_one_does_not_block_the_cursor(los
 
     async def scenario() -> None:
         first = await town.started()
-        await first.sweep.once(flush=True)
+        await first.sweeper.run_once(force=True)
         assert (town.record(), town.cursor("cus_Alice1")) == (("3", {0: "ledger_altered"}), None)
         assert once_each(town, [own(2)])
         if lost:
             town.set_metadata("cus_Service", {"stateless_billing": "service", "grants": "cus_Grants"})
         second = await town.started(OTHER_CREDITS="^By hand")  # somebody says what it was
-        await second.sweep.once(flush=True)
+        await second.sweeper.run_once(force=True)
         assert once_each(town, [STUCK, own(2)])
         assert town.record() == ("3", {})
         town.nodes[0].payments.append(own(3))
         third = await town.started(OTHER_CREDITS="^By hand")
-        await third.sweep.once(flush=True)
+        await third.sweeper.run_once(force=True)
         assert (town.record(), town.cursor("cus_Alice1")) == (("4", {}), f"4:{own(3).tx_hash}")
 
     town.run(scenario())
@@ -136,12 +136,12 @@ def test_a_listing_that_lags_makes_a_credit_forgotten_and_never_doubled() -> Non
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert once_each(town, [own(0), own(1)])
         assert (town.record(), town.cursor("cus_Alice1")) == ((None, {}), None)  # no listing shows them
-        assert services.memory.done(own(0)) is None
+        assert services.status_cache.credited_status(own(0)) is None
         await sweeping(services, HOUR)
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         writes = [row for row in town.stripe.log.rows if row.endpoint == CREDITS]
         assert len(writes) > 2
         assert len({row.idempotency_key for row in writes}) == 2
@@ -159,7 +159,7 @@ def test_a_cursor_waits_at_the_first_payment_that_is_not_credited() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert once_each(town, [own(0), own(2)])
         assert (town.record(), town.cursor("cus_Alice1")) == (("3", {1: "ledger_altered"}), f"1:{own(0).tx_hash}")
 

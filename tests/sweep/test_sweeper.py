@@ -44,10 +44,10 @@ def test_everything_final_is_credited_and_passed() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        assert await services.sweep.once() == SweepResult(idle=True, complete=True)
+        assert await services.sweeper.run_once() == SweepResult(idle=True, complete=True)
         assert credited(town, THREE)
         assert [town.cursor(f"cus_Payer{number}") for number in range(3)] == [f"1:{one.tx_hash}" for one in THREE]
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert town.record() == ("3", {})
 
     town.run(scenario())
@@ -72,10 +72,10 @@ def test_a_bogus_open_key_is_dropped_at_the_start() -> None:
     async def scenario() -> None:
         services = await town.started()
         assert town.record() == ("3", {1: "currency", 3: "currency", 99: "currency"})
-        assert (await services.sweep.once(flush=True)).complete
+        assert (await services.sweeper.run_once(force=True)).complete
         assert town.record() == ("3", {})  # 1 was a payment, and it is credited now
         assert credited(town, [THREE[1]])
-        assert await services.sweep.once() == IDLE
+        assert await services.sweeper.run_once() == IDLE
 
     town.run(scenario())
 
@@ -85,7 +85,7 @@ def test_a_record_ahead_of_the_contract_is_that_of_another_contract() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert credited(town, THREE)
         assert town.record() == ("3", {})
 
@@ -100,11 +100,11 @@ def test_a_record_ahead_of_a_node_that_is_behind_stays() -> None:
         services = await town.started()
         town.stripe.log.reset()
         for _ in range(3):
-            assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
+            assert await services.sweeper.run_once(force=True) == SweepResult(idle=False, complete=False)
         assert town.stripe.log.counts.total() == 0
         assert town.record() == ("50", {})
         town.lag = 0
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert town.record() == ("3", {})
 
     town.run(scenario())
@@ -115,9 +115,9 @@ def test_a_count_that_shrinks_under_way_is_a_node_that_is_behind() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         town.nodes[0].payments = THREE[:1]
-        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
+        assert await services.sweeper.run_once(force=True) == SweepResult(idle=False, complete=False)
         assert town.record() == ("3", {})
 
     town.run(scenario())
@@ -129,15 +129,15 @@ def test_a_customer_unknown_to_stripe_is_held_and_passed_as_open() -> None:
     async def scenario() -> None:
         services = await town.started()
         for _ in range(2):
-            await services.sweep.once(flush=True)
+            await services.sweeper.run_once(force=True)
         assert town.record() == ("3", {1: "customer_invalid"})
         assert credited(town, [THREE[0], THREE[2]])
         town.stripe.log.reset()
-        assert await services.sweep.once() == SweepResult(idle=False, complete=True)
+        assert await services.sweeper.run_once() == SweepResult(idle=False, complete=True)
         assert town.stripe.log.counts.total() == 0  # until a day has passed
         town.add("cus_Payer1")
         again = await town.started()
-        await again.sweep.once(flush=True)
+        await again.sweeper.run_once(force=True)
         assert credited(town, THREE)
         assert town.record() == ("3", {})
 
@@ -149,7 +149,7 @@ def test_a_payment_without_a_customer_is_passed_as_open() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert town.record() == ("3", {0: "customer_invalid"})
 
     town.run(scenario())
@@ -162,7 +162,7 @@ def test_at_most_twenty_are_left_open_before_the_sweep_waits() -> None:
     async def scenario() -> None:
         services = await town.started()
         for _ in range(2):
-            await services.sweep.once(flush=True)
+            await services.sweeper.run_once(force=True)
         swept, opened = town.record()
         assert (swept, len(opened)) == ("20", 20)
 
@@ -208,10 +208,10 @@ def test_one_customers_surprise_does_not_stop_the_others(caplog: pytest.LogCaptu
         services = await town.started()
         town.meddle = surprise
         with caplog.at_level(logging.CRITICAL):
-            assert await services.sweep.once() == SweepResult(idle=False, complete=False)
+            assert await services.sweeper.run_once() == SweepResult(idle=False, complete=False)
         assert credited(town, THREE[1:])
         town.meddle = lambda _: None
-        await services.sweep.once()
+        await services.sweeper.run_once()
         assert credited(town, THREE)
 
     town.run(scenario())
@@ -223,11 +223,11 @@ def test_what_is_not_final_is_credited_and_not_passed() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=True)
+        assert await services.sweeper.run_once(force=True) == SweepResult(idle=False, complete=True)
         assert credited(town, [*THREE, young])
         assert (town.record(), town.cursor("cus_Payer9")) == (("3", {}), None)
         await sweeping(services, 2 * FINAL_SECONDS)
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert (town.record(), town.cursor("cus_Payer9")) == (("4", {}), f"1:{young.tx_hash}")
 
     town.run(scenario())
@@ -241,7 +241,7 @@ def test_a_fresh_credit_and_its_finality_cost_what_the_documentation_says() -> N
         services = await town.started()
         town.stripe.log.reset()
         town.connections = 0
-        await services.sweep.once()
+        await services.sweeper.run_once()
         assert (town.asked(READS), town.asked(CREDITS), town.stripe.log.counts.total()) == (1, 1, 2)
         assert town.connections == 0  # over the one that the records were read over
         town.stripe.log.reset()
@@ -260,7 +260,7 @@ def test_several_processes_at_once_credit_once() -> None:
 
     async def scenario() -> None:
         several = [await town.started() for _ in range(4)]
-        await asyncio.gather(*(one.sweep.once() for one in several))
+        await asyncio.gather(*(one.sweeper.run_once() for one in several))
         for one in several:
             await sweeping(one, 300)
         assert credited(town, many)
@@ -273,8 +273,8 @@ def test_a_sweep_that_was_not_started_has_no_gateways() -> None:
 
     async def scenario() -> None:
         services = town.process()
-        assert isinstance(services.sweep, Sweeper)
-        assert await services.sweep.once() == IDLE
+        assert isinstance(services.sweeper, Sweeper)
+        assert await services.sweeper.run_once() == IDLE
 
     town.run(scenario())
 
@@ -296,15 +296,15 @@ def test_an_open_payment_is_not_closed_by_one_nodes_word() -> None:
 
     async def scenario() -> None:
         town.nodes[1].payments = THREE[:2]
-        await (await town.started(RPC_URLS="http://node1.test")).sweep.once(flush=True)
+        await (await town.started(RPC_URLS="http://node1.test")).sweeper.run_once(force=True)
         town.nodes[1].payments = list(THREE)
         town.set_metadata(SERVICE, RECORD | {f"swept:{CHAIN_ID}:{SHORT}": "3", OPEN_2: "stripe_down"})
         services = await town.started()
-        assert not (await services.sweep.once(flush=True)).complete  # its payment 2 is the real payment 1
+        assert not (await services.sweeper.run_once(force=True)).complete  # its payment 2 is the real payment 1
         assert town.record() == ("3", {2: "stripe_down"})
         town.nodes[0].payments = list(THREE)
-        assert not (await services.sweep.once(flush=True)).complete  # it goes back to the record
-        assert await services.sweep.once(flush=True) == IDLE
+        assert not (await services.sweeper.run_once(force=True)).complete  # it goes back to the record
+        assert await services.sweeper.run_once(force=True) == IDLE
         assert town.record() == ("3", {})
         assert credited(town, THREE)
 
@@ -316,7 +316,7 @@ def test_what_only_one_node_tells_is_not_passed() -> None:
 
     async def scenario() -> None:
         services = await town.started()
-        await services.sweep.once(flush=True)
+        await services.sweeper.run_once(force=True)
         assert credited(town, THREE)
         assert town.record() == (None, {})
         town.nodes[0].payments = list(THREE)
@@ -333,10 +333,10 @@ def test_a_node_that_cannot_be_asked_keeps_the_record_where_it_is() -> None:
     async def scenario() -> None:
         services = await town.started()
         town.nodes[1].lies["eth_call"] = lambda _: "0x"
-        assert await services.sweep.once(flush=True) == SweepResult(idle=False, complete=False)
-        assert (town.record(), services.sweep.swept()) == ((None, {}), {GATEWAY: 3})
+        assert await services.sweeper.run_once(force=True) == SweepResult(idle=False, complete=False)
+        assert (town.record(), services.sweeper.swept()) == ((None, {}), {GATEWAY: 3})
         del town.nodes[1].lies["eth_call"]
-        assert await services.sweep.once(flush=True) == IDLE
+        assert await services.sweeper.run_once(force=True) == IDLE
         assert town.record() == ("3", {})
 
     town.run(scenario())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stateless_billing.web.pages.assets import Assets, joined
+from stateless_billing.web.pages.assets import Assets, bundle
 
 
 def test_modules_are_joined_in_their_order() -> None:
@@ -13,7 +13,7 @@ def test_modules_are_joined_in_their_order() -> None:
         "b.js": 'import { three } from "./c.js";\nexport const two = three - 1;\n',
         "c.js": "export const three = 3;\n",
     }
-    lines = joined(modules, "a.js").split("\n")
+    lines = bundle(modules, "a.js").split("\n")
     assert [line for line in lines if line] == [
         "const three = 3;",
         "const two = three - 1;",
@@ -34,7 +34,7 @@ def test_modules_are_joined_in_their_order() -> None:
 )
 def test_what_cannot_be_joined_plainly_is_refused(source: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        joined({"a.js": source, "c.js": "export const three = 3;\n"}, "a.js")
+        bundle({"a.js": source, "c.js": "export const three = 3;\n"}, "a.js")
 
 
 def test_comments_stay_at_home(tmp_path: Path) -> None:

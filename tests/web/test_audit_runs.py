@@ -11,7 +11,7 @@ from stateless_billing.audit.report.report import Options
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.rate_limiter import RateLimiter
-from stateless_billing.web.operators.audit_runs import KEPT, Run, Runs
+from stateless_billing.web.operators.audit_runs import MAX_REPORTS, AuditRun, AuditRuns
 from tests.audit.test_run import PAID, wallets
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock
@@ -26,16 +26,16 @@ class Some:
     world: World
 
     def __post_init__(self) -> None:
-        self.settings, self.clock, self.pacer = self.world.settings(), FakeClock(), RateLimiter(1000, 1)
-        self.node_lines, self.stripe_lines = self.world.nodes_line, lambda: self.world.stripe_line
+        self.settings, self.clock, self.rate_limiter = self.world.settings(), FakeClock(), RateLimiter(1000, 1)
+        self.node_transport, self.stripe_transport_factory = self.world.nodes_line, lambda: self.world.stripe_line
 
 
-def runs(world: World | None = None) -> Runs:
+def runs(world: World | None = None) -> AuditRuns:
     """The runs of one process."""
-    return Runs(cast(Services, Some(world or World(wallets(PAID)))))
+    return AuditRuns(cast(Services, Some(world or World(wallets(PAID)))))
 
 
-async def watched(run: Run) -> list[str]:
+async def watched(run: AuditRun) -> list[str]:
     """What somebody sees who watches a run to its end."""
     return [run.progress async for _ in run.changes()]
 
@@ -45,13 +45,13 @@ async def test_a_run_is_announced_watched_and_kept() -> None:
     run = made.begin(Options())
     steps, others = await asyncio.gather(watched(run), watched(run))
     assert run.finished
-    assert run.finished.report.clean
+    assert run.finished.report.is_clean
     assert steps[-1].startswith("ledgers: 2 of 2")
     assert others
     assert "Stripe reads or more" in " ".join(run.announced)
     assert made.running is None
-    assert made.held(Options()) is None  # a report is known by its block and time
-    assert made.held(run.finished.options) is run.finished
+    assert made.find_report(Options()) is None  # a report is known by its block and time
+    assert made.find_report(run.finished.options) is run.finished
     assert made.reports == [run.finished]
 
 
@@ -68,7 +68,7 @@ async def test_the_same_audit_is_joined_and_another_one_has_to_wait() -> None:
 
 async def test_only_the_last_few_are_kept() -> None:
     made = runs()
-    for number in range(KEPT + 2):
+    for number in range(MAX_REPORTS + 2):
         await watched(made.begin(Options(since=str(number))))
     assert [one.options.since for one in made.reports] == ["4", "3", "2"]
 
@@ -87,7 +87,7 @@ async def test_what_makes_no_sense_is_said(options: Options, said: str) -> None:
 
 
 async def test_a_source_that_does_not_answer_at_all_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stateless_billing.audit.readers.stripe.TRIES", 1)
+    monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
     world = World()
     world.stripe_line.hook = lambda _: httpx.Response(500)
     run = runs(world).begin(Options())

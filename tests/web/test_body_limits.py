@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stateless_billing.web.http.inputs import LARGEST_BODY
+from stateless_billing.web.http.inputs import MAX_BODY_BYTES
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from tests.fakes.virtual_time import run_virtually
 
@@ -56,10 +56,10 @@ async def _bodies() -> None:
     app = BodyLimitMiddleware(echo)
     assert await ask(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
     assert told(await ask(app, [(1, b"a")] * 30)) == (408, "request_timeout")
-    large = b"a" * (LARGEST_BODY // 2)
+    large = b"a" * (MAX_BODY_BYTES // 2)
     assert (await ask(app, [(0, large), (0, large), (0, b"")]))[0] == 200
     assert told(await ask(app, [(0, large), (0, large), (0, b"a"), (0, b"")])) == (413, "body_too_large")
-    announced = {"content-length": str(LARGEST_BODY + 1)}
+    announced = {"content-length": str(MAX_BODY_BYTES + 1)}
     assert told(await ask(app, [], headers=announced)) == (413, "body_too_large")
     assert (await ask(app, [(0, large), (0, large), (0, large), (0, b"")], "/api/admin/grants"))[0] == 200
     assert await ask(app, [(1, b"one")]) == (0, ""), "whoever has gone is not answered"
@@ -70,7 +70,7 @@ def test_who_sends_slowly_takes_no_place() -> None:
 
 
 async def _places() -> None:
-    app = BodyLimitMiddleware(echo, at_once=2)
+    app = BodyLimitMiddleware(echo, max_concurrent=2)
     slow = [asyncio.create_task(ask(app, [(8, b"")])) for _ in range(10)]
     quick = [asyncio.create_task(ask(app, [(0, b"")])) for _ in range(3)]
     assert [(await one)[0] for one in quick] == [200, 200, 503]

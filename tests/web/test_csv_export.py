@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.web.http.csv_export import table
+from stateless_billing.web.http.csv_export import csv_table
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
@@ -21,20 +21,20 @@ def read(text: str) -> list[list[str]]:
     "cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://evil.example","x")', "-", "=" * 400]
 )
 def test_what_could_be_a_formula_is_text(cell: str) -> None:
-    assert read(table(["note"], [[cell]]))[1] == [f"'{cell}"]
+    assert read(csv_table(["note"], [[cell]]))[1] == [f"'{cell}"]
 
 
 def test_numbers_stay_numbers_and_nothing_stays_empty() -> None:
-    assert table(["cents", "credit"], [[-750, None], [0, ""]]) == "cents,credit\r\n-750,\r\n0,\r\n"
+    assert csv_table(["cents", "credit"], [[-750, None], [0, ""]]) == "cents,credit\r\n-750,\r\n0,\r\n"
 
 
 def test_a_table_of_nothing_has_its_header() -> None:
-    assert table(["a", "b"], []) == "a,b\r\n"
+    assert csv_table(["a", "b"], []) == "a,b\r\n"
 
 
 @given(st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=5))
 def test_every_text_comes_back(rows: list[list[str]]) -> None:
-    back = read(table(["one", "two"], rows))[1:]
+    back = read(csv_table(["one", "two"], rows))[1:]
     assert [[cell.removeprefix("'") for cell in row] for row in back] == [
         [cell.removeprefix("'") for cell in row] for row in rows
     ]

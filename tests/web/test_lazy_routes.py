@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from stateless_billing.web.server.lazy_routes import LazyRoutes, load_late
+from stateless_billing.web.server.lazy_routes import LazyRoutes, load_lazy_routes
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ async def test_they_are_made_once_whoever_asks() -> None:
 
     def load(_: int) -> None:
         starting.wait()
-        load_late(made.app)
+        load_lazy_routes(made.app)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(load, range(4)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.web.pages.links import qr, wallet_links, way_back
+from stateless_billing.web.pages.links import qr_svg, return_link, wallet_links
 
 ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
 
@@ -17,7 +17,7 @@ ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
     ],
 )
 def test_allowed_origins_are_led_back_to(url: str, reference: str | None, href: str) -> None:
-    found = way_back(url, reference, ALLOWED)
+    found = return_link(url, reference, ALLOWED)
     assert found
     assert found["href"] == href
 
@@ -44,7 +44,7 @@ def test_allowed_origins_are_led_back_to(url: str, reference: str | None, href: 
     ],
 )
 def test_everything_else_is_not(url: str | None) -> None:
-    assert way_back(url, None, ALLOWED) is None
+    assert return_link(url, None, ALLOWED) is None
 
 
 def test_wallets_open_the_whole_address() -> None:
@@ -54,7 +54,7 @@ def test_wallets_open_the_whole_address() -> None:
 
 
 def test_a_code_draws_and_never_writes_its_text() -> None:
-    drawn = qr("https://pay.example.org/<script>")
+    drawn = qr_svg("https://pay.example.org/<script>")
     assert drawn.startswith("<svg ")
     assert "script" not in drawn
     assert "style" not in drawn, "the content policy allows none"

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Match, Route
 from stateless_billing.domain.errors import PROBLEMS
 from stateless_billing.services.container import Services
 from stateless_billing.settings import SERVE, load
-from stateless_billing.web.api.openapi import LEFT_OUT, describe
+from stateless_billing.web.api.openapi import LEFT_OUT, create_document
 from stateless_billing.web.api.schemas import SCHEMAS
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server.lazy_routes import LazyRoutes
@@ -61,23 +61,23 @@ def served() -> dict[str, set[str]]:
 
 
 def test_every_route_is_described_and_no_other() -> None:
-    described = {path: set(operations) for path, operations in describe()["paths"].items()}
+    described = {path: set(operations) for path, operations in create_document()["paths"].items()}
     assert described == served()
     assert all(path.startswith("/") for path in LEFT_OUT)
 
 
 def test_the_places_in_a_path_are_its_parameters() -> None:
-    for path, operations in describe()["paths"].items():
+    for path, operations in create_document()["paths"].items():
         for operation in operations.values():
             named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path))
 
 
 def test_every_problem_is_described_where_it_may_be_told() -> None:
-    told = set(re.findall(r'"/problems/(\w+)"', json.dumps(describe())))
+    told = set(re.findall(r'"/problems/(\w+)"', json.dumps(create_document())))
     assert told == PROBLEMS.keys() - OPERATORS_ONLY - ELSEWHERE
     assert PROBLEMS.keys() >= OPERATORS_ONLY
-    for operations in describe()["paths"].values():
+    for operations in create_document()["paths"].values():
         for operation in operations.values():
             for status, answer in operation["responses"].items():
                 content: dict[str, Any] = answer.get("content", {}).get("application/problem+json", {})
@@ -86,12 +86,12 @@ def test_every_problem_is_described_where_it_may_be_told() -> None:
 
 
 def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
-    used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(describe())))
+    used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(create_document())))
     assert used == SCHEMAS.keys()
 
 
 def test_the_checker_finds_what_does_not_fit() -> None:
-    document = describe()
+    document = create_document()
     good: dict[str, Any] = {"tx_hash": "0x" + "a" * 64, "state": "unknown", "retry_after": None, "payments": []}
     schema = document["components"]["schemas"]["Claimed"]
     assert not list(faults(good, schema, document))

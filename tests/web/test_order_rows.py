@@ -2,8 +2,8 @@
 
 import pytest
 
-from stateless_billing.domain.order_rules import Order, OrderCaps, parse_words
-from stateless_billing.web.operators.order_rows import needs_second, rows_of, used_alone
+from stateless_billing.domain.order_rules import Order, OrderCaps, parse_order_text
+from stateless_billing.web.operators.order_rows import cents_used_alone, create_rows, needs_second_admin
 
 PAYMENT, OTHER = "8453:0x01:0x02:0", "8453:0x01:0x03:0"
 CAPS = OrderCaps(1000, 1000)
@@ -13,14 +13,14 @@ NOW = 1_800_000_000
 def order(
     place: int, text: str, who: str = "ann", value: int = 500, confirms: str = "", payment: str = PAYMENT, age: int = 0
 ) -> Order:
-    words = parse_words(text)
+    words = parse_order_text(text)
     assert words
     name = f"cbtxn_{place}"
     return Order(name, payment, NOW - age, place, text, words, who, "because", value, CAPS, None, confirms)
 
 
 def fates(*orders: Order) -> list[tuple[int, str]]:
-    return [(row.order.place, row.fate) for row in rows_of(PAYMENT, orders)]
+    return [(row.order.place, row.fate) for row in create_rows(PAYMENT, orders)]
 
 
 def test_the_newest_decides_and_older_ones_are_replaced() -> None:
@@ -36,7 +36,7 @@ def test_an_order_above_the_bound_waits_and_the_older_one_decides() -> None:
     large = order(2, "redirect:cus_T", who="bob", value=1001)
     assert fates(order(1, "release"), large) == [(2, "waits"), (1, "decides")]
     again = order(3, "redirect:cus_T", who="ann", value=1001, confirms=large.id)
-    [row, older] = rows_of(PAYMENT, [order(1, "release"), large, again])
+    [row, older] = create_rows(PAYMENT, [order(1, "release"), large, again])
     assert (row.order, row.fate, row.confirmed) == (large, "decides", again)
     assert older.fate == "superseded"
 
@@ -58,9 +58,9 @@ def test_acknowledgements_alone_change_no_verb() -> None:
 
 def test_what_an_admin_used_of_a_day() -> None:
     orders = [order(1, "release", age=90_000), order(2, "release", payment=OTHER), order(3, "release", who="bob")]
-    assert used_alone("ann", NOW, orders) == 500
-    assert used_alone("ANN", NOW, orders) == 500
-    assert used_alone("bob", NOW, []) == 0
+    assert cents_used_alone("ann", NOW, orders) == 500
+    assert cents_used_alone("ANN", NOW, orders) == 500
+    assert cents_used_alone("bob", NOW, []) == 0
 
 
 @pytest.mark.parametrize(
@@ -68,4 +68,4 @@ def test_what_an_admin_used_of_a_day() -> None:
     [(1000, 0, False), (1001, 0, True), (500, 500, False), (500, 501, True), (0, 5000, False)],
 )
 def test_when_another_admin_is_needed(value: int, used: int, second: bool) -> None:
-    assert needs_second(value, used, CAPS) is second
+    assert needs_second_admin(value, used, CAPS) is second

@@ -192,10 +192,10 @@ def test_the_next_head_must_come_in_time_too() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD,
-        b"GET / HTTP/1.1\r\na: " + b"a" * protocol.LARGEST_HEAD + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * protocol.LARGEST_HEAD,
-        b"\r\n" * protocol.LARGEST_HEAD,
+        b"GET /" + b"a" * 2 * protocol.MAX_HEAD_BYTES,
+        b"GET / HTTP/1.1\r\na: " + b"a" * protocol.MAX_HEAD_BYTES + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * protocol.MAX_HEAD_BYTES,
+        b"\r\n" * protocol.MAX_HEAD_BYTES,
     ],
 )
 @pytest.mark.parametrize("step", [1_000, 10**9])
@@ -214,7 +214,7 @@ def test_a_head_has_a_largest_size(data: bytes, step: int) -> None:
 def test_a_head_just_below_it_is_served() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
-        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.LARGEST_HEAD - 100) + b"\r\n\r\n")
+        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.MAX_HEAD_BYTES - 100) + b"\r\n\r\n")
         await asyncio.sleep(1)
         assert line.statuses == [200]
 
@@ -247,14 +247,16 @@ def test_what_is_not_http(data: bytes) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * protocol.LARGEST_HEAD, SLOW * 5_000])
+@pytest.mark.parametrize(
+    "behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * protocol.MAX_HEAD_BYTES, SLOW * 5_000]
+)
 def test_what_comes_behind_a_request_does_not_spoil_its_answer(behind: bytes) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(SLOW + behind)
         await until_closed(line)
         assert set(line.statuses) == {200}
-        assert len(line.statuses) <= protocol.MOST_PIPELINED + 1
+        assert len(line.statuses) <= protocol.MAX_PIPELINED + 1
 
     run(scenario())
 
@@ -269,7 +271,7 @@ def test_a_body_that_nobody_reads_has_little_time() -> None:
         for _ in range(40):
             wired.data_received(b"0" * 60_000)
             await asyncio.sleep(0)
-        assert wired.transport.is_closing() or wired._deaf
+        assert wired.transport.is_closing() or wired._ignores_input
 
     run(scenario())
 
@@ -309,13 +311,13 @@ def test_whoever_waits_for_longest_makes_room() -> None:
         at_work, line = server.connect()
         at_work.data_received(SLOW)
         idle = []
-        for _ in range(protocol.MOST_CONNECTIONS - 1):
+        for _ in range(protocol.MAX_CONNECTIONS - 1):
             idle.append(server.connect()[1])
             await asyncio.sleep(0.001)
         _, newest = server.connect()
         await asyncio.sleep(0)
         assert [one.closed for one in (line, idle[0], idle[1], newest)] == [False, True, False, False]
-        assert len(server.state.connections) == protocol.MOST_CONNECTIONS
+        assert len(server.state.connections) == protocol.MAX_CONNECTIONS
 
     run(scenario())
 
@@ -323,7 +325,7 @@ def test_whoever_waits_for_longest_makes_room() -> None:
 def test_when_all_are_at_work_the_newest_is_told_so() -> None:
     async def scenario() -> None:
         server = Server()
-        for _ in range(protocol.MOST_CONNECTIONS):
+        for _ in range(protocol.MAX_CONNECTIONS):
             server.connect()[0].data_received(SLOW)
         _, newest = server.connect()
         problem(newest, "busy")

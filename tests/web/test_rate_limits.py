@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stateless_billing.web.server.rate_limits import RateLimitMiddleware, origin, part_of
+from stateless_billing.web.server.rate_limits import RateLimitMiddleware, client_origin, part_of
 from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +37,7 @@ def request(peer: str, **headers: str) -> Request:
     ],
 )
 def test_whose_request_it_is(peer: str, headers: dict[str, str], header: str | None, expected: str) -> None:
-    assert origin(request(peer, **headers), header) == expected
+    assert client_origin(request(peer, **headers), header) == expected
 
 
 def test_parts_share_nothing_with_each_other() -> None:

@@ -17,14 +17,14 @@ T = TypeVar("T")
 Told = Callable[[str, int, int], None]
 """Progress: of what, how much is done, of how much (0: not known)."""
 
-NOBODY = ""  # the customer of payments whose event names none
+ZERO_ADDRESS = ""  # the customer of payments whose event names none
 
 
 Payments = dict[str, list[Payment]]
 
 
 @dataclass(slots=True)
-class Chain:
+class ChainFacts:
     """Payments by customer, in the order of the chain, and the control totals in base units.
 
     `payments` and all totals end with the report's last block, so that they stay the same whenever they are read;
@@ -43,7 +43,7 @@ class Chain:
         """How many payments were read."""
         return sum(len(some) for some in self.payments.values())
 
-    def of(self, customer: str) -> list[Payment]:
+    def payments_of(self, customer: str) -> list[Payment]:
         """All of a customer's payments, later ones too."""
         return [*self.payments.get(customer, ()), *self.later.get(customer, ())]
 
@@ -58,8 +58,8 @@ class Chain:
 class ChainReader:
     """Reads through whichever node tells a story that fits. Every method raises ChainError."""
 
-    def __init__(self, nodes: FailoverProvider, gateways: Sequence[Gateway], told: Told) -> None:
-        self.nodes, self.gateways, self._told = nodes, gateways, told
+    def __init__(self, nodes: FailoverProvider, gateways: Sequence[Gateway], on_progress: Told) -> None:
+        self.nodes, self.gateways, self._on_progress = nodes, gateways, on_progress
         self.codes: dict[str, str] = {}
 
     async def block_at(self, time: int, head: Block, *, before: bool) -> Block:
@@ -76,37 +76,37 @@ class ChainReader:
                 low, high = (low, middle) if found >= time else (middle + 1, high)
         return await provider.block(self.nodes, low)
 
-    async def everything(self, first_block: int, horizon: int, token: str) -> Chain:
+    async def read_everything(self, first_block: int, horizon: int, token: str) -> ChainFacts:
         """All payments in blocks from `first_block` on, counted against the contracts and the token."""
-        found = Chain()
+        found = ChainFacts()
         loose: dict[tuple[str, str], int] = {}
         for gateway in self.gateways:
             total = await gateway.total_payments()
-            treasury = await self._consult(gateway, lambda bulk: bulk.treasury())
-            start = await self._index_of(gateway, first_block, total)
-            found.counted[gateway.address] = end = await self._index_of(gateway, horizon + 1, total)
+            treasury = await self._read_with_failover(gateway, lambda bulk: bulk.treasury())
+            start = await self._find_first_index(gateway, first_block, total)
+            found.counted[gateway.address] = end = await self._find_first_index(gateway, horizon + 1, total)
             while start < total:
-                window = await self._window(gateway, start, end if start < end else total, token, treasury)
+                window = await self._read_batch(gateway, start, end if start < end else total, token, treasury)
                 payments = [payment for index, payment in window.payments if index >= start]
                 if start < end:
-                    self._take(found.payments, payments)
+                    self._add_payments(found.payments, payments)
                     found.paid += sum(one.amount for one in payments)
                     found.received += window.received
                     loose |= window.loose
                 else:
-                    self._take(found.later, payments)
+                    self._add_payments(found.later, payments)
                 start = window.payments[-1][0] + 1
-                self._told("payments of the chain", start, total)
+                self._on_progress("payments of the chain", start, total)
         for some in (*found.payments.values(), *found.later.values()):
-            some.sort(key=_place)
-        self._settle(found, loose)
+            some.sort(key=_chain_order)
+        self._match_transfers(found, loose)
         if first_block == 0:
-            await self._count(found)
+            await self._report_progress(found)
         return found
 
-    async def of_customer(self, customer_id: str, horizon: int) -> Chain:
+    async def read_customer(self, customer_id: str, horizon: int) -> ChainFacts:
         """One customer's payments alone; the token is not asked."""
-        found = Chain()
+        found = ChainFacts()
         for gateway in self.gateways:
             payments = await gateway.payments_of(customer_id, 0, await gateway.payment_count(customer_id))
             shown = [one for one in payments if one.block <= horizon]
@@ -115,21 +115,21 @@ class ChainReader:
             found.counted[gateway.address] = len(shown)
             found.paid += sum(one.amount for one in shown)
         for some in (found.payments, found.later):
-            some[customer_id].sort(key=_place)
+            some[customer_id].sort(key=_chain_order)
         return found
 
-    async def registered(self, gateway: Gateway, wallets: Sequence[str]) -> dict[str, str | None]:
+    async def read_registered(self, gateway: Gateway, wallets: Sequence[str]) -> dict[str, str | None]:
         """The customer of each wallet at one gateway."""
-        found = await self._consult(gateway, lambda bulk: bulk.customers_of(wallets))
+        found = await self._read_with_failover(gateway, lambda bulk: bulk.customers_of(wallets))
         return dict(zip(wallets, found, strict=True))
 
-    async def _consult(self, gateway: Gateway, read: Callable[[BulkReader], Awaitable[T]]) -> T:
+    async def _read_with_failover(self, gateway: Gateway, read: Callable[[BulkReader], Awaitable[T]]) -> T:
         return await self.nodes.with_failover(lambda one: read(BulkReader(one, gateway.chain_id, gateway.address)))
 
-    async def _window(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
-        return await self._consult(gateway, lambda bulk: bulk.read(start, stop, token, treasury))
+    async def _read_batch(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
+        return await self._read_with_failover(gateway, lambda bulk: bulk.read(start, stop, token, treasury))
 
-    async def _index_of(self, gateway: Gateway, first_block: int, total: int) -> int:
+    async def _find_first_index(self, gateway: Gateway, first_block: int, total: int) -> int:
         """The first place of the index that lies in or after a block."""
         low, high = 0, total
         while low < high and first_block:
@@ -139,12 +139,12 @@ class ChainReader:
         return low
 
     @staticmethod
-    def _take(into: Payments, payments: Sequence[Payment]) -> None:
+    def _add_payments(into: Payments, payments: Sequence[Payment]) -> None:
         for one in payments:
-            into[one.customer_id or NOBODY].append(one)
+            into[one.customer_id or ZERO_ADDRESS].append(one)
 
     @staticmethod
-    def _settle(found: Chain, loose: dict[tuple[str, str], int]) -> None:
+    def _match_transfers(found: ChainFacts, loose: dict[tuple[str, str], int]) -> None:
         """Compare what reached the treasury beside exact payments with what these transactions paid at all gateways."""
         if not loose:
             return
@@ -156,13 +156,13 @@ class ChainReader:
             found.received += sent
             found.straight += sent - paid.get(who, 0)
 
-    async def _count(self, found: Chain) -> None:
+    async def _report_progress(self, found: ChainFacts) -> None:
         """Every customer's payments must be as many as the contract counts, in sequence."""
-        customers = sorted((found.payments.keys() | found.later.keys()) - {NOBODY})
+        customers = sorted((found.payments.keys() | found.later.keys()) - {ZERO_ADDRESS})
         for gateway in self.gateways:
-            counts = await self._consult(gateway, lambda bulk: bulk.counts(customers))
+            counts = await self._read_with_failover(gateway, lambda bulk: bulk.counts(customers))
             for customer, count in zip(customers, counts, strict=True):
-                shown = [one.sequence for one in found.of(customer) if one.gateway == gateway.address]
+                shown = [one.sequence for one in found.payments_of(customer) if one.gateway == gateway.address]
                 if count < len(shown):
                     raise InconsistentChainData(
                         f"the gateway counts {count} payments of {customer}, its logs show more"
@@ -171,6 +171,6 @@ class ChainReader:
                     raise InconsistentChainData(f"the payments of {customer} are not in sequence")
 
 
-def _place(payment: Payment) -> tuple[int, int]:
+def _chain_order(payment: Payment) -> tuple[int, int]:
     """Where a payment stands in the chain."""
     return payment.block, payment.log_index

@@ -10,19 +10,19 @@ from typing import Any
 import httpx
 
 from chain.payment import is_customer_id
-from stateless_billing.domain.balance_chain import Reading
+from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
-from stateless_billing.stripe.client import API_VERSION, PAGE
+from stateless_billing.stripe.client import API_VERSION, PAGE_SIZE
 from stateless_billing.stripe.errors import StripeUnavailable
 from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 
 BASE = "https://api.stripe.com"
-TRIES = 6
-AT_ONCE = 15
-_PAGES_MOST = 10_000  # an auditor waits for long ledgers, unlike a payer
+MAX_ATTEMPTS = 6
+MAX_CONCURRENT = 15
+_MAX_PAGES = 10_000  # an auditor waits for long ledgers, unlike a payer
 TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
@@ -41,10 +41,14 @@ class StripeReader:
     """
 
     def __init__(
-        self, lines: Sequence[httpx.AsyncBaseTransport], key: str, base: str | None, pacer: RateLimiter
+        self,
+        transport_factory: Sequence[httpx.AsyncBaseTransport],
+        key: str,
+        base: str | None,
+        rate_limiter: RateLimiter,
     ) -> None:
-        self._lines, self._base, self._pacer = list(lines), base or BASE, pacer
-        self._free = asyncio.Semaphore(len(lines))
+        self._transport_factory, self._base, self._rate_limiter = list(transport_factory), base or BASE, rate_limiter
+        self._free = asyncio.Semaphore(len(transport_factory))
         self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
         self.reads = 0
         self.date = self.latest_date = 0
@@ -57,17 +61,17 @@ class StripeReader:
             raise StripeReadError("Stripe's answer has no date")
         return self.date - 1
 
-    async def customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
+    async def list_customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
         """All living customers made until then, newest first, a page at a time. Raises StripeReadError."""
         after: str | None = None
         seen: set[str] = set()
         while True:
-            params: dict[str, str | int] = {"limit": PAGE} | ({"starting_after": after} if after else {})
+            params: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"starting_after": after} if after else {})
             if until is not None:
                 params["created[lte]"] = until
             raw = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params)
             try:
-                found, complete = objects.customers(raw), ended(raw)
+                found, complete = objects.parse_customers(raw), parse_ending_balance(raw)
             except ValueError as error:
                 raise StripeReadError(f"the list of customers: {error}") from error
             if not seen.isdisjoint(one.id for one in found):
@@ -78,23 +82,23 @@ class StripeReader:
                 return
             after = found[-1].id
 
-    async def customer(self, customer_id: str, *, balance: bool = False) -> Customer | None:
+    async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer | None:
         """One customer, deleted ones too, with its dollar balance where asked for; None where Stripe knows none.
 
         Raises StripeReadError.
         """
         params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if balance else {}
         try:
-            raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{checked(customer_id)}", params)
-            return objects.customer(raw)
+            raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{require_customer_id(customer_id)}", params)
+            return objects.parse_customer(raw)
         except Missing:
             return None
         except ValueError as error:
             raise StripeReadError(f"the customer {customer_id}: {error}") from error
 
-    async def reading(self, customer_id: str, since: int) -> Reading | None:
+    async def read_ledger(self, customer_id: str, since: int) -> LedgerReading | None:
         """A ledger read back to an entry from before `since`; None if it is gone. Raises StripeReadError, Missing."""
-        customer = await self.customer(customer_id, balance=True)
+        customer = await self.get_customer(customer_id, balance=True)
         if customer is None or customer.deleted:
             return None
         try:
@@ -102,35 +106,37 @@ class StripeReader:
                 customer,
                 self.latest_date,
                 since,
-                lambda after: self.page(customer_id, None, None, after),
-                pages_most=_PAGES_MOST,
+                lambda after: self.list_page(customer_id, None, None, after),
+                max_pages=_MAX_PAGES,
             )
         except StripeUnavailable as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
-    async def page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
+    async def list_page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
         """One page of a customer's entries, newest first. Raises StripeReadError; Missing where there is no ledger."""
-        params: dict[str, str | int] = {"limit": PAGE}
+        params: dict[str, str | int] = {"limit": PAGE_SIZE}
         if since is not None:
             params["created[gte]"] = since
         if until is not None:
             params["created[lte]"] = until
         if after:
             params["starting_after"] = after
-        path = f"/v1/customers/{checked(customer_id)}/balance_transactions"
+        path = f"/v1/customers/{require_customer_id(customer_id)}/balance_transactions"
         raw = await self._get(Endpoint.LIST_ENTRIES, path, params)
         try:
-            return objects.page(raw, customer_id)
+            return objects.parse_page(raw, customer_id)
         except ValueError as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
-    async def entries(self, customer_id: str, since: int, until: int | None, begun: Page | None = None) -> list[Entry]:
+    async def list_entries(
+        self, customer_id: str, since: int, until: int | None, begun: Page | None = None
+    ) -> list[Entry]:
         """All entries of a span, newest first, going on from `begun` where given. Raises StripeReadError, Missing."""
-        page = begun or await self.page(customer_id, since, until)
+        page = begun or await self.list_page(customer_id, since, until)
         found = list(page.entries)
         seen = {entry.id for entry in found}
         while not page.complete:
-            page = await self.page(customer_id, since, until, found[-1].id)
+            page = await self.list_page(customer_id, since, until, found[-1].id)
             if not page.entries:
                 raise StripeReadError(f"the ledger of {customer_id}: the list said that there is more, and ended")
             if not seen.isdisjoint(entry.id for entry in page.entries):
@@ -141,45 +147,45 @@ class StripeReader:
 
     async def _get(self, endpoint: Endpoint, path: str, params: Mapping[str, str | int]) -> Mapping[str, Any]:
         cause = ""
-        for attempt in range(TRIES):
+        for attempt in range(MAX_ATTEMPTS):
             if attempt:
                 self.retried += 1
                 await asyncio.sleep(min(8.0, 0.25 * 2**attempt))
-            await self._pacer.grant(endpoint)
-            await self._pacer.turn(endpoint)
+            await self._rate_limiter.acquire_together(endpoint)
+            await self._rate_limiter.wait_to_send(endpoint)
             try:
-                answer = await self._asked(path, params)
+                answer = await self._send(path, params)
             except httpx.HTTPError as error:
                 cause = type(error).__name__
                 continue
-            if answer.status_code == httpx.codes.OK and (body := _object(answer)) is not None:
-                self._pacer.answered(endpoint)
+            if answer.status_code == httpx.codes.OK and (body := _parse_object(answer)) is not None:
+                self._rate_limiter.on_success(endpoint)
                 self.reads += 1
-                self.latest_date = _date(answer)
+                self.latest_date = _parse_date(answer)
                 self.date = self.date or self.latest_date
                 return body
             if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
-                self._pacer.limited(endpoint, reason)
-            cause = self._failed(path, answer)
-        raise StripeReadError(f"{path}: {cause}, {TRIES} times")
+                self._rate_limiter.on_rate_limited(endpoint, reason)
+            cause = self._failure_of(path, answer)
+        raise StripeReadError(f"{path}: {cause}, {MAX_ATTEMPTS} times")
 
-    async def _asked(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
+    async def _send(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
         """One request over a line that is free, the one used last before others."""
         request = httpx.Request("GET", self._base + path, params=params, headers=self._headers, extensions=TIMEOUT)
         async with self._free:
-            line = self._lines.pop()
+            line = self._transport_factory.pop()
             try:
                 answer = await line.handle_async_request(request)
                 async with aclosing(answer):
                     await answer.aread()
                 return answer
             finally:
-                self._lines.append(line)
+                self._transport_factory.append(line)
 
     @staticmethod
-    def _failed(path: str, answer: httpx.Response) -> str:
+    def _failure_of(path: str, answer: httpx.Response) -> str:
         """Why an answer is none, where trying again may help. Raises StripeReadError or Missing where it cannot."""
-        said = (_object(answer) or {}).get("error")
+        said = (_parse_object(answer) or {}).get("error")
         told = said if isinstance(said, dict) else {}
         cause = f"HTTP {answer.status_code} {str(told.get('message', ''))[:200]}".strip()
         if answer.status_code == httpx.codes.NOT_FOUND and told.get("code") == "resource_missing":
@@ -189,14 +195,14 @@ class StripeReader:
         return cause
 
 
-def checked(customer_id: str) -> str:
+def require_customer_id(customer_id: str) -> str:
     """A customer id that may stand in a URL. Raises Missing."""
     if not is_customer_id(customer_id):
         raise Missing(customer_id)
     return customer_id
 
 
-def ended(raw: Mapping[str, Any]) -> bool:
+def parse_ending_balance(raw: Mapping[str, Any]) -> bool:
     """Whether a list says that it ends here. Raises ValueError where it does not say."""
     more = raw.get("has_more")
     if not isinstance(more, bool) or (more and not raw.get("data")):
@@ -204,7 +210,7 @@ def ended(raw: Mapping[str, Any]) -> bool:
     return not more
 
 
-def _object(answer: httpx.Response) -> dict[str, Any] | None:
+def _parse_object(answer: httpx.Response) -> dict[str, Any] | None:
     try:
         body = json.loads(answer.content)
     except (ValueError, RecursionError):
@@ -212,7 +218,7 @@ def _object(answer: httpx.Response) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _date(answer: httpx.Response) -> int:
+def _parse_date(answer: httpx.Response) -> int:
     try:
         parsed = parsedate_tz(answer.headers.get("date", ""))
         return int(mktime_tz(parsed)) if parsed else 0

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from html import escape
 
 from stateless_billing.audit.report.report import Report
-from stateless_billing.audit.rules.rows import Row, counted
+from stateless_billing.audit.rules.rows import Row, format_count
 from stateless_billing.domain import money
 
 WIDTH, HEIGHT, EDGE = 720, 240, 48
-COLOURS = {"good": "#1a7f4b", "bad": "#b3261e", "open": "#8a6d00", "plain": "#3b5bdb", "axis": "#6b7280"}
+COLORS = {"good": "#1a7f4b", "bad": "#b3261e", "open": "#8a6d00", "plain": "#3b5bdb", "axis": "#6b7280"}
 _LATENCIES = (5, 15, 60, 300, 1200, 3600, 86400)
 _STRIPS = 60
 
@@ -29,7 +29,7 @@ class Series:
     blocks: Counter[int] = field(default_factory=Counter)
     latencies: int = 0
 
-    def take(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
         """One row."""
         day = (row.block_time_utc or row.stripe_created_utc or "")[:10]
         if row.kind == "payment":
@@ -47,35 +47,35 @@ Table = list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Chart:
     """One picture, what it says in words, and its data; the table's first line is its head."""
 
     title: str
-    told: str
+    description: str
     svg: str
     table: Table
 
 
-def pictures(report: Report) -> dict[str, str]:
+def collect_charts(report: Report) -> dict[str, str]:
     """Every picture by its file's name."""
-    return {name: picture.svg for name, picture in drawn(report).items()}
+    return {name: picture.svg for name, picture in draw_charts(report).items()}
 
 
-def drawn(report: Report) -> dict[str, Picture]:
+def draw_charts(report: Report) -> dict[str, Chart]:
     """Every picture with its data."""
     series = Series()
     for row in report.spool:
-        series.take(row)
+        series.add(row)
     first, top = (report.scope.first_block, report.scope.block) if report.scope else (0, 0)
     return {
-        "dollars": _dollars(series),
-        "days": _days(series),
-        "latency": _latency(series),
-        "coverage": _coverage(series, first, top, complete=report.coverage.complete),
+        "dollars": _draw_dollars(series),
+        "days": _draw_days(series),
+        "latency": _draw_latency(series),
+        "coverage": _draw_coverage(series, first, top, complete=report.coverage.is_complete),
     }
 
 
-def _dollars(series: Series) -> Picture:
+def _draw_dollars(series: Series) -> Chart:
     days = sorted(series.expected | series.credited)
     owed, paid, points = 0, 0, []
     for day in days:
@@ -85,25 +85,28 @@ def _dollars(series: Series) -> Picture:
     drawn = [(0, 0), *((chain, stripe) for _, chain, stripe in points)]
     chain = [(_x(n, len(points)), _y(chain, top)) for n, (chain, _) in enumerate(drawn)]
     stripe = [(_x(n, len(points)), _y(stripe, top)) for n, (_, stripe) in enumerate(drawn)]
-    body = _labels(days, money.dollars(top) if days else "") + (
-        f'<polygon points="{_points(chain + stripe[::-1])}" fill="{_colour("bad")}" fill-opacity="0.35"/>'
-        f'<polyline points="{_points(chain)}" fill="none" stroke="{_colour("plain")}" stroke-width="2"/>'
-        f'<polyline points="{_points(stripe)}" fill="none" stroke="{_colour("good")}" stroke-width="2"'
+    body = _axis_labels(days, money.format_dollars(top) if days else "") + (
+        f'<polygon points="{_points(chain + stripe[::-1])}" fill="{_color("bad")}" fill-opacity="0.35"/>'
+        f'<polyline points="{_points(chain)}" fill="none" stroke="{_color("plain")}" stroke-width="2"/>'
+        f'<polyline points="{_points(stripe)}" fill="none" stroke="{_color("good")}" stroke-width="2"'
         ' stroke-dasharray="6 3"/>'
     )
     told = (
-        f"Chain {money.dollars(owed)} (solid), Stripe {money.dollars(paid)} (dashed),"
-        f" gap {money.dollars(owed - paid)} (shaded)."
+        f"Chain {money.format_dollars(owed)} (solid), Stripe {money.format_dollars(paid)} (dashed),"
+        f" gap {money.format_dollars(owed - paid)} (shaded)."
     )
-    rows = [[day, money.dollars(one), money.dollars(two), money.dollars(one - two)] for day, one, two in points]
-    return _picture("Dollars by chain and by Stripe", told, body, ["day", "chain", "Stripe", "gap"], rows)
+    rows = [
+        [day, money.format_dollars(one), money.format_dollars(two), money.format_dollars(one - two)]
+        for day, one, two in points
+    ]
+    return _create_chart("Dollars by chain and by Stripe", told, body, ["day", "chain", "Stripe", "gap"], rows)
 
 
-def _days(series: Series) -> Picture:
+def _draw_days(series: Series) -> Chart:
     days = sorted(series.days)
     top = max([1, *(one.total() for one in series.days.values())])
     width = min(48, max(1, (WIDTH - 2 * EDGE) // max(1, len(days)) - 2))
-    body = _labels(days, str(top) if days else "")
+    body = _axis_labels(days, str(top) if days else "")
     for place, day in enumerate(days):
         base = 0
         for kind in ("good", "open", "bad"):
@@ -114,12 +117,12 @@ def _days(series: Series) -> Picture:
     rows = [[day, *(str(series.days[day][kind]) for kind in ("good", "open", "bad"))] for day in days]
     bad = sum(one["bad"] for one in series.days.values())
     every = sum(one.total() for one in series.days.values())
-    told = f"{counted(len(days), 'day')}, {counted(every, 'row')}, {counted(bad, 'exception')}."
-    return _picture("Days by status", told, body, ["day", "in order", "pending or held", "exceptions"], rows)
+    told = f"{format_count(len(days), 'day')}, {format_count(every, 'row')}, {format_count(bad, 'exception')}."
+    return _create_chart("Days by status", told, body, ["day", "in order", "pending or held", "exceptions"], rows)
 
 
-def _latency(series: Series) -> Picture:
-    names = [f"up to {_span(top)}" for top in _LATENCIES] + [f"above {_span(_LATENCIES[-1])}"]
+def _draw_latency(series: Series) -> Chart:
+    names = [f"up to {_format_seconds(top)}" for top in _LATENCIES] + [f"above {_format_seconds(_LATENCIES[-1])}"]
     top, width = max([1, *series.latency.values()]), (WIDTH - 2 * EDGE) // len(names)
     body = "".join(
         _bar(EDGE + place * width, _y(series.latency[place], top), width - 4, _y(0, top) - _y(count, top), "plain")
@@ -127,7 +130,7 @@ def _latency(series: Series) -> Picture:
     )
     rows = [[name, str(series.latency[place])] for place, name in enumerate(names)]
     told = f"Half of the credits came {_share(series, names, 50)}, 95 of 100 {_share(series, names, 95)}."
-    return _picture("From block to credit", told, body, ["time", "credits"], rows)
+    return _create_chart("From block to credit", told, body, ["time", "credits"], rows)
 
 
 def _share(series: Series, names: list[str], percent: int) -> str:
@@ -139,7 +142,7 @@ def _share(series: Series, names: list[str], percent: int) -> str:
     return "never"
 
 
-def _coverage(series: Series, first: int, top: int, *, complete: bool) -> Picture:
+def _draw_coverage(series: Series, first: int, top: int, *, complete: bool) -> Chart:
     size = max(1, -(-(top + 1 - first) // _STRIPS))
     strips = Counter(dict.fromkeys(range(_STRIPS), 0))
     for block, count in series.blocks.items():
@@ -151,7 +154,7 @@ def _coverage(series: Series, first: int, top: int, *, complete: bool) -> Pictur
         kind = "plain" if complete else "bad"
         body += (
             f'<rect x="{EDGE + place * width}" y="{EDGE}" width="{width}" height="{HEIGHT - 2 * EDGE}"'
-            f' fill="{_colour(kind)}" fill-opacity="{shade}"/>'
+            f' fill="{_color(kind)}" fill-opacity="{shade}"/>'
         )
     rows = [
         [f"{first + place * size} to {first + (place + 1) * size - 1}", str(count)]
@@ -159,28 +162,28 @@ def _coverage(series: Series, first: int, top: int, *, complete: bool) -> Pictur
         if count
     ]
     told = f"Blocks {first} to {top}, {'read completely' if complete else 'NOT read completely'}."
-    return _picture("Coverage of the blocks", told, body, ["blocks", "payments"], rows)
+    return _create_chart("Coverage of the blocks", told, body, ["blocks", "payments"], rows)
 
 
-def _picture(title: str, told: str, body: str, head: list[str], rows: Table) -> Picture:
-    axis = f'<path d="M{EDGE} {EDGE}V{HEIGHT - EDGE}H{WIDTH - EDGE}" fill="none" stroke="{_colour("axis")}"/>'
+def _create_chart(title: str, description: str, body: str, head: list[str], rows: Table) -> Chart:
+    axis = f'<path d="M{EDGE} {EDGE}V{HEIGHT - EDGE}H{WIDTH - EDGE}" fill="none" stroke="{_color("axis")}"/>'
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
-        f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{axis}{body}"
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>{axis}{body}"
         f'<text class="told" x="{EDGE}" y="{EDGE // 2 - 4}" font-size="14" fill="currentColor">'
-        f"{escape(title)}: {escape(told)}</text></svg>\n"
+        f"{escape(title)}: {escape(description)}</text></svg>\n"
     )
-    return Picture(title, told, svg, [head, *rows])
+    return Chart(title, description, svg, [head, *rows])
 
 
-def _labels(days: list[str], top: str) -> str:
+def _axis_labels(days: list[str], top: str) -> str:
     """The first and the last day below the axis, its highest value beside it."""
     if not days:
         return ""
     at = ((EDGE, HEIGHT - EDGE // 2, "start", days[0]), (WIDTH - EDGE, HEIGHT - EDGE // 2, "end", days[-1]))
     told = [*at[: 1 + (len(days) > 1)], (EDGE, EDGE - 6, "start", top)]
     return "".join(
-        f'<text x="{x}" y="{y}" font-size="12" text-anchor="{anchor}" fill="{_colour("axis")}">{escape(text)}</text>'
+        f'<text x="{x}" y="{y}" font-size="12" text-anchor="{anchor}" fill="{_color("axis")}">{escape(text)}</text>'
         for x, y, anchor, text in told
     )
 
@@ -190,11 +193,11 @@ def _x(place: int, places: int) -> int:
 
 
 def _bar(x: int, y: int, width: int, height: int, kind: str) -> str:
-    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{_colour(kind)}"/>'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{_color(kind)}"/>'
 
 
-def _colour(kind: str) -> str:
-    return f"var(--{kind}, {COLOURS[kind]})"
+def _color(kind: str) -> str:
+    return f"var(--{kind}, {COLORS[kind]})"
 
 
 def _y(value: int, top: int) -> int:
@@ -205,7 +208,7 @@ def _points(points: list[tuple[int, int]]) -> str:
     return " ".join(f"{x},{y}" for x, y in points)
 
 
-def _span(seconds: int) -> str:
+def _format_seconds(seconds: int) -> str:
     for size, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds % size == 0:
             return f"{seconds // size} {name}{'' if seconds == size else 's'}"

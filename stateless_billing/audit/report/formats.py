@@ -7,44 +7,44 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from stateless_billing.audit.report.report import Report
-from stateless_billing.audit.rules.rows import COLUMNS, Row, counted
+from stateless_billing.audit.rules.rows import COLUMNS, Row, format_count
 from stateless_billing.domain import money
 
 _DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
-_TABLE_MOST = 200
+_MAX_TABLE_ROWS = 200
 
 
-def dumped(value: object) -> str:
+def dump_json(value: object) -> str:
     """JSON in one fixed form."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def as_json(report: Report) -> Iterator[str]:
+def write_json(report: Report) -> Iterator[str]:
     """One object; each row on a line of its own."""
     head = json.dumps(report.head(), indent=1, ensure_ascii=False)
     yield head.removesuffix("\n}") + ',\n "rows": ['
     separator = "\n"
     for row in report.spool:
-        yield separator + dumped(row.shown())
+        yield separator + dump_json(row.as_dict())
         separator = ",\n"
     yield "\n]}\n"
 
 
-def as_jsonl(report: Report) -> Iterator[str]:
+def write_jsonl(report: Report) -> Iterator[str]:
     """The head on the first line, then one row a line."""
-    yield dumped(report.head()) + "\n"
+    yield dump_json(report.head()) + "\n"
     for row in report.spool:
-        yield dumped(row.shown()) + "\n"
+        yield dump_json(row.as_dict()) + "\n"
 
 
-def as_csv(report: Report) -> Iterator[str]:
+def write_csv(report: Report) -> Iterator[str]:
     """RFC 4180 with a header, LF, fixed columns; no cell that a spreadsheet would run."""
-    yield _line(COLUMNS)
+    yield _csv_line(COLUMNS)
     for row in report.spool:
-        yield _line(cell(getattr(row, name)) for name in COLUMNS)
+        yield _csv_line(escape_cell(getattr(row, name)) for name in COLUMNS)
 
 
-def cell(value: Any) -> str:
+def escape_cell(value: Any) -> str:
     """One cell: numbers as they are, text never as a formula."""
     if value is None:
         return ""
@@ -56,19 +56,19 @@ def cell(value: Any) -> str:
     return "'" + text if text.startswith(_DANGEROUS) else text
 
 
-def _line(cells: Iterable[str]) -> str:
+def _csv_line(cells: Iterable[str]) -> str:
     made = io.StringIO()
     csv.writer(made, lineterminator="\n").writerow(cells)
     return made.getvalue()
 
 
-def as_table(report: Report) -> Iterator[str]:
+def write_table(report: Report) -> Iterator[str]:
     """For people: the sums, then what is not as it should be."""
     head = report.head()
     totals, summary, coverage = head["totals"], head["summary"], head["coverage"]
-    yield f"{verdict(report)}\n\n"
+    yield f"{verdict_sentence(report)}\n\n"
     for name in ("expected", "credited", "difference", "granted", "held", "pending", "unexplained"):
-        yield f"  {name:<12} {money.dollars(totals[f'{name}_cents']):>16}\n"
+        yield f"  {name:<12} {money.format_dollars(totals[f'{name}_cents']):>16}\n"
     yield f"\n  {totals['payments_read']} payments read, {coverage.get('entries_read', 0)} entries of Stripe read\n"
     for status, count in summary["statuses"].items():
         yield f"  {count:>8}  {status}\n"
@@ -76,33 +76,33 @@ def as_table(report: Report) -> Iterator[str]:
         yield f"\nNOT READ: {sentence}\n"
     shown = 0
     for row in report.spool:
-        if row.exception and shown < _TABLE_MOST:
+        if row.exception and shown < _MAX_TABLE_ROWS:
             shown += 1
-            yield f"\n{row.row_id}  {row.status}  {row.fingerprint}\n  {_about(row)}\n  {row.reason}\n"
+            yield f"\n{row.row_id}  {row.status}  {row.fingerprint}\n  {_describe_row(row)}\n  {row.reason}\n"
             yield f"  next: {row.next_action}\n"
     if summary["exceptions"] > shown:
         yield f"\n{summary['exceptions'] - shown} more are in the other formats.\n"
     yield f"\nThe same report again: --at {head['inputs']['at']}\n"
 
 
-def verdict(report: Report) -> str:
+def verdict_sentence(report: Report) -> str:
     """The report in one line."""
-    exceptions = counted(report.spool.totals.exceptions, "exception")
-    if not report.coverage.complete:
+    exceptions = format_count(report.spool.totals.exceptions, "exception")
+    if not report.coverage.is_complete:
         return f"INCOMPLETE: not everything could be read; {exceptions} in what was read"
     if report.spool.totals.exceptions:
         return exceptions.upper()
-    return f"CLEAN: {counted(len(report.spool), 'row')}, no exception, everything was read"
+    return f"CLEAN: {format_count(len(report.spool), 'row')}, no exception, everything was read"
 
 
-def _about(row: Row) -> str:
+def _describe_row(row: Row) -> str:
     parts = [row.stripe_customer, row.stripe_txn, row.tx_hash, row.note if row.kind in ("cursor", "identity") else None]
     return " ".join(part for part in parts if part)
 
 
 WRITERS: dict[str, Callable[[Report], Iterator[str]]] = {
-    "table": as_table,
-    "csv": as_csv,
-    "json": as_json,
-    "jsonl": as_jsonl,
+    "table": write_table,
+    "csv": write_csv,
+    "json": write_json,
+    "jsonl": write_jsonl,
 }

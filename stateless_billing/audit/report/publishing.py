@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stateless_billing.audit.report.charts import pictures
+from stateless_billing.audit.report.charts import collect_charts
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.rows import Row
@@ -24,23 +24,23 @@ def publish(report: Report, folder: Path) -> None:
         names.append(name)
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
             file.writelines(WRITERS[form](report))
-    for name, svg in pictures(report).items():
+    for name, svg in collect_charts(report).items():
         names.append(f"{name}.svg")
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     if report.options.accepted:
         names.append(ACCEPTED)
         (folder / ACCEPTED).write_bytes(report.options.accepted)
-    lines = [f"{sum_of(folder / name)}  {name}\n" for name in sorted(names)]
+    lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
     (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
 
 
-def sum_of(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def altered_files(folder: Path) -> list[str]:
+def find_altered_files(folder: Path) -> list[str]:
     """The files that are not what the manifest says. Raises OSError or ValueError where there is no manifest."""
     wrong = []
     for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
@@ -48,12 +48,12 @@ def altered_files(folder: Path) -> list[str]:
         if Path(name).name != name:
             raise ValueError(f"{MANIFEST} names {name!r}, which is not in the folder")
         path = folder / name
-        if not path.is_file() or sum_of(path) != wanted:
+        if not path.is_file() or sha256_of(path) != wanted:
             wrong.append(name)
     return wrong
 
 
-def options_of(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
+def read_options(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
     """What a published report was asked for, and its rows by fingerprint. Raises OSError, ValueError, KeyError."""
     saved = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     asked = saved["inputs"]
@@ -62,7 +62,7 @@ def options_of(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
     return options, {row["fingerprint"]: row for row in saved["rows"]}
 
 
-def changes(before: Mapping[str, Mapping[str, Any]], now: Iterable[Row]) -> list[str]:
+def describe_changes(before: Mapping[str, Mapping[str, Any]], now: Iterable[Row]) -> list[str]:
     """What a report says now that it did not say before, a line for each row."""
     found, seen = [], set()
     for row in now:
@@ -70,7 +70,7 @@ def changes(before: Mapping[str, Mapping[str, Any]], now: Iterable[Row]) -> list
         old = before.get(row.fingerprint)
         if old is None:
             found.append(f"{row.row_id} {row.status}: new; {row.reason}")
-        elif different := [name for name, value in row.shown().items() if old.get(name) != value]:
+        elif different := [name for name, value in row.as_dict().items() if old.get(name) != value]:
             told = ", ".join(f"{name} was {old.get(name)!r}, is {getattr(row, name)!r}" for name in different[:4])
             found.append(f"{row.row_id} {row.status}: {told}")
     return found + [f"{old['row_id']} {old['status']}: gone" for name, old in before.items() if name not in seen]

@@ -7,7 +7,7 @@ from typing import Any
 
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.facts import Scope
-from stateless_billing.audit.rules.rows import SCHEMA_VERSION, utc
+from stateless_billing.audit.rules.rows import SCHEMA_VERSION, format_utc
 
 TOOL = {"name": "stateless-billing", "version": "0.1.0"}
 
@@ -23,7 +23,7 @@ class Options:
     at: str | None = None
     accepted: bytes = b""
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As the report says it."""
         return {
             "from": self.since,
@@ -43,7 +43,7 @@ class Coverage:
     counts: dict[str, int] = field(default_factory=dict)
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether everything that the report rests on was read to its end."""
         return not self.missing
 
@@ -51,10 +51,10 @@ class Coverage:
         """Count something that was read."""
         self.counts[name] = self.counts.get(name, 0) + more
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """As the report says it."""
         return {
-            "complete": self.complete,
+            "complete": self.is_complete,
             "missing": sorted(self.missing),
             **self.facts,
             **dict(sorted(self.counts.items())),
@@ -72,9 +72,9 @@ class Report:
     chain_totals: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def clean(self) -> bool:
+    def is_clean(self) -> bool:
         """Whether everything was read and nothing is an exception."""
-        return self.coverage.complete and self.spool.totals.exceptions == 0
+        return self.coverage.is_complete and self.spool.totals.exceptions == 0
 
     def head(self) -> dict[str, Any]:
         """Everything above the rows."""
@@ -83,14 +83,14 @@ class Report:
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": TOOL,
-            "inputs": self.options.shown() | {"at": at(self.scope) if self.scope else None},
+            "inputs": self.options.as_dict() | {"at": snapshot_label(self.scope) if self.scope else None},
             "summary": {
-                "clean": self.clean,
+                "clean": self.is_clean,
                 "rows": len(self.spool),
                 "exceptions": totals.exceptions,
                 "statuses": {name: count for name, count in sorted(totals.statuses.items()) if count},
             },
-            "coverage": self.coverage.shown(),
+            "coverage": self.coverage.as_dict(),
             "totals": {
                 **self.chain_totals,
                 "expected_cents": cents["expected"],
@@ -104,12 +104,12 @@ class Report:
         }
 
 
-def at(scope: Scope) -> str:
+def snapshot_label(scope: Scope) -> str:
     """What `--at` takes to make this report again."""
     return f"{scope.block}:{scope.time}"
 
 
-def scope_facts(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
+def describe_scope(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
     """The coverage's words on what was looked at."""
     return {
         "chain_id": scope.chain_id,
@@ -118,9 +118,9 @@ def scope_facts(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, li
         "from_block": scope.first_block,
         "to_block": scope.block,
         "to_block_hash": scope.block_hash,
-        "to_block_time_utc": utc(scope.block_time),
-        "from_time_utc": utc(scope.start) if scope.start else None,
-        "entries_until_utc": utc(scope.time),
+        "to_block_time_utc": format_utc(scope.block_time),
+        "from_time_utc": format_utc(scope.start) if scope.start else None,
+        "entries_until_utc": format_utc(scope.time),
         "finality": "finalized",
         "stripe_livemode": live,
         "nodes": list(hosts),

@@ -14,7 +14,7 @@ from stateless_billing.audit.rules.statuses import Status
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _Position:
     order: tuple[int, int, str, str]
     at: int
     length: int
@@ -29,38 +29,38 @@ class Spool:
     def __init__(self) -> None:
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the report
         self._close = weakref.finalize(self, self._file.close)
-        self._places: dict[str, _Place] = {}
+        self._positions: dict[str, _Position] = {}
         self._end = 0
         self._reading = threading.Lock()
         self.totals = Totals()
 
     def add(self, row: Row) -> None:
         """Keep one row."""
-        if row.fingerprint in self._places:
-            self.totals.take(self.get(row.fingerprint), -1)
-        self.totals.take(row, 1)
-        line = json.dumps([*row.shown().values()], separators=(",", ":")).encode()
+        if row.fingerprint in self._positions:
+            self.totals.add(self.get(row.fingerprint), -1)
+        self.totals.add(row, 1)
+        line = json.dumps([*row.as_dict().values()], separators=(",", ":")).encode()
         self._file.seek(self._end)
         self._file.write(line)
-        self._places[row.fingerprint] = _Place(row.order, self._end, len(line))
+        self._positions[row.fingerprint] = _Position(row.sort_key, self._end, len(line))
         self._end += len(line)
 
     def get(self, fingerprint: str) -> Row:
         """The row with this fingerprint. Raises KeyError."""
-        return self._read(self._places[fingerprint])
+        return self._read(self._positions[fingerprint])
 
     def __contains__(self, fingerprint: str) -> bool:
-        return fingerprint in self._places
+        return fingerprint in self._positions
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
     def __iter__(self) -> Iterator[Row]:
         """All rows in order."""
-        for place in sorted(self._places.values(), key=lambda one: one.order):
+        for place in sorted(self._positions.values(), key=lambda one: one.order):
             yield self._read(place)
 
-    def _read(self, place: _Place) -> Row:
+    def _read(self, place: _Position) -> Row:
         with self._reading:
             self._file.seek(place.at)
             line = self._file.read(place.length)
@@ -79,7 +79,7 @@ class Totals:
         self.exceptions = 0
         self.cents: Counter[str] = Counter()
 
-    def take(self, row: Row, sign: int) -> None:
+    def add(self, row: Row, sign: int) -> None:
         """Count one row, or (-1) uncount it."""
         self.statuses[row.status] += sign
         self.exceptions += sign * row.exception

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from chain.payment import Payment
 from stateless_billing.audit.rules.facts import AuditedCustomer, OrderIndex, Scope
-from stateless_billing.audit.rules.payments import Credit, also, verdict
-from stateless_billing.audit.rules.rows import Row, fingerprint, judged, lone_cells
+from stateless_billing.audit.rules.payments import Credit, judge_payment, other_credit_ids
+from stateless_billing.audit.rules.rows import Row, cells_of_lone_entry, create_row, fingerprint
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.epochs import EPOCH
@@ -15,7 +15,7 @@ CREDITED = frozenset({Status.MATCHED, Status.PENDING, Status.WRONG_CUSTOMER})
 
 
 @dataclass(slots=True)
-class Open:
+class OpenPayment:
     """A payment whose row waits for the other customers: the credits found so far, and the row without any more."""
 
     payment: Payment
@@ -28,7 +28,9 @@ def claimed_identity(credit: Credit) -> str:
     return credit.entry.metadata.get("payment", "").strip().lower()
 
 
-def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: OrderIndex, scope: Scope) -> list[Credit]:
+def attach_credits(
+    waiting: Mapping[str, OpenPayment], strays: Iterable[Credit], orders: OrderIndex, scope: Scope
+) -> list[Credit]:
     """Give the payments that wait the credits that sit on other customers; the credits that none waits for.
 
     One that was reversed where it did not belong leaves its payment uncredited, as if it had never been.
@@ -39,16 +41,16 @@ def attach(waiting: Mapping[str, Open], strays: Iterable[Credit], orders: OrderI
         if place is None:
             left.append(stray)
             continue
-        target = orders.target(place.payment, [one.entry for one in (*place.credits, stray)])
+        target = orders.target_of(place.payment, [one.entry for one in (*place.credits, stray)])
         if stray.net == 0 and (stray.entry.customer != target or is_void(place.payment, stray)):
             left.append(stray)
             continue
         place.credits.append(replace(stray, rule="identity"))
-        place.row = verdict(place.payment, place.credits, target, scope)
+        place.row = judge_payment(place.payment, place.credits, target, scope)
     return left
 
 
-def after_deletion(place: Open, gone: Container[str], orders: OrderIndex) -> Row:
+def mark_deleted(place: OpenPayment, gone: Container[str], orders: OrderIndex) -> Row:
     """The row of a payment, as an exception where it may have been credited to a customer that was deleted since.
 
     In the payment's first epoch its one key keeps a second credit away; orders of older versions had other keys.
@@ -59,14 +61,14 @@ def after_deletion(place: Open, gone: Container[str], orders: OrderIndex) -> Row
     payment, credit = place.payment, living[0].entry
     places = [payment.customer_id or "", *orders.named.get(payment.identity, ())]
     lost = [one for one in places if one in gone and one != credit.customer]
-    order = orders.followed(payment, credit)
+    order = orders.is_followed(payment, credit)
     one_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH
     if not lost or one_key:
         return place.row
     reason = (
         f"{credit.id} on {credit.customer} credits it; {', '.join(lost)} was deleted and may have been credited too"
     )
-    return judged(place.row.shown(), Status.CUSTOMER_GONE, reason, place.row.rule)
+    return create_row(place.row.as_dict(), Status.CUSTOMER_GONE, reason, place.row.rule)
 
 
 def is_void(payment: Payment, credit: Credit) -> bool:
@@ -74,19 +76,19 @@ def is_void(payment: Payment, credit: Credit) -> bool:
     return payment.quoted and credit.net == 0 and credit.entry.cents != payment.cents
 
 
-def second_credit(row: Row, stray: Credit) -> Row:
+def judge_second_credit(row: Row, stray: Credit) -> Row:
     """A settled payment's row, of which another customer carries a credit too."""
     total = (row.credited_cents or 0) + stray.net
     reason = f"{row.stripe_txn} credits it, and {stray.entry.id} on {stray.entry.customer} does so too"
     delta = None if row.expected_cents is None else total - row.expected_cents
-    cells = row.shown() | {"credited_cents": total, "delta_cents": delta, "note": also(stray)}
-    return judged(cells, Status.DUPLICATE_CREDIT, reason, "identity")
+    cells = row.as_dict() | {"credited_cents": total, "delta_cents": delta, "note": other_credit_ids(stray)}
+    return create_row(cells, Status.DUPLICATE_CREDIT, reason, "identity")
 
 
-def no_payment(stray: Credit, reason: str) -> Row:
+def judge_without_payment(stray: Credit, reason: str) -> Row:
     """The row of a credit whose payment is not there."""
     parts = [*claimed_identity(stray).split(":"), "", "", ""]
-    row = lone_cells(stray.entry, "payment") | {
+    row = cells_of_lone_entry(stray.entry, "payment") | {
         "chain_id": int(parts[0]) if parts[0].isascii() and parts[0].isdigit() else None,
         "tx_hash": parts[2] or None,
         "wallet": stray.entry.metadata.get("wallet"),
@@ -95,11 +97,11 @@ def no_payment(stray: Credit, reason: str) -> Row:
         "delta_cents": stray.net,
     }
     if stray.net == 0:
-        return judged(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
-    return judged(row, Status.MISSING_PAYMENT, reason, "no payment")
+        return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
+    return create_row(row, Status.MISSING_PAYMENT, reason, "no payment")
 
 
-def reason_without(stray: Credit, scope: Scope) -> str:
+def reason_without_payment(stray: Credit, scope: Scope) -> str:
     """Why a credit's payment cannot be on the chain, before any node is asked; empty where one must be."""
     if not ledger.is_identity(claimed_identity(stray)):
         return "it names no payment at all"
@@ -119,10 +121,10 @@ def cursor_row(account: AuditedCustomer, name: str, reason: str, scope: Scope) -
         "note": f"{name}={account.cursors[name]}"[:200],
         "fingerprint": fingerprint("cursor", account.id, name),
     }
-    return judged(row, Status.CURSOR_AHEAD, reason, "cursor")
+    return create_row(row, Status.CURSOR_AHEAD, reason, "cursor")
 
 
-def cursor_fault(text: str, count: int, hash_of: Callable[[int], str | None], uncredited: Sequence[int]) -> str:
+def find_cursor_fault(text: str, count: int, hash_of: Callable[[int], str | None], uncredited: Sequence[int]) -> str:
     """What is wrong with a cursor; empty where nothing is. `hash_of(n)` is payment n's tx hash, None if unread."""
     cursor = ledger.parse_cursor(text)
     if cursor is None:
@@ -146,10 +148,10 @@ def drift_row(wallet: str, gateway: str, registered: str, claimed: str | None, s
         "fingerprint": fingerprint("identity", scope.chain_id, gateway, wallet, claimed or ""),
     }
     told = f"{claimed} has this wallet_address" if claimed else f"{registered} has another wallet_address"
-    return judged(row, Status.IDENTITY_DRIFT, f"the gateway credits {registered}, but {told}", "identity")
+    return create_row(row, Status.IDENTITY_DRIFT, f"the gateway credits {registered}, but {told}", "identity")
 
 
-def drifts(
+def find_drifts(
     claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], accounts: Mapping[str, AuditedCustomer]
 ) -> list[tuple[str, str, str | None]]:
     """`(wallet, registered customer, customer that has it in Stripe or None)` wherever these differ."""
@@ -169,12 +171,14 @@ def out_of_band(row: Row, recorded: int, independent: int, percent: int = 10) ->
     """The row as a warning where its recorded rate is more than `percent` from an independent one."""
     if row.status != Status.MATCHED or abs(recorded - independent) * 100 <= independent * percent:
         return row
-    reason = f"priced at {money.decimal(recorded)}, an independent source says {money.decimal(independent)}"
-    return judged(row.shown(), Status.RATE_OUT_OF_BAND, reason, row.rule)
+    reason = (
+        f"priced at {money.format_decimal(recorded)}, an independent source says {money.format_decimal(independent)}"
+    )
+    return create_row(row.as_dict(), Status.RATE_OUT_OF_BAND, reason, row.rule)
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class Acceptance:
     """One line of the file of accepted exceptions."""
 
     fingerprint: str
@@ -183,10 +187,10 @@ class Accepted:
     until: str = ""
 
 
-def accept(row: Row, accepted: Mapping[str, Accepted], today: str) -> Row:
+def apply_acceptance(row: Row, accepted: Mapping[str, Acceptance], today: str) -> Row:
     """The row as accepted where the file says so: for this status if it names one, until its day if it has one."""
     found = accepted.get(row.fingerprint)
     if not found or not row.exception or found.status not in ("", row.status) or (found.until and found.until < today):
         return row
     reason = f"{row.status}, accepted: {row.reason}"
-    return judged(row.shown() | {"note": found.note}, Status.ACCEPTED, reason, row.rule)
+    return create_row(row.as_dict() | {"note": found.note}, Status.ACCEPTED, reason, row.rule)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chain.payment import Payment
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.domain.order_rules import Order, stands
+from stateless_billing.domain.order_rules import Order, is_effective
 
 WALLET_KEY = "wallet_address"
 CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
@@ -33,11 +33,11 @@ class Scope:
     deep: bool = False
     first_block: int = 0
 
-    def final(self, payment: Payment) -> bool:
+    def is_final(self, payment: Payment) -> bool:
         """Whether the report judges it: what lies above the block is shown as pending."""
         return payment.block <= self.block
 
-    def shows(self, payment: Payment) -> bool:
+    def is_shown(self, payment: Payment) -> bool:
         """Whether the report has a row for it."""
         return payment.block <= self.horizon
 
@@ -64,7 +64,7 @@ class CustomerLedger:
     account: AuditedCustomer
     payments: list[Payment] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    whole: bool = False
+    complete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class OrderIndex:
     named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rows: tuple[Order, ...] = ()
 
-    def target(self, payment: Payment, found: Iterable[Entry], *, whole: bool = True) -> str | None:
+    def target_of(self, payment: Payment, found: Iterable[Entry], *, complete: bool = True) -> str | None:
         """Who is to be credited: as the order says that a credit follows, else the order that stands, else the event.
 
         A later order does not make a credit wrong that was sent before it was known. `whole`: `found` are the credits
@@ -86,22 +86,22 @@ class OrderIndex:
         """
         credits_ = list(found)
         for credit in credits_:
-            order = self.followed(payment, credit)
+            order = self.is_followed(payment, credit)
             if order and credit.customer == (order.target or payment.customer_id):
                 return credit.customer
-        if whole and any(one.customer == payment.customer_id and "order" not in one.metadata for one in credits_):
+        if complete and any(one.customer == payment.customer_id and "order" not in one.metadata for one in credits_):
             return payment.customer_id
         return self.redirects.get(payment.identity, payment.customer_id)
 
-    def followed(self, payment: Payment, credit: Entry) -> Order | None:
+    def is_followed(self, payment: Payment, credit: Entry) -> Order | None:
         """The order that a credit says it follows, where it stands."""
         order_id = credit.metadata.get("order")
         for order in self.rows if order_id else ():
-            if order.id == order_id and order.payment == payment.identity and stands(order, self.rows):
+            if order.id == order_id and order.payment == payment.identity and is_effective(order, self.rows):
                 return order
         return None
 
 
-def relevant(entry: Entry) -> bool:
+def is_relevant(entry: Entry) -> bool:
     """Whether an entry can matter to a verdict: charges of other systems cannot."""
     return entry.kind is not None or entry.cents > 0

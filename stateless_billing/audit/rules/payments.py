@@ -5,8 +5,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, relevant
-from stateless_billing.audit.rules.rows import Cells, Row, credit_cells, judged, lone_cells, payment_cells, utc
+from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, is_relevant
+from stateless_billing.audit.rules.rows import (
+    Cells,
+    Row,
+    cells_of_credit,
+    cells_of_lone_entry,
+    cells_of_payment,
+    create_row,
+    format_utc,
+)
 from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.ledger import CURRENCY, Entry, MatchOutcome, Price, net_cents
@@ -34,32 +42,34 @@ class CustomerVerdict:
     grants: list[Credit] = field(default_factory=list)
 
 
-def judge(book: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
+def judge_customer(book: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
     """One customer's payments against the entries that were read of it."""
     done = CustomerVerdict()
-    left = [entry for entry in book.entries if relevant(entry)]
+    left = [entry for entry in book.entries if is_relevant(entry)]
     kept = {entry.id: entry for entry in left}
     for payment in book.payments:
-        found = _take(payment, None, left, kept, scope)
+        found = _take_credits(payment, None, left, kept, scope)
         if found:
             done.credited[payment.identity] = found
         else:
             done.open.append(payment)
     for payment in list(done.open):  # what lost its metadata is looked for last, so that no better match is taken
         cents = payment.cents or None
-        if cents is not None and (stripped := _take(payment, cents, left, kept, scope)):
+        if cents is not None and (stripped := _take_credits(payment, cents, left, kept, scope)):
             done.credited[payment.identity] = stripped
             done.open.remove(payment)
     for payment in book.payments:
         if payment.identity in done.credited:
-            target = orders.target(payment, [one.entry for one in done.credited[payment.identity]], whole=False)
+            target = orders.target_of(payment, [one.entry for one in done.credited[payment.identity]], complete=False)
             if target == book.account.id:
-                done.rows.append(verdict(payment, done.credited[payment.identity], target, scope))
-    _others(left, kept, done, scope, whole=book.whole)
+                done.rows.append(judge_payment(payment, done.credited[payment.identity], target, scope))
+    _judge_other_entries(left, kept, done, scope, whole=book.complete)
     return done
 
 
-def _take(payment: Payment, cents: int | None, left: list[Entry], kept: dict[str, Entry], scope: Scope) -> list[Credit]:
+def _take_credits(
+    payment: Payment, cents: int | None, left: list[Entry], kept: dict[str, Entry], scope: Scope
+) -> list[Credit]:
     """Every credit of a payment, oldest first, taken out of `left`."""
     found: list[Credit] = []
     while True:
@@ -74,7 +84,9 @@ def _take(payment: Payment, cents: int | None, left: list[Entry], kept: dict[str
         found.append(Credit(entry, net_cents(entry, kept.values()), rule))
 
 
-def _others(left: list[Entry], kept: dict[str, Entry], done: CustomerVerdict, scope: Scope, *, whole: bool) -> None:
+def _judge_other_entries(
+    left: list[Entry], kept: dict[str, Entry], done: CustomerVerdict, scope: Scope, *, whole: bool
+) -> None:
     """Sort what belongs to no payment of this customer."""
     for entry in left:
         credit = Credit(entry, net_cents(entry, kept.values()), "")
@@ -84,61 +96,68 @@ def _others(left: list[Entry], kept: dict[str, Entry], done: CustomerVerdict, sc
             done.grants.append(credit)
         elif entry.kind == "reversal":
             if whole and entry.metadata.get("reverses", "") not in kept and entry.created >= scope.start:
-                done.rows.append(unexplained(credit, f"it reverses {_shown(entry, 'reverses')}, which is not there"))
-        elif _unexplained(entry, scope):
-            done.rows.append(unexplained(credit, _what(entry)))
+                done.rows.append(
+                    judge_unexplained_credit(
+                        credit, f"it reverses {_quote_text(entry, 'reverses')}, which is not there"
+                    )
+                )
+        elif _judge_unexplained(entry, scope):
+            done.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
 
 
-def _unexplained(entry: Entry, scope: Scope) -> bool:
+def _judge_unexplained(entry: Entry, scope: Scope) -> bool:
     """Stripe's own types and other systems' known credits explain themselves."""
     ours = entry.kind in _NOT_OURS
     known = entry.kind is None and scope.other_credits.search(entry.description)
     return (entry.type == "adjustment" and entry.cents > 0 and not known) or ours
 
 
-def _what(entry: Entry) -> str:
+def _describe_entry(entry: Entry) -> str:
     if entry.kind is None:
-        return f"a credit of {money.dollars(entry.cents)} that says neither what for nor by whom"
+        return f"a credit of {money.format_dollars(entry.cents)} that says neither what for nor by whom"
     return f"kind {entry.kind!r} does not belong on a customer"
 
 
-def _shown(entry: Entry, name: str) -> str:
+def _quote_text(entry: Entry, name: str) -> str:
     return repr(entry.metadata.get(name, "")[:40])
 
 
-def unexplained(credit: Credit, reason: str) -> Row:
+def judge_unexplained_credit(credit: Credit, reason: str) -> Row:
     """A row about a credit of no known kind."""
-    row = lone_cells(credit.entry, "credit") | {"expected_cents": 0, "delta_cents": credit.net}
+    row = cells_of_lone_entry(credit.entry, "credit") | {"expected_cents": 0, "delta_cents": credit.net}
     if credit.net == 0:
-        return judged(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
-    return judged(row, Status.UNEXPLAINED_CREDIT, reason, "no payment")
+        return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
+    return create_row(row, Status.UNEXPLAINED_CREDIT, reason, "no payment")
 
 
-def verdict(payment: Payment, found: Sequence[Credit], target: str | None, scope: Scope) -> Row:
+def judge_payment(payment: Payment, found: Sequence[Credit], target: str | None, scope: Scope) -> Row:
     """A payment's row, by all the credits that name it, wherever they sit. `target` is who is to be credited."""
     first = next((one for one in found if one.entry.customer == target), found[0])
     expected = expected_cents(payment, first.entry)
     total = sum(one.net for one in found if one.entry.currency == CURRENCY)
-    row = payment_cells(payment, scope.token, scope.explorer) | credit_cells(payment, first.entry)
+    row = cells_of_payment(payment, scope.token, scope.explorer) | cells_of_credit(payment, first.entry)
     row |= _rate_cells(payment, first.entry) | {
         "expected_cents": expected,
         "credited_cents": total,
         "delta_cents": None if expected is None else total - expected,
     }
-    status, reason = _status(payment, found, expected, total, target)
-    row["note"] = " ".join(also(one) for one in found if one.net and one.entry.customer != first.entry.customer) or None
-    if not scope.final(payment):
-        paid = f"credited with {money.dollars(total)}, not final at block {scope.block}"
-        return judged(row, Status.PENDING, paid, first.rule)
-    return judged(row, status, reason, first.rule)
+    status, reason = _decide_status(payment, found, expected, total, target)
+    row["note"] = (
+        " ".join(other_credit_ids(one) for one in found if one.net and one.entry.customer != first.entry.customer)
+        or None
+    )
+    if not scope.is_final(payment):
+        paid = f"credited with {money.format_dollars(total)}, not final at block {scope.block}"
+        return create_row(row, Status.PENDING, paid, first.rule)
+    return create_row(row, status, reason, first.rule)
 
 
-def also(credit: Credit) -> str:
+def other_credit_ids(credit: Credit) -> str:
     """How a row's note names a credit that another customer carries; `repair` reads it."""
     return f"{credit.entry.id}@{credit.entry.customer}"
 
 
-def _status(
+def _decide_status(
     payment: Payment, found: Sequence[Credit], expected: int | None, total: int, target: str | None
 ) -> tuple[Status, str]:
     """The gravest that is true."""
@@ -153,28 +172,31 @@ def _status(
     turned = [one for one in found if one.net not in (0, one.entry.cents)]
     if delta > 0 and (len(living) > 1 or turned):
         ids = ", ".join(one.entry.id for one in living)
-        return Status.DUPLICATE_CREDIT, f"{ids} credit {money.dollars(total)} for {money.dollars(expected or 0)}"
+        return (
+            Status.DUPLICATE_CREDIT,
+            f"{ids} credit {money.format_dollars(total)} for {money.format_dollars(expected or 0)}",
+        )
     if delta < 0 and (turned or not living):
-        return Status.REVERSED, _taken_back(found, turned, delta)
-    return _texts(payment, living[0] if living else found[0], expected, delta)
+        return Status.REVERSED, _reversal_reason(found, turned, delta)
+    return _compare_texts(payment, living[0] if living else found[0], expected, delta)
 
 
-def _taken_back(found: Sequence[Credit], turned: Sequence[Credit], delta: int) -> str:
+def _reversal_reason(found: Sequence[Credit], turned: Sequence[Credit], delta: int) -> str:
     over = ", ".join(one.entry.id for one in turned) or ", ".join(one.entry.id for one in found)
     how = "more than once or in part" if turned else "in full"
-    return f"{over} was reversed {how}: the customer lacks {money.dollars(-delta)}"
+    return f"{over} was reversed {how}: the customer lacks {money.format_dollars(-delta)}"
 
 
-def _texts(payment: Payment, credit: Credit, expected: int | None, delta: int) -> tuple[Status, str]:
+def _compare_texts(payment: Payment, credit: Credit, expected: int | None, delta: int) -> tuple[Status, str]:
     """One living credit: its cents, then its texts."""
     if expected is None:
         return Status.METADATA_ALTERED, f"{credit.entry.id} does not say at which rate it was priced"
     if delta:
         word = "too much" if delta > 0 else "too little"
-        return Status.AMOUNT_MISMATCH, f"{credit.entry.id} credits {money.dollars(abs(delta))} {word}"
-    if wrong := altered(payment, credit.entry):
+        return Status.AMOUNT_MISMATCH, f"{credit.entry.id} credits {money.format_dollars(abs(delta))} {word}"
+    if wrong := find_altered_texts(payment, credit.entry):
         return Status.METADATA_ALTERED, f"{credit.entry.id} says otherwise than the event: {', '.join(wrong)}"
-    return Status.MATCHED, f"credited once, {money.dollars(expected)}"
+    return Status.MATCHED, f"credited once, {money.format_dollars(expected)}"
 
 
 def expected_cents(payment: Payment, credit: Entry) -> int | None:
@@ -201,18 +223,21 @@ def recorded_rate(credit: Entry) -> int | None:
 
 def _rate_cells(payment: Payment, credit: Entry) -> Cells:
     if payment.quoted:
-        return {"rate_usd": money.decimal(money.rate_down(payment.cents, payment.amount)), "rate_source": "quote"}
+        return {
+            "rate_usd": money.format_decimal(money.rate_down(payment.cents, payment.amount)),
+            "rate_source": "quote",
+        }
     rate, at = recorded_rate(credit), credit.metadata.get("rate_at", "")
     discount = credit.metadata.get("discount_bps", "")
     return {
-        "rate_usd": None if rate is None else money.decimal(rate),
+        "rate_usd": None if rate is None else money.format_decimal(rate),
         "rate_source": credit.metadata.get("rate_source"),
-        "rate_time_utc": utc(int(at)) if at.isascii() and at.isdigit() and len(at) < 12 else None,
+        "rate_time_utc": format_utc(int(at)) if at.isascii() and at.isdigit() and len(at) < 12 else None,
         "discount_bps": int(discount) if discount.isascii() and discount.isdigit() and len(discount) < 6 else None,
     }
 
 
-def altered(payment: Payment, credit: Entry) -> list[str]:
+def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:
     """The texts of a credit that are not what this service writes for the payment. Hex may be in any case."""
     named = credit.metadata.get("payment", "").strip().lower()
     wanted = ledger.credit_metadata(payment, Price(payment.cents))
@@ -229,27 +254,27 @@ def altered(payment: Payment, credit: Entry) -> list[str]:
     return wrong + (["description"] if credit.description.strip().lower() != wanted_description.lower() else [])
 
 
-def without_credit(
+def judge_uncredited(
     payment: Payment, book: CustomerLedger, orders: OrderIndex, scope: Scope, *, dust: bool = False
 ) -> Row:
     """The row of a payment that no entry credits. `dust`: known to be worth less than a cent."""
-    row = payment_cells(payment, scope.token, scope.explorer)
+    row = cells_of_payment(payment, scope.token, scope.explorer)
     expected = 0 if dust else payment.cents if payment.quoted else None
     row |= {"expected_cents": expected, "credited_cents": 0, "delta_cents": None if expected is None else -expected}
     if dust:
-        return judged(row, Status.MATCHED, "worth less than a cent: nothing is written", "below one cent")
-    if not scope.final(payment):
-        return judged(row, Status.PENDING, f"not final at block {scope.block}", "no credit")
-    if cause := held_cause(payment, book, orders):
-        return judged(row, Status.HELD, f"held: {cause}", "no credit")
+        return create_row(row, Status.MATCHED, "worth less than a cent: nothing is written", "below one cent")
+    if not scope.is_final(payment):
+        return create_row(row, Status.PENDING, f"not final at block {scope.block}", "no credit")
+    if cause := find_held_cause(payment, book, orders):
+        return create_row(row, Status.HELD, f"held: {cause}", "no credit")
     age = scope.block_time - payment.time
     if age < SLA_SECONDS:
-        return judged(row, Status.PENDING, f"final for {age} s, due within {SLA_SECONDS} s", "no credit")
+        return create_row(row, Status.PENDING, f"final for {age} s, due within {SLA_SECONDS} s", "no credit")
     where = "" if scope.deep else "; customers without payments are searched by --deep only"
-    return judged(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{where}", "no credit")
+    return create_row(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{where}", "no credit")
 
 
-def held_cause(payment: Payment, book: CustomerLedger, orders: OrderIndex) -> str | None:
+def find_held_cause(payment: Payment, book: CustomerLedger, orders: OrderIndex) -> str | None:
     """Why a payment is uncredited on purpose; what Stripe shows itself comes before what the sweep noted."""
     if payment.customer_id is None:
         return "customer_invalid"

@@ -59,12 +59,12 @@ class Row:
     fingerprint: str = ""
     next_action: str = ""
 
-    def shown(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """The row as JSON holds it."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     @property
-    def order(self) -> tuple[int, int, str, str]:
+    def sort_key(self) -> tuple[int, int, str, str]:
         """Where it stands in the report: by block, then by what it is about."""
         return (self.block_number or 0, self.log_index or 0, self.stripe_created_utc or "", self.row_id)
 
@@ -72,12 +72,12 @@ class Row:
 COLUMNS = tuple(field.name for field in fields(Row))
 
 
-def utc(time: int) -> str:
+def format_utc(time: int) -> str:
     """Unix seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def counted(number: int, what: str) -> str:
+def format_count(number: int, what: str) -> str:
     """So many of something, in words."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
@@ -91,7 +91,7 @@ Cells = dict[str, Any]
 """Some of a row's cells by their columns, on their way to a row."""
 
 
-def judged(cells: Cells, status: Status, reason: str, rule: str, *, exception: bool | None = None) -> Row:
+def create_row(cells: Cells, status: Status, reason: str, rule: str, *, exception: bool | None = None) -> Row:
     """A row with its verdict. `exception` differs from the status's own where a reversal has settled the matter."""
     found = RULES[status]
     bad = found.exception if exception is None else exception
@@ -106,13 +106,13 @@ def judged(cells: Cells, status: Status, reason: str, rule: str, *, exception: b
     return Row(**{**cells, **verdict})
 
 
-def payment_cells(payment: Payment, token: str, explorer: str | None) -> Cells:
+def cells_of_payment(payment: Payment, token: str, explorer: str | None) -> Cells:
     """What the chain says of a payment."""
     return {
         "chain_id": payment.chain_id,
         "block_number": payment.block,
         "block_hash": payment.block_hash,
-        "block_time_utc": utc(payment.time),
+        "block_time_utc": format_utc(payment.time),
         "tx_hash": payment.tx_hash,
         "log_index": payment.log_index,
         "explorer_url": f"{explorer}/tx/{payment.tx_hash}" if explorer else None,
@@ -121,36 +121,36 @@ def payment_cells(payment: Payment, token: str, explorer: str | None) -> Cells:
         "token": token,
         "token_decimals": DECIMALS,
         "amount_raw": str(payment.amount),
-        "amount_tokens": money.decimal(payment.amount, DECIMALS),
+        "amount_tokens": money.format_decimal(payment.amount, DECIMALS),
         "stripe_customer": payment.customer_id,
         "kind": "payment",
         "fingerprint": fingerprint(payment.identity),
     }
 
 
-def entry_cells(entry: Entry) -> Cells:
+def cells_of_entry(entry: Entry) -> Cells:
     """What Stripe says of one entry."""
     return {
         "currency": entry.currency,
         "stripe_customer": entry.customer,
         "stripe_txn": entry.id,
-        "stripe_created_utc": utc(entry.created),
+        "stripe_created_utc": format_utc(entry.created),
         "ending_balance_cents": entry.ending_cents,
     }
 
 
-def credit_cells(payment: Payment, entry: Entry) -> Cells:
+def cells_of_credit(payment: Payment, entry: Entry) -> Cells:
     """What Stripe says of a payment's credit."""
     epoch = epoch_position(entry.created, payment.time).epoch
-    return entry_cells(entry) | {
+    return cells_of_entry(entry) | {
         "credit_latency_s": entry.created - payment.time,
         "idempotency_key": ledger.credit_key(payment, epoch),
     }
 
 
-def lone_cells(entry: Entry, kind: str) -> Cells:
+def cells_of_lone_entry(entry: Entry, kind: str) -> Cells:
     """A row about an entry that no payment stands behind."""
-    return entry_cells(entry) | {
+    return cells_of_entry(entry) | {
         "kind": kind,
         "fingerprint": fingerprint(entry.id),
         "credited_cents": entry.cents,

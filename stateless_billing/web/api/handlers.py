@@ -24,14 +24,14 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._quotes: Quotes = services.quotes()
-        self._reading = asyncio.Lock()
-        self._read: TTLCache[None, dict[str, Any]] = TTLCache(1, _READY_SECONDS, services.clock.boot)
+        self._readiness_lock = asyncio.Lock()
+        self._readiness_read_at: TTLCache[None, dict[str, Any]] = TTLCache(1, _READY_SECONDS, services.clock.boot)
 
-    async def account(self, request: Request) -> Response:
+    async def get_account(self, request: Request) -> Response:
         """`GET /api/accounts/{wallet}`."""
-        return JSONResponse(await self.describe(inputs.wallet(request.path_params["wallet"])))
+        return JSONResponse(await self.describe_account(inputs.parse_wallet(request.path_params["wallet"])))
 
-    async def describe(self, wallet: str) -> dict[str, Any]:
+    async def describe_account(self, wallet: str) -> dict[str, Any]:
         """An account, in the same time whether it is known or not."""
         clock = self._services.clock.boot
         begun = clock()
@@ -40,26 +40,26 @@ class Api:
         finally:
             await asyncio.sleep(_ACCOUNT_SECONDS - (clock() - begun) % _ACCOUNT_SECONDS)
 
-    async def offer(self, cents: int) -> dict[str, Any]:
+    async def create_offer(self, cents: int) -> dict[str, Any]:
         """What `cents` would cost now. Raises ProblemError."""
         return await self._quotes.offer(cents)
 
-    async def quote(self, request: Request) -> Response:
+    async def create_quote(self, request: Request) -> Response:
         """`POST /api/quotes`."""
-        body = await inputs.json_object(request, {"wallet", "cents", "payer"})
-        wallet, cents = inputs.wallet(body.get("wallet")), inputs.cents(body.get("cents"))
-        payer = None if body.get("payer") is None else inputs.wallet(body["payer"], "payer")
+        body = await inputs.read_json_object(request, {"wallet", "cents", "payer"})
+        wallet, cents = inputs.parse_wallet(body.get("wallet")), inputs.parse_cents(body.get("cents"))
+        payer = None if body.get("payer") is None else inputs.parse_wallet(body["payer"], "payer")
         return JSONResponse(await self._quotes.create(wallet, cents, payer))
 
-    async def claim(self, request: Request) -> Response:
+    async def claim_payment(self, request: Request) -> Response:
         """`POST /api/payments`."""
-        body = await inputs.json_object(request, {"tx_hash"})
-        logs.note(work="claim")
-        return JSONResponse(await self._services.claims.of(inputs.tx_hash(body.get("tx_hash")), credit=True))
+        body = await inputs.read_json_object(request, {"tx_hash"})
+        logs.add_to_context(work="claim")
+        return JSONResponse(await self._services.claims.of(inputs.parse_tx_hash(body.get("tx_hash")), credit=True))
 
-    async def payment(self, request: Request) -> Response:
+    async def get_payment(self, request: Request) -> Response:
         """`GET /api/payments/{tx_hash}`."""
-        tx_hash = inputs.tx_hash(request.path_params["tx_hash"])
+        tx_hash = inputs.parse_tx_hash(request.path_params["tx_hash"])
         return JSONResponse(await self._services.claims.of(tx_hash, credit=False))
 
     async def healthz(self, request: Request) -> Response:
@@ -68,8 +68,8 @@ class Api:
 
     async def readyz(self, request: Request) -> Response:
         """`GET /readyz`: whether it is fit to serve."""
-        async with self._reading:
-            found = self._read.get(None)
+        async with self._readiness_lock:
+            found = self._readiness_read_at.get(None)
             if found is None:
-                found = self._read[None] = await readiness(self._services)
+                found = self._readiness_read_at[None] = await readiness(self._services)
         return JSONResponse(found, 200 if found["ready"] else 503)

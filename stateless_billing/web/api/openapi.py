@@ -19,7 +19,7 @@ _ASKS_RETRY = (429, 503)
 _PAGE = {"text/html": {"schema": TEXT}}
 
 
-def describe() -> dict[str, Any]:
+def create_document() -> dict[str, Any]:
     """The whole document."""
     return {
         "openapi": "3.1.0",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """The rows under their header."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")

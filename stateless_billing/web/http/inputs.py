@@ -10,15 +10,15 @@ from starlette.requests import Request
 from chain.signing import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
 
-LARGEST_BODY = 16 * 1024
+MAX_BODY_BYTES = 16 * 1024
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
 _DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
-_MOST_CENTS = 10**9
+_MAX_CENTS = 10**9
 
 
-def wallet(value: object, name: str = "wallet") -> str:
+def parse_wallet(value: object, name: str = "wallet") -> str:
     """An address, lower-case. One in mixed case must carry its EIP-55 checksum: else it was mistyped."""
     if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
         raise ProblemError("invalid_input", f"`{name}` must be an address: 0x and 40 hex digits. No money moved.")
@@ -28,34 +28,34 @@ def wallet(value: object, name: str = "wallet") -> str:
     return value.lower()
 
 
-def tx_hash(value: object) -> str:
+def parse_tx_hash(value: object) -> str:
     """A transaction hash, lower-case."""
     if not isinstance(value, str) or not _HASH.fullmatch(value):
         raise ProblemError("invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits.")
     return value.lower()
 
 
-def ordinal(value: object) -> int:
+def parse_ordinal(value: object) -> int:
     """A payment's place among those of its EVM transaction."""
     if not isinstance(value, str) or not _ORDINAL.fullmatch(value):
         raise ProblemError("invalid_input", "The ordinal must be a whole number from 0 to 9999.")
     return int(value)
 
 
-def dollars(value: str | None) -> int | None:
+def parse_dollars(value: str | None) -> int | None:
     """Dollars as a link may carry them, 50 or 12.50, in cents; None for anything else."""
     found = _DOLLARS.fullmatch(value or "")
     return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else None
 
 
-def cents(value: object) -> int:
+def parse_cents(value: object) -> int:
     """A positive whole number of cents."""
-    if type(value) is not int or not 0 < value <= _MOST_CENTS:
-        raise ProblemError("invalid_input", f"`cents` must be a whole number from 1 to {_MOST_CENTS}. No money moved.")
+    if type(value) is not int or not 0 < value <= _MAX_CENTS:
+        raise ProblemError("invalid_input", f"`cents` must be a whole number from 1 to {_MAX_CENTS}. No money moved.")
     return value
 
 
-def text(body: Mapping[str, Any], name: str) -> str:
+def read_text(body: Mapping[str, Any], name: str) -> str:
     """A field that is a text; empty where it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
@@ -63,12 +63,12 @@ def text(body: Mapping[str, Any], name: str) -> str:
     return value or ""
 
 
-async def json_object(request: Request, allowed: set[str], largest: int = LARGEST_BODY) -> dict[str, Any]:
+async def read_json_object(request: Request, allowed: set[str], max_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """The request's body: one JSON object of at most `largest` bytes with no other names than `allowed`."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise ProblemError("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
     try:
-        body = json.loads(await _body(request, largest), parse_constant=_refuse)
+        body = json.loads(await _read_body(request, max_bytes), parse_constant=_refuse_constant)
         json.dumps(body, ensure_ascii=False).encode()  # half a character is no text, and nobody could be told of it
     except (ValueError, RecursionError) as error:
         raise ProblemError("bad_request", "The body is not well-formed JSON.") from error
@@ -79,14 +79,14 @@ async def json_object(request: Request, allowed: set[str], largest: int = LARGES
     return body
 
 
-async def _body(request: Request, largest: int) -> bytes:
+async def _read_body(request: Request, max_bytes: int) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > largest:
-            raise ProblemError("body_too_large", f"A body may have at most {largest} bytes.")
+        if len(body) > max_bytes:
+            raise ProblemError("body_too_large", f"A body may have at most {max_bytes} bytes.")
     return body
 
 
-def _refuse(constant: str) -> None:
+def _refuse_constant(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")

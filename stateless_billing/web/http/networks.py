@@ -14,15 +14,15 @@ _KNOWN: dict[int, dict[str, Any]] = {
 }
 
 
-def network(chain_id: int) -> dict[str, Any]:
+def network_name(chain_id: int) -> dict[str, Any]:
     """A chain for the pay page: id, name, explorer or None, public RPC URLs for adding it to a wallet, currency."""
     known = _KNOWN.get(chain_id, {"name": f"Chain {chain_id}", "explorer": None, "rpc_urls": []})
     return {"id": chain_id, "hex": hex(chain_id), "currency": _ETHER, **known}
 
 
-def explorer(chain_id: int) -> str | None:
+def explorer_url(chain_id: int) -> str | None:
     """Where a chain's transactions can be looked at; None where nobody shows them."""
-    found: str | None = network(chain_id)["explorer"]
+    found: str | None = network_name(chain_id)["explorer"]
     return found
 
 

@@ -21,51 +21,51 @@ RETRY_SECONDS = "5"
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+def problem_response(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """One problem. `request_id` is what to quote to support."""
-    body = document(code, detail, request.scope.get("request_id"))
+    body = problem_document(code, detail, request.scope.get("request_id"))
     status = body["status"]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"retry-after": RETRY_SECONDS, **(headers or {})}
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-def document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
+def problem_document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
     """What a problem says, whoever sends it."""
     status, title = PROBLEMS[code]
     return {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "request_id": request_id}
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _on_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
-    return problem(request, error.code, error.detail)
+    return problem_response(request, error.code, error.detail)
 
 
-async def _http(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "bad_request")
     headers = dict(error.headers) if error.headers else None
-    return problem(request, code, f"{request.method} {request.url.path[:100]}", headers)
+    return problem_response(request, code, f"{request.method} {request.url.path[:100]}", headers)
 
 
-async def _chain(request: Request, error: Exception) -> Response:
+async def _on_chain_error(request: Request, error: Exception) -> Response:
     log.warning("request %s: %s", request.scope.get("request_id"), error)
-    return problem(request, "chain_unavailable", f"The chain could not be read just now. {_LATER}")
+    return problem_response(request, "chain_unavailable", f"The chain could not be read just now. {_LATER}")
 
 
-async def _stripe(request: Request, error: Exception) -> Response:
+async def _on_stripe_failure(request: Request, error: Exception) -> Response:
     log.warning("request %s: %s", request.scope.get("request_id"), error)
-    return problem(request, "stripe_unavailable", f"Stripe could not be read just now. {_LATER}")
+    return problem_response(request, "stripe_unavailable", f"Stripe could not be read just now. {_LATER}")
 
 
-def internal(request: Request) -> Response:
+def on_internal_error(request: Request) -> Response:
     """The answer to whatever was not foreseen."""
-    return problem(request, "internal", f"This is our fault and has been logged. {_LATER}")
+    return problem_response(request, "internal", f"This is our fault and has been logged. {_LATER}")
 
 
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
-    ProblemError: _refused,
-    HTTPException: _http,
-    ChainError: _chain,
-    StripeFailure: _stripe,
+    ProblemError: _on_refusal,
+    HTTPException: _on_http_error,
+    ChainError: _on_chain_error,
+    StripeFailure: _on_stripe_failure,
 }

@@ -32,9 +32,9 @@ from stateless_billing.web.operators.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-REASON_MOST = 200
-HOURS_MOST = 24
-_LARGEST_WISH = 256 * 1024  # a note that is far too long still gets a sentence of its own
+MAX_REASON_CHARACTERS = 200
+MAX_OVERRIDE_HOURS = 24
+_MAX_BODY_BYTES = 256 * 1024  # a note that is far too long still gets a sentence of its own
 _NOTHING = "Nothing was given."
 
 
@@ -47,7 +47,7 @@ class AdminApi:
     async def find(self, request: Request) -> Response:
         """`GET /api/admin/find?q=`."""
         self._sessions.require(request, READ)
-        found = await self._services.lookup.find(request.query_params.get("q", "")[:400])
+        found = await self._services.customer_search.find(request.query_params.get("q", "")[:400])
         matches = [
             {
                 "customer": one.customer.id,
@@ -61,12 +61,12 @@ class AdminApi:
         ]
         return JSONResponse({"kind": found.kind, "note": found.note, "matches": matches})
 
-    async def check(self, request: Request) -> Response:
+    async def preview(self, request: Request) -> Response:
         """`POST /api/admin/grants/check`: what the grant would do, in figures. Writes nothing."""
-        operator = self._sessions.require(request, GRANT, fresh=True)
-        wish, _ = await self._wish(request, operator)
-        left, alike = await self._services.grants.check(wish)
-        customer = await self._services.lookup.customer(wish.customer)
+        operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
+        wish, _ = await self._parse_grant_request(request, operator)
+        left, alike = await self._services.grants.preview(wish)
+        customer = await self._services.customer_search.get_customer(wish.customer)
         if customer is None:
             raise ProblemError("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
         wallets = wallets_of(customer)
@@ -80,17 +80,17 @@ class AdminApi:
                 "after_cents": customer.balance_cents + wish.cents,
                 "reason": forms.REASONS[wish.reason],
                 "note": wish.note,
-                "left": _left(left),
+                "left": _limits_response(left),
                 "alike": None if alike is None else {"at": alike.reservation.entry.created},
             }
         )
 
     async def give(self, request: Request) -> Response:
         """`POST /api/admin/grants`: give it, or find out what an earlier try with this form came to."""
-        operator = self._sessions.require(request, GRANT, fresh=True)
-        wish, again = await self._wish(request, operator)
+        operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
+        wish, again = await self._parse_grant_request(request, operator)
         try:
-            grant = await self._services.grants.give(wish, again=again)
+            grant = await self._services.grants.give(wish, confirm_duplicate=again)
         except StripeFailure as error:
             log.warning("grant %s: %s", wish.grant, error)
             raise ProblemError(
@@ -98,41 +98,43 @@ class AdminApi:
                 "Stripe did not answer clearly. The grant may have been given, once at most: look before you"
                 " press again.",
             ) from error
-        return JSONResponse(_grant(grant))
+        return JSONResponse(_grant_response(grant))
 
     async def status(self, request: Request) -> Response:
         """`POST /api/admin/grants/status` `{form}`: what a form came to, by the ledger. `grant` is null for nothing."""
         operator = self._sessions.require(request, GRANT)
-        body = await inputs.json_object(request, {"form"})
-        grant = await self._services.grants.status(self._form("grant", body, operator)["grant"])
-        return JSONResponse({"grant": _grant(grant) if grant else None})
+        body = await inputs.read_json_object(request, {"form"})
+        grant = await self._services.grants.status(self._open_form("grant", body, operator)["grant"])
+        return JSONResponse({"grant": _grant_response(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
         """`POST /api/admin/grants/undo` `{reservation, reason}`."""
-        operator = self._sessions.require(request, GRANT, fresh=True)
-        body = await inputs.json_object(request, {"reservation", "reason"})
-        reservation = inputs.text(body, "reservation")
+        operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
+        body = await inputs.read_json_object(request, {"reservation", "reason"})
+        reservation = inputs.read_text(body, "reservation")
         if not is_entry_id(reservation):
             raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
-        grant = await self._services.grants.undo(reservation, operator, _reason(inputs.text(body, "reason")))
-        return JSONResponse(_grant(grant))
+        grant = await self._services.grants.undo(reservation, operator, _parse_reason(inputs.read_text(body, "reason")))
+        return JSONResponse(_grant_response(grant))
 
-    async def order(self, request: Request) -> Response:
+    async def write_order(self, request: Request) -> Response:
         """`POST /api/admin/orders` `{form, order | confirms, reason}`: decide about one payment, and follow it at once.
 
         `confirms` names another admin's order, whose words are repeated.
         """
-        operator = self._sessions.require(request, RELEASE, fresh=True)
-        body = await inputs.json_object(request, {"form", "order", "confirms", "reason"})
-        form = self._form("order", body, operator)
-        reason = _reason(inputs.text(body, "reason"))
-        heads, gateway, payment = await self._payment(form["payment"])
-        draft = await self._order(body, payment, operator, reason)
-        order, progress = await self._services.stuck.order(gateway, payment, heads, form["form"], draft)
+        operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
+        body = await inputs.read_json_object(request, {"form", "order", "confirms", "reason"})
+        form = self._open_form("order", body, operator)
+        reason = _parse_reason(inputs.read_text(body, "reason"))
+        heads, gateway, payment = await self._find_payment(form["payment"])
+        draft = await self._draft_order(body, payment, operator, reason)
+        order, progress = await self._services.uncredited_payments.write_order(
+            gateway, payment, heads, form["form"], draft
+        )
         return JSONResponse(
             {
                 "order": order.id,
-                "waits": await self._waits(order, payment),
+                "waits": await self._is_waiting(order, payment),
                 "state": progress.state,
                 "cause": progress.cause,
                 "credit": progress.credit,
@@ -140,77 +142,79 @@ class AdminApi:
             }
         )
 
-    async def _order(self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str) -> OrderDraft:
+    async def _draft_order(
+        self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str
+    ) -> OrderDraft:
         """What is ordered: words of the reader's own, or another admin's."""
-        text, row = inputs.text(body, "order").strip(), inputs.text(body, "confirms").strip()
+        text, row = inputs.read_text(body, "order").strip(), inputs.read_text(body, "confirms").strip()
         if text and row:
             raise ProblemError(
                 "invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered."
             )
         checks, orders = self._services.order_checks, self._services.orders
         if not row:
-            return await checks.draft(text, payment, operator.name, reason, (await orders.latest(payment)).standing)
-        orders.renew()
-        return await checks.confirm(row, payment, operator.name, reason, await orders.latest(payment))
+            return await checks.draft(text, payment, operator.name, reason, (await orders.find(payment)).effective)
+        orders.invalidate()
+        return await checks.confirm(row, payment, operator.name, reason, await orders.find(payment))
 
-    async def _waits(self, order: Order, payment: Payment) -> bool | None:
+    async def _is_waiting(self, order: Order, payment: Payment) -> bool | None:
         """Whether an order that was just written waits for another admin; None where that could not be read."""
         if order.confirms:
             return False
         try:
-            return not order_rules.stands(order, (await self._services.orders.latest(payment)).orders)
+            return not order_rules.is_effective(order, (await self._services.orders.find(payment)).orders)
         except StripeFailure:
             return None
 
     async def retry(self, request: Request) -> Response:
         """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
         self._sessions.require(request, GRANT)
-        body = await inputs.json_object(request, {"payment"})
-        heads, gateway, payment = await self._payment(inputs.text(body, "payment"))
-        self._services.memory.retry(payment)
-        progress = await self._services.crediting.advance(gateway, payment, heads)
+        body = await inputs.read_json_object(request, {"payment"})
+        heads, gateway, payment = await self._find_payment(inputs.read_text(body, "payment"))
+        self._services.status_cache.make_due(payment)
+        progress = await self._services.crediting.process(gateway, payment, heads)
         return JSONResponse({"state": progress.state, "cause": progress.cause, "credit": progress.credit})
 
     async def set_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate` `{rate, hours, reason}`."""
-        operator = self._sessions.require(request, OVERRIDE, fresh=True)
-        body = await inputs.json_object(request, {"rate", "hours", "reason"})
-        rate, hours = parse_rate(inputs.text(body, "rate")), body.get("hours")
+        operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
+        body = await inputs.read_json_object(request, {"rate", "hours", "reason"})
+        rate, hours = parse_rate(inputs.read_text(body, "rate")), body.get("hours")
         if rate is None:
             raise ProblemError(
                 "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
             )
-        if type(hours) is not int or not 1 <= hours <= HOURS_MOST:
-            raise ProblemError("invalid_input", f"Choose 1 to {HOURS_MOST} whole hours. Nothing was changed.")
-        reason = _reason(inputs.text(body, "reason"))
-        made = await self._services.overrides.put(rate, operator.name, hours * 3600, reason)
-        log.warning("%s set the rate to %s until %d", operator.role, money.decimal(rate), made.until)
-        return JSONResponse({"rate": money.decimal(made.rate), "from": made.since, "until": made.until})
+        if type(hours) is not int or not 1 <= hours <= MAX_OVERRIDE_HOURS:
+            raise ProblemError("invalid_input", f"Choose 1 to {MAX_OVERRIDE_HOURS} whole hours. Nothing was changed.")
+        reason = _parse_reason(inputs.read_text(body, "reason"))
+        made = await self._services.overrides.set(rate, operator.name, hours * 3600, reason)
+        log.warning("%s set the rate to %s until %d", operator.role, money.format_decimal(rate), made.until)
+        return JSONResponse({"rate": money.format_decimal(made.rate), "from": made.since, "until": made.until})
 
     async def end_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate/end`: the market's rate counts again."""
-        operator = self._sessions.require(request, OVERRIDE, fresh=True)
-        await self._services.overrides.take_back()
+        operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
+        await self._services.overrides.clear()
         log.warning("%s took the rate back", operator.role)
         return JSONResponse({})
 
-    async def _wish(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
-        body = await inputs.json_object(request, {"form", "amount", "reason", "note", "again"}, _LARGEST_WISH)
-        form = self._form("grant", body, operator)
+    async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
+        body = await inputs.read_json_object(request, {"form", "amount", "reason", "note", "again"}, _MAX_BODY_BYTES)
+        form = self._open_form("grant", body, operator)
         wish = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
             customer=form["customer"],
-            cents=forms.cents(inputs.text(body, "amount")),
-            reason=inputs.text(body, "reason"),
-            note=forms.note(inputs.text(body, "note")),
+            cents=forms.parse_cents(inputs.read_text(body, "amount")),
+            reason=inputs.read_text(body, "reason"),
+            note=forms.parse_note(inputs.read_text(body, "note")),
         )
         return wish, body.get("again") is True
 
-    def _form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
+    def _open_form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
         """What we signed into a form, for this operator. Raises ProblemError."""
         try:
-            form = self._services.signins.tokens.open(kind, inputs.text(body, "form"), FORM_SECONDS)
+            form = self._services.sign_ins.tokens.open(kind, inputs.read_text(body, "form"), FORM_SECONDS)
         except ExpiredToken as error:
             raise ProblemError(
                 "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
@@ -223,10 +227,10 @@ class AdminApi:
             raise ProblemError("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
         return form
 
-    async def _payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
+    async def _find_payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
         """The heads, and then a payment by its identity as the chain has it. Raises ProblemError, ChainError."""
         tx_hash = [*identity.split(":"), "", "", ""][2]
-        tx_hash = inputs.tx_hash(tx_hash)
+        tx_hash = inputs.parse_tx_hash(tx_hash)
         heads = await self._services.confirmations.heads()
         found = await find_payments_in_tx(self._services.nodes, self._services.gateways, tx_hash)
         for payment in found.payments if found else ():
@@ -236,18 +240,18 @@ class AdminApi:
         raise ProblemError("not_found", "There is no such payment on the chain. Nothing was done.")
 
 
-def _reason(written: str) -> str:
+def _parse_reason(written: str) -> str:
     text = " ".join(written.split())
     if not text:
         raise ProblemError("invalid_input", "Say why. Nothing was done.")
-    if len(text) > REASON_MOST:
+    if len(text) > MAX_REASON_CHARACTERS:
         raise ProblemError(
-            "invalid_input", f"The reason has {len(text):,} characters, {REASON_MOST} fit. Nothing was done."
+            "invalid_input", f"The reason has {len(text):,} characters, {MAX_REASON_CHARACTERS} fit. Nothing was done."
         )
     return text
 
 
-def _left(left: RemainingLimits) -> dict[str, Any]:
+def _limits_response(left: RemainingLimits) -> dict[str, Any]:
     return {
         "cents": left.cents,
         "per_grant_cents": left.caps.per_grant,
@@ -267,7 +271,7 @@ REFUSED = {
 }
 
 
-def _grant(grant: Grant) -> dict[str, Any]:
+def _grant_response(grant: Grant) -> dict[str, Any]:
     """One grant for a page."""
     told = grant.reservation
     credit: Entry | None = grant.credit

@@ -22,13 +22,13 @@ from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Page
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
-from stateless_billing.support.timeline import timeline
+from stateless_billing.support.timeline import build_timeline
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import PageFrame
 
 _DAYS = (1, 7, 30, 90, 365)
-_ROWS = 500  # of a list on a page; the CSV holds all
+_PAGE_SIZE = 500  # of a list on a page; the CSV holds all
 
 SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
     "newest": ("newest first", lambda one: (-one.reservation.entry.created,)),
@@ -39,7 +39,7 @@ SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class GrantFilter:
     """Which grants a list is to show, and how sorted."""
 
     days: int
@@ -49,7 +49,7 @@ class Asked:
     state: str
     sort: str
 
-    def takes(self, grant: Grant) -> bool:
+    def accepts(self, grant: Grant) -> bool:
         """Whether the list shows this one."""
         told = grant.reservation
         return (
@@ -59,65 +59,67 @@ class Asked:
             and self.state in ("", grant.state)
         )
 
-    def of(self, grants: Sequence[Grant]) -> list[Grant]:
+    def select(self, grants: Sequence[Grant]) -> list[Grant]:
         """Those that the list shows, sorted."""
-        return sorted(filter(self.takes, grants), key=SORTS[self.sort][1])
+        return sorted(filter(self.accepts, grants), key=SORTS[self.sort][1])
 
 
-def asked(request: Request) -> Asked:
+def parse_filter(request: Request) -> GrantFilter:
     """The filter in a query; what is no choice counts as none."""
     query = request.query_params
     days = int(query["days"]) if query.get("days") in {str(one) for one in _DAYS} else 7
     words = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
     sort = query["sort"] if query.get("sort") in SORTS else "newest"
-    return Asked(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], sort)
+    return GrantFilter(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], sort)
 
 
-class Admin:
+class AdminPages:
     """The pages."""
 
-    def __init__(self, desk: PageFrame) -> None:
-        self._desk, self._services = desk, desk.services
-        self.find = desk.page(self._find)
-        self.customer = desk.page(self._customer)
-        self.grants = desk.page(self._grants)
-        self.grants_csv = desk.page(self._grants_csv)
-        self.rate = desk.page(self._rate)
+    def __init__(self, frame: PageFrame) -> None:
+        self._frame, self._services = frame, frame.services
+        self.find = frame.page(self._find)
+        self.customer = frame.page(self._customer)
+        self.grants = frame.page(self._grants)
+        self.grants_csv = frame.page(self._grants_csv)
+        self.rate = frame.page(self._rate)
 
     async def _find(self, request: Request, operator: Operator) -> Response:
         text = request.query_params.get("q", "")
         found, problem = None, None
         if text.strip():
             try:
-                found = await self._services.lookup.find(text[:400])
+                found = await self._services.customer_search.find(text[:400])
             except ProblemError as refusal:
                 problem = refusal.detail
-        return self._desk.render("desk_find.html", request, q=text, found=found, problem=problem)
+        return self._frame.render("desk_find.html", request, q=text, found=found, problem=problem)
 
     async def _customer(self, request: Request, operator: Operator) -> Response:
         customer_id = request.path_params["customer"]
-        customer = await self._services.lookup.customer(customer_id) if is_customer_id(customer_id) else None
+        customer = (
+            await self._services.customer_search.get_customer(customer_id) if is_customer_id(customer_id) else None
+        )
         if customer is None:
             raise ProblemError("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
         after = request.query_params.get("after")
         page = await self._entries(customer.id, after)
         payments = [] if after else await self._services.accounts.payments(customer)
-        grants = await self._services.grants.ledger.look(customer=customer.id)
+        grants = await self._services.grants.ledger.reconcile(customer=customer.id)
         mine = {one.reservation.grant: one for one in grants if one.reservation.customer == customer.id}
-        giving = operator.may(GRANT)
-        form = self._services.grants.mint()
-        return self._desk.render(
+        giving = operator.has_right(GRANT)
+        form = self._services.grants.create_grant_id()
+        return self._frame.render(
             "desk_customer.html",
             request,
             customer=customer,
             wallets=wallets_of(customer, page.entries),
-            events=timeline(page.entries, payments, complete=page.complete),
+            events=build_timeline(page.entries, payments, complete=page.complete),
             after=after,
             older=None if page.complete else page.entries[-1].id,
             grants=mine,
             may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
             giving=giving,
-            left=self._services.grants.left_by(grants, operator.name),
+            left=self._services.grants.remaining_limits_of(grants, operator.name),
             form=self._seal(form, operator, customer.id) if giving else None,
             reasons=REASONS,
             note_fewest=NOTE_FEWEST,
@@ -133,7 +135,7 @@ class Admin:
             raise missing
         async with self._services.stripe.session() as session:
             try:
-                return await session.newest_entries(customer_id, 0, after or None)
+                return await session.list_newest_entries(customer_id, 0, after or None)
             except RequestRejected as error:
                 if after and error.code == "resource_missing":
                     raise missing from error
@@ -141,33 +143,33 @@ class Admin:
 
     def _seal(self, form: str, operator: Operator, customer_id: str) -> str:
         values = {"grant": form, "operator": operator.name, "customer": customer_id}
-        return self._services.signins.tokens.seal("grant", values)
+        return self._services.sign_ins.tokens.seal("grant", values)
 
     def _may_undo(self, grant: Grant, operator: Operator) -> bool:
         """Whether this operator may take it back now."""
         if grant.state not in ("given", "open"):
             return False
         age = self._services.clock.wall() - grant.reservation.entry.created
-        own = grant.reservation.operator == operator.name and operator.may(GRANT)
-        return operator.may(REVERSE) or (own and age <= UNDO_SECONDS)
+        own = grant.reservation.operator == operator.name and operator.has_right(GRANT)
+        return operator.has_right(REVERSE) or (own and age <= UNDO_SECONDS)
 
-    async def _listed(self, request: Request) -> tuple[Asked, list[Grant]]:
-        filter_ = asked(request)
+    async def _read_grants(self, request: Request) -> tuple[GrantFilter, list[Grant]]:
+        filter_ = parse_filter(request)
         since = int(self._services.clock.wall()) - filter_.days * DAY
-        return filter_, await self._services.grants.ledger.look(since)
+        return filter_, await self._services.grants.ledger.reconcile(since)
 
     async def _grants(self, request: Request, operator: Operator) -> Response:
-        filter_, every = await self._listed(request)
-        shown = filter_.of(every)
+        filter_, every = await self._read_grants(request)
+        shown = filter_.select(every)
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for one in shown:
             if one.state in ("given", "open"):
                 totals[one.reservation.operator][0] += 1
                 totals[one.reservation.operator][1] += one.reservation.entry.cents
-        return self._desk.render(
+        return self._frame.render(
             "desk_grants.html",
             request,
-            grants=shown[:_ROWS],
+            grants=shown[:_PAGE_SIZE],
             found=len(shown),
             every=len(every),
             asked=filter_,
@@ -177,25 +179,25 @@ class Admin:
             operators=sorted({one.reservation.operator for one in every}),
             totals=sorted(totals.items(), key=lambda one: -one[1][1]),
             query=request.url.query,
-            may_undo={one.reservation.grant for one in shown[:_ROWS] if self._may_undo(one, operator)},
+            may_undo={one.reservation.grant for one in shown[:_PAGE_SIZE] if self._may_undo(one, operator)},
         )
 
     async def _grants_csv(self, request: Request, operator: Operator) -> Response:
-        filter_, every = await self._listed(request)
-        rows = [_row(one) for one in filter_.of(every)]
-        text = csv_export.table(_COLUMNS, rows)
+        filter_, every = await self._read_grants(request)
+        rows = [_row(one) for one in filter_.select(every)]
+        text = csv_export.csv_table(_COLUMNS, rows)
         headers = {"content-disposition": 'attachment; filename="grants.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     async def _rate(self, request: Request, operator: Operator) -> Response:
         settings = self._services.settings
-        history, (rate, problem) = await asyncio.gather(self._services.overrides.history(), self._current())
+        history, (rate, problem) = await asyncio.gather(self._services.overrides.history(), self._current_rate())
         try:
-            day = rate_chart.line(await self._services.feed.day())
+            day = rate_chart.create_line(await self._services.price_feed.last_day())
         except NoRate:
             day = None
         now = int(self._services.clock.wall())
-        return self._desk.render(
+        return self._frame.render(
             "desk_rate.html",
             request,
             rate=rate,
@@ -206,13 +208,13 @@ class Admin:
             discount_bps=settings.discount_bps,
             discounted=money.after_discount_down(rate.market, settings.discount_bps) if rate else None,
             history=history,
-            holding=next((one for one in history if one.holds(now)), None),
-            setting=operator.may(OVERRIDE),
+            holding=next((one for one in history if one.applies_at(now)), None),
+            setting=operator.has_right(OVERRIDE),
         )
 
-    async def _current(self) -> tuple[Rate | None, str]:
+    async def _current_rate(self) -> tuple[Rate | None, str]:
         try:
-            return await self._services.prices.now(), ""
+            return await self._services.rates.current_rate(), ""
         except (NoRate, StripeFailure) as error:
             return None, str(error)
 

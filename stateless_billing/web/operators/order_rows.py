@@ -23,12 +23,12 @@ class OrderRow:
     form: str = ""
 
 
-def rows_of(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
+def create_rows(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
     """The orders about a payment, the newest first; confirmations are told with what they confirm."""
     mine = [one for one in orders if one.payment == payment]
-    confirming = {one.id: order_rules.confirmation(one, orders) for one in mine if not one.confirms}
+    confirming = {one.id: order_rules.find_confirmation(one, orders) for one in mine if not one.confirms}
     used = {one.id for one in confirming.values() if one}
-    decided = order_rules.newest(payment, orders)
+    decided = order_rules.newest_order(payment, orders)
     shown = [one for one in mine if one.id not in used]
     return [OrderRow(one, _fate(one, decided, orders), confirming.get(one.id)) for one in reversed(shown)]
 
@@ -36,21 +36,21 @@ def rows_of(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
 def _fate(order: Order, decided: Order | None, orders: Sequence[Order]) -> str:
     if order.confirms:
         return VOID
-    if not order.words.verb:
-        return COUNTS if order_rules.stands(order, orders) else WAITS
+    if not order.instruction.verb:
+        return COUNTS if order_rules.is_effective(order, orders) else WAITS
     if decided is None or order.place > decided.place:
         return WAITS
     return DECIDES if order.id == decided.id else SUPERSEDED
 
 
-def used_alone(operator: str, now: int, orders: Sequence[Order]) -> int:
+def cents_used_alone(operator: str, now: int, orders: Sequence[Order]) -> int:
     """The cents that an admin ordered in the last 24 hours and nobody else confirmed."""
     place = orders[-1].place + 1 if orders else 1
-    words = order_rules.Words()
-    return order_rules.alone(Order("", "", now, place, "", words, operator, "", 0), orders)
+    words = order_rules.OrderText()
+    return order_rules.decided_alone_cents(Order("", "", now, place, "", words, operator, "", 0), orders)
 
 
-def needs_second(value: int, used: int, caps: OrderCaps) -> bool:
+def needs_second_admin(value: int, used: int, caps: OrderCaps) -> bool:
     """Whether an order of `value` cents has to be confirmed by another admin."""
     return value > 0 and (value > caps.per_order or used + value > caps.per_day)
 

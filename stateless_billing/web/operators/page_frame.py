@@ -15,7 +15,7 @@ from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.roster import READ, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.web.http.networks import network
+from stateless_billing.web.http.networks import network_name
 from stateless_billing.web.operators.sessions import Sessions
 
 log = logging.getLogger(__name__)
@@ -42,31 +42,31 @@ class PageFrame:
                 if refusal.code == "signed_out":
                     query = f"?{request.url.query}" if request.url.query else ""
                     return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
-                return self.failure(request, PROBLEMS[refusal.code][0], PROBLEMS[refusal.code][1], refusal.detail)
+                return self.failure_page(request, PROBLEMS[refusal.code][0], PROBLEMS[refusal.code][1], refusal.detail)
             except (StripeFailure, NotOurAccount, ChainError) as error:
                 what = "The chain" if isinstance(error, ChainError) else "Stripe"
                 log.warning("request %s: %s", request.scope.get("request_id"), error)
-                return self.failure(request, 503, f"{what} is not answering", f"{what} {_NOT_READ}")
+                return self.failure_page(request, 503, f"{what} is not answering", f"{what} {_NOT_READ}")
 
         return handler
 
-    def failure(self, request: Request, status: int, title: str, detail: str) -> Response:
+    def failure_page(self, request: Request, status: int, title: str, detail: str) -> Response:
         """A page that says what went wrong."""
         return self.render("desk_failure.html", request, status, title=title, detail=detail)
 
     def render(self, page: str, request: Request, status: int = 200, **values: Any) -> Response:
         """A page within the frame."""
-        session = self.sessions.of(request)
+        session = self.sessions.current(request)
         settings, token = self.services.settings, self.services.token
         frame = {
             "operator": session.operator if session else None,
-            "live": settings.live,
-            "chain": network(settings.chain_id),
+            "live": settings.is_live,
+            "chain": network_name(settings.chain_id),
             "symbol": token.symbol if token else "",
             "path": request.url.path,
             "now": int(self.services.clock.wall()),
             "request_id": request.scope.get("request_id"),
-            "dashboard": f"https://dashboard.stripe.com/{'' if settings.live else 'test/'}customers/",
+            "dashboard": f"https://dashboard.stripe.com/{'' if settings.is_live else 'test/'}customers/",
         }
         headers = {"retry-after": "5"} if status == 503 else None
         return HTMLResponse(self._templates.get_template(page).render(frame | values), status, headers)

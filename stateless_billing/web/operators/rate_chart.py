@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.pricing.rates import ABSURD, Sample
+from stateless_billing.pricing.rates import IMPLAUSIBLE, Sample
 
 WIDTH, HEIGHT = 720, 160
 
@@ -19,9 +19,9 @@ class Line:
     last: Sample
 
 
-def line(samples: Sequence[Sample]) -> Line | None:
+def create_line(samples: Sequence[Sample]) -> Line | None:
     """The line through all samples that are prices; None where there are fewer than two."""
-    shown = [one for one in samples if one.rate != ABSURD]
+    shown = [one for one in samples if one.rate != IMPLAUSIBLE]
     if len(shown) < 2 or shown[-1].time == shown[0].time:
         return None
     lowest, highest = min(one.rate for one in shown), max(one.rate for one in shown)

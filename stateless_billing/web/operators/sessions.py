@@ -21,24 +21,24 @@ class Sessions:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self.signins: SignIns = services.signins
+        self.signins: SignIns = services.sign_ins
 
-    def of(self, request: Request) -> OperatorSession | None:
+    def current(self, request: Request) -> OperatorSession | None:
         """Whoever is signed in."""
         return self.signins.session(request.cookies.get(SESSION))
 
-    def require(self, request: Request, right: str, *, fresh: bool = False) -> Operator:
+    def require(self, request: Request, right: str, *, require_recent_sign_in: bool = False) -> Operator:
         """The operator who asks, if the role has this right. `fresh`: signed in within 12 h. Raises ProblemError."""
         if request.method not in ("GET", "HEAD"):
             self.check_origin(request)
-        session = self.of(request)
+        session = self.current(request)
         if session is None:
             raise ProblemError("signed_out", "You are signed out. Nothing was done; sign in and press once more.")
-        if not session.operator.may(right):
+        if not session.operator.has_right(right):
             raise ProblemError(
                 "not_allowed", f"As {session.operator.role} you may not do this. Nothing was done. Ask an admin."
             )
-        if fresh and not self.signins.is_fresh(session):
+        if require_recent_sign_in and not self.signins.is_recent(session):
             raise ProblemError(
                 "sign_in_again",
                 "You signed in more than 12 hours ago. Nothing was done; sign in again and press once more.",
@@ -52,7 +52,7 @@ class Sessions:
         """
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         named = origin is not None and not (origin == "null" and site == "same-origin")
-        theirs, ours = _parts(origin or ""), _parts(self.origin(request))
+        theirs, ours = _split_origin(origin or ""), _split_origin(self.origin(request))
         other = named and not (theirs and ours and theirs.netloc == ours.netloc)
         if other or site not in (None, "same-origin", "none"):
             raise ProblemError("forged_request", "The request came from another site's page. Nothing was done.")
@@ -65,10 +65,10 @@ class Sessions:
         """The same, where a mail may carry it: what a visitor claims in a header is believed on this machine alone."""
         if public := self._services.settings.public_url:
             return public
-        parts = _parts(self.origin(request))
+        parts = _split_origin(self.origin(request))
         return self.origin(request) if parts and is_loopback(parts.hostname or "") else None
 
-    def put(self, answer: Response, name: str, value: str, seconds: int) -> None:
+    def set_cookie(self, answer: Response, name: str, value: str, seconds: int) -> None:
         """Set a cookie that scripts cannot read and other sites' forms do not carry. An empty value removes it.
 
         `Secure` holds on this machine too: browsers take http on localhost and 127.0.0.1 for trustworthy.
@@ -79,16 +79,16 @@ class Sessions:
 
     def begin(self, answer: Response, who: Operator) -> None:
         """Sign somebody in; what the signing in needed is used up."""
-        self.put(answer, SESSION, self.signins.begin(who), SESSION_SECONDS)
+        self.set_cookie(answer, SESSION, self.signins.create_session(who), SESSION_SECONDS)
         for name in (ASKED, WALLET):
-            self.put(answer, name, "", 0)
+            self.set_cookie(answer, name, "", 0)
 
     def end(self, answer: Response) -> None:
         """Sign out."""
-        self.put(answer, SESSION, "", 0)
+        self.set_cookie(answer, SESSION, "", 0)
 
 
-def _parts(origin: str) -> SplitResult | None:
+def _split_origin(origin: str) -> SplitResult | None:
     """An origin in its parts; None for what is none."""
     try:
         return urlsplit(origin)

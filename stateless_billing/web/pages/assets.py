@@ -31,9 +31,11 @@ class Assets:
         modules = {name: content.decode() for name, content in files.items() if name.endswith(".js")}
         self._files = {name: content for name, content in files.items() if name not in modules}
         imported = {name for source in modules.values() for _, name in _IMPORT.findall(source)}
-        self._files |= {name: joined(modules, name).encode() for name in modules.keys() - imported}
-        self._files |= {name: _bare(text) for name, text in self._files.items() if name.endswith((".js", ".css"))}
-        self._packed = {name: gzip.compress(content, 9, mtime=0) for name, content in self._files.items()}
+        self._files |= {name: bundle(modules, name).encode() for name in modules.keys() - imported}
+        self._files |= {
+            name: _strip_comments(text) for name, text in self._files.items() if name.endswith((".js", ".css"))
+        }
+        self._compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in self._files.items()}
         digest = hashlib.sha256()
         for name, content in sorted(self._files.items()):
             digest.update(f"{name} {len(content)} ".encode() + content)
@@ -51,7 +53,7 @@ class Assets:
 
     def weight(self, name: str) -> int:
         """The bytes of a file on the wire, compressed."""
-        return len(self._packed[name])
+        return len(self._compressed[name])
 
     def plain(self, name: str) -> bytes:
         """A file as it is sent to those who take nothing compressed. Raises KeyError."""
@@ -70,14 +72,14 @@ class Assets:
         kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
-            return Response(self._packed[name], headers=headers, media_type=kind)
+            return Response(self._compressed[name], headers=headers, media_type=kind)
         return Response(self._files[name], headers=headers, media_type=kind)
 
 
-def joined(modules: dict[str, str], entry: str) -> str:
+def bundle(modules: dict[str, str], entry: str) -> str:
     """A module with all that it imports, in order, as one. Raises ValueError where that would not be plain."""
     order: list[str] = []
-    _visit(modules, entry, order)
+    _collect_modules(modules, entry, order)
     declared = [(name, file) for file in order for name in _DECLARED.findall(modules[file])]
     names = [name for name, _ in declared]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -85,7 +87,7 @@ def joined(modules: dict[str, str], entry: str) -> str:
     return "".join(re.sub(r"^export ", "", _IMPORT.sub("", modules[file]), flags=re.MULTILINE) for file in order)
 
 
-def _visit(modules: dict[str, str], name: str, order: list[str]) -> None:
+def _collect_modules(modules: dict[str, str], name: str, order: list[str]) -> None:
     source = modules[name]
     if unusual := _UNUSUAL.search(_IMPORT.sub("", source)):
         raise ValueError(f"{name}: write `import {{ names }} from`, or `export` before a declaration: {unusual[0]!r}")
@@ -93,10 +95,10 @@ def _visit(modules: dict[str, str], name: str, order: list[str]) -> None:
         if " as " in names:
             raise ValueError(f"{name}: imports under another name")
         if other not in order:
-            _visit(modules, other, order)
+            _collect_modules(modules, other, order)
     order.append(name)
 
 
-def _bare(content: bytes) -> bytes:
+def _strip_comments(content: bytes) -> bytes:
     """A script or style without the comments that have lines of their own."""
     return _COMMENT.sub("", content.decode()).encode()

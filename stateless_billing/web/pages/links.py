@@ -6,13 +6,13 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import segno
 
-LONGEST_URL = 1000
-LONGEST_REFERENCE = 100
+MAX_URL_LENGTH = 1000
+MAX_REFERENCE_LENGTH = 100
 
 
-def way_back(return_url: str | None, reference: str | None, allowed: Collection[str]) -> dict[str, Any] | None:
+def return_link(return_url: str | None, reference: str | None, allowed: Collection[str]) -> dict[str, Any] | None:
     """The link back, where the address belongs to an allowed origin: `href`, `host`. None for any other."""
-    if not return_url or len(return_url) > LONGEST_URL or not return_url.isascii() or not return_url.isprintable():
+    if not return_url or len(return_url) > MAX_URL_LENGTH or not return_url.isascii() or not return_url.isprintable():
         return None
     try:
         parts = urlsplit(return_url)
@@ -21,12 +21,12 @@ def way_back(return_url: str | None, reference: str | None, allowed: Collection[
         return None
     if origin not in allowed or "\\" in return_url:  # browsers read a backslash as a slash
         return None
-    more = urlencode({"ref": reference[:LONGEST_REFERENCE]}) if reference else ""
+    more = urlencode({"ref": reference[:MAX_REFERENCE_LENGTH]}) if reference else ""
     query = "&".join(part for part in (parts.query, more) if part)
     return {"href": parts._replace(query=query).geturl(), "host": parts.netloc}
 
 
-def query(values: Mapping[str, str]) -> str:
+def query_string(values: Mapping[str, str]) -> str:
     """Values as the query of an address."""
     return urlencode(values)
 
@@ -41,7 +41,7 @@ def wallet_links(url: str) -> list[dict[str, str]]:
     ]
 
 
-def qr(text: str) -> str:
+def qr_svg(text: str) -> str:
     """A text as an SVG element, black on white."""
     code = segno.make(text, error="m", micro=False)
     return str(code.svg_inline(scale=4, border=4, light="#fff", lineclass=None, svgclass="qr", omitsize=True))

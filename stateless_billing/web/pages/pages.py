@@ -21,8 +21,8 @@ from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
-from stateless_billing.web.http.networks import network
-from stateless_billing.web.http.streaming import streamed
+from stateless_billing.web.http.networks import network_name
+from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
 
@@ -39,20 +39,20 @@ _CONFIG = ("chain", "token", "gateways", "wallet", "account", "usd", "offer", "b
 _KEPT_QUERY = ("wallet", "usd", "return_url", "ref")
 
 
-def templates(assets: Assets) -> Environment:
+def load_templates(assets: Assets) -> Environment:
     """The templates, with what they format numbers and times by."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     found.globals["asset"] = assets.url
     found.filters |= {
-        "dollars": lambda cents: _UNKNOWN if cents is None else money.dollars(cents),
-        "tokens": lambda units: money.tokens(int(units)),
-        "exact": lambda units: f"{money.decimal(int(units)).rstrip('0').rstrip('.')}",
-        "rate": lambda rate: _rate(rate) if rate else _UNKNOWN,
+        "dollars": lambda cents: _UNKNOWN if cents is None else money.format_dollars(cents),
+        "tokens": lambda units: money.format_tokens(int(units)),
+        "exact": lambda units: f"{money.format_decimal(int(units)).rstrip('0').rstrip('.')}",
+        "rate": lambda rate: _rate_context(rate) if rate else _UNKNOWN,
         "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "iso": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
-        "qr": lambda url: Markup(links.qr(url)),  # noqa: S704 - our own SVG; the text in it is drawn as squares
+        "qr": lambda url: Markup(links.qr_svg(url)),  # noqa: S704 - our own SVG; the text in it is drawn as squares
     }
     return found
 
@@ -62,14 +62,14 @@ class Pages:
 
     def __init__(self, services: Services, api: Api, assets: Assets) -> None:
         self._services, self._api = services, api
-        self._templates = templates(assets)
+        self._templates = load_templates(assets)
 
     async def pay(self, request: Request) -> Response:
         """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable.
 
         The head is the same for everybody and goes out at once: style and script load while the account is read.
         """
-        return streamed(request, self._pay_parts(request))
+        return stream_response(request, self._pay_parts(request))
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
@@ -78,12 +78,12 @@ class Pages:
         yield head.encode()
         query = request.query_params
         try:
-            wallet = inputs.wallet(query["wallet"]) if query.get("wallet") else None
+            wallet = inputs.parse_wallet(query["wallet"]) if query.get("wallet") else None
         except ProblemError:
             wallet = None
-        cents = inputs.dollars(query.get("usd")) or _USUAL_CENTS
+        cents = inputs.parse_dollars(query.get("usd")) or _USUAL_CENTS
         account, offer, permit = await asyncio.gather(
-            self._account(request, wallet), self._offer(cents), self._services.permit()
+            self._account(request, wallet), self._offer(cents), self._services.permit_domain()
         )
         context = self._pay_context(request, wallet, account, offer, permit)
         config = {name: context[name] for name in _CONFIG}
@@ -97,17 +97,17 @@ class Pages:
         offer: dict[str, Any] | None,
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
-        query, settings, world = request.query_params, self._services.settings, self._world()
+        query, settings, world = request.query_params, self._services.settings, self._network_context()
         kept = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
-        here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query(kept)}"
+        here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query_string(kept)}"
         return {
             **world,
             "token": {**world["token"], "permit": permit},
             "wallet": wallet and to_checksum_address(wallet),
             "account": account,
-            "usd": query["usd"] if inputs.dollars(query.get("usd")) else None,
+            "usd": query["usd"] if inputs.parse_dollars(query.get("usd")) else None,
             "offer": offer,
-            "back": links.way_back(query.get("return_url"), query.get("ref"), settings.return_urls),
+            "back": links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls),
             "here": here,
             "wallets": links.wallet_links(here),
             "kept": {name: value for name, value in kept.items() if name != "wallet"},
@@ -117,7 +117,7 @@ class Pages:
 
     async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
         try:
-            return await self._api.describe(wallet) if wallet else None
+            return await self._api.describe_account(wallet) if wallet else None
         except (ChainError, StripeFailure, ProblemError) as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
         except Exception:  # half of the page is out already; it says that the account cannot be read
@@ -127,15 +127,15 @@ class Pages:
     async def _offer(self, cents: int) -> dict[str, Any] | None:
         try:
             async with asyncio.timeout(_OFFER_SECONDS):
-                return await self._api.offer(cents)
+                return await self._api.create_offer(cents)
         except (ProblemError, TimeoutError):
             return None
 
-    def _world(self) -> dict[str, Any]:
+    def _network_context(self) -> dict[str, Any]:
         token = self._services.token
         assert token is not None
         return {
-            "chain": network(self._services.settings.chain_id),
+            "chain": network_name(self._services.settings.chain_id),
             "token": {
                 "address": to_checksum_address(token.address),
                 "symbol": token.symbol,
@@ -150,11 +150,11 @@ class Pages:
 
     async def receipt(self, request: Request) -> Response:
         """`GET /receipt/{tx_hash}/{ordinal}`: a page, or JSON for whoever asks for that."""
-        tx_hash = inputs.tx_hash(request.path_params["tx_hash"])
-        ordinal = inputs.ordinal(request.path_params["ordinal"])
+        tx_hash = inputs.parse_tx_hash(request.path_params["tx_hash"])
+        ordinal = inputs.parse_ordinal(request.path_params["ordinal"])
         asked = request.query_params.get("gateway")
-        gateway = inputs.wallet(asked, "gateway") if asked else None
-        found = await self._services.receipts.of(tx_hash, ordinal, gateway)
+        gateway = inputs.parse_wallet(asked, "gateway") if asked else None
+        found = await self._services.receipts.find(tx_hash, ordinal, gateway)
         if found is None:
             raise ProblemError(
                 "not_found",
@@ -166,7 +166,7 @@ class Pages:
             return JSONResponse(found, headers=headers)
         here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
         page = self._templates.get_template("receipt.html")
-        return HTMLResponse(page.render(self._world(), payment=found, here=here), headers=headers)
+        return HTMLResponse(page.render(self._network_context(), payment=found, here=here), headers=headers)
 
     async def problem(self, request: Request) -> Response:
         """`GET /problems/{code}`: what a problem's `type` means."""
@@ -178,7 +178,7 @@ class Pages:
         return HTMLResponse(page.render(code=code, status=status, title=title))
 
 
-def _rate(rate: str) -> str:
+def _rate_context(rate: str) -> str:
     """A rate to the nearest billionth of a dollar, with two places at least."""
     whole, part = format(Decimal(rate).quantize(_SHOWN), "f").split(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.domain.errors import ProblemError
-from stateless_billing.web.http.inputs import LARGEST_BODY
-from stateless_billing.web.http.problems import problem
+from stateless_billing.web.http.inputs import MAX_BODY_BYTES
+from stateless_billing.web.http.problems import problem_response
 from stateless_billing.web.server.rate_limits import UNLIMITED
 
 BODY_SECONDS = 10.0
-_LARGEST_OF_OPERATORS = 256 * 1024  # a note that is far too long still gets a sentence of its own
-AT_ONCE = 400
+_MAX_OPERATOR_BODY_BYTES = 256 * 1024  # a note that is far too long still gets a sentence of its own
+MAX_CONCURRENT_BODIES = 400
 
 
 class ClientDisconnected(Exception):
@@ -25,8 +25,10 @@ class ClientDisconnected(Exception):
 class BodyLimitMiddleware:
     """Wraps the application."""
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS, at_once: int = AT_ONCE) -> None:
-        self._app, self._seconds, self._at_once = app, seconds, at_once
+    def __init__(
+        self, app: ASGIApp, seconds: float = BODY_SECONDS, max_concurrent: int = MAX_CONCURRENT_BODIES
+    ) -> None:
+        self._app, self._seconds, self._at_once = app, seconds, max_concurrent
         self._working = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +38,7 @@ class BodyLimitMiddleware:
             return
         request = Request(scope)
         try:
-            body = await self._body(request, receive)
+            body = await self._read_body(request, receive)
             if self._working >= self._at_once and scope["path"] != UNLIMITED:
                 raise ProblemError(
                     "busy", "Too many requests at the moment. Nothing was done; what was paid stays paid. Try again."
@@ -45,17 +47,17 @@ class BodyLimitMiddleware:
             return
         except ProblemError as refusal:
             headers = {"connection": "close"} if refusal.code == "request_timeout" else None
-            await problem(request, refusal.code, refusal.detail, headers)(scope, receive, send)
+            await problem_response(request, refusal.code, refusal.detail, headers)(scope, receive, send)
             return
         self._working += 1
         try:
-            await self._app(scope, _replayed(body, receive), send)
+            await self._app(scope, _replay(body, receive), send)
         finally:
             self._working -= 1
 
-    async def _body(self, request: Request, receive: Receive) -> bytes:
+    async def _read_body(self, request: Request, receive: Receive) -> bytes:
         """The whole body. Raises ProblemError, ClientDisconnected."""
-        largest = _LARGEST_OF_OPERATORS if request.scope["path"].startswith("/api/admin/") else LARGEST_BODY
+        largest = _MAX_OPERATOR_BODY_BYTES if request.scope["path"].startswith("/api/admin/") else MAX_BODY_BYTES
         too_large = ProblemError("body_too_large", f"A body may have at most {largest} bytes. Nothing was done.")
         if int(request.headers.get("content-length") or 0) > largest:  # the server has checked that it is a number
             raise too_large
@@ -76,7 +78,7 @@ class BodyLimitMiddleware:
         return body
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """What the application receives: the body at once, then whatever comes after it."""
     told = False
 

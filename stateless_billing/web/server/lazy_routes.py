@@ -11,17 +11,17 @@ from starlette.types import Receive, Scope, Send
 class LazyRoutes(BaseRoute):
     """All routes below some prefixes, made by `make` at the first request to one of them or by `load_late`."""
 
-    def __init__(self, prefixes: tuple[str, ...], make: Callable[[], Sequence[BaseRoute]]) -> None:
-        self._prefixes, self._make = prefixes, make
-        self._making = threading.Lock()
+    def __init__(self, prefixes: tuple[str, ...], factory: Callable[[], Sequence[BaseRoute]]) -> None:
+        self._prefixes, self._factory = prefixes, factory
+        self._lock = threading.Lock()
         self._router: Router | None = None
 
     @property
     def router(self) -> Router:
         """The routes, made once, in whatever thread asks first."""
-        with self._making:
+        with self._lock:
             if self._router is None:
-                self._router = Router(self._make())
+                self._router = Router(self._factory())
             return self._router
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -35,7 +35,7 @@ class LazyRoutes(BaseRoute):
         await self.router(scope, receive, send)
 
 
-def load_late(app: Starlette) -> None:
+def load_lazy_routes(app: Starlette) -> None:
     """Make all late routes of an application. For a thread of its own."""
     for route in app.routes:
         if isinstance(route, LazyRoutes):

@@ -17,7 +17,7 @@ from stateless_billing.services.container import Services
 def create_metrics_app(services: Services) -> Starlette:
     """The application behind METRICS_PORT."""
     known = CollectorRegistry()
-    known.register(Known(services))
+    known.register(ServiceCollector(services))
 
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(REGISTRY) + generate_latest(known), media_type=CONTENT_TYPE_LATEST)
@@ -25,7 +25,7 @@ def create_metrics_app(services: Services) -> Starlette:
     return Starlette(routes=[Route("/metrics", metrics)])
 
 
-class Known(Collector):
+class ServiceCollector(Collector):
     """Reads the services' memory; asks neither Stripe nor any node."""
 
     def __init__(self, services: Services) -> None:
@@ -34,7 +34,7 @@ class Known(Collector):
     def collect(self) -> Iterator[Metric]:
         """All that is known now."""
         yield from self._uncredited()
-        yield from self._moments()
+        yield from self._timestamps()
         caps = GaugeMetricFamily(
             "billing_grants_cap_cents", "The caps on grants; the last two in 24 hours.", None, ["cap"]
         )
@@ -46,7 +46,7 @@ class Known(Collector):
 
     def _uncredited(self) -> Iterator[Metric]:
         """Of the process that sweeps, after its first sweep."""
-        sweep, now = self._services.sweep, self._services.clock.wall()
+        sweep, now = self._services.sweeper, self._services.clock.wall()
         if not sweep.swept():
             return
         waiting = sweep.uncredited()
@@ -81,8 +81,8 @@ class Known(Collector):
             swept.add_metric([gateway], index)
         yield swept
 
-    def _moments(self) -> Iterator[Metric]:
-        heads, rate = self._services.confirmations.latest, self._services.feed.latest
+    def _timestamps(self) -> Iterator[Metric]:
+        heads, rate = self._services.confirmations.latest, self._services.price_feed.latest
         if heads:
             yield GaugeMetricFamily(
                 "billing_head_timestamp_seconds", "When the newest known block was made.", heads.latest.time

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.runtime import logs, metrics
-from stateless_billing.web.http.problems import internal
+from stateless_billing.web.http.problems import on_internal_error
 from stateless_billing.web.server.rate_limits import part_of
 
 log = logging.getLogger(__name__)
@@ -40,10 +40,13 @@ class RequestContextMiddleware:
             await self._app(scope, receive, send)
             return
         scope["request_id"] = request_id = secrets.token_hex(8)
-        with logs.about(request_id=request_id), metrics.request(part_of(scope["path"]), scope["method"]) as answer:
-            await self._guarded(scope, receive, send, answer)
+        with (
+            logs.log_context(request_id=request_id),
+            metrics.record_request(part_of(scope["path"]), scope["method"]) as answer,
+        ):
+            await self._handle(scope, receive, send, answer)
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send, answer: dict[str, int]) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, answer: dict[str, int]) -> None:
         request_id = scope["request_id"]
 
         async def send_guarded(message: Message) -> None:
@@ -69,4 +72,4 @@ class RequestContextMiddleware:
             log.exception("request %s failed", request_id)
             if started:
                 raise
-            await internal(Request(scope))(scope, receive, send_guarded)
+            await on_internal_error(Request(scope))(scope, receive, send_guarded)

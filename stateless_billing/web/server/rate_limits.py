@@ -10,12 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
-from stateless_billing.web.http.problems import problem
+from stateless_billing.web.http.problems import problem_response
 
 _FILES = RateLimit(rate=50, burst=600)
 _OTHERS = RateLimit(rate=20, burst=300)
-_AT_ONCE = 100  # requests of one origin under way
-_KEPT = 100_000
+_MAX_CONCURRENT = 100  # requests of one origin under way
+_CACHE_SIZE = 100_000
 _NETWORK_BITS = 64  # what one visitor has of IPv6
 _PARTS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/api/payments", "/api/", "/admin")
 UNLIMITED = "/healthz"  # costs nothing, and whoever watches the process must be answered
@@ -26,8 +26,8 @@ class RateLimitMiddleware:
 
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
         self._app, self._header, self._clock = app, header, clock
-        self._next_free_at: LRUCache[tuple[str, str], float] = LRUCache(_KEPT)
-        self._under_way: Counter[str] = Counter()
+        self._next_free_at: LRUCache[tuple[str, str], float] = LRUCache(_CACHE_SIZE)
+        self._in_flight: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
@@ -35,24 +35,24 @@ class RateLimitMiddleware:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        key = origin(request, self._header)
-        if wait := self._wait(part_of(scope["path"]), key):
+        key = client_origin(request, self._header)
+        if wait := self._seconds_to_wait(part_of(scope["path"]), key):
             detail = f"Try again in {wait} s. Whatever was paid stays paid and will be credited."
-            await problem(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
+            await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
             return
-        self._under_way[key] += 1
+        self._in_flight[key] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._under_way[key] -= 1
-            if not self._under_way[key]:
-                del self._under_way[key]
+            self._in_flight[key] -= 1
+            if not self._in_flight[key]:
+                del self._in_flight[key]
 
-    def _wait(self, part: str, key: str) -> int:
-        if self._under_way[key] >= _AT_ONCE:
+    def _seconds_to_wait(self, part: str, key: str) -> int:
+        if self._in_flight[key] >= _MAX_CONCURRENT:
             return 1
         allowance = _FILES if part == "/static/" else _OTHERS
-        next_free_at, wait = allowance.spend(self._next_free_at.get((part, key), 0.0), self._clock.boot())
+        next_free_at, wait = allowance.take(self._next_free_at.get((part, key), 0.0), self._clock.boot())
         self._next_free_at[part, key] = next_free_at
         return ceil(wait)
 
@@ -62,7 +62,7 @@ def part_of(path: str) -> str:
     return next((part for part in _PARTS if path.startswith(part)), "")
 
 
-def origin(request: Request, header: str | None) -> str:
+def client_origin(request: Request, header: str | None) -> str:
     """The visitor's address, or its network for IPv6. Of several in the header the last is the proxy's own word."""
     peer = request.client.host if request.client else ""
     named = request.headers.get(header, "").split(",")[-1].strip() if header else ""

@@ -22,7 +22,7 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
     await _Server(_config(app, host, port)).serve()
 
 
-async def serve_beside(app: ASGIApp, host: str, port: int) -> None:
+async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
     """Serve until cancelled. Where the port is taken it says so and leaves it: payments go on without being counted."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -31,7 +31,7 @@ async def serve_beside(app: ASGIApp, host: str, port: int) -> None:
         log.warning("METRICS_PORT %d: %s; there are no metrics of this process", port, error.strerror)
         return
     with listening:
-        await _Beside(_config(app, host, port)).serve(sockets=[listening])
+        await _SecondaryServer(_config(app, host, port)).serve(sockets=[listening])
 
 
 def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
@@ -55,12 +55,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain on a signal; on a second one, end at once."""
-        with told_to_end(lambda: self.handle_exit(signal.SIGINT, None)):
+        with on_termination_signal(lambda: self.handle_exit(signal.SIGINT, None)):
             yield
 
 
 @contextlib.contextmanager
-def told_to_end(end: Callable[[], object]) -> Iterator[None]:
+def on_termination_signal(end: Callable[[], object]) -> Iterator[None]:
     """Have SIGTERM and SIGINT call `end`: the first process of a container is not ended by them unless it asks."""
     loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
     for one in signals:
@@ -72,7 +72,7 @@ def told_to_end(end: Callable[[], object]) -> Iterator[None]:
             loop.remove_signal_handler(one)
 
 
-class _Beside(uvicorn.Server):
+class _SecondaryServer(uvicorn.Server):
     """Leaves signals to the server for everybody."""
 
     @contextlib.contextmanager
