@@ -55,34 +55,39 @@ class Auditor:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         clock: Clock,
-        watching: ProgressReporting,
+        reporting: ProgressReporting,
         explorer: str | None,
-        nodes: httpx.AsyncBaseTransport | None = None,
-        stripe: Callable[[], httpx.AsyncBaseTransport] = create_transport,
-        pacer: RateLimiter | None = None,
-        at_once: int = MAX_CONCURRENT,
+        node_transport: httpx.AsyncBaseTransport | None = None,
+        stripe_transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
+        rate_limiter: RateLimiter | None = None,
+        max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
-        self._settings, self._reporting, self._explorer = settings, watching, explorer
+        self._settings = settings
+        self._reporting = reporting
+        self._explorer = explorer
         self._http = httpx.AsyncClient(
-            transport=nodes, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False
+            transport=node_transport, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False
         )
         # One connection each: a pool looks at all of its connections for every request.
-        self._transport_factory = [stripe() for _ in range(at_once)]
+        self._transports = [stripe_transport_factory() for _ in range(max_concurrent)]
         self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
         self.prices = PriceFeed(
-            self._http, settings.price_api_base, settings.coingecko_id, settings.coingecko_api_key, clock
+            http=self._http,
+            base=settings.price_api_base,
+            coin=settings.coingecko_id,
+            api_key=settings.coingecko_api_key,
+            clock=clock,
         )
-        self._rate_limiter = pacer or RateLimiter(settings.stripe_rate, settings.processes)
+        self._rate_limiter = rate_limiter or RateLimiter(settings.stripe_rate, settings.processes)
 
     def stripe_reader(self) -> StripeReader:
         """A reader that counts from 0."""
         settings = self._settings
-        return StripeReader(
-            self._transport_factory, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter
-        )
+        return StripeReader(self._transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter)
 
     async def run(self, options: Options) -> Report:
         """One audit. Raises BadOptions; StripeReadError or ChainError where not even a beginning could be made."""
@@ -154,7 +159,7 @@ class Auditor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-        for line in self._transport_factory:
+        for line in self._transports:
             await line.aclose()
 
 

@@ -36,7 +36,9 @@ def run(
 ) -> int:
     """Run `audit`; its exit code. `repair_services` lends what a repair works with; nothing else asks for it."""
     known = settings.load(settings.AUDIT)
-    auditor = Auditor(known, SystemClock(), _reporting(command.progress), explorer(known.chain_id))
+    auditor = Auditor(
+        settings=known, clock=SystemClock(), reporting=_reporting(command.progress), explorer=explorer(known.chain_id)
+    )
     try:
         return asyncio.run(_run(auditor, command, print_line, repair_services))
     except KeyboardInterrupt:
@@ -50,7 +52,9 @@ def run(
 def explain(what: str, progress: str, explorer: Callable[[int], str | None], print_line: PrintLine) -> int:
     """Run `explain`; its exit code: 1 where something is wrong or nothing is known."""
     known = settings.load(settings.AUDIT)
-    auditor = Auditor(known, SystemClock(), _reporting(progress), explorer(known.chain_id))
+    auditor = Auditor(
+        settings=known, clock=SystemClock(), reporting=_reporting(progress), explorer=explorer(known.chain_id)
+    )
     try:
         return asyncio.run(_explain(auditor, what, print_line))
     except BadOptions as error:

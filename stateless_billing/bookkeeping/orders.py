@@ -65,8 +65,10 @@ class Orders:
     `stripe` hands out connections of its own: a reading is asked for while others are held.
     """
 
-    def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock, caps: OrderCaps) -> None:
-        self._stripe, self._records, self._clock = stripe, records, clock
+    def __init__(self, *, stripe: StripeApi, records: ServiceRecords, clock: Clock, caps: OrderCaps) -> None:
+        self._stripe = stripe
+        self._records = records
+        self._clock = clock
         self.caps = caps
         self._cached: tuple[float, RecordReading] | None = None
         self._reading = asyncio.Lock()

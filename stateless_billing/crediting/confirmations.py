@@ -27,14 +27,18 @@ class Confirmations:
 
     def __init__(
         self,
+        *,
         nodes: FailoverProvider,
         gateways: Sequence[Gateway],
         tiers: tuple[ConfirmationTier, ...],
         max_unfinalized_cents: int,
         clock: Clock,
     ) -> None:
-        self._nodes, self._gateways, self._clock = nodes, gateways, clock
-        self._tiers, self._max_unfinalized_cents = tiers, max_unfinalized_cents
+        self._nodes = nodes
+        self._gateways = gateways
+        self._clock = clock
+        self._tiers = tiers
+        self._max_unfinalized_cents = max_unfinalized_cents
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
         """The heads that were read last."""

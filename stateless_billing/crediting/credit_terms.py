@@ -24,8 +24,8 @@ class CreditTerms:
 class CreditPricer:
     """Prices payments and holds them to the daily limit."""
 
-    def __init__(self, prices: RateSource, limit: DailyLimit, discount_bps: int) -> None:
-        self._prices, self._limit, self._discount_bps = prices, limit, discount_bps
+    def __init__(self, rates: RateSource, daily_limit: DailyLimit, discount_bps: int) -> None:
+        self._rates, self._daily_limit, self._discount_bps = rates, daily_limit, discount_bps
 
     async def price_payment(self, payment: Payment, order: Order | None = None) -> CreditTerms:
         """The terms of a payment, under an order where there is one. Raises ChainError, StripeFailure."""
@@ -56,15 +56,15 @@ class CreditPricer:
             return payment.cents
         if rate is None:
             try:
-                rate = (await self._prices.rate_at(payment.time)).market
+                rate = (await self._rates.rate_at(payment.time)).market
             except NoRate:
                 return None
         return money.cents_down(payment.amount, rate, self._discount_bps)
 
     async def _is_over_limit(self, payment: Payment, customer_id: str, cents: int) -> bool:
-        return await self._limit.is_exceeded(payment, customer_id, cents)
+        return await self._daily_limit.is_exceeded(payment, customer_id, cents)
 
     async def _rate(self, payment: Payment, order: Order | None) -> Rate:
         if order and order.rate is not None:
             return Rate(order.rate, "order", order.created)
-        return await self._prices.rate_at(payment.time)
+        return await self._rates.rate_at(payment.time)

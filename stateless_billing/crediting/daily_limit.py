@@ -25,8 +25,10 @@ class Market(Protocol):
 class DailyLimit:
     """`maximum_cents` for a customer's payments of the 24 hours before a block, that block included."""
 
-    def __init__(self, gateways: Sequence[Gateway], maximum_cents: int, prices: Market, discount_bps: int) -> None:
-        self._gateways, self._prices, self._discount_bps = gateways, prices, discount_bps
+    def __init__(self, *, gateways: Sequence[Gateway], maximum_cents: int, rates: Market, discount_bps: int) -> None:
+        self._gateways = gateways
+        self._rates = rates
+        self._discount_bps = discount_bps
         self.maximum_cents = maximum_cents
 
     async def is_exceeded(self, payment: Payment, customer_id: str, cents: int) -> bool:
@@ -50,7 +52,7 @@ class DailyLimit:
             for payment in await self._cents_since(gateway, customer_id, now - DAY)
         ]
         try:
-            market = (await self._prices.current_rate()).market if any(not one.quoted for one in paid) else 0
+            market = (await self._rates.current_rate()).market if any(not one.quoted for one in paid) else 0
         except (NoRate, StripeFailure):
             market = 0
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)

@@ -35,17 +35,21 @@ class CreditProcessor:
 
     def __init__(
         self,
+        *,
         stripe: StripeApi,
         confirmations: Confirmations,
         tools: CreditTools,
         status_cache: StatusCache,
         locks: KeyedLocks,
         clock: Clock,
-        *,
         on_credited: Callable[[Payment, str, int], None] | None = None,
     ) -> None:
-        self._stripe, self._confirmations, self._tools = stripe, confirmations, tools
-        self._status_cache, self._locks, self._clock = status_cache, locks, clock
+        self._stripe = stripe
+        self._confirmations = confirmations
+        self._tools = tools
+        self._status_cache = status_cache
+        self._locks = locks
+        self._clock = clock
         self._on_credited = on_credited
         self._orders_checked_at = 0.0
 

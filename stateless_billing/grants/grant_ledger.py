@@ -69,8 +69,10 @@ class IneligibleCustomer(Exception):
 class GrantLedger:
     """Reads the record and completes it. Several processes at once do no harm."""
 
-    def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock, reversals: Reversals) -> None:
-        self.stripe, self.records, self._clock = stripe, records, clock
+    def __init__(self, *, stripe: StripeApi, records: ServiceRecords, clock: Clock, reversals: Reversals) -> None:
+        self.stripe = stripe
+        self.records = records
+        self._clock = clock
         self.reversals = reversals
         self._final: LRUCache[str, Grant] = LRUCache(_CACHE_SIZE)
         self._backoff = Backoff(clock)

@@ -61,16 +61,20 @@ class Grants:
 
     def __init__(
         self,
+        *,
         stripe: StripeApi,
         records: ServiceRecords,
         locks: KeyedLocks,
         clock: Clock,
-        limits: Caps,
+        caps: Caps,
         reversals: Reversals,
     ) -> None:
-        self._stripe, self._records, self._locks, self._clock = stripe, records, locks, clock
-        self.caps = limits
-        self.ledger = GrantLedger(stripe, records, clock, reversals)
+        self._stripe = stripe
+        self._records = records
+        self._locks = locks
+        self._clock = clock
+        self.caps = caps
+        self.ledger = GrantLedger(stripe=stripe, records=records, clock=clock, reversals=reversals)
 
     def create_grant_id(self) -> str:
         """The ID of a new form; it says when it was minted."""

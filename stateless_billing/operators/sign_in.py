@@ -45,10 +45,13 @@ class SignIns:
     """Makes and checks what signing in needs."""
 
     def __init__(
-        self, tokens: Tokens, roster: Mapping[str, str], mailer: Mailer | None, chain_id: int, clock: Clock
+        self, *, tokens: Tokens, roster: Mapping[str, str], mailer: Mailer | None, chain_id: int, clock: Clock
     ) -> None:
-        self.tokens, self._roster, self.mailer = tokens, roster, mailer
-        self._chain_id, self._clock = chain_id, clock
+        self.tokens = tokens
+        self._roster = roster
+        self.mailer = mailer
+        self._chain_id = chain_id
+        self._clock = clock
         self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
         self._guessed: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)

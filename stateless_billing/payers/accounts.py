@@ -46,18 +46,24 @@ class Accounts:
 
     def __init__(
         self,
+        *,
         stripe: StripeApi,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
         crediting: CreditProcessor,
-        limit: DailyLimit,
+        daily_limit: DailyLimit,
         status_cache: StatusCache,
         clock: Clock,
         minimum_cents: int,
     ) -> None:
-        self._stripe, self._gateways = stripe, gateways
-        self._confirmations, self._crediting, self._limit = confirmations, crediting, limit
-        self._status_cache, self._clock, self._minimum_cents = status_cache, clock, minimum_cents
+        self._stripe = stripe
+        self._gateways = gateways
+        self._confirmations = confirmations
+        self._crediting = crediting
+        self._daily_limit = daily_limit
+        self._status_cache = status_cache
+        self._clock = clock
+        self._minimum_cents = minimum_cents
         self._search_limiter = TokenBucket(_SEARCHES)
         self._customers: TTLCache[str, Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
 
@@ -93,10 +99,10 @@ class Accounts:
         """An account as the API shows it; the same shape whether it is found or not."""
         account = await self.find(wallet)
         customer = account.customer
-        payments, maximum = [], self._limit.maximum_cents
+        payments, maximum = [], self._daily_limit.maximum_cents
         if customer:
             payments = await self.payments(customer)
-            maximum = await self._limit.remaining_cents(customer.id, int(self._clock.wall()))
+            maximum = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall()))
         return {
             "wallet": to_checksum_address(wallet),
             "found": customer is not None,

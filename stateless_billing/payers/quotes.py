@@ -34,16 +34,22 @@ class Quotes:
 
     def __init__(
         self,
+        *,
         gateway: Gateway,
         accounts: Accounts,
-        prices: RateSource,
-        limit: DailyLimit,
+        rates: RateSource,
+        daily_limit: DailyLimit,
         signer: Signer,
         terms: QuoteTerms,
         clock: Clock,
     ) -> None:
-        self._gateway, self._accounts, self._prices, self._limit = gateway, accounts, prices, limit
-        self._signer, self._terms, self._clock = signer, terms, clock
+        self._gateway = gateway
+        self._accounts = accounts
+        self._rates = rates
+        self._daily_limit = daily_limit
+        self._signer = signer
+        self._terms = terms
+        self._clock = clock
 
     async def offer(self, cents: int) -> dict[str, Any]:
         """What `cents` would cost now, unsigned, for whoever only looks. Raises ProblemError."""
@@ -114,7 +120,7 @@ class Quotes:
 
     async def _market_rate(self) -> Rate:
         try:
-            return await self._prices.current_rate()
+            return await self._rates.current_rate()
         except (NoRate, StripeFailure) as error:
             raise ProblemError(
                 "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
@@ -126,12 +132,12 @@ class Quotes:
                 "below_minimum",
                 f"The smallest payment is {money.format_dollars(self._terms.minimum_cents)}. {_NOTHING}",
             )
-        left = await self._limit.remaining_cents(customer_id, int(self._clock.wall()))
+        left = await self._daily_limit.remaining_cents(customer_id, int(self._clock.wall()))
         if cents > left:
             raise ProblemError(
                 "above_maximum",
                 f"At most {money.format_dollars(left)} can be paid for this account now"
-                f" ({money.format_dollars(self._limit.maximum_cents)} in 24 hours). {_NOTHING}",
+                f" ({money.format_dollars(self._daily_limit.maximum_cents)} in 24 hours). {_NOTHING}",
             )
 
     async def _amount_for(self, cents: int, rate: Rate) -> int:

@@ -25,6 +25,7 @@ class Receipts:
 
     def __init__(
         self,
+        *,
         transactions: TransactionLookup,
         gateways: Sequence[Gateway],
         stripe: StripeApi,
@@ -32,8 +33,12 @@ class Receipts:
         crediting: CreditProcessor,
         status_cache: StatusCache,
     ) -> None:
-        self._transactions, self._gateways, self._stripe = transactions, gateways, stripe
-        self._confirmations, self._crediting, self._status_cache = confirmations, crediting, status_cache
+        self._transactions = transactions
+        self._gateways = gateways
+        self._stripe = stripe
+        self._confirmations = confirmations
+        self._crediting = crediting
+        self._status_cache = status_cache
 
     async def find(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
         """The receipt; None where no payment is there. Raises ChainError, StripeFailure, ProblemError.

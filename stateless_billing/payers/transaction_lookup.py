@@ -26,9 +26,11 @@ class TransactionLookup:
     """Looks hashes up, a few at a time; while others wait, those of unfinalised payments have a line of their own."""
 
     def __init__(
-        self, nodes: FailoverProvider, gateways: Sequence[Gateway], confirmations: Confirmations, clock: Clock
+        self, *, nodes: FailoverProvider, gateways: Sequence[Gateway], confirmations: Confirmations, clock: Clock
     ) -> None:
-        self._nodes, self._gateways, self._confirmations = nodes, gateways, confirmations
+        self._nodes = nodes
+        self._gateways = gateways
+        self._confirmations = confirmations
         self._public_limiter, self._payer_limiter = (ConcurrencyLimiter(_AT_ONCE, _WAITING, _SECONDS) for _ in range(2))
         self._reading = asyncio.Lock()
         self._final: LRUCache[str, tuple[Heads, TxPayments]] = LRUCache(_CACHE_SIZE)

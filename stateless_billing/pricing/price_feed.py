@@ -27,8 +27,9 @@ _CALL_TIMEOUT_SECONDS = 20.0
 class PriceFeed:
     """CoinGecko's `market_chart/range`: five-minute samples of the last day, hourly ones before that."""
 
-    def __init__(self, http: httpx.AsyncClient, base: str, coin: str, api_key: str | None, clock: Clock) -> None:
-        self._http, self._clock = http, clock
+    def __init__(self, *, http: httpx.AsyncClient, base: str, coin: str, api_key: str | None, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
         self._url = f"{base}/api/v3/coins/{coin}/market_chart/range"
         plan = "pro" if (urlsplit(base).hostname or "").startswith("pro-") else "demo"
         self._headers = {f"x-cg-{plan}-api-key": api_key} if api_key else {}

@@ -1,5 +1,6 @@
-"""What must be so before anything is served or swept."""
+"""Checks the chain, the contracts and the Stripe account before anything is served or swept."""
 
+import asyncio
 import logging
 from dataclasses import dataclass
 
@@ -7,8 +8,13 @@ from chain import provider, token
 from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
 from chain.provider import FailoverProvider
+from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
+from stateless_billing.stripe.errors import StripeFailure
+from stateless_billing.stripe.objects import Customer
 
 log = logging.getLogger(__name__)
+
+_RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not keep a process from starting
 
 
 class StartupRefused(Exception):
@@ -28,27 +34,69 @@ class Token:
     decimals: int
 
 
-async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:
-    """The gateways' token, once every node is on the right chain and every gateway has code. Raises NotFit, ChainError.
+async def check_startup(
+    nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords
+) -> tuple[Token, Customer]:
+    """The gateways' token and the service record. Retries failed reads.
 
-    A node that does not answer is no reason not to start, as long as one does.
+    Raises: StartupRefused, with what to mend.
     """
-    for one in nodes.each:
+    for delay in _RETRY_DELAYS:
         try:
-            await provider.chain_id(one)
+            return await _check(nodes, gateways, records)
+        except StartupReadFailed as error:
+            log.warning("%s", error)
+            await asyncio.sleep(delay)
+    return await _check(nodes, gateways, records)
+
+
+async def _check(nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords) -> tuple[Token, Customer]:
+    try:
+        payment_token, service = await asyncio.gather(
+            check_chain(nodes, gateways), records.load(), return_exceptions=True
+        )
+        if isinstance(payment_token, BaseException):
+            raise payment_token
+        if isinstance(service, BaseException):
+            raise service
+    except NotOurAccount as error:
+        raise StartupRefused(
+            f"{error}. Use the key of the right account, or make the records with `doctor --init`."
+        ) from error
+    except StripeFailure as error:
+        raise StartupReadFailed(
+            f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE."
+        ) from error
+    except ChainError as error:
+        raise StartupReadFailed(
+            f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES."
+        ) from error
+    return payment_token, service
+
+
+async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:
+    """The gateways' token, once every node is on the right chain and every gateway has code.
+
+    A node that does not answer does not stop the start as long as another one does.
+
+    Raises: StartupRefused, ChainError.
+    """
+    for node in nodes.each:
+        try:
+            await provider.chain_id(node)
         except WrongChain as error:
             raise StartupRefused(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
         except ChainError as error:
             log.warning("%s", error)
-    tokens = set()
+    addresses = set()
     for gateway in gateways:
         if not await provider.code(nodes, gateway.address):
             raise StartupRefused(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
-        tokens.add(await gateway.token())
+        addresses.add(await gateway.token())
         await gateway.total_payments()
-    if len(tokens) > 1:
+    if len(addresses) > 1:
         raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
-    address = tokens.pop()
+    address = addresses.pop()
     decimals = await token.decimals(nodes, address)
     if decimals != 18:
         raise StartupRefused(f"The token has {decimals} decimals; only 18 are supported.")

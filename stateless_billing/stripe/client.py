@@ -223,12 +223,13 @@ class StripeApi:
 
     def __init__(
         self,
+        *,
         key: str,
         base: str | None,
         rate_limiter: RateLimiter,
         clock: Clock,
         transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
-        connections: int = MAX_CONNECTIONS,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._key = key
         self._base = base
@@ -236,7 +237,7 @@ class StripeApi:
         self._clock = clock
         self._transport_factory = transport_factory
         self._idle: list[tuple[stripe.StripeClient, Connection]] = []
-        self._slots = asyncio.Semaphore(connections)
+        self._slots = asyncio.Semaphore(max_connections)
         self.health = Health()
 
     @asynccontextmanager

@@ -59,6 +59,7 @@ class CustomerSearch:
 
     def __init__(
         self,
+        *,
         stripe: StripeApi,
         nodes: FailoverProvider,
         gateways: Sequence[Gateway],
@@ -66,8 +67,12 @@ class CustomerSearch:
         grants: GrantLedger,
         clock: Clock,
     ) -> None:
-        self._stripe, self._nodes, self._gateways = stripe, nodes, gateways
-        self._records, self._grants, self._clock = records, grants, clock
+        self._stripe = stripe
+        self._nodes = nodes
+        self._gateways = gateways
+        self._records = records
+        self._grants = grants
+        self._clock = clock
 
     async def find(self, text: str) -> SearchResult:
         """Everything that fits. Raises ProblemError for what is none of the five, ChainError, StripeFailure."""

@@ -20,8 +20,8 @@ _NOTHING = "Nothing was ordered."
 class OrderChecks:
     """Checks orders and fills in their bounds. Every method may raise ProblemError, StripeFailure, ChainError."""
 
-    def __init__(self, stripe: StripeApi, pricer: CreditPricer, prices: RateSource) -> None:
-        self._stripe, self._pricer, self._prices = stripe, pricer, prices
+    def __init__(self, stripe: StripeApi, pricer: CreditPricer, rates: RateSource) -> None:
+        self._stripe, self._pricer, self._rates = stripe, pricer, rates
 
     async def draft(
         self, text: str, payment: Payment, operator: str, reason: str, effective: Order | None = None
@@ -104,6 +104,6 @@ class OrderChecks:
 
     async def _market_rate(self) -> int | None:
         try:
-            return (await self._prices.current_rate()).market
+            return (await self._rates.current_rate()).market
         except (NoRate, StripeFailure):
             return None

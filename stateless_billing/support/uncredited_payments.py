@@ -70,6 +70,7 @@ class UncreditedPayments:
 
     def __init__(
         self,
+        *,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
         crediting: CreditProcessor,
@@ -79,9 +80,14 @@ class UncreditedPayments:
         status_cache: StatusCache,
         clock: Clock,
     ) -> None:
-        self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
-        self._pricer, self._orders = pricer, orders
-        self._records, self._status_cache, self._clock = records, status_cache, clock
+        self._gateways = gateways
+        self._confirmations = confirmations
+        self._crediting = crediting
+        self._pricer = pricer
+        self._orders = orders
+        self._records = records
+        self._status_cache = status_cache
+        self._clock = clock
 
     async def list_all(self) -> tuple[list[UncreditedPayment], bool]:
         """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""

@@ -26,13 +26,16 @@ class CursorUpdater:
 
     def __init__(
         self,
+        *,
         stripe: StripeApi,
         crediting: CreditProcessor,
         status_cache: StatusCache,
         clock: Clock,
         other_credits: re.Pattern[str],
     ) -> None:
-        self._stripe, self._crediting, self._status_cache = stripe, crediting, status_cache
+        self._stripe = stripe
+        self._crediting = crediting
+        self._status_cache = status_cache
         self._other_credits = other_credits
         self._backoff = Backoff(clock)  # a listing may lag, and a cursor may be refused
 

@@ -45,6 +45,7 @@ class Sweeper:
 
     def __init__(
         self,
+        *,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
         crediting: CreditProcessor,
@@ -53,8 +54,13 @@ class Sweeper:
         records: ServiceRecords,
         clock: Clock,
     ) -> None:
-        self._gateways, self._confirmations, self._crediting = gateways, confirmations, crediting
-        self._cursors, self._status_cache, self._records, self._clock = cursors, status_cache, records, clock
+        self._gateways = gateways
+        self._confirmations = confirmations
+        self._crediting = crediting
+        self._cursors = cursors
+        self._status_cache = status_cache
+        self._records = records
+        self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
         self._persisted: dict[str, str] = {}
         self._persisted_at = 0.0

@@ -64,12 +64,12 @@ async def audited(town: Town) -> Report:
     }
     watching = ProgressReporting(ignore_progress, ignore_progress)
     made = Auditor(
-        settings.load(settings.AUDIT, known),
-        LoopClock(),
-        watching,
-        None,
-        nodes=NodesLine(town),
-        stripe=lambda: StripeLine(town),
+        settings=settings.load(settings.AUDIT, known),
+        clock=LoopClock(),
+        reporting=watching,
+        explorer=None,
+        node_transport=NodesLine(town),
+        stripe_transport_factory=lambda: StripeLine(town),
     )
     async with made:
         return await made.run(Options())

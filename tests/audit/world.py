@@ -149,5 +149,10 @@ class World:
         """The audit of this world."""
         watching = ProgressReporting(ignore_progress, ignore_progress)
         return Auditor(
-            self.settings(**values), FakeClock(), watching, "https://scan", self.nodes_line, lambda: self.stripe_line
+            settings=self.settings(**values),
+            clock=FakeClock(),
+            reporting=watching,
+            explorer="https://scan",
+            node_transport=self.nodes_line,
+            stripe_transport_factory=lambda: self.stripe_line,
         )

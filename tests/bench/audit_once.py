@@ -30,7 +30,9 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
         marks[stage] = time.perf_counter()
 
     watching = ProgressReporting(told, ignore_progress)
-    async with Auditor(replace(known, stripe_rate=int(rate)), SystemClock(), watching, None) as auditor:
+    async with Auditor(
+        settings=replace(known, stripe_rate=int(rate)), clock=SystemClock(), reporting=watching, explorer=None
+    ) as auditor:
         report = await auditor.run(Options(deep=deep))
     written = sum(len(piece) for piece in write_jsonl(report))
     return {

@@ -37,7 +37,9 @@ class World:
         self.clock = clock(wall_time=float(block(latest).time))
         reader = FakeNodes(*self.each)
         gateways = [Gateway(reader, CHAIN_ID, address) for address in ADDRESSES]
-        self.confirmations = Confirmations(reader, gateways, TIERS, most, self.clock)
+        self.confirmations = Confirmations(
+            nodes=reader, gateways=gateways, tiers=TIERS, max_unfinalized_cents=most, clock=self.clock
+        )
 
     async def reached(self, one: Payment) -> bool:
         """Whether this payment is deep enough."""

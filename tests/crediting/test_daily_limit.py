@@ -39,7 +39,13 @@ def feed(clock: FakeClock, price: str) -> PriceFeed:
         points = ", ".join(f"[{now - back}000, {price}]" for back in (900, 600, 300))
         return httpx.Response(200, text=f'{{"prices": [{points}]}}')
 
-    return PriceFeed(httpx.AsyncClient(transport=httpx.MockTransport(say)), "https://x.example", "coin", None, clock)
+    return PriceFeed(
+        http=httpx.AsyncClient(transport=httpx.MockTransport(say)),
+        base="https://x.example",
+        coin="coin",
+        api_key=None,
+        clock=clock,
+    )
 
 
 def limit(payments: list[Payment], maximum: int, price: str = "null") -> tuple[DailyLimit, FakeNode]:
@@ -47,7 +53,7 @@ def limit(payments: list[Payment], maximum: int, price: str = "null") -> tuple[D
     node = FakeNode(payments, latest=NOW_BLOCK * 2)
     clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
     gateways = [Gateway(node, CHAIN_ID, one) for one in (GATEWAY, OTHER_GATEWAY)]
-    return DailyLimit(gateways, maximum, feed(clock, price), 0), node
+    return DailyLimit(gateways=gateways, maximum_cents=maximum, rates=feed(clock, price), discount_bps=0), node
 
 
 def paid(sequence: int, block: int, **changes: object) -> Payment:

@@ -94,7 +94,13 @@ class FakeStripe:
 
     def ledger(self) -> StripeApi:
         """The service's side of it."""
-        return StripeApi(KEY, "https://stripe.example", self.pacer, self.clock, self._transport)
+        return StripeApi(
+            key=KEY,
+            base="https://stripe.example",
+            rate_limiter=self.pacer,
+            clock=self.clock,
+            transport_factory=self._transport,
+        )
 
     def form(self, number: int = -1) -> Mapping[str, list[str]]:
         """What one request carried, in its query or its body."""

@@ -61,11 +61,11 @@ class Desk:
     def ledger(self) -> StripeApi:
         """A process's side of Stripe."""
         return StripeApi(
-            DEFAULT_KEY,
-            "https://stripe.test",
-            RateLimiter(1_000_000, 1),
-            self.clock,
-            lambda: httpx.MockTransport(self._handle),
+            key=DEFAULT_KEY,
+            base="https://stripe.test",
+            rate_limiter=RateLimiter(1_000_000, 1),
+            clock=self.clock,
+            transport_factory=lambda: httpx.MockTransport(self._handle),
         )
 
     async def process(self, limits: Caps = LIMITS) -> Grants:
@@ -73,7 +73,14 @@ class Desk:
         ledger = self.ledger()
         books = ServiceRecords(ledger, SERVICE)
         await books.load()
-        return Grants(ledger, books, KeyedLocks(), self.clock, limits, Reversals(ledger, Proofs()))
+        return Grants(
+            stripe=ledger,
+            records=books,
+            locks=KeyedLocks(),
+            clock=self.clock,
+            caps=limits,
+            reversals=Reversals(ledger, Proofs()),
+        )
 
     def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> GrantRequest:
         """A form filled in."""

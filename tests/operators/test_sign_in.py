@@ -39,7 +39,9 @@ def process(clock: FakeClock, *secrets: str, roster: str | None = None, chain_id
     http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(500)))
     mailer = Mailer(http, "https://mail.example", "re_x", "a@b")
     names = ROSTER if roster is None else parse_roster(roster)
-    return SignIns(Tokens(secrets or (SECRET,), clock), names, mailer, chain_id, clock)
+    return SignIns(
+        tokens=Tokens(secrets or (SECRET,), clock), roster=names, mailer=mailer, chain_id=chain_id, clock=clock
+    )
 
 
 class Browser:
@@ -353,10 +355,10 @@ def test_without_an_address_to_trust_the_mail_has_the_code_alone(clock: FakeCloc
 
 
 def test_without_mail_there_is_none_to_send(clock: FakeClock) -> None:
-    signins = SignIns(Tokens((SECRET,), clock), ROSTER, None, CHAIN_ID, clock)
+    signins = SignIns(tokens=Tokens((SECRET,), clock), roster=ROSTER, mailer=None, chain_id=CHAIN_ID, clock=clock)
     assert signins.request_link(ANN, None, "/admin", HERE)[1] is None
     assert signins.has_operators
-    assert not SignIns(Tokens((), clock), {}, None, CHAIN_ID, clock).has_operators
+    assert not SignIns(tokens=Tokens((), clock), roster={}, mailer=None, chain_id=CHAIN_ID, clock=clock).has_operators
 
 
 # Wallets

@@ -41,7 +41,7 @@ async def found(hashes: TransactionLookup, tx_hash: str) -> str:
 def slowly(town: Town) -> tuple[Services, TransactionLookup, SlowLine]:
     """A process whose visitors' look-ups take their time."""
     services, line = town.process(), SlowLine(town)
-    services._visitors._transport = line
+    services._clients.visitor_http._transport = line
     return services, services.claims._transactions, line
 
 

@@ -18,7 +18,9 @@ class Confirmations:
 
 
 def hashes() -> TransactionLookup:
-    return TransactionLookup(cast("Any", None), [], cast("Any", Confirmations()), FakeClock())
+    return TransactionLookup(
+        nodes=cast("Any", None), gateways=[], confirmations=cast("Any", Confirmations()), clock=FakeClock()
+    )
 
 
 def told(*payments: Payment) -> TxPayments:

@@ -58,7 +58,7 @@ def coingecko(clock: FakeClock) -> Coingecko:
 def reading(coingecko: Coingecko, base: str = "https://api.example", key: str | None = None) -> PriceFeed:
     """The service's side of it."""
     http = httpx.AsyncClient(transport=httpx.MockTransport(coingecko))
-    return PriceFeed(http, base, "lit-protocol", key, coingecko.clock)
+    return PriceFeed(http=http, base=base, coin="lit-protocol", api_key=key, clock=coingecko.clock)
 
 
 async def test_the_rate_now_says_where_and_when_it_is_from(coingecko: Coingecko) -> None:
@@ -217,7 +217,9 @@ def test_a_feed_that_never_ends_its_answer_is_given_up() -> None:
     async def scenario() -> float:
         http = httpx.AsyncClient(transport=httpx.MockTransport(dribble))
         with pytest.raises(NoRate, match="TimeoutError"):
-            await PriceFeed(http, "https://api.example", "coin", None, FakeClock()).current_rate()
+            await PriceFeed(
+                http=http, base="https://api.example", coin="coin", api_key=None, clock=FakeClock()
+            ).current_rate()
         return asyncio.get_running_loop().time()
 
     assert run_virtually(scenario()) == 20
@@ -242,7 +244,7 @@ def test_an_answer_without_any_sample_is_no_price() -> None:
     async def main() -> None:
         empty = httpx.MockTransport(lambda _: httpx.Response(200, json={"prices": []}))
         async with httpx.AsyncClient(transport=empty) as http:
-            feed = PriceFeed(http, "https://feed.example", "coin", None, FakeClock())
+            feed = PriceFeed(http=http, base="https://feed.example", coin="coin", api_key=None, clock=FakeClock())
             with pytest.raises(NoRate):
                 await feed.current_rate()
             assert feed.latest is None

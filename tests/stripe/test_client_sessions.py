@@ -195,7 +195,13 @@ async def test_what_is_no_answer_is_ill_health_since_now(says: Says) -> None:
 async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
     clock = FakeClock()
     made = SteppingTransport(clock)
-    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), clock, lambda: made)
+    ledger = StripeApi(
+        key=KEY,
+        base="https://stripe.example",
+        rate_limiter=RateLimiter(1_000_000, 1),
+        clock=clock,
+        transport_factory=lambda: made,
+    )
     judged: list[int] = []
 
     def refuse(now: int) -> bool:
@@ -218,7 +224,13 @@ async def test_a_credit_is_guarded_by_its_judge_and_nothing_else_is() -> None:
 
 async def test_an_id_that_is_refused_leaves_no_guard_behind() -> None:
     made = SteppingTransport(FakeClock())
-    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), made.clock, lambda: made)
+    ledger = StripeApi(
+        key=KEY,
+        base="https://stripe.example",
+        rate_limiter=RateLimiter(1_000_000, 1),
+        clock=made.clock,
+        transport_factory=lambda: made,
+    )
 
     def never(_: int) -> bool:
         raise AssertionError("the refused write's judge was asked about another request")
@@ -232,7 +244,13 @@ async def test_an_id_that_is_refused_leaves_no_guard_behind() -> None:
 
 async def test_a_session_stays_on_its_connection_and_the_next_may_open_another() -> None:
     made = SteppingTransport(FakeClock())
-    ledger = StripeApi(KEY, "https://stripe.example", RateLimiter(1_000_000, 1), made.clock, lambda: made)
+    ledger = StripeApi(
+        key=KEY,
+        base="https://stripe.example",
+        rate_limiter=RateLimiter(1_000_000, 1),
+        clock=made.clock,
+        transport_factory=lambda: made,
+    )
     async with ledger.session() as session:
         await session.set_metadata(CUSTOMER, {"a": "1"})
         made.open = False  # Stripe closed it

@@ -42,13 +42,13 @@ class StripeReader:
 
     def __init__(
         self,
-        transport_factory: Sequence[httpx.AsyncBaseTransport],
+        transports: Sequence[httpx.AsyncBaseTransport],
         key: str,
         base: str | None,
         rate_limiter: RateLimiter,
     ) -> None:
-        self._transport_factory, self._base, self._rate_limiter = list(transport_factory), base or BASE, rate_limiter
-        self._free = asyncio.Semaphore(len(transport_factory))
+        self._transports, self._base, self._rate_limiter = list(transports), base or BASE, rate_limiter
+        self._free = asyncio.Semaphore(len(transports))
         self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
         self.reads = 0
         self.date = self.latest_date = 0
@@ -173,14 +173,14 @@ class StripeReader:
         """One request over a line that is free, the one used last before others."""
         request = httpx.Request("GET", self._base + path, params=params, headers=self._headers, extensions=TIMEOUT)
         async with self._free:
-            line = self._transport_factory.pop()
+            line = self._transports.pop()
             try:
                 answer = await line.handle_async_request(request)
                 async with aclosing(answer):
                     await answer.aread()
                 return answer
             finally:
-                self._transport_factory.append(line)
+                self._transports.append(line)
 
     @staticmethod
     def _failure_of(path: str, answer: httpx.Response) -> str:

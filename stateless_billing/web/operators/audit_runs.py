@@ -150,10 +150,14 @@ class AuditRuns:
     def _create_auditor(self, run: AuditRun) -> Auditor:
         services = self._services
         return Auditor(
-            *(services.settings, services.clock, ProgressReporting(run.on_progress, run.on_message)),
-            *(explorer_url(services.settings.chain_id), services.node_transport, services.stripe_transport_factory),
-            pacer=services.rate_limiter,
-            at_once=_MAX_LINES,
+            settings=services.settings,
+            clock=services.clock,
+            reporting=ProgressReporting(run.on_progress, run.on_message),
+            explorer=explorer_url(services.settings.chain_id),
+            node_transport=services.node_transport,
+            stripe_transport_factory=services.stripe_transport_factory,
+            rate_limiter=services.rate_limiter,
+            max_concurrent=_MAX_LINES,
         )
 
     def _store(self, finished: FinishedAudit) -> None:

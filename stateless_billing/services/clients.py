@@ -1,0 +1,87 @@
+"""Builds the clients of nodes, price feed and Stripe. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from chain.gateway import Gateway
+from chain.provider import FailoverProvider
+from stateless_billing.runtime import metrics
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.settings import Settings
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.connection import create_ssl_context
+from stateless_billing.stripe.rate_limiter import RateLimiter
+
+_LOOKUP_CONNECTIONS = 3
+_ORDER_CONNECTIONS = 2
+_NODE_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """Visitors have HTTP and Stripe connections of their own: they never wait for, nor hold, those that credit."""
+
+    http: httpx.AsyncClient
+    nodes: FailoverProvider
+    gateways: list[Gateway]
+    visitor_http: httpx.AsyncClient
+    visitor_nodes: FailoverProvider
+    visitor_gateways: list[Gateway]
+    rate_limiter: RateLimiter
+    stripe: StripeApi
+    lookup_stripe: StripeApi
+    order_stripe: StripeApi
+    """For orders and rate overrides, which are read while a connection that credits is held."""
+
+    async def aclose(self) -> None:
+        """Close all idle connections."""
+        for stripe in (self.stripe, self.lookup_stripe, self.order_stripe):
+            await stripe.aclose()
+        await self.visitor_http.aclose()
+        await self.http.aclose()
+
+
+def create_clients(
+    settings: Settings,
+    clock: Clock,
+    node_transport: httpx.AsyncBaseTransport | None,
+    stripe_transport_factory: Callable[[], httpx.AsyncBaseTransport],
+) -> Clients:
+    """`node_transport` carries requests to nodes and price feed; None opens sockets."""
+    http, visitor_http = _create_http(node_transport), _create_http(node_transport)
+    nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
+    visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id)
+    rate_limiter = RateLimiter(settings.stripe_rate, settings.processes)
+
+    def create_stripe(**limits: int) -> StripeApi:
+        return StripeApi(
+            key=settings.stripe_api_key,
+            base=settings.stripe_api_base,
+            rate_limiter=rate_limiter,
+            clock=clock,
+            transport_factory=stripe_transport_factory,
+            **limits,
+        )
+
+    return Clients(
+        http=http,
+        nodes=nodes,
+        gateways=_create_gateways(nodes, settings),
+        visitor_http=visitor_http,
+        visitor_nodes=visitor_nodes,
+        visitor_gateways=_create_gateways(visitor_nodes, settings),
+        rate_limiter=rate_limiter,
+        stripe=create_stripe(),
+        lookup_stripe=create_stripe(max_connections=_LOOKUP_CONNECTIONS),
+        order_stripe=create_stripe(max_connections=_ORDER_CONNECTIONS),
+    )
+
+
+def _create_http(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False)
+
+
+def _create_gateways(nodes: FailoverProvider, settings: Settings) -> list[Gateway]:
+    return [Gateway(nodes, settings.chain_id, address) for address in settings.gateway_addresses]

@@ -1,0 +1,155 @@
+"""Builds what takes payments to their credits. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from chain.gateway import Gateway
+from chain.provider import FailoverProvider
+from stateless_billing.bookkeeping.orders import Orders
+from stateless_billing.bookkeeping.proofs import Proofs
+from stateless_billing.bookkeeping.records import ServiceRecords
+from stateless_billing.bookkeeping.reversals import Reversals
+from stateless_billing.crediting.attempts import CreditTools
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.credit_terms import CreditPricer
+from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.crediting.webhook import CreditWebhook, create_webhook
+from stateless_billing.domain.order_rules import OrderCaps
+from stateless_billing.pricing.price_feed import PriceFeed
+from stateless_billing.pricing.rate_overrides import Overrides, RateSource
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.keyed_locks import KeyedLocks
+from stateless_billing.services.clients import Clients
+from stateless_billing.settings import Settings
+from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.sweeper import Sweeper
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreditingCore:
+    """What credits one payment, and the state that this process shares about payments."""
+
+    confirmations: Confirmations
+    status_cache: StatusCache
+    locks: KeyedLocks
+    webhook: CreditWebhook | None
+    processor: CreditProcessor
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreditingServices:
+    """Rates, orders, the core and the sweep."""
+
+    records: ServiceRecords
+    reversals: Reversals
+    price_feed: PriceFeed
+    overrides: Overrides
+    rates: RateSource
+    orders: Orders
+    pricer: CreditPricer
+    core: CreditingCore
+    sweeper: Sweeper
+
+
+def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> CreditingServices:
+    """Everything that the sweep works with."""
+    records = ServiceRecords(clients.stripe, settings.service_customer_id)
+    price_feed = create_price_feed(settings, clock, clients.http)
+    overrides = Overrides(clients.order_stripe, records, clock)
+    rates = RateSource(price_feed, overrides, clock)
+    order_caps = OrderCaps(per_order=settings.max_order_cents, per_day=settings.max_order_cents)
+    orders = Orders(stripe=clients.order_stripe, records=records, clock=clock, caps=order_caps)
+    daily_limit = create_daily_limit(settings, clients.gateways, rates)
+    pricer = CreditPricer(rates, daily_limit, settings.discount_bps)
+    proofs = Proofs()
+    tools = CreditTools(pricer=pricer, orders=orders, proofs=proofs, other_credits=settings.other_credits)
+    core = _create_core(settings, clock, clients, tools)
+    sweeper = _create_sweeper(settings, clock, clients, core, records)
+    return CreditingServices(
+        records=records,
+        reversals=Reversals(clients.stripe, proofs),
+        price_feed=price_feed,
+        overrides=overrides,
+        rates=rates,
+        orders=orders,
+        pricer=pricer,
+        core=core,
+        sweeper=sweeper,
+    )
+
+
+def _create_core(settings: Settings, clock: Clock, clients: Clients, tools: CreditTools) -> CreditingCore:
+    confirmations = create_confirmations(settings, clock, clients.nodes, clients.gateways)
+    status_cache, locks = StatusCache(clock), KeyedLocks()
+    webhook = create_webhook(clients.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
+    processor = CreditProcessor(
+        stripe=clients.stripe,
+        confirmations=confirmations,
+        tools=tools,
+        status_cache=status_cache,
+        locks=locks,
+        clock=clock,
+        on_credited=webhook.enqueue if webhook else None,
+    )
+    return CreditingCore(
+        confirmations=confirmations, status_cache=status_cache, locks=locks, webhook=webhook, processor=processor
+    )
+
+
+def _create_sweeper(
+    settings: Settings, clock: Clock, clients: Clients, core: CreditingCore, records: ServiceRecords
+) -> Sweeper:
+    cursors = CursorUpdater(
+        stripe=clients.stripe,
+        crediting=core.processor,
+        status_cache=core.status_cache,
+        clock=clock,
+        other_credits=settings.other_credits,
+    )
+    return Sweeper(
+        gateways=clients.gateways,
+        confirmations=core.confirmations,
+        crediting=core.processor,
+        cursors=cursors,
+        status_cache=core.status_cache,
+        records=records,
+        clock=clock,
+    )
+
+
+def create_confirmations(
+    settings: Settings, clock: Clock, nodes: FailoverProvider, gateways: Sequence[Gateway]
+) -> Confirmations:
+    """The depth rule of the settings, read from these nodes."""
+    return Confirmations(
+        nodes=nodes,
+        gateways=gateways,
+        tiers=settings.confirmations,
+        max_unfinalized_cents=settings.max_unfinalized_cents,
+        clock=clock,
+    )
+
+
+def create_daily_limit(settings: Settings, gateways: Sequence[Gateway], rates: RateSource) -> DailyLimit:
+    """The daily limit of the settings, summed from these gateways' payments."""
+    return DailyLimit(
+        gateways=gateways,
+        maximum_cents=settings.max_payment_cents,
+        rates=rates,
+        discount_bps=settings.discount_bps,
+    )
+
+
+def create_price_feed(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> PriceFeed:
+    """The price feed of the settings."""
+    return PriceFeed(
+        http=http,
+        base=settings.price_api_base,
+        coin=settings.coingecko_id,
+        api_key=settings.coingecko_api_key,
+        clock=clock,
+    )

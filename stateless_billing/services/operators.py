@@ -1,0 +1,79 @@
+"""Builds what the pages behind the sign-in use. No I/O."""
+
+import secrets
+from dataclasses import dataclass
+
+from stateless_billing.grants.caps import Caps
+from stateless_billing.grants.granting import Grants
+from stateless_billing.operators.mailer import Mailer
+from stateless_billing.operators.sign_in import SignIns
+from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.services.clients import Clients
+from stateless_billing.services.crediting import CreditingServices
+from stateless_billing.settings import Settings
+from stateless_billing.support.customer_search import CustomerSearch
+from stateless_billing.support.order_checks import OrderChecks
+from stateless_billing.support.uncredited_payments import UncreditedPayments
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorServices:
+    """What moderators and admins use."""
+
+    grants: Grants
+    sign_ins: SignIns
+    customer_search: CustomerSearch
+    order_checks: OrderChecks
+    uncredited_payments: UncreditedPayments
+
+
+def create_operators(
+    settings: Settings, clock: Clock, clients: Clients, crediting: CreditingServices
+) -> OperatorServices:
+    """Everything behind the sign-in."""
+    grants = Grants(
+        stripe=clients.stripe,
+        records=crediting.records,
+        locks=crediting.core.locks,
+        clock=clock,
+        caps=Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents),
+        reversals=crediting.reversals,
+    )
+    return OperatorServices(
+        grants=grants,
+        sign_ins=_create_sign_ins(settings, clock, clients),
+        customer_search=CustomerSearch(
+            stripe=clients.lookup_stripe,
+            nodes=clients.nodes,
+            gateways=clients.gateways,
+            records=crediting.records,
+            grants=grants.ledger,
+            clock=clock,
+        ),
+        order_checks=OrderChecks(clients.lookup_stripe, crediting.pricer, crediting.rates),
+        uncredited_payments=UncreditedPayments(
+            gateways=clients.gateways,
+            confirmations=crediting.core.confirmations,
+            crediting=crediting.core.processor,
+            pricer=crediting.pricer,
+            orders=crediting.orders,
+            records=crediting.records,
+            status_cache=crediting.core.status_cache,
+            clock=clock,
+        ),
+    )
+
+
+def _create_sign_ins(settings: Settings, clock: Clock, clients: Clients) -> SignIns:
+    """Without mail settings by wallet only; without a roster nobody can sign in."""
+    mailer = None
+    if settings.resend_api_key and settings.mail_from:
+        mailer = Mailer(clients.http, settings.resend_api_base, settings.resend_api_key, settings.mail_from)
+    return SignIns(
+        tokens=Tokens(settings.session_secrets or (secrets.token_hex(32),), clock),
+        roster=settings.operators,
+        mailer=mailer,
+        chain_id=settings.chain_id,
+        clock=clock,
+    )

@@ -1,0 +1,79 @@
+"""Builds what answers visitors. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chain.gateway import Gateway
+from chain.signing import Signer
+from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.payers.accounts import Accounts
+from stateless_billing.payers.claims import PaymentClaims
+from stateless_billing.payers.quotes import Quotes, QuoteTerms
+from stateless_billing.payers.receipts import Receipts
+from stateless_billing.payers.transaction_lookup import TransactionLookup
+from stateless_billing.pricing.rate_overrides import RateSource
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.services.clients import Clients
+from stateless_billing.services.crediting import CreditingServices, create_confirmations, create_daily_limit
+from stateless_billing.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PayerServices:
+    """What anybody may ask. `create_quotes` makes the quote maker, which needs the signer's key."""
+
+    accounts: Accounts
+    claims: PaymentClaims
+    receipts: Receipts
+    create_quotes: Callable[[], Quotes]
+
+
+def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting: CreditingServices) -> PayerServices:
+    """Everything reads over the visitors' own connections; only a claim credits."""
+    core, gateways = crediting.core, clients.visitor_gateways
+    confirmations = create_confirmations(settings, clock, clients.visitor_nodes, gateways)
+    daily_limit = create_daily_limit(settings, gateways, crediting.rates)
+    transactions = TransactionLookup(
+        nodes=clients.visitor_nodes, gateways=gateways, confirmations=confirmations, clock=clock
+    )
+    accounts = Accounts(
+        stripe=clients.lookup_stripe,
+        gateways=gateways,
+        confirmations=confirmations,
+        crediting=core.processor,
+        daily_limit=daily_limit,
+        status_cache=core.status_cache,
+        clock=clock,
+        minimum_cents=settings.min_payment_cents,
+    )
+    receipts = Receipts(
+        transactions=transactions,
+        gateways=gateways,
+        stripe=clients.lookup_stripe,
+        confirmations=confirmations,
+        crediting=core.processor,
+        status_cache=core.status_cache,
+    )
+    return PayerServices(
+        accounts=accounts,
+        claims=PaymentClaims(transactions, clients.gateways, core.processor),
+        receipts=receipts,
+        create_quotes=lambda: _create_quotes(settings, clock, gateways[0], accounts, daily_limit, crediting.rates),
+    )
+
+
+def _create_quotes(
+    settings: Settings, clock: Clock, gateway: Gateway, accounts: Accounts, daily_limit: DailyLimit, rates: RateSource
+) -> Quotes:
+    terms = QuoteTerms(
+        settings.min_payment_cents, settings.discount_bps, settings.quote_seconds, settings.registration_seconds
+    )
+    return Quotes(
+        gateway=gateway,
+        accounts=accounts,
+        rates=rates,
+        daily_limit=daily_limit,
+        signer=Signer(settings.signer_key, settings.chain_id),
+        terms=terms,
+        clock=clock,
+    )
