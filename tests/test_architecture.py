@@ -256,7 +256,7 @@ def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
     }, "search lags: list instead"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "static").rglob("*.*")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "static").rglob("*.*")), ids=lambda path: "/".join(path.parts[-2:]))
 def test_pages_build_nodes(path: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", path.read_text()), "use textContent"
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.admin import AUDITOR, PICTURES, Office, judge, started
 from tests.browser.conftest import Tabs
-from tests.browser.desk import AUDITOR, PICTURES, Office, judge, started
 from tests.integration.shop import next_second
 
 
@@ -64,7 +64,7 @@ def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None
     expect(page.get_by_role("button", name="Show")).to_be_hidden()
     PICTURES.mkdir(exist_ok=True)
     page.set_viewport_size({"width": 800, "height": 900})
-    page.screenshot(path=PICTURES / "desk-audit-print.png", full_page=True)
+    page.screenshot(path=PICTURES / "admin-audit-print.png", full_page=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

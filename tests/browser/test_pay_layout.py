@@ -192,7 +192,7 @@ def test_script_is_one_module(tabs: Tabs) -> None:
     service = StandIn()
     page = ready(tabs, service, "light")
     assert page.locator("script:not([type='application/json'])").count() == 1
-    assert [name for name in ASSETS.names if name.endswith(".js")] == ["desk.js", "pay.js", "signin.js"]
+    assert [name for name in ASSETS.names if name.endswith(".js")] == ["admin.js", "pay.js", "sign_in.js"]
 
 
 def test_weight() -> None:

@@ -1,19 +1,23 @@
 """Modules joined into one, compressed, under an address of their content."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from stateless_billing.web.pages.assets import Assets, bundle
+from stateless_billing.web.pages.assets import ENTRIES, STATIC, Assets, bundle
 
 
 def test_modules_are_joined_in_their_order() -> None:
     modules = {
-        "a.js": 'import { two } from "./b.js";\nimport {\n  three,\n} from "./c.js";\n\nconst one = two + three;\n',
-        "b.js": 'import { three } from "./c.js";\nexport const two = three - 1;\n',
-        "c.js": "export const three = 3;\n",
+        "x/a.js": (
+            'import { two } from "./b.js";\nimport {\n  three,\n} from "../y/c.js";\n\nconst one = two + three;\n'
+        ),
+        "x/b.js": 'import { three } from "../y/c.js";\nexport const two = three - 1;\n',
+        "y/c.js": "export const three = 3;\n",
+        "c.js": "const unrelated = 4;\n",
     }
-    lines = bundle(modules, "a.js").split("\n")
+    lines = bundle(modules, "x/a.js").split("\n")
     assert [line for line in lines if line] == [
         "const three = 3;",
         "const two = three - 1;",
@@ -25,6 +29,7 @@ def test_modules_are_joined_in_their_order() -> None:
     ("source", "said"),
     [
         ('import { a as b } from "./c.js";\n', "another name"),
+        ('import { three } from "../c.js";\n', "does not exist"),
         ('import "./c.js";\n', "write"),
         ("export { x };\n", "write"),
         ("export default 1;\n", "write"),
@@ -41,15 +46,32 @@ def test_comments_stay_at_home(tmp_path: Path) -> None:
     kept = 'const url = "https://x/*"; // kept\n/* a */ const b = 1;\n'
     (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n{kept}")
     (tmp_path / "a.css").write_text("/* Why */\np {}\n")
-    assets = Assets(tmp_path)
+    assets = Assets(tmp_path, ["a.js"])
     assert assets.plain("a.js").decode() == kept
     assert assets.plain("a.css") == b"p {}\n"
 
 
 def test_the_address_follows_the_content(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_text("p {}")
-    before = Assets(tmp_path).url("a.css")
+    before = Assets(tmp_path, []).url("a.css")
     (tmp_path / "a.css").write_text("p { }")
-    assert Assets(tmp_path).url("a.css") != before
+    assert Assets(tmp_path, []).url("a.css") != before
     with pytest.raises(KeyError):
-        Assets(tmp_path).url("b.css")
+        Assets(tmp_path, []).url("b.css")
+
+
+def test_files_are_served_without_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.css").write_text("p {}")
+    assert Assets(tmp_path, []).names == ["a.css"]
+    (tmp_path / "a.css").write_text("p {}")
+    with pytest.raises(ValueError, match=r"served as a\.css"):
+        Assets(tmp_path, [])
+
+
+def test_every_module_belongs_to_a_page() -> None:
+    modules = {path.relative_to(STATIC).as_posix(): path.read_text() for path in STATIC.rglob("*.js")}
+    bundles = "".join(bundle(modules, entry) for entry in ENTRIES)
+    for key, source in modules.items():
+        body = re.split(r"^import [^;]*;\n", source, flags=re.MULTILINE)[-1]
+        assert re.sub(r"^export ", "", body, flags=re.MULTILINE) in bundles, f"no page loads {key}"

@@ -25,17 +25,17 @@ def selectors(kind: str) -> dict[str, str]:
 
 
 def test_refusals_have_the_contracts_selectors_and_a_sentence_each() -> None:
-    named = re.findall(r'\["(0x[0-9a-f]{8})", "(\w+)"\]', (STATIC / "examine.js").read_text())
+    named = re.findall(r'\["(0x[0-9a-f]{8})", "(\w+)"\]', (STATIC / "pay" / "simulate_call.js").read_text())
     errors = selectors("error")
     assert len(named) == 10
     assert all(errors[name] == selector for selector, name in named)
-    sentences = (STATIC / "strings.js").read_text()
+    sentences = (STATIC / "pay" / "strings.js").read_text()
     assert all(re.search(rf"^  {name}: {{$", sentences, re.MULTILINE) for _, name in named)
 
 
 def test_calls_have_the_contracts_selectors() -> None:
     functions = selectors("function")
-    script = "".join((STATIC / name).read_text() for name in ("permit.js", "wallets.js"))
+    script = "".join((STATIC / "pay" / name).read_text() for name in ("permit.js", "wallets.js"))
     named = {"NONCES": "nonces", "MULTICALL": "multicall", "PERMIT_CALL": "permit"}
     named |= {"ALLOWANCE_OF": "allowance", "BALANCE_OF": "balanceOf"}
     found = dict(re.findall(r'const (\w+) = "(0x[0-9a-f]{8})";', script))
@@ -47,8 +47,8 @@ def test_calls_have_the_contracts_selectors() -> None:
 
 
 def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
-    pay = (STATIC / "strings.js").read_text().partition("export const heldCauses = {")[2].partition("};")[0]
-    desk = (TEMPLATES / "desk_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
+    pay = (STATIC / "pay" / "strings.js").read_text().partition("export const heldCauses = {")[2].partition("};")[0]
+    desk = (TEMPLATES / "admin_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
     for told in (pay, desk):
         assert set(re.findall(r'^  "?(\w+)"?: ', told, re.MULTILINE)) >= {*HELD_CAUSES}
     for text in ("docs/api.md", "docs/runbook.md", "docs/moderators.md"):

@@ -92,7 +92,7 @@ class AdminPages:
                 found = await self._services.customer_search.find(text[:400])
             except ProblemError as refusal:
                 problem = refusal.detail
-        return self._frame.render("desk_find.html", request, q=text, found=found, problem=problem)
+        return self._frame.render("admin_find.html", request, q=text, found=found, problem=problem)
 
     async def _customer(self, request: Request, operator: Operator) -> Response:
         customer_id = request.path_params["customer"]
@@ -109,7 +109,7 @@ class AdminPages:
         giving = operator.has_right(GRANT)
         form = self._services.grants.create_grant_id()
         return self._frame.render(
-            "desk_customer.html",
+            "admin_customer.html",
             request,
             customer=customer,
             wallets=wallets_of(customer, page.entries),
@@ -167,7 +167,7 @@ class AdminPages:
                 totals[one.reservation.operator][0] += 1
                 totals[one.reservation.operator][1] += one.reservation.entry.cents
         return self._frame.render(
-            "desk_grants.html",
+            "admin_grants.html",
             request,
             grants=shown[:_PAGE_SIZE],
             found=len(shown),
@@ -198,7 +198,7 @@ class AdminPages:
             day = None
         now = int(self._services.clock.wall())
         return self._frame.render(
-            "desk_rate.html",
+            "admin_rate.html",
             request,
             rate=rate,
             problem=problem,

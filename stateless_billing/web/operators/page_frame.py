@@ -52,7 +52,7 @@ class PageFrame:
 
     def failure_page(self, request: Request, status: int, title: str, detail: str) -> Response:
         """A page that says what went wrong."""
-        return self.render("desk_failure.html", request, status, title=title, detail=detail)
+        return self.render("admin_failure.html", request, status, title=title, detail=detail)
 
     def render(self, page: str, request: Request, status: int = 200, **values: Any) -> Response:
         """A page within the frame."""

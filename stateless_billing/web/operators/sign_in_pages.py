@@ -40,7 +40,7 @@ class SignInPages:
 
     async def page(self, request: Request) -> Response:
         """`GET /login?next=`."""
-        return self._render("login.html", request, onward=local_path(request.query_params.get("next", "")))
+        return self._render("sign_in.html", request, onward=local_path(request.query_params.get("next", "")))
 
     async def ask(self, request: Request) -> Response:
         """`POST /login`: an email address. The same answer, after the same time, whoever is meant."""
@@ -57,11 +57,11 @@ class SignInPages:
             )
         except ProblemError as refusal:
             onward = local_path(form.get("next", ""))
-            return self._render_refusal("login.html", request, refusal, onward=onward, email=form.get("email", ""))
+            return self._render_refusal("sign_in.html", request, refusal, onward=onward, email=form.get("email", ""))
         if mail:
             self._send(mail)
         await slowest
-        answer = self._render("login_mail.html", request, email=form["email"].strip())
+        answer = self._render("sign_in_mail.html", request, email=form["email"].strip())
         self._sessions.set_cookie(answer, ASKED, cookie, LINK_SECONDS)
         return answer
 
@@ -85,8 +85,8 @@ class SignInPages:
             code = None if here else self._signins.code_of(token)
         except ProblemError as refusal:
             onward = local_path(self._signins.onward_path(cookie))
-            return self._render_refusal("login.html", request, refusal, onward=onward, email="")
-        return self._render("login_link.html", request, token=token, email=email, code=code)
+            return self._render_refusal("sign_in.html", request, refusal, onward=onward, email="")
+        return self._render("sign_in_link.html", request, token=token, email=email, code=code)
 
     async def follow(self, request: Request) -> Response:
         """`POST /login/link`: the button."""
@@ -99,11 +99,11 @@ class SignInPages:
         return await self._finish(
             request,
             lambda form: self._signins.sign_in_by_code(form.get("code", ""), request.cookies.get(ASKED)),
-            "login_mail.html",
+            "sign_in_mail.html",
         )
 
     async def _finish(
-        self, request: Request, check: Callable[[dict[str, str]], Any], page: str = "login.html"
+        self, request: Request, check: Callable[[dict[str, str]], Any], page: str = "sign_in.html"
     ) -> Response:
         self._sessions.check_origin(request)
         cookie = request.cookies.get(ASKED)
@@ -112,7 +112,7 @@ class SignInPages:
             who = check(await self._form(request))
         except ProblemError as refusal:
             email = self._signins.requested_email(cookie) or ""
-            return self._render_refusal(page if email else "login.html", request, refusal, onward=onward, email=email)
+            return self._render_refusal(page if email else "sign_in.html", request, refusal, onward=onward, email=email)
         answer = RedirectResponse(onward, 303)
         self._sessions.begin(answer, who)
         log.info("%s signed in by mail", who.role)

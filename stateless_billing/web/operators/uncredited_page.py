@@ -128,7 +128,7 @@ class UncreditedPage:
 
         cards = [await self._create_card(one, f"{index:02d}", operator, rate, seal) for index, one in enumerate(found)]
         return self._frame.render(
-            "desk_stuck.html",
+            "admin_stuck.html",
             request,
             cards=cards,
             whole=whole,

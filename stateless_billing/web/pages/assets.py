@@ -1,13 +1,15 @@
-"""The files under `static/`, from memory, compressed once, under an address that changes with their content.
+"""Serves `static/` from memory: bundled, compressed once, at URLs that change with the content.
 
-The modules of a page are sent as one, so that a slow network is asked once and the compression sees all of them: their
-imports say the order, and as every name is unique there is nothing to rewrite but the words `import` and `export`.
+Each page loads one script. Its modules are concatenated in import order, so a page needs one request and gzip sees all
+of them. Top-level names are unique within a bundle: joining only drops the words `import` and `export`.
 """
 
 import gzip
 import hashlib
 import mimetypes
+import posixpath
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from starlette.requests import Request
@@ -17,24 +19,28 @@ from stateless_billing.domain.errors import ProblemError
 
 STATIC = Path(__file__).parents[3] / "static"
 
-_IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
+ENTRIES = ("pay/pay.js", "admin/admin.js", "admin/sign_in.js")  # the modules that pages load
+
+_IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";\n', re.MULTILINE)
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 _UNUSUAL = re.compile(r"^(?:import (?!\{)|export (?!async |function |class |const )|(?:const|let) [{\[])", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)\n+", re.MULTILINE | re.DOTALL)
 
 
 class Assets:
-    """All files of one folder."""
+    """The files of one folder, by file name. A name is served without its folder, so it must be unique."""
 
-    def __init__(self, folder: Path = STATIC) -> None:
-        files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-        modules = {name: content.decode() for name, content in files.items() if name.endswith(".js")}
-        self._files = {name: content for name, content in files.items() if name not in modules}
-        imported = {name for source in modules.values() for _, name in _IMPORT.findall(source)}
-        self._files |= {name: bundle(modules, name).encode() for name in modules.keys() - imported}
-        self._files |= {
-            name: _strip_comments(text) for name, text in self._files.items() if name.endswith((".js", ".css"))
-        }
+    def __init__(self, folder: Path = STATIC, entries: Sequence[str] = ENTRIES) -> None:
+        sources = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        modules = {key: path.read_text() for key, path in sources.items() if key.endswith(".js")}
+        served = [(key, path.read_bytes()) for key, path in sources.items() if key not in modules]
+        served += [(entry, bundle(modules, entry).encode()) for entry in entries]
+        self._files: dict[str, bytes] = {}
+        for key, content in served:
+            name = posixpath.basename(key)
+            if name in self._files:
+                raise ValueError(f"{key}: another file is served as {name}")
+            self._files[name] = _strip_comments(content) if name.endswith((".js", ".css")) else content
         self._compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in self._files.items()}
         digest = hashlib.sha256()
         for name, content in sorted(self._files.items()):
@@ -42,28 +48,28 @@ class Assets:
         self._digest = digest.hexdigest()[:16]
 
     def url(self, name: str) -> str:
-        """Where a file is served. Raises KeyError for one that is not there."""
+        """Return the path that a file is served at. Raises: KeyError."""
         self._files[name]
         return f"/static/{self._digest}/{name}"
 
     @property
     def names(self) -> list[str]:
-        """What is served, by name."""
+        """The names of all served files."""
         return sorted(self._files)
 
     def weight(self, name: str) -> int:
-        """The bytes of a file on the wire, compressed."""
+        """Return a file's size on the wire: its compressed bytes."""
         return len(self._compressed[name])
 
     def plain(self, name: str) -> bytes:
-        """A file as it is sent to those who take nothing compressed. Raises KeyError."""
+        """Return a file's uncompressed bytes. Raises: KeyError."""
         return self._files[name]
 
     async def serve(self, request: Request) -> Response:
-        """A file, to be kept for ever under its own digest; under another one (an older page asks) for no time."""
+        """Serve a file. Browsers may cache it for ever at its own digest, and not at all at an older one."""
         name = request.path_params["name"]
         if name not in self._files:
-            raise ProblemError("not_found", "There is no such file.")
+            raise ProblemError("not_found", "This file does not exist.")
         current = request.path_params["digest"] == self._digest
         headers = {
             "cache-control": "public, max-age=31536000, immutable" if current else "no-cache",
@@ -77,28 +83,33 @@ class Assets:
 
 
 def bundle(modules: dict[str, str], entry: str) -> str:
-    """A module with all that it imports, in order, as one. Raises ValueError where that would not be plain."""
+    """Concatenate a module and its imports, by path within the folder.
+
+    Raises: ValueError on syntax that cannot be joined by dropping words.
+    """
     order: list[str] = []
     _collect_modules(modules, entry, order)
-    declared = [(name, file) for file in order for name in _DECLARED.findall(modules[file])]
-    names = [name for name, _ in declared]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{entry}: declared by more than one module: {', '.join(twice)}")
-    return "".join(re.sub(r"^export ", "", _IMPORT.sub("", modules[file]), flags=re.MULTILINE) for file in order)
+    names = [name for key in order for name in _DECLARED.findall(modules[key])]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{entry}: declared by more than one module: {', '.join(duplicates)}")
+    return "".join(re.sub(r"^export ", "", _IMPORT.sub("", modules[key]), flags=re.MULTILINE) for key in order)
 
 
-def _collect_modules(modules: dict[str, str], name: str, order: list[str]) -> None:
-    source = modules[name]
+def _collect_modules(modules: dict[str, str], key: str, order: list[str]) -> None:
+    source = modules[key]
     if unusual := _UNUSUAL.search(_IMPORT.sub("", source)):
-        raise ValueError(f"{name}: write `import {{ names }} from`, or `export` before a declaration: {unusual[0]!r}")
-    for names, other in _IMPORT.findall(source):
+        raise ValueError(f"{key}: write `import {{ names }} from`, or `export` before a declaration: {unusual[0]!r}")
+    for names, specifier in _IMPORT.findall(source):
         if " as " in names:
-            raise ValueError(f"{name}: imports under another name")
-        if other not in order:
-            _collect_modules(modules, other, order)
-    order.append(name)
+            raise ValueError(f"{key}: imports under another name")
+        imported = posixpath.normpath(posixpath.join(posixpath.dirname(key), specifier))
+        if imported not in modules:
+            raise ValueError(f"{key}: imports {specifier}, which does not exist")
+        if imported not in order:
+            _collect_modules(modules, imported, order)
+    order.append(key)
 
 
 def _strip_comments(content: bytes) -> bytes:
-    """A script or style without the comments that have lines of their own."""
+    """Drop the comments that have lines of their own."""
     return _COMMENT.sub("", content.decode()).encode()

@@ -1,7 +1,7 @@
 /** "Copy for support": everything that helps to find out what happened, and nothing that is secret. */
 
 import { serverNow } from "./api.js";
-import { announce, byId, setText, show } from "./dom.js";
+import { announce, byId, setText, show } from "../shared/dom.js";
 import { supportLines, words } from "./strings.js";
 
 function supportText({ account, payer, wallet, chainId, tracked, notice, quoteFault }) {

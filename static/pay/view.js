@@ -1,10 +1,10 @@
 /** Shows the page's state. Reads it, never changes it. */
 
-import { announce, byId, element, explorerLink, setText, show } from "./dom.js";
+import { announce, byId, element, explorerLink, setText, show } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
 import { agoText, clockText, coins, dollars, exactTokens, percent, rateText, shortHex, tokens } from "./money.js";
 import { secondsLeft } from "./quotes.js";
-import { worth } from "./recent.js";
+import { worth } from "./payment_list.js";
 import { describe, isFinal, isUnderWay } from "./states.js";
 import { labelOf, networkFee, nextStep, obstacle, positionOf } from "./steps.js";
 import { actions, amountFaults, followFaults, heldBefore, serviceFaults, underWay, words } from "./strings.js";

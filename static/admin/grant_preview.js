@@ -1,7 +1,7 @@
 /** What a rate comes to while it is typed: a payment's dollars, or how far it is from the market's. */
 
-import { setText } from "./dom.js";
-import { inDollars } from "./desk_api.js";
+import { setText } from "../shared/dom.js";
+import { inDollars } from "./api.js";
 
 const SCALE = 10n ** 18n;
 const BPS = 10_000n;

@@ -1,6 +1,6 @@
 /** The two amount fields: dollars first, tokens computed, and either may be typed into. */
 
-import { byId } from "./dom.js";
+import { byId } from "../shared/dom.js";
 import { centsOf, decimalText, parseDollars, parseTokens, typedTokens } from "./money.js";
 
 export const isPayable = (cents, account) =>

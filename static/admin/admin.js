@@ -1,10 +1,10 @@
 /** The operators' pages: times, keys, copying, being offline, and the forms that act. */
 
-import { byId, setText, show } from "./dom.js";
-import { DeskFault, inDollars, send } from "./desk_api.js";
-import { GrantForm } from "./desk_grant.js";
-import { signInAddress } from "./desk_keep.js";
-import { preview } from "./desk_preview.js";
+import { byId, setText, show } from "../shared/dom.js";
+import { DeskFault, inDollars, send } from "./api.js";
+import { GrantForm } from "./grant_form.js";
+import { signInAddress } from "./drafts.js";
+import { preview } from "./grant_preview.js";
 
 const STAMP = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const RELOAD_MS = 1500;

@@ -1,7 +1,7 @@
 /** "Paid from elsewhere?": a pasted transaction hash is claimed and followed. */
 
-import { announce, byId, setText, show } from "./dom.js";
-import { follow, isHash } from "./follow.js";
+import { announce, byId, setText, show } from "../shared/dom.js";
+import { follow, isHash } from "./payment_polling.js";
 import { describe } from "./states.js";
 import { followFaults, hashFaults } from "./strings.js";
 import { serverNow } from "./api.js";

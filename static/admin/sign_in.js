@@ -1,7 +1,7 @@
 /** Signing in with a wallet: it is shown a text of the service's making, and signs it. */
 
-import { byId, element, setText } from "./dom.js";
-import { send } from "./desk_api.js";
+import { byId, element, setText } from "../shared/dom.js";
+import { send } from "./api.js";
 
 const FOUND_MS = 200;
 const REJECTED = 4001;

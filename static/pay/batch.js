@@ -1,6 +1,6 @@
 /** Several calls in one prompt, where the wallet offers that (EIP-5792). */
 
-import { isHash } from "./follow.js";
+import { isHash } from "./payment_polling.js";
 import { WalletFault, ask, pause } from "./wallets.js";
 
 const CAPABILITIES_LIMIT_MS = 3_000;

@@ -1,8 +1,8 @@
 /** The grant in two steps: what to give, then the sentence. After an unclear failure the ledger is read first. */
 
-import { byId, element, setText, show } from "./dom.js";
-import { inDollars, send } from "./desk_api.js";
-import { keepTyped, restoreTyped, signInAddress } from "./desk_keep.js";
+import { byId, element, setText, show } from "../shared/dom.js";
+import { inDollars, send } from "./api.js";
+import { keepTyped, restoreTyped, signInAddress } from "./drafts.js";
 
 const LOOKS = 8;
 const PAUSE_MS = 2000;

@@ -1,9 +1,9 @@
 /** What the primary button does: connect, switch, allow, pay. One wallet request at a time. */
 
 import { hashOfBatch, sendBatch } from "./batch.js";
-import { byId } from "./dom.js";
-import { refusalOf } from "./examine.js";
-import { findPayment, isHash, receiptUrl } from "./follow.js";
+import { byId } from "../shared/dom.js";
+import { refusalOf } from "./simulate_call.js";
+import { findPayment, isHash, receiptUrl } from "./payment_polling.js";
 import { exactTokens } from "./money.js";
 import { signPermit, withPermit } from "./permit.js";
 import { FRESH_S, secondsLeft } from "./quotes.js";

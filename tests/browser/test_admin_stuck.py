@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
+from tests.browser.admin import ADMIN, AUDITOR, Office, judge
 from tests.browser.conftest import Tabs
-from tests.browser.desk import ADMIN, AUDITOR, Office, judge
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer, Shop
 

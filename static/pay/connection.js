@@ -1,7 +1,7 @@
 /** Which wallet pays, with which account, on which network, and what it holds. */
 
 import { offersBatch } from "./batch.js";
-import { rememberWallet } from "./memory.js";
+import { rememberWallet } from "./local_hints.js";
 import { WalletFault, chainOf, connect, holdings, selectedAccount, switchTo } from "./wallets.js";
 
 /** @typedef {import("./wallets.js").Wallet} Wallet */

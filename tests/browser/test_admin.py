@@ -11,8 +11,8 @@ from eth_account.messages import encode_defunct
 from playwright.sync_api import Page, Route, expect
 
 from stateless_billing.sandbox.localchain import dev_account
+from tests.browser.admin import ADMIN, AUDITOR, MODERATOR, NOTE, Office, ask, fill, judge, started
 from tests.browser.conftest import Tabs
-from tests.browser.desk import ADMIN, AUDITOR, MODERATOR, NOTE, Office, ask, fill, judge, started
 from tests.integration.operators import code_in, mail_to
 
 PROVIDER = """

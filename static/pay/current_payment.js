@@ -1,8 +1,8 @@
 /** The payment this page just made: followed until its state is final, whatever the wallet tells. */
 
 import { serverNow } from "./api.js";
-import { findPayment, follow } from "./follow.js";
-import { forget, remember } from "./memory.js";
+import { findPayment, follow } from "./payment_polling.js";
+import { forget, remember } from "./local_hints.js";
 import { isFinal } from "./states.js";
 import { receiptOf } from "./wallets.js";
 

@@ -9,8 +9,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
+from tests.browser.admin import ADMIN, MODERATOR, Office, ask, fill, judge, started
 from tests.browser.conftest import Tabs
-from tests.browser.desk import ADMIN, MODERATOR, Office, ask, fill, judge, started
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer
 

@@ -1,7 +1,7 @@
 /** The account's recent payments: claimed while they are unfinished, so that their states move by themselves. */
 
-import { explorerLink, element } from "./dom.js";
-import { follow, hashOf, receiptUrl } from "./follow.js";
+import { explorerLink, element } from "../shared/dom.js";
+import { follow, hashOf, receiptUrl } from "./payment_polling.js";
 import { dateText, dollars, exactTokens, shortHex, tokens } from "./money.js";
 import { describe, isFinal } from "./states.js";
 import { stateNames, words } from "./strings.js";

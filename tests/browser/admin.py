@@ -108,4 +108,4 @@ def judge(page: Page, name: str, scheme: Literal["light", "dark"]) -> None:
         assert page.evaluate(SIDEWAYS) <= 0, f"{name} scrolls sideways at {width}"
         assert page.evaluate(SMALL_TARGETS) == [], f"{name} has small targets at {width}"
         assert page.evaluate(AUDIT) == [], f"{name} at {width}, {scheme}"
-        page.screenshot(path=PICTURES / f"desk-{name}-{scheme}-{width}.png", full_page=True)
+        page.screenshot(path=PICTURES / f"admin-{name}-{scheme}-{width}.png", full_page=True)
