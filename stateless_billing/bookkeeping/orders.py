@@ -157,7 +157,7 @@ class Orders:
         minted = minted_at(form_id)
         if minted is None or not -LISTING_LEAD_SECONDS <= self._clock.wall() - minted < FORM_SECONDS:
             raise ProblemError(
-                "form_dead", "This form is more than 22 hours old. Nothing was ordered. Open the page again."
+                "form_dead", "This form is more than 22 hours old. Nothing was ordered. Load the page again."
             )
         entry = order_draft(form_id, payment, draft, self.caps, self._records.service_id)
 
@@ -170,7 +170,8 @@ class Orders:
         assert order is not None, "an order of our own can be followed"
         if (order.text, order.operator) != (draft.text, draft.operator):
             raise ProblemError(
-                "already_done", f"This form ordered “{order.text}” before. Open the page again to decide."
+                "already_done",
+                f"This form already ordered “{order.text}”. Nothing more was ordered. Load the page again to decide.",
             )
         return order
 

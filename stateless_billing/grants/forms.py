@@ -18,10 +18,10 @@ REASONS = {
 }
 
 UNUSABLE = {
-    "customer_deleted": "The customer is not in Stripe any more.",
-    "currency": "The customer is billed in another currency than dollars.",
-    "test_clock": "The customer is on a test clock of Stripe's, so its entries have another time than ours.",
-    "not_payable": "The customer is marked as one that gets no grants (gateway_payments is off).",
+    "customer_deleted": "The customer is no longer in Stripe.",
+    "currency": "The customer is not billed in dollars.",
+    "test_clock": "The customer is on a Stripe test clock, so the times of its entries are not real.",
+    "not_payable": "The customer gets no grants: gateway_payments is off in its metadata.",
     "lapsed": "It was not given within 23 hours.",
 }
 
@@ -33,7 +33,7 @@ def parse_note(text: str) -> str:
         raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
     if len(kept) > NOTE_MOST:
         raise ProblemError(
-            "invalid_input", f"The note has {len(kept):,} characters, {NOTE_MOST} fit. {_NOTHING} Shorten it."
+            "invalid_input", f"The note has {len(kept):,} characters. At most {NOTE_MOST} fit. {_NOTHING}"
         )
     return kept
 
@@ -48,5 +48,5 @@ def parse_cents(text: str) -> int:
         raise ProblemError("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
     amount = int(found["whole"].replace(",", "")) * 100 + int((found["part"] or "").ljust(2, "0"))
     if amount == 0:
-        raise ProblemError("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+        raise ProblemError("invalid_input", f"The amount must be more than $0.00. {_NOTHING}")
     return amount

@@ -133,8 +133,8 @@ class Grants:
             if not confirm_duplicate and self._find_duplicate(request, listing.entries, listing.read_at):
                 raise ProblemError(
                     "look_alike",
-                    f"{money.format_dollars(request.cents)} were given to this customer within the last ten minutes."
-                    f" {_NOTHING} Press once more if you mean to give it twice.",
+                    f"This customer was given {money.format_dollars(request.cents)} within the last ten minutes."
+                    f" {_NOTHING} Press again if you mean to give it twice.",
                 )
             entry = await self._write_reservation(request, minted)
         reserved = caps.parse_reservation(entry)
@@ -168,7 +168,7 @@ class Grants:
             now = session.now()
         reserved = caps.parse_reservation(entry) if entry else None
         if reserved is None:
-            raise ProblemError("not_found", "There is no such grant. Nothing was taken back.")
+            raise ProblemError("not_found", "This grant does not exist. Nothing was taken back.")
         self._check_undo(reserved, operator, now)
         try:
             reversal = await self.ledger.reversals.reverse(reserved.entry, operator.name, reason)
@@ -176,8 +176,8 @@ class Grants:
             await self.ledger.check_reversible(reserved)
             raise ProblemError(
                 "unclear",
-                "This grant is a day old or more, so Stripe's list must show twice, half an hour apart, that nobody"
-                f" took it back. Nothing was taken back yet. Press again in {-(-error.seconds // 60)} minutes.",
+                "This grant is at least a day old. Stripe's list must show twice, half an hour apart, that it was not"
+                f" taken back before. Nothing was taken back yet. Press again in {-(-error.seconds // 60)} minutes.",
             ) from error
         except LedgerUnproven as error:
             raise ProblemError("unclear", f"Nothing was taken back: {error}. Try again in an hour.") from error
@@ -190,11 +190,11 @@ class Grants:
         except StripeFailure as error:
             raise ProblemError(
                 "unclear",
-                f"The grant is being taken back, but Stripe did not answer to the end ({error}). It is completed by"
-                " the next look; look at the customer in a minute.",
+                f"The grant is being taken back, but Stripe did not finish ({error}). The service completes it"
+                " automatically. Check the customer in a minute.",
             ) from error
         if done.state == "refused":
-            raise ProblemError("already_done", "This grant was refused before; there is nothing to take back.")
+            raise ProblemError("already_done", "This grant was refused before. There is nothing to take back.")
         return done
 
     def _check_undo(self, reserved: Reservation, operator: Operator, now: int) -> None:
@@ -202,12 +202,13 @@ class Grants:
             return
         if not operator.has_right(GRANT) or reserved.operator != operator.name:
             raise ProblemError(
-                "not_allowed", "Only its giver, or an admin, can take a grant back. Nothing was taken back."
+                "not_allowed",
+                "Only an admin or the operator who gave a grant can take it back. Nothing was taken back.",
             )
         if now - reserved.entry.created > UNDO_SECONDS:
             raise ProblemError(
                 "too_late",
-                "Your ten minutes to take it back have passed. Nothing was taken back. Ask an admin to do it.",
+                "More than ten minutes have passed. Nothing was taken back. Ask an admin to take it back.",
             )
 
     def _minted(self, request: GrantRequest) -> int:
@@ -224,7 +225,7 @@ class Grants:
         if request.reason not in REASONS:
             raise ProblemError("invalid_input", f"Choose a reason. {_NOTHING}")
         if request.cents <= 0:
-            raise ProblemError("invalid_input", f"The amount must be more than nothing. {_NOTHING}")
+            raise ProblemError("invalid_input", f"The amount must be more than $0.00. {_NOTHING}")
 
     def _check_caps(self, request: GrantRequest, remaining: RemainingLimits) -> None:
         limits, dollars = remaining.caps, money.format_dollars
@@ -237,7 +238,7 @@ class Grants:
             if used.cents + request.cents > cap:
                 raise ProblemError(
                     "over_cap",
-                    f"{who} give {dollars(cap)} in 24 hours, and {dollars(max(0, cap - used.cents))} of that are left."
+                    f"{who} give {dollars(cap)} in 24 hours. {dollars(max(0, cap - used.cents))} is left."
                     f" {_NOTHING}{_freed_sentence(used, int(self._clock.wall()))}",
                 )
 
@@ -257,7 +258,7 @@ def _is_same_request(request: GrantRequest, reserved: Reservation) -> Reservatio
     if told != (request.operator, request.customer, request.cents):
         raise ProblemError(
             "already_done",
-            f"This form was used before, for {money.format_dollars(reserved.entry.cents)}; that stands."
+            f"This form was used before, for {money.format_dollars(reserved.entry.cents)}. That grant stands."
             " Nothing more was given. Open the customer's page again for another grant.",
         )
     return reserved
@@ -268,4 +269,4 @@ def _freed_sentence(used: Usage, now: int) -> str:
         return ""
     minutes = max(1, -(-(used.frees_at - now) // 60))
     hours, rest = divmod(minutes, 60)
-    return f" The first part of it frees up in {f'{hours} h {rest} min' if hours else f'{rest} min'}."
+    return f" Part of it frees up in {f'{hours} h {rest} min' if hours else f'{rest} min'}."

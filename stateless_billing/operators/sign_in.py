@@ -30,7 +30,7 @@ _MAX_MINUTES = 5
 _CACHE_SIZE = 100_000
 _MAX_GUESSES = RateLimit(rate=1 / 60, burst=10)  # codes for one address, in this process
 
-_MAIL_PAUSE_SECONDS = "Nobody was signed in. Ask for a new mail."
+_ASK_AGAIN = "You are not signed in. Ask for a new email."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ class SignIns:
         """
         name = email.strip().lower()
         if not is_email(name):
-            raise ProblemError("invalid_input", "That is no email address. Nothing was sent; check it and try again.")
+            raise ProblemError(
+                "invalid_input", "This is not an email address. Nothing was sent. Check it and try again."
+            )
         # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
         minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
         before = self._open_request(cookie)
@@ -114,7 +116,7 @@ class SignIns:
             link = f"{origin}/login/link?token={token}"
             text = f"Sign in: {link}\n\nThe link works for 15 minutes, in the browser that asked for it.\n\n{text}"
             html = f'<p><a href="{link}">Sign in</a> (15 minutes, in the browser that asked for it)</p>{html}'
-        text += "\nYou did not ask? Then do nothing: nobody can sign in without this mail.\n"
+        text += "\nIf you did not ask for this, ignore it. Nobody can sign in without this email.\n"
         key = f"sign-in/{hashlib.sha256(email.encode()).hexdigest()[:32]}/{minute}"
         return Mail(email, "Sign in to the moderators' pages", text, html, key)
 
@@ -138,11 +140,9 @@ class SignIns:
             values = self.tokens.open("link", token, LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
-            raise ProblemError(
-                "sign_in_failed", f"This link is more than 15 minutes old. {_MAIL_PAUSE_SECONDS}"
-            ) from error
+            raise ProblemError("sign_in_failed", f"This link is more than 15 minutes old. {_ASK_AGAIN}") from error
         except (BadToken, KeyError, ValueError, TypeError) as error:
-            raise ProblemError("sign_in_failed", f"This link was cut off or altered. {_MAIL_PAUSE_SECONDS}") from error
+            raise ProblemError("sign_in_failed", f"This link is incomplete or was altered. {_ASK_AGAIN}") from error
 
     def is_same_browser(self, token: str, cookie: str | None) -> bool:
         """Whether a link was asked for by this browser. Raises ProblemError where the link itself is bad."""
@@ -160,8 +160,8 @@ class SignIns:
         if not self.is_same_browser(token, cookie):
             raise ProblemError(
                 "sign_in_failed",
-                "This link works only in the browser that asked for it. Nobody was signed in. Type the code of the mail"
-                " there, or ask for a new mail here.",
+                "This link works only in the browser that asked for it. You are not signed in. Type the email's code"
+                " there, or ask for a new email here.",
             )
         return self._find_operator(self.email_of_link(token)[0])
 
@@ -169,15 +169,13 @@ class SignIns:
         """Whoever typed the code of a mail into the browser that asked for it. Raises ProblemError."""
         asked = self._open_request(cookie)
         if not asked:
-            raise ProblemError(
-                "sign_in_failed", f"This browser did not ask within the last 15 minutes. {_MAIL_PAUSE_SECONDS}"
-            )
+            raise ProblemError("sign_in_failed", f"This browser asked for no link in the last 15 minutes. {_ASK_AGAIN}")
         email, now = str(asked["email"]), self._clock.boot()
         next_free_at, wait = _MAX_GUESSES.take(self._guessed.get(email, 0.0), now)
         self._guessed[email] = next_free_at
         if wait:
             raise ProblemError(
-                "rate_limited", "Too many wrong codes. Nobody was signed in. Wait a minute and try again."
+                "rate_limited", "Too many wrong codes. You are not signed in. Wait a minute and try again."
             )
         typed = "".join(code.split()).replace("-", "").upper().encode()
         oldest = self._clock.wall() - LINK_SECONDS
@@ -187,7 +185,7 @@ class SignIns:
                 right |= minute * _MINUTE >= oldest and hmac.compare_digest(typed, one.encode())
         if not right:
             raise ProblemError(
-                "sign_in_failed", "That is not the code of the mail. Nobody was signed in. Look at it again."
+                "sign_in_failed", "This is not the email's code. You are not signed in. Check the code and try again."
             )
         self._guessed.pop(email, None)
         return self._find_operator(email)
@@ -195,7 +193,7 @@ class SignIns:
     def create_challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
         """The message that a wallet is to sign, and the cookie that its answer must come with."""
         if not is_wallet(address):
-            raise ProblemError("invalid_input", "That is no wallet address. Nobody was signed in.")
+            raise ProblemError("invalid_input", "This is not a wallet address. You are not signed in.")
         asked = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
         now = int(self._clock.wall())
         return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
@@ -206,14 +204,19 @@ class SignIns:
             asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
         except BadToken as error:
             raise ProblemError(
-                "sign_in_failed", "This request to sign is more than five minutes old. Nobody was signed in. Try again."
+                "sign_in_failed", "This request has expired or is incomplete. You are not signed in. Try again."
             ) from error
         if asked.get("origin") != origin:
-            raise ProblemError("sign_in_failed", "The message was made for another address of this site. Try again.")
+            raise ProblemError(
+                "sign_in_failed",
+                "The message was made for another address of this site. You are not signed in. Try again.",
+            )
         nonces = self._nonces(asked, asked["at"])
         signers = {signer_of(self._message(asked, nonce), signature) for nonce in nonces}
         if asked["address"] not in signers:
-            raise ProblemError("sign_in_failed", "The signature is not this wallet's. Nobody was signed in. Try again.")
+            raise ProblemError(
+                "sign_in_failed", "The signature is not from this wallet. You are not signed in. Try again."
+            )
         return self._find_operator(asked["address"]), str(asked.get("onward", ""))
 
     def _nonces(self, asked: Mapping[str, Any], at: int) -> list[str]:
@@ -227,7 +230,10 @@ class SignIns:
     def _find_operator(self, name: str) -> Operator:
         found = find_operator(self._roster, name)
         if found is None:
-            raise ProblemError("sign_in_failed", "You may not sign in here. Ask an admin to put you on the roster.")
+            raise ProblemError(
+                "sign_in_failed",
+                "You may not sign in here. You are not signed in. Ask an admin to add you to the roster.",
+            )
         return found
 
 

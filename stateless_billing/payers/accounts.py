@@ -89,7 +89,7 @@ class Accounts:
 
     async def _search(self, wallet: str) -> Account:
         if self._search_limiter.take(self._clock.boot()):
-            raise ProblemError("busy", "Too many wallets are being looked up. No money moved. Try again in a minute.")
+            raise ProblemError("busy", "Too many lookups right now. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
             found = await search_metadata(session, WALLET, wallet)
         usable = [one for one in found if one.value(RECORD_MARKER) is None and is_customer_id(one.id)]

@@ -97,19 +97,19 @@ class Quotes:
         if account.conflict:
             raise ProblemError(
                 "wallet_conflict",
-                f"More than one account has this wallet, so we cannot know which to credit. {_NOTHING}"
-                " Ask support to remove it from all but one.",
+                f"More than one account has this wallet. We cannot tell which one to credit. {_NOTHING}"
+                " Ask support to remove the wallet from all but one.",
             )
         if account.customer is None:
             raise ProblemError(
                 "unknown_wallet",
-                f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first;"
-                " a new account can take a minute to be found.",
+                f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first."
+                " We may need a minute to find a new account.",
             )
         if account.customer.is_not_payable:
             raise ProblemError(
                 "not_payable",
-                f"The owner of this service has switched payments off for this account. {_NOTHING} Ask support.",
+                f"Payments are switched off for this account. {_NOTHING} Ask support.",
             )
         return account.customer.id, account.registered
 
@@ -123,7 +123,7 @@ class Quotes:
             return await self._rates.current_rate()
         except (NoRate, StripeFailure) as error:
             raise ProblemError(
-                "rate_unavailable", f"There is no price to quote: {error}. {_NOTHING} Try again in a few minutes."
+                "rate_unavailable", f"There is no reliable price: {error}. {_NOTHING} Try again in a few minutes."
             ) from error
 
     async def _check_cents(self, customer_id: str, cents: int) -> None:
@@ -136,8 +136,8 @@ class Quotes:
         if cents > left:
             raise ProblemError(
                 "above_maximum",
-                f"At most {money.format_dollars(left)} can be paid for this account now"
-                f" ({money.format_dollars(self._daily_limit.maximum_cents)} in 24 hours). {_NOTHING}",
+                f"You can pay at most {money.format_dollars(left)} for this account now. The limit is"
+                f" {money.format_dollars(self._daily_limit.maximum_cents)} in 24 hours. {_NOTHING}",
             )
 
     async def _amount_for(self, cents: int, rate: Rate) -> int:
@@ -145,12 +145,12 @@ class Quotes:
         minimum = await self._gateway.minimum_amount()
         if amount < minimum:
             raise ProblemError(
-                "below_minimum", f"The contract takes at least {money.format_tokens(minimum)} tokens. {_NOTHING}"
+                "below_minimum", f"The contract accepts no less than {money.format_tokens(minimum)} tokens. {_NOTHING}"
             )
         if not money.is_below_ceiling(cents, amount, await self._gateway.rate_ceiling()):
             raise ProblemError(
                 "rate_unavailable",
-                f"The price is above what the contract lets us promise. {_NOTHING} Try again later.",
+                f"The price is above what the contract accepts. {_NOTHING} Try again later.",
             )
         return amount
 

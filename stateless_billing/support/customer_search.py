@@ -29,8 +29,8 @@ _MAX_PAYMENTS = 60
 _GRANT_DAYS = 30
 
 LAGS = (
-    "A customer or wallet that is new or was changed within the last minute may be missing here, in an outage of"
-    " Stripe's search for an hour."
+    "Customers and wallets that were added or changed within the last minute may be missing here. During an outage"
+    " of Stripe's search, within the last hour."
 )
 
 
@@ -114,16 +114,16 @@ class CustomerSearch:
         """What a search came to, with what it may lack."""
         note = LAGS
         if len(ids) > _MAX_MATCHES:
-            note += f" {len(ids)} customers fit and {_MAX_MATCHES} are shown: ask for the `cus_…` instead."
+            note += f" {len(ids)} customers match and {_MAX_MATCHES} are shown. Search for the `cus_…` instead."
         return SearchResult(kind, await self._describe_matches(ids), note=note)
 
     async def _find_by_transaction(self, tx_hash: str) -> SearchResult:
         found = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         if found is None or not found.payments:
             failed = found is not None and found.failed
-            note = "That EVM transaction reverted: it paid nothing." if failed else ""
+            note = "This EVM transaction reverted. It paid nothing." if failed else ""
             return SearchResult(
-                "transaction", note=note or "No node knows a payment to our gateways in that EVM transaction."
+                "transaction", note=note or "No node knows a payment to our gateways in this EVM transaction."
             )
         ids = [one.customer_id for one in found.payments if one.customer_id]
         return SearchResult("transaction", await self._describe_matches(ids), found.payments)
@@ -134,7 +134,7 @@ class CustomerSearch:
             entry = await lookups.get_entry(session, self._records.grants_id, entry_id)
         reserved = caps.parse_reservation(entry) if entry else None
         if entry and reserved:
-            note = "That is the reservation of a grant on the grants record."
+            note = "This is a grant's reservation on the grants record."
             return SearchResult("entry", await self._describe_matches([reserved.customer]), entry=entry, note=note)
         candidates = await self._recently_credited()
         for start in range(0, len(candidates), 8):
@@ -143,8 +143,8 @@ class CustomerSearch:
                 if one:
                     return SearchResult("entry", await self._describe_matches([one.customer]), entry=one)
         note = (
-            f"It is not among the entries of the {len(candidates)} customers with the latest payments and grants."
-            " Stripe cannot look an entry up without its customer: search for it in the Stripe Dashboard."
+            f"The {len(candidates)} customers with the latest payments and grants have no such entry. Stripe cannot"
+            " find an entry without its customer. Search for it in the Stripe Dashboard."
         )
         return SearchResult("entry", note=note)
 

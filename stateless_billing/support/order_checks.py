@@ -43,7 +43,7 @@ class OrderChecks:
         value = 0 if words.verb == WITHDRAW else await self._pricer.value_cents(payment, rate)
         if value is None:
             raise ProblemError(
-                "rate_unavailable", f"There is no price for the time of its block: give a rate. {_NOTHING}"
+                "rate_unavailable", f"There is no price for the time of its block. {_NOTHING} Give a rate."
             )
         market = await self._market_rate() if words.rate is not None else None
         return OrderDraft(text.strip(), operator, reason, value, market)
@@ -54,16 +54,14 @@ class OrderChecks:
         """Another admin's order repeated word for word, after the same checks, so that it stands."""
         order = next((one for one in orders.orders if one.id == row and one.payment == payment.identity), None)
         if order is None or order.confirms or order.value is None:
-            raise ProblemError(
-                "not_found", f"There is no such order about this payment. {_NOTHING} Load the page again."
-            )
+            raise ProblemError("not_found", f"This payment has no such order. {_NOTHING} Load the page again.")
         if order_rules.is_effective(order, orders.orders):
-            raise ProblemError("already_done", f"This order stands without you. {_NOTHING}")
+            raise ProblemError("already_done", f"This order needs no confirmation. {_NOTHING}")
         if order.operator.strip().lower() == operator.strip().lower():
-            raise ProblemError("not_allowed", f"This order is your own: another admin has to confirm it. {_NOTHING}")
+            raise ProblemError("not_allowed", f"This is your own order. {_NOTHING} Another admin must confirm it.")
         decided = order_rules.newest_order(payment.identity, orders.orders)
         if order.instruction.verb and decided and decided.place > order.place:
-            raise ProblemError("too_late", f"A newer order about this payment stands: “{decided.text}”. {_NOTHING}")
+            raise ProblemError("too_late", f"A newer order is in effect: “{decided.text}”. {_NOTHING}")
         await self._check_customers(order.instruction, payment)
         return OrderDraft(order.text, operator, reason, order.value, order.market, confirms=order.id)
 
@@ -85,12 +83,10 @@ class OrderChecks:
         if words.target is None:
             return
         if words.target == payment.customer_id:
-            raise ProblemError("invalid_input", f"The payment goes to that customer anyway. {_NOTHING}")
+            raise ProblemError("invalid_input", f"The payment already goes to this customer. {_NOTHING}")
         target = await self.get_customer(words.target)
         if target is None or target.value(RECORD_MARKER) or find_obstacle(target):
-            raise ProblemError(
-                "unusable_customer", f"That customer is not in Stripe, or cannot be credited. {_NOTHING}"
-            )
+            raise ProblemError("unusable_customer", f"This customer is not in Stripe or cannot be credited. {_NOTHING}")
         own = await self.get_customer(payment.customer_id) if payment.customer_id else None
         if own is not None and find_obstacle(own) is None:
             raise ProblemError(
@@ -100,7 +96,7 @@ class OrderChecks:
     async def _check_gone(self, customer_id: str) -> None:
         found = await self.get_customer(customer_id)
         if found is not None and not found.deleted:
-            raise ProblemError("invalid_input", f"{customer_id} is not deleted: its ledger can be read. {_NOTHING}")
+            raise ProblemError("invalid_input", f"{customer_id} is not deleted, and its ledger can be read. {_NOTHING}")
 
     async def _market_rate(self) -> int | None:
         try:

@@ -1,23 +1,23 @@
-/** Keeps what was typed over a sign-in, in this tab alone. */
+/** Keeps a form's values while the operator signs in, in this tab only. */
 
-const KEPT = `typed:${location.pathname}`;
+const DRAFT_KEY = `typed:${location.pathname}`;
 
-export function keepTyped(form) {
-  const typed = [...form.elements].filter((one) => one.name && one.value).map((one) => [one.name, one.value]);
-  sessionStorage.setItem(KEPT, JSON.stringify(typed));
+export function saveDraft(form) {
+  const values = [...form.elements].filter((field) => field.name && field.value).map((field) => [field.name, field.value]);
+  sessionStorage.setItem(DRAFT_KEY, JSON.stringify(values));
 }
 
-export function restoreTyped(form) {
-  const kept = sessionStorage.getItem(KEPT);
-  if (!kept) return false;
-  sessionStorage.removeItem(KEPT);
-  for (const [name, value] of JSON.parse(kept)) {
+export function restoreDraft(form) {
+  const draft = sessionStorage.getItem(DRAFT_KEY);
+  if (!draft) return false;
+  sessionStorage.removeItem(DRAFT_KEY);
+  for (const [name, value] of JSON.parse(draft)) {
     const field = form.elements.namedItem(name);
     if (field && !field.value) field.value = value;
   }
   return true;
 }
 
-export function signInAddress() {
+export function buildSignInUrl() {
   return `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
 }

@@ -1,65 +1,73 @@
-/** The grant in two steps: what to give, then the sentence. After an unclear failure the ledger is read first. */
+/** The grant form: enter, then confirm. After an unclear failure it reads the ledger before anything else. */
 
-import { byId, element, setText, show } from "../shared/dom.js";
-import { inDollars, send } from "./api.js";
-import { keepTyped, restoreTyped, signInAddress } from "./drafts.js";
+import { createElement, requireElement, setText, setVisible } from "../shared/dom.js";
+import { formatDollars, post } from "./api.js";
+import { buildSignInUrl, restoreDraft, saveDraft } from "./drafts.js";
 
-const LOOKS = 8;
-const PAUSE_MS = 2000;
+const STATUS_CHECKS = 8;
+const STATUS_INTERVAL_MS = 2000;
 
-const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** One form's life: entering → confirming → giving → done, or back. */
+function createButton(text, onPress) {
+  const button = createElement("button", { type: "button", class: "primary" }, text);
+  button.addEventListener("click", onPress);
+  return button;
+}
+
+const createLink = (href, text) => createElement("a", { class: "button", href }, text);
+
+/** One form's steps: entering → confirming → giving → result, or back. */
 export class GrantForm {
   constructor(form) {
     this.form = form;
-    this.entry = byId("grant-entry");
-    this.confirm = byId("grant-confirm");
-    this.result = byId("grant-result");
-    this.giving = byId("grant-give");
+    this.entry = requireElement("grant-entry");
+    this.confirm = requireElement("grant-confirm");
+    this.result = requireElement("grant-result");
+    this.giveButton = requireElement("grant-give");
     this.again = false;
     this.busy = false;
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.check();
     });
-    this.giving.addEventListener("click", () => this.give());
-    byId("grant-back").addEventListener("click", () => this.back());
-    form.elements.note.addEventListener("input", () => this.count());
-    if (restoreTyped(form)) this.count();
+    this.giveButton.addEventListener("click", () => this.give());
+    requireElement("grant-back").addEventListener("click", () => this.goBack());
+    form.elements.note.addEventListener("input", () => this.countNote());
+    if (restoreDraft(form)) this.countNote();
   }
 
-  wish() {
+  readRequest() {
     const { amount, reason, note } = this.form.elements;
     return { form: this.form.dataset.form, amount: amount.value, reason: reason.value, note: note.value };
   }
 
-  count() {
+  countNote() {
     const note = this.form.elements.note;
     const length = [...note.value.trim()].length;
     const { fewest, most } = note.dataset;
-    setText(byId("note-count"), `${length} of ${fewest} to ${most} characters. It is kept on the entry.`);
+    setText(requireElement("note-count"), `${length} of ${fewest} to ${most} characters. The note is stored with the entry.`);
   }
 
-  /** The first field that is not filled in says so itself. */
-  missing() {
+  /** Finds the first empty field and its sentence. */
+  findMissing() {
     const { amount, reason, note } = this.form.elements;
-    const problems = [
+    const fields = [
       [amount, "Write the amount in dollars, such as 7.50."],
       [reason, "Choose a reason."],
       [note, `Say why in at least ${note.dataset.fewest} characters.`],
     ];
-    for (const [field, sentence] of problems) {
+    for (const [field, sentence] of fields) {
       field.removeAttribute("aria-invalid");
       if (!field.value.trim()) return [field, sentence];
     }
     return null;
   }
 
-  problem(sentence, field = null) {
-    const box = byId("grant-problem");
+  showProblem(sentence, field = null) {
+    const box = requireElement("grant-problem");
     setText(box, sentence);
-    show(box, Boolean(sentence));
+    setVisible(box, Boolean(sentence));
     if (!field) return;
     field.setAttribute("aria-invalid", "true");
     field.focus();
@@ -67,139 +75,133 @@ export class GrantForm {
 
   async check() {
     if (this.busy) return;
-    const missing = this.missing();
+    const missing = this.findMissing();
     if (missing) {
-      this.problem(missing[1], missing[0]);
+      this.showProblem(missing[1], missing[0]);
       return;
     }
-    this.problem("");
-    this.work(true);
+    this.showProblem("");
+    this.setBusy(true);
     try {
-      this.ask(await send("/api/admin/grants/check", this.wish()));
+      this.askToConfirm(await post("/api/admin/grants/check", this.readRequest()));
     } catch (fault) {
-      this.failed(fault);
+      this.showFault(fault);
     } finally {
-      this.work(false);
+      this.setBusy(false);
     }
   }
 
-  ask(facts) {
-    this.facts = facts;
-    this.again = facts.alike !== null;
-    const amount = inDollars(facts.cents);
-    const wallet = facts.wallet ? ` (${facts.wallet.slice(0, 6)}…${facts.wallet.slice(-4)})` : "";
-    const balance = `balance ${inDollars(facts.before_cents)} → ${inDollars(facts.after_cents)}`;
-    byId("grant-sentence").replaceChildren(
+  askToConfirm(preview) {
+    this.preview = preview;
+    this.again = preview.alike !== null;
+    const amount = formatDollars(preview.cents);
+    const wallet = preview.wallet ? ` (${preview.wallet.slice(0, 6)}…${preview.wallet.slice(-4)})` : "";
+    const balance = `balance ${formatDollars(preview.before_cents)} → ${formatDollars(preview.after_cents)}`;
+    requireElement("grant-sentence").replaceChildren(
       `Give ${amount} to `,
-      element("bdi", {}, facts.email ?? facts.customer),
-      `${wallet}, ${balance}, because: ${facts.reason}.`,
+      createElement("bdi", {}, preview.email ?? preview.customer),
+      `${wallet}, ${balance}, because: ${preview.reason}.`,
     );
-    byId("grant-why").replaceChildren("Note: ", element("bdi", { dir: "auto" }, facts.note));
-    const alike = byId("grant-alike");
-    show(alike, this.again);
-    setText(alike, this.again ? `${amount} were given to this customer within the last ten minutes. Give it a second time only if you mean to.` : "");
-    setText(this.giving, this.again ? `Give ${amount} once more` : `Give ${amount}`);
-    show(this.entry, false);
-    show(this.confirm, true);
-    byId("grant-sentence").focus();
+    requireElement("grant-why").replaceChildren("Note: ", createElement("bdi", { dir: "auto" }, preview.note));
+    const warning = requireElement("grant-alike");
+    setVisible(warning, this.again);
+    setText(warning, this.again ? `This customer was given ${amount} within the last ten minutes. Give it again only if you mean to.` : "");
+    setText(this.giveButton, this.again ? `Give ${amount} once more` : `Give ${amount}`);
+    setVisible(this.entry, false);
+    setVisible(this.confirm, true);
+    requireElement("grant-sentence").focus();
   }
 
-  back() {
+  goBack() {
     if (this.busy) return;
-    show(this.confirm, false);
-    show(this.entry, true);
+    setVisible(this.confirm, false);
+    setVisible(this.entry, true);
     this.form.elements.amount.focus();
   }
 
   async give() {
     if (this.busy) return;
-    this.work(true);
-    setText(byId("live"), "Giving…");
+    this.setBusy(true);
+    setText(requireElement("live"), "Giving…");
     try {
-      const grant = await send("/api/admin/grants", { ...this.wish(), again: this.again });
-      await (grant.state === "open" ? this.look() : this.done(grant));
+      const grant = await post("/api/admin/grants", { ...this.readRequest(), again: this.again });
+      await (grant.state === "open" ? this.pollStatus() : this.showGrant(grant));
     } catch (fault) {
-      if (fault.unclear) await this.look();
-      else this.failed(fault);
+      if (fault.isOutcomeUnknown) await this.pollStatus();
+      else this.showFault(fault);
     } finally {
-      this.work(false);
+      this.setBusy(false);
     }
   }
 
-  /** Nobody knows whether it went through: ask the ledger until it tells. */
-  async look() {
-    this.outcome("Not sure that it went through. Checking…", "Do not press again; the ledger is being read.");
-    for (let tries = 0; tries < LOOKS; tries += 1) {
+  /** The outcome is unknown: reads the ledger until it shows one. */
+  async pollStatus() {
+    this.showResult("We do not know yet whether it was given. Checking…", "Do not press again. We are reading the ledger.");
+    for (let checks = 0; checks < STATUS_CHECKS; checks += 1) {
       try {
-        const { grant } = await send("/api/admin/grants/status", { form: this.form.dataset.form });
-        if (grant && grant.state !== "open") return this.done(grant);
-        if (!grant && tries > 0) return this.absent();
+        const { grant } = await post("/api/admin/grants/status", { form: this.form.dataset.form });
+        if (grant && grant.state !== "open") return this.showGrant(grant);
+        if (!grant && checks > 0) return this.showNotGiven();
       } catch (fault) {
-        if (fault.signedOut) return this.failed(fault);
+        if (fault.isSignedOut) return this.showFault(fault);
       }
-      await pause(PAUSE_MS);
+      await pause(STATUS_INTERVAL_MS);
     }
-    this.outcome(
-      "Still not known.",
-      "It is completed or undone by itself, once at most. Look at this page again in a few minutes; do not give it again before.",
-      this.button("Check again", () => this.look()),
+    this.showResult(
+      "We still do not know whether it was given.",
+      "The service completes or undoes it by itself. It is never given twice. Open this page again in a few minutes. Do not give it again before.",
+      createButton("Check again", () => this.pollStatus()),
     );
   }
 
-  absent() {
-    this.outcome(
+  showNotGiven() {
+    this.showResult(
       "Nothing was given so far.",
-      "The ledger shows nothing of it. Press again here: this form gives once at most, whatever became of the first press.",
-      this.button(`Give ${inDollars(this.facts.cents)}`, () => this.give()),
+      "The ledger does not show this grant. You can press again: this form gives at most once.",
+      createButton(`Give ${formatDollars(this.preview.cents)}`, () => this.give()),
     );
   }
 
-  done(grant) {
-    const amount = inDollars(grant.cents);
-    const anew = element("a", { class: "button", href: location.pathname }, "See it in the ledger");
+  showGrant(grant) {
+    const amount = formatDollars(grant.cents);
+    const openLedger = createLink(location.pathname, "See it in the ledger");
     if (grant.state === "given") {
-      const balance = grant.after_cents === null ? "" : ` The balance is ${inDollars(grant.after_cents)}.`;
-      if (grant.after_cents !== null) setText(byId("balance"), inDollars(grant.after_cents));
-      this.outcome(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back for ten minutes.`, anew);
+      const balance = grant.after_cents === null ? "" : ` The balance is ${formatDollars(grant.after_cents)}.`;
+      if (grant.after_cents !== null) setText(requireElement("balance"), formatDollars(grant.after_cents));
+      this.showResult(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back within ten minutes.`, openLedger);
     } else if (grant.state === "refused") {
-      this.outcome("It was refused.", `Nothing was given: ${grant.why}.`, element("a", { class: "button", href: location.pathname }, "Begin again"));
+      this.showResult("The grant was refused.", `Nothing was given: ${grant.why}.`, createLink(location.pathname, "Start again"));
     } else {
-      this.outcome("It was taken back.", `${amount} are off the balance again: ${grant.why}.`, anew);
+      this.showResult("The grant was taken back.", `${amount} was removed from the balance: ${grant.why}.`, openLedger);
     }
   }
 
-  outcome(title, detail, ...next) {
-    show(this.entry, false);
-    show(this.confirm, false);
-    show(this.result, true);
-    setText(byId("grant-outcome"), title);
-    setText(byId("grant-detail"), detail);
-    byId("grant-next").replaceChildren(...next);
-    byId("grant-outcome").focus();
+  showResult(title, detail, ...next) {
+    setVisible(this.entry, false);
+    setVisible(this.confirm, false);
+    setVisible(this.result, true);
+    setText(requireElement("grant-outcome"), title);
+    setText(requireElement("grant-detail"), detail);
+    requireElement("grant-next").replaceChildren(...next);
+    requireElement("grant-outcome").focus();
   }
 
-  button(text, press) {
-    const made = element("button", { type: "button", class: "primary" }, text);
-    made.addEventListener("click", press);
-    return made;
-  }
-
-  failed(fault) {
-    if (fault.signedOut) {
-      keepTyped(this.form);
-      this.outcome("Sign in first.", `${fault.message} What you typed is kept.`, element("a", { class: "button", href: signInAddress() }, "Sign in"));
+  showFault(fault) {
+    if (fault.isSignedOut) {
+      saveDraft(this.form);
+      this.showResult("Sign in first.", `${fault.message} What you typed is kept.`, createLink(buildSignInUrl(), "Sign in"));
       return;
     }
-    show(this.confirm, false);
-    show(this.result, false);
-    show(this.entry, true);
-    this.problem(fault.reference ? `${fault.message} (Reference ${fault.reference})` : fault.message);
-    byId("grant-continue").focus();
+    setVisible(this.confirm, false);
+    setVisible(this.result, false);
+    setVisible(this.entry, true);
+    this.showProblem(fault.reference ? `${fault.message} (Reference ${fault.reference})` : fault.message);
+    requireElement("grant-continue").focus();
   }
 
-  work(busy) {
+  setBusy(busy) {
     this.busy = busy;
     this.form.setAttribute("aria-busy", String(busy));
-    for (const one of [this.giving, byId("grant-continue")]) one.disabled = busy;
+    for (const button of [this.giveButton, requireElement("grant-continue")]) button.disabled = busy;
   }
 }

@@ -1,67 +1,68 @@
-/** Signing in with a wallet: it is shown a text of the service's making, and signs it. */
+/** Signs in with a wallet: the wallet signs a text that the service made. */
 
-import { byId, element, setText } from "../shared/dom.js";
-import { send } from "./api.js";
+import { createElement, requireElement, setText } from "../shared/dom.js";
+import { post } from "./api.js";
 
-const FOUND_MS = 200;
-const REJECTED = 4001;
-const BUSY = -32002;
+const DISCOVERY_MS = 200;
+const REJECTED_CODE = 4001;
+const BUSY_CODE = -32002;
 
-const found = new Map();
+const announcedWallets = new Map();
 
 addEventListener("eip6963:announceProvider", (event) => {
   const { info, provider } = event.detail ?? {};
-  if (info?.uuid && provider) found.set(info.uuid, { name: String(info.name ?? "Wallet"), provider });
+  if (info?.uuid && provider) announcedWallets.set(info.uuid, { name: String(info.name ?? "Wallet"), provider });
 });
 
-function told(sentence) {
-  setText(byId("wallet-result"), sentence);
+function showMessage(sentence) {
+  setText(requireElement("wallet-result"), sentence);
 }
 
-const hexOf = (text) => `0x${[...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-
-function sentenceOf(fault) {
-  if (fault?.code === REJECTED) return "You closed the request in your wallet. Nobody was signed in. Press again to try again.";
-  if (fault?.code === BUSY) return "Your wallet already has an open request. Answer it there, then press again.";
-  return fault?.message ? `${fault.message}` : "The wallet did not answer. Nobody was signed in.";
+function encodeHex(text) {
+  return `0x${[...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-async function signInWith(provider) {
-  told("Look at your wallet…");
+function describeFault(fault) {
+  if (fault?.code === REJECTED_CODE) return "You closed the request in your wallet. You are not signed in. Press the button to try again.";
+  if (fault?.code === BUSY_CODE) return "Your wallet already has an open request. Answer it, then press the button.";
+  return fault?.message ? `${fault.message}` : "Your wallet did not answer. You are not signed in.";
+}
+
+async function signIn(provider) {
+  showMessage("Confirm in your wallet…");
   try {
     const [address] = await provider.request({ method: "eth_requestAccounts" });
-    const { message } = await send("/login/wallet/message", { address, next: byId("wallet").dataset.next });
-    const signature = await provider.request({ method: "personal_sign", params: [hexOf(message), address] });
-    const { next } = await send("/login/wallet", { signature });
-    told("Signed in.");
+    const { message } = await post("/login/wallet/message", { address, next: requireElement("wallet").dataset.next });
+    const signature = await provider.request({ method: "personal_sign", params: [encodeHex(message), address] });
+    const { next } = await post("/login/wallet", { signature });
+    showMessage("You are signed in.");
     location.assign(next);
   } catch (fault) {
-    told(sentenceOf(fault));
+    showMessage(describeFault(fault));
   }
 }
 
-function choices() {
-  if (found.size) return [...found.values()];
+function listWallets() {
+  if (announcedWallets.size) return [...announcedWallets.values()];
   return window.ethereum ? [{ name: "Wallet", provider: window.ethereum }] : [];
 }
 
-async function begin() {
+async function chooseWallet() {
   dispatchEvent(new Event("eip6963:requestProvider"));
-  await new Promise((done) => setTimeout(done, FOUND_MS));
-  const wallets = choices();
-  if (!wallets.length) told("No wallet was found in this browser. Open this page in your wallet's browser, or install one.");
-  if (wallets.length === 1) await signInWith(wallets[0].provider);
+  await new Promise((resolve) => setTimeout(resolve, DISCOVERY_MS));
+  const wallets = listWallets();
+  if (!wallets.length) showMessage("No wallet found in this browser. Install one, or open this page in your wallet's browser.");
+  if (wallets.length === 1) await signIn(wallets[0].provider);
   if (wallets.length < 2) return;
-  told("Choose the wallet.");
+  showMessage("Choose a wallet.");
   const buttons = wallets.map(({ name, provider }) => {
-    const made = element("button", { type: "button" }, name);
-    made.addEventListener("click", () => signInWith(provider));
-    return made;
+    const button = createElement("button", { type: "button" }, name);
+    button.addEventListener("click", () => signIn(provider));
+    return button;
   });
-  byId("wallet-list").replaceChildren(...buttons);
+  requireElement("wallet-list").replaceChildren(...buttons);
   buttons[0].focus();
 }
 
-const button = document.getElementById("wallet-button");
-if (button) button.addEventListener("click", begin);
+document.getElementById("wallet-button")?.addEventListener("click", chooseWallet);
 dispatchEvent(new Event("eip6963:requestProvider"));

@@ -1,49 +1,49 @@
-/** The two amount fields: dollars first, tokens computed, and either may be typed into. */
+/** Binds the two amount fields: dollars and tokens. The visitor may type into either. */
 
-import { byId } from "../shared/dom.js";
-import { centsOf, decimalText, parseDollars, parseTokens, typedTokens } from "./money.js";
+import { requireElement } from "../shared/dom.js";
+import { convertToCents, formatTokenInput, formatUnits, parseDollars, parseTokens } from "./money.js";
 
 export const isPayable = (cents, account) =>
   cents !== null && cents >= account.minimum_cents && cents <= account.maximum_cents;
 
 /**
- * Quotes only what is within the limits.
- * @returns {() => void} reads the dollars and quotes them
+ * Requests quotes only for amounts within the limits.
+ * @returns {() => void} reads the dollars and requests a quote
  */
-export function listenForAmounts(store, quotes, { token, offer }) {
-  const [usd, units] = [byId("usd"), byId("tokens")];
-  const price = () => store.get().quote ?? store.get().lastQuote ?? offer;
+export function bindAmountFields(store, quotes, { token, offer }) {
+  const [usd, units] = [requireElement("usd"), requireElement("tokens")];
+  const getPrice = () => store.get().quote ?? store.get().lastQuote ?? offer;
 
-  function take(cents) {
+  function applyCents(cents) {
     const payable = isPayable(cents, store.get().account);
     store.set({ cents, quoteFault: null, notice: null, ...(payable ? { quoting: true } : { quote: null, quoting: false }) });
     return payable;
   }
 
-  function fill(text) {
+  function fillDollars(text) {
     usd.value = text;
-    if (take(parseDollars(text))) void quotes.renew();
+    if (applyCents(parseDollars(text))) void quotes.renew();
   }
 
-  usd.addEventListener("input", () => (take(parseDollars(usd.value)) ? quotes.renewSoon() : quotes.cancel()));
+  usd.addEventListener("input", () => (applyCents(parseDollars(usd.value)) ? quotes.renewAfterTyping() : quotes.cancel()));
   units.addEventListener("input", () => {
-    const wished = parseTokens(units.value, token);
-    const cents = wished === null || !price() ? null : centsOf(wished, price());
-    if (cents !== null) usd.value = decimalText(cents, 2);
-    if (take(cents)) quotes.renewSoon();
+    const typedUnits = parseTokens(units.value, token);
+    const cents = typedUnits === null || !getPrice() ? null : convertToCents(typedUnits, getPrice());
+    if (cents !== null) usd.value = formatUnits(cents, 2);
+    if (applyCents(cents)) quotes.renewAfterTyping();
     else quotes.cancel();
   });
   for (const preset of document.querySelectorAll("button.preset")) {
-    preset.addEventListener("click", () => fill(preset.value));
+    preset.addEventListener("click", () => fillDollars(preset.value));
   }
-  byId("pay-less").addEventListener("click", () => {
-    fill(decimalText(byId("pay-less").value, 2));
-    byId("primary").focus();
+  requireElement("pay-less").addEventListener("click", () => {
+    fillDollars(formatUnits(requireElement("pay-less").value, 2));
+    requireElement("primary").focus();
   });
   store.subscribe(({ quote, lastQuote }) => {
     if (quote && quote !== lastQuote) store.set({ lastQuote: quote });
-    // What is being typed is left alone; the exact amount stands below it.
-    if (quote && document.activeElement !== units) units.value = typedTokens(quote.amount, token);
+    // Do not overwrite a field while it is typed into; the exact amount is shown below it.
+    if (quote && document.activeElement !== units) units.value = formatTokenInput(quote.amount, token);
   });
-  return () => fill(usd.value);
+  return () => fillDollars(usd.value);
 }

@@ -1,16 +1,16 @@
-/** The service's public API: typed answers, typed faults, and the service's clock. */
+/** Calls the service's public API and follows its clock. */
 
 const ANSWER_LIMIT_MS = 20_000;
 
-/** The service's clock minus ours, in milliseconds, from the last answer's Date. */
-let skew = 0;
+/** Milliseconds that the service's clock is ahead of ours, from the last answer's Date. */
+let clockSkewMs = 0;
 
-/** Unix seconds by the service's clock. */
-export function serverNow() {
-  return (Date.now() + skew) / 1000;
+/** Returns Unix seconds by the service's clock. */
+export function getServerTime() {
+  return (Date.now() + clockSkewMs) / 1000;
 }
 
-/** An answer that was not a success. `code` is the problem's type, or `unreachable` when none came. */
+/** A failed request. `code` is the problem's type, or `unreachable` without an answer. */
 export class ApiFault extends Error {
   constructor(code, facts = {}) {
     super(code);
@@ -21,18 +21,18 @@ export class ApiFault extends Error {
     this.status = facts.status ?? 0;
   }
 
-  /** Whether asking again later can help. */
-  get passing() {
+  /** Whether a retry can help. */
+  get isTemporary() {
     return this.status === 0 || this.status === 429 || this.status >= 500;
   }
 }
 
-function readClock(response) {
+function updateClockSkew(response) {
   const date = Date.parse(response.headers.get("Date") ?? "");
-  if (!Number.isNaN(date)) skew = date - Date.now();
+  if (!Number.isNaN(date)) clockSkewMs = date - Date.now();
 }
 
-async function problemOf(response) {
+async function readProblem(response) {
   const problem = await response.json().catch(() => ({}));
   const seconds = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
   return new ApiFault(String(problem.type ?? "").split("/").pop() || "unexpected", {
@@ -44,9 +44,9 @@ async function problemOf(response) {
 }
 
 /**
- * @param {object} [body] what to POST; without it the call is a GET
+ * @param {object} [body] what to POST; omit it to GET
  */
-async function askService(path, body) {
+async function requestService(path, body) {
   const options = { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) };
   if (body) {
     options.method = "POST";
@@ -56,15 +56,15 @@ async function askService(path, body) {
   const response = await fetch(path, options).catch(() => {
     throw new ApiFault("unreachable");
   });
-  readClock(response);
-  if (!response.ok) throw await problemOf(response);
+  updateClockSkew(response);
+  if (!response.ok) throw await readProblem(response);
   return response.json().catch(() => {
     throw new ApiFault("unreachable");
   });
 }
 
-export const fetchAccount = (wallet) => askService(`/api/accounts/${wallet}`);
+export const fetchAccount = (wallet) => requestService(`/api/accounts/${wallet}`);
 
-export const fetchQuote = (wish) => askService("/api/quotes", wish);
+export const fetchQuote = (quoteRequest) => requestService("/api/quotes", quoteRequest);
 
-export const claimPayment = (hash) => askService("/api/payments", { tx_hash: hash });
+export const claimPayment = (hash) => requestService("/api/payments", { tx_hash: hash });

@@ -1,48 +1,48 @@
-/** Several calls in one prompt, where the wallet offers that (EIP-5792). */
+/** Sends several calls in one wallet prompt (EIP-5792). */
 
 import { isHash } from "./payment_polling.js";
-import { WalletFault, ask, pause } from "./wallets.js";
+import { WalletFault, pause, requestWallet } from "./wallets.js";
 
 const CAPABILITIES_LIMIT_MS = 3_000;
-const STATUS_EVERY_MS = 1_500;
-const DONE = 200;
-const NOT_SENT = 400;
+const STATUS_INTERVAL_MS = 1_500;
+const STATUS_CONFIRMED = 200;
+const STATUS_FAILED = 400;
 
-/** Whether the wallet takes all calls or none at all, or may learn to when it is asked. */
-export async function offersBatch(provider, account, chainHex) {
-  const asked = ask(provider, "wallet_getCapabilities", [account, [chainHex]]).catch(() => null);
-  const told = await Promise.race([asked, pause(CAPABILITIES_LIMIT_MS)]);
-  const status = (told?.[chainHex] ?? told?.["0x0"])?.atomic?.status;
+/** Whether the wallet executes all calls or none. "ready" wallets upgrade the account when asked. */
+export async function supportsBatch(provider, account, chainHex) {
+  const request = requestWallet(provider, "wallet_getCapabilities", [account, [chainHex]]).catch(() => null);
+  const capabilities = await Promise.race([request, pause(CAPABILITIES_LIMIT_MS)]);
+  const status = (capabilities?.[chainHex] ?? capabilities?.["0x0"])?.atomic?.status;
   return status === "supported" || status === "ready";
 }
 
 /**
- * @returns {Promise<string>} the wallet's name for the batch
+ * @returns {Promise<string>} the wallet's identifier of the batch
  */
-export async function sendBatch(provider, from, chainId, calls) {
-  const bare = calls.map(({ to, data, value }) => ({ to, data, value }));
-  const wish = { version: "2.0.0", from, chainId, atomicRequired: true, calls: bare };
+export async function sendBatch(provider, from, chainId, quoteCalls) {
+  const calls = quoteCalls.map(({ to, data, value }) => ({ to, data, value }));
+  const batch = { version: "2.0.0", from, chainId, atomicRequired: true, calls };
   try {
-    const answer = await ask(provider, "wallet_sendCalls", [wish]);
+    const answer = await requestWallet(provider, "wallet_sendCalls", [batch]);
     return String(answer?.id ?? answer);
   } catch (fault) {
-    // A wallet that does not know the method, or not our wish, has sent nothing: two prompts do as well.
+    // A wallet without this method sent nothing: fall back to one prompt per call.
     if (fault instanceof WalletFault && fault.code === "unsupported") throw new WalletFault("no_batch");
     throw fault;
   }
 }
 
 /**
- * The EVM transaction a batch ended in; never settles when the signal fires or the wallet does not tell.
+ * Waits for the batch's EVM transaction. Never settles after the signal fires, or while the wallet gives no hash.
  * @returns {Promise<string>}
  */
-export async function hashOfBatch(provider, id, signal) {
+export async function waitForBatchHash(provider, id, signal) {
   while (!signal.aborted) {
-    const told = await ask(provider, "wallet_getCallsStatus", [id]).catch(() => null);
-    const hash = told?.receipts?.at(-1)?.transactionHash;
-    if (told?.status >= DONE && isHash(hash)) return hash;
-    if (told?.status >= NOT_SENT) throw new WalletFault("batch_dropped");
-    await pause(STATUS_EVERY_MS);
+    const batch = await requestWallet(provider, "wallet_getCallsStatus", [id]).catch(() => null);
+    const hash = batch?.receipts?.at(-1)?.transactionHash;
+    if (batch?.status >= STATUS_CONFIRMED && isHash(hash)) return hash;
+    if (batch?.status >= STATUS_FAILED) throw new WalletFault("batch_dropped");
+    await pause(STATUS_INTERVAL_MS);
   }
   return new Promise(() => {});
 }

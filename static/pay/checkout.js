@@ -1,15 +1,15 @@
-/** What the primary button does: connect, switch, allow, pay. One wallet request at a time. */
+/** Runs the primary button's actions: connect, switch, allow, pay. One wallet request at a time. */
 
-import { hashOfBatch, sendBatch } from "./batch.js";
-import { byId } from "../shared/dom.js";
-import { refusalOf } from "./simulate_call.js";
-import { findPayment, isHash, receiptUrl } from "./payment_polling.js";
-import { exactTokens } from "./money.js";
-import { signPermit, withPermit } from "./permit.js";
-import { FRESH_S, secondsLeft } from "./quotes.js";
-import { nextStep } from "./steps.js";
-import { allowanceShort, contractFaults, walletFaults } from "./strings.js";
-import { WalletFault, allowance, pause, receiptOf, send } from "./wallets.js";
+import { requireElement } from "../shared/dom.js";
+import { sendBatch, waitForBatchHash } from "./batch.js";
+import { formatExactTokens } from "./money.js";
+import { buildReceiptUrl, findPaymentForQuote, isHash } from "./payment_polling.js";
+import { attachPermit, signPermit } from "./permit.js";
+import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
+import { simulateCall } from "./simulate_call.js";
+import { chooseStep } from "./steps.js";
+import { allowanceShortage, contractFaults, walletFaults } from "./strings.js";
+import { WalletFault, pause, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
 
@@ -17,24 +17,24 @@ const ALLOWANCE_LIMIT_MS = 60_000;
 const UNANSWERED_CHECK_S = 6;
 const BATCH_LIMIT_MS = 60_000;
 
-/** What the contract says when only the allowance is missing. */
-const UNALLOWED = "ERC20InsufficientAllowance";
+/** The contract's error when only the allowance is missing. */
+const MISSING_ALLOWANCE = "ERC20InsufficientAllowance";
 
-function faultNotice(fault) {
-  if (fault.code === "refused") return contractFaults[fault.words] ?? contractFaults.unnamed;
+function createFaultNotice(fault) {
+  if (fault.code === "refused") return contractFaults[fault.detail] ?? contractFaults.unnamed;
   const message = walletFaults[fault.code] ?? walletFaults.wallet_failed;
-  return { ...message, said: fault.nothingSent ? "" : fault.words };
+  return { ...message, walletMessage: fault.nothingSent ? "" : fault.detail };
 }
 
-/** Sends the quote's calls in their order. */
-function createSender(store, config, quotes, connection, tracking) {
+/** Sends the quote's calls in order. */
+function createSender(store, config, quotes, connection, tracker) {
   let search = new AbortController();
-  const provider = () => store.get().wallet.provider;
+  const getProvider = () => store.get().wallet.provider;
 
-  /** True when the quote is for this payer, lasts long enough, and costs no more than what was shown. */
-  async function freshen() {
+  /** True if the quote is for this payer, lasts long enough, and costs no more than the amount shown. */
+  async function ensureFreshQuote() {
     const { quote, payer } = store.get();
-    if (quote.payer === payer && secondsLeft(quote) >= FRESH_S) return true;
+    if (quote.payer === payer && getSecondsLeft(quote) >= MIN_QUOTE_SECONDS) return true;
     store.set({ busy: "quoting" });
     await quotes.renew();
     const renewed = store.get().quote;
@@ -43,16 +43,16 @@ function createSender(store, config, quotes, connection, tracking) {
     throw new WalletFault("price_rose");
   }
 
-  /** Asks the chain what it would say to the payment; false where there is something else to do first. */
-  async function examine() {
+  /** Simulates the payment. False if another step comes first. */
+  async function simulatePayment() {
     const { payer, quote, sent, permit } = store.get();
     store.set({ busy: "checking" });
-    const refusal = await refusalOf(provider(), payer, withPermit(permit, quote.calls.at(-1)));
+    const refusal = await simulateCall(getProvider(), payer, attachPermit(permit, quote.calls.at(-1)));
     if (!refusal) return true;
-    const tokensOwn = refusal.name === "" || refusal.name === UNALLOWED;
-    if (tokensOwn && sent < quote.calls.length - 1) return true;
-    if (tokensOwn && permit) {
-      // Some accounts sign what the token cannot check. An allowance does it then.
+    const isAllowance = refusal.name === "" || refusal.name === MISSING_ALLOWANCE;
+    if (isAllowance && sent < quote.calls.length - 1) return true;
+    if (isAllowance && permit) {
+      // Some accounts sign what the token cannot verify: use an allowance instead.
       store.set({ permit: null, canPermit: false, sent: 0 });
       return false;
     }
@@ -61,12 +61,12 @@ function createSender(store, config, quotes, connection, tracking) {
     throw new WalletFault("refused", refusal.name);
   }
 
-  /** The allowance by signature; false where it has to be sent after all. */
-  async function sign() {
+  /** Signs the allowance. If the wallet cannot, the allowance is sent instead. */
+  async function signAllowance() {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "signing" });
     try {
-      const permit = await signPermit(provider(), config.token, quote, payer);
+      const permit = await signPermit(getProvider(), config.token, quote, payer);
       store.set(permit ? { permit, sent: sent + 1 } : { canPermit: false });
     } catch (fault) {
       if (!(fault instanceof WalletFault) || fault.code === "rejected" || fault.code === "busy") throw fault;
@@ -74,47 +74,47 @@ function createSender(store, config, quotes, connection, tracking) {
     }
   }
 
-  /** Wallets let people edit an allowance down, so it is read back. */
-  async function allow(call) {
+  /** Sends the allowance and reads it back: wallets let people lower it. */
+  async function sendAllowance(call) {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "allowing" });
-    const hash = await send(provider(), payer, call);
+    const hash = await sendTransaction(getProvider(), payer, call);
     store.set({ busy: "allowMining" });
-    const receipt = await receiptOf(provider(), hash, ALLOWANCE_LIMIT_MS);
+    const receipt = await waitForReceipt(getProvider(), hash, ALLOWANCE_LIMIT_MS);
     if (!receipt) throw new WalletFault("allow_slow");
     if (BigInt(receipt.status ?? "0x1") === 0n) throw new WalletFault("allow_failed");
-    const allowed = await allowance(provider(), quote, payer);
+    const allowed = await readAllowance(getProvider(), quote, payer);
     if (allowed !== null && allowed < BigInt(quote.amount)) {
-      const [has, needs] = [allowed, quote.amount].map((units) => exactTokens(units, config.token));
-      store.set({ notice: allowanceShort(has, needs) });
+      const [has, needs] = [allowed, quote.amount].map((units) => formatExactTokens(units, config.token));
+      store.set({ notice: allowanceShortage(has, needs) });
       return false;
     }
     store.set({ sent: sent + 1 });
     return true;
   }
 
-  /** A payment that no wallet told of: the account's payments do. */
-  function found(hash, quote) {
-    if (hash) tracking.track(hash, quote);
+  /** Tracks the payment that used the quote; an empty hash means that another payment used it. */
+  function trackHash(hash, quote) {
+    if (hash) tracker.track(hash, quote);
     else store.set({ notice: walletFaults.overtaken });
   }
 
   /**
-   * Has the wallet pay; the payment is found by its sequence where the wallet gives no hash.
-   * @param {(signal: AbortSignal) => Promise<string>} ask
+   * Requests the payment. Finds it by the quote's sequence if the wallet gives no hash.
+   * @param {(signal: AbortSignal) => Promise<string>} request
    */
-  async function pay(ask) {
+  async function pay(request) {
     const { quote } = store.get();
     search.abort();
     search = new AbortController();
     const { signal } = search;
-    const seen = findPayment(quote, { firstSeconds: UNANSWERED_CHECK_S, signal });
+    const foundOnChain = findPaymentForQuote(quote, { firstSeconds: UNANSWERED_CHECK_S, signal });
     store.set({ busy: "paying" });
     try {
-      const hash = await Promise.race([ask(signal), seen]);
+      const hash = await Promise.race([request(signal), foundOnChain]);
       if (isHash(hash) || hash === "") {
         search.abort();
-        found(hash, quote);
+        trackHash(hash, quote);
         return;
       }
       store.set({ notice: walletFaults.handed_over });
@@ -123,22 +123,22 @@ function createSender(store, config, quotes, connection, tracking) {
         search.abort();
         throw fault;
       }
-      store.set({ notice: { ...walletFaults.pay_unclear, said: fault.words } });
+      store.set({ notice: { ...walletFaults.pay_unclear, walletMessage: fault.detail } });
     }
-    void seen.then((hash) => found(hash, quote));
+    void foundOnChain.then((hash) => trackHash(hash, quote));
   }
 
-  function payOnce(call) {
-    return pay(() => send(provider(), store.get().payer, call));
+  function sendPayment(call) {
+    return pay(() => sendTransaction(getProvider(), store.get().payer, call));
   }
 
-  /** All calls in one prompt; false where the wallet wants them one by one. */
-  async function payAtOnce(calls) {
+  /** Sends all calls in one prompt. False if the wallet wants them one by one. */
+  async function sendTogether(calls) {
     try {
       await pay(async (signal) => {
-        const id = await sendBatch(provider(), store.get().payer, config.chain.hex, calls);
+        const id = await sendBatch(getProvider(), store.get().payer, config.chain.hex, calls);
         store.set({ busy: "sending" });
-        return Promise.race([hashOfBatch(provider(), id, signal), pause(BATCH_LIMIT_MS)]);
+        return Promise.race([waitForBatchHash(getProvider(), id, signal), pause(BATCH_LIMIT_MS)]);
       });
       return true;
     } catch (fault) {
@@ -148,58 +148,58 @@ function createSender(store, config, quotes, connection, tracking) {
     }
   }
 
-  /** One step; true when there is another one to do. */
-  async function step() {
+  /** Takes one step. True if another one follows. */
+  async function takeStep() {
     const { quote, sent, atomic, canPermit, permit } = store.get();
-    const [call, last] = [quote.calls[sent], sent === quote.calls.length - 1];
-    if (!last && atomic) return !(await payAtOnce(quote.calls));
-    if (!last && canPermit) {
-      await sign();
+    const [call, isLast] = [quote.calls[sent], sent === quote.calls.length - 1];
+    if (!isLast && atomic) return !(await sendTogether(quote.calls));
+    if (!isLast && canPermit) {
+      await signAllowance();
       return true;
     }
-    if (!last) return allow(call);
-    await payOnce(withPermit(permit, call));
+    if (!isLast) return sendAllowance(call);
+    await sendPayment(attachPermit(permit, call));
     return false;
   }
 
   return async function sendCalls() {
-    for (let more = true; more; ) {
-      if (!(await freshen())) return;
-      await connection.check();
-      if (await examine()) more = await step();
+    for (let hasMore = true; hasMore; ) {
+      if (!(await ensureFreshQuote())) return;
+      await connection.verify();
+      if (await simulatePayment()) hasMore = await takeStep();
     }
   };
 }
 
 /**
- * @param {(wallets: import("./wallets.js").Wallet[]) => void} choose shows the picker
+ * @param {(wallets: import("./wallets.js").Wallet[]) => void} openPicker
  */
-export function createCheckout(store, config, quotes, connection, tracking, choose) {
-  const sendCalls = createSender(store, config, quotes, connection, tracking);
+export function createCheckout(store, config, quotes, connection, tracker, openPicker) {
+  const sendCalls = createSender(store, config, quotes, connection, tracker);
 
-  async function find() {
+  async function chooseWallet() {
     const { wallets } = store.get();
     if (!wallets.length) {
-      byId("elsewhere").open = true;
+      requireElement("elsewhere").open = true;
       throw new WalletFault("none");
     }
-    if (wallets.length === 1) await connection.use(wallets[0]);
-    else choose(wallets);
+    if (wallets.length === 1) await connection.connect(wallets[0]);
+    else openPicker(wallets);
   }
 
   async function restart() {
-    tracking.release();
+    tracker.stop();
     store.set({ quote: null, sent: 0, permit: null });
-    await Promise.all([quotes.renew(), connection.readHoldings()]);
+    await Promise.all([quotes.renew(), connection.refreshHoldings()]);
   }
 
   async function openReceipt() {
-    location.assign(receiptUrl(store.get().tracked.answer.payments[0]));
+    location.assign(buildReceiptUrl(store.get().tracked.answer.payments[0]));
   }
 
-  const work = {
-    connect: find,
-    switch: connection.changeChain,
+  const actions = {
+    connect: chooseWallet,
+    switch: connection.switchNetwork,
     quote: quotes.renew,
     allow: sendCalls,
     pay: sendCalls,
@@ -208,27 +208,27 @@ export function createCheckout(store, config, quotes, connection, tracking, choo
     retry: restart,
   };
 
-  /** Runs one piece of work; what the wallet refuses becomes a notice. */
-  async function once(job) {
+  /** Runs one action at a time. A wallet's refusal becomes a notice. */
+  async function runAction(action) {
     if (store.get().busy) return;
     store.set({ notice: null });
     try {
-      await job();
+      await action();
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
-      store.set({ notice: faultNotice(fault) });
+      store.set({ notice: createFaultNotice(fault) });
     } finally {
       store.set({ busy: "" });
     }
   }
 
   return {
-    /** Does the next action, if there is one to do. */
-    async press() {
-      const job = work[nextStep(store.get(), config.chain)];
-      if (job) await once(job);
+    /** Runs the next action, if there is one. */
+    async pressPrimary() {
+      const action = actions[chooseStep(store.get(), config.chain)];
+      if (action) await runAction(action);
     },
-    again: () => once(restart),
-    use: (wallet) => once(() => connection.use(wallet)),
+    restart: () => runAction(restart),
+    connect: (wallet) => runAction(() => connection.connect(wallet)),
   };
 }

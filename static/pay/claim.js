@@ -1,40 +1,40 @@
-/** "Paid from elsewhere?": a pasted transaction hash is claimed and followed. */
+/** "Paid from elsewhere?": claims and polls a pasted transaction hash. */
 
-import { announce, byId, setText, show } from "../shared/dom.js";
-import { follow, isHash } from "./payment_polling.js";
-import { describe } from "./states.js";
-import { followFaults, hashFaults } from "./strings.js";
-import { serverNow } from "./api.js";
+import { announce, requireElement, setText, setVisible } from "../shared/dom.js";
+import { getServerTime } from "./api.js";
+import { isHash, pollPayment } from "./payment_polling.js";
+import { describePayment } from "./states.js";
+import { hashFaults, pollingFaults } from "./strings.js";
 
 function showResult({ title, text }, tone) {
-  const box = byId("claim-result");
-  show(box, true);
+  const box = requireElement("claim-result");
+  setVisible(box, true);
   box.className = `panel ${tone}`;
-  setText(byId("claim-title"), title);
-  setText(byId("claim-text"), text);
+  setText(requireElement("claim-title"), title);
+  setText(requireElement("claim-text"), text);
   announce(title || text);
 }
 
-export function listenForClaims({ chain }, onPayments) {
-  let stop = new AbortController();
-  byId("claim").addEventListener("submit", (event) => {
+export function bindClaimForm({ chain }, onPayments) {
+  let polling = new AbortController();
+  requireElement("claim").addEventListener("submit", (event) => {
     event.preventDefault();
-    stop.abort();
-    stop = new AbortController();
-    const input = byId("hash");
+    polling.abort();
+    polling = new AbortController();
+    const input = requireElement("hash");
     const hash = input.value.trim();
     input.setAttribute("aria-invalid", String(!isHash(hash)));
     if (!isHash(hash)) {
       showResult({ title: "", text: hashFaults.unreadable }, "bad");
       return;
     }
-    const since = serverNow();
-    showResult(describe(null, 0, chain.name), "progress");
-    follow(hash, {
-      signal: stop.signal,
-      onFault: (fault) => showResult({ title: "", text: fault.passing ? followFaults.passing : followFaults.lasting }, "warn"),
+    const since = getServerTime();
+    showResult(describePayment(null, 0, chain.name), "progress");
+    pollPayment(hash, {
+      signal: polling.signal,
+      onFault: (fault) => showResult({ title: "", text: fault.isTemporary ? pollingFaults.temporary : pollingFaults.permanent }, "warn"),
       onAnswer(answer) {
-        const view = describe(answer, serverNow() - since, chain.name);
+        const view = describePayment(answer, getServerTime() - since, chain.name);
         showResult(view, view.tone);
         onPayments(answer.payments);
       },

@@ -1,62 +1,62 @@
-/** The payment this page just made: followed until its state is final, whatever the wallet tells. */
+/** The payment this page just made, polled until its state is final. */
 
-import { serverNow } from "./api.js";
-import { findPayment, follow } from "./payment_polling.js";
-import { forget, remember } from "./local_hints.js";
+import { getServerTime } from "./api.js";
+import { clearPaymentHint, savePaymentHint } from "./local_hints.js";
+import { findPaymentForQuote, pollPayment } from "./payment_polling.js";
 import { isFinal } from "./states.js";
-import { receiptOf } from "./wallets.js";
+import { waitForReceipt } from "./wallets.js";
 
 const RECEIPT_LIMIT_MS = 120_000;
-const REPLACED_CHECK_S = 15;
+const REPLACEMENT_CHECK_S = 15;
 
 /**
  * @param {string} wallet the wallet to be credited
  */
-export function trackPayments(store, wallet, onPayments) {
-  let stop = new AbortController();
+export function createPaymentTracker(store, wallet, onPayments) {
+  let polling = new AbortController();
 
-  function patch(patch) {
+  function update(patch) {
     store.set({ tracked: { ...store.get().tracked, ...patch } });
   }
 
-  /** Follows the replacement where the wallet sped the transaction up. */
+  /** Tracks the replacement if the wallet replaced the transaction. */
   async function watchReplacement(quote, hash, signal) {
-    const found = await findPayment(quote, { firstSeconds: REPLACED_CHECK_S, signal });
-    if (found && found.toLowerCase() !== hash.toLowerCase()) track(found, quote);
+    const replacement = await findPaymentForQuote(quote, { firstSeconds: REPLACEMENT_CHECK_S, signal });
+    if (replacement && replacement.toLowerCase() !== hash.toLowerCase()) track(replacement, quote);
   }
 
   /**
-   * @param {any} quote the quote that was paid, where this page knows it
+   * @param {any} quote the quote that was paid, if this page knows it
    */
-  function track(hash, quote, since = serverNow()) {
-    stop.abort();
-    stop = new AbortController();
-    const onChain = new AbortController();
-    const { signal } = stop;
-    signal.addEventListener("abort", () => onChain.abort());
+  function track(hash, quote, since = getServerTime()) {
+    polling.abort();
+    polling = new AbortController();
+    const search = new AbortController();
+    const { signal } = polling;
+    signal.addEventListener("abort", () => search.abort());
     store.set({ tracked: { hash, since, answer: null, fault: null }, notice: null });
-    remember({ wallet, hash, at: since });
-    const nudge = follow(hash, {
+    savePaymentHint({ wallet, hash, at: since });
+    const pollNow = pollPayment(hash, {
       signal,
-      onFault: (fault) => patch({ fault }),
+      onFault: (fault) => update({ fault }),
       onAnswer(answer) {
-        if (answer.state !== "unknown") onChain.abort();
-        if (isFinal(answer.state)) forget();
-        patch({ answer, fault: null });
+        if (answer.state !== "unknown") search.abort();
+        if (isFinal(answer.state)) clearPaymentHint();
+        update({ answer, fault: null });
         onPayments(answer.payments);
       },
     });
     const provider = store.get().wallet?.provider;
-    if (provider) void receiptOf(provider, hash, RECEIPT_LIMIT_MS, onChain.signal).then((receipt) => receipt && nudge());
-    if (quote) void watchReplacement(quote, hash, onChain.signal);
+    if (provider) void waitForReceipt(provider, hash, RECEIPT_LIMIT_MS, search.signal).then((receipt) => receipt && pollNow());
+    if (quote) void watchReplacement(quote, hash, search.signal);
   }
 
   return {
     track,
-    /** Leaves the payment to the list of recent ones. */
-    release() {
-      stop.abort();
-      forget();
+    /** Leaves the payment to the list of recent payments. */
+    stop() {
+      polling.abort();
+      clearPaymentHint();
       store.set({ tracked: null });
     },
   };

@@ -1,51 +1,50 @@
-/** Hints for a later visit; nothing depends on them. */
+/** Stores hints for a later visit. Nothing depends on them: storage may be off or full. */
 
-const KEY = "payment";
-const KEPT_S = 86_400;
+const PAYMENT_KEY = "payment";
+const PAYMENT_HINT_LIFETIME_S = 86_400;
+const WALLET_KEY = "wallet";
 
-const LAST_WALLET = "wallet";
-
-/** Known wallets, the one used last in front. */
-export function lastFirst(wallets) {
+/** Sorts the wallet used last to the front. */
+export function sortLastUsedFirst(wallets) {
   try {
-    const last = localStorage.getItem(LAST_WALLET);
-    return [...wallets].sort((one, other) => Number(other.info.rdns === last) - Number(one.info.rdns === last));
+    const last = localStorage.getItem(WALLET_KEY);
+    return [...wallets].sort((a, b) => Number(b.info.rdns === last) - Number(a.info.rdns === last));
   } catch {
     return wallets;
   }
 }
 
-export function rememberWallet({ info }) {
+export function saveLastWallet({ info }) {
   try {
-    localStorage.setItem(LAST_WALLET, info.rdns ?? "");
+    localStorage.setItem(WALLET_KEY, info.rdns ?? "");
   } catch {
-    // Storage may be off or full.
+    // A hint is not worth an error.
   }
 }
 
-export function remember(hint) {
+export function savePaymentHint(hint) {
   try {
-    localStorage.setItem(KEY, JSON.stringify(hint));
+    localStorage.setItem(PAYMENT_KEY, JSON.stringify(hint));
   } catch {
-    // Storage may be off or full.
+    // A hint is not worth an error.
   }
 }
 
-export function forget() {
+export function clearPaymentHint() {
   try {
-    localStorage.removeItem(KEY);
+    localStorage.removeItem(PAYMENT_KEY);
   } catch {
-    // Storage may be off.
+    // A hint is not worth an error.
   }
 }
 
 /**
  * @returns {{hash: string, at: number} | null}
  */
-export function remembered(wallet, now) {
+export function loadPaymentHint(wallet, now) {
   try {
-    const hint = JSON.parse(localStorage.getItem(KEY) ?? "null");
-    return hint?.wallet === wallet && now - hint.at < KEPT_S ? hint : null;
+    const hint = JSON.parse(localStorage.getItem(PAYMENT_KEY) ?? "null");
+    return hint?.wallet === wallet && now - hint.at < PAYMENT_HINT_LIFETIME_S ? hint : null;
   } catch {
     return null;
   }

@@ -1,26 +1,26 @@
-/** The pay page: the server's data in, the modules joined, the visitor's hands on the controls. */
+/** The pay page's entry: connects the modules with the server's data and the controls. */
 
-import { fetchAccount, serverNow } from "./api.js";
-import { listenForAmounts } from "./amounts.js";
+import { requireElement } from "../shared/dom.js";
+import { bindAmountFields } from "./amounts.js";
+import { fetchAccount, getServerTime } from "./api.js";
 import { createCheckout } from "./checkout.js";
-import { listenForClaims } from "./claim.js";
+import { bindClaimForm } from "./claim.js";
 import { createConnection } from "./connection.js";
-import { byId } from "../shared/dom.js";
-import { hashOf } from "./payment_polling.js";
-import { lastFirst, remembered } from "./local_hints.js";
-import { keepQuote } from "./quotes.js";
-import { claimUnfinished, merged, showPayments } from "./payment_list.js";
+import { createPaymentTracker } from "./current_payment.js";
+import { loadPaymentHint, sortLastUsedFirst } from "./local_hints.js";
+import { createUnfinishedPoller, mergePayments, showPayments } from "./payment_list.js";
+import { getTxHash } from "./payment_polling.js";
+import { createQuoteKeeper } from "./quotes.js";
 import { isFinal } from "./states.js";
 import { createStore } from "./store.js";
-import { words } from "./strings.js";
-import { offerSupportText } from "./support.js";
-import { trackPayments } from "./current_payment.js";
-import { render, walletChoice } from "./view.js";
+import { phrases } from "./strings.js";
+import { bindSupportButton } from "./support.js";
+import { createWalletChoice, render } from "./view.js";
 import { discoverWallets } from "./wallets.js";
 
-const config = JSON.parse(byId("config").textContent ?? "");
+const config = JSON.parse(requireElement("config").textContent ?? "");
 
-function initialState(account) {
+function createInitialState(account) {
   return {
     account,
     payments: account.payments,
@@ -41,37 +41,37 @@ function initialState(account) {
     busy: "",
     notice: null,
     tracked: null,
-    now: serverNow(),
+    now: getServerTime(),
   };
 }
 
 function createPicker(onChoice) {
-  const dialog = byId("picker");
-  byId("picker-close").addEventListener("click", () => dialog.close());
+  const dialog = requireElement("picker");
+  requireElement("picker-close").addEventListener("click", () => dialog.close());
   return (wallets) => {
-    const choices = lastFirst(wallets).map((wallet) =>
-      walletChoice(wallet, () => {
+    const choices = sortLastUsedFirst(wallets).map((wallet) =>
+      createWalletChoice(wallet, () => {
         dialog.close();
         onChoice(wallet);
       }),
     );
-    byId("picker-list").replaceChildren(...choices);
+    requireElement("picker-list").replaceChildren(...choices);
     dialog.showModal();
   };
 }
 
-/** The focus goes to the result once, when it is there. */
+/** Moves the focus to a result once. */
 function focusResults(store) {
-  let seen = "";
+  let focused = "";
   store.subscribe(({ tracked }) => {
     const result = tracked?.answer && isFinal(tracked.answer.state) ? `${tracked.hash} ${tracked.answer.state}` : "";
-    if (result && result !== seen) byId("status-title").focus();
-    seen = result;
+    if (result && result !== focused) requireElement("status-title").focus();
+    focused = result;
   });
 }
 
-/** The way back tells how the payment went; the other site can check it with us by the hash. */
-function keepWayBack(store) {
+/** Adds state and hash to the return link; the other site can verify them with our API. */
+function updateReturnLink(store) {
   const link = document.querySelector("#back a");
   if (!link) return;
   store.subscribe(({ tracked }) => {
@@ -83,71 +83,71 @@ function keepWayBack(store) {
   });
 }
 
-function keepPaymentsMoving(store, onPayments) {
-  const claim = claimUnfinished(onPayments);
+function syncPaymentList(store, onPayments) {
+  const pollUnfinished = createUnfinishedPoller(onPayments);
   let shown = [];
   store.subscribe(({ payments, tracked }) => {
-    claim(payments, tracked?.hash);
+    pollUnfinished(payments, tracked?.hash);
     if (payments === shown) return;
     shown = payments;
-    showPayments(byId("payments"), payments, config);
+    showPayments(requireElement("payments"), payments, config);
   });
 }
 
-/** Reads everything again that may have changed while nobody looked. */
+/** Refreshes holdings and payments when the page becomes visible again. */
 function refreshOnReturn(connection, onPayments) {
   document.addEventListener("visibilitychange", async () => {
     if (document.hidden) return;
-    void connection.readHoldings();
+    void connection.refreshHoldings();
     const account = await fetchAccount(config.wallet).catch(() => null);
     if (account) onPayments(account.payments);
   });
 }
 
-/** Takes up the payment of an earlier visit, unless it has already come to its end. */
-function resume(store, tracking) {
-  const hint = remembered(config.wallet, serverNow());
+/** Tracks an earlier visit's payment, unless its state is final. */
+function resumePayment(store, tracker) {
+  const hint = loadPaymentHint(config.wallet, getServerTime());
   if (!hint) return;
-  const known = store.get().payments.find((one) => hashOf(one) === hint.hash);
-  if (!known || !isFinal(known.state)) tracking.track(hint.hash, null, hint.at);
+  const known = store.get().payments.find((payment) => getTxHash(payment) === hint.hash);
+  if (!known || !isFinal(known.state)) tracker.track(hint.hash, null, hint.at);
 }
 
 /**
- * Joins the modules for a known account.
- * @returns {(payments: any[]) => void} takes fresh facts about payments
+ * Starts the page for a known account.
+ * @returns {(payments: any[]) => void} merges fresh payments into the list
  */
 function start(account) {
-  const store = createStore(initialState(account));
-  const onPayments = (payments) => store.set({ payments: merged(store.get().payments, payments, config.wallet) });
-  const quotes = keepQuote(store, config.wallet);
+  const store = createStore(createInitialState(account));
+  const onPayments = (payments) => store.set({ payments: mergePayments(store.get().payments, payments, config.wallet) });
+  const quotes = createQuoteKeeper(store, config.wallet);
   const connection = createConnection(store, config, quotes);
-  const tracking = trackPayments(store, config.wallet, onPayments);
-  const choose = createPicker((wallet) => void checkout.use(wallet));
-  const checkout = createCheckout(store, config, quotes, connection, tracking, choose);
-  const requote = listenForAmounts(store, quotes, config);
+  const tracker = createPaymentTracker(store, config.wallet, onPayments);
+  const openPicker = createPicker((wallet) => void checkout.connect(wallet));
+  const checkout = createCheckout(store, config, quotes, connection, tracker, openPicker);
+  const quoteFields = bindAmountFields(store, quotes, config);
   store.subscribe((state) => render(state, config));
   focusResults(store);
-  offerSupportText(store);
-  keepWayBack(store);
-  resume(store, tracking);
-  keepPaymentsMoving(store, onPayments);
+  bindSupportButton(store);
+  updateReturnLink(store);
+  resumePayment(store, tracker);
+  syncPaymentList(store, onPayments);
   refreshOnReturn(connection, onPayments);
-  requote();
-  const requestWallets = discoverWallets(words.fallbackWallet, (wallets) => store.set({ wallets }));
+  quoteFields();
+  const requestWallets = discoverWallets(phrases.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();
-  byId("again").addEventListener("click", () => void checkout.again());
-  byId("checkout").addEventListener("submit", (event) => {
+  requireElement("again").addEventListener("click", () => void checkout.restart());
+  requireElement("checkout").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (byId("primary").getAttribute("aria-disabled") === "true") return;
+    if (requireElement("primary").getAttribute("aria-disabled") === "true") return;
     requestWallets();
-    void checkout.press();
+    void checkout.pressPrimary();
   });
   setInterval(() => {
-    store.set({ now: serverNow() });
-    quotes.tick();
+    store.set({ now: getServerTime() });
+    quotes.renewIfExpired();
   }, 1000);
   return onPayments;
 }
 
-const takePayments = config.account?.found ? start(config.account) : () => {};
-listenForClaims(config, takePayments);
+const handlePayments = config.account?.found ? start(config.account) : () => {};
+bindClaimForm(config, handlePayments);

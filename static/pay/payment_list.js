@@ -1,72 +1,73 @@
-/** The account's recent payments: claimed while they are unfinished, so that their states move by themselves. */
+/** Lists the account's recent payments and polls the unfinished ones. */
 
-import { explorerLink, element } from "../shared/dom.js";
-import { follow, hashOf, receiptUrl } from "./payment_polling.js";
-import { dateText, dollars, exactTokens, shortHex, tokens } from "./money.js";
-import { describe, isFinal } from "./states.js";
-import { stateNames, words } from "./strings.js";
+import { createElement } from "../shared/dom.js";
+import { createExplorerLink } from "./explorer.js";
+import { formatDate, formatDollars, formatExactTokens, formatTokens, shortenHex } from "./money.js";
+import { buildReceiptUrl, getTxHash, pollPayment } from "./payment_polling.js";
+import { describePayment, isFinal } from "./states.js";
+import { phrases, stateNames } from "./strings.js";
 
-const SHOWN = 20;
+const MAX_SHOWN = 20;
 
-/** The list with fresh facts in it; payments of this wallet that it lacked come first. */
-export function merged(payments, fresh, wallet) {
-  const facts = new Map(fresh.map((one) => [one.payment, one]));
-  const known = payments.map((one) => facts.get(one.payment) ?? one);
-  const names = new Set(payments.map((one) => one.payment));
-  const ours = (one) => one.wallet.toLowerCase() === wallet.toLowerCase();
-  const added = fresh.filter((one) => !names.has(one.payment) && ours(one));
-  return [...added, ...known].slice(0, SHOWN);
+/** Updates the list with fresh payments. New payments of this wallet come first. */
+export function mergePayments(payments, fresh, wallet) {
+  const freshById = new Map(fresh.map((payment) => [payment.payment, payment]));
+  const updated = payments.map((payment) => freshById.get(payment.payment) ?? payment);
+  const listed = new Set(payments.map((payment) => payment.payment));
+  const isOurs = (payment) => payment.wallet.toLowerCase() === wallet.toLowerCase();
+  const added = fresh.filter((payment) => !listed.has(payment.payment) && isOurs(payment));
+  return [...added, ...updated].slice(0, MAX_SHOWN);
 }
 
-/** What a payment is worth; a credit whose amount is not known here is a dash, and never nothing. */
-export function worth(payment) {
-  if (payment.cents !== null) return dollars(payment.cents);
-  return payment.state === "credited" ? words.priceUnknown : words.priceToCome;
+/** Formats a payment's dollars. A credit of unknown amount is a dash, never $0. */
+export function formatWorth(payment) {
+  if (payment.cents !== null) return formatDollars(payment.cents);
+  return payment.state === "credited" ? phrases.priceUnknown : phrases.priceToCome;
 }
 
-function paymentRow(payment, { chain, token }) {
-  const { title, text } = describe({ state: payment.state, payments: [payment] }, 0, chain.name);
-  const held = payment.state === "held" ? element("p", { class: "why" }, text) : null;
-  const time = element("time", { datetime: new Date(payment.time * 1000).toISOString() }, dateText(payment.time));
-  const hash = hashOf(payment);
-  return element(
+function createPaymentRow(payment, { chain, token }) {
+  const { title, text } = describePayment({ state: payment.state, payments: [payment] }, 0, chain.name);
+  const held = payment.state === "held" ? createElement("p", { class: "why" }, text) : null;
+  const time = createElement("time", { datetime: new Date(payment.time * 1000).toISOString() }, formatDate(payment.time));
+  const hash = getTxHash(payment);
+  return createElement(
     "li",
     { class: "payment", "data-payment": payment.payment },
-    element("span", { class: "worth" }, worth(payment)),
-    element("span", { class: `badge ${payment.state}`, title }, stateNames[payment.state]),
-    element(
+    createElement("span", { class: "worth" }, formatWorth(payment)),
+    createElement("span", { class: `badge ${payment.state}`, title }, stateNames[payment.state]),
+    createElement(
       "span",
       { class: "fine" },
-      element("span", { title: exactTokens(payment.amount, token) }, tokens(payment.amount, token)),
+      createElement("span", { title: formatExactTokens(payment.amount, token) }, formatTokens(payment.amount, token)),
       " · ",
       time,
     ),
-    element(
+    createElement(
       "span",
       { class: "fine" },
-      explorerLink(chain.explorer, "tx", hash, shortHex(hash)),
+      createExplorerLink(chain.explorer, "tx", hash, shortenHex(hash)),
       " · ",
-      element("a", { href: receiptUrl(payment) }, words.receipt),
+      createElement("a", { href: buildReceiptUrl(payment) }, phrases.receipt),
     ),
     held,
   );
 }
 
 export function showPayments(list, payments, config) {
-  const rows = payments.map((payment) => paymentRow(payment, config));
-  list.replaceChildren(...(rows.length ? rows : [element("li", { class: "fine" }, words.noPayments)]));
+  const rows = payments.map((payment) => createPaymentRow(payment, config));
+  list.replaceChildren(...(rows.length ? rows : [createElement("li", { class: "fine" }, phrases.noPayments)]));
 }
 
-/** Follows what is unfinished, each EVM transaction once. */
-export function claimUnfinished(onPayments) {
-  const followed = new Set();
-  const signal = new AbortController().signal;
-  return (payments, tracked) => {
+/** Polls unfinished payments, each EVM transaction once. */
+export function createUnfinishedPoller(onPayments) {
+  const polled = new Set();
+  const { signal } = new AbortController();
+  return (payments, trackedHash) => {
     for (const payment of payments) {
-      const hash = hashOf(payment);
-      if (isFinal(payment.state) || followed.has(hash) || hash === tracked) continue;
-      followed.add(hash);
-      follow(hash, { signal, onFault: () => {}, onAnswer: (answer) => onPayments(answer.payments) });
+      const hash = getTxHash(payment);
+      if (isFinal(payment.state) || polled.has(hash) || hash === trackedHash) continue;
+      polled.add(hash);
+      pollPayment(hash, { signal, onFault: () => {}, onAnswer: (answer) => onPayments(answer.payments) });
     }
   };
 }

@@ -1,30 +1,30 @@
-/** Following a payment: claim it, ask again when the service says so, until its state is final. */
+/** Polls a payment: claims it, and asks again when the service says so, until its state is final. */
 
 import { ApiFault, claimPayment, fetchAccount } from "./api.js";
 import { isFinal } from "./states.js";
 
-const UNTOLD_WAIT_S = 30;
-const SLOWEST_RETRY_S = 60;
-const LONGEST_WAIT_S = 3600;
-const SLOWEST_SEARCH_S = 60;
+const DEFAULT_WAIT_S = 30;
+const MAX_RETRY_S = 60;
+const MAX_WAIT_S = 3600;
+const MAX_SEARCH_WAIT_S = 60;
 
 export const isHash = (text) => typeof text === "string" && /^0x[0-9a-f]{64}$/i.test(text);
 
-/** The EVM transaction of a payment, from its identity `<chain>:<gateway>:<tx hash>:<ordinal>`. */
-export const hashOf = (payment) => payment.payment.split(":")[2];
+/** Reads the EVM transaction from a payment's identity `<chain>:<gateway>:<tx hash>:<ordinal>`. */
+export const getTxHash = (payment) => payment.payment.split(":")[2];
 
-export const receiptUrl = (payment) => `/receipt/${hashOf(payment)}/${payment.ordinal}`;
+export const buildReceiptUrl = (payment) => `/receipt/${getTxHash(payment)}/${payment.ordinal}`;
 
-/** A pause that ends early when `nudge` is called, or for good when the signal fires. */
-function sleeper(signal) {
-  let wake = () => {};
-  signal.addEventListener("abort", () => wake());
+/** Creates a pause that ends early when `wake` is called or the signal fires. */
+function createSleeper(signal) {
+  let finish = () => {};
+  signal.addEventListener("abort", () => finish());
   return {
-    nudge: () => wake(),
+    wake: () => finish(),
     sleep: (seconds) =>
       new Promise((resolve) => {
         const timer = setTimeout(resolve, seconds * 1000);
-        wake = () => {
+        finish = () => {
           clearTimeout(timer);
           resolve(undefined);
         };
@@ -33,53 +33,54 @@ function sleeper(signal) {
 }
 
 /**
- * Claims the transaction's payments again and again; claiming is harmless and drives the credit.
- * @returns {() => void} asks again at once
+ * Claims the transaction's payments repeatedly. Claiming is idempotent and drives the credit.
+ * @returns {() => void} polls at once
  */
-export function follow(hash, { onAnswer, onFault, signal }) {
-  const { nudge, sleep } = sleeper(signal);
+export function pollPayment(hash, { onAnswer, onFault, signal }) {
+  const { wake, sleep } = createSleeper(signal);
   let failures = 0;
-  const step = async () => {
+  const poll = async () => {
     try {
       const answer = await claimPayment(hash);
       if (signal.aborted) return null;
       failures = 0;
       onAnswer(answer);
-      return isFinal(answer.state) ? null : Math.max(1, answer.retry_after ?? UNTOLD_WAIT_S);
+      return isFinal(answer.state) ? null : Math.max(1, answer.retry_after ?? DEFAULT_WAIT_S);
     } catch (fault) {
       if (!(fault instanceof ApiFault)) throw fault;
       if (signal.aborted) return null;
       onFault(fault);
       failures += 1;
-      return fault.passing ? Math.max(fault.retryAfter ?? 0, Math.min(2 ** failures, SLOWEST_RETRY_S)) : null;
+      return fault.isTemporary ? Math.max(fault.retryAfter ?? 0, Math.min(2 ** failures, MAX_RETRY_S)) : null;
     }
   };
   const run = async () => {
-    for (let wait = await step(); wait !== null && !signal.aborted; wait = await step()) {
-      await sleep(Math.min(wait, LONGEST_WAIT_S));
+    for (let wait = await poll(); wait !== null && !signal.aborted; wait = await poll()) {
+      await sleep(Math.min(wait, MAX_WAIT_S));
       if (signal.aborted) return;
     }
   };
   void run();
-  return nudge;
+  return wake;
 }
 
-const isSame = (one, other) => one?.toLowerCase() === other?.toLowerCase();
+const isSameAddress = (a, b) => a?.toLowerCase() === b?.toLowerCase();
 
 /**
- * Looks for the payment that a quote led to, for when the wallet does not tell its hash: the quote's
- * sequence can be used once, so whoever used it decides.
- * @returns {Promise<string>} the EVM transaction's hash, empty where another payment took the quote's place;
- *   never settles when the signal fires first
+ * Looks for the payment that used a quote, in case the wallet gives no hash. A sequence can be used only once.
+ * @returns {Promise<string>} the EVM transaction's hash; empty if another payment used the sequence; never settles
+ *   if the signal fires first
  */
-export async function findPayment(quote, { firstSeconds, signal }) {
-  const { sleep } = sleeper(signal);
-  for (let wait = firstSeconds; ; wait = Math.min(wait * 1.3, SLOWEST_SEARCH_S)) {
+export async function findPaymentForQuote(quote, { firstSeconds, signal }) {
+  const { sleep } = createSleeper(signal);
+  for (let wait = firstSeconds; ; wait = Math.min(wait * 1.3, MAX_SEARCH_WAIT_S)) {
     await sleep(wait);
     if (signal.aborted) return new Promise(() => {});
     const account = await fetchAccount(quote.wallet).catch(() => null);
-    const found = account?.payments.find((one) => one.sequence === quote.sequence && isSame(one.gateway, quote.gateway));
-    if (!found || signal.aborted) continue;
-    return found.amount === quote.amount && isSame(found.payer, quote.payer) ? hashOf(found) : "";
+    const match = account?.payments.find(
+      (payment) => payment.sequence === quote.sequence && isSameAddress(payment.gateway, quote.gateway),
+    );
+    if (!match || signal.aborted) continue;
+    return match.amount === quote.amount && isSameAddress(match.payer, quote.payer) ? getTxHash(match) : "";
   }
 }

@@ -1,71 +1,70 @@
-/** Keeps a price on the page: asked for the amount and the payer, renewed when it runs out. */
+/** Keeps a current price on the page: quotes the amount for the payer, and renews the quote when it expires. */
 
-import { ApiFault, fetchQuote, serverNow } from "./api.js";
+import { ApiFault, fetchQuote, getServerTime } from "./api.js";
 
 const TYPING_PAUSE_MS = 350;
-const RETRY_S = 15;
+const DEFAULT_RETRY_S = 15;
 
-/** A quote with less left than this is not handed to a wallet. */
-export const FRESH_S = 30;
+/** A quote that expires sooner is renewed before a wallet gets it. */
+export const MIN_QUOTE_SECONDS = 30;
 
-/** Faults that pass by themselves, beside the ones that any server may have. */
-const KNOWN_TO_PASS = new Set(["rate_unavailable", "paused"]);
+/** Problems that end without the payer, besides overload and server errors. */
+const TEMPORARY_PROBLEMS = new Set(["rate_unavailable", "paused"]);
 
-export const secondsLeft = (quote) => quote.deadline - serverNow();
+export const getSecondsLeft = (quote) => quote.deadline - getServerTime();
 
 /**
  * @param {string} wallet the wallet to be credited
  */
-export function keepQuote(store, wallet) {
-  let turn = 0;
+export function createQuoteKeeper(store, wallet) {
+  let latestRequest = 0;
   let timer;
 
-  function renewIn(ms) {
+  function scheduleRenewal(ms) {
     clearTimeout(timer);
-    timer = setTimeout(renewWhenIdle, ms);
+    timer = setTimeout(renewIfIdle, ms);
   }
 
-  function renewWhenIdle() {
+  function renewIfIdle() {
     const { busy, tracked } = store.get();
     if (!busy && !tracked) void renew();
   }
 
-  function failed(fault) {
+  function handleFault(fault) {
     store.set({ quote: null, quoteFault: fault, quoting: false });
-    if (fault.passing || KNOWN_TO_PASS.has(fault.code)) renewIn((fault.retryAfter ?? RETRY_S) * 1000);
+    if (fault.isTemporary || TEMPORARY_PROBLEMS.has(fault.code)) scheduleRenewal((fault.retryAfter ?? DEFAULT_RETRY_S) * 1000);
   }
 
-  /** Asks for a price; a later wish makes an earlier answer void. */
+  /** Requests a quote. The answer to an earlier request is ignored. */
   async function renew() {
     clearTimeout(timer);
-    turn += 1;
-    const mine = turn;
+    latestRequest += 1;
+    const request = latestRequest;
     const { cents, payer, account } = store.get();
     if (cents === null || cents < account.minimum_cents || cents > account.maximum_cents) return;
     store.set({ quoting: true });
     try {
       const quote = await fetchQuote({ wallet, cents, ...(payer ? { payer } : {}) });
-      const seconds = Math.max(1, secondsLeft(quote));
-      if (mine === turn) store.set({ quote: { ...quote, payer, seconds }, quoteFault: null, quoting: false, sent: 0, permit: null });
+      const seconds = Math.max(1, getSecondsLeft(quote));
+      if (request === latestRequest) store.set({ quote: { ...quote, payer, seconds }, quoteFault: null, quoting: false, sent: 0, permit: null });
     } catch (fault) {
       if (!(fault instanceof ApiFault)) throw fault;
-      if (mine === turn) failed(fault);
+      if (request === latestRequest) handleFault(fault);
     }
   }
 
   return {
     renew,
-    /** Forgets what was being asked; there is nothing to quote. */
+    /** Drops the pending request: the amount cannot be quoted. */
     cancel() {
       clearTimeout(timer);
-      turn += 1;
+      latestRequest += 1;
     },
-    /** Renews after the visitor stopped typing. */
-    renewSoon: () => renewIn(TYPING_PAUSE_MS),
-    /** Renews a price that ran out, unless nobody looks or the wallet is open. */
-    tick() {
+    renewAfterTyping: () => scheduleRenewal(TYPING_PAUSE_MS),
+    /** Renews an expired quote, unless the page is hidden or the wallet is open. */
+    renewIfExpired() {
       const { quote, quoting } = store.get();
-      if (quote && !quoting && !document.hidden && secondsLeft(quote) <= 0) renewWhenIdle();
+      if (quote && !quoting && !document.hidden && getSecondsLeft(quote) <= 0) renewIfIdle();
     },
   };
 }

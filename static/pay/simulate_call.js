@@ -1,7 +1,7 @@
-/** What the chain would say to a call, asked before the wallet is. */
+/** Simulates a call on the chain before the wallet is asked to send it. */
 
-/** The contracts' named refusals by selector; a test recomputes them from the compiled contracts. */
-const REFUSALS = new Map([
+/** The contracts' errors by selector. A test recomputes them from the compiled contracts. */
+const CONTRACT_ERRORS = new Map([
   ["0xbfc6c337", "NotRegistered"],
   ["0xe894c3b8", "AlreadyRegistered"],
   ["0xbd49034f", "BelowMinimum"],
@@ -14,28 +14,28 @@ const REFUSALS = new Map([
   ["0xfb8f41b2", "ERC20InsufficientAllowance"],
 ]);
 
-/** A revert's data, wherever the wallet or its node put it. */
-function revertData(error) {
-  for (let depth = 0, one = error; one && depth < 5; depth += 1) {
-    if (typeof one === "string") return /^0x[0-9a-f]*$/i.test(one) ? one : null;
-    if (typeof one.data === "string" && one.data.startsWith("0x")) return one.data;
-    one = one.data ?? one.originalError ?? one.cause;
+/** Finds a revert's data: wallets and nodes nest it differently. */
+function findRevertData(error) {
+  for (let depth = 0, inner = error; inner && depth < 5; depth += 1) {
+    if (typeof inner === "string") return /^0x[0-9a-f]*$/i.test(inner) ? inner : null;
+    if (typeof inner.data === "string" && inner.data.startsWith("0x")) return inner.data;
+    inner = inner.data ?? inner.originalError ?? inner.cause;
   }
   return null;
 }
 
 /**
- * Runs the call on the node without sending it.
- * @returns {Promise<{name: string} | null>} the contract's refusal, its name empty where it is not one of ours; null
- *   where nothing speaks against it, or nothing could be learned
+ * Executes the call on the node without sending it.
+ * @returns {Promise<{name: string} | null>} the contract's refusal, with an empty name for an unknown error; null if the
+ *   call would succeed or nothing could be learned
  */
-export async function refusalOf(provider, from, { to, data }) {
+export async function simulateCall(provider, from, { to, data }) {
   try {
     await provider.request({ method: "eth_call", params: [{ from, to, data }, "latest"] });
     return null;
   } catch (error) {
-    const found = revertData(error);
-    const reverted = found !== null || error?.code === 3 || /revert/i.test(error?.message ?? "");
-    return reverted ? { name: REFUSALS.get((found ?? "").slice(0, 10)) ?? "" } : null;
+    const revertData = findRevertData(error);
+    const reverted = revertData !== null || error?.code === 3 || /revert/i.test(error?.message ?? "");
+    return reverted ? { name: CONTRACT_ERRORS.get((revertData ?? "").slice(0, 10)) ?? "" } : null;
   }
 }

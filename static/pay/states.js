@@ -1,29 +1,29 @@
-/** What a payment's state means to the payer: a title, a sentence, how far it is. Pure. */
+/** Describes a payment's state to the payer: title, sentence, progress. Pure. */
 
-import { dollars } from "./money.js";
+import { formatDollars } from "./money.js";
 import { heldCauses, paymentTexts, pendingCauses } from "./strings.js";
 
-/** States that no longer move by themselves. */
+/** States that no longer change by themselves. */
 const FINAL = new Set(["credited", "reversed", "failed"]);
 
-/** After this long without a trace on the chain the sentence changes. */
+/** The sentence changes when the chain shows nothing for so long. */
 const LONG_UNKNOWN_S = 60;
 
 /** @typedef {{title: string, text: string, tone: "progress" | "good" | "warn" | "bad", share: number | null}} View */
 
 export const isFinal = (state) => FINAL.has(state);
 
-/** Whether money moved and the credit has still to come. */
+/** Whether money moved and the credit is still to come. */
 export const isUnderWay = (state) => state === "confirming" || state === "pending" || state === "held";
 
-/** What was added, or null where the price of one of them is not known here. */
-function creditedCents({ payments }) {
-  if (payments.some((one) => one.cents === null)) return null;
-  return payments.reduce((sum, one) => sum + one.cents, 0);
+/** Sums the credits. Null if the page does not know a price. */
+function sumCredits({ payments }) {
+  if (payments.some(({ cents }) => cents === null)) return null;
+  return payments.reduce((sum, { cents }) => sum + cents, 0);
 }
 
-/** The least advanced of the answer's payments, which gave the answer its state. */
-const slowest = (answer) => answer.payments.find((one) => one.state === answer.state);
+/** Finds the least advanced payment, which determines the answer's state. */
+const findSlowest = (answer) => answer.payments.find(({ state }) => state === answer.state);
 
 const VIEWS = {
   unknown: (answer, age, chain) => ({
@@ -32,25 +32,25 @@ const VIEWS = {
     share: null,
   }),
   confirming: (answer) => {
-    const { confirmed = null, needed = null } = slowest(answer) ?? {};
+    const { confirmed = null, needed = null } = findSlowest(answer) ?? {};
     if (confirmed === null || !needed) return { ...paymentTexts.confirmingUncounted, tone: "progress", share: null };
     const message = paymentTexts.confirming(String(Math.min(confirmed, needed)), String(needed));
     return { ...message, tone: "progress", share: Math.min(1, confirmed / needed) };
   },
   pending: (answer) => ({
     title: paymentTexts.pendingTitle,
-    text: pendingCauses[slowest(answer)?.cause ?? "none"] ?? pendingCauses.none,
+    text: pendingCauses[findSlowest(answer)?.cause ?? "none"] ?? pendingCauses.none,
     tone: "progress",
     share: null,
   }),
   credited: (answer) => {
-    const cents = creditedCents(answer);
-    if (cents === null) return { ...paymentTexts.creditedUnnamed, tone: "good", share: null };
-    return { ...(cents ? paymentTexts.credited(dollars(cents)) : paymentTexts.creditedDust), tone: "good", share: null };
+    const cents = sumCredits(answer);
+    if (cents === null) return { ...paymentTexts.creditedUnpriced, tone: "good", share: null };
+    return { ...(cents ? paymentTexts.credited(formatDollars(cents)) : paymentTexts.creditedDust), tone: "good", share: null };
   },
   held: (answer) => ({
     title: paymentTexts.heldTitle,
-    text: heldCauses[slowest(answer)?.cause] ?? heldCauses.stripe_refused,
+    text: heldCauses[findSlowest(answer)?.cause] ?? heldCauses.stripe_refused,
     tone: "warn",
     share: null,
   }),
@@ -60,10 +60,10 @@ const VIEWS = {
 
 /**
  * @param {any} answer of the payments API, or null before the first one
- * @param {number} age seconds since the page learned of the transaction
+ * @param {number} age seconds since the page knows the transaction
  * @param {string} chain the chain's name
  */
-export function describe(answer, age, chain) {
+export function describePayment(answer, age, chain) {
   const view = VIEWS[answer?.state] ?? VIEWS.unknown;
   return view(answer, age, chain);
 }

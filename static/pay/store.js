@@ -1,4 +1,4 @@
-/** One object of page state; every change goes through `set` and is shown by the subscribers. */
+/** Holds the page's state in one object. Changes go through `set`; subscribers show them. */
 
 export function createStore(initial) {
   let state = initial;
@@ -7,11 +7,11 @@ export function createStore(initial) {
     get: () => state,
     set(patch) {
       state = { ...state, ...patch };
-      for (const show of subscribers) show(state);
+      for (const onChange of subscribers) onChange(state);
     },
-    subscribe(show) {
-      subscribers.push(show);
-      show(state);
+    subscribe(onChange) {
+      subscribers.push(onChange);
+      onChange(state);
     },
   };
 }

@@ -1,19 +1,21 @@
-/** Every sentence the script says. Each fault tells whether money moved and what to do next. */
+/** Every sentence the script shows. Each fault states what happened, whether money moved, and what to do. */
 
 /** @typedef {{title: string, text: string}} Message */
 
 const NOTHING_SENT = "Nothing was sent.";
-const NO_NEED = "There is no need to pay again.";
+const NO_NEED = "You do not need to pay again.";
+const AUTOMATIC = "This page tries again automatically.";
+const PAID_IS_CREDITED = "Payments you already made are credited as usual.";
 
-/** The primary button: its label is the next action. */
-export const actions = {
+/** The primary button's label is the next action. */
+export const buttonLabels = {
   connect: "Connect wallet",
   connecting: "Open your wallet to connect…",
   switch: (chain) => `Switch to ${chain}`,
   switching: "Confirm the network in your wallet…",
   quote: "Get a price",
   quoting: "Getting the price…",
-  checking: "Asking the chain whether it would take this…",
+  checking: "Checking the payment on the chain…",
   allow: (amount) => `Allow ${amount}`,
   signing: "Sign the allowance in your wallet…",
   allowing: "Confirm the allowance in your wallet…",
@@ -28,25 +30,24 @@ export const actions = {
   retry: "Start again",
 };
 
-/** Where a rate comes from, in words. */
 const rateSources = { coingecko: "CoinGecko", override: "set by our staff" };
 
-export const words = {
+export const phrases = {
   fallbackWallet: "Browser wallet",
   stepDone: "done",
   limits: (minimum, maximum) => `From ${minimum} to ${maximum}.`,
   rate: (rate, symbol) => `${rate} per ${symbol}`,
-  rateSource: (source, ago) => `${rateSources[source] ?? source}, ${ago}`,
+  rateSource: (source, age) => `${rateSources[source] ?? source}, ${age}`,
   discount: (share, market) => `${share} discount; market rate ${market}`,
-  held: (clock) => `Price held for ${clock}`,
+  held: (countdown) => `Price held for ${countdown}`,
   renewing: "Renewing the price…",
   added: (cents) => `+${cents}`,
   payerIs: (wallet) => `Paying from ${wallet}`,
   payerOther: (wallet, credited) => `Paying from ${wallet}. The credit still goes to ${credited}.`,
   reference: (reference) => `Reference: ${reference}`,
-  walletSaid: (said) => `Your wallet said: “${said}”`,
+  walletMessage: (message) => `Your wallet said: “${message}”`,
   closeHint: "You can close this page. We will still credit the payment.",
-  holding: (now, after) => `${now} now, ${after} afterwards`,
+  holdings: (before, after) => `${before} now, ${after} afterwards`,
   fee: (amount) => `about ${amount}, paid to the network`,
   feeUnknown: "about a cent, paid to the network",
   oncePrompted: "Your wallet asks once.",
@@ -54,7 +55,7 @@ export const words = {
   twicePrompted: "Your wallet asks twice: to allow the amount, then to pay.",
   receipt: "Receipt",
   copied: "Copied",
-  notCopied: "Copying is not allowed here. The details are below.",
+  notCopied: "This browser does not allow copying. The details are below.",
   priceUnknown: "–",
   transaction: "EVM transaction",
   noPayments: "No payments yet.",
@@ -70,7 +71,7 @@ export const amountFaults = {
 export const walletFaults = {
   none: {
     title: "No wallet found in this browser",
-    text: `Install a wallet extension, or open this page in the browser of your wallet's app: the links and the code are below. ${NOTHING_SENT}`,
+    text: `${NOTHING_SENT} Install a wallet extension, or open this page in your wallet's app with a link or the code below.`,
   },
   rejected: {
     title: "You closed the request in your wallet",
@@ -78,112 +79,112 @@ export const walletFaults = {
   },
   busy: {
     title: "Your wallet already has an open request",
-    text: `Open the wallet and answer it, then come back and press the button. ${NOTHING_SENT}`,
+    text: `${NOTHING_SENT} Answer the request in your wallet, then press the button.`,
   },
   locked: {
-    title: "The wallet is locked or does not share this account",
-    text: `Unlock it, allow this page to see the account, and press the button again. ${NOTHING_SENT}`,
+    title: "Your wallet is locked or does not share this account",
+    text: `${NOTHING_SENT} Unlock the wallet, let this page see the account, then press the button.`,
   },
   disconnected: {
-    title: "The wallet has no connection to its network",
-    text: `Check the wallet's network and try again. ${NOTHING_SENT}`,
+    title: "Your wallet is not connected to its network",
+    text: `${NOTHING_SENT} Check the network in your wallet, then try again.`,
   },
   unsupported: {
-    title: "This wallet cannot do what a payment needs",
-    text: `Try another wallet. ${NOTHING_SENT}`,
+    title: "This wallet does not support the payment",
+    text: `${NOTHING_SENT} Try another wallet.`,
   },
   unknown_chain: {
-    title: "Your wallet does not know this network yet",
-    text: `Add the network in the wallet's settings, then press the button again. ${NOTHING_SENT}`,
+    title: "Your wallet does not know this network",
+    text: `${NOTHING_SENT} Add the network in your wallet's settings, then press the button.`,
   },
   still_elsewhere: {
-    title: "The wallet is still on another network",
-    text: `Choose the right network in the wallet, then press the button again. ${NOTHING_SENT}`,
+    title: "Your wallet is still on another network",
+    text: `${NOTHING_SENT} Choose the right network in your wallet, then press the button.`,
   },
   account_changed: {
-    title: "The wallet switched to another account",
-    text: `The price was renewed for the account you use now. ${NOTHING_SENT} Press the button to go on.`,
+    title: "Your wallet switched to another account",
+    text: `${NOTHING_SENT} The price was renewed for the new account. Press the button to continue.`,
   },
   no_gas: {
-    title: "This account has too little of the network's coin for the fee",
-    text: `${NOTHING_SENT} Send a little of it to the account, about a cent's worth, and press the button again.`,
+    title: "This account cannot pay the network fee",
+    text: `${NOTHING_SENT} Send the account about a cent's worth of the network's coin, then press the button.`,
   },
   batch_dropped: {
     title: "Your wallet did not send the payment",
     text: `${NOTHING_SENT} Press the button to try again.`,
   },
   overtaken: {
-    title: "Another payment of this account came first",
-    text: "A price can be paid once, so the contract refuses yours: its tokens stay where they are. Look at the recent payments before you pay again.",
+    title: "Another payment to this account came first",
+    text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
   },
   wallet_failed: {
     title: "Your wallet reported a problem",
-    text: `${NOTHING_SENT} Check the wallet and press the button to try again.`,
+    text: `${NOTHING_SENT} Check your wallet, then press the button to try again.`,
   },
   allow_failed: {
-    title: "The allowance did not go through",
-    text: "No payment was sent; only the network fee for the allowance was spent. Press the button to try again.",
+    title: "The allowance failed",
+    text: "No payment was sent. You paid only the network fee for the allowance. Press the button to try again.",
   },
   allow_slow: {
     title: "The allowance is taking longer than usual",
-    text: "No payment was sent yet. Wait until your wallet shows the allowance as confirmed, then press the button.",
+    text: "No payment was sent. Wait until your wallet shows the allowance as confirmed, then press the button.",
   },
   pay_unclear: {
     title: "We cannot tell whether your wallet sent the payment",
-    text: "Look at the wallet's activity before you pay again. If the payment is there, it is safe: this page is looking for it and it will be credited.",
+    text: "Check the activity in your wallet before you pay again. If the payment is there, it is safe: this page is looking for it, and we will credit it.",
   },
   handed_over: {
-    title: "Your wallet took the payment over",
-    text: "It sends the payment once everyone who must sign has signed. Then it appears here and is credited. You can close this page. If that takes longer than the price is held, the contract refuses the payment and no tokens are taken.",
+    title: "Your wallet will send the payment later",
+    text: "It waits for every required signature. Then the payment appears here and is credited. You can close this page. If the price expires first, the contract refuses the payment and takes no tokens.",
   },
   price_rose: {
-    title: "The price was renewed and you would pay a little more",
-    text: `${NOTHING_SENT} Look at the new amount and press the button if it suits you.`,
+    title: "The new price is a little higher",
+    text: `${NOTHING_SENT} Check the new amount. Press the button to accept it.`,
   },
 };
 
-export const allowanceShort = (allowed, needed) => ({
+export const allowanceShortage = (allowed, needed) => ({
   title: `Your wallet allowed ${allowed}; this payment needs ${needed}`,
-  text: "No payment was sent. Press the button and allow the whole amount, or choose a smaller payment.",
+  text: "No payment was sent. Press the button and allow the full amount, or choose a smaller payment.",
 });
 
-/** Why the contract would refuse a payment, by the name of its error. The wallet was not asked. */
+/** Why the contract would refuse a payment, by the name of its error. The wallet was not asked yet. */
 export const contractFaults = {
   NotRegistered: {
     title: "The contract does not know this wallet's account",
-    text: `A new price brings the registration along. ${NOTHING_SENT} Press the button once the new price is here.`,
+    text: `${NOTHING_SENT} The next price includes the registration. Press the button once it is shown.`,
   },
   AlreadyRegistered: {
-    title: "The contract has this wallet under another account",
-    text: `Ask support to correct it. ${NOTHING_SENT}`,
+    title: "The contract links this wallet to another account",
+    text: `${NOTHING_SENT} Ask support to correct it.`,
   },
   BelowMinimum: {
-    title: "The amount is below what the contract takes",
-    text: `Choose a larger amount. ${NOTHING_SENT}`,
+    title: "The amount is below the contract's minimum",
+    text: `${NOTHING_SENT} Choose a larger amount.`,
   },
   DeadlinePassed: {
-    title: "The price ran out",
-    text: `${NOTHING_SENT} A new price is on its way; look at it and press the button.`,
+    title: "The price has expired",
+    text: `${NOTHING_SENT} A new price is on its way. Check it, then press the button.`,
   },
   InvalidSignature: {
-    title: "This price was already used, or is no longer valid",
-    text: `${NOTHING_SENT} Another payment of this account may have come first. A new price is on its way; look at it and at the recent payments before you press the button.`,
+    title: "This price was already used or is no longer valid",
+    text: `${NOTHING_SENT} Another payment to this account may have come first. A new price is on its way. Check it and the recent payments before you press the button.`,
   },
   AboveRateCeiling: {
     title: "The price is above what the contract accepts",
     text: `${NOTHING_SENT} Try again in a few minutes, or ask support.`,
   },
   ReceivedOther: {
-    title: "The token would not deliver the whole amount",
-    text: `The contract refuses that. ${NOTHING_SENT} Ask support.`,
+    title: "The token would not deliver the full amount",
+    text: `${NOTHING_SENT} The contract refuses such payments. Ask support.`,
   },
   EnforcedPause: {
-    title: "Payments are paused at the moment",
-    text: `${NOTHING_SENT} Payments already made are credited as usual. Try again later.`,
+    title: "Payments are paused",
+    text: `${NOTHING_SENT} ${PAID_IS_CREDITED} Try again later.`,
   },
   ERC20InsufficientBalance: {
     title: "This account has too few tokens",
-    text: `Choose a smaller payment or use another account. ${NOTHING_SENT}`,
+    text: `${NOTHING_SENT} Choose a smaller payment or use another account.`,
   },
   ERC20InsufficientAllowance: {
     title: "The allowance is not on the chain yet",
@@ -191,90 +192,88 @@ export const contractFaults = {
   },
   unnamed: {
     title: "The contract would refuse this payment",
-    text: `It gives no reason that we know. ${NOTHING_SENT} A new price is on its way; if it happens again, copy the details for support.`,
+    text: `${NOTHING_SENT} We do not know the reason. A new price is on its way. If this happens again, copy the details for support.`,
   },
 };
 
-export const tokensShort = (has, needs, symbol, chain) => ({
+export const tokenShortage = (has, needs, symbol, chain) => ({
   title: `This account has ${has} and needs ${needs}`,
-  text: `Choose a smaller payment, use another account, or get more ${symbol} on ${chain} first. ${NOTHING_SENT}`,
+  text: `${NOTHING_SENT} Choose a smaller payment, use another account, or get more ${symbol} on ${chain}.`,
 });
 
-export const payLess = (amount) => `Pay ${amount} instead`;
+export const payLessLabel = (amount) => `Pay ${amount} instead`;
 
-export const tooFewCoins = (coin, chain, needed, has) => ({
+export const coinShortage = (coin, chain, needed, has) => ({
   title: needed ? `The network fee is about ${needed}, and this account has ${has}` : `This account has no ${coin} on ${chain}`,
-  text: `Unless your wallet pays the fee for you, send a little ${coin} on ${chain} to the account first: a cent's worth is enough. ${NOTHING_SENT}`,
+  text: `${NOTHING_SENT} Send the account about a cent's worth of ${coin} on ${chain}, unless your wallet pays the fee for you.`,
 });
-
-const UNKNOWN_WALLET = {
-  title: "No account is known for this wallet",
-  text: `Check the address, or add this wallet to your account in the dashboard first. ${NOTHING_SENT}`,
-};
 
 /** Faults of the service before a payment, by the problem's code. */
 export const serviceFaults = {
   rate_unavailable: {
     title: "There is no reliable price right now",
-    text: `${NOTHING_SENT} This page asks again by itself; a price is usually back within minutes.`,
+    text: `${NOTHING_SENT} ${AUTOMATIC} A price is usually back within minutes.`,
   },
   paused: {
-    title: "Payments are paused at the moment",
-    text: `${NOTHING_SENT} This page asks again by itself. Payments already made are credited as usual.`,
+    title: "Payments are paused",
+    text: `${NOTHING_SENT} ${AUTOMATIC} ${PAID_IS_CREDITED}`,
   },
-  unknown_wallet: UNKNOWN_WALLET,
+  unknown_wallet: {
+    title: "No account has this wallet",
+    text: `${NOTHING_SENT} Check the address, or add this wallet to your account in the dashboard first.`,
+  },
   wallet_conflict: {
-    title: "This wallet belongs to more than one account",
-    text: `We cannot tell which one to credit. Ask support to settle it. ${NOTHING_SENT}`,
+    title: "More than one account has this wallet",
+    text: `${NOTHING_SENT} We cannot tell which account to credit. Ask support to correct it.`,
   },
   not_payable: {
     title: "This account does not take payments here",
-    text: `Payments are switched off for it. Ask support how this account is paid. ${NOTHING_SENT}`,
+    text: `${NOTHING_SENT} Payments are switched off for it. Ask support how to pay for this account.`,
   },
-  below_minimum: { title: "The amount is below the minimum", text: `Choose a larger amount. ${NOTHING_SENT}` },
-  above_maximum: { title: "The amount is above the maximum", text: `Choose a smaller amount. ${NOTHING_SENT}` },
+  below_minimum: { title: "The amount is below the minimum", text: `${NOTHING_SENT} Choose a larger amount.` },
+  above_maximum: { title: "The amount is above the maximum", text: `${NOTHING_SENT} Choose a smaller amount.` },
   busy: {
-    title: "Many accounts are being looked up right now",
-    text: `${NOTHING_SENT} This page asks again by itself in a moment.`,
+    title: "Too many lookups right now",
+    text: `${NOTHING_SENT} ${AUTOMATIC}`,
   },
   rate_limited: {
     title: "Too many requests from your network",
-    text: `${NOTHING_SENT} This page asks again by itself in a moment.`,
+    text: `${NOTHING_SENT} ${AUTOMATIC}`,
   },
   chain_unavailable: {
-    title: "The chain cannot be read right now",
-    text: `${NOTHING_SENT} This page asks again by itself. Payments already made are credited as usual.`,
+    title: "We cannot read the chain right now",
+    text: `${NOTHING_SENT} ${AUTOMATIC} ${PAID_IS_CREDITED}`,
   },
   unreachable: {
     title: "We cannot be reached right now",
-    text: `${NOTHING_SENT} Check your connection; this page keeps trying.`,
+    text: `${NOTHING_SENT} Check your connection. ${AUTOMATIC}`,
   },
   unexpected: {
     title: "Something went wrong on our side",
-    text: `${NOTHING_SENT} This page tries again by itself. If it lasts, give support the reference below.`,
+    text: `${NOTHING_SENT} Press the button to try again. If it lasts, copy the details for support.`,
   },
 };
 
-/** Faults of the service while a payment is followed. */
-export const followFaults = {
-  passing: `We cannot read the state right now; this page keeps trying. Your payment is safe and will be credited. ${NO_NEED}`,
-  lasting: "The service does not accept this transaction hash. Check it and try again.",
+/** Faults of the service while the page polls a payment. */
+export const pollingFaults = {
+  temporary: `We cannot read the payment's state right now. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
+  permanent: "We do not accept this transaction hash. No money moved. Check the hash and try again.",
 };
 
-export const underWay = (amount, ago) => ({
-  title: `A payment of ${amount} is already under way, sent ${ago}`,
-  text: "It will be credited by itself. Pay again only if you want to add more.",
+export const unfinishedPaymentWarning = (amount, age) => ({
+  title: `A payment of ${amount} is already under way, sent ${age}`,
+  text: "It is credited automatically. Pay again only to add more.",
 });
 
-export const heldBefore = (amount, ago) => ({
-  title: `A payment of ${amount}, sent ${ago}, is held`,
-  text: "Its reason is in the list of recent payments. It is safe; pay again only if you want to add more.",
+export const heldPaymentWarning = (amount, age) => ({
+  title: `A payment of ${amount}, sent ${age}, is held`,
+  text: "It is safe. The recent payments show the reason. Pay again only to add more.",
 });
 
-export const notEnough = (symbol) => `Not enough ${symbol}`;
+export const notEnoughLabel = (symbol) => `Not enough ${symbol}`;
 
 export const hashFaults = {
-  unreadable: "A transaction hash is 0x followed by 64 characters (0-9, a-f). Nothing was changed.",
+  unreadable: "A transaction hash is 0x followed by 64 characters (0-9, a-f). No money moved.",
 };
 
 /** The details for support, line by line. */
@@ -291,7 +290,7 @@ export const supportLines = {
   reference: "Request",
 };
 
-/** One word per state, for the list of payments. */
+/** One label per state, for the list of payments. */
 export const stateNames = {
   unknown: "Looking for it",
   confirming: "Confirming",
@@ -303,27 +302,27 @@ export const stateNames = {
 };
 
 export const pendingCauses = {
-  none: `Your payment is on the chain and the credit is being written. ${NO_NEED}`,
-  stripe_unclear: `The billing system gave no clear answer, so we look before we write: nothing is credited twice. This can take a while. ${NO_NEED}`,
-  stripe_down: `The billing system does not answer. The credit is written as soon as it does. ${NO_NEED}`,
-  rate_limited: `Many payments are being credited right now. Yours is in line. ${NO_NEED}`,
+  none: `Your payment is on the chain. We are adding the credit. ${NO_NEED}`,
+  stripe_unclear: `Our billing system gave no clear answer. We check before we write the credit, so it cannot be added twice. This can take a while. ${NO_NEED}`,
+  stripe_down: `Our billing system does not answer. We add the credit as soon as it does. ${NO_NEED}`,
+  rate_limited: `We are crediting many payments right now. Yours is in the queue. ${NO_NEED}`,
 };
 
-/** Why a payment waits, and what releases it. */
+/** Why a payment is held, and what releases it. */
 export const heldCauses = {
-  rate_unavailable: `There was no reliable price at the time of this payment. It is credited once the price is known, or once our staff sets one. ${NO_NEED}`,
-  over_limit: `This account's payments of the last 24 hours are above the limit. Our staff must release this one. ${NO_NEED}`,
-  customer_deleted: `The account was deleted in the billing system, and its history with it. Our staff must find out whether this payment was credited before that, and which account should get it if not. ${NO_NEED}`,
-  customer_invalid: `The account named by this payment cannot be found. Our staff must say which account to credit. ${NO_NEED}`,
-  currency: `The account is billed in another currency. Our staff must settle it. ${NO_NEED}`,
-  test_clock: `The account is a test account of the billing system. Our staff must say which account to credit. ${NO_NEED}`,
+  rate_unavailable: `We had no reliable price for the time of this payment. We credit it once the price is known or our staff sets one. ${NO_NEED}`,
+  over_limit: `This account's payments within 24 hours are above the limit. Our staff must release this one. ${NO_NEED}`,
+  customer_deleted: `The account and its history were deleted in our billing system. Our staff must check whether this payment was credited before, and which account to credit if not. ${NO_NEED}`,
+  customer_invalid: `We cannot find the account that this payment names. Our staff must choose the account to credit. ${NO_NEED}`,
+  currency: `This account is not billed in dollars. Our staff must decide how to credit it. ${NO_NEED}`,
+  test_clock: `This account is a test account of our billing system. Our staff must choose the account to credit. ${NO_NEED}`,
   not_payable: `Payments are switched off for this account. Our staff must decide about this one. ${NO_NEED}`,
-  ledger_altered: `Somebody changed the account's balance by the same amount. Our staff must check it, so that nothing is credited twice. ${NO_NEED}`,
-  ledger_unproven: `The billing system's list does not show clearly whether this payment was credited before. We read it again every hour, and our staff can settle it, so that nothing is credited twice. ${NO_NEED}`,
-  stripe_refused: `The billing system refused the credit. It is tried again daily, and our staff sees it. ${NO_NEED}`,
+  ledger_altered: `This account's balance was changed by the same amount. Our staff must check it to prevent a double credit. ${NO_NEED}`,
+  ledger_unproven: `We cannot prove yet that this payment was not credited before. We check every hour, and our staff can settle it. This prevents a double credit. ${NO_NEED}`,
+  stripe_refused: `Our billing system refused the credit. We try again every day, and our staff sees it. ${NO_NEED}`,
 };
 
-/** Titles and sentences of a followed payment. */
+/** Titles and sentences of the current payment. */
 export const paymentTexts = {
   unknown: (chain) => ({
     title: `Waiting for ${chain} to show your payment`,
@@ -331,21 +330,21 @@ export const paymentTexts = {
   }),
   unknownLong: (chain) => ({
     title: `${chain} is slower than usual`,
-    text: `Your payment is safe: this page and our server keep looking. ${NO_NEED} Only if your wallet shows it as failed, cancelled or dropped were no tokens taken.`,
+    text: "Your payment is safe: this page and our server keep looking. Do not pay again, unless your wallet shows it as failed, canceled or dropped. In that case no tokens were taken.",
   }),
   confirming: (done, needed) => ({
     title: "Payment received, confirming",
     text: `${done} of ${needed} seconds. ${NO_NEED}`,
   }),
-  confirmingUncounted: { title: "Payment received, confirming", text: `It is credited once the chain can no longer change it. ${NO_NEED}` },
+  confirmingUncounted: { title: "Payment received, confirming", text: `We credit it once the payment is final on the chain. ${NO_NEED}` },
   pendingTitle: "Paid, the credit is on its way",
   credited: (amount) => ({ title: `${amount} added`, text: "The credit is on the account. You are done." }),
-  creditedUnnamed: { title: "Credited", text: "The credit is on the account. You are done." },
-  creditedDust: { title: "Payment received", text: "It is worth less than one cent, so nothing could be added." },
+  creditedUnpriced: { title: "Credited", text: "The credit is on the account. You are done." },
+  creditedDust: { title: "Payment received", text: "It is worth less than one cent, so no credit could be added." },
   heldTitle: "Paid, the credit is held",
   reversed: { title: "This credit was taken back", text: "Our staff reversed it. Ask support for the reason." },
   failed: {
-    title: "The payment did not go through",
-    text: "The contract refused it, most often because the price was no longer valid. No tokens were taken, only the network fee. You can start again.",
+    title: "The payment failed",
+    text: "The contract refused it, usually because the price was no longer valid. No tokens were taken. You paid only the network fee. You can start again.",
   },
 };

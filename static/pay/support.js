@@ -1,35 +1,35 @@
-/** "Copy for support": everything that helps to find out what happened, and nothing that is secret. */
+/** "Copy details for support": what helps to find out what happened. Contains no secrets. */
 
-import { serverNow } from "./api.js";
-import { announce, byId, setText, show } from "../shared/dom.js";
-import { supportLines, words } from "./strings.js";
+import { announce, requireElement, setText, setVisible } from "../shared/dom.js";
+import { getServerTime } from "./api.js";
+import { phrases, supportLines } from "./strings.js";
 
-function supportText({ account, payer, wallet, chainId, tracked, notice, quoteFault }) {
+function buildSupportText({ account, payer, wallet, chainId, tracked, notice, quoteFault }) {
   const fault = tracked?.fault ?? quoteFault;
-  const told = {
+  const facts = {
     page: `${location.origin}${location.pathname}`,
-    time: new Date(serverNow() * 1000).toISOString(),
+    time: new Date(getServerTime() * 1000).toISOString(),
     account: account.wallet,
     payer,
     walletName: wallet?.info.name,
     network: chainId && String(Number(chainId)),
     transaction: tracked?.hash,
     state: tracked && [tracked.answer?.state ?? "unknown", tracked.answer?.payments[0]?.cause].filter(Boolean).join(", "),
-    notice: notice && [notice.title, notice.said].filter(Boolean).join(" / "),
+    notice: notice && [notice.title, notice.walletMessage].filter(Boolean).join(" / "),
     reference: fault && [fault.code, fault.reference].filter(Boolean).join(" "),
   };
-  const lines = Object.entries(told).filter(([, value]) => value);
+  const lines = Object.entries(facts).filter(([, value]) => value);
   return lines.map(([name, value]) => `${supportLines[name]}: ${value}`).join("\n");
 }
 
-export function offerSupportText(store) {
-  const shown = byId("support-text");
-  byId("support").addEventListener("click", async () => {
-    const text = supportText(store.get());
-    setText(shown, text);
+export function bindSupportButton(store) {
+  const box = requireElement("support-text");
+  requireElement("support").addEventListener("click", async () => {
+    const text = buildSupportText(store.get());
+    setText(box, text);
     const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-    show(shown, !copied);
-    setText(byId("support-done"), copied ? words.copied : words.notCopied);
-    announce(copied ? words.copied : words.notCopied);
+    setVisible(box, !copied);
+    setText(requireElement("support-done"), copied ? phrases.copied : phrases.notCopied);
+    announce(copied ? phrases.copied : phrases.notCopied);
   });
 }

@@ -1,36 +1,37 @@
-/** Shows the page's state. Reads it, never changes it. */
+/** Renders the page's state; never changes it. */
 
-import { announce, byId, element, explorerLink, setText, show } from "../shared/dom.js";
+import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
-import { agoText, clockText, coins, dollars, exactTokens, percent, rateText, shortHex, tokens } from "./money.js";
-import { secondsLeft } from "./quotes.js";
-import { worth } from "./payment_list.js";
-import { describe, isFinal, isUnderWay } from "./states.js";
-import { labelOf, networkFee, nextStep, obstacle, positionOf } from "./steps.js";
-import { actions, amountFaults, followFaults, heldBefore, serviceFaults, underWay, words } from "./strings.js";
+import { createExplorerLink } from "./explorer.js";
+import { formatAge, formatCoins, formatCountdown, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
+import { formatWorth } from "./payment_list.js";
+import { getSecondsLeft } from "./quotes.js";
+import { describePayment, isFinal, isUnderWay } from "./states.js";
+import { chooseLabel, chooseStep, estimateNetworkFee, findObstacle, getStepPosition } from "./steps.js";
+import { amountFaults, buttonLabels, heldPaymentWarning, phrases, pollingFaults, serviceFaults, unfinishedPaymentWarning } from "./strings.js";
 
-/** When the payer is told that waiting here is not needed. */
+/** The payer may close the page: shown after this long. */
 const CLOSE_HINT_S = 60;
 
-/** The ring around the time that is left is drawn in hundredths of the longest time a price was held. */
-const RING = 100;
+/** The length of the countdown ring, as the SVG's pathLength. */
+const RING_LENGTH = 100;
 
 /** @typedef {import("./steps.js").PageState} PageState */
 
-function amountFault({ cents, account }) {
+function describeAmountFault({ cents, account }) {
   if (isPayable(cents, account)) return "";
   if (cents === null) return amountFaults.unreadable;
-  if (cents < account.minimum_cents) return amountFaults.below_minimum(dollars(account.minimum_cents));
-  return amountFaults.above_maximum(dollars(account.maximum_cents));
+  if (cents < account.minimum_cents) return amountFaults.below_minimum(formatDollars(account.minimum_cents));
+  return amountFaults.above_maximum(formatDollars(account.maximum_cents));
 }
 
 function showAmount(state) {
-  const fault = amountFault(state);
+  const fault = describeAmountFault(state);
   const { minimum_cents: minimum, maximum_cents: maximum } = state.account;
   const fixed = Boolean(state.busy || state.tracked);
-  setText(byId("limits"), fault || words.limits(dollars(minimum), dollars(maximum)));
-  byId("limits").classList.toggle("fault", Boolean(fault));
-  for (const input of [byId("usd"), byId("tokens")]) {
+  setText(requireElement("limits"), fault || phrases.limits(formatDollars(minimum), formatDollars(maximum)));
+  requireElement("limits").classList.toggle("fault", Boolean(fault));
+  for (const input of [requireElement("usd"), requireElement("tokens")]) {
     input.setAttribute("aria-invalid", String(Boolean(fault)));
     input.readOnly = fixed;
   }
@@ -41,105 +42,106 @@ function showAmount(state) {
   }
 }
 
-function rateLine(quote, token, now) {
-  const source = words.rateSource(quote.rate_source, agoText(now - quote.rate_at));
+function formatRateLine(quote, token, now) {
+  const source = phrases.rateSource(quote.rate_source, formatAge(now - quote.rate_at));
   const discount = quote.discount_bps
-    ? ` · ${words.discount(percent(quote.discount_bps), rateText(quote.market_rate))}`
+    ? ` · ${phrases.discount(formatPercent(quote.discount_bps), formatRate(quote.market_rate))}`
     : "";
-  return { rate: words.rate(rateText(quote.rate), token.symbol), source: source + discount };
+  return { rate: phrases.rate(formatRate(quote.rate), token.symbol), source: source + discount };
 }
 
-/** How long the price is held, as a ring and in words; nobody is told of every second. */
+/** Shows the countdown as a ring and a text. Screen readers do not hear every second. */
 function showValidity({ quote, tracked }) {
   const shown = Boolean(quote && !tracked);
-  byId("ring").toggleAttribute("hidden", !shown);
-  if (!shown) return setText(byId("validity"), "");
-  const left = Math.max(0, secondsLeft(quote));
-  setText(byId("validity"), left > 0 ? words.held(clockText(left)) : words.renewing);
-  const share = Math.min(RING, (RING * left) / quote.seconds);
-  return byId("ring").lastElementChild.setAttribute("stroke-dasharray", `${share} ${RING}`);
+  requireElement("ring").toggleAttribute("hidden", !shown);
+  if (!shown) return setText(requireElement("validity"), "");
+  const seconds = Math.max(0, getSecondsLeft(quote));
+  setText(requireElement("validity"), seconds > 0 ? phrases.held(formatCountdown(seconds)) : phrases.renewing);
+  const share = Math.min(RING_LENGTH, (RING_LENGTH * seconds) / quote.seconds);
+  return requireElement("ring").lastElementChild.setAttribute("stroke-dasharray", `${share} ${RING_LENGTH}`);
 }
 
-/** How often the wallet will ask, once that is known. */
-function prompts({ payer, quote, atomic, canPermit }) {
+/** Describes how often the wallet will ask. */
+function describePrompts({ payer, quote, atomic, canPermit }) {
   if (!payer || !quote) return "";
-  if (atomic || quote.calls.length === 1) return words.oncePrompted;
-  return canPermit ? words.signThenPay : words.twicePrompted;
+  if (atomic || quote.calls.length === 1) return phrases.oncePrompted;
+  return canPermit ? phrases.signThenPay : phrases.twicePrompted;
 }
 
-/** What the paying account holds now and will hold then. */
-function holdingText({ holdings, quote, tracked }, token) {
-  const left = tracked || !quote || typeof holdings?.tokens !== "bigint" ? -1n : holdings.tokens - BigInt(quote.amount);
-  return left < 0n ? "" : words.holding(tokens(holdings.tokens, token), tokens(left, token));
+/** Formats what the paying account holds before and after the payment. */
+function formatHoldings({ holdings, quote, tracked }, token) {
+  if (tracked || !quote || typeof holdings?.tokens !== "bigint") return "";
+  const rest = holdings.tokens - BigInt(quote.amount);
+  return rest < 0n ? "" : phrases.holdings(formatTokens(holdings.tokens, token), formatTokens(rest, token));
 }
 
 function showQuote(state, { chain, token }) {
   const { quote, quoting } = state;
-  byId("quote").classList.toggle("stale", quoting || !quote);
-  setText(byId("amount"), quote ? tokens(quote.amount, token) : "–");
-  byId("amount").title = quote ? exactTokens(quote.amount, token) : "";
-  setText(byId("added"), quote ? words.added(dollars(quote.cents)) : "–");
-  const line = quote ? rateLine(quote, token, state.now) : { rate: "–", source: "" };
-  setText(byId("rate"), line.rate);
-  setText(byId("rate-source"), line.source);
+  requireElement("quote").classList.toggle("stale", quoting || !quote);
+  setText(requireElement("amount"), quote ? formatTokens(quote.amount, token) : "–");
+  requireElement("amount").title = quote ? formatExactTokens(quote.amount, token) : "";
+  setText(requireElement("added"), quote ? phrases.added(formatDollars(quote.cents)) : "–");
+  const line = quote ? formatRateLine(quote, token, state.now) : { rate: "–", source: "" };
+  setText(requireElement("rate"), line.rate);
+  setText(requireElement("rate-source"), line.source);
   showValidity(state);
-  setText(byId("holding"), holdingText(state, token));
-  const fee = networkFee(state);
-  setText(byId("fee"), fee === null ? words.feeUnknown : words.fee(coins(fee, chain.currency)));
-  setText(byId("prompts"), state.tracked ? "" : prompts(state));
-  const spender = byId("spender");
+  setText(requireElement("holding"), formatHoldings(state, token));
+  const fee = estimateNetworkFee(state);
+  setText(requireElement("fee"), fee === null ? phrases.feeUnknown : phrases.fee(formatCoins(fee, chain.currency)));
+  setText(requireElement("prompts"), state.tracked ? "" : describePrompts(state));
+  const spender = requireElement("spender");
   const address = quote?.gateway ?? "";
   if (address && spender.title !== address) {
     spender.title = address;
-    spender.replaceChildren(explorerLink(chain.explorer, "address", address, shortHex(address)));
+    spender.replaceChildren(createExplorerLink(chain.explorer, "address", address, shortenHex(address)));
   }
 }
 
 function showPayer({ payer, account }) {
-  const node = byId("payer");
+  const node = requireElement("payer");
   const own = payer?.toLowerCase() === account.wallet.toLowerCase();
-  const line = own ? words.payerIs : words.payerOther;
-  setText(node, payer ? line(shortHex(payer), shortHex(account.wallet)) : "");
+  const line = own ? phrases.payerIs : phrases.payerOther;
+  setText(node, payer ? line(shortenHex(payer), shortenHex(account.wallet)) : "");
   node.title = payer ?? "";
 }
 
-/** A payment still on its way, unless it is the one shown below the button anyway. */
-function warningOf({ payments, tracked, now }) {
+/** Chooses the warning about an unfinished payment, unless the page tracks one. */
+function chooseWarning({ payments, tracked, now }) {
   if (tracked) return null;
-  const open = payments.find((one) => isUnderWay(one.state));
+  const open = payments.find(({ state }) => isUnderWay(state));
   if (!open) return null;
-  const warn = open.state === "held" ? heldBefore : underWay;
-  return warn(worth(open), agoText(now - open.time));
+  const describeWarning = open.state === "held" ? heldPaymentWarning : unfinishedPaymentWarning;
+  return describeWarning(formatWorth(open), formatAge(now - open.time));
 }
 
 function showMessage(box, message, fine = "") {
-  show(box, Boolean(message));
+  setVisible(box, Boolean(message));
   setText(box.querySelector(".title"), message?.title ?? "");
   setText(box.querySelector(".text"), message?.text ?? "");
   const small = box.querySelector(".fine");
   if (small) setText(small, fine);
 }
 
-function referenceOf(fault) {
-  return fault?.reference ? words.reference(fault.reference) : "";
+function formatReference(fault) {
+  return fault?.reference ? phrases.reference(fault.reference) : "";
 }
 
-/** What stops or should worry the payer, most urgent first. */
-function noticeOf(state, step, config) {
-  if (state.notice) return { ...state.notice, less: null, fine: state.notice.said ? words.walletSaid(state.notice.said) : "" };
+/** Chooses the most urgent notice. */
+function chooseNotice(state, step, config) {
+  if (state.notice) return { ...state.notice, less: null, fine: state.notice.walletMessage ? phrases.walletMessage(state.notice.walletMessage) : "" };
   if (state.tracked || state.busy) return null;
   const fault = state.quoteFault;
-  if (fault && !amountFault(state)) {
-    return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: referenceOf(fault) };
+  if (fault && !describeAmountFault(state)) {
+    return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: formatReference(fault) };
   }
-  const hurdle = obstacle(state, step, config);
-  return hurdle && { ...hurdle, fine: "" };
+  const obstacle = findObstacle(state, step, config);
+  return obstacle && { ...obstacle, fine: "" };
 }
 
 function showNotice(notice) {
-  showMessage(byId("notice"), notice, notice?.fine);
-  const less = byId("pay-less");
-  show(less, Boolean(notice?.less));
+  showMessage(requireElement("notice"), notice, notice?.fine);
+  const less = requireElement("pay-less");
+  setVisible(less, Boolean(notice?.less));
   if (notice?.less) {
     setText(less, notice.less.label);
     less.value = String(notice.less.cents);
@@ -147,70 +149,70 @@ function showNotice(notice) {
 }
 
 function showTracked({ tracked, now }, { chain }) {
-  const box = byId("status");
-  show(box, Boolean(tracked));
+  const box = requireElement("status");
+  setVisible(box, Boolean(tracked));
   if (!tracked) return null;
   const age = now - tracked.since;
-  const view = describe(tracked.answer, age, chain.name);
+  const view = describePayment(tracked.answer, age, chain.name);
   box.className = `panel ${view.tone}`;
-  setText(byId("status-title"), view.title);
-  setText(byId("status-text"), tracked.fault ? followFaults.passing : view.text);
+  setText(requireElement("status-title"), view.title);
+  setText(requireElement("status-text"), tracked.fault ? pollingFaults.temporary : view.text);
   const waiting = view.tone === "progress";
-  const bar = byId("status-bar");
-  show(bar, waiting);
+  const bar = requireElement("status-bar");
+  setVisible(bar, waiting);
   if (view.share === null) bar.removeAttribute("value");
   else bar.value = view.share;
   const open = !isFinal(tracked.answer?.state);
-  setText(byId("status-hint"), open && age > CLOSE_HINT_S ? words.closeHint : "");
-  setText(byId("status-reference"), referenceOf(tracked.fault));
-  show(byId("again"), tracked.answer?.state === "credited");
-  const link = byId("status-tx");
+  setText(requireElement("status-hint"), open && age > CLOSE_HINT_S ? phrases.closeHint : "");
+  setText(requireElement("status-reference"), formatReference(tracked.fault));
+  setVisible(requireElement("again"), tracked.answer?.state === "credited");
+  const link = requireElement("status-tx");
   if (link.title !== tracked.hash) {
     link.title = tracked.hash;
-    link.replaceChildren(`${words.transaction} `, explorerLink(chain.explorer, "tx", tracked.hash, shortHex(tracked.hash)));
+    link.replaceChildren(`${phrases.transaction} `, createExplorerLink(chain.explorer, "tx", tracked.hash, shortenHex(tracked.hash)));
   }
   return view;
 }
 
 function showButton(state, step, config) {
-  const button = byId("primary");
-  const idle = step === "wait" || step === "short" || Boolean(state.busy) || Boolean(amountFault(state) && !state.tracked);
-  setText(button, labelOf(state, step, config));
-  // The button keeps the focus while it waits, so it is never really disabled.
+  const button = requireElement("primary");
+  const idle = step === "wait" || step === "short" || Boolean(state.busy) || Boolean(describeAmountFault(state) && !state.tracked);
+  setText(button, chooseLabel(state, step, config));
+  // A disabled button would lose the focus while it waits.
   button.setAttribute("aria-disabled", String(idle));
   button.classList.toggle("working", Boolean(state.busy) || step === "wait");
 }
 
 function showSteps({ tracked }, step) {
   const ended = tracked?.answer && isFinal(tracked.answer.state);
-  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(positionOf(step), 4);
-  for (const [index, item] of [...byId("steps").children].entries()) {
+  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(getStepPosition(step), 4);
+  for (const [index, item] of [...requireElement("steps").children].entries()) {
     const done = index < position;
     item.classList.toggle("done", done);
-    setText(item.querySelector(".note"), done ? words.stepDone : "");
+    setText(item.querySelector(".note"), done ? phrases.stepDone : "");
     if (index === position) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
   }
 }
 
 export function render(state, config) {
-  const step = nextStep(state, config.chain);
+  const step = chooseStep(state, config.chain);
   showAmount(state);
   showQuote(state, config);
   showPayer(state);
-  showMessage(byId("warning"), warningOf(state));
-  const notice = noticeOf(state, step, config);
+  showMessage(requireElement("warning"), chooseWarning(state));
+  const notice = chooseNotice(state, step, config);
   showNotice(notice);
   const view = showTracked(state, config);
   showButton(state, step, config);
   showSteps(state, step);
-  // One voice: the notice, else the payment, else what the wallet is asked for. Counters stay silent.
-  announce(notice ? `${notice.title}. ${notice.text}` : (view?.title ?? actions[state.busy] ?? ""));
+  // Announce one thing: the notice, else the payment, else the wallet's request. Counters stay silent.
+  announce(notice ? `${notice.title}. ${notice.text}` : (view?.title ?? buttonLabels[state.busy] ?? ""));
 }
 
-export function walletChoice({ info }, onChoice) {
-  const image = /^data:image\//.test(info.icon) ? element("img", { src: info.icon, alt: "", width: "32", height: "32" }) : null;
-  const button = element("button", { type: "button", class: "choice" }, image, element("span", {}, info.name));
+export function createWalletChoice({ info }, onChoice) {
+  const image = /^data:image\//.test(info.icon) ? createElement("img", { src: info.icon, alt: "", width: "32", height: "32" }) : null;
+  const button = createElement("button", { type: "button", class: "choice" }, image, createElement("span", {}, info.name));
   button.addEventListener("click", onChoice);
-  return element("li", {}, button);
+  return createElement("li", {}, button);
 }

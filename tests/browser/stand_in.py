@@ -214,8 +214,14 @@ class StandIn:
             "back": links.return_link(query.get("return_url"), query.get("ref"), (BACK,)),
         }
         here = f"{ORIGIN}/pay?wallet={wallet}"
-        kept = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}
-        context = {"here": here, "wallets": links.wallet_links(here), "kept": kept, "presets": PRESETS, "seconds": 15}
+        query_fields = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}
+        context = {
+            "here": here,
+            "wallets": links.wallet_links(here),
+            "query_fields": query_fields,
+            "presets": PRESETS,
+            "seconds": 15,
+        }
         return TEMPLATES.get_template("pay.html").render(**facts, **context, config=facts)
 
     def receipt(self) -> str:

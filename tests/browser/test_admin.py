@@ -43,7 +43,7 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     expect(page.get_by_label("Your work email")).to_be_focused()
     page.keyboard.type("Moderator@Example.org")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Look at your mail")).to_be_visible()
+    expect(page.get_by_role("heading", name="Check your email")).to_be_visible()
     page.goto(link_in(mail_to(office.stack, MODERATOR)))
     page.locator("main").get_by_role("button", name="Sign in").press("Enter")
     expect(page.get_by_role("heading", name="Find a customer")).to_be_visible()
@@ -101,7 +101,7 @@ def test_the_mail_opened_elsewhere_shows_a_code_to_type(tabs: Tabs, office: Offi
     phone = office.open(tabs, link_in(mail).partition(office.service.url)[2], None, width=390)
     expect(phone.get_by_text(code_in(mail))).to_be_visible()
     expect(phone.get_by_role("button", name="Sign in")).to_have_count(0)
-    asking.get_by_label("Opened the mail elsewhere?").fill(code_in(mail).lower())
+    asking.get_by_label("Opened the email elsewhere?").fill(code_in(mail).lower())
     asking.get_by_role("button", name="Sign in").click()
     expect(asking.get_by_role("heading", name="Rate", exact=True)).to_be_visible()
 
@@ -129,7 +129,7 @@ def test_a_wallet_signs_in(tabs: Tabs, office: Office) -> None:
 def test_without_a_wallet_the_page_says_so(tabs: Tabs, office: Office) -> None:
     page = office.open(tabs, "/login", None)
     page.get_by_role("button", name="Sign in with your wallet").click()
-    expect(page.locator("#wallet-result")).to_contain_text("No wallet was found")
+    expect(page.locator("#wallet-result")).to_contain_text("No wallet found")
 
 
 def test_an_answer_that_is_lost_is_looked_for_before_another_press(tabs: Tabs, office: Office) -> None:
@@ -153,7 +153,7 @@ def test_a_press_that_never_arrived_may_be_repeated_with_the_same_form(tabs: Tab
     ask(page, amount="3")
     page.route("**/api/admin/grants", lambda route: route.abort())
     page.get_by_role("button", name="Give $3.00").click()
-    expect(page.locator("#grant-outcome")).to_have_text("Not sure that it went through. Checking…")
+    expect(page.locator("#grant-outcome")).to_have_text("We do not know yet whether it was given. Checking…")
     expect(page.locator("#grant-outcome")).to_have_text("Nothing was given so far.")
     page.unroute("**/api/admin/grants")
     page.get_by_role("button", name="Give $3.00").click()
@@ -180,7 +180,7 @@ def test_the_same_grant_again_is_warned_of(tabs: Tabs, office: Office) -> None:
         ({"amount": "20.01"}, "One grant may be at most $20.00"),
         ({"reason": ""}, "Choose a reason"),
         ({"note": "short"}, "at least 10 characters"),
-        ({"note": "n" * 10_000}, "10,000 characters, 400 fit"),
+        ({"note": "n" * 10_000}, "10,000 characters. At most 400 fit"),
     ],
 )
 def test_what_does_not_fit_is_said_and_what_was_typed_stays(

@@ -67,15 +67,15 @@ def refused_code(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = office.open(tabs, "/login", None, color_scheme=scheme)
     page.get_by_label("Your work email").fill("o'neil@example.org")
     page.get_by_role("button", name="Send me a link").click()
-    page.get_by_label("Opened the mail elsewhere?").fill("AAAA-BBBB")
+    page.get_by_label("Opened the email elsewhere?").fill("AAAA-BBBB")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert").first).to_contain_text("not the code of the mail")
+    expect(page.get_by_role("alert").first).to_contain_text("not the email's code")
     return page
 
 
 def bad_link(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = office.open(tabs, "/login/link?token=cut-off", None, color_scheme=scheme)
-    expect(page.locator(".strip.bad:visible")).to_contain_text("cut off or altered")
+    expect(page.locator(".strip.bad:visible")).to_contain_text("incomplete or was altered")
     return page
 
 
@@ -90,7 +90,7 @@ def wallets_only(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = elsewhere(office, RESEND_API_KEY="", MAIL_FROM="").open(tabs, "/login", None, color_scheme=scheme)
     expect(page.get_by_label("Your work email")).to_have_count(0)
     page.get_by_role("button", name="Sign in with your wallet").click()
-    expect(page.locator("#wallet-result")).to_contain_text("No wallet was found")
+    expect(page.locator("#wallet-result")).to_contain_text("No wallet found")
     return page
 
 
@@ -166,7 +166,7 @@ def nothing_left(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     limited = elsewhere(office, MAX_GRANTS_PER_DAY_CENTS="100")
     Operator().give(office.service, office.customer(), "1")
     page = limited.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
-    expect(page.get_by_text("Nothing is left to give now. Your first part frees up on")).to_be_visible()
+    expect(page.get_by_text("You cannot give more now. Part of your limit frees up on")).to_be_visible()
     return page
 
 
@@ -192,14 +192,14 @@ def checking(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page.route("**/api/admin/grants", lambda route: route.abort())
     page.route("**/api/admin/grants/status", lambda route: route.abort())
     page.get_by_role("button", name="Give $3.00").click()
-    expect(page.locator("#grant-outcome")).to_have_text("Not sure that it went through. Checking…")
+    expect(page.locator("#grant-outcome")).to_have_text("We do not know yet whether it was given. Checking…")
     expect(page.get_by_role("button", name="Give $3.00")).to_be_hidden()
     return page
 
 
 def still_unknown(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = checking(tabs, office, scheme)
-    expect(page.locator("#grant-outcome")).to_have_text("Still not known.", timeout=30_000)
+    expect(page.locator("#grant-outcome")).to_have_text("We still do not know whether it was given.", timeout=30_000)
     expect(page.get_by_role("button", name="Check again")).to_be_visible()
     return page
 
@@ -224,7 +224,7 @@ def refused(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 
     page.route("**/api/admin/grants", answer)
     page.get_by_role("button", name="Give $3.00").click()
-    expect(page.locator("#grant-outcome")).to_have_text("It was refused.")
+    expect(page.locator("#grant-outcome")).to_have_text("The grant was refused.")
     return page
 
 

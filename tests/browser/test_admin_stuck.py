@@ -85,17 +85,19 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
     office.shop.claimed(office.service, tx_hash, "held")
     page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
     form = opened(card_of(page, tx_hash), "Release it")
-    expect(form.locator(".second")).to_contain_text("This is above what you may decide alone: $300.00 an order")
+    expect(form.locator(".second")).to_contain_text("This is above what you may decide alone: $300.00 per order")
     form.get_by_label("Why").fill("asked the payer on the phone")
     judge(page, "stuck-above-the-bound", scheme)
     form.get_by_role("button", name="Release").click()
     expect(form.locator(".result")).to_contain_text("it waits until another admin confirms it")
-    expect(page.get_by_text("It is your own: another admin confirms it on this page.").first).to_be_visible()
+    expect(
+        page.get_by_text("This is your own order. Another admin must confirm it on this page.").first
+    ).to_be_visible()
     assert office.stack.balance(customer.id) == 0
     judge(page, "stuck-waiting", scheme)
     auditor = office.open(tabs, "/admin/stuck", AUDITOR, color_scheme=scheme)
     card = card_of(auditor, tx_hash)
-    expect(card.get_by_text(f"An admin other than {ADMIN} confirms it")).to_be_visible()
+    expect(card.get_by_text(f"An admin other than {ADMIN} must confirm it")).to_be_visible()
     expect(card.get_by_role("button", name="Confirm the order")).to_have_count(0)
     expect(card.get_by_role("button", name="Try now")).to_have_count(0)
     theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
@@ -117,7 +119,7 @@ def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Offic
     card = card_of(page, tx_hash)
     message = card.get_by_role("button", name="Copy a message for the payer").get_attribute("data-copy") or ""
     assert "not credited yet" not in message
-    assert "We are finding out whether it was credited there before." in message
+    assert "We are checking whether it was credited there before." in message
     form = opened(card, "Credit another customer")
     box = form.get_by_role("checkbox")
     expect(box).not_to_be_checked()
@@ -178,14 +180,14 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     form.get_by_label("Why").fill("its owner wrote")
     form.get_by_role("checkbox").check()
     form.get_by_role("button", name="Credit that customer").click()
-    expect(form.locator(".result")).to_contain_text("It is pending now")
+    expect(form.locator(".result")).to_contain_text("The payment is pending now")
     expect(page.locator(".orders li", has_text=f"redirect:{first.id}:0.0061;gone:{customer.id}")).to_be_visible()
     card = card_of(page, tx_hash)
     form = opened(card, "Withdraw the order")
     form.get_by_label("Why").fill("the wrong account")
     judge(page, "stuck-ordered", scheme)
     form.get_by_role("button", name="Withdraw").click()
-    expect(form.locator(".result")).to_contain_text("It is held now: customer deleted")
+    expect(form.locator(".result")).to_contain_text("The payment is held now: customer deleted")
     mine = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]'))
     expect(mine.get_by_text("replaced by a newer one")).to_be_visible()
     card = card_of(page, tx_hash)

@@ -31,7 +31,7 @@ def office() -> Iterator[Office]:
 def begun(tabs: Tabs, office: Office, **options: Any) -> Page:
     """A report, made by pressing the button."""
     page = office.open(tabs, "/audit", AUDITOR, **options)
-    page.get_by_role("button", name="Begin the audit").click()
+    page.get_by_role("button", name="Run the audit").click()
     expect(page.locator("#verdict")).to_have_text("1 EXCEPTION")
     return page
 
@@ -49,9 +49,9 @@ def test_an_auditor_begins_reads_filters_and_links(tabs: Tabs, office: Office) -
     page.locator("select[name=status]").select_option("exceptions")
     page.get_by_role("button", name="Show").click()
     page.locator("tbody tr[id] th a").click()
-    expect(page.locator(".plainly-told")).to_contain_text("Verdict: duplicate_credit.")
+    expect(page.locator(".story")).to_contain_text("Verdict: duplicate_credit.")
     expect(page.get_by_role("row", name="rule", exact=False).first).to_be_visible()
-    page.get_by_role("link", name="The whole report").click()
+    page.get_by_role("link", name="The full report").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert download.value.path().read_text().startswith("schema_version,row_id,status")

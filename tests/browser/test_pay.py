@@ -121,7 +121,7 @@ def test_safe_is_followed_by_the_accounts_payments(tabs: Tabs, stack: Stack, bef
     page = open_pay(tabs, stack, wallet)
     press(page, "Connect wallet")
     press(page, NEXT_CALL)
-    expect(page.locator("#notice .title")).to_have_text("Your wallet took the payment over")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet will send the payment later")
     expect_credited(page)
     assert one_more_credited(stack, before)
 
@@ -135,7 +135,7 @@ def test_same_quote_in_two_tabs_pays_once(tabs: Tabs, stack: Stack, before: set[
     press(pages[0], NEXT_CALL)
     expect_credited(pages[0])
     press(pages[1], NEXT_CALL)
-    expect(pages[1].locator("#notice .title")).to_have_text("This price was already used, or is no longer valid")
+    expect(pages[1].locator("#notice .title")).to_have_text("This price was already used or is no longer valid")
     assert second.count(SEND) == 0
     assert one_more_credited(stack, before)
 

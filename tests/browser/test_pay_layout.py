@@ -135,7 +135,7 @@ def refused(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
     assert isinstance(node, Node)
     node.refusal = "0xd93c0665"
     press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("Payments are paused at the moment")
+    expect(page.locator("#notice .title")).to_have_text("Payments are paused")
     page.get_by_role("button", name="Copy details for support").click()
     expect(page.locator("#support-done")).not_to_be_empty()
     return page

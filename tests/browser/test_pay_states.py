@@ -104,12 +104,12 @@ def test_payment_is_followed_again_after_a_reload(tabs: Tabs, service: StandIn, 
     ("code", "status", "title"),
     [
         ("rate_unavailable", 503, "There is no reliable price right now"),
-        ("paused", 503, "Payments are paused at the moment"),
+        ("paused", 503, "Payments are paused"),
         ("below_minimum", 422, "The amount is below the minimum"),
-        ("unknown_wallet", 404, "No account is known for this wallet"),
-        ("wallet_conflict", 409, "This wallet belongs to more than one account"),
+        ("unknown_wallet", 404, "No account has this wallet"),
+        ("wallet_conflict", 409, "More than one account has this wallet"),
         ("not_payable", 409, "This account does not take payments here"),
-        ("chain_unavailable", 503, "The chain cannot be read right now"),
+        ("chain_unavailable", 503, "We cannot read the chain right now"),
         ("internal", 500, "Something went wrong on our side"),
     ],
 )
@@ -153,7 +153,7 @@ def test_amounts_as_people_type_them(tabs: Tabs, service: StandIn, typed: str, c
 def test_unknown_wallet_can_be_corrected(tabs: Tabs, service: StandIn) -> None:
     service.found = False
     page = page_of(tabs, service)
-    expect(page.locator(".panel .title").first).to_have_text("No account is known for this wallet")
+    expect(page.locator(".panel .title").first).to_have_text("No account has this wallet")
     service.found = True
     page.get_by_label("Wallet of the account to be credited").fill(WALLET)
     page.get_by_role("button", name="Continue").click()
@@ -164,7 +164,7 @@ def test_unknown_wallet_can_be_corrected(tabs: Tabs, service: StandIn) -> None:
 def test_account_that_cannot_be_read_is_not_called_unknown(tabs: Tabs, service: StandIn) -> None:
     service.readable = False
     page = page_of(tabs, service)
-    expect(page.locator(".panel .title").first).to_have_text("The account cannot be read right now")
+    expect(page.locator(".panel .title").first).to_have_text("We cannot read the account right now")
     service.readable = True
     page.get_by_role("button", name="Continue").click()
     expect(page.locator(".who")).to_have_text("c…s@l…")
@@ -180,7 +180,7 @@ def test_short_lived_price_is_renewed_before_the_wallet_opens(
     expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
     service.seconds, service.price = 300, service.price * 2
     press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("The price was renewed and you would pay a little more")
+    expect(page.locator("#notice .title")).to_have_text("The new price is a little higher")
     assert wallet.count("eth_sendTransaction") == 0
     press(page, "Pay 166.67 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
@@ -192,7 +192,7 @@ def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: St
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#status-text")).to_contain_text("There is no need to pay again.")
+    expect(page.locator("#status-text")).to_contain_text("You do not need to pay again.")
     service.default_claims = [lambda number: answer("credited", number)]
     service.claims.clear()
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
@@ -201,12 +201,12 @@ def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: St
 @pytest.mark.parametrize(
     ("state", "cause", "title", "text"),
     [
-        ("pending", "stripe_unclear", "Paid, the credit is on its way", "nothing is credited twice"),
+        ("pending", "stripe_unclear", "Paid, the credit is on its way", "cannot be added twice"),
         ("pending", "stripe_down", "Paid, the credit is on its way", "does not answer"),
         ("held", "over_limit", "Paid, the credit is held", "Our staff must release this one."),
-        ("held", "currency", "Paid, the credit is held", "another currency"),
+        ("held", "currency", "Paid, the credit is held", "not billed in dollars"),
         ("reversed", None, "This credit was taken back", "Ask support"),
-        ("failed", None, "The payment did not go through", "No tokens were taken"),
+        ("failed", None, "The payment failed", "No tokens were taken"),
     ],
 )
 def test_states_have_their_sentence(

@@ -48,9 +48,9 @@ def test_refusal_in_the_wallet_leads_back(
     ("code", "title"),
     [
         (-32002, "Your wallet already has an open request"),
-        (4100, "The wallet is locked or does not share this account"),
-        (4900, "The wallet has no connection to its network"),
-        (4200, "This wallet cannot do what a payment needs"),
+        (4100, "Your wallet is locked or does not share this account"),
+        (4900, "Your wallet is not connected to its network"),
+        (4200, "This wallet does not support the payment"),
         (-32000, "Your wallet reported a problem"),
     ],
 )
@@ -97,7 +97,7 @@ def test_network_left_before_paying_is_noticed(tabs: Tabs, service: StandIn, wal
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
     wallet.chain = hex(ELSEWHERE)
     press(page, "Allow 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("The wallet is still on another network")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet is still on another network")
     expect(page.locator("#primary")).to_have_text("Switch to Base")
     assert wallet.count("eth_sendTransaction") == 0
 
@@ -108,7 +108,7 @@ def test_account_left_before_paying_is_noticed(tabs: Tabs, service: StandIn, wal
     expect(page.locator("#payer")).to_contain_text("0x7099…79C8")
     wallet.account = WALLET
     press(page, "Allow 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("The wallet switched to another account")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet switched to another account")
     expect(page.locator("#payer")).to_have_text("Paying from 0x90F7…b906")
     assert wallet.count("eth_sendTransaction") == 0
 
@@ -141,7 +141,7 @@ def test_no_wallet_is_explained(tabs: Tabs, service: StandIn) -> None:
     page = page_of(tabs, service)
     press(page, "Connect wallet")
     expect(page.locator("#notice .title")).to_have_text("No wallet found in this browser")
-    expect(page.locator("#notice .text")).to_contain_text("open this page in the browser of your wallet's app")
+    expect(page.locator("#notice .text")).to_contain_text("open this page in your wallet's app")
 
 
 def test_too_few_tokens_are_told_before_the_prompt(tabs: Tabs, service: StandIn) -> None:
@@ -202,7 +202,7 @@ def test_smart_account_answer_is_not_taken_for_a_hash(tabs: Tabs, service: Stand
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("Your wallet took the payment over")
+    expect(page.locator("#notice .title")).to_have_text("Your wallet will send the payment later")
     assert service.count("POST", "/api/payments") == 0
 
 
@@ -316,10 +316,10 @@ def test_signature_refused_by_the_payer_sends_nothing(tabs: Tabs, service: Stand
 @pytest.mark.parametrize(
     ("selector", "title"),
     [
-        ("0xd93c0665", "Payments are paused at the moment"),
-        ("0x8baa579f", "This price was already used, or is no longer valid"),
-        ("0xbfb22adf", "The price ran out"),
-        ("0xbd49034f", "The amount is below what the contract takes"),
+        ("0xd93c0665", "Payments are paused"),
+        ("0x8baa579f", "This price was already used or is no longer valid"),
+        ("0xbfb22adf", "The price has expired"),
+        ("0xbd49034f", "The amount is below the contract's minimum"),
         ("0xe450d38c", "This account has too few tokens"),
         ("0xdeadbeef", "The contract would refuse this payment"),
     ],
@@ -347,7 +347,7 @@ def test_fee_that_cannot_be_paid_is_told_by_the_wallet_too(
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_contain_text("too little of the network's coin")
+    expect(page.locator("#notice .title")).to_contain_text("cannot pay the network fee")
     expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
 
 
@@ -373,4 +373,4 @@ def test_payment_overtaken_by_another_is_told(tabs: Tabs, service: StandIn, wall
     press(page, "Pay 83.33 LITKEY")
     service.payments = [payment("credited", 0xC0, sequence=0, amount="5", payer=WALLET)]
     page.clock.fast_forward(10_000)
-    expect(page.locator("#notice .title")).to_have_text("Another payment of this account came first")
+    expect(page.locator("#notice .title")).to_have_text("Another payment to this account came first")

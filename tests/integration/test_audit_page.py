@@ -123,7 +123,7 @@ def test_what_this_process_does_not_hold_is_made_again_only_on_a_press(stack: St
     other = stack.serve()
     stack.control("DELETE", "state")
     page = Operator(AUDITOR).get(other, f"/audit?at={at}&status=matched")
-    assert "does not hold the report" in page.text
+    assert "no longer holds the report" in page.text
     assert Operator(AUDITOR).get(other, f"/audit/report.csv?at={at}").status_code == 404
     assert reads(stack) == 0
     again, then = begun(other, f"&at={at}&status=matched")
@@ -142,7 +142,7 @@ def test_another_site_s_link_begins_nothing(stack: Stack, service: Service) -> N
         verify=create_ssl_context(),
     )
     assert page.status_code == 200
-    assert "Begin the audit" in page.text
+    assert "Run the audit" in page.text
     assert reads(stack) == 0
 
 
@@ -159,4 +159,4 @@ def test_a_source_that_breaks_off_is_never_clean(stack: Stack, service: Service)
     page = "".join(streamed(service, "/audit?run=1&since=2"))
     stack.control("DELETE", "faults")
     assert 'class="verdict good"' not in page
-    assert "Nothing can be said" in page or "Not read:" in page
+    assert "The audit could not begin" in page or "Not read:" in page

@@ -206,7 +206,7 @@ def test_a_lost_answer_is_unclear_to_the_page_and_the_ledger_tells(shop: Shop, s
     shop.fault("lost_before")
     refused = operator.post(service, "/api/admin/grants", wish)
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unclear")
-    assert "look before you press again" in refused.json()["detail"]
+    assert "Check the customer before you press again" in refused.json()["detail"]
     assert operator.post(service, "/api/admin/grants/status", {"form": wish["form"]}).json() == {"grant": None}
     assert operator.post(service, "/api/admin/grants", wish).json()["state"] == "given"
     assert stack.balance(customer.id) == 444

@@ -92,7 +92,7 @@ def test_above_the_bound_another_admin_confirms_word_for_word(shop: Shop, payee:
     assert shop.stack.balance(customer.id) == 0
     mine = card_of(strict, tx_hash)
     assert "waits for another admin" in mine
-    assert "It is your own: another admin confirms it" in mine
+    assert "This is your own order. Another admin must confirm it" in mine
     assert "data-confirm" not in mine
     for who in (MODERATOR, AUDITOR):
         page = card_of(strict, tx_hash, who)
@@ -133,7 +133,9 @@ def test_what_cannot_be_confirmed(shop: Shop, payee: Service, strict: Service) -
     assert shop.stack.balance(customer.id) == 0
     confirmed = confirm(strict, tx_hash, waiting, BETH)
     assert confirmed.json()["state"] == "credited"
-    assert "stands without you" in problem(confirm(strict, tx_hash, waiting, BETH, here), 409, "already_done")["detail"]
+    assert (
+        "needs no confirmation" in problem(confirm(strict, tx_hash, waiting, BETH, here), 409, "already_done")["detail"]
+    )
 
 
 def test_the_newest_order_stands_and_withdrawing_ends_it(shop: Shop, stack: Stack, payee: Service) -> None:
@@ -146,7 +148,7 @@ def test_the_newest_order_stands_and_withdrawing_ends_it(shop: Shop, stack: Stac
     stack.control("POST", "faults", {"effect": "lost_before", "method": "POST", "path": path, "times": None})
     assert order(service, tx_hash, "redirect", f"redirect:{first.id}")["state"] == "pending"
     card = card_of(service, tx_hash)
-    assert "An order stands. It is followed at the next try" in card
+    assert "An order stands. The process that took it follows it at once" in card
     assert f'<span class="tag decides">stands</span> <code>redirect:{first.id}</code>' in card
     assert "Withdraw the order" in card
     withdrawn = order(service, tx_hash, "withdraw", "withdraw")
@@ -228,7 +230,7 @@ def test_a_day_later_a_deleted_customer_has_to_be_answered_for(old: Shop) -> Non
     assert cause(old, service, tx_hash) == "customer_deleted"
     card = card_of(service, tx_hash)
     assert "not credited yet" not in card
-    assert "We are finding out whether it was credited there before" in card
+    assert "We are checking whether it was credited there before" in card
     [box] = re.findall(r"<input type=\"checkbox\"[^>]*>", card)
     assert box == f'<input type="checkbox" name="gone" value="{customer.id}" required>'
     unanswered = order(service, tx_hash, "redirect", f"redirect:{other.id}")

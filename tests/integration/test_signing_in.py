@@ -99,7 +99,7 @@ def test_opened_elsewhere_the_link_shows_a_code_that_signs_in_where_it_was_asked
     assert phone.send(service, "/login/code", {"code": code_in(mail)}).status_code == 401
     assert not signed_in(service, phone)
     wrong = asking.send(service, "/login/code", {"code": "AAAA-AAAA"})
-    assert (wrong.status_code, "That is not the code of the mail" in wrong.text) == (401, True)
+    assert (wrong.status_code, "That is not the email's code" in wrong.text) == (401, True)
     assert address in wrong.text
     assert asking.send(service, "/login/code", {"code": f" {code_in(mail).lower()} "}).status_code == 303
     assert signed_in(service, asking)
@@ -157,7 +157,7 @@ def test_who_asks_too_often_from_one_address_waits(service: Service) -> None:
     answers = [visitor.send(service, "/login/code", {"code": "x"}).status_code for _ in range(25)]
     assert answers[-1] == 429
     waiting = visitor.send(service, "/login", {"email": ADMIN, "next": "/admin/stuck"})
-    assert (waiting.status_code, "Too many tries from here" in waiting.text) == (429, True)
+    assert (waiting.status_code, "Too many attempts from your network" in waiting.text) == (429, True)
     assert waiting.headers["content-type"].startswith("text/html")
     assert other.send(service, "/login/code", {"code": "x"}).status_code == 401
 
@@ -194,8 +194,8 @@ def test_bad_links_get_a_sentence(stack: Stack, service: Service, bad: str) -> N
         visitor.send(service, "/login/link", {"token": token}),
     ):
         assert answer.status_code == 401
-        assert ("15 minutes old" if bad == "expired" else "cut off or altered") in answer.text
-        assert "Ask for a new mail" in answer.text
+        assert ("15 minutes old" if bad == "expired" else "incomplete or was altered") in answer.text
+        assert "Ask for a new email" in answer.text
     assert not signed_in(service, visitor)
 
 
@@ -244,7 +244,7 @@ def test_money_needs_a_young_sign_in(shop: Shop, service: Service) -> None:
     for path in ("check", "undo"):
         problem(old.post(service, f"/api/admin/grants/{path}", {}), 401, "sign_in_again")
     body = problem(old.post(service, "/api/admin/grants", wish), 401, "sign_in_again")
-    assert "sign in again" in body["detail"]
+    assert "Sign in again" in body["detail"]
     assert Operator().post(service, "/api/admin/grants", wish).json()["state"] == "given"
 
 

@@ -126,9 +126,9 @@ def test_no_other_signed_value_passes_for_a_session(clock: FakeClock) -> None:
         assert signins.session(value) is None
     session = signins.create_session(Operator(ANN, "moderator"))
     assert signins.requested_email(session) is None
-    with refused("cut off or altered"):
+    with refused("incomplete or was altered"):
         signins.email_of_link(session)
-    with refused("five minutes old"):
+    with refused("has expired"):
         signins.sign_in_by_wallet("0x", session, HERE)
 
 
@@ -169,7 +169,7 @@ def test_an_apostrophe_is_an_ordinary_letter(clock: FakeClock) -> None:
     ],
 )
 def test_what_is_no_address_is_told_so(clock: FakeClock, text: str) -> None:
-    with refused("no email address", "invalid_input"):
+    with refused("not an email address", "invalid_input"):
         process(clock).request_link(text, None, "/admin", HERE)
 
 
@@ -283,7 +283,7 @@ def test_links_and_codes_live_for_fifteen_minutes_whatever_the_cookie_says(clock
     clock.wait(1)
     with refused("more than 15 minutes old"):
         signins.sign_in_by_link(token_of(mail), browser.cookie)
-    with refused("not the code"):
+    with refused("not the email's code"):
         signins.sign_in_by_code(code_of(mail), browser.cookie)
 
 
@@ -291,7 +291,7 @@ def test_a_browser_that_asked_long_ago_asks_again(clock: FakeClock) -> None:
     signins = process(clock)
     browser, mail = asked(signins)
     clock.wait(LINK_SECONDS + 61)
-    with refused("did not ask within the last 15 minutes"):
+    with refused("asked for no link in the last 15 minutes"):
         signins.sign_in_by_code(code_of(mail), browser.cookie)
 
 
@@ -311,7 +311,7 @@ def test_a_code_is_read_as_people_type_it(clock: FakeClock, typed: str) -> None:
 def test_a_wrong_code_signs_nobody_in(clock: FakeClock, typed: str) -> None:
     signins = process(clock)
     browser, _ = asked(signins)
-    with refused("not the code"):
+    with refused("not the email's code"):
         signins.sign_in_by_code(typed.encode("utf-16", "surrogatepass").decode("utf-16"), browser.cookie)
 
 
@@ -321,7 +321,7 @@ def test_codes_of_one_address_are_guessed_ten_times_at_once_from_however_many_br
     for _ in range(10):
         browser = Browser()
         browser.ask(signins, ANN)
-        with refused("not the code"):
+        with refused("not the email's code"):
             signins.sign_in_by_code("AAAAAAAA", browser.cookie)
     browser = Browser()
     browser.ask(signins, ANN)
@@ -341,9 +341,9 @@ def test_secrets_are_rotated_in_the_midst_of_a_sign_in(clock: FakeClock) -> None
     assert between.sign_in_by_code(code_of(mail), browser.cookie).name
     newer, newer_mail = asked(between)
     assert after.sign_in_by_code(code_of(newer_mail), newer.cookie).name
-    with refused("did not ask"):
+    with refused("asked for no link"):
         after.sign_in_by_code(code_of(mail), browser.cookie)
-    with refused("cut off or altered"):
+    with refused("incomplete or was altered"):
         after.sign_in_by_link(token_of(mail), browser.cookie)
 
 
@@ -377,7 +377,7 @@ def test_a_wallet_signs_in_with_the_message_that_its_browser_was_given(clock: Fa
     who, onward = process(clock).sign_in_by_wallet(signature(message), cookie, HERE)
     assert (who, onward) == (Operator(WALLET, "admin"), "/admin/grants")
     clock.wait(1)
-    with refused("five minutes old"):
+    with refused("has expired"):
         process(clock).sign_in_by_wallet(signature(message), cookie, HERE)
 
 
@@ -387,9 +387,9 @@ def test_every_message_is_another_and_fits_one_browser(clock: FakeClock) -> None
     assert mine != theirs
     assert signins.sign_in_by_wallet(signature(mine), my_cookie, HERE)
     for signed, cookie in ((mine, their_cookie), (theirs, my_cookie)):
-        with refused("not this wallet's"):
+        with refused("not from this wallet"):
             signins.sign_in_by_wallet(signature(signed), cookie, HERE)
-    with refused("five minutes old"):
+    with refused("has expired"):
         signins.sign_in_by_wallet(signature(mine), None, HERE)
 
 
@@ -398,14 +398,14 @@ def test_a_message_of_another_site_chain_or_key_signs_nobody_in(clock: FakeClock
     message, cookie = signins.create_challenge(WALLET, HERE, "/admin")
     with refused("another address of this site"):
         signins.sign_in_by_wallet(signature(message), cookie, "https://billing.example.net")
-    with refused("not this wallet's"):  # what a page in the middle would have its visitor sign
+    with refused("not from this wallet"):  # what a page in the middle would have its visitor sign
         signins.sign_in_by_wallet(signature(message.replace("billing.example.org", "evil.example")), cookie, HERE)
-    with refused("not this wallet's"):
+    with refused("not from this wallet"):
         process(clock, chain_id=1).sign_in_by_wallet(signature(message), cookie, HERE)
-    with refused("not this wallet's"):
+    with refused("not from this wallet"):
         signins.sign_in_by_wallet(signature(message, "0x" + "5d" * 32), cookie, HERE)
     for text in ("", "0x", "0x" + "zz" * 65, "0x" + "00" * 65, "\ud800", "0x" + "f" * 99_999):
-        with refused("not this wallet's"):
+        with refused("not from this wallet"):
             signins.sign_in_by_wallet(text, cookie, HERE)
 
 
@@ -423,12 +423,12 @@ def test_a_wallet_that_is_not_listed_signs_and_stays_outside(clock: FakeClock) -
     "address", ["", "0x", WALLET[:-1], WALLET + "0", WALLET.replace("0x", ""), ANN, "0x" + "g" * 40]
 )
 def test_what_is_no_wallet_is_told_so(clock: FakeClock, address: str) -> None:
-    with refused("no wallet address", "invalid_input"):
+    with refused("not a wallet address", "invalid_input"):
         process(clock).create_challenge(address, HERE, "/admin")
 
 
 def test_secrets_are_rotated_while_a_wallet_signs(clock: FakeClock) -> None:
     message, cookie = process(clock).create_challenge(WALLET, HERE, "/admin")
     assert process(clock, NEWER, SECRET).sign_in_by_wallet(signature(message), cookie, HERE)
-    with refused("five minutes old"):
+    with refused("has expired"):
         process(clock, NEWER).sign_in_by_wallet(signature(message), cookie, HERE)

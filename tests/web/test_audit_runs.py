@@ -75,7 +75,7 @@ async def test_only_the_last_few_are_kept() -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(Options(since="soon"), "That cannot be asked"), (Options(at="9500:1"), "is not final yet")],
+    [(Options(since="soon"), "These options are not valid"), (Options(at="9500:1"), "is not final yet")],
 )
 async def test_what_makes_no_sense_is_said(options: Options, said: str) -> None:
     made = runs()
@@ -92,7 +92,7 @@ async def test_a_source_that_does_not_answer_at_all_ends_the_run(monkeypatch: py
     world.stripe_line.hook = lambda _: httpx.Response(500)
     run = runs(world).begin(Options())
     await watched(run)
-    assert "not even a beginning" in run.failure
+    assert "could not begin" in run.failure
 
 
 async def test_what_was_not_foreseen_ends_the_run_too() -> None:

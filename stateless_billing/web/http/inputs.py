@@ -24,21 +24,23 @@ def parse_wallet(value: object, name: str = "wallet") -> str:
         raise ProblemError("invalid_input", f"`{name}` must be an address: 0x and 40 hex digits. No money moved.")
     digits = value[2:]
     if digits not in (digits.lower(), digits.upper()) and to_checksum_address(value.lower()) != value:
-        raise ProblemError("invalid_input", f"`{name}` does not match its checksum; copy it again. No money moved.")
+        raise ProblemError("invalid_input", f"`{name}` does not match its checksum. No money moved. Copy it again.")
     return value.lower()
 
 
 def parse_tx_hash(value: object) -> str:
     """A transaction hash, lower-case."""
     if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise ProblemError("invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits.")
+        raise ProblemError(
+            "invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits. No money moved."
+        )
     return value.lower()
 
 
 def parse_ordinal(value: object) -> int:
     """A payment's place among those of its EVM transaction."""
     if not isinstance(value, str) or not _ORDINAL.fullmatch(value):
-        raise ProblemError("invalid_input", "The ordinal must be a whole number from 0 to 9999.")
+        raise ProblemError("invalid_input", "The ordinal must be a whole number from 0 to 9999. No money moved.")
     return int(value)
 
 
@@ -59,23 +61,27 @@ def read_text(body: Mapping[str, Any], name: str) -> str:
     """A field that is a text; empty where it is missing."""
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise ProblemError("invalid_input", f"`{name}` must be a text. Nothing was done.")
+        raise ProblemError("invalid_input", f"`{name}` must be a string. Nothing was done.")
     return value or ""
 
 
 async def read_json_object(request: Request, allowed: set[str], max_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
     """The request's body: one JSON object of at most `largest` bytes with no other names than `allowed`."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-        raise ProblemError("unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`.")
+        raise ProblemError(
+            "unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`. Nothing was done."
+        )
     try:
         body = json.loads(await _read_body(request, max_bytes), parse_constant=_refuse_constant)
         json.dumps(body, ensure_ascii=False).encode()  # half a character is no text, and nobody could be told of it
     except (ValueError, RecursionError) as error:
-        raise ProblemError("bad_request", "The body is not well-formed JSON.") from error
+        raise ProblemError("bad_request", "The body is not valid JSON. Nothing was done.") from error
     if not isinstance(body, dict):
-        raise ProblemError("bad_request", "The body must be a JSON object.")
+        raise ProblemError("bad_request", "The body must be a JSON object. Nothing was done.")
     if unknown := sorted(set(body) - allowed):
-        raise ProblemError("invalid_input", f"The body has a name that is not known here: {ascii(unknown[0])[:40]}.")
+        raise ProblemError(
+            "invalid_input", f"The body has an unknown name: {ascii(unknown[0])[:40]}. Nothing was done."
+        )
     return body
 
 
@@ -84,7 +90,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
-            raise ProblemError("body_too_large", f"A body may have at most {max_bytes} bytes.")
+            raise ProblemError("body_too_large", f"The body is larger than {max_bytes} bytes. Nothing was done.")
     return body
 
 

@@ -16,7 +16,7 @@ from stateless_billing.stripe.errors import StripeFailure
 log = logging.getLogger(__name__)
 
 _BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
-_LATER = "Whatever was paid stays paid and will be credited; try again in a minute."
+_LATER = "Payments you already made are safe and are credited as usual. Try again in a minute."
 RETRY_SECONDS = "5"
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,17 +50,17 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 async def _on_chain_error(request: Request, error: Exception) -> Response:
     log.warning("request %s: %s", request.scope.get("request_id"), error)
-    return problem_response(request, "chain_unavailable", f"The chain could not be read just now. {_LATER}")
+    return problem_response(request, "chain_unavailable", f"The chain could not be read. {_LATER}")
 
 
 async def _on_stripe_failure(request: Request, error: Exception) -> Response:
     log.warning("request %s: %s", request.scope.get("request_id"), error)
-    return problem_response(request, "stripe_unavailable", f"Stripe could not be read just now. {_LATER}")
+    return problem_response(request, "stripe_unavailable", f"Stripe could not be read. {_LATER}")
 
 
 def on_internal_error(request: Request) -> Response:
     """The answer to whatever was not foreseen."""
-    return problem_response(request, "internal", f"This is our fault and has been logged. {_LATER}")
+    return problem_response(request, "internal", f"Something failed on our side and was logged. {_LATER}")
 
 
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {

@@ -68,7 +68,7 @@ class AdminApi:
         left, alike = await self._services.grants.preview(wish)
         customer = await self._services.customer_search.get_customer(wish.customer)
         if customer is None:
-            raise ProblemError("unusable_customer", f"The customer is not in Stripe any more. {_NOTHING}")
+            raise ProblemError("unusable_customer", f"The customer is no longer in Stripe. {_NOTHING}")
         wallets = wallets_of(customer)
         return JSONResponse(
             {
@@ -95,8 +95,8 @@ class AdminApi:
             log.warning("grant %s: %s", wish.grant, error)
             raise ProblemError(
                 "unclear",
-                "Stripe did not answer clearly. The grant may have been given, once at most: look before you"
-                " press again.",
+                "Stripe gave no clear answer. The grant may have been given, at most once. Check the customer before"
+                " you press again.",
             ) from error
         return JSONResponse(_grant_response(grant))
 
@@ -113,7 +113,7 @@ class AdminApi:
         body = await inputs.read_json_object(request, {"reservation", "reason"})
         reservation = inputs.read_text(body, "reservation")
         if not is_entry_id(reservation):
-            raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… Nothing was taken back.")
+            raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… identifier. Nothing was taken back.")
         grant = await self._services.grants.undo(reservation, operator, _parse_reason(inputs.read_text(body, "reason")))
         return JSONResponse(_grant_response(grant))
 
@@ -148,9 +148,7 @@ class AdminApi:
         """What is ordered: words of the reader's own, or another admin's."""
         text, row = inputs.read_text(body, "order").strip(), inputs.read_text(body, "confirms").strip()
         if text and row:
-            raise ProblemError(
-                "invalid_input", "Send an `order`, or what it `confirms`, not both. Nothing was ordered."
-            )
+            raise ProblemError("invalid_input", "Send either `order` or `confirms`, not both. Nothing was ordered.")
         checks, orders = self._services.order_checks, self._services.orders
         if not row:
             return await checks.draft(text, payment, operator.name, reason, (await orders.find(payment)).effective)
@@ -221,10 +219,12 @@ class AdminApi:
             ) from error
         except BadToken as error:
             raise ProblemError(
-                "form_invalid", "This form is not ours, or was altered. Nothing was done. Load the page again."
+                "form_invalid", "This form is not ours or was altered. Nothing was done. Load the page again."
             ) from error
         if form.get("operator") != operator.name:
-            raise ProblemError("form_invalid", "This form is somebody else's. Nothing was done. Load the page again.")
+            raise ProblemError(
+                "form_invalid", "This form belongs to another operator. Nothing was done. Load the page again."
+            )
         return form
 
     async def _find_payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
@@ -237,7 +237,7 @@ class AdminApi:
             for gateway in self._services.gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:
                     return heads, gateway, payment
-        raise ProblemError("not_found", "There is no such payment on the chain. Nothing was done.")
+        raise ProblemError("not_found", "The chain has no such payment. Nothing was done.")
 
 
 def _parse_reason(written: str) -> str:
@@ -246,7 +246,8 @@ def _parse_reason(written: str) -> str:
         raise ProblemError("invalid_input", "Say why. Nothing was done.")
     if len(text) > MAX_REASON_CHARACTERS:
         raise ProblemError(
-            "invalid_input", f"The reason has {len(text):,} characters, {MAX_REASON_CHARACTERS} fit. Nothing was done."
+            "invalid_input",
+            f"The reason has {len(text):,} characters. At most {MAX_REASON_CHARACTERS} fit. Nothing was done.",
         )
     return text
 

@@ -86,13 +86,13 @@ class AdminPages:
 
     async def _find(self, request: Request, operator: Operator) -> Response:
         text = request.query_params.get("q", "")
-        found, problem = None, None
+        result, problem = None, None
         if text.strip():
             try:
-                found = await self._services.customer_search.find(text[:400])
+                result = await self._services.customer_search.find(text[:400])
             except ProblemError as refusal:
                 problem = refusal.detail
-        return self._frame.render("admin_find.html", request, q=text, found=found, problem=problem)
+        return self._frame.render("admin_find.html", request, q=text, result=result, problem=problem)
 
     async def _customer(self, request: Request, operator: Operator) -> Response:
         customer_id = request.path_params["customer"]
@@ -119,7 +119,7 @@ class AdminPages:
             grants=mine,
             may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
             giving=giving,
-            left=self._services.grants.remaining_limits_of(grants, operator.name),
+            limits=self._services.grants.remaining_limits_of(grants, operator.name),
             form=self._seal(form, operator, customer.id) if giving else None,
             reasons=REASONS,
             note_fewest=NOTE_FEWEST,
@@ -129,7 +129,7 @@ class AdminPages:
     async def _entries(self, customer_id: str, after: str | None) -> Page:
         """The newest entries, or those before one of them."""
         missing = ProblemError(
-            "not_found", "This customer has no such entry. Nothing was changed; open the customer again."
+            "not_found", "This customer has no such entry. Nothing was changed. Open the customer again."
         )
         if after and not is_entry_id(after):
             raise missing
@@ -170,9 +170,9 @@ class AdminPages:
             "admin_grants.html",
             request,
             grants=shown[:_PAGE_SIZE],
-            found=len(shown),
-            every=len(every),
-            asked=filter_,
+            matching=len(shown),
+            total=len(every),
+            filter=filter_,
             days=_DAYS,
             sorts={name: words for name, (words, _) in SORTS.items()},
             reasons=REASONS,
@@ -208,7 +208,7 @@ class AdminPages:
             discount_bps=settings.discount_bps,
             discounted=money.after_discount_down(rate.market, settings.discount_bps) if rate else None,
             history=history,
-            holding=next((one for one in history if one.applies_at(now)), None),
+            current=next((override for override in history if override.applies_at(now)), None),
             setting=operator.has_right(OVERRIDE),
         )
 

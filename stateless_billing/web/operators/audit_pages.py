@@ -100,10 +100,10 @@ class AuditPages:
         yield before + self._part("audit_running.html").encode()
         said, progress = 0, ""
         async for _ in run.changes():
-            told = run.announced[said:]
-            said += len(told)
+            sentences = run.announced[said:]
+            said += len(sentences)
             moved, progress = run.progress != progress, run.progress
-            yield self._part("audit_step.html", told=told, run=run if moved else None).encode() or b" "
+            yield self._part("audit_step.html", sentences=sentences, run=run if moved else None).encode() or b" "
         try:
             if not run.finished:
                 raise ProblemError("not_found", run.failure)
@@ -129,7 +129,7 @@ class AuditPages:
             statuses=Counter(status for _, status, _ in finished.order),
             rules={str(status): rule for status, rule in RULES.items()},
             rows=finished.rows(names[start : start + PAGE_SIZE]),
-            found=len(names),
+            matching=len(names),
             start=start,
             pages=-(-len(names) // PAGE_SIZE),
             files=_files(wanted),
@@ -151,7 +151,8 @@ class AuditPages:
         held = self._runs.find_report(wanted.options)
         if held is None or form not in _TYPES:
             raise ProblemError(
-                "not_found", "This process does not hold that report. Open /audit and make it again first."
+                "not_found",
+                "This process does not hold that report. Nothing was changed. Open /audit and run it again first.",
             )
         name = f"audit-{wanted.at.replace(':', '-')}.{form}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}

@@ -122,14 +122,14 @@ class AuditRuns:
             if self.running.options == options:
                 return self.running
             raise ProblemError(
-                "busy", "Another audit is running. Nothing was read for this one; begin it when that one has ended."
+                "busy", "Another audit is running. Yours was not started. Start it when the other one has ended."
             )
         self.running = run = AuditRun(options, self._services.clock)
         self._task = asyncio.create_task(self._run(run))
         return run
 
     async def _run(self, run: AuditRun) -> None:
-        finished, failure = None, "It was ended before it was done."
+        finished, failure = None, "The audit was stopped before it was complete."
         try:
             async with self._create_auditor(run) as auditor:
                 report = await auditor.run(run.options)
@@ -137,12 +137,12 @@ class AuditRuns:
                 finished = await asyncio.to_thread(FinishedAudit.create, report)
                 self._store(finished)
         except BadOptions as error:
-            failure = f"That cannot be asked: {error}."
+            failure = f"These options are not valid: {error}."
         except (ChainError, StripeReadError) as error:
-            failure = f"Nothing can be said: not even a beginning could be read. {error}"
+            failure = f"The audit could not begin. {error}"
         except Exception:
             log.exception("an audit failed")
-            failure = "It failed on our side; the log says why."
+            failure = "The audit failed on our side. The log has the reason."
         finally:
             self.running = None
             run.end(finished, "" if finished else failure)

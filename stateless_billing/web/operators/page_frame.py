@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Page = Callable[[Request, Operator], Awaitable[Response]]
 
-_NOT_READ = "could not be read just now. Nothing was changed and no money moved. Load the page again in a minute."
+_NOT_READ = "could not be read. Nothing was changed and no money moved. Load the page again in a minute."
 
 
 class PageFrame:

@@ -33,15 +33,16 @@ class Sessions:
             self.check_origin(request)
         session = self.current(request)
         if session is None:
-            raise ProblemError("signed_out", "You are signed out. Nothing was done; sign in and press once more.")
+            raise ProblemError("signed_out", "You are signed out. Nothing was done. Sign in and press again.")
         if not session.operator.has_right(right):
             raise ProblemError(
-                "not_allowed", f"As {session.operator.role} you may not do this. Nothing was done. Ask an admin."
+                "not_allowed",
+                f"Your role ({session.operator.role}) does not allow this. Nothing was done. Ask an admin.",
             )
         if require_recent_sign_in and not self.signins.is_recent(session):
             raise ProblemError(
                 "sign_in_again",
-                "You signed in more than 12 hours ago. Nothing was done; sign in again and press once more.",
+                "You signed in more than 12 hours ago. Nothing was done. Sign in again and press again.",
             )
         return session.operator
 
@@ -55,7 +56,10 @@ class Sessions:
         theirs, ours = _split_origin(origin or ""), _split_origin(self.origin(request))
         other = named and not (theirs and ours and theirs.netloc == ours.netloc)
         if other or site not in (None, "same-origin", "none"):
-            raise ProblemError("forged_request", "The request came from another site's page. Nothing was done.")
+            raise ProblemError(
+                "forged_request",
+                "The request came from another site's page. Nothing was done. Open our page and try again.",
+            )
 
     def origin(self, request: Request) -> str:
         """The address that this site is known by."""

@@ -50,7 +50,7 @@ class SignInPages:
         try:
             form = await self._form(request)
             if self._signins.mailer is None:
-                raise ProblemError("sign_in_failed", "No mail is set up here. Sign in with your wallet.")
+                raise ProblemError("sign_in_failed", "This service sends no email. Sign in with your wallet.")
             onward, origin_ = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
             cookie, mail = self._signins.request_link(
                 form.get("email", ""), request.cookies.get(ASKED), onward, origin_
@@ -158,7 +158,8 @@ class SignInPages:
         self._attempts[key] = next_free_at
         if wait:
             raise ProblemError(
-                "rate_limited", f"Too many tries from here. Nobody was signed in. Try again in {wait:.0f} s."
+                "rate_limited",
+                f"Too many attempts from your network. You are not signed in. Try again in {wait:.0f} s.",
             )
 
     async def _form(self, request: Request) -> dict[str, str]:
@@ -168,11 +169,11 @@ class SignInPages:
         async for chunk in request.stream():
             body += chunk
             if len(body) > _MAX_FORM_BYTES:
-                raise ProblemError("body_too_large", "The form is too large. Nobody was signed in.")
+                raise ProblemError("body_too_large", "The form is too large. You are not signed in.")
         try:
             return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
         except ValueError as error:
-            raise ProblemError("bad_request", "The form has too many fields. Nobody was signed in.") from error
+            raise ProblemError("bad_request", "The form has too many fields. You are not signed in.") from error
 
     def _render(self, page: str, request: Request, status: int = 200, **values: Any) -> HTMLResponse:
         settings = self._services.settings
@@ -180,8 +181,8 @@ class SignInPages:
             "problem": None,
             "email": "",
             "mail": self._signins.mailer is not None,
-            "anybody": self._signins.has_operators,
-            "left": "left" in request.query_params,
+            "has_operators": self._signins.has_operators,
+            "signed_out": "left" in request.query_params,
             "live": settings.is_live,
             "operator": None,
         }

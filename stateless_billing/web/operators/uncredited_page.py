@@ -118,7 +118,7 @@ class UncreditedPage:
     async def _page(self, request: Request, operator: Operator) -> Response:
         services = self._services
         services.orders.invalidate()
-        found, whole = await services.uncredited_payments.list_all()
+        payments, complete = await services.uncredited_payments.list_all()
         releasing, rate = operator.has_right(RELEASE), await self._current_rate()
         form = services.grants.create_grant_id()
 
@@ -126,12 +126,14 @@ class UncreditedPage:
             values = {"form": f"{form}{place}", "operator": operator.name, "payment": identity}
             return services.sign_ins.tokens.seal("order", values)
 
-        cards = [await self._create_card(one, f"{index:02d}", operator, rate, seal) for index, one in enumerate(found)]
+        cards = [
+            await self._create_card(one, f"{index:02d}", operator, rate, seal) for index, one in enumerate(payments)
+        ]
         return self._frame.render(
             "admin_stuck.html",
             request,
             cards=cards,
-            whole=whole,
+            complete=complete,
             releasing=releasing,
             trying=operator.has_right(GRANT),
             admins=sum(role == "admin" for role in services.settings.operators.values()),

@@ -98,8 +98,8 @@ class Pages:
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
         query, settings, world = request.query_params, self._services.settings, self._network_context()
-        kept = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
-        here = f"{self._base(request)}/pay{'?' if kept else ''}{links.query_string(kept)}"
+        query_fields = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
+        here = f"{self._base(request)}/pay{'?' if query_fields else ''}{links.query_string(query_fields)}"
         return {
             **world,
             "token": {**world["token"], "permit": permit},
@@ -110,7 +110,7 @@ class Pages:
             "back": links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls),
             "here": here,
             "wallets": links.wallet_links(here),
-            "kept": {name: value for name, value in kept.items() if name != "wallet"},
+            "query_fields": {name: value for name, value in query_fields.items() if name != "wallet"},
             "presets": PRESETS,
             "seconds": settings.confirmations[0].seconds,
         }
@@ -158,8 +158,8 @@ class Pages:
         if found is None:
             raise ProblemError(
                 "not_found",
-                "No payment to this service is there, or not yet. A payment that was just sent can take a minute to"
-                " show; whatever was paid stays paid.",
+                "We found no such payment to this service. A payment that was just sent can take a minute to show."
+                " No money moved. Try again in a minute.",
             )
         headers = {"vary": "accept"}
         if _wants_json(request):
@@ -172,7 +172,7 @@ class Pages:
         """`GET /problems/{code}`: what a problem's `type` means."""
         code = request.path_params["code"]
         if code not in PROBLEMS:
-            raise ProblemError("not_found", "There is no such problem.")
+            raise ProblemError("not_found", "This problem does not exist.")
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))

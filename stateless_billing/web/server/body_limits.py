@@ -41,7 +41,8 @@ class BodyLimitMiddleware:
             body = await self._read_body(request, receive)
             if self._working >= self._at_once and scope["path"] != UNLIMITED:
                 raise ProblemError(
-                    "busy", "Too many requests at the moment. Nothing was done; what was paid stays paid. Try again."
+                    "busy",
+                    "Too many requests right now. Nothing was done. Payments you already made are safe. Try again.",
                 )
         except ClientDisconnected:
             return
@@ -58,7 +59,7 @@ class BodyLimitMiddleware:
     async def _read_body(self, request: Request, receive: Receive) -> bytes:
         """The whole body. Raises ProblemError, ClientDisconnected."""
         largest = _MAX_OPERATOR_BODY_BYTES if request.scope["path"].startswith("/api/admin/") else MAX_BODY_BYTES
-        too_large = ProblemError("body_too_large", f"A body may have at most {largest} bytes. Nothing was done.")
+        too_large = ProblemError("body_too_large", f"The body is larger than {largest} bytes. Nothing was done.")
         if int(request.headers.get("content-length") or 0) > largest:  # the server has checked that it is a number
             raise too_large
         body, more = b"", True

@@ -37,7 +37,7 @@ class RateLimitMiddleware:
         request = Request(scope)
         key = client_origin(request, self._header)
         if wait := self._seconds_to_wait(part_of(scope["path"]), key):
-            detail = f"Try again in {wait} s. Whatever was paid stays paid and will be credited."
+            detail = f"Nothing was done. Payments you already made are safe. Try again in {wait} s."
             await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
             return
         self._in_flight[key] += 1
