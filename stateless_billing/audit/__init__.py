@@ -1,1 +1,1 @@
-"""The audit: every payment of the chain against every credit in Stripe, in both directions. It writes nothing."""
+"""Read-only audit: compares every payment on the chain with every credit in Stripe, in both directions."""

@@ -1,4 +1,4 @@
-"""What an audit reads from, built from the settings: nodes, gateways, and a Stripe that can only be read."""
+"""Builds the sources of an audit from the settings: nodes, gateways and a read-only Stripe client."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Block
 from chain.provider import FailoverProvider
-from stateless_billing.audit.readers.chain import ChainReader, Told
+from stateless_billing.audit.readers.chain import ChainReader, ProgressCallback, Side
 from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.cross_customer import Acceptance
@@ -28,29 +28,30 @@ from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import create_ssl_context, create_transport
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
-# For every request httpcore looks several times for this package, on the disk as long as it is not known to be absent:
-# a tenth of what reading a page costs.
+# httpcore tries to import this package several times per request. Marking it absent avoids the file system lookups,
+# which cost a tenth of reading a page.
 sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 _NODE_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
 
 
-class BadOptions(Exception):
-    """An option makes no sense; the message says which."""
+class InvalidOptions(Exception):
+    """An option is invalid; the message names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressReporting:
-    """Where progress and announcements go."""
+    """Callbacks for progress and messages."""
 
-    on_progress: Told
+    on_progress: ProgressCallback
     on_message: Callable[[str], None]
 
 
 class Auditor:
-    """Makes audits. Nothing here can write: neither to Stripe nor to the chain.
+    """Runs audits. It has no way to write, neither to Stripe nor to the chain.
 
-    `pacer` and `at_once` are for a process that does other things too, and shares what Stripe allows with them.
+    A process that also credits payments passes its own rate limiter and a lower concurrency, so that the audit shares
+    the Stripe limits.
     """
 
     def __init__(
@@ -71,10 +72,10 @@ class Auditor:
         self._http = httpx.AsyncClient(
             transport=node_transport, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False
         )
-        # One connection each: a pool looks at all of its connections for every request.
-        self._transports = [stripe_transport_factory() for _ in range(max_concurrent)]
+        # One connection per transport: a larger pool scans all of its connections for every request.
+        self._stripe_transports = [stripe_transport_factory() for _ in range(max_concurrent)]
         self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)
-        self.gateways = [Gateway(self.nodes, settings.chain_id, one) for one in settings.gateway_addresses]
+        self.gateways = [Gateway(self.nodes, settings.chain_id, address) for address in settings.gateway_addresses]
         self.prices = PriceFeed(
             http=self._http,
             base=settings.price_api_base,
@@ -84,17 +85,22 @@ class Auditor:
         )
         self._rate_limiter = rate_limiter or RateLimiter(settings.stripe_rate, settings.processes)
 
-    def stripe_reader(self) -> StripeReader:
-        """A reader that counts from 0."""
+    def create_stripe_reader(self) -> StripeReader:
+        """Create a Stripe reader with its own read count."""
         settings = self._settings
-        return StripeReader(self._transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter)
+        return StripeReader(
+            self._stripe_transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter
+        )
 
     async def run(self, options: Options) -> Report:
-        """One audit. Raises BadOptions; StripeReadError or ChainError where not even a beginning could be made."""
-        return await (await self.audit(options)).run()
+        """Run one audit. A source that fails after the start makes the report incomplete.
 
-    async def audit(self, options: Options) -> Audit:
-        """One audit, ready to run."""
+        Raises: InvalidOptions; StripeReadError or ChainError if the audit could not start.
+        """
+        return await (await self.prepare(options)).run()
+
+    async def prepare(self, options: Options) -> Audit:
+        """Create an audit that is ready to run. Raises: InvalidOptions, StripeReadError, ChainError."""
         accepted = parse_accepted(options.accepted)
         reader = ChainReader(self.nodes, self.gateways, self._reporting.on_progress)
         scope = await self._find_scope(options, reader)
@@ -103,11 +109,11 @@ class Auditor:
             reader.codes[gateway.address] = hashlib.sha256(code).hexdigest()
         sources = Sources(
             chain=reader,
-            stripe=self.stripe_reader(),
-            afterwards=self.stripe_reader(),
+            stripe=self.create_stripe_reader(),
+            uncounted_stripe=self.create_stripe_reader(),
             prices=self.prices,
-            rate=self._settings.stripe_rate,
-            service_id=self._settings.service_customer_id or "",
+            stripe_rate=self._settings.stripe_rate,
+            service_customer_id=self._settings.service_customer_id or "",
             live=self._settings.is_live,
             on_progress=self._reporting.on_progress,
             on_message=self._reporting.on_message,
@@ -116,17 +122,17 @@ class Auditor:
 
     async def _find_scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await provider.block(self.nodes, "finalized")
-        pinned = _parse_point(options.at)
-        time = pinned[1] if pinned else await self.stripe_reader().now()
-        last = await provider.block(self.nodes, pinned[0]) if pinned else final
+        pinned = _parse_snapshot(options.at)
+        time = pinned[1] if pinned else await self.create_stripe_reader().now()
+        last_block = await provider.block(self.nodes, pinned[0]) if pinned else final
         if options.until:
-            until = await self._block_at(options.until, reader, last, before=True)
-            last = until if until.number < last.number else last
-        if last.number > final.number:
-            raise BadOptions(f"--at: block {last.number} is not final yet")
-        first = await self._block_at(options.since, reader, final, before=False) if options.since else None
+            until_block = await self._find_boundary(options.until, reader, last_block, side="before")
+            last_block = until_block if until_block.number < last_block.number else last_block
+        if last_block.number > final.number:
+            raise InvalidOptions(f"--at: block {last_block.number} is not final yet")
+        first_block = await self._find_boundary(options.since, reader, final, side="after") if options.since else None
         head = await provider.block(self.nodes, "latest")
-        seen = last if options.until else await reader.block_at(time, head, before=True)
+        newest = last_block if options.until else await reader.find_block_by_time(time, head, side="before")
         tokens = {await gateway.token() for gateway in self.gateways}
         if len(tokens) != 1:
             raise ChainError("the gateways take different tokens")
@@ -134,23 +140,23 @@ class Auditor:
             chain_id=self._settings.chain_id,
             gateways=tuple(gateway.address for gateway in self.gateways),
             token=tokens.pop(),
-            block=last.number,
-            block_hash=last.hash,
-            block_time=last.time,
+            block=last_block.number,
+            block_hash=last_block.hash,
+            block_time=last_block.time,
             time=time,
-            horizon=max(last.number, seen.number),
-            start=first.time if first else 0,
+            horizon=max(last_block.number, newest.number),
+            start=first_block.time if first_block else 0,
             explorer=self._explorer,
             other_credits=self._settings.other_credits,
             deep=options.deep,
-            first_block=first.number if first else 0,
+            first_block=first_block.number if first_block else 0,
         )
 
-    async def _block_at(self, text: str, reader: ChainReader, head: Block, *, before: bool) -> Block:
-        """`--from` and `--to`: a block's number, or a day or time in UTC."""
-        if text.isascii() and text.isdigit():
-            return await provider.block(self.nodes, min(int(text), head.number))
-        return await reader.block_at(parse_time(text), head, before=before)
+    async def _find_boundary(self, boundary: str, reader: ChainReader, head: Block, *, side: Side) -> Block:
+        """Find the block of `--from` or `--to`: a block number, or a day or time in UTC."""
+        if boundary.isascii() and boundary.isdigit():
+            return await provider.block(self.nodes, min(int(boundary), head.number))
+        return await reader.find_block_by_time(parse_time(boundary), head, side=side)
 
     async def __aenter__(self) -> Self:
         return self
@@ -159,44 +165,45 @@ class Auditor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
-        for line in self._transports:
-            await line.aclose()
+        for transport in self._stripe_transports:
+            await transport.aclose()
 
 
 def parse_time(text: str) -> int:
-    """A day or time in ISO 8601, UTC where no zone is named, as unix seconds. Raises BadOptions."""
+    """Parse an ISO 8601 day or time, in UTC unless it names a zone, into Unix seconds. Raises: InvalidOptions."""
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadOptions(f"{text!r} is neither a block number nor a day such as 2026-10-01") from error
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+        raise InvalidOptions(f"{text!r} is neither a block number nor a day such as 2026-10-01") from error
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
-def _parse_point(text: str | None) -> tuple[int, int] | None:
+def _parse_snapshot(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     block, _, time = text.partition(":")
     if not (block.isascii() and block.isdigit() and time.isascii() and time.isdigit()):
-        raise BadOptions("--at takes <block>:<unix seconds>, as a report prints it")
+        raise InvalidOptions("--at takes <block>:<unix seconds>, as a report prints it")
     return int(block), int(time)
 
 
 def parse_accepted(content: bytes) -> dict[str, Acceptance]:
-    """The file of accepted exceptions: JSON lines `{fingerprint, note, status?, until?}`. Raises BadOptions."""
-    found = {}
+    """Parse the file of accepted exceptions: JSON lines of Acceptance. Raises: InvalidOptions."""
+    accepted = {}
     for number, line in enumerate(content.decode(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            one = Acceptance(**json.loads(line))
+            acceptance = Acceptance(**json.loads(line))
         except (ValueError, TypeError) as error:
-            raise BadOptions(f"--accepted, line {number}: not {{fingerprint, note, status?, until?}}") from error
-        if not one.note or not all(
-            isinstance(text, str) for text in (one.fingerprint, one.note, one.status, one.until)
+            raise InvalidOptions(f"--accepted, line {number}: not {{fingerprint, note, status?, until?}}") from error
+        if not acceptance.note or not all(
+            isinstance(value, str)
+            for value in (acceptance.fingerprint, acceptance.note, acceptance.status, acceptance.until)
         ):
-            raise BadOptions(f"--accepted, line {number}: every exception needs a note, and all values are text")
-        found[one.fingerprint] = one
-    return found
+            raise InvalidOptions(f"--accepted, line {number}: every exception needs a note, and all values are text")
+        accepted[acceptance.fingerprint] = acceptance
+    return accepted
 
 
-__all__ = ["Auditor", "BadOptions", "ProgressReporting", "StripeReadError", "parse_accepted", "parse_time"]
+__all__ = ["Auditor", "InvalidOptions", "ProgressReporting", "StripeReadError", "parse_accepted", "parse_time"]

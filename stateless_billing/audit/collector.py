@@ -1,4 +1,4 @@
-"""Collects verdicts as the customers come in; what waits for the other customers waits here."""
+"""Collects verdicts per customer and holds back those that depend on other customers."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -26,15 +26,15 @@ _SAMPLES = 3
 
 
 class IndependentPrices(Protocol):
-    """An independent price."""
+    """A source of market rates that is independent of the recorded ones."""
 
     async def rate_at(self, time: int) -> Rate:
-        """The market rate at a block's time. Raises NoRate."""
+        """Return the market rate at a block's time. Raises: NoRate."""
         ...
 
 
 class Collector:
-    """Rows that are settled go into the spool at once."""
+    """Writes final rows to the spool at once and keeps the payments and credits that are still unmatched."""
 
     def __init__(
         self,
@@ -44,7 +44,10 @@ class Collector:
         accepted: Mapping[str, Acceptance],
         spool: Spool,
     ) -> None:
-        self._scope, self._coverage, self._prices, self._accepted = scope, coverage, prices, accepted
+        self._scope = scope
+        self._coverage = coverage
+        self._prices = prices
+        self._accepted = accepted
         self.spool = spool
         self.orders = OrderIndex()
         self.open_payments: dict[str, OpenPayment] = {}
@@ -55,56 +58,63 @@ class Collector:
         self.deleted_customers: set[str] = set()
 
     def add(self, row: Row) -> None:
-        """A row of the report."""
+        """Add a row to the report, marked as accepted if the exceptions file says so."""
         self.spool.add(apply_acceptance(row, self._accepted, format_utc(self._scope.time)[:10]))
 
-    async def add_customer(self, book: CustomerLedger, judged: CustomerVerdict, *, whole: bool) -> None:
-        """One customer that was read; not `whole` where only the credits redirected to it are of interest."""
-        if book.account.state:
-            self.deleted_customers.add(book.account.id)
-        if not whole:
-            self.unmatched_credits += [one for one in judged.strays if claimed_identity(one) in self.orders.named]
+    async def add_customer(self, customer_ledger: CustomerLedger, verdict: CustomerVerdict, *, requested: bool) -> None:
+        """Add the verdict on one customer.
+
+        If the customer was not `requested`, keep only its credits of payments that an order redirected.
+        """
+        if customer_ledger.customer.state:
+            self.deleted_customers.add(customer_ledger.customer.id)
+        if not requested:
+            self.unmatched_credits += [
+                credit
+                for credit in verdict.unmatched_credits
+                if claimed_identity(credit) in self.orders.named_customers
+            ]
             return
-        self.unmatched_credits += judged.strays
-        if len(self.samples) < _SAMPLES and any(row.status == Status.MATCHED and row.stripe_txn for row in judged.rows):
-            self.samples.append(book)
-        for row in judged.rows:
+        self.unmatched_credits += verdict.unmatched_credits
+        if len(self.samples) < _SAMPLES and any(
+            row.status == Status.MATCHED and row.stripe_txn for row in verdict.rows
+        ):
+            self.samples.append(customer_ledger)
+        for row in verdict.rows:
             if self._scope.deep and row.rate_usd and row.rate_source != "quote":
-                row = await self._rated(row)
+                row = await self._compare_rate(row)
             if row.kind != "payment" or (row.block_number or 0) <= self._scope.horizon:
                 self.add(row)
-        for payment in judged.open:
-            await self.add_open_payment(payment, book)
-        for payment in book.payments:
-            found = judged.credited.get(payment.identity)
-            if (
-                found
-                and self.orders.target_of(payment, [one.entry for one in found], complete=False) != book.account.id
-            ):
-                self._redirected(payment, found)
-        self.grants += judged.grants
+        for payment in verdict.uncredited:
+            await self.add_uncredited_payment(payment, customer_ledger)
+        for payment in customer_ledger.payments:
+            credits_ = verdict.credited.get(payment.identity, [])
+            target = self.orders.target_of(payment, [credit.entry for credit in credits_], complete=False)
+            if credits_ and target != customer_ledger.customer.id:
+                self._add_redirected_payment(payment, credits_)
+        self.grants += verdict.grants
 
-    async def add_open_payment(self, payment: Payment, book: CustomerLedger) -> None:
-        """A payment without a credit on its own customer."""
+    async def add_uncredited_payment(self, payment: Payment, customer_ledger: CustomerLedger) -> None:
+        """Add a payment that its own customer holds no credit for."""
         if not self._scope.is_shown(payment):
             return
-        row = judge_uncredited(payment, book, self.orders, self._scope)
+        row = judge_uncredited(payment, customer_ledger, self.orders, self._scope)
         if row.status == Status.MISSING_CREDIT and not payment.quoted and await self._is_dust(payment):
-            self.add(judge_uncredited(payment, book, self.orders, self._scope, dust=True))
+            self.add(judge_uncredited(payment, customer_ledger, self.orders, self._scope, dust=True))
             return
-        if self._scope.is_final(payment) and not book.account.state:
+        if self._scope.is_final(payment) and not customer_ledger.customer.state:
             customer = payment.customer_id or ""
             self.uncredited.setdefault((customer, payment.gateway), []).append(payment)
         self.open_payments[payment.identity] = OpenPayment(payment, row, [])
 
-    def _redirected(self, payment: Payment, found: Sequence[Credit]) -> None:
+    def _add_redirected_payment(self, payment: Payment, credits_: Sequence[Credit]) -> None:
         if self._scope.is_shown(payment):
-            target = self.orders.target_of(payment, [one.entry for one in found])
-            row = judge_payment(payment, found, target, self._scope)
-            self.open_payments[payment.identity] = OpenPayment(payment, row, list(found))
+            target = self.orders.target_of(payment, [credit.entry for credit in credits_])
+            row = judge_payment(payment, credits_, target, self._scope)
+            self.open_payments[payment.identity] = OpenPayment(payment, row, list(credits_))
 
     async def _is_dust(self, payment: Payment) -> bool:
-        """Whether a plain payment is worth less than a cent, by an independent rate."""
+        """Return whether a plain payment is worth less than a cent at an independent rate."""
         try:
             rate = await self._prices.rate_at(payment.time)
         except NoRate as error:
@@ -112,21 +122,21 @@ class Collector:
             return False
         return cents_down(payment.amount, rate.market, 0) == 0
 
-    async def _rated(self, row: Row) -> Row:
-        """The row, compared with an independent rate."""
+    async def _compare_rate(self, row: Row) -> Row:
+        """Compare the recorded rate of a row with an independent one."""
         try:
-            independent = await self._prices.rate_at(_seconds_of(row))
+            independent = await self._prices.rate_at(_block_time(row))
         except NoRate:
             self._coverage.count("rates_not_checked")
             return row
         self._coverage.count("rates_checked")
         return out_of_band(row, int(Decimal(row.rate_usd or 0) * RATE_SCALE), independent.market)
 
-    def is_known(self, payment: Payment) -> Row | None:
-        """The row of a payment, where there is one."""
-        name = fingerprint(payment.identity)
-        return self.spool.get(name) if name in self.spool else None
+    def find_row(self, payment: Payment) -> Row | None:
+        """Return the row of a payment, or None."""
+        key = fingerprint(payment.identity)
+        return self.spool.get(key) if key in self.spool else None
 
 
-def _seconds_of(row: Row) -> int:
+def _block_time(row: Row) -> int:
     return int(datetime.fromisoformat(row.block_time_utc or "").timestamp())

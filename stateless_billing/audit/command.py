@@ -1,4 +1,4 @@
-"""`audit` and its exit codes: 0 clean, 1 findings, 2 usage, 3 could not read everything."""
+"""`audit` and `explain`. Exit codes: 0 clean, 1 findings, 2 usage, 3 a source could not be read completely."""
 
 import argparse
 import asyncio
@@ -10,8 +10,8 @@ from pathlib import Path
 from chain.errors import ChainError
 from stateless_billing import settings
 from stateless_billing.audit import explanation
-from stateless_billing.audit.auditor import Auditor, BadOptions, ProgressReporting
-from stateless_billing.audit.explanation import NothingKnown
+from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting
+from stateless_billing.audit.explanation import NothingFound
 from stateless_billing.audit.progress import ProgressPrinter, ignore_progress
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.repair import Repair, RepairServices, repair
@@ -34,41 +34,44 @@ def run(
     print_line: PrintLine,
     repair_services: RepairServicesFactory,
 ) -> int:
-    """Run `audit`; its exit code. `repair_services` lends what a repair works with; nothing else asks for it."""
-    known = settings.load(settings.AUDIT)
+    """Run `audit` and return its exit code. Only a repair opens `repair_services`."""
+    loaded = settings.load(settings.AUDIT)
     auditor = Auditor(
-        settings=known, clock=SystemClock(), reporting=_reporting(command.progress), explorer=explorer(known.chain_id)
+        settings=loaded,
+        clock=SystemClock(),
+        reporting=_reporting(command.progress),
+        explorer=explorer(loaded.chain_id),
     )
     try:
         return asyncio.run(_run(auditor, command, print_line, repair_services))
     except KeyboardInterrupt:
-        return _fail(UNREAD, "interrupted: nothing can be said")
-    except (BadOptions, OSError, ValueError, KeyError) as error:
+        return _fail(UNREAD, "interrupted: the audit is incomplete")
+    except (InvalidOptions, OSError, ValueError, KeyError) as error:
         return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
     except (ChainError, StripeReadError) as error:
         return _fail(UNREAD, str(error))
 
 
-def explain(what: str, progress: str, explorer: Callable[[int], str | None], print_line: PrintLine) -> int:
-    """Run `explain`; its exit code: 1 where something is wrong or nothing is known."""
-    known = settings.load(settings.AUDIT)
+def explain(subject: str, progress: str, explorer: Callable[[int], str | None], print_line: PrintLine) -> int:
+    """Run `explain` and return its exit code: 1 if a row is an exception or nothing was found."""
+    loaded = settings.load(settings.AUDIT)
     auditor = Auditor(
-        settings=known, clock=SystemClock(), reporting=_reporting(progress), explorer=explorer(known.chain_id)
+        settings=loaded, clock=SystemClock(), reporting=_reporting(progress), explorer=explorer(loaded.chain_id)
     )
     try:
-        return asyncio.run(_explain(auditor, what, print_line))
-    except BadOptions as error:
+        return asyncio.run(_explain(auditor, subject, print_line))
+    except InvalidOptions as error:
         return _fail(USAGE, str(error))
-    except NothingKnown as error:
+    except NothingFound as error:
         print_line(f"{error}\n")
         return FINDINGS
     except (ChainError, StripeReadError) as error:
         return _fail(UNREAD, str(error))
 
 
-async def _explain(auditor: Auditor, what: str, print_line: PrintLine) -> int:
+async def _explain(auditor: Auditor, subject: str, print_line: PrintLine) -> int:
     async with auditor:
-        rows, report = await explanation.explain(auditor, what)
+        rows, report = await explanation.explain(auditor, subject)
         print_line("\n".join(explanation.describe_row(row) for row in rows))
         for sentence in sorted(report.coverage.missing):
             print_line(f"NOT READ: {sentence}\n")
@@ -100,7 +103,7 @@ async def _run(
 
 
 def exit_code(report: Report) -> int:
-    """The exit code of a report."""
+    """Return the exit code for a report."""
     if not report.coverage.is_complete:
         return UNREAD
     return FINDINGS if report.spool.totals.exceptions else CLEAN
@@ -112,28 +115,28 @@ def _options(command: argparse.Namespace) -> Options:
 
 
 async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
-    """Whether the files are as they were made, and whether chain and Stripe still print_line the same."""
-    wrong = publishing.find_altered_files(folder)
-    for name in wrong:
+    """Check a published report: compare its files with the checksums, then audit the same snapshot again."""
+    altered = publishing.find_altered_files(folder)
+    for name in altered:
         print_line(f"{name}: not the file that was published\n")
     options, before = publishing.read_options(folder)
     report = await auditor.run(options)
     try:
-        found = publishing.describe_changes(before, report.spool)
-        for line in (*(f"NOT READ: {one}" for one in sorted(report.coverage.missing)), *found):
+        changes = publishing.describe_changes(before, report.spool)
+        for line in (*(f"NOT READ: {sentence}" for sentence in sorted(report.coverage.missing)), *changes):
             print_line(line + "\n")
         if not report.coverage.is_complete:
             return UNREAD
-        same = not wrong and not found
-        print_line(f"{'SAME' if same else 'CHANGED'}: {len(before)} rows at {options.at}\n")
-        return CLEAN if same else FINDINGS
+        unchanged = not altered and not changes
+        print_line(f"{'SAME' if unchanged else 'CHANGED'}: {len(before)} rows at {options.at}\n")
+        return CLEAN if unchanged else FINDINGS
     finally:
         report.spool.close()
 
 
 async def _self_test(auditor: Auditor, options: Options, print_line: PrintLine) -> int:
-    """Plant each fault in a copy of what was read; every one must be found, with nothing else."""
-    audit = await auditor.audit(options)
+    """Plant each kind of fault in a copy of the data and check that exactly that fault is reported."""
+    audit = await auditor.prepare(options)
     report = await audit.run()
     report.spool.close()
     failed = 0
@@ -150,20 +153,20 @@ async def _repair(
     print_line: PrintLine,
     repair_services: RepairServicesFactory,
 ) -> int:
-    """Only what a complete audit shows is put right, and only in the name of an admin."""
-    known = settings.load(settings.SWEEP)
-    admin = find_operator(known.operators, command.operator or "")
+    """List the repairs that a complete audit calls for. With `--apply`, apply them in the name of an admin."""
+    loaded = settings.load(settings.SWEEP)
+    admin = find_operator(loaded.operators, command.operator or "")
     if command.apply and (admin is None or not admin.has_right(REVERSE)):
-        raise BadOptions("--apply needs --operator with the name of an admin of OPERATORS")
+        raise InvalidOptions("--apply needs --operator with the name of an admin of OPERATORS")
     report = await auditor.run(options)
     try:
         if not report.coverage.is_complete:
             return _fail(UNREAD, *sorted(report.coverage.missing))
-        async with repair_services(known) as services:
+        async with repair_services(loaded) as services:
             steps = Repair(services, report, admin.name if admin else "", print_line).plan_steps()
-            left = await repair(steps, print_line, apply=command.apply)
-        print_line(f"{left} steps are left to be taken{'' if command.apply else ': --apply takes them'}\n")
-        return FINDINGS if left else CLEAN
+            remaining = await repair(steps, print_line, apply=command.apply)
+        print_line(f"{remaining} steps remain{'' if command.apply else ': --apply applies them'}\n")
+        return FINDINGS if remaining else CLEAN
     finally:
         report.spool.close()
 
@@ -171,8 +174,8 @@ async def _repair(
 def _reporting(progress: str) -> ProgressReporting:
     if progress == "none":
         return ProgressReporting(ignore_progress, ignore_progress)
-    shown = ProgressPrinter(SystemClock())
-    return ProgressReporting(shown.on_progress, shown.on_message)
+    printer = ProgressPrinter(SystemClock())
+    return ProgressReporting(printer.on_progress, printer.on_message)
 
 
 def _fail(exit_code: int, *sentences: str) -> int:

@@ -1,10 +1,10 @@
-"""The whole story of one payment, credit or wallet, in plain words."""
+"""Explains one payment, credit or wallet in plain words."""
 
 import re
 from collections.abc import AsyncIterator, Iterable
 
 from chain.gateway import find_payments_in_tx
-from stateless_billing.audit.auditor import Auditor, BadOptions
+from stateless_billing.audit.auditor import Auditor, InvalidOptions
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain import money
@@ -15,50 +15,51 @@ _CREDIT = re.compile(r"cbtxn_[0-9A-Za-z_]{1,60}")
 _FINGERPRINT = re.compile(r"(?:R[0-9]{2}-)?([0-9a-f]{12,24})")
 
 
-class NothingKnown(Exception):
-    """Neither the chain nor Stripe knows of it; the message says what that means."""
+class NothingFound(Exception):
+    """Neither the chain nor Stripe has the subject; the message says what that means."""
 
 
-async def explain(auditor: Auditor, what: str) -> tuple[list[Row], Report]:
-    """The rows about an EVM transaction, a credit, a wallet or a fingerprint, and the report they are from.
+async def explain(auditor: Auditor, subject: str) -> tuple[list[Row], Report]:
+    """Return the rows about an EVM transaction, credit, wallet or fingerprint, and the report they come from.
 
-    Raises BadOptions for what is none of these, NothingKnown, StripeReadError and ChainError.
+    Raises: InvalidOptions for any other subject; NothingFound, StripeReadError, ChainError.
     """
-    what = what.strip()
-    if _TX.fullmatch(what.lower()):
-        return await _explain_customers(auditor, await _customers_paid_in(auditor, what.lower()), what.lower())
-    if _WALLET.fullmatch(what.lower()):
-        return await _explain_customers(auditor, await _registered_customer(auditor, what.lower()), what.lower())
-    if _CREDIT.fullmatch(what) or _FINGERPRINT.fullmatch(what):
+    subject = subject.strip()
+    lower = subject.lower()
+    if _TX.fullmatch(lower):
+        return await _explain_customers(auditor, await _find_paid_customers(auditor, lower), lower)
+    if _WALLET.fullmatch(lower):
+        return await _explain_customers(auditor, await _find_registered_customers(auditor, lower), lower)
+    if _CREDIT.fullmatch(subject) or _FINGERPRINT.fullmatch(subject):
         async for report in _read_reports(auditor):
-            if rows := [row for row in report.spool if _is_about(row, what)]:
+            if rows := [row for row in report.spool if _is_about(row, subject)]:
                 return rows, report
-        raise NothingKnown(f"No payment, credit or grant is known by {what}.")
-    raise BadOptions("explain takes an EVM transaction's hash, a cbtxn_…, a wallet, or a fingerprint")
+        raise NothingFound(f"No payment, credit or grant matches {subject}.")
+    raise InvalidOptions("explain takes an EVM transaction hash, a cbtxn_… ID, a wallet or a fingerprint")
 
 
 async def _read_reports(auditor: Auditor) -> AsyncIterator[Report]:
-    """The cheap audit first; every entry of every customer only where that does not hold it."""
+    """Run the cheap audit first, and the deep one only if the caller asks for another report."""
     yield await auditor.run(Options())
     yield await auditor.run(Options(deep=True))
 
 
-async def _customers_paid_in(auditor: Auditor, tx_hash: str) -> set[str]:
-    found = await find_payments_in_tx(auditor.nodes, auditor.gateways, tx_hash)
-    if found is None:
-        raise NothingKnown("No node knows this EVM transaction (yet). If it was just sent, ask again in a minute.")
-    if found.failed:
-        raise NothingKnown("This EVM transaction reverted: no token moved, and nothing is owed.")
-    if not found.payments:
-        raise NothingKnown("This EVM transaction holds no payment to one of the gateways.")
-    return {one.customer_id or "" for one in found.payments}
+async def _find_paid_customers(auditor: Auditor, tx_hash: str) -> set[str]:
+    transaction = await find_payments_in_tx(auditor.nodes, auditor.gateways, tx_hash)
+    if transaction is None:
+        raise NothingFound("No node has this EVM transaction yet. If it was just sent, try again in a minute.")
+    if transaction.failed:
+        raise NothingFound("This EVM transaction reverted: no token moved, and nothing is owed.")
+    if not transaction.payments:
+        raise NothingFound("This EVM transaction holds no payment to one of the gateways.")
+    return {payment.customer_id or "" for payment in transaction.payments}
 
 
-async def _registered_customer(auditor: Auditor, wallet: str) -> set[str]:
-    found = {await gateway.customer_of(wallet) for gateway in auditor.gateways} - {None}
-    if not found:
-        raise NothingKnown("No gateway has a customer for this wallet: paying for it reverts until it is registered.")
-    return {one for one in found if one}
+async def _find_registered_customers(auditor: Auditor, wallet: str) -> set[str]:
+    customers = {await gateway.customer_of(wallet) for gateway in auditor.gateways} - {None}
+    if not customers:
+        raise NothingFound("No gateway has a customer for this wallet. Payments for it revert until it is registered.")
+    return {customer for customer in customers if customer}
 
 
 async def _explain_customers(auditor: Auditor, customers: Iterable[str], about: str) -> tuple[list[Row], Report]:
@@ -69,17 +70,17 @@ async def _explain_customers(auditor: Auditor, customers: Iterable[str], about: 
         rows += [row for row in report.spool if about in (row.tx_hash, row.wallet)]
     assert report is not None
     if not rows and report.coverage.is_complete:
-        raise NothingKnown("It is known, but nothing was paid by it yet.")
+        raise NothingFound("Nothing has been paid by it yet.")
     return rows, report
 
 
-def _is_about(row: Row, what: str) -> bool:
-    found = _FINGERPRINT.fullmatch(what)
-    return what in (row.stripe_txn, row.row_id) or bool(found and row.fingerprint.startswith(found[1]))
+def _is_about(row: Row, subject: str) -> bool:
+    match = _FINGERPRINT.fullmatch(subject)
+    return subject in (row.stripe_txn, row.row_id) or bool(match and row.fingerprint.startswith(match[1]))
 
 
 def describe_row(row: Row) -> str:
-    """One row in plain words: what happened, when, at which rate, what is missing, what happens next."""
+    """Describe one row in plain words: what happened, when, at which rate, what is missing and what to do next."""
     sentences = [
         *_chain_lines(row),
         *_price_lines(row),
@@ -110,7 +111,7 @@ def _price_lines(row: Row) -> list[str]:
         return [
             f"Our signed quote promised {money.format_dollars(row.expected_cents)} for it ({row.rate_usd} a token)."
         ]
-    discount = f", with a discount of {row.discount_bps} hundredths of a percent" if row.discount_bps else ""
+    discount = f", with a discount of {row.discount_bps} basis points" if row.discount_bps else ""
     rate = f"{row.rate_usd} dollars a token by {row.rate_source} of {row.rate_time_utc}"
     return [f"Priced at {rate}{discount}: {money.format_dollars(row.expected_cents)}."]
 
@@ -126,5 +127,5 @@ def _stripe_lines(row: Row) -> list[str]:
 
 
 def _sentence(text: str) -> str:
-    """A reason with a capital and a full stop; an identifier at its beginning stays as it is."""
+    """Turn a reason into a sentence. A leading identifier keeps its case."""
     return (text if "_" in text.partition(" ")[0] else text[:1].upper() + text[1:]) + "."

@@ -1,4 +1,4 @@
-"""The options of `audit`, apart from what it needs to run: every other command's parser has them too."""
+"""Command-line options of `audit`, free of its imports: the parser of every command loads this module."""
 
 import argparse
 from pathlib import Path
@@ -7,21 +7,29 @@ FORMATS = ("table", "csv", "json", "jsonl")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `audit`."""
-    parser.epilog = "Exit codes: 0 clean, 1 exceptions, 2 usage, 3 a source was not read to its end, 4 internal."
+    """Add the options of `audit` to its parser."""
+    parser.epilog = "Exit codes: 0 clean, 1 exceptions, 2 usage, 3 a source was not read completely, 4 internal error."
     parser.add_argument("--from", dest="since", metavar="DAY|BLOCK", help="the first day (UTC) or block")
     parser.add_argument("--to", dest="until", metavar="DAY|BLOCK", help="the last time (UTC) or block")
     parser.add_argument("--customer", metavar="CUS", help="one customer only")
     parser.add_argument("--format", choices=FORMATS, default="table")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="also write every form, pictures and SHA256SUMS there")
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="also write every format, the charts and SHA256SUMS there"
+    )
     parser.add_argument("--deep", action="store_true", help="read every entry of every customer; compare rates")
     parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
-    parser.add_argument("--at", metavar="BLOCK:TIME", help="make the report of that block and time again")
+    parser.add_argument("--at", metavar="BLOCK:TIME", help="reproduce the report of that block and time")
     parser.add_argument("--progress", choices=("auto", "none"), default="auto")
-    parser.add_argument("--self-test", action="store_true", help="plant one of each finding in a copy; find them all")
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="plant one fault of each kind in a copy and check that each is reported",
+    )
     steps = parser.add_subparsers(dest="step", metavar="verify DIR | repair")
-    verify = steps.add_parser("verify", help="check the sums of a published report, read again, say what changed")
+    verify = steps.add_parser(
+        "verify", help="check the checksums of a published report, audit again and list what changed"
+    )
     verify.add_argument("folder", type=Path, metavar="DIR")
-    mend = steps.add_parser("repair", help="say what would put the findings right; with --apply, do it")
-    mend.add_argument("--apply", action="store_true", help="take the steps")
-    mend.add_argument("--operator", metavar="NAME", help="the admin of OPERATORS in whose name they are taken")
+    repair = steps.add_parser("repair", help="list the repairs of the findings; with --apply, apply them")
+    repair.add_argument("--apply", action="store_true", help="apply the repairs")
+    repair.add_argument("--operator", metavar="NAME", help="the admin of OPERATORS in whose name they are applied")

@@ -1,4 +1,4 @@
-"""Progress on stderr, with the time that is left: a line that moves where somebody watches, else one now and then."""
+"""Prints progress with the remaining time to stderr: one redrawn line on a terminal, else a line every 10 s."""
 
 import sys
 from typing import TextIO
@@ -10,43 +10,46 @@ _REDRAW_SECONDS = 0.2
 
 
 class ProgressPrinter:
-    """Says how far the reading is."""
+    """Prints the progress of each stage."""
 
     def __init__(self, clock: Clock, stream: TextIO | None = None) -> None:
-        self._clock, self._stream = clock, stream or sys.stderr
-        self._redrawn_at = self._stream.isatty()
-        self._stage, self._begun, self._printed_at = "", 0.0, 0.0
+        self._clock = clock
+        self._stream = stream or sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._stage = ""
+        self._started_at = 0.0
+        self._printed_at = 0.0
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """`done` of `total` (0: not known) of a stage."""
+        """Report that `done` of `total` items of a stage are read. A total of 0 means unknown."""
         now = self._clock.boot()
         if stage != self._stage:
-            self._stage, self._begun, self._printed_at = stage, now, now
+            self._stage, self._started_at, self._printed_at = stage, now, now
         finished = bool(total) and done >= total
-        pause = _REDRAW_SECONDS if self._redrawn_at else _LINE_INTERVAL_SECONDS
-        if now - self._printed_at < pause and not (finished and self._redrawn_at):
+        pause = _REDRAW_SECONDS if self._is_terminal else _LINE_INTERVAL_SECONDS
+        if now - self._printed_at < pause and not (finished and self._is_terminal):
             return
         self._printed_at = now
-        line = progress_sentence(stage, done, total, now - self._begun)
-        if self._redrawn_at:
+        line = progress_sentence(stage, done, total, now - self._started_at)
+        if self._is_terminal:
             self._stream.write(f"\r{line:<78}" + ("\n" if finished else ""))
         else:
             self._stream.write(line + "\n")
         self._stream.flush()
 
     def on_message(self, sentence: str) -> None:
-        """Say something that stays."""
+        """Print a sentence on a line of its own."""
         self._stream.write(sentence + "\n")
         self._stream.flush()
 
 
 def progress_sentence(stage: str, done: int, total: int, elapsed: float) -> str:
-    """How far a stage is after so many seconds, and how long the rest of it takes if it goes on as it did."""
-    told = f"{stage}: {done}{f' of {total}' if total else ''}"
+    """Describe a stage after `elapsed` seconds, with its speed and the estimated remaining time."""
+    count = f"{stage}: {done}{f' of {total}' if total else ''}"
     if not total or not done or elapsed <= 0:
-        return told
-    return f"{told}, {int(done / elapsed)} a second, {int(elapsed * (total - done) / done)} s left"
+        return count
+    return f"{count}, {int(done / elapsed)} a second, {int(elapsed * (total - done) / done)} s left"
 
 
 def ignore_progress(*_: object) -> None:
-    """Say nothing."""
+    """Ignore progress."""

@@ -1,11 +1,11 @@
-"""What an admin may have put right: credits what is missing, takes back what is double, astray or orphaned.
+"""Repairs audit findings: credits missing payments and reverses duplicate, misplaced and orphaned credits.
 
-Nothing here runs by itself. Each step is told first; it is taken only when asked for, through the paths that credit and
-reverse at all times, so that two repairs at once, or one that is cut off and begun again, do nothing twice.
+Only an admin starts a repair. Every step is printed, and applied only with `--apply`. Steps use the regular crediting
+and reversal code, so concurrent or interrupted repairs write nothing twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,7 +45,7 @@ _POLL_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to be done: what it is in words, and doing it, which says how it went. `take` may raise NotTaken."""
+    """One repair: its row, its description, and `apply`, which returns the outcome or raises RepairRefused."""
 
     row: Row
     description: str
@@ -53,7 +53,7 @@ class Step:
 
 
 class RepairServices(Protocol):
-    """What a repair works with; the services have it."""
+    """The services that a repair uses."""
 
     nodes: FailoverProvider
     gateways: list[Gateway]
@@ -66,18 +66,21 @@ class RepairServices(Protocol):
 
 
 class Repair:
-    """The steps that a report asks for."""
+    """Plans the steps that repair the findings of a report."""
 
     def __init__(
         self, services: RepairServices, report: Report, operator: str, report_line: Callable[[str], object]
     ) -> None:
         assert report.scope is not None
-        self._services, self._report, self._operator, self._report_line = services, report, operator, report_line
+        self._services = services
+        self._report = report
+        self._operator = operator
+        self._report_line = report_line
         self._scope: Scope = report.scope
-        self._choice = SurplusChoice(services.stripe, services.orders, report.scope)
+        self._surplus_choice = SurplusChoice(services.stripe, services.orders, report.scope)
 
     async def plan_steps(self) -> AsyncIterator[Step]:
-        """Every step, one after another; what can only be done by people is passed over."""
+        """Yield the steps one by one. Findings that need a human decision are skipped."""
         for row in self._report.spool:
             if not row.exception:
                 continue
@@ -87,7 +90,7 @@ class Repair:
             elif row.status in (Status.DUPLICATE_CREDIT, Status.REVERSED):
                 step = await self._plan_surplus(row)
             elif row.status == Status.AMOUNT_MISMATCH:
-                step = await self._plan_other_facts(row)
+                step = await self._plan_correction(row)
             elif row.status in (Status.WRONG_CUSTOMER, Status.MISSING_PAYMENT):
                 step = await self._plan_misplaced(row)
             if step:
@@ -98,61 +101,59 @@ class Repair:
         if payment is None:
             return None
 
-        async def take() -> str:
-            return await self._is_credited(payment)
+        async def apply() -> str:
+            return await self._credit_payment(payment)
 
         promised = money.format_dollars(payment.cents) if payment.quoted else "what it was worth at its block's time"
-        return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", take)
+        return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", apply)
 
-    async def _is_credited(self, payment: Payment) -> str:
-        """Credit a payment by what Stripe's entries show, whatever its customer's cursor says. Raises NotTaken."""
+    async def _credit_payment(self, payment: Payment) -> str:
+        """Credit a payment by its customer's entries in Stripe, ignoring the cursor. Raises: RepairRefused."""
         heads = await self._services.confirmations.heads()
-        gateway = next(one for one in self._services.gateways if one.address == payment.gateway)
+        gateways = {gateway.address: gateway for gateway in self._services.gateways}
         self._services.status_cache.make_due(payment)
-        done = await self._services.crediting.process(gateway, payment, heads, trust_cursor=False)
-        if done.state == "pending" and done.cause is None and done.retry_after:
-            raise NeedsSecondReading(done.retry_after)
-        told = f"{done.state} {done.cause or done.credit or ''} {done.detail}".strip()
-        if done.state != "credited":
-            raise RepairRefused(told)
-        return told
+        status = await self._services.crediting.process(gateways[payment.gateway], payment, heads, trust_cursor=False)
+        if status.state == "pending" and status.cause is None and status.retry_after:
+            raise NeedsSecondReading(status.retry_after)
+        outcome = f"{status.state} {status.cause or status.credit or ''} {status.detail}".strip()
+        if status.state != "credited":
+            raise RepairRefused(outcome)
+        return outcome
 
-    async def _plan_other_facts(self, row: Row) -> Step | None:
-        """A quoted payment whose final event promises other cents than its credit has: reversed, and credited anew."""
+    async def _plan_correction(self, row: Row) -> Step | None:
+        """Plan to reverse and rewrite the credit of a quoted payment whose final event promises other cents."""
         payment = await self._find_payment(row)
         if payment is None or not payment.quoted or row.stripe_customer is None or row.stripe_txn is None:
             return None
         entry = await self._read_entry(row.stripe_customer, row.stripe_txn, payment.time - LISTING_LEAD_SECONDS)
-        if (
-            entry is None
-            or claimed_identity(Credit(entry, entry.cents, "")) != payment.identity
-            or entry.cents == payment.cents
-        ):
+        if entry is None or entry.cents == payment.cents:
+            return None
+        if claimed_identity(Credit(entry, entry.cents, "")) != payment.identity:
             return None
 
-        async def take() -> str:
-            back = await self._services.reversals.reverse(entry, self._operator, REASONS[Status.AMOUNT_MISMATCH])
+        async def apply() -> str:
+            reversal = await self._services.reversals.reverse(entry, self._operator, REASONS[Status.AMOUNT_MISMATCH])
             try:
-                return f"taken back by {back.id}; {await self._is_credited(payment)}"
+                return f"taken back by {reversal.id}; {await self._credit_payment(payment)}"
             except RepairRefused as error:
-                raise RepairRefused(f"taken back by {back.id}, and not credited anew yet: {error}") from error
+                raise RepairRefused(f"taken back by {reversal.id}, but not credited again yet: {error}") from error
 
         cents, due = money.format_dollars(entry.cents), money.format_dollars(payment.cents)
-        return Step(row, f"take back {entry.id} of {cents}, and credit {due} for {payment.tx_hash}", take)
+        return Step(row, f"take back {entry.id} of {cents}, and credit {due} for {payment.tx_hash}", apply)
 
     async def _plan_surplus(self, row: Row) -> Step | None:
         payment = await self._find_payment(row)
-        chosen = await self._choice.choose_entry(payment, row, strict=False) if payment else None
+        chosen = await self._surplus_choice.choose_entry(payment, row, require_proof=False) if payment else None
         if payment is None or chosen is None:
             return None
 
-        async def take() -> str:
-            again = await self._choice.choose_entry(payment, row, strict=True)
+        async def apply() -> str:
+            again = await self._surplus_choice.choose_entry(payment, row, require_proof=True)
             if again is None or again.id != chosen.id:
-                raise RepairRefused("Stripe shows something else by now; run the audit again")
-            return await self._is_reversed(row, chosen)
+                raise RepairRefused("Stripe has changed since the report; run the audit again")
+            return await self._reverse_entry(row, chosen)
 
-        return Step(row, _describe_step(row, chosen), take)
+        return Step(row, _describe_step(row, chosen), apply)
 
     async def _plan_misplaced(self, row: Row) -> Step | None:
         if row.stripe_customer is None or row.stripe_txn is None:
@@ -161,25 +162,26 @@ class Repair:
         return self._plan_reversal(row, entry) if entry else None
 
     def _plan_reversal(self, row: Row, entry: Entry) -> Step:
-        async def take() -> str:
+        async def apply() -> str:
             if row.status == Status.MISSING_PAYMENT:
                 await self._require_orphan(entry)
-            return await self._is_reversed(row, entry)
+            return await self._reverse_entry(row, entry)
 
-        return Step(row, _describe_step(row, entry), take)
+        return Step(row, _describe_step(row, entry), apply)
 
-    async def _is_reversed(self, row: Row, entry: Entry) -> str:
-        done = await self._services.reversals.reverse(entry, self._operator, REASONS[Status(row.status)])
-        return f"taken back by {done.id}"
+    async def _reverse_entry(self, row: Row, entry: Entry) -> str:
+        reversal = await self._services.reversals.reverse(entry, self._operator, REASONS[Status(row.status)])
+        return f"taken back by {reversal.id}"
 
     async def _require_orphan(self, entry: Entry) -> None:
-        """Two nodes, or one twice and a finality apart, must show that a credit's payment is not there. Else NotTaken.
+        """Require proof that the payment of a credit is not on the chain.
 
-        Of a gateway that is not configured nothing can be shown.
+        Every node must show its absence; a single node must show it twice, with its head becoming final in between.
+        Nothing is proven for a gateway that is not configured. Raises: RepairRefused.
         """
         credit = Credit(entry, entry.cents, "")
         if reason := reason_without_payment(credit, self._scope):
-            raise RepairRefused(f"{reason}; a human has to look")
+            raise RepairRefused(f"{reason}; this needs a human decision")
         final = await provider.block(self._services.nodes, "finalized")
         if final.time <= entry.created:
             raise RepairRefused("its payment may yet become final")
@@ -187,11 +189,11 @@ class Repair:
         orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
         if orphaned and len(self._services.nodes.each) == 1:
             head = await provider.block(self._services.nodes, "latest")
-            self._report_line(f"one node alone says so: waiting until block {head.number} is final, to ask it again\n")
+            self._report_line(f"only one node to ask: waiting until block {head.number} is final to ask it again\n")
             await self._wait_until_final(head.number)
             orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
         if not orphaned:
-            raise RepairRefused("its payment is there after all")
+            raise RepairRefused("its payment is on the chain after all")
 
     async def _wait_until_final(self, number: int) -> None:
         while True:
@@ -200,17 +202,17 @@ class Repair:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _find_payment(self, row: Row) -> Payment | None:
-        """The payment that a row is about, asked of the chain again."""
-        found = await find_payments_in_tx(self._services.nodes, self._services.gateways, row.tx_hash or "")
-        payments: Iterable[Payment] = found.payments if found else ()
-        return next((one for one in payments if fingerprint(one.identity) == row.fingerprint), None)
-
-    async def _read_entries(self, customer_id: str, since: int) -> list[Entry]:
-        async with self._services.stripe.session() as session:
-            return await session.list_entries(customer_id, max(0, since))
+        """Read the payment of a row from the chain again."""
+        transaction = await find_payments_in_tx(self._services.nodes, self._services.gateways, row.tx_hash or "")
+        for payment in transaction.payments if transaction else ():
+            if fingerprint(payment.identity) == row.fingerprint:
+                return payment
+        return None
 
     async def _read_entry(self, customer_id: str, entry_id: str, since: int) -> Entry | None:
-        return next((one for one in await self._read_entries(customer_id, since) if one.id == entry_id), None)
+        async with self._services.stripe.session() as session:
+            entries = await session.list_entries(customer_id, max(0, since))
+        return next((entry for entry in entries if entry.id == entry_id), None)
 
 
 def _describe_step(row: Row, entry: Entry) -> str:
@@ -224,31 +226,31 @@ async def repair(
     apply: bool,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> int:
-    """Tell every step, and take it where that is wanted; how many are left to be taken.
+    """Print every step, apply it if `apply`, and return how many steps remain.
 
-    What an old ledger must tell twice is asked again together, once the last of them may be.
+    Old ledgers must be read twice, some time apart. Their steps are retried together after the longest wait.
     """
-    left = 0
-    later: list[tuple[Step, int]] = []
+    remaining = 0
+    delayed: list[tuple[Step, int]] = []
     async for step in steps:
         report(f"{step.row.row_id}  {step.description}\n")
         wait = await _apply_step(step, report) if apply else 0
         if wait:
-            later.append((step, wait))
+            delayed.append((step, wait))
         elif wait == 0:
-            left += 1
-    if later:
-        longest = max(wait for _, wait in later)
-        report(f"{len(later)} ledgers must tell the same once more: waiting {-(-longest // 60)} minutes\n")
+            remaining += 1
+    if delayed:
+        longest = max(wait for _, wait in delayed)
+        report(f"{len(delayed)} ledgers must be read a second time: waiting {-(-longest // 60)} minutes\n")
         await sleep(longest + 1)
-    for step, _ in later:
-        report(f"{step.row.row_id}  once more\n")
-        left += await _apply_step(step, report) is not None
-    return left
+    for step, _ in delayed:
+        report(f"{step.row.row_id}  second reading\n")
+        remaining += await _apply_step(step, report) is not None
+    return remaining
 
 
 async def _apply_step(step: Step, report: Callable[[str], object]) -> int | None:
-    """Take a step: None where that is done, 0 where it is not, else in how many seconds it may be taken again."""
+    """Apply a step. Return None if it was applied, 0 if not, else the seconds to wait before the second reading."""
     try:
         report(f"  {await step.apply()}\n")
     except NeedsSecondReading as error:

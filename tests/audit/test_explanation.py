@@ -2,8 +2,8 @@
 
 import pytest
 
-from stateless_billing.audit.auditor import BadOptions
-from stateless_billing.audit.explanation import NothingKnown, describe_row, explain
+from stateless_billing.audit.auditor import InvalidOptions
+from stateless_billing.audit.explanation import NothingFound, describe_row, explain
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
 from tests.audit.made import credit, judged, only, quoted
 from tests.audit.test_grants import grant, reservation, tied
@@ -48,11 +48,11 @@ async def test_it_is_found_by_transaction_wallet_credit_and_fingerprint() -> Non
 @pytest.mark.parametrize(
     ("what", "kind"),
     [
-        (tx_hash(999), NothingKnown),
-        ("0x" + "99" * 20, NothingKnown),
-        ("cbtxn_nobody", NothingKnown),
-        ("ab" * 12, NothingKnown),
-        ("hello", BadOptions),
+        (tx_hash(999), NothingFound),
+        ("0x" + "99" * 20, NothingFound),
+        ("cbtxn_nobody", NothingFound),
+        ("ab" * 12, NothingFound),
+        ("hello", InvalidOptions),
     ],
 )
 async def test_what_nobody_knows(what: str, kind: type[Exception]) -> None:
@@ -65,5 +65,5 @@ async def test_a_transaction_that_reverted() -> None:
     world = World([])
     world.node.reverted.add(tx_hash(5))
     async with world.auditor() as auditor:
-        with pytest.raises(NothingKnown, match="reverted"):
+        with pytest.raises(NothingFound, match="reverted"):
             await explain(auditor, tx_hash(5))

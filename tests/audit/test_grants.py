@@ -76,9 +76,9 @@ def test_a_grant(record: list[Entry], given: Credit, status: str) -> None:
 def test_the_operators_cap_counts_the_24_hours_before() -> None:
     record = [reservation(f"g{number}", 2000, created=START + number) for number in range(6)]
     found = collect_reservations(tied(record[::-1]))
-    assert [bool(found[f"g{number}"].broken_caps) for number in range(6)] == [False] * 5 + [True]
+    assert [bool(found[f"g{number}"].broken_cap) for number in range(6)] == [False] * 5 + [True]
     late = [*record[:5], reservation("g5", 2000, created=START + DAY + 5)]
-    assert not collect_reservations(tied(late[::-1]))["g5"].broken_caps
+    assert not collect_reservations(tied(late[::-1]))["g5"].broken_cap
 
 
 def test_the_cap_over_all_counts_every_operator() -> None:
@@ -87,15 +87,15 @@ def test_the_cap_over_all_counts_every_operator() -> None:
         for number in range(26)
     ]
     found = collect_reservations(tied(record[::-1]))
-    assert [name for name, one in found.items() if one.broken_caps] == ["g25"]
+    assert [name for name, one in found.items() if one.broken_cap] == ["g25"]
 
 
 def test_a_reversal_frees_its_cents_for_those_after_it_only() -> None:
     first = [reservation(f"g{number}", 2000, created=START + number) for number in range(5)]
     record = [*first, undone(first[0], START + 10), reservation("g5", 2000, created=START + 20)]
-    assert not collect_reservations(tied(record[::-1]))["g5"].broken_caps
+    assert not collect_reservations(tied(record[::-1]))["g5"].broken_cap
     record = [*first, reservation("g5", 2000, created=START + 20), undone(first[0], START + 30)]
-    assert collect_reservations(tied(record[::-1]))["g5"].broken_caps
+    assert collect_reservations(tied(record[::-1]))["g5"].broken_cap
 
 
 def test_a_form_gives_once() -> None:

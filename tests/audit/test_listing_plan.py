@@ -51,29 +51,29 @@ def test_the_ledger_goes_on_where_windows_would_be_more() -> None:
 
 
 def test_a_ledger_that_adds_up() -> None:
-    assert find_break(run(5, -3, 7), opening=True) == ""
-    assert find_break(run(5, -3, 7, opening=90), opening=False) == ""
-    assert "begin at nothing" in find_break(run(5, -3, 7, opening=90), opening=True)
-    assert find_break([], opening=True) == ""
+    assert find_break(run(5, -3, 7), starts_at_zero=True) == ""
+    assert find_break(run(5, -3, 7, opening=90), starts_at_zero=False) == ""
+    assert "zero balance" in find_break(run(5, -3, 7, opening=90), starts_at_zero=True)
+    assert find_break([], starts_at_zero=True) == ""
 
 
 @pytest.mark.parametrize("left_out", [1, 2])
 def test_an_entry_that_is_left_out_is_noticed(left_out: int) -> None:
     ledger = run(5, -3, 7, 9)
-    assert f"at cbtxn_{4 - left_out}" in find_break(ledger[:left_out] + ledger[left_out + 1 :], opening=False)
+    assert f"at cbtxn_{4 - left_out}" in find_break(ledger[:left_out] + ledger[left_out + 1 :], starts_at_zero=False)
 
 
 def test_entries_of_one_second_may_come_in_any_order() -> None:
     ledger = run(5, -3, 7, 9, every=0)
-    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], opening=True) == ""
-    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], opening=False) == ""
-    assert find_break([ledger[2], ledger[0], ledger[3]], opening=True)
+    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], starts_at_zero=True) == ""
+    assert find_break([ledger[2], ledger[0], ledger[3], ledger[1]], starts_at_zero=False) == ""
+    assert find_break([ledger[2], ledger[0], ledger[3]], starts_at_zero=True)
 
 
 def test_each_currency_has_its_balance() -> None:
     euro = replace(run(4)[0], id="cbtxn_e", currency="eur", created=1_000_015)
     ledger = run(5, -3, 7)
-    assert find_break([ledger[0], euro, *ledger[1:]], opening=True) == ""
+    assert find_break([ledger[0], euro, *ledger[1:]], starts_at_zero=True) == ""
 
 
 def test_runs_that_overlap_are_joined_once() -> None:

@@ -69,7 +69,7 @@ def test_a_payment_with_its_credits(
     assert row.exception == RULES[Status(status)].exception
     assert row.reason
     assert row.next_action
-    assert (done.open, done.strays, done.grants) == ([], [], [])
+    assert (done.uncredited, done.unmatched_credits, done.grants) == ([], [], [])
 
 
 def test_a_credit_that_a_reorganisation_renamed_is_matched() -> None:
@@ -118,7 +118,7 @@ def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
     other = credit(quoted(gateway=OTHER_GATEWAY, sequence=5), 7)
     grant = entry(id="cbtxn_8", cents=500, metadata={"kind": "grant", "grant": "g1"})
     done = judged([P], [C, other, grant])
-    assert [one.entry.id for one in done.strays] == ["cbtxn_7"]
+    assert [one.entry.id for one in done.unmatched_credits] == ["cbtxn_7"]
     assert [one.entry.id for one in done.grants] == ["cbtxn_8"]
 
 
@@ -167,7 +167,9 @@ def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
     orders = index_orders([order], {})
     assert orders.redirects == {P.identity: "cus_Other"}
     assert index_orders([released, order], {}).redirects == {}, "the newest stands"
-    assert index_orders([released, order], {}).named == {P.identity: ("cus_Other",)}, "and earlier ones are looked at"
+    assert index_orders([released, order], {}).named_customers == {P.identity: ("cus_Other",)}, (
+        "and earlier ones are looked at"
+    )
     done = judge_customer(book([P], [C]), orders, SCOPE)
     assert done.rows == []
     assert list(done.credited) == [P.identity]

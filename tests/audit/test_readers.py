@@ -7,7 +7,12 @@ import pytest
 
 from stateless_billing.audit.progress import ProgressPrinter
 from stateless_billing.audit.readers.customers import audited_customer, read_customer
-from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError, require_customer_id
+from stateless_billing.audit.readers.stripe import (
+    StripeObjectNotFound,
+    StripeReader,
+    StripeReadError,
+    require_customer_id,
+)
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.stripe.objects import Customer
@@ -47,9 +52,9 @@ async def test_what_fails_is_tried_again() -> None:
 async def test_what_is_not_there_is_missing() -> None:
     stripe = reader(World())
     assert await stripe.get_customer("cus_Nobody") is None
-    with pytest.raises(Missing):
+    with pytest.raises(StripeObjectNotFound):
         await stripe.list_page("cus_Nobody", 0, 10)
-    with pytest.raises(Missing):
+    with pytest.raises(StripeObjectNotFound):
         require_customer_id("../evil")
     with pytest.raises(StripeReadError):
         await read_customer(stripe, "cus_Nobody", "")

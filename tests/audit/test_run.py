@@ -12,7 +12,7 @@ import pytest
 from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import cross_customer_pass
-from stateless_billing.audit.auditor import BadOptions, parse_accepted, parse_time
+from stateless_billing.audit.auditor import InvalidOptions, parse_accepted, parse_time
 from stateless_billing.audit.explanation import describe_row, explain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report import publishing
@@ -131,7 +131,7 @@ async def test_a_customer_that_the_list_leaves_out_is_noticed() -> None:
         httpx.Response(200, json=empty, headers=date) if request.url.path == "/v1/customers" else None
     )
     report = await audited(world)
-    assert "does not show cus_" in report.coverage.missing[0]
+    assert "omits cus_" in report.coverage.missing[0]
 
 
 async def test_an_entry_that_the_list_leaves_out_breaks_the_chain_of_balances() -> None:
@@ -254,7 +254,7 @@ async def test_the_pictures_follow_days_gaps_and_the_range() -> None:
 async def test_the_self_test_needs_no_data() -> None:
     world = World([])
     async with world.auditor() as auditor:
-        audit = await auditor.audit(Options())
+        audit = await auditor.prepare(Options())
         await audit.run()
         assert isinstance(audit, Audit)
         done = run_trials(audit.collector.samples, audit.scope)
@@ -262,18 +262,18 @@ async def test_the_self_test_needs_no_data() -> None:
 
 
 async def test_at_must_be_final() -> None:
-    with pytest.raises(BadOptions):
+    with pytest.raises(InvalidOptions):
         await audited(World(), at="9500:1")
 
 
 def test_times_and_the_accepted_file() -> None:
     assert parse_time("2026-10-01") == 1790812800
     assert parse_time("2026-10-01T00:00:00+02:00") == 1790812800 - 7200
-    with pytest.raises(BadOptions):
+    with pytest.raises(InvalidOptions):
         parse_time("soon")
     assert parse_accepted(b'\n{"fingerprint":"a","note":"b"}\n')["a"].note == "b"
     for bad in (b"x", b"{}", b'{"fingerprint":"a","note":""}', b'{"fingerprint":"a","note":1}', b"[]"):
-        with pytest.raises(BadOptions):
+        with pytest.raises(InvalidOptions):
             parse_accepted(bad)
 
 
@@ -338,8 +338,8 @@ async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
         reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
         head = block(50)
         asked = block(0).time + time
-        before = await reader.block_at(asked, head, before=True)
-        after = await reader.block_at(asked, head, before=False)
+        before = await reader.find_block_by_time(asked, head, side="before")
+        after = await reader.find_block_by_time(asked, head, side="after")
     assert before.number == min(time // BLOCK_SECONDS, 50)
     assert after.number == min(-(-time // BLOCK_SECONDS), 50)
 

@@ -394,7 +394,7 @@ def test_an_interrupted_audit_is_not_clean(stack: Stack, planted: dict[str, Cust
     out, said = begun.communicate(timeout=60)
     stack.control("DELETE", "faults")
     assert (begun.returncode, out) == (3, "")
-    assert "interrupted: nothing can be said" in said
+    assert "interrupted: the audit is incomplete" in said
 
 
 @pytest.mark.parametrize("arguments", [["--from", "yesterday"], ["--at", "7"], ["verify", "nowhere"]])

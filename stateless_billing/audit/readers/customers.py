@@ -1,48 +1,48 @@
-"""The customers as the audit needs them: wallets, cursors, and the two bookkeeping records."""
+"""Reads the customers with their wallets and cursors, and the two bookkeeping records."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from chain.gateway import Gateway
-from stateless_billing.audit.readers.chain import Told
+from stateless_billing.audit.readers.chain import ProgressCallback
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
 from stateless_billing.bookkeeping import records
 from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.objects import Customer
 
-READ_SEPARATELY = 200
+MAX_SINGLE_READS = 200  # unlisted customers that are read one by one
 
 
 @dataclass(slots=True)
 class AuditedCustomers:
-    """All that the list of customers showed: `known` by ID, the IDs of all, the bookkeeping records."""
+    """The customers by ID, the IDs that the list showed, and the bookkeeping records."""
 
-    known: dict[str, AuditedCustomer] = field(default_factory=dict)
+    by_id: dict[str, AuditedCustomer] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
     service: Customer | None = None
     grants_id: str | None = None
 
     def add(self, customer: Customer) -> None:
-        """Keep what matters of one customer."""
-        mark = customer.value(records.RECORD_MARKER)
-        if mark in ("service", "grants"):
-            if mark == "service" and (self.service is None or customer.created <= self.service.created):
+        """Add a listed customer, or note it as a bookkeeping record."""
+        marker = customer.value(records.RECORD_MARKER)
+        if marker in ("service", "grants"):
+            if marker == "service" and (self.service is None or customer.created <= self.service.created):
                 self.service, self.grants_id = customer, customer.value("grants")
             return
         self.ids.append(customer.id)
-        self.known[customer.id] = audited_customer(customer)
+        self.by_id[customer.id] = audited_customer(customer)
 
-    def claims(self) -> dict[str, list[str]]:
-        """The customers that name each wallet as theirs."""
-        found: dict[str, list[str]] = {}
-        for one in self.known.values():
-            if one.wallet:
-                found.setdefault(one.wallet, []).append(one.id)
-        return found
+    def customers_by_wallet(self) -> dict[str, list[str]]:
+        """Return the IDs of the customers that claim each wallet."""
+        claims: dict[str, list[str]] = {}
+        for customer in self.by_id.values():
+            if customer.wallet:
+                claims.setdefault(customer.wallet, []).append(customer.id)
+        return claims
 
     def recorded_causes(self, gateways: Iterable[Gateway]) -> dict[tuple[str, int], str]:
-        """Why the sweep left final payments open, by gateway and place in its index."""
+        """Return why the sweep left final payments open, by gateway and payment index."""
         if self.service is None:
             return {}
         return {
@@ -53,7 +53,7 @@ class AuditedCustomers:
 
 
 def audited_customer(customer: Customer) -> AuditedCustomer:
-    """What is kept of a customer."""
+    """Reduce a Stripe customer to what the audit needs."""
     if customer.deleted:
         return AuditedCustomer(customer.id, state="customer_deleted")
     metadata = customer.metadata or {}
@@ -63,35 +63,36 @@ def audited_customer(customer: Customer) -> AuditedCustomer:
 
 
 async def read_customers(
-    stripe: StripeReader, until: int | None, on_progress: Told, wanted: Callable[[], Iterable[str]]
+    stripe: StripeReader, until: int | None, on_progress: ProgressCallback, expected_ids: Callable[[], Iterable[str]]
 ) -> tuple[AuditedCustomers, str]:
-    """All customers, and those `wanted` that the list does not show, each by itself; why the list is not to be trusted.
+    """List all customers and read the expected but unlisted ones singly. Also return what is wrong with the list.
 
-    A wanted customer that lives but is not in the list proves that the list left something out.
+    An expected customer that exists but was not listed proves that the list is incomplete.
     """
-    found, fault = AuditedCustomers(), ""
+    customers = AuditedCustomers()
+    fault = ""
     async for page in stripe.list_customers(until):
-        for one in page:
-            found.add(one)
-        on_progress("customers", len(found.ids), 0)
-    bookkept = {found.service.id if found.service else "", found.grants_id or ""}
-    for customer_id in sorted(set(wanted()) - found.known.keys() - bookkept)[:READ_SEPARATELY]:
-        alone = await stripe.get_customer(customer_id)
-        gone = AuditedCustomer(customer_id, state="customer_invalid")
-        found.known[customer_id] = gone if alone is None else audited_customer(alone)
-        # Stripe's lists leave out the customers of test clocks.
-        listed = alone is not None and not alone.deleted and not alone.test_clock
-        if alone is not None and listed and (until is None or alone.created <= until):
-            fault = f"the list of customers does not show {customer_id}, which is there"
-    return found, fault
+        for customer in page:
+            customers.add(customer)
+        on_progress("customers", len(customers.ids), 0)
+    record_ids = {customers.service.id if customers.service else "", customers.grants_id or ""}
+    for customer_id in sorted(set(expected_ids()) - customers.by_id.keys() - record_ids)[:MAX_SINGLE_READS]:
+        single = await stripe.get_customer(customer_id)
+        unknown = AuditedCustomer(customer_id, state="customer_invalid")
+        customers.by_id[customer_id] = unknown if single is None else audited_customer(single)
+        # Stripe's lists omit the customers of test clocks.
+        is_listable = single is not None and not single.deleted and not single.test_clock
+        if single is not None and is_listable and (until is None or single.created <= until):
+            fault = f"the list of customers omits {customer_id}, which exists"
+    return customers, fault
 
 
 async def read_customer(stripe: StripeReader, customer_id: str, service_id: str) -> AuditedCustomers:
-    """One customer, and the bookkeeping records where the settings name them."""
-    found = AuditedCustomers()
-    for one in (customer_id, service_id):
-        if one and (read_ := await stripe.get_customer(one)):
-            found.add(read_)
-    if customer_id not in found.known:
-        raise StripeReadError(f"Stripe knows no customer {customer_id}")
-    return found
+    """Read one customer, and the service record if the settings name it. Raises: StripeReadError."""
+    customers = AuditedCustomers()
+    for requested_id in (customer_id, service_id):
+        if requested_id and (customer := await stripe.get_customer(requested_id)):
+            customers.add(customer)
+    if customer_id not in customers.by_id:
+        raise StripeReadError(f"Stripe has no customer {customer_id}")
+    return customers

@@ -1,10 +1,10 @@
-"""Reads one customer's ledger as far as the audit needs it, by the way that takes the fewest pages."""
+"""Reads as much of a customer's ledger as the audit needs, in the fewest pages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chain.payment import Payment
-from stateless_billing.audit.readers.stripe import Missing, StripeReader, StripeReadError
+from stateless_billing.audit.readers.stripe import StripeObjectNotFound, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.rules.cross_customer import claimed_identity
 from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
@@ -18,7 +18,7 @@ from stateless_billing.stripe.objects import Page
 
 @dataclass(slots=True)
 class ExpectedEntries:
-    """What is to be found on a customer: the credits of its payments and of those redirected to it, and grants."""
+    """What a customer should hold: credits of its payments and of those redirected to it, and grants."""
 
     payments: list[Payment] = field(default_factory=list)
     redirected: list[Payment] = field(default_factory=list)
@@ -26,106 +26,97 @@ class ExpectedEntries:
 
     @property
     def times(self) -> list[int]:
-        """Since when each may be there."""
-        return [one.time for one in (*self.payments, *self.redirected)] + [one.created for one in self.grants]
+        """The earliest time at which each expected entry may have been written."""
+        return [payment.time for payment in (*self.payments, *self.redirected)] + [
+            grant.created for grant in self.grants
+        ]
 
-    def unread_times(self, done: CustomerVerdict, scope: Scope) -> list[int]:
-        """The times of what is not among the entries that were judged."""
-        given = {one.entry.metadata.get("grant") for one in done.grants}
-        carried = {claimed_identity(one) for one in done.strays}
-        return (
-            [one.time for one in done.open if scope.is_final(one)]
-            + [one.time for one in self.redirected if scope.is_final(one) and one.identity not in carried]
-            + [one.created for one in self.grants if one.metadata.get("grant") not in given]
-        )
-
-
-UNREADABLE = {True: "customer_deleted", False: "customer_invalid"}
+    def missing_times(self, verdict: CustomerVerdict, scope: Scope) -> list[int]:
+        """Return the times of the expected entries that a verdict did not find."""
+        given = {grant.entry.metadata.get("grant") for grant in verdict.grants}
+        credited = {claimed_identity(credit) for credit in verdict.unmatched_credits}
+        missing = [*verdict.uncredited, *(payment for payment in self.redirected if payment.identity not in credited)]
+        return [payment.time for payment in missing if scope.is_final(payment)] + [
+            grant.created for grant in self.grants if grant.metadata.get("grant") not in given
+        ]
 
 
 class LedgerReader:
-    """Reads and judges books. Every method raises StripeReadError."""
+    """Reads and judges ledgers. Every method raises StripeReadError."""
 
     def __init__(self, stripe: StripeReader, scope: Scope, orders: OrderIndex, coverage: Coverage) -> None:
-        self._stripe, self._scope, self._orders, self._coverage = stripe, scope, orders, coverage
+        self._stripe = stripe
+        self._scope = scope
+        self._orders = orders
+        self._coverage = coverage
 
-    async def read(self, account: AuditedCustomer, wanted: ExpectedEntries) -> tuple[CustomerLedger, CustomerVerdict]:
-        """A customer's book, with its payments and all that is wanted of it."""
-        book = CustomerLedger(account, wanted.payments)
-        since = self._earliest(wanted.times)
-        if account.state:
-            return book, judge_customer(book, self._orders, self._scope)
+    async def read(
+        self, customer: AuditedCustomer, expected: ExpectedEntries
+    ) -> tuple[CustomerLedger, CustomerVerdict]:
+        """Read and judge a customer's ledger, far enough to cover the expected entries."""
+        customer_ledger = CustomerLedger(customer, expected.payments)
+        since = self._earliest(expected.times)
+        if customer.state:
+            return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
         try:
-            newest = await self._stripe.list_page(account.id, since, self._scope.time)
-        except Missing:
-            book.account = await self._read_unreadable(account)
-            return book, judge_customer(book, self._orders, self._scope)
-        left = None if self._scope.deep else narrow_windows(wanted.times, newest, since, self._scope.time)
-        if left is None:
-            book.entries = await self._read_ledger(account.id, since, newest)
-            book.complete = since == 0
+            newest = await self._stripe.list_page(customer.id, since, self._scope.time)
+        except StripeObjectNotFound:
+            customer_ledger.customer = await self._read_unreadable_customer(customer)
+            return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
+        windows = None if self._scope.deep else narrow_windows(expected.times, newest, since, self._scope.time)
+        if windows is None:
+            customer_ledger.entries = await self._read_window(customer.id, TimeWindow(since, self._scope.time), newest)
+            customer_ledger.complete = since == 0
             self._coverage.count("ledgers_read_to_their_end")
-            return book, await self._judge(book, wanted)
-        runs = [newest.entries, *[await self._read_window(account.id, window) for window in left]]
-        book.entries = join_entries(runs)
+            return customer_ledger, await self._judge(customer_ledger, expected)
+        runs = [await self._read_window(customer.id, window) for window in windows]
+        customer_ledger.entries = join_entries([newest.entries, *runs])
         self._coverage.count("ledgers_read_by_windows")
-        return book, await self._judge(book, wanted, runs[1:])
+        return customer_ledger, await self._judge(customer_ledger, expected, runs)
 
     async def _judge(
-        self, book: CustomerLedger, wanted: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()
+        self, customer_ledger: CustomerLedger, expected: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()
     ) -> CustomerVerdict:
-        """The verdicts; what is missing is missing only where the ledger proves that it shows everything."""
-        done = judge_customer(book, self._orders, self._scope)
-        if missed := wanted.unread_times(done, self._scope):
-            proven = await self._read_proven(book.account.id, min(missed) - LISTING_LEAD_SECONDS)
-            book.entries = join_entries([proven, *windows] if windows else [book.entries, proven])
-            done = judge_customer(book, self._orders, self._scope)
-        self._coverage.count("entries_read", len(book.entries))
-        return done
+        """Judge a ledger. Before reporting an entry as missing, read far enough to prove its absence."""
+        verdict = judge_customer(customer_ledger, self._orders, self._scope)
+        if missing := expected.missing_times(verdict, self._scope):
+            proven = await self._read_proven(customer_ledger.customer.id, min(missing) - LISTING_LEAD_SECONDS)
+            customer_ledger.entries = join_entries([proven, *windows] if windows else [customer_ledger.entries, proven])
+            verdict = judge_customer(customer_ledger, self._orders, self._scope)
+        self._coverage.count("entries_read", len(customer_ledger.entries))
+        return verdict
 
     async def _read_proven(self, customer_id: str, since: int) -> list[Entry]:
-        """The entries since then, up to the report's time, of a ledger that leaves no room for one that is not shown.
-
-        Raises StripeReadError.
-        """
+        """Read the entries from `since` to the report's time of a ledger that is proven complete."""
         try:
             reading = await self._stripe.read_ledger(customer_id, max(0, since))
-        except Missing as error:
-            raise StripeReadError(f"the ledger of {customer_id} went away while it was read") from error
+        except StripeObjectNotFound as error:
+            raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read") from error
         if reading is None:
-            raise StripeReadError(f"the ledger of {customer_id} went away while it was read")
-        if fault := find_flaw(reading):
-            raise StripeReadError(f"the ledger of {customer_id} proves no absence: {fault}")
-        return [one for one in reading.entries if since <= one.created <= self._scope.time]
+            raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read")
+        if flaw := find_flaw(reading):
+            raise StripeReadError(f"the ledger of {customer_id} proves no absence: {flaw}")
+        return [entry for entry in reading.entries if since <= entry.created <= self._scope.time]
 
     def _earliest(self, times: Sequence[int]) -> int:
         if self._scope.deep or not times:
             return max(0, self._scope.start - LISTING_LEAD_SECONDS)
         return max(0, min(times) - LISTING_LEAD_SECONDS)
 
-    async def _read_window(self, customer_id: str, window: TimeWindow) -> list[Entry]:
+    async def _read_window(self, customer_id: str, window: TimeWindow, first_page: Page | None = None) -> list[Entry]:
+        """Read the entries of a window and require that they are gapless."""
         try:
-            run = await self._stripe.list_entries(customer_id, window.since, window.until)
-        except Missing as error:
-            raise StripeReadError(f"the ledger of {customer_id} went away while it was read") from error
-        if fault := find_break(run, opening=False):
-            raise StripeReadError(f"the ledger of {customer_id} does not add up: {fault}")
-        return run
+            entries = await self._stripe.list_entries(customer_id, window.since, window.until, first_page)
+        except StripeObjectNotFound as error:
+            raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read") from error
+        if flaw := find_break(entries, starts_at_zero=window.since == 0):
+            raise StripeReadError(f"the ledger of {customer_id} does not add up: {flaw}")
+        return entries
 
-    async def _read_ledger(self, customer_id: str, since: int, newest: Page) -> list[Entry]:
-        try:
-            found = await self._stripe.list_entries(customer_id, since, self._scope.time, newest)
-        except Missing as error:
-            raise StripeReadError(f"the ledger of {customer_id} went away while it was read") from error
-        if fault := find_break(found, opening=since == 0):
-            raise StripeReadError(f"the ledger of {customer_id} does not add up: {fault}")
-        return found
-
-    async def _read_unreadable(self, account: AuditedCustomer) -> AuditedCustomer:
-        """Why a customer has no ledger. One that lives must have one."""
-        found = await self._stripe.get_customer(account.id)
-        if found and not found.deleted:
-            raise StripeReadError(f"Stripe has the customer {account.id}, but not its ledger")
-        return AuditedCustomer(
-            account.id, account.wallet, account.currency, account.cursors, UNREADABLE[found is not None]
-        )
+    async def _read_unreadable_customer(self, customer: AuditedCustomer) -> AuditedCustomer:
+        """Read why a customer has no ledger: it was deleted, or never existed."""
+        current = await self._stripe.get_customer(customer.id)
+        if current and not current.deleted:
+            raise StripeReadError(f"Stripe has the customer {customer.id}, but not its ledger")
+        state = "customer_deleted" if current else "customer_invalid"
+        return AuditedCustomer(customer.id, customer.wallet, customer.currency, customer.cursors, state)

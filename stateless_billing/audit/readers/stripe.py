@@ -1,4 +1,4 @@
-"""Stripe, read only: this client has no way to send anything but GET. Paced; a read that fails is tried again."""
+"""Read-only Stripe client: it can send nothing but GET. Reads are rate limited and retried."""
 
 import asyncio
 import json
@@ -19,25 +19,25 @@ from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 
-BASE = "https://api.stripe.com"
+API_BASE = "https://api.stripe.com"
 MAX_ATTEMPTS = 6
 MAX_CONCURRENT = 15
-_MAX_PAGES = 10_000  # an auditor waits for long ledgers, unlike a payer
-TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
+_MAX_PAGES = 10_000  # unlike a payer, an auditor can wait for long ledgers
+_TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
 
 
 class StripeReadError(Exception):
-    """A source could not be read to its end: the message says which, and why."""
+    """A source could not be read completely; the message says which, and why."""
 
 
-class Missing(Exception):
-    """Stripe knows no such object."""
+class StripeObjectNotFound(Exception):
+    """Stripe has no such object."""
 
 
 class StripeReader:
-    """Lists of customers and of their balance transactions. `reads` counts the answers that were used.
+    """Lists customers and their balance transactions. `reads` counts the responses that were used.
 
-    `lines` are connections; a client around them would cost a fifth more for each page, and nothing here needs one.
+    It sends over bare transports, one connection each: an httpx client would add a fifth to the cost of a page.
     """
 
     def __init__(
@@ -47,22 +47,25 @@ class StripeReader:
         base: str | None,
         rate_limiter: RateLimiter,
     ) -> None:
-        self._transports, self._base, self._rate_limiter = list(transports), base or BASE, rate_limiter
+        self._transports = list(transports)
+        self._base = base or API_BASE
+        self._rate_limiter = rate_limiter
         self._free = asyncio.Semaphore(len(transports))
         self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
         self.reads = 0
-        self.date = self.latest_date = 0
+        self.first_date = 0
+        self.latest_date = 0
         self.retried = 0
 
     async def now(self) -> int:
-        """Stripe's last whole second: in the one that runs, more may yet be written. Raises StripeReadError."""
+        """Return Stripe's last complete second, to which no entry can be added. Raises: StripeReadError."""
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
-        if not self.date:
-            raise StripeReadError("Stripe's answer has no date")
-        return self.date - 1
+        if not self.first_date:
+            raise StripeReadError("Stripe's response has no date")
+        return self.first_date - 1
 
     async def list_customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
-        """All living customers made until then, newest first, a page at a time. Raises StripeReadError."""
+        """Yield pages of the undeleted customers created by `until`, newest first. Raises: StripeReadError."""
         after: str | None = None
         seen: set[str] = set()
         while True:
@@ -71,34 +74,34 @@ class StripeReader:
                 params["created[lte]"] = until
             raw = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params)
             try:
-                found, complete = objects.parse_customers(raw), parse_ending_balance(raw)
+                customers, complete = objects.parse_customers(raw), is_last_page(raw)
             except ValueError as error:
                 raise StripeReadError(f"the list of customers: {error}") from error
-            if not seen.isdisjoint(one.id for one in found):
+            if not seen.isdisjoint(customer.id for customer in customers):
                 raise StripeReadError("the list of customers repeats itself")
-            seen.update(one.id for one in found)
-            yield found
+            seen.update(customer.id for customer in customers)
+            yield customers
             if complete:
                 return
-            after = found[-1].id
+            after = customers[-1].id
 
-    async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer | None:
-        """One customer, deleted ones too, with its dollar balance where asked for; None where Stripe knows none.
-
-        Raises StripeReadError.
-        """
-        params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if balance else {}
+    async def get_customer(self, customer_id: str, *, expand_balance: bool = False) -> Customer | None:
+        """Read a customer, even a deleted one; None if Stripe has none. Raises: StripeReadError."""
+        params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if expand_balance else {}
         try:
             raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{require_customer_id(customer_id)}", params)
             return objects.parse_customer(raw)
-        except Missing:
+        except StripeObjectNotFound:
             return None
         except ValueError as error:
             raise StripeReadError(f"the customer {customer_id}: {error}") from error
 
     async def read_ledger(self, customer_id: str, since: int) -> LedgerReading | None:
-        """A ledger read back to an entry from before `since`; None if it is gone. Raises StripeReadError, Missing."""
-        customer = await self.get_customer(customer_id, balance=True)
+        """Read a ledger back to an entry older than `since`; None if the customer does not exist.
+
+        Raises: StripeReadError, StripeObjectNotFound.
+        """
+        customer = await self.get_customer(customer_id, expand_balance=True)
         if customer is None or customer.deleted:
             return None
         try:
@@ -113,7 +116,10 @@ class StripeReader:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def list_page(self, customer_id: str, since: int | None, until: int | None, after: str | None = None) -> Page:
-        """One page of a customer's entries, newest first. Raises StripeReadError; Missing where there is no ledger."""
+        """Read one page of a customer's entries, newest first.
+
+        Raises: StripeReadError, StripeObjectNotFound.
+        """
         params: dict[str, str | int] = {"limit": PAGE_SIZE}
         if since is not None:
             params["created[gte]"] = since
@@ -129,24 +135,27 @@ class StripeReader:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
     async def list_entries(
-        self, customer_id: str, since: int, until: int | None, begun: Page | None = None
+        self, customer_id: str, since: int, until: int | None, first_page: Page | None = None
     ) -> list[Entry]:
-        """All entries of a span, newest first, going on from `begun` where given. Raises StripeReadError, Missing."""
-        page = begun or await self.list_page(customer_id, since, until)
-        found = list(page.entries)
-        seen = {entry.id for entry in found}
+        """Read all entries of a time span, newest first, continuing after `first_page` if given.
+
+        Raises: StripeReadError, StripeObjectNotFound.
+        """
+        page = first_page or await self.list_page(customer_id, since, until)
+        entries = list(page.entries)
+        seen = {entry.id for entry in entries}
         while not page.complete:
-            page = await self.list_page(customer_id, since, until, found[-1].id)
+            page = await self.list_page(customer_id, since, until, entries[-1].id)
             if not page.entries:
-                raise StripeReadError(f"the ledger of {customer_id}: the list said that there is more, and ended")
+                raise StripeReadError(f"the ledger of {customer_id}: the list announced more entries and ended")
             if not seen.isdisjoint(entry.id for entry in page.entries):
                 raise StripeReadError(f"the ledger of {customer_id}: the list repeats itself")
             seen.update(entry.id for entry in page.entries)
-            found += page.entries
-        return found
+            entries += page.entries
+        return entries
 
     async def _get(self, endpoint: Endpoint, path: str, params: Mapping[str, str | int]) -> Mapping[str, Any]:
-        cause = ""
+        failure = ""
         for attempt in range(MAX_ATTEMPTS):
             if attempt:
                 self.retried += 1
@@ -154,73 +163,73 @@ class StripeReader:
             await self._rate_limiter.acquire_together(endpoint)
             await self._rate_limiter.wait_to_send(endpoint)
             try:
-                answer = await self._send(path, params)
+                response = await self._send(path, params)
             except httpx.HTTPError as error:
-                cause = type(error).__name__
+                failure = type(error).__name__
                 continue
-            if answer.status_code == httpx.codes.OK and (body := _parse_object(answer)) is not None:
+            if response.status_code == httpx.codes.OK and (body := _parse_object(response)) is not None:
                 self._rate_limiter.on_success(endpoint)
                 self.reads += 1
-                self.latest_date = _parse_date(answer)
-                self.date = self.date or self.latest_date
+                self.latest_date = _parse_date(response)
+                self.first_date = self.first_date or self.latest_date
                 return body
-            if reason := answer.headers.get("Stripe-Rate-Limited-Reason"):
+            if reason := response.headers.get("Stripe-Rate-Limited-Reason"):
                 self._rate_limiter.on_rate_limited(endpoint, reason)
-            cause = self._failure_of(path, answer)
-        raise StripeReadError(f"{path}: {cause}, {MAX_ATTEMPTS} times")
+            failure = self._describe_failure(path, response)
+        raise StripeReadError(f"{path}: {failure}, {MAX_ATTEMPTS} times")
 
     async def _send(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
-        """One request over a line that is free, the one used last before others."""
-        request = httpx.Request("GET", self._base + path, params=params, headers=self._headers, extensions=TIMEOUT)
+        """Send a request over a free connection, preferring the one used last."""
+        request = httpx.Request("GET", self._base + path, params=params, headers=self._headers, extensions=_TIMEOUT)
         async with self._free:
-            line = self._transports.pop()
+            transport = self._transports.pop()
             try:
-                answer = await line.handle_async_request(request)
-                async with aclosing(answer):
-                    await answer.aread()
-                return answer
+                response = await transport.handle_async_request(request)
+                async with aclosing(response):
+                    await response.aread()
+                return response
             finally:
-                self._transports.append(line)
+                self._transports.append(transport)
 
     @staticmethod
-    def _failure_of(path: str, answer: httpx.Response) -> str:
-        """Why an answer is none, where trying again may help. Raises StripeReadError or Missing where it cannot."""
-        said = (_parse_object(answer) or {}).get("error")
-        told = said if isinstance(said, dict) else {}
-        cause = f"HTTP {answer.status_code} {str(told.get('message', ''))[:200]}".strip()
-        if answer.status_code == httpx.codes.NOT_FOUND and told.get("code") == "resource_missing":
-            raise Missing(path)
-        if 400 <= answer.status_code < 500 and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            raise StripeReadError(f"{path}: {cause}")
-        return cause
+    def _describe_failure(path: str, response: httpx.Response) -> str:
+        """Describe a failed response that a retry may fix. Raises: StripeReadError, StripeObjectNotFound otherwise."""
+        body = _parse_object(response) or {}
+        error = body["error"] if isinstance(body.get("error"), dict) else {}
+        failure = f"HTTP {response.status_code} {str(error.get('message', ''))[:200]}".strip()
+        if response.status_code == httpx.codes.NOT_FOUND and error.get("code") == "resource_missing":
+            raise StripeObjectNotFound(path)
+        if 400 <= response.status_code < 500 and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            raise StripeReadError(f"{path}: {failure}")
+        return failure
 
 
 def require_customer_id(customer_id: str) -> str:
-    """A customer id that may stand in a URL. Raises Missing."""
+    """Return the ID if it is safe in a URL. Raises: StripeObjectNotFound."""
     if not is_customer_id(customer_id):
-        raise Missing(customer_id)
+        raise StripeObjectNotFound(customer_id)
     return customer_id
 
 
-def parse_ending_balance(raw: Mapping[str, Any]) -> bool:
-    """Whether a list says that it ends here. Raises ValueError where it does not say."""
+def is_last_page(raw: Mapping[str, Any]) -> bool:
+    """Return whether a list ends with this page. Raises: ValueError if it does not say."""
     more = raw.get("has_more")
     if not isinstance(more, bool) or (more and not raw.get("data")):
         raise ValueError("a list that does not say where it ends")
     return not more
 
 
-def _parse_object(answer: httpx.Response) -> dict[str, Any] | None:
+def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
     try:
-        body = json.loads(answer.content)
+        body = json.loads(response.content)
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
 
-def _parse_date(answer: httpx.Response) -> int:
+def _parse_date(response: httpx.Response) -> int:
     try:
-        parsed = parsedate_tz(answer.headers.get("date", ""))
+        parsed = parsedate_tz(response.headers.get("date", ""))
         return int(mktime_tz(parsed)) if parsed else 0
     except (ValueError, OverflowError):
         return 0

@@ -1,9 +1,10 @@
-"""The report's pictures, as SVG: dollars over time with the gap, days by status, latency, coverage of the blocks.
+"""Draws the report's charts as SVG: dollars over time with the gap, days by status, latency, block coverage.
 
-Each carries a title, a description that says the same in words, and, for a page, the data as a table. Colours are the
-page's own through CSS variables, with plain ones to fall back on, so that they print and follow a dark scheme.
+Each chart has a title, a description in words and, for pages, its data as a table. Colors are CSS variables of the page
+with fixed fallbacks, so that charts print and follow a dark color scheme.
 """
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from html import escape
@@ -20,7 +21,7 @@ _STRIPS = 60
 
 @dataclass(slots=True)
 class Series:
-    """What the pictures show, summed over the rows, so that the rows need not be kept."""
+    """Sums over the rows, so that the rows need not stay in memory."""
 
     expected: Counter[str] = field(default_factory=Counter)
     credited: Counter[str] = field(default_factory=Counter)
@@ -30,7 +31,7 @@ class Series:
     latencies: int = 0
 
     def add(self, row: Row) -> None:
-        """One row."""
+        """Add a row."""
         day = (row.block_time_utc or row.stripe_created_utc or "")[:10]
         if row.kind == "payment":
             self.expected[day] += row.expected_cents or 0
@@ -38,9 +39,15 @@ class Series:
             if row.block_number is not None:
                 self.blocks[row.block_number] += 1
         if row.credit_latency_s is not None:
-            self.latency[next((n for n, top in enumerate(_LATENCIES) if row.credit_latency_s <= top), 7)] += 1
+            self.latency[bisect_left(_LATENCIES, row.credit_latency_s)] += 1
         if day:
-            self.days[day]["bad" if row.exception else "open" if row.status in ("pending", "held") else "good"] += 1
+            self.days[day][_row_kind(row)] += 1
+
+
+def _row_kind(row: Row) -> str:
+    if row.exception:
+        return "bad"
+    return "open" if row.status in ("pending", "held") else "good"
 
 
 Table = list[list[str]]
@@ -48,7 +55,7 @@ Table = list[list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One picture, what it says in words, and its data; the table's first line is its head."""
+    """A chart with its description and its data. The first row of the table is the header."""
 
     title: str
     description: str
@@ -57,12 +64,12 @@ class Chart:
 
 
 def collect_charts(report: Report) -> dict[str, str]:
-    """Every picture by its file's name."""
-    return {name: picture.svg for name, picture in draw_charts(report).items()}
+    """Return the SVG of every chart by name."""
+    return {name: chart.svg for name, chart in draw_charts(report).items()}
 
 
 def draw_charts(report: Report) -> dict[str, Chart]:
-    """Every picture with its data."""
+    """Draw every chart with its data."""
     series = Series()
     for row in report.spool:
         series.add(row)
@@ -77,68 +84,80 @@ def draw_charts(report: Report) -> dict[str, Chart]:
 
 def _draw_dollars(series: Series) -> Chart:
     days = sorted(series.expected | series.credited)
-    owed, paid, points = 0, 0, []
+    owed, paid = 0, 0
+    totals = [(0, 0)]
     for day in days:
-        owed, paid = owed + series.expected[day], paid + series.credited[day]
-        points.append((day, owed, paid))
-    top = max([1, *(max(chain, stripe) for _, chain, stripe in points)])
-    drawn = [(0, 0), *((chain, stripe) for _, chain, stripe in points)]
-    chain = [(_x(n, len(points)), _y(chain, top)) for n, (chain, _) in enumerate(drawn)]
-    stripe = [(_x(n, len(points)), _y(stripe, top)) for n, (_, stripe) in enumerate(drawn)]
+        owed += series.expected[day]
+        paid += series.credited[day]
+        totals.append((owed, paid))
+    top = max(1, *(max(pair) for pair in totals))
+    chain_line = _points([(_x(n, len(days)), _y(chain, top)) for n, (chain, _) in enumerate(totals)])
+    stripe_line = [(_x(n, len(days)), _y(stripe, top)) for n, (_, stripe) in enumerate(totals)]
     body = _axis_labels(days, money.format_dollars(top) if days else "") + (
-        f'<polygon points="{_points(chain + stripe[::-1])}" fill="{_color("bad")}" fill-opacity="0.35"/>'
-        f'<polyline points="{_points(chain)}" fill="none" stroke="{_color("plain")}" stroke-width="2"/>'
-        f'<polyline points="{_points(stripe)}" fill="none" stroke="{_color("good")}" stroke-width="2"'
+        f'<polygon points="{chain_line} {_points(stripe_line[::-1])}" fill="{_color("bad")}" fill-opacity="0.35"/>'
+        f'<polyline points="{chain_line}" fill="none" stroke="{_color("plain")}" stroke-width="2"/>'
+        f'<polyline points="{_points(stripe_line)}" fill="none" stroke="{_color("good")}" stroke-width="2"'
         ' stroke-dasharray="6 3"/>'
     )
-    told = (
+    description = (
         f"Chain {money.format_dollars(owed)} (solid), Stripe {money.format_dollars(paid)} (dashed),"
         f" gap {money.format_dollars(owed - paid)} (shaded)."
     )
     rows = [
-        [day, money.format_dollars(one), money.format_dollars(two), money.format_dollars(one - two)]
-        for day, one, two in points
+        [day, *(money.format_dollars(cents) for cents in (chain, stripe, chain - stripe))]
+        for day, (chain, stripe) in zip(days, totals[1:], strict=True)
     ]
-    return _create_chart("Dollars by chain and by Stripe", told, body, ["day", "chain", "Stripe", "gap"], rows)
+    return _create_chart("Dollars by chain and by Stripe", description, body, ["day", "chain", "Stripe", "gap"], rows)
 
 
 def _draw_days(series: Series) -> Chart:
     days = sorted(series.days)
-    top = max([1, *(one.total() for one in series.days.values())])
+    top = max([1, *(counts.total() for counts in series.days.values())])
     width = min(48, max(1, (WIDTH - 2 * EDGE) // max(1, len(days)) - 2))
     body = _axis_labels(days, str(top) if days else "")
-    for place, day in enumerate(days):
+    for index, day in enumerate(days):
         base = 0
         for kind in ("good", "open", "bad"):
             count = series.days[day][kind]
             y, height = _y(base + count, top), _y(base, top) - _y(base + count, top)
-            body += _bar(_x(place, len(days)) + 1, y, width, height, kind)
+            body += _bar(_x(index, len(days)) + 1, y, width, height, kind)
             base += count
     rows = [[day, *(str(series.days[day][kind]) for kind in ("good", "open", "bad"))] for day in days]
-    bad = sum(one["bad"] for one in series.days.values())
-    every = sum(one.total() for one in series.days.values())
-    told = f"{format_count(len(days), 'day')}, {format_count(every, 'row')}, {format_count(bad, 'exception')}."
-    return _create_chart("Days by status", told, body, ["day", "in order", "pending or held", "exceptions"], rows)
+    bad = sum(counts["bad"] for counts in series.days.values())
+    total = sum(counts.total() for counts in series.days.values())
+    description = f"{format_count(len(days), 'day')}, {format_count(total, 'row')}, {format_count(bad, 'exception')}."
+    return _create_chart(
+        "Days by status", description, body, ["day", "in order", "pending or held", "exceptions"], rows
+    )
 
 
 def _draw_latency(series: Series) -> Chart:
-    names = [f"up to {_format_seconds(top)}" for top in _LATENCIES] + [f"above {_format_seconds(_LATENCIES[-1])}"]
-    top, width = max([1, *series.latency.values()]), (WIDTH - 2 * EDGE) // len(names)
+    labels = [f"up to {_format_seconds(highest)}" for highest in _LATENCIES] + [
+        f"above {_format_seconds(_LATENCIES[-1])}"
+    ]
+    highest, width = max([1, *series.latency.values()]), (WIDTH - 2 * EDGE) // len(labels)
     body = "".join(
-        _bar(EDGE + place * width, _y(series.latency[place], top), width - 4, _y(0, top) - _y(count, top), "plain")
-        for place, count in sorted(series.latency.items())
+        _bar(
+            EDGE + index * width,
+            _y(series.latency[index], highest),
+            width - 4,
+            _y(0, highest) - _y(count, highest),
+            "plain",
+        )
+        for index, count in sorted(series.latency.items())
     )
-    rows = [[name, str(series.latency[place])] for place, name in enumerate(names)]
-    told = f"Half of the credits came {_share(series, names, 50)}, 95 of 100 {_share(series, names, 95)}."
-    return _create_chart("From block to credit", told, body, ["time", "credits"], rows)
+    rows = [[name, str(series.latency[index])] for index, name in enumerate(labels)]
+    median, tail = (_describe_percentile(series, labels, percent) for percent in (50, 95))
+    description = f"Half of the credits came {median}, 95 of 100 {tail}."
+    return _create_chart("From block to credit", description, body, ["time", "credits"], rows)
 
 
-def _share(series: Series, names: list[str], percent: int) -> str:
+def _describe_percentile(series: Series, labels: list[str], percent: int) -> str:
     reached, total = 0, series.latency.total()
-    for place in sorted(series.latency):
-        reached += series.latency[place]
+    for index in sorted(series.latency):
+        reached += series.latency[index]
         if reached * 100 >= total * percent:
-            return f"in {names[place]}".replace("in up to", "within").replace("in above", "after")
+            return f"in {labels[index]}".replace("in up to", "within").replace("in above", "after")
     return "never"
 
 
@@ -147,22 +166,22 @@ def _draw_coverage(series: Series, first: int, top: int, *, complete: bool) -> C
     strips = Counter(dict.fromkeys(range(_STRIPS), 0))
     for block, count in series.blocks.items():
         strips[min(_STRIPS - 1, (block - first) // size)] += count
-    width, most = (WIDTH - 2 * EDGE) // _STRIPS, max([1, *strips.values()])
+    width, highest = (WIDTH - 2 * EDGE) // _STRIPS, max([1, *strips.values()])
     body = ""
-    for place, count in sorted(strips.items()):
-        shade = f"{20 + 80 * count // most}%" if count else "6%"
+    for index, count in sorted(strips.items()):
+        shade = f"{20 + 80 * count // highest}%" if count else "6%"
         kind = "plain" if complete else "bad"
         body += (
-            f'<rect x="{EDGE + place * width}" y="{EDGE}" width="{width}" height="{HEIGHT - 2 * EDGE}"'
+            f'<rect x="{EDGE + index * width}" y="{EDGE}" width="{width}" height="{HEIGHT - 2 * EDGE}"'
             f' fill="{_color(kind)}" fill-opacity="{shade}"/>'
         )
     rows = [
-        [f"{first + place * size} to {first + (place + 1) * size - 1}", str(count)]
-        for place, count in sorted(strips.items())
+        [f"{first + index * size} to {first + (index + 1) * size - 1}", str(count)]
+        for index, count in sorted(strips.items())
         if count
     ]
-    told = f"Blocks {first} to {top}, {'read completely' if complete else 'NOT read completely'}."
-    return _create_chart("Coverage of the blocks", told, body, ["blocks", "payments"], rows)
+    description = f"Blocks {first} to {top}, {'read completely' if complete else 'NOT read completely'}."
+    return _create_chart("Coverage of the blocks", description, body, ["blocks", "payments"], rows)
 
 
 def _create_chart(title: str, description: str, body: str, head: list[str], rows: Table) -> Chart:
@@ -177,19 +196,21 @@ def _create_chart(title: str, description: str, body: str, head: list[str], rows
 
 
 def _axis_labels(days: list[str], top: str) -> str:
-    """The first and the last day below the axis, its highest value beside it."""
+    """Label the axes with the first and last day and the highest value."""
     if not days:
         return ""
-    at = ((EDGE, HEIGHT - EDGE // 2, "start", days[0]), (WIDTH - EDGE, HEIGHT - EDGE // 2, "end", days[-1]))
-    told = [*at[: 1 + (len(days) > 1)], (EDGE, EDGE - 6, "start", top)]
+    labels = [(EDGE, HEIGHT - EDGE // 2, "start", days[0])]
+    if len(days) > 1:
+        labels.append((WIDTH - EDGE, HEIGHT - EDGE // 2, "end", days[-1]))
+    labels.append((EDGE, EDGE - 6, "start", top))
     return "".join(
         f'<text x="{x}" y="{y}" font-size="12" text-anchor="{anchor}" fill="{_color("axis")}">{escape(text)}</text>'
-        for x, y, anchor, text in told
+        for x, y, anchor, text in labels
     )
 
 
-def _x(place: int, places: int) -> int:
-    return EDGE + (WIDTH - 2 * EDGE) * place // max(1, places)
+def _x(index: int, count: int) -> int:
+    return EDGE + (WIDTH - 2 * EDGE) * index // max(1, count)
 
 
 def _bar(x: int, y: int, width: int, height: int, kind: str) -> str:

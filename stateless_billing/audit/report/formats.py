@@ -1,4 +1,4 @@
-"""The report as text. Byte for byte the same for the same facts."""
+"""Writes the report as text. The same facts give the same bytes."""
 
 import csv
 import io
@@ -10,17 +10,17 @@ from stateless_billing.audit.report.report import Report
 from stateless_billing.audit.rules.rows import COLUMNS, Row, format_count
 from stateless_billing.domain import money
 
-_DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MAX_TABLE_ROWS = 200
 
 
 def dump_json(value: object) -> str:
-    """JSON in one fixed form."""
+    """Encode a value as compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def write_json(report: Report) -> Iterator[str]:
-    """One object; each row on a line of its own."""
+    """Write one JSON object with each row on its own line."""
     head = json.dumps(report.head(), indent=1, ensure_ascii=False)
     yield head.removesuffix("\n}") + ',\n "rows": ['
     separator = "\n"
@@ -31,21 +31,21 @@ def write_json(report: Report) -> Iterator[str]:
 
 
 def write_jsonl(report: Report) -> Iterator[str]:
-    """The head on the first line, then one row a line."""
+    """Write JSON lines: the head, then the rows."""
     yield dump_json(report.head()) + "\n"
     for row in report.spool:
         yield dump_json(row.as_dict()) + "\n"
 
 
 def write_csv(report: Report) -> Iterator[str]:
-    """RFC 4180 with a header, LF, fixed columns; no cell that a spreadsheet would run."""
+    """Write RFC 4180 CSV with a header, LF line ends and no cell that a spreadsheet would run."""
     yield _csv_line(COLUMNS)
     for row in report.spool:
         yield _csv_line(escape_cell(getattr(row, name)) for name in COLUMNS)
 
 
 def escape_cell(value: Any) -> str:
-    """One cell: numbers as they are, text never as a formula."""
+    """Format a cell so that a spreadsheet never runs its text as a formula."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -53,17 +53,17 @@ def escape_cell(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    return "'" + text if text.startswith(_DANGEROUS) else text
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
 
 
 def _csv_line(cells: Iterable[str]) -> str:
-    made = io.StringIO()
-    csv.writer(made, lineterminator="\n").writerow(cells)
-    return made.getvalue()
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def write_table(report: Report) -> Iterator[str]:
-    """For people: the sums, then what is not as it should be."""
+    """Write the totals and the exceptions for people."""
     head = report.head()
     totals, summary, coverage = head["totals"], head["summary"], head["coverage"]
     yield f"{verdict_sentence(report)}\n\n"
@@ -74,19 +74,19 @@ def write_table(report: Report) -> Iterator[str]:
         yield f"  {count:>8}  {status}\n"
     for sentence in coverage["missing"]:
         yield f"\nNOT READ: {sentence}\n"
-    shown = 0
+    printed = 0
     for row in report.spool:
-        if row.exception and shown < _MAX_TABLE_ROWS:
-            shown += 1
+        if row.exception and printed < _MAX_TABLE_ROWS:
+            printed += 1
             yield f"\n{row.row_id}  {row.status}  {row.fingerprint}\n  {_describe_row(row)}\n  {row.reason}\n"
             yield f"  next: {row.next_action}\n"
-    if summary["exceptions"] > shown:
-        yield f"\n{summary['exceptions'] - shown} more are in the other formats.\n"
+    if summary["exceptions"] > printed:
+        yield f"\n{summary['exceptions'] - printed} more are in the other formats.\n"
     yield f"\nThe same report again: --at {head['inputs']['at']}\n"
 
 
 def verdict_sentence(report: Report) -> str:
-    """The report in one line."""
+    """Summarize the report in one line."""
     exceptions = format_count(report.spool.totals.exceptions, "exception")
     if not report.coverage.is_complete:
         return f"INCOMPLETE: not everything could be read; {exceptions} in what was read"

@@ -1,4 +1,4 @@
-"""A report in a folder, with the sums that show whether a file was changed, and what changed since it was made."""
+"""Publishes a report to a folder with checksums, and compares a published report with a new one."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ ACCEPTED = "accepted.jsonl"
 
 
 def publish(report: Report, folder: Path) -> None:
-    """Write the report in every form, its pictures, and the manifest over them."""
+    """Write the report in every format, its charts and the manifest of checksums."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
-    for name, form in FILES.items():
+    for name, format_name in FILES.items():
         names.append(name)
         with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            file.writelines(WRITERS[form](report))
+            file.writelines(WRITERS[format_name](report))
     for name, svg in collect_charts(report).items():
         names.append(f"{name}.svg")
         (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
@@ -35,42 +35,47 @@ def publish(report: Report, folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_altered_files(folder: Path) -> list[str]:
-    """The files that are not what the manifest says. Raises OSError or ValueError where there is no manifest."""
-    wrong = []
+    """Return the files that do not match the manifest. Raises: OSError, ValueError if it is missing or invalid."""
+    altered = []
     for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
-        wanted, _, name = line.partition("  ")
+        expected, _, name = line.partition("  ")
         if Path(name).name != name:
             raise ValueError(f"{MANIFEST} names {name!r}, which is not in the folder")
         path = folder / name
-        if not path.is_file() or sha256_of(path) != wanted:
-            wrong.append(name)
-    return wrong
+        if not path.is_file() or sha256_of(path) != expected:
+            altered.append(name)
+    return altered
 
 
 def read_options(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
-    """What a published report was asked for, and its rows by fingerprint. Raises OSError, ValueError, KeyError."""
+    """Read the options of a published report and its rows by fingerprint. Raises: OSError, ValueError, KeyError."""
     saved = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    asked = saved["inputs"]
-    accepted = (folder / ACCEPTED).read_bytes() if asked["accepted_sha256"] else b""
-    options = Options(asked["from"], asked["to"], asked["customer"], asked["deep"], asked["at"], accepted)
+    inputs = saved["inputs"]
+    accepted = (folder / ACCEPTED).read_bytes() if inputs["accepted_sha256"] else b""
+    options = Options(inputs["from"], inputs["to"], inputs["customer"], inputs["deep"], inputs["at"], accepted)
     return options, {row["fingerprint"]: row for row in saved["rows"]}
 
 
-def describe_changes(before: Mapping[str, Mapping[str, Any]], now: Iterable[Row]) -> list[str]:
-    """What a report says now that it did not say before, a line for each row."""
-    found, seen = [], set()
-    for row in now:
+def describe_changes(before: Mapping[str, Mapping[str, Any]], after: Iterable[Row]) -> list[str]:
+    """Describe how a report differs from an earlier one, one line per row."""
+    changes, seen = [], set()
+    for row in after:
         seen.add(row.fingerprint)
         old = before.get(row.fingerprint)
         if old is None:
-            found.append(f"{row.row_id} {row.status}: new; {row.reason}")
-        elif different := [name for name, value in row.as_dict().items() if old.get(name) != value]:
-            told = ", ".join(f"{name} was {old.get(name)!r}, is {getattr(row, name)!r}" for name in different[:4])
-            found.append(f"{row.row_id} {row.status}: {told}")
-    return found + [f"{old['row_id']} {old['status']}: gone" for name, old in before.items() if name not in seen]
+            changes.append(f"{row.row_id} {row.status}: new; {row.reason}")
+        elif columns := [fingerprint for fingerprint, value in row.as_dict().items() if old.get(fingerprint) != value]:
+            differences = ", ".join(
+                f"{fingerprint} was {old.get(fingerprint)!r}, is {getattr(row, fingerprint)!r}"
+                for fingerprint in columns[:4]
+            )
+            changes.append(f"{row.row_id} {row.status}: {differences}")
+    return changes + [
+        f"{old['row_id']} {old['status']}: gone" for fingerprint, old in before.items() if fingerprint not in seen
+    ]

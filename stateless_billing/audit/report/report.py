@@ -1,4 +1,4 @@
-"""A finished report: what was asked, what was read, what it comes to. Its parts are plain JSON values. Pure."""
+"""A report: its options, coverage and totals as plain JSON values. Pure."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ TOOL = {"name": "stateless-billing", "version": "0.1.0"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was asked for. `at` pins block and time, so that the same report can be made again."""
+    """The options of an audit. `at` pins block and time to reproduce a report."""
 
     since: str | None = None
     until: str | None = None
@@ -24,7 +24,7 @@ class Options:
     accepted: bytes = b""
 
     def as_dict(self) -> dict[str, Any]:
-        """As the report says it."""
+        """Return the options as a JSON object."""
         return {
             "from": self.since,
             "to": self.until,
@@ -36,7 +36,7 @@ class Options:
 
 @dataclass(slots=True)
 class Coverage:
-    """What was read, and what was not: `missing` holds a sentence for each source that was not read to its end."""
+    """What was read. `missing` has a sentence for each source that was not read completely."""
 
     missing: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -44,15 +44,15 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that the report rests on was read to its end."""
+        """Whether every source was read completely."""
         return not self.missing
 
-    def count(self, name: str, more: int = 1) -> None:
-        """Count something that was read."""
-        self.counts[name] = self.counts.get(name, 0) + more
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to a count of items that were read."""
+        self.counts[name] = self.counts.get(name, 0) + amount
 
     def as_dict(self) -> dict[str, Any]:
-        """As the report says it."""
+        """Return the coverage as a JSON object."""
         return {
             "complete": self.is_complete,
             "missing": sorted(self.missing),
@@ -63,7 +63,7 @@ class Coverage:
 
 @dataclass(slots=True)
 class Report:
-    """Everything but the rows as they are; the rows are read from the spool."""
+    """A report. Its rows are in the spool."""
 
     options: Options
     coverage: Coverage
@@ -73,11 +73,11 @@ class Report:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything was read and nothing is an exception."""
+        """Whether every source was read and no row is an exception."""
         return self.coverage.is_complete and self.spool.totals.exceptions == 0
 
     def head(self) -> dict[str, Any]:
-        """Everything above the rows."""
+        """Return everything but the rows as a JSON object."""
         totals = self.spool.totals
         cents = totals.cents
         return {
@@ -105,12 +105,12 @@ class Report:
 
 
 def snapshot_label(scope: Scope) -> str:
-    """What `--at` takes to make this report again."""
+    """Return the value of `--at` that reproduces a report."""
     return f"{scope.block}:{scope.time}"
 
 
 def describe_scope(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
-    """The coverage's words on what was looked at."""
+    """Return the coverage facts of a scope."""
     return {
         "chain_id": scope.chain_id,
         "gateways": codes,

@@ -1,4 +1,4 @@
-"""Rows on their way into the report: kept on disk, in the report's order when read back."""
+"""Spools report rows to disk and reads them back in report order."""
 
 import json
 import tempfile
@@ -15,27 +15,27 @@ from stateless_billing.audit.rules.statuses import Status
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    order: tuple[int, int, str, str]
-    at: int
+    sort_key: tuple[int, int, str, str]
+    offset: int
     length: int
 
 
 class Spool:
-    """All rows of one report. A row with the fingerprint of an earlier one takes its place.
+    """The rows of one report. A row replaces an earlier one with the same fingerprint.
 
-    Several threads may read at once when all is written.
+    Reading is thread-safe once all rows are written.
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the report
+        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the report
         self._close = weakref.finalize(self, self._file.close)
         self._positions: dict[str, _Position] = {}
         self._end = 0
-        self._reading = threading.Lock()
+        self._read_lock = threading.Lock()
         self.totals = Totals()
 
     def add(self, row: Row) -> None:
-        """Keep one row."""
+        """Add a row or replace the one with its fingerprint."""
         if row.fingerprint in self._positions:
             self.totals.add(self.get(row.fingerprint), -1)
         self.totals.add(row, 1)
@@ -46,7 +46,7 @@ class Spool:
         self._end += len(line)
 
     def get(self, fingerprint: str) -> Row:
-        """The row with this fingerprint. Raises KeyError."""
+        """Return the row with this fingerprint. Raises: KeyError."""
         return self._read(self._positions[fingerprint])
 
     def __contains__(self, fingerprint: str) -> bool:
@@ -56,23 +56,23 @@ class Spool:
         return len(self._positions)
 
     def __iter__(self) -> Iterator[Row]:
-        """All rows in order."""
-        for place in sorted(self._positions.values(), key=lambda one: one.order):
-            yield self._read(place)
+        """Yield all rows in report order."""
+        for position in sorted(self._positions.values(), key=lambda position: position.sort_key):
+            yield self._read(position)
 
-    def _read(self, place: _Position) -> Row:
-        with self._reading:
-            self._file.seek(place.at)
-            line = self._file.read(place.length)
+    def _read(self, position: _Position) -> Row:
+        with self._read_lock:
+            self._file.seek(position.offset)
+            line = self._file.read(position.length)
         return Row(**dict(zip(Row.__slots__, json.loads(line), strict=True)))
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Delete the file."""
         self._close()
 
 
 class Totals:
-    """Sums over rows, as they come."""
+    """Running totals over rows."""
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
@@ -80,7 +80,7 @@ class Totals:
         self.cents: Counter[str] = Counter()
 
     def add(self, row: Row, sign: int) -> None:
-        """Count one row, or (-1) uncount it."""
+        """Add a row, or subtract it if `sign` is -1."""
         self.statuses[row.status] += sign
         self.exceptions += sign * row.exception
         if row.kind == "payment":

@@ -1,1 +1,1 @@
-"""Verdicts of the audit: pure functions of what was read."""
+"""Audit rules: pure functions from the data that was read to verdicts."""

@@ -1,4 +1,4 @@
-"""What can only be judged when all customers were read: credits elsewhere, cursors, identities. Pure."""
+"""Verdicts that span customers: misplaced credits, cursors, identities and accepted exceptions. Pure."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ CREDITED = frozenset({Status.MATCHED, Status.PENDING, Status.WRONG_CUSTOMER})
 
 @dataclass(slots=True)
 class OpenPayment:
-    """A payment whose row waits for the other customers: the credits found so far, and the row without any more."""
+    """A payment whose credits may be on other customers: those matched so far, and the row they result in."""
 
     payment: Payment
     row: Row
@@ -24,121 +24,123 @@ class OpenPayment:
 
 
 def claimed_identity(credit: Credit) -> str:
-    """The payment that a credit says it is of."""
+    """Return the payment identity in the metadata of a credit."""
     return credit.entry.metadata.get("payment", "").strip().lower()
 
 
 def attach_credits(
-    waiting: Mapping[str, OpenPayment], strays: Iterable[Credit], orders: OrderIndex, scope: Scope
+    open_payments: Mapping[str, OpenPayment], credits_: Iterable[Credit], orders: OrderIndex, scope: Scope
 ) -> list[Credit]:
-    """Give the payments that wait the credits that sit on other customers; the credits that none waits for.
+    """Attach credits on other customers to the open payments they name. Return those that match none.
 
-    One that was reversed where it did not belong leaves its payment uncredited, as if it had never been.
+    A credit that was reversed on the wrong customer leaves its payment uncredited.
     """
-    left = []
-    for stray in strays:
-        place = waiting.get(claimed_identity(stray))
-        if place is None:
-            left.append(stray)
+    unmatched = []
+    for credit in credits_:
+        open_payment = open_payments.get(claimed_identity(credit))
+        if open_payment is None:
+            unmatched.append(credit)
             continue
-        target = orders.target_of(place.payment, [one.entry for one in (*place.credits, stray)])
-        if stray.net == 0 and (stray.entry.customer != target or is_void(place.payment, stray)):
-            left.append(stray)
+        payment = open_payment.payment
+        target = orders.target_of(payment, [each.entry for each in (*open_payment.credits, credit)])
+        if credit.net == 0 and (credit.entry.customer != target or is_void(payment, credit)):
+            unmatched.append(credit)
             continue
-        place.credits.append(replace(stray, rule="identity"))
-        place.row = judge_payment(place.payment, place.credits, target, scope)
-    return left
+        open_payment.credits.append(replace(credit, rule="identity"))
+        open_payment.row = judge_payment(payment, open_payment.credits, target, scope)
+    return unmatched
 
 
-def mark_deleted(place: OpenPayment, gone: Container[str], orders: OrderIndex) -> Row:
-    """The row of a payment, as an exception where it may have been credited to a customer that was deleted since.
+def mark_deleted(open_payment: OpenPayment, deleted: Container[str], orders: OrderIndex) -> Row:
+    """Return the row of a payment, as an exception if a customer deleted since may have been credited too.
 
-    In the payment's first epoch its one key keeps a second credit away; orders of older versions had other keys.
+    In the payment's first epoch the shared idempotency key prevents a second credit. Orders of older versions used
+    other keys.
     """
-    living = [one for one in place.credits if one.net]
-    if place.row.status != Status.MATCHED or len(living) != 1:
-        return place.row
-    payment, credit = place.payment, living[0].entry
-    places = [payment.customer_id or "", *orders.named.get(payment.identity, ())]
-    lost = [one for one in places if one in gone and one != credit.customer]
-    order = orders.is_followed(payment, credit)
-    one_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH
-    if not lost or one_key:
-        return place.row
+    effective = [credit for credit in open_payment.credits if credit.net]
+    if open_payment.row.status != Status.MATCHED or len(effective) != 1:
+        return open_payment.row
+    payment, credit = open_payment.payment, effective[0].entry
+    candidates = [payment.customer_id or "", *orders.named_customers.get(payment.identity, ())]
+    lost = [customer for customer in candidates if customer in deleted and customer != credit.customer]
+    order = orders.followed_order(payment, credit)
+    same_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH
+    if not lost or same_key:
+        return open_payment.row
     reason = (
         f"{credit.id} on {credit.customer} credits it; {', '.join(lost)} was deleted and may have been credited too"
     )
-    return create_row(place.row.as_dict(), Status.CUSTOMER_GONE, reason, place.row.rule)
+    return create_row(open_payment.row.as_dict(), Status.CUSTOMER_GONE, reason, open_payment.row.rule)
 
 
 def is_void(payment: Payment, credit: Credit) -> bool:
-    """Whether a credit was of other cents than the payment's final event promises, and was reversed in full."""
+    """Return whether a fully reversed credit had other cents than the payment's final event promises."""
     return payment.quoted and credit.net == 0 and credit.entry.cents != payment.cents
 
 
-def judge_second_credit(row: Row, stray: Credit) -> Row:
-    """A settled payment's row, of which another customer carries a credit too."""
-    total = (row.credited_cents or 0) + stray.net
-    reason = f"{row.stripe_txn} credits it, and {stray.entry.id} on {stray.entry.customer} does so too"
+def judge_second_credit(row: Row, credit: Credit) -> Row:
+    """Create the row of a credited payment that another customer holds a credit for too."""
+    total = (row.credited_cents or 0) + credit.net
+    reason = f"{row.stripe_txn} credits it, and so does {credit.entry.id} on {credit.entry.customer}"
     delta = None if row.expected_cents is None else total - row.expected_cents
-    cells = row.as_dict() | {"credited_cents": total, "delta_cents": delta, "note": other_credit_ids(stray)}
+    cells = row.as_dict() | {"credited_cents": total, "delta_cents": delta, "note": other_credit_ids(credit)}
     return create_row(cells, Status.DUPLICATE_CREDIT, reason, "identity")
 
 
-def judge_without_payment(stray: Credit, reason: str) -> Row:
-    """The row of a credit whose payment is not there."""
-    parts = [*claimed_identity(stray).split(":"), "", "", ""]
-    row = cells_of_lone_entry(stray.entry, "payment") | {
+def judge_without_payment(credit: Credit, reason: str) -> Row:
+    """Create the row of a credit whose payment is not on the chain."""
+    parts = [*claimed_identity(credit).split(":"), "", "", ""]
+    row = cells_of_lone_entry(credit.entry, "payment") | {
         "chain_id": int(parts[0]) if parts[0].isascii() and parts[0].isdigit() else None,
         "tx_hash": parts[2] or None,
-        "wallet": stray.entry.metadata.get("wallet"),
+        "wallet": credit.entry.metadata.get("wallet"),
         "expected_cents": 0,
-        "credited_cents": stray.net,
-        "delta_cents": stray.net,
+        "credited_cents": credit.net,
+        "delta_cents": credit.net,
     }
-    if stray.net == 0:
+    if credit.net == 0:
         return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
     return create_row(row, Status.MISSING_PAYMENT, reason, "no payment")
 
 
-def reason_without_payment(stray: Credit, scope: Scope) -> str:
-    """Why a credit's payment cannot be on the chain, before any node is asked; empty where one must be."""
-    if not ledger.is_identity(claimed_identity(stray)):
+def reason_without_payment(credit: Credit, scope: Scope) -> str:
+    """Explain why a credit's payment cannot be on the chain. Empty if only a node can tell."""
+    if not ledger.is_identity(claimed_identity(credit)):
         return "it names no payment at all"
-    chain_id, gateway, _, _ = claimed_identity(stray).split(":")
+    chain_id, gateway, _, _ = claimed_identity(credit).split(":")
     if chain_id != str(scope.chain_id) or gateway not in scope.gateways:
         return f"it names gateway {gateway} of chain {chain_id}, which is not audited: add it to GATEWAY_ADDRESSES"
     return ""
 
 
-def cursor_row(account: AuditedCustomer, name: str, reason: str, scope: Scope) -> Row:
-    """A row about one cursor."""
+def cursor_row(customer: AuditedCustomer, name: str, reason: str, scope: Scope) -> Row:
+    """Create the row of a faulty cursor."""
     row = {
         "chain_id": scope.chain_id,
-        "stripe_customer": account.id,
-        "wallet": account.wallet,
+        "stripe_customer": customer.id,
+        "wallet": customer.wallet,
         "kind": "cursor",
-        "note": f"{name}={account.cursors[name]}"[:200],
-        "fingerprint": fingerprint("cursor", account.id, name),
+        "note": f"{name}={customer.cursors[name]}"[:200],
+        "fingerprint": fingerprint("cursor", customer.id, name),
     }
     return create_row(row, Status.CURSOR_AHEAD, reason, "cursor")
 
 
 def find_cursor_fault(text: str, count: int, hash_of: Callable[[int], str | None], uncredited: Sequence[int]) -> str:
-    """What is wrong with a cursor; empty where nothing is. `hash_of(n)` is payment n's tx hash, None if unread."""
+    """Describe the fault of a cursor, or return "". `hash_of(n)` is the tx hash of payment n, None if not read."""
     cursor = ledger.parse_cursor(text)
     if cursor is None:
-        return "it is no cursor and counts as absent"
+        return "it is not a valid cursor and counts as absent"
     if cursor.next > count:
-        return f"it says {cursor.next} payments, the gateway counts {count}"
+        return f"it covers {cursor.next} payments, but the gateway counts {count}"
     if hash_of(cursor.next - 1) not in (None, cursor.before):
         return f"it names another EVM transaction than that of payment {cursor.next - 1}"
-    behind = [sequence for sequence in uncredited if sequence < cursor.next]
-    return f"it stands behind payment {behind[0]}, which is not credited" if behind else ""
+    passed = [sequence for sequence in uncredited if sequence < cursor.next]
+    return f"it is past payment {passed[0]}, which is not credited" if passed else ""
 
 
 def drift_row(wallet: str, gateway: str, registered: str, claimed: str | None, scope: Scope) -> Row:
-    """A row about a wallet whose customer the chain and Stripe name differently."""
+    """Create the row of a wallet that has different customers at a gateway and in Stripe."""
     row = {
         "chain_id": scope.chain_id,
         "wallet": wallet,
@@ -147,28 +149,28 @@ def drift_row(wallet: str, gateway: str, registered: str, claimed: str | None, s
         "note": f"{gateway} has {registered}",
         "fingerprint": fingerprint("identity", scope.chain_id, gateway, wallet, claimed or ""),
     }
-    told = f"{claimed} has this wallet_address" if claimed else f"{registered} has another wallet_address"
-    return create_row(row, Status.IDENTITY_DRIFT, f"the gateway credits {registered}, but {told}", "identity")
+    mismatch = f"{claimed} has this wallet_address" if claimed else f"{registered} has another wallet_address"
+    return create_row(row, Status.IDENTITY_DRIFT, f"the gateway credits {registered}, but {mismatch}", "identity")
 
 
 def find_drifts(
-    claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], accounts: Mapping[str, AuditedCustomer]
+    claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], customers: Mapping[str, AuditedCustomer]
 ) -> list[tuple[str, str, str | None]]:
-    """`(wallet, registered customer, customer that has it in Stripe or None)` wherever these differ."""
-    found: list[tuple[str, str, str | None]] = []
+    """Return `(wallet, registered customer, customer in Stripe or None)` for every wallet where they differ."""
+    drifts: list[tuple[str, str, str | None]] = []
     for wallet, customer in sorted(registered.items()):
         if customer is None:
             continue
-        others = [one for one in claims.get(wallet, ()) if one != customer]
-        found += [(wallet, customer, other) for other in sorted(others)]
-        account = accounts.get(customer)
-        if not others and account and not account.state and account.wallet != wallet:
-            found.append((wallet, customer, None))
-    return found
+        others = [claimant for claimant in claims.get(wallet, ()) if claimant != customer]
+        drifts += [(wallet, customer, other) for other in sorted(others)]
+        in_stripe = customers.get(customer)
+        if not others and in_stripe and not in_stripe.state and in_stripe.wallet != wallet:
+            drifts.append((wallet, customer, None))
+    return drifts
 
 
 def out_of_band(row: Row, recorded: int, independent: int, percent: int = 10) -> Row:
-    """The row as a warning where its recorded rate is more than `percent` from an independent one."""
+    """Turn the row into a warning if its recorded rate is more than `percent` off an independent one."""
     if row.status != Status.MATCHED or abs(recorded - independent) * 100 <= independent * percent:
         return row
     reason = (
@@ -179,7 +181,7 @@ def out_of_band(row: Row, recorded: int, independent: int, percent: int = 10) ->
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One line of the file of accepted exceptions."""
+    """One line of the file of accepted exceptions. `until` is the last day that it applies."""
 
     fingerprint: str
     note: str
@@ -188,9 +190,11 @@ class Acceptance:
 
 
 def apply_acceptance(row: Row, accepted: Mapping[str, Acceptance], today: str) -> Row:
-    """The row as accepted where the file says so: for this status if it names one, until its day if it has one."""
-    found = accepted.get(row.fingerprint)
-    if not found or not row.exception or found.status not in ("", row.status) or (found.until and found.until < today):
+    """Mark the row as accepted if the exceptions file covers its fingerprint, status and day."""
+    acceptance = accepted.get(row.fingerprint)
+    if not acceptance or not row.exception or acceptance.status not in ("", row.status):
+        return row
+    if acceptance.until and acceptance.until < today:
         return row
     reason = f"{row.status}, accepted: {row.reason}"
-    return create_row(row.as_dict() | {"note": found.note}, Status.ACCEPTED, reason, row.rule)
+    return create_row(row.as_dict() | {"note": acceptance.note}, Status.ACCEPTED, reason, row.rule)

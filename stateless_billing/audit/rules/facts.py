@@ -1,4 +1,4 @@
-"""What was read, as plain values, before anything is judged. Pure."""
+"""The facts that the rules judge, as plain values. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,10 @@ CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What the report is about: payments from `first_block` to `block`, entries up to `time` (unix seconds).
+    """The range of a report: payments from `first_block` to `block`, entries up to `time` (Unix seconds).
 
-    Payments of later blocks up to `horizon` are shown as pending: until `time`, or none where an end was asked for.
+    Payments after `block` and up to `horizon` are reported as pending. `horizon` is the last block at `time`, or
+    `block` if `--to` set an end.
     """
 
     chain_id: int
@@ -34,19 +35,19 @@ class Scope:
     first_block: int = 0
 
     def is_final(self, payment: Payment) -> bool:
-        """Whether the report judges it: what lies above the block is shown as pending."""
+        """Return whether the report judges the payment; later ones are pending."""
         return payment.block <= self.block
 
     def is_shown(self, payment: Payment) -> bool:
-        """Whether the report has a row for it."""
+        """Return whether the report has a row for the payment."""
         return payment.block <= self.horizon
 
 
 @dataclass(frozen=True, slots=True)
 class AuditedCustomer:
-    """What the audit keeps of a Stripe customer; `state` is empty for a living one, else why it cannot be read.
+    """What the audit needs of a Stripe customer.
 
-    `obstacle` is why it cannot be credited, as a cause of `held`.
+    `state` is why it cannot be read, or empty. `obstacle` is why it cannot be credited. Both are causes of `held`.
     """
 
     id: str
@@ -59,9 +60,9 @@ class AuditedCustomer:
 
 @dataclass(slots=True)
 class CustomerLedger:
-    """One customer: payments in the order of the chain, entries newest first. `whole`: all that ever were."""
+    """A customer with its payments in chain order and entries newest first. `complete`: every entry ever written."""
 
-    account: AuditedCustomer
+    customer: AuditedCustomer
     payments: list[Payment] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     complete: bool = False
@@ -69,39 +70,43 @@ class CustomerLedger:
 
 @dataclass(frozen=True, slots=True)
 class OrderIndex:
-    """What admins and the sweep said of payments, by identity: redirected to whom by the order that stands, held why,
-    and which customers any order ever named. `rows` are all orders, in the order in which they were written.
+    """What admins and the sweep recorded about payments, by payment identity.
+
+    `redirects` are the targets of effective orders, `causes` why payments are held, and `named_customers` all customers
+    that any order ever named. `orders` are all orders, oldest first.
     """
 
     redirects: Mapping[str, str] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
-    named: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    rows: tuple[Order, ...] = ()
+    named_customers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    orders: tuple[Order, ...] = ()
 
-    def target_of(self, payment: Payment, found: Iterable[Entry], *, complete: bool = True) -> str | None:
-        """Who is to be credited: as the order says that a credit follows, else the order that stands, else the event.
+    def target_of(self, payment: Payment, credits_: Iterable[Entry], *, complete: bool = True) -> str | None:
+        """Return the customer to credit: by the order that a credit follows, the effective order, or the event.
 
-        A later order does not make a credit wrong that was sent before it was known. `whole`: `found` are the credits
-        of all customers; before that, an order that stands says where else to look.
+        A later order does not invalidate a credit that was sent before it. `complete` says that `credits_` are from all
+        customers. Otherwise an effective order decides, so that its customer is searched too.
         """
-        credits_ = list(found)
-        for credit in credits_:
-            order = self.is_followed(payment, credit)
+        entries = list(credits_)
+        for credit in entries:
+            order = self.followed_order(payment, credit)
             if order and credit.customer == (order.target or payment.customer_id):
                 return credit.customer
-        if complete and any(one.customer == payment.customer_id and "order" not in one.metadata for one in credits_):
+        if complete and any(
+            credit.customer == payment.customer_id and "order" not in credit.metadata for credit in entries
+        ):
             return payment.customer_id
         return self.redirects.get(payment.identity, payment.customer_id)
 
-    def is_followed(self, payment: Payment, credit: Entry) -> Order | None:
-        """The order that a credit says it follows, where it stands."""
+    def followed_order(self, payment: Payment, credit: Entry) -> Order | None:
+        """Return the effective order that a credit names in its metadata, or None."""
         order_id = credit.metadata.get("order")
-        for order in self.rows if order_id else ():
-            if order.id == order_id and order.payment == payment.identity and is_effective(order, self.rows):
+        for order in self.orders if order_id else ():
+            if order.id == order_id and order.payment == payment.identity and is_effective(order, self.orders):
                 return order
         return None
 
 
 def is_relevant(entry: Entry) -> bool:
-    """Whether an entry can matter to a verdict: charges of other systems cannot."""
+    """Return whether an entry can affect a verdict; charges by other systems cannot."""
     return entry.kind is not None or entry.cents > 0

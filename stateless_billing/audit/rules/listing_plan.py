@@ -1,4 +1,4 @@
-"""How a customer's credits are read with the fewest pages, and whether what was read hangs together. Pure."""
+"""Plans the fewest pages that show a customer's credits, and checks that listed entries are gapless. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,53 +9,57 @@ from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
 
-LAG_SECONDS = 2 * 3600  # a narrow window ends so long after the payment: a credit is hardly ever later
+LAG_SECONDS = 2 * 3600  # a narrow window ends this long after the payment; credits are rarely later
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """A span of `created`, both ends included, in unix seconds."""
+    """A span of `created` in Unix seconds, both ends included."""
 
     since: int
     until: int
 
 
 def plan_windows(times: Iterable[int], until: int) -> list[TimeWindow]:
-    """The narrow windows in which the credits of payments at these times are looked for, newest first, merged."""
-    found: list[TimeWindow] = []
+    """Return merged windows around the given payment times, newest first."""
+    windows: list[TimeWindow] = []
     for time in sorted(times, reverse=True):
         window = TimeWindow(time - LISTING_LEAD_SECONDS, min(time + LAG_SECONDS, until))
-        if found and window.until >= found[-1].since:
-            found[-1] = TimeWindow(window.since, found[-1].until)
+        if windows and window.until >= windows[-1].since:
+            windows[-1] = TimeWindow(window.since, windows[-1].until)
         else:
-            found.append(window)
-    return found
+            windows.append(window)
+    return windows
 
 
 def narrow_windows(times: Sequence[int], newest: Page, since: int, until: int) -> list[TimeWindow] | None:
-    """The narrow windows that are left behind the newest page; None where the ledger itself needs no more pages.
+    """Return the windows older than the newest page; None if reading the whole ledger needs no more pages.
 
-    The page's own density tells how many pages the ledger goes on for.
+    The number of pages in the ledger is estimated from the density of the newest page.
     """
     if newest.complete:
         return None
     oldest = newest.entries[-1].created
-    left = [TimeWindow(one.since, min(one.until, oldest)) for one in plan_windows(times, until) if one.since <= oldest]
+    windows = [
+        TimeWindow(window.since, min(window.until, oldest))
+        for window in plan_windows(times, until)
+        if window.since <= oldest
+    ]
     span = max(1, newest.entries[0].created - oldest)
     pages = 1 + (oldest - since) // span
-    return left if len(left) < pages else None
+    return windows if len(windows) < pages else None
 
 
 def join_entries(runs: Sequence[Sequence[Entry]]) -> list[Entry]:
-    """The entries of several runs, newest first, each once."""
-    kept = {entry.id: entry for run in runs for entry in run}
-    return list(kept.values())
+    """Merge runs of entries, newest first, without duplicates."""
+    return list({entry.id: entry for run in runs for entry in run}.values())
 
 
-def find_break(entries: Sequence[Entry], *, opening: bool) -> str:
-    """Where a run of entries, newest first, does not add up; empty where it does. `opening`: it begins the ledger.
+def find_break(entries: Sequence[Entry], *, starts_at_zero: bool) -> str:
+    """Describe where the balances of entries, newest first, do not add up. Empty if they do.
 
-    Each currency has its balance. Entries of one second may have been applied in any order.
+    Each currency has its own balance. Entries of the same second may have been applied in any order.
+    `starts_at_zero` says that the oldest entry opens the ledger.
     """
     by_currency: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -64,13 +68,13 @@ def find_break(entries: Sequence[Entry], *, opening: bool) -> str:
         chain = is_gapless(run)
         if chain is None:
             return f"its balances do not follow from one another at {_find_break_in_run(run).id}"
-        if opening and chain[0].ending_cents != chain[0].cents:
-            return f"its first entry, {chain[0].id}, does not begin at nothing"
+        if starts_at_zero and chain[0].ending_cents != chain[0].cents:
+            return f"its first entry, {chain[0].id}, does not start at a zero balance"
     return ""
 
 
 def _find_break_in_run(run: Sequence[Entry]) -> Entry:
-    """The entry, counted from the oldest, with which the balances stop following from one another."""
+    """Return the first entry, from the oldest, whose balance does not follow from the previous one."""
     good, bad = 0, len(run)
     while bad - good > 1:
         middle = (good + bad) // 2

@@ -1,4 +1,4 @@
-"""What a payment's credits say of it, and what the other entries are. Pure; shares the crediting's own matcher."""
+"""Judges a customer's payments and other entries, with the same matcher as crediting. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.ledger import CURRENCY, Entry, MatchOutcome, Price, net_cents
 
-_NOT_OURS = ("reservation", "order")  # they stand on the bookkeeping customers only
+_BOOKKEEPING_KINDS = ("reservation", "order")  # belong on the bookkeeping customers only
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """One credit of a payment, and the net of it and its reversals."""
+    """A credit of a payment, its net after reversals, and the rule that matched it."""
 
     entry: Entry
     net: int
@@ -33,88 +33,89 @@ class Credit:
 
 @dataclass(slots=True)
 class CustomerVerdict:
-    """Rows that are settled; payments without a credit here; credits without a payment here."""
+    """Final rows of one customer, its uncredited payments, and its credits and grants of no payment of its own."""
 
     rows: list[Row] = field(default_factory=list)
-    open: list[Payment] = field(default_factory=list)
+    uncredited: list[Payment] = field(default_factory=list)
     credited: dict[str, list[Credit]] = field(default_factory=dict)
-    strays: list[Credit] = field(default_factory=list)
+    unmatched_credits: list[Credit] = field(default_factory=list)
     grants: list[Credit] = field(default_factory=list)
 
 
-def judge_customer(book: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
-    """One customer's payments against the entries that were read of it."""
-    done = CustomerVerdict()
-    left = [entry for entry in book.entries if is_relevant(entry)]
-    kept = {entry.id: entry for entry in left}
-    for payment in book.payments:
-        found = _take_credits(payment, None, left, kept, scope)
-        if found:
-            done.credited[payment.identity] = found
+def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
+    """Match a customer's payments with its entries and judge both."""
+    verdict = CustomerVerdict()
+    unmatched = [entry for entry in customer_ledger.entries if is_relevant(entry)]
+    by_id = {entry.id: entry for entry in unmatched}
+    for payment in customer_ledger.payments:
+        if credits_ := _take_credits(payment, None, unmatched, by_id, scope):
+            verdict.credited[payment.identity] = credits_
         else:
-            done.open.append(payment)
-    for payment in list(done.open):  # what lost its metadata is looked for last, so that no better match is taken
+            verdict.uncredited.append(payment)
+    for payment in list(verdict.uncredited):  # credits without metadata last, so that they take no better match
         cents = payment.cents or None
-        if cents is not None and (stripped := _take_credits(payment, cents, left, kept, scope)):
-            done.credited[payment.identity] = stripped
-            done.open.remove(payment)
-    for payment in book.payments:
-        if payment.identity in done.credited:
-            target = orders.target_of(payment, [one.entry for one in done.credited[payment.identity]], complete=False)
-            if target == book.account.id:
-                done.rows.append(judge_payment(payment, done.credited[payment.identity], target, scope))
-    _judge_other_entries(left, kept, done, scope, whole=book.complete)
-    return done
+        if cents is not None and (credits_ := _take_credits(payment, cents, unmatched, by_id, scope)):
+            verdict.credited[payment.identity] = credits_
+            verdict.uncredited.remove(payment)
+    for payment in customer_ledger.payments:
+        if credits_ := verdict.credited.get(payment.identity, []):
+            target = orders.target_of(payment, [credit.entry for credit in credits_], complete=False)
+            if target == customer_ledger.customer.id:
+                verdict.rows.append(judge_payment(payment, credits_, target, scope))
+    _judge_other_entries(unmatched, by_id, verdict, scope, complete=customer_ledger.complete)
+    return verdict
 
 
 def _take_credits(
-    payment: Payment, cents: int | None, left: list[Entry], kept: dict[str, Entry], scope: Scope
+    payment: Payment, cents: int | None, unmatched: list[Entry], by_id: dict[str, Entry], scope: Scope
 ) -> list[Credit]:
-    """Every credit of a payment, oldest first, taken out of `left`."""
-    found: list[Credit] = []
+    """Remove the credits of a payment from `unmatched` and return them, oldest first."""
+    credits_: list[Credit] = []
     while True:
-        match = ledger.match(payment, cents, left, scope.other_credits)
-        wanted = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
-        if match.finding is not wanted or match.entry is None or (found and cents is not None):
-            return found
+        match = ledger.match(payment, cents, unmatched, scope.other_credits)
+        expected = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
+        if match.finding is not expected or match.entry is None or (credits_ and cents is not None):
+            return credits_
         entry = match.entry
-        left.remove(entry)
-        named = entry.metadata.get("payment", "").strip().lower() == payment.identity
-        rule = "identity" if named else "sequence, wallet and amount" if cents is None else "cents and time"
-        found.append(Credit(entry, net_cents(entry, kept.values()), rule))
+        unmatched.remove(entry)
+        is_named = entry.metadata.get("payment", "").strip().lower() == payment.identity
+        rule = "sequence, wallet and amount" if cents is None else "cents and time"
+        if is_named:
+            rule = "identity"
+        credits_.append(Credit(entry, net_cents(entry, by_id.values()), rule))
 
 
 def _judge_other_entries(
-    left: list[Entry], kept: dict[str, Entry], done: CustomerVerdict, scope: Scope, *, whole: bool
+    unmatched: list[Entry], by_id: dict[str, Entry], verdict: CustomerVerdict, scope: Scope, *, complete: bool
 ) -> None:
-    """Sort what belongs to no payment of this customer."""
-    for entry in left:
-        credit = Credit(entry, net_cents(entry, kept.values()), "")
+    """Judge the entries that match no payment of this customer."""
+    for entry in unmatched:
+        credit = Credit(entry, net_cents(entry, by_id.values()), "")
         if entry.kind == "payment":
-            done.strays.append(credit)
+            verdict.unmatched_credits.append(credit)
         elif entry.kind == "grant":
-            done.grants.append(credit)
+            verdict.grants.append(credit)
         elif entry.kind == "reversal":
-            if whole and entry.metadata.get("reverses", "") not in kept and entry.created >= scope.start:
-                done.rows.append(
+            if complete and entry.metadata.get("reverses", "") not in by_id and entry.created >= scope.start:
+                verdict.rows.append(
                     judge_unexplained_credit(
                         credit, f"it reverses {_quote_text(entry, 'reverses')}, which is not there"
                     )
                 )
-        elif _judge_unexplained(entry, scope):
-            done.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
+        elif _is_unexplained(entry, scope):
+            verdict.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
 
 
-def _judge_unexplained(entry: Entry, scope: Scope) -> bool:
-    """Stripe's own types and other systems' known credits explain themselves."""
-    ours = entry.kind in _NOT_OURS
-    known = entry.kind is None and scope.other_credits.search(entry.description)
-    return (entry.type == "adjustment" and entry.cents > 0 and not known) or ours
+def _is_unexplained(entry: Entry, scope: Scope) -> bool:
+    """Return whether an entry is neither Stripe's own, nor a known credit of another system, nor in its place."""
+    is_misplaced = entry.kind in _BOOKKEEPING_KINDS
+    is_expected = entry.kind is None and scope.other_credits.search(entry.description)
+    return (entry.type == "adjustment" and entry.cents > 0 and not is_expected) or is_misplaced
 
 
 def _describe_entry(entry: Entry) -> str:
     if entry.kind is None:
-        return f"a credit of {money.format_dollars(entry.cents)} that says neither what for nor by whom"
+        return f"a credit of {money.format_dollars(entry.cents)} that names neither a purpose nor an author"
     return f"kind {entry.kind!r} does not belong on a customer"
 
 
@@ -123,27 +124,31 @@ def _quote_text(entry: Entry, name: str) -> str:
 
 
 def judge_unexplained_credit(credit: Credit, reason: str) -> Row:
-    """A row about a credit of no known kind."""
+    """Create the row of a credit of no known kind."""
     row = cells_of_lone_entry(credit.entry, "credit") | {"expected_cents": 0, "delta_cents": credit.net}
     if credit.net == 0:
         return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
     return create_row(row, Status.UNEXPLAINED_CREDIT, reason, "no payment")
 
 
-def judge_payment(payment: Payment, found: Sequence[Credit], target: str | None, scope: Scope) -> Row:
-    """A payment's row, by all the credits that name it, wherever they sit. `target` is who is to be credited."""
-    first = next((one for one in found if one.entry.customer == target), found[0])
+def judge_payment(payment: Payment, credits_: Sequence[Credit], target: str | None, scope: Scope) -> Row:
+    """Create a payment's row from its credits on all customers. `target` is the customer to credit."""
+    first = next((credit for credit in credits_ if credit.entry.customer == target), credits_[0])
     expected = expected_cents(payment, first.entry)
-    total = sum(one.net for one in found if one.entry.currency == CURRENCY)
+    total = sum(credit.net for credit in credits_ if credit.entry.currency == CURRENCY)
     row = cells_of_payment(payment, scope.token, scope.explorer) | cells_of_credit(payment, first.entry)
     row |= _rate_cells(payment, first.entry) | {
         "expected_cents": expected,
         "credited_cents": total,
         "delta_cents": None if expected is None else total - expected,
     }
-    status, reason = _decide_status(payment, found, expected, total, target)
+    status, reason = _decide_status(payment, credits_, expected, total, target)
     row["note"] = (
-        " ".join(other_credit_ids(one) for one in found if one.net and one.entry.customer != first.entry.customer)
+        " ".join(
+            other_credit_ids(credit)
+            for credit in credits_
+            if credit.net and credit.entry.customer != first.entry.customer
+        )
         or None
     )
     if not scope.is_final(payment):
@@ -153,54 +158,56 @@ def judge_payment(payment: Payment, found: Sequence[Credit], target: str | None,
 
 
 def other_credit_ids(credit: Credit) -> str:
-    """How a row's note names a credit that another customer carries; `repair` reads it."""
+    """Name a credit on another customer in the format of a row's note, which `repair` parses."""
     return f"{credit.entry.id}@{credit.entry.customer}"
 
 
 def _decide_status(
-    payment: Payment, found: Sequence[Credit], expected: int | None, total: int, target: str | None
+    payment: Payment, credits_: Sequence[Credit], expected: int | None, total: int, target: str | None
 ) -> tuple[Status, str]:
-    """The gravest that is true."""
-    living = [one for one in found if one.net != 0]
+    """Return the most severe status that applies, with its reason."""
+    effective = [credit for credit in credits_ if credit.net != 0]
     delta = total - (expected if expected is not None else total)
-    if odd := next((one for one in living if one.entry.currency != CURRENCY or one.entry.cents <= 0), None):
-        return Status.WRONG_CURRENCY, f"{odd.entry.id} is {odd.entry.cents} cents in {odd.entry.currency}"
-    wrong = [one for one in living if one.entry.customer != target]
-    if wrong and len(wrong) == len(living):
-        there = ", ".join(f"{one.entry.id} on {one.entry.customer}" for one in wrong)
-        return Status.WRONG_CUSTOMER, f"it was for {target}, but {there} carries it"
-    turned = [one for one in found if one.net not in (0, one.entry.cents)]
-    if delta > 0 and (len(living) > 1 or turned):
-        ids = ", ".join(one.entry.id for one in living)
+    for credit in effective:
+        entry = credit.entry
+        if entry.currency != CURRENCY or entry.cents <= 0:
+            return Status.WRONG_CURRENCY, f"{entry.id} is {entry.cents} cents in {entry.currency}"
+    misplaced = [credit for credit in effective if credit.entry.customer != target]
+    if misplaced and len(misplaced) == len(effective):
+        places = ", ".join(f"{credit.entry.id} on {credit.entry.customer}" for credit in misplaced)
+        return Status.WRONG_CUSTOMER, f"it was for {target}, but the credit is {places}"
+    partial = [credit for credit in credits_ if credit.net not in (0, credit.entry.cents)]
+    if delta > 0 and (len(effective) > 1 or partial):
+        ids = ", ".join(credit.entry.id for credit in effective)
         return (
             Status.DUPLICATE_CREDIT,
             f"{ids} credit {money.format_dollars(total)} for {money.format_dollars(expected or 0)}",
         )
-    if delta < 0 and (turned or not living):
-        return Status.REVERSED, _reversal_reason(found, turned, delta)
-    return _compare_texts(payment, living[0] if living else found[0], expected, delta)
+    if delta < 0 and (partial or not effective):
+        return Status.REVERSED, _reversal_reason(credits_, partial, delta)
+    return _compare_texts(payment, effective[0] if effective else credits_[0], expected, delta)
 
 
-def _reversal_reason(found: Sequence[Credit], turned: Sequence[Credit], delta: int) -> str:
-    over = ", ".join(one.entry.id for one in turned) or ", ".join(one.entry.id for one in found)
-    how = "more than once or in part" if turned else "in full"
-    return f"{over} was reversed {how}: the customer lacks {money.format_dollars(-delta)}"
+def _reversal_reason(credits_: Sequence[Credit], partial: Sequence[Credit], delta: int) -> str:
+    ids = ", ".join(credit.entry.id for credit in partial) or ", ".join(credit.entry.id for credit in credits_)
+    how = "more than once or in part" if partial else "in full"
+    return f"{ids} was reversed {how}: the customer lacks {money.format_dollars(-delta)}"
 
 
 def _compare_texts(payment: Payment, credit: Credit, expected: int | None, delta: int) -> tuple[Status, str]:
-    """One living credit: its cents, then its texts."""
+    """Judge the only effective credit by its cents, then by its texts."""
     if expected is None:
         return Status.METADATA_ALTERED, f"{credit.entry.id} does not say at which rate it was priced"
     if delta:
         word = "too much" if delta > 0 else "too little"
         return Status.AMOUNT_MISMATCH, f"{credit.entry.id} credits {money.format_dollars(abs(delta))} {word}"
-    if wrong := find_altered_texts(payment, credit.entry):
-        return Status.METADATA_ALTERED, f"{credit.entry.id} says otherwise than the event: {', '.join(wrong)}"
+    if altered := find_altered_texts(payment, credit.entry):
+        return Status.METADATA_ALTERED, f"{credit.entry.id} differs from the event in {', '.join(altered)}"
     return Status.MATCHED, f"credited once, {money.format_dollars(expected)}"
 
 
 def expected_cents(payment: Payment, credit: Entry) -> int | None:
-    """The promised cents, or those of the tokens at the recorded rate; None where no rate is recorded."""
+    """Return the promised cents, or the tokens' value at the recorded rate; None if no rate is recorded."""
     if payment.quoted:
         return payment.cents
     rate = recorded_rate(credit)
@@ -211,7 +218,7 @@ def expected_cents(payment: Payment, credit: Entry) -> int | None:
 
 
 def recorded_rate(credit: Entry) -> int | None:
-    """The market rate that a credit says it was priced at, in 10^-18 dollars."""
+    """Return the market rate in a credit's metadata, in 10^-18 dollars; None if it is malformed."""
     try:
         rate = Decimal(credit.metadata.get("rate", ""))
         scaled = rate.scaleb(18)
@@ -227,45 +234,47 @@ def _rate_cells(payment: Payment, credit: Entry) -> Cells:
             "rate_usd": money.format_decimal(money.rate_down(payment.cents, payment.amount)),
             "rate_source": "quote",
         }
-    rate, at = recorded_rate(credit), credit.metadata.get("rate_at", "")
+    rate, time = recorded_rate(credit), credit.metadata.get("rate_at", "")
     discount = credit.metadata.get("discount_bps", "")
     return {
         "rate_usd": None if rate is None else money.format_decimal(rate),
         "rate_source": credit.metadata.get("rate_source"),
-        "rate_time_utc": format_utc(int(at)) if at.isascii() and at.isdigit() and len(at) < 12 else None,
+        "rate_time_utc": format_utc(int(time)) if time.isascii() and time.isdigit() and len(time) < 12 else None,
         "discount_bps": int(discount) if discount.isascii() and discount.isdigit() and len(discount) < 6 else None,
     }
 
 
 def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:
-    """The texts of a credit that are not what this service writes for the payment. Hex may be in any case."""
+    """Return the names of a credit's texts that differ from what this service writes. Hex case is ignored."""
     named = credit.metadata.get("payment", "").strip().lower()
-    wanted = ledger.credit_metadata(payment, Price(payment.cents))
-    wanted_description = ledger.credit_description(payment)
-    if named.count(":") == 3 and named != payment.identity:  # a reorganisation gave it another place
-        moved = ("payment", "block", "payer")
-        wanted = {name: value for name, value in wanted.items() if name not in moved}
-        wanted_description = f"LITKEY payment {named.split(':')[2]}"
+    expected = ledger.credit_metadata(payment, Price(payment.cents))
+    expected_description = ledger.credit_description(payment)
+    if named.count(":") == 3 and named != payment.identity:  # a reorg moved the payment
+        changed = ("payment", "block", "payer")
+        expected = {name: value for name, value in expected.items() if name not in changed}
+        expected_description = f"LITKEY payment {named.split(':')[2]}"
     if not payment.quoted:
-        wanted.pop("rate_source")
-    wrong = [name for name, value in wanted.items() if credit.metadata.get(name, "").strip().lower() != value]
+        expected.pop("rate_source")
+    altered = [name for name, value in expected.items() if credit.metadata.get(name, "").strip().lower() != value]
     if not payment.quoted:
-        wrong += [name for name in ("rate_source", "rate_at") if not credit.metadata.get(name)]
-    return wrong + (["description"] if credit.description.strip().lower() != wanted_description.lower() else [])
+        altered += [name for name in ("rate_source", "rate_at") if not credit.metadata.get(name)]
+    return altered + (["description"] if credit.description.strip().lower() != expected_description.lower() else [])
 
 
 def judge_uncredited(
-    payment: Payment, book: CustomerLedger, orders: OrderIndex, scope: Scope, *, dust: bool = False
+    payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex, scope: Scope, *, dust: bool = False
 ) -> Row:
-    """The row of a payment that no entry credits. `dust`: known to be worth less than a cent."""
+    """Create the row of an uncredited payment. `dust` says that it is worth less than a cent."""
     row = cells_of_payment(payment, scope.token, scope.explorer)
-    expected = 0 if dust else payment.cents if payment.quoted else None
+    expected = payment.cents if payment.quoted else None
+    if dust:
+        expected = 0
     row |= {"expected_cents": expected, "credited_cents": 0, "delta_cents": None if expected is None else -expected}
     if dust:
         return create_row(row, Status.MATCHED, "worth less than a cent: nothing is written", "below one cent")
     if not scope.is_final(payment):
         return create_row(row, Status.PENDING, f"not final at block {scope.block}", "no credit")
-    if cause := find_held_cause(payment, book, orders):
+    if cause := find_held_cause(payment, customer_ledger, orders):
         return create_row(row, Status.HELD, f"held: {cause}", "no credit")
     age = scope.block_time - payment.time
     if age < SLA_SECONDS:
@@ -274,14 +283,14 @@ def judge_uncredited(
     return create_row(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{where}", "no credit")
 
 
-def find_held_cause(payment: Payment, book: CustomerLedger, orders: OrderIndex) -> str | None:
-    """Why a payment is uncredited on purpose; what Stripe shows itself comes before what the sweep noted."""
+def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex) -> str | None:
+    """Return why a payment is held. What Stripe shows takes precedence over the sweep's record."""
     if payment.customer_id is None:
         return "customer_invalid"
-    if book.account.state:
-        return book.account.state
-    if book.account.currency not in (None, CURRENCY):
+    if customer_ledger.customer.state:
+        return customer_ledger.customer.state
+    if customer_ledger.customer.currency not in (None, CURRENCY):
         return "currency"
-    if book.account.obstacle:
-        return book.account.obstacle
+    if customer_ledger.customer.obstacle:
+        return customer_ledger.customer.obstacle
     return orders.causes.get(payment.identity)

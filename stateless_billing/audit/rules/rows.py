@@ -1,4 +1,4 @@
-"""One row of the report, with a fixed order of columns. Pure."""
+"""Report rows with a fixed order of columns. Pure."""
 
 import hashlib
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ DECIMALS = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The fields are the columns, in their order. None is an empty cell; cents and counts are integers."""
+    """One row. The fields are the columns in order, and None is an empty cell."""
 
     schema_version: int = SCHEMA_VERSION
     row_id: str = ""
@@ -60,12 +60,12 @@ class Row:
     next_action: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as JSON holds it."""
+        """Return the row as a JSON object."""
         return {name: getattr(self, name) for name in COLUMNS}
 
     @property
     def sort_key(self) -> tuple[int, int, str, str]:
-        """Where it stands in the report: by block, then by what it is about."""
+        """Position in the report: by block, then by subject."""
         return (self.block_number or 0, self.log_index or 0, self.stripe_created_utc or "", self.row_id)
 
 
@@ -73,41 +73,41 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 
 def format_utc(time: int) -> str:
-    """Unix seconds as ISO 8601 in UTC."""
+    """Format Unix seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_count(number: int, what: str) -> str:
-    """So many of something, in words."""
+    """Format a count with its noun."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def fingerprint(*identity: object) -> str:
-    """A stable name of what a row is about: it stays the same from report to report, whatever the status."""
+    """Return a stable ID of a row's subject, independent of report and status."""
     return hashlib.sha256("|".join(str(part) for part in identity).encode()).hexdigest()[:24]
 
 
 Cells = dict[str, Any]
-"""Some of a row's cells by their columns, on their way to a row."""
+"""A row's cells by column."""
 
 
 def create_row(cells: Cells, status: Status, reason: str, rule: str, *, exception: bool | None = None) -> Row:
-    """A row with its verdict. `exception` differs from the status's own where a reversal has settled the matter."""
-    found = RULES[status]
-    bad = found.exception if exception is None else exception
+    """Create a row with its verdict. `exception` overrides the status if a reversal settled the matter."""
+    status_rule = RULES[status]
+    is_exception = status_rule.exception if exception is None else exception
     verdict = {
-        "row_id": f"{found.code}-{cells['fingerprint'][:12]}",
+        "row_id": f"{status_rule.code}-{cells['fingerprint'][:12]}",
         "status": str(status),
-        "exception": bad,
+        "exception": is_exception,
         "reason": reason,
         "rule": rule,
-        "next_action": found.next_action if bad or not found.exception else "nothing",
+        "next_action": status_rule.next_action if is_exception or not status_rule.exception else "nothing",
     }
     return Row(**{**cells, **verdict})
 
 
 def cells_of_payment(payment: Payment, token: str, explorer: str | None) -> Cells:
-    """What the chain says of a payment."""
+    """Return the chain's cells of a payment."""
     return {
         "chain_id": payment.chain_id,
         "block_number": payment.block,
@@ -129,7 +129,7 @@ def cells_of_payment(payment: Payment, token: str, explorer: str | None) -> Cell
 
 
 def cells_of_entry(entry: Entry) -> Cells:
-    """What Stripe says of one entry."""
+    """Return Stripe's cells of an entry."""
     return {
         "currency": entry.currency,
         "stripe_customer": entry.customer,
@@ -140,7 +140,7 @@ def cells_of_entry(entry: Entry) -> Cells:
 
 
 def cells_of_credit(payment: Payment, entry: Entry) -> Cells:
-    """What Stripe says of a payment's credit."""
+    """Return Stripe's cells of a payment's credit."""
     epoch = epoch_position(entry.created, payment.time).epoch
     return cells_of_entry(entry) | {
         "credit_latency_s": entry.created - payment.time,
@@ -149,7 +149,7 @@ def cells_of_credit(payment: Payment, entry: Entry) -> Cells:
 
 
 def cells_of_lone_entry(entry: Entry, kind: str) -> Cells:
-    """A row about an entry that no payment stands behind."""
+    """Return the cells of an entry that belongs to no payment."""
     return cells_of_entry(entry) | {
         "kind": kind,
         "fingerprint": fingerprint(entry.id),

@@ -1,4 +1,4 @@
-"""Whether the audit can find anything: one fault of each kind planted in a copy of real data, all to be found. Pure."""
+"""Self-test of the audit: plants each kind of fault in a copy of real data and checks what is reported. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ _OTHER_CUSTOMER = "cus_SelfTest"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A fault that was planted, what the audit said of it, and whether that is just what it should say."""
+    """A planted fault, the statuses reported for it, and whether they are exactly the expected ones."""
 
     planted: str
     statuses: tuple[str, ...]
@@ -38,14 +38,14 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class SelfTestSample:
-    """One settled payment with its credit, out of the data."""
+    """A final payment with its credit."""
 
     payment: Payment
     credit: Entry
     scope: Scope
 
     def judge(self, *entries: Entry) -> list[str]:
-        """What the audit says of the payment with these entries on its customer."""
+        """Return the statuses of an audit of the payment with these entries on its customer."""
         return [
             row.status
             for row in _close_audit(self, judge_customer(_ledger_with(self, entries), _NO_ENTRIES, self.scope))
@@ -53,22 +53,22 @@ class SelfTestSample:
 
 
 def run_trials(samples: Sequence[CustomerLedger], scope: Scope) -> list[Trial]:
-    """Every fault in turn, in a copy of a sample; in a made-up payment where nothing was read."""
-    sample = _sample(samples, scope)
-    found = []
+    """Plant every fault in a copy of a sample, or in a made-up payment if there is no sample."""
+    sample = _choose_sample(samples, scope)
+    trials = []
     for planted, expected, plant in _FAULTS:
         statuses = tuple(sorted(plant(sample)))
-        found.append(Trial(planted, statuses, statuses == (str(expected),)))
-    return found
+        trials.append(Trial(planted, statuses, statuses == (str(expected),)))
+    return trials
 
 
-def _sample(samples: Sequence[CustomerLedger], scope: Scope) -> SelfTestSample:
-    for book in samples:
-        for payment in book.payments:
-            for entry in book.entries:
+def _choose_sample(samples: Sequence[CustomerLedger], scope: Scope) -> SelfTestSample:
+    for customer_ledger in samples:
+        for payment in customer_ledger.payments:
+            for entry in customer_ledger.entries:
                 if entry.metadata.get("payment") == payment.identity and scope.is_final(payment) and payment.quoted:
-                    old = replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
-                    return SelfTestSample(old, entry, scope)
+                    aged = replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
+                    return SelfTestSample(aged, entry, scope)
     return _create_sample(scope)
 
 
@@ -106,30 +106,30 @@ def _ledger_with(sample: SelfTestSample, entries: Sequence[Entry]) -> CustomerLe
     )
 
 
-def _close_audit(sample: SelfTestSample, judged: CustomerVerdict, strays: Sequence[Credit] = ()) -> list[Row]:
-    """The end of an audit, for one customer."""
-    book = _ledger_with(sample, ())
-    waiting = {
-        one.identity: OpenPayment(one, judge_uncredited(one, book, _NO_ENTRIES, sample.scope), [])
-        for one in judged.open
-    }
-    rows = list(judged.rows)
-    for stray in attach_credits(waiting, [*judged.strays, *strays], _NO_ENTRIES, sample.scope):
-        named = stray.entry.metadata.get("payment") == sample.payment.identity
-        rows = (
-            [judge_second_credit(rows[0], stray)]
-            if named and rows
-            else [*rows, judge_without_payment(stray, "planted")]
+def _close_audit(sample: SelfTestSample, verdict: CustomerVerdict, misplaced: Sequence[Credit] = ()) -> list[Row]:
+    """Finish an audit of one customer: attach misplaced credits and judge grants."""
+    customer_ledger = _ledger_with(sample, ())
+    open_payments = {
+        payment.identity: OpenPayment(
+            payment, judge_uncredited(payment, customer_ledger, _NO_ENTRIES, sample.scope), []
         )
-    return rows + [place.row for place in waiting.values()] + judge_grants({}, judged.grants)
+        for payment in verdict.uncredited
+    }
+    rows = list(verdict.rows)
+    for credit in attach_credits(open_payments, [*verdict.unmatched_credits, *misplaced], _NO_ENTRIES, sample.scope):
+        if rows and credit.entry.metadata.get("payment") == sample.payment.identity:
+            rows = [judge_second_credit(rows[0], credit)]
+        else:
+            rows.append(judge_without_payment(credit, "planted"))
+    return rows + [open_payment.row for open_payment in open_payments.values()] + judge_grants({}, verdict.grants)
 
 
 def _second_credit(sample: SelfTestSample) -> Entry:
     return replace(sample.credit, id="cbtxn_again", created=sample.credit.created + 30 * 3600)
 
 
-def _reversal(of: Entry, name: str) -> Entry:
-    return replace(of, id=name, cents=-of.cents, metadata={"kind": "reversal", "reverses": of.id})
+def _reversal(entry: Entry, entry_id: str) -> Entry:
+    return replace(entry, id=entry_id, cents=-entry.cents, metadata={"kind": "reversal", "reverses": entry.id})
 
 
 def _credit_elsewhere(sample: SelfTestSample) -> list[str]:
@@ -140,38 +140,38 @@ def _credit_elsewhere(sample: SelfTestSample) -> list[str]:
     return [row.status for row in rows]
 
 
-def _reorganised(sample: SelfTestSample) -> list[str]:
-    book = CustomerLedger(AuditedCustomer(_OTHER_CUSTOMER), [], [sample.credit], complete=True)
-    return [row.status for row in _close_audit(sample, judge_customer(book, _NO_ENTRIES, sample.scope))]
+def _reorged_credit(sample: SelfTestSample) -> list[str]:
+    customer_ledger = CustomerLedger(AuditedCustomer(_OTHER_CUSTOMER), [], [sample.credit], complete=True)
+    return [row.status for row in _close_audit(sample, judge_customer(customer_ledger, _NO_ENTRIES, sample.scope))]
 
 
 def _over_cap(sample: SelfTestSample) -> list[str]:
     metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": "1:1:1"} | {
         "customer": sample.credit.customer
     }
-    held = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
-    grant = replace(held, id="cbtxn_grant", metadata=metadata | {"kind": "grant"})
-    return [row.status for row in judge_grants(collect_reservations([held]), [Credit(grant, grant.cents, "")])]
+    reservation = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
+    grant = replace(reservation, id="cbtxn_grant", metadata=metadata | {"kind": "grant"})
+    return [row.status for row in judge_grants(collect_reservations([reservation]), [Credit(grant, grant.cents, "")])]
 
 
 def _no_reason(sample: SelfTestSample) -> list[str]:
     metadata = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "caps": f"{10**9}:{10**9}:{10**9}"}
     metadata |= {"customer": sample.credit.customer}
-    held = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
-    grant = replace(held, id="cbtxn_grant", metadata={"kind": "grant", "grant": "g", "operator": "o"})
-    return [row.status for row in judge_grants(collect_reservations([held]), [Credit(grant, grant.cents, "")])]
+    reservation = replace(sample.credit, id="cbtxn_held", ending_cents=sample.credit.cents, metadata=metadata)
+    grant = replace(reservation, id="cbtxn_grant", metadata={"kind": "grant", "grant": "g", "operator": "o"})
+    return [row.status for row in judge_grants(collect_reservations([reservation]), [Credit(grant, grant.cents, "")])]
 
 
 def _cursor(sample: SelfTestSample) -> list[str]:
-    account = AuditedCustomer("cus_A", cursors={"key": f"9:{sample.payment.tx_hash}"})
-    fault = find_cursor_fault(account.cursors["key"], 1, lambda _: None, [])
-    return [cursor_row(account, "key", fault, sample.scope).status] if fault else []
+    customer = AuditedCustomer("cus_A", cursors={"key": f"9:{sample.payment.tx_hash}"})
+    fault = find_cursor_fault(customer.cursors["key"], 1, lambda _: None, [])
+    return [cursor_row(customer, "key", fault, sample.scope).status] if fault else []
 
 
 def _drift(sample: SelfTestSample) -> list[str]:
     wallet, customer = sample.payment.wallet, sample.payment.customer_id or ""
-    found = find_drifts({wallet: [_OTHER_CUSTOMER]}, {wallet: customer}, {})
-    return [drift_row(wallet, sample.payment.gateway, *one[1:], sample.scope).status for one in found]
+    drifts = find_drifts({wallet: [_OTHER_CUSTOMER]}, {wallet: customer}, {})
+    return [drift_row(wallet, sample.payment.gateway, *drift[1:], sample.scope).status for drift in drifts]
 
 
 def _rate(sample: SelfTestSample) -> list[str]:
@@ -180,37 +180,41 @@ def _rate(sample: SelfTestSample) -> list[str]:
 
 
 _FAULTS: tuple[tuple[str, Status, Callable[[SelfTestSample], Sequence[str]]], ...] = (
-    ("nothing", Status.MATCHED, lambda one: one.judge(one.credit)),
-    ("a missing credit", Status.MISSING_CREDIT, lambda one: one.judge()),
-    ("a payment credited twice", Status.DUPLICATE_CREDIT, lambda one: one.judge(one.credit, _second_credit(one))),
+    ("nothing", Status.MATCHED, lambda sample: sample.judge(sample.credit)),
+    ("a missing credit", Status.MISSING_CREDIT, lambda sample: sample.judge()),
+    (
+        "a payment credited twice",
+        Status.DUPLICATE_CREDIT,
+        lambda sample: sample.judge(sample.credit, _second_credit(sample)),
+    ),
     ("right cents on the wrong customer", Status.WRONG_CUSTOMER, _credit_elsewhere),
     (
         "two reversals of one duplicate",
         Status.REVERSED,
-        lambda one: one.judge(
-            one.credit,
-            _second_credit(one),
-            _reversal(_second_credit(one), "cbtxn_r1"),
-            _reversal(_second_credit(one), "cbtxn_r2"),
+        lambda sample: sample.judge(
+            sample.credit,
+            _second_credit(sample),
+            _reversal(_second_credit(sample), "cbtxn_r1"),
+            _reversal(_second_credit(sample), "cbtxn_r2"),
         ),
     ),
-    ("a credit whose payment is gone", Status.MISSING_PAYMENT, _reorganised),
+    ("a credit whose payment is not on the chain", Status.MISSING_PAYMENT, _reorged_credit),
     (
         "cents that are not the payment's",
         Status.AMOUNT_MISMATCH,
-        lambda one: one.judge(replace(one.credit, cents=one.credit.cents + 1)),
+        lambda sample: sample.judge(replace(sample.credit, cents=sample.credit.cents + 1)),
     ),
     (
         "altered metadata",
         Status.METADATA_ALTERED,
-        lambda one: one.judge(replace(one.credit, metadata={**one.credit.metadata, "wallet": "0x"})),
+        lambda sample: sample.judge(replace(sample.credit, metadata={**sample.credit.metadata, "wallet": "0x"})),
     ),
     (
         "an entry written by hand",
         Status.UNEXPLAINED_CREDIT,
-        lambda one: [row for row in one.judge(one.credit, _by_hand(one)) if row != Status.MATCHED],
+        lambda sample: [row for row in sample.judge(sample.credit, _by_hand(sample)) if row != Status.MATCHED],
     ),
-    ("a wrong currency", Status.WRONG_CURRENCY, lambda one: one.judge(replace(one.credit, currency="eur"))),
+    ("a wrong currency", Status.WRONG_CURRENCY, lambda sample: sample.judge(replace(sample.credit, currency="eur"))),
     ("a grant over the cap", Status.GRANT_OVER_CAP, _over_cap),
     ("a grant without a reason", Status.GRANT_NO_REASON, _no_reason),
     ("a cursor moved by hand", Status.CURSOR_AHEAD, _cursor),

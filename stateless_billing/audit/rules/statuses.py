@@ -1,13 +1,13 @@
-"""The closed list of what a row of the report can say, and what to do about each. Pure."""
+"""The closed list of statuses of a report row, with the next action for each. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-SLA_SECONDS = 600  # a final payment may be uncredited for so long
+SLA_SECONDS = 600  # how long a final payment may stay uncredited
 
 
 class Status(StrEnum):
-    """What a row says; `RULES` holds what each means."""
+    """The status of a row; `RULES` defines each."""
 
     MATCHED = "matched"
     PENDING = "pending"
@@ -33,7 +33,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A status's short id, whether it is an exception, what it means, and the one thing to do next."""
+    """A status's short ID, whether it is an exception, its meaning, and the next action."""
 
     code: str
     exception: bool
@@ -43,7 +43,7 @@ class Rule:
 
 RULES: dict[Status, Rule] = {
     Status.MATCHED: Rule("R00", False, "one payment, one credit, in full", "nothing"),
-    Status.PENDING: Rule("R01", False, "too young to judge", "wait: the service credits it when it is deep enough"),
+    Status.PENDING: Rule("R01", False, "too young to judge", "wait; the service credits it once it is deep enough"),
     Status.MISSING_CREDIT: Rule(
         "R02", True, "a final payment without a credit", "run `audit repair`: it credits what is missing"
     ),
@@ -60,7 +60,7 @@ RULES: dict[Status, Rule] = {
         "R05", True, "a payment credited more than once", "run `audit repair`: it reverses the youngest surplus entry"
     ),
     Status.WRONG_CUSTOMER: Rule(
-        "R06", True, "the credit sits on another customer", "reverse it there; the payment is then credited rightly"
+        "R06", True, "the credit sits on another customer", "reverse it there; the payment is then credited correctly"
     ),
     Status.WRONG_CURRENCY: Rule(
         "R07", True, "the credit is not in dollars, or no credit", "reverse it, and give what is due by hand"
@@ -79,7 +79,7 @@ RULES: dict[Status, Rule] = {
     Status.RATE_OUT_OF_BAND: Rule("R14", False, "its rate is far from an independent one", "compare the price sources"),
     Status.REVERSED: Rule("R15", True, "reversals took back what was due", "run `audit repair`, or accept with a note"),
     Status.CURSOR_AHEAD: Rule(
-        "R16", True, "a cursor that does not fit the chain", "remove that key in Stripe: the sweep writes it anew"
+        "R16", True, "a cursor that does not fit the chain", "remove that key in Stripe; the sweep writes it again"
     ),
     Status.IDENTITY_DRIFT: Rule(
         "R17", True, "chain and Stripe name different customers", "the owner corrects the wallet's customer"
@@ -87,7 +87,7 @@ RULES: dict[Status, Rule] = {
     Status.CUSTOMER_GONE: Rule(
         "R19",
         True,
-        "credited to another customer after its own was deleted, whose entries cannot be read any more",
-        "find out whether it was credited before the deletion; reverse it then, else accept it with a note",
+        "credited to another customer after its own was deleted, whose entries can no longer be read",
+        "find out whether it was credited before the deletion; if so reverse this credit, else accept it with a note",
     ),
 }

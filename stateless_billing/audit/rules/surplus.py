@@ -1,4 +1,4 @@
-"""Which one entry has to be taken back so that a payment comes nearer to being credited once. Pure."""
+"""Finds the surplus entry whose reversal brings a payment closer to being credited exactly once. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,86 +9,84 @@ from stateless_billing.domain.ledger import CURRENCY, Entry
 
 
 def find_surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> Entry | None:
-    """The youngest entry that makes the net of a payment's credits more, or less, than is due; None where none does.
+    """Return the newest entry that makes the net of a payment's credits too high or too low, or None.
 
-    `entries` are the whole ledger of its customer since an hour before its block.
+    `entries` are the customer's complete ledger since an hour before the payment's block.
     """
-    found, delta = _net_cents(payment, entries, scope)
+    credits_, delta = _net_cents(payment, entries, scope)
     if not delta:
         return None
-    family = [*(one.entry for one in found), *_find_reversals(found, entries)]
-    fitting = [
-        one for one in family if one.cents * delta > 0 and abs(one.cents) <= abs(delta) and _is_standing(one, family)
+    if delta < 0 and all(credit.net in (0, credit.entry.cents) for credit in credits_):
+        return None  # reversed once and in full: a deliberate reversal
+    family = [*(credit.entry for credit in credits_), *_find_reversals(credits_, entries)]
+    candidates = [
+        entry
+        for entry in family
+        if entry.cents * delta > 0 and abs(entry.cents) <= abs(delta) and not _is_reversed(entry, family)
     ]
-    if delta < 0 and all(one.net in (0, one.entry.cents) for one in found):
-        return None  # reversed once, as a whole: somebody meant it
-    return max(fitting, key=lambda one: (one.created, one.id), default=None)
+    return max(candidates, key=_age_order, default=None)
 
 
 def find_surplus_over(
     payment: Payment, ledgers: Mapping[str, Sequence[Entry]], target: str | None, scope: Scope
 ) -> Entry | None:
-    """The one entry to take back, by the ledgers of every customer that may carry a credit of the payment.
+    """Return the entry to reverse, from the ledgers of all customers that may hold a credit of the payment.
 
-    While its target carries a living credit in full, what another customer carries goes first, the youngest of it.
+    If the target holds the full credit, the newest credit on another customer is reversed first.
     """
     own = ledgers.get(target or "", ())
-    astray = [
-        one.entry
-        for place, entries in ledgers.items()
-        if place != target
-        for one in _find_credits_on(place, payment, entries, scope)
-        if one.net
-    ]
-    if astray and is_credited(payment, own, scope):
-        return max(astray, key=lambda one: (one.created, one.id))
+    misplaced = []
+    for customer_id, entries in ledgers.items():
+        if customer_id != target:
+            credits_, _ = _net_cents(payment, entries, scope)
+            misplaced += [credit.entry for credit in credits_ if credit.net]
+    if misplaced and is_credited(payment, own, scope):
+        return max(misplaced, key=_age_order)
     return find_surplus(payment, own, scope)
 
 
+def _age_order(entry: Entry) -> tuple[int, str]:
+    """Sort key: oldest first."""
+    return entry.created, entry.id
+
+
 def find_credits(payment: Payment, ledgers: Mapping[str, Sequence[Entry]], scope: Scope) -> list[Entry]:
-    """All credits of a payment, wherever they sit."""
-    return [one.entry for place, entries in ledgers.items() for one in _find_credits_on(place, payment, entries, scope)]
-
-
-def _find_credits_on(place: str, payment: Payment, entries: Sequence[Entry], scope: Scope) -> list[Credit]:
-    """A payment's credits on one customer."""
-    return _net_cents(payment, entries, scope)[0]
+    """Return all credits of a payment on all customers."""
+    return [credit.entry for entries in ledgers.values() for credit in _net_cents(payment, entries, scope)[0]]
 
 
 def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> bool:
-    """Whether these entries alone credit a payment in full, so that any credit elsewhere is one too many."""
-    found, delta = _net_cents(payment, entries, scope)
-    return bool(found) and delta == 0
+    """Return whether these entries alone credit a payment in full, so that any other credit is surplus."""
+    credits_, delta = _net_cents(payment, entries, scope)
+    return bool(credits_) and delta == 0
 
 
 def _net_cents(payment: Payment, entries: Sequence[Entry], scope: Scope) -> tuple[list[Credit], int | None]:
-    """A payment's credits, and the cents by which their net is above what is due; None where that cannot be said."""
-    account = AuditedCustomer(entries[0].customer) if entries else AuditedCustomer("")
-    found = judge_customer(CustomerLedger(account, [payment], list(entries)), OrderIndex(), scope).credited.get(
-        payment.identity, []
-    )
-    if account.id != payment.customer_id:  # another customer's own payments may look alike
-        found = [one for one in found if one.rule == "identity"]
-    expected = expected_cents(payment, found[0].entry) if found else None
-    if expected is None or any(one.entry.currency != CURRENCY for one in found):
-        return found, None
-    return found, sum(one.net for one in found) - expected
+    """Return a payment's credits and by how many cents their net exceeds what is due; None if undecidable."""
+    customer = AuditedCustomer(entries[0].customer if entries else "")
+    verdict = judge_customer(CustomerLedger(customer, [payment], list(entries)), OrderIndex(), scope)
+    credits_ = verdict.credited.get(payment.identity, [])
+    if customer.id != payment.customer_id:  # another customer's own payment may look alike
+        credits_ = [credit for credit in credits_ if credit.rule == "identity"]
+    expected = expected_cents(payment, credits_[0].entry) if credits_ else None
+    if expected is None or any(credit.entry.currency != CURRENCY for credit in credits_):
+        return credits_, None
+    return credits_, sum(credit.net for credit in credits_) - expected
 
 
-def _find_reversals(found: Iterable[Credit], entries: Sequence[Entry]) -> list[Entry]:
-    """All entries that reach one of the credits through `reverses`."""
-    reached = {one.entry.id for one in found}
-    family: list[Entry] = []
+def _find_reversals(credits_: Iterable[Credit], entries: Sequence[Entry]) -> list[Entry]:
+    """Return all direct and indirect reversals of the credits."""
+    reached = {credit.entry.id for credit in credits_}
+    reversals: list[Entry] = []
     while more := [
-        one
-        for one in entries
-        if one.kind == "reversal" and one.metadata.get("reverses") in reached and one.id not in reached
+        entry
+        for entry in entries
+        if entry.kind == "reversal" and entry.metadata.get("reverses") in reached and entry.id not in reached
     ]:
-        family += more
-        reached |= {one.id for one in more}
-    return family
+        reversals += more
+        reached |= {entry.id for entry in more}
+    return reversals
 
 
-def _is_standing(entry: Entry, family: Iterable[Entry]) -> bool:
-    """Whether nothing takes it back already."""
-    return all(one.metadata.get("reverses") != entry.id for one in family)
+def _is_reversed(entry: Entry, family: Iterable[Entry]) -> bool:
+    return any(other.metadata.get("reverses") == entry.id for other in family)

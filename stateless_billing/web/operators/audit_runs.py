@@ -1,4 +1,4 @@
-"""Audits for the page: one at a time in this process, with its progress, and the last reports, kept in memory."""
+"""Runs audits for the page, one at a time per process, and keeps the last reports in memory."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chain.errors import ChainError
-from stateless_billing.audit.auditor import Auditor, BadOptions, ProgressReporting, StripeReadError
+from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting, StripeReadError
 from stateless_billing.audit.progress import progress_sentence
 from stateless_billing.audit.report.charts import Chart, draw_charts
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
@@ -20,14 +20,14 @@ from stateless_billing.web.http.networks import explorer_url
 log = logging.getLogger(__name__)
 
 MAX_REPORTS = 3
-_MAX_LINES = 3  # requests to Stripe side by side: those that credit never wait for more than so many turns
-_QUIET_SECONDS = 5.0  # something is sent at least so often, so that no proxy takes the answer for dead
-_PAUSE_SECONDS = 0.5
+_MAX_CONCURRENT_REQUESTS = 3  # Stripe requests; crediting never waits behind more than these
+_KEEP_ALIVE_SECONDS = 5.0  # send at least this often, so that no proxy drops the response
+_MIN_UPDATE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedAudit:
-    """A report with its pictures. `order` holds its rows as `(exception, status, fingerprint)`."""
+    """A report with its charts. `order` holds its rows as `(exception, status, fingerprint)`."""
 
     report: Report
     pictures: dict[str, Chart]
@@ -35,71 +35,78 @@ class FinishedAudit:
 
     @classmethod
     def create(cls, report: Report) -> "FinishedAudit":
-        """Reads every row; for a thread of its own."""
+        """Create it by reading every row. Blocks, so run it in a thread."""
         order = [(row.exception, row.status, row.fingerprint) for row in report.spool]
         return cls(report, draw_charts(report), order)
 
     @property
     def options(self) -> Options:
-        """What makes the same report again."""
+        """The options that reproduce this report."""
         assert self.report.scope is not None
         return replace(self.report.options, at=snapshot_label(self.report.scope))
 
     def rows(self, fingerprints: list[str]) -> list[Row]:
-        """These rows."""
+        """Return the rows with these fingerprints."""
         return [self.report.spool.get(name) for name in fingerprints]
 
 
 class AuditRun:
-    """An audit under way: what it announced, and how far it is."""
+    """A running audit with its messages and progress."""
 
     def __init__(self, options: Options, clock: Clock) -> None:
-        self.options, self._clock = options, clock
+        self.options = options
+        self._clock = clock
         self.announced: list[str] = []
-        self.stage, self.done, self.total = "", 0, 0
+        self.stage = ""
+        self.done = 0
+        self.total = 0
         self.finished: FinishedAudit | None = None
         self.failure = ""
-        self._begun = 0.0
-        self._changed, self._ending = asyncio.Event(), asyncio.Event()
+        self._stage_started_at = 0.0
+        self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
 
     def on_progress(self, stage: str, done: int, total: int) -> None:
-        """How far it is."""
+        """Record the progress of a stage."""
         if stage != self.stage:
-            self._begun = self._clock.boot()
-        self.stage, self.done, self.total = stage, done, total
+            self._stage_started_at = self._clock.boot()
+        self.stage = stage
+        self.done = done
+        self.total = total
         self._changed.set()
 
-    def on_message(self, told: str) -> None:
-        """What it is about to do, and what that costs."""
-        self.announced.append(told)
+    def on_message(self, message: str) -> None:
+        """Record what the audit is about to do, and its cost."""
+        self.announced.append(message)
         self._changed.set()
 
     @property
     def progress(self) -> str:
-        """How far it is, in words."""
-        return (
-            progress_sentence(self.stage, self.done, self.total, self._clock.boot() - self._begun) if self.stage else ""
-        )
+        """The progress in words, empty before the first stage."""
+        if not self.stage:
+            return ""
+        return progress_sentence(self.stage, self.done, self.total, self._clock.boot() - self._stage_started_at)
 
     def end(self, finished: FinishedAudit | None, failure: str = "") -> None:
-        """It came to its end."""
-        self.finished, self.failure = finished, failure
+        """Record the result."""
+        self.finished = finished
+        self.failure = failure
         self._changed.set()
-        self._ending.set()
+        self._ended.set()
 
     async def changes(self) -> AsyncIterator[None]:
-        """Now, and whenever something may have changed, until it has ended."""
+        """Yield now and after every possible change, until the audit has ended."""
         yield
-        while not self._ending.is_set():
+        while not self._ended.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), _QUIET_SECONDS)
-                await asyncio.wait_for(self._ending.wait(), _PAUSE_SECONDS)
+                await asyncio.wait_for(self._changed.wait(), _KEEP_ALIVE_SECONDS)
+                await asyncio.wait_for(self._ended.wait(), _MIN_UPDATE_SECONDS)
             self._changed.clear()
             yield
 
 
 class AuditRuns:
-    """Begins audits and keeps the reports. Whoever leaves finds the audit still running, or its report."""
+    """Starts audits and stores reports. An audit continues when its page is closed."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -108,16 +115,16 @@ class AuditRuns:
         self.running: AuditRun | None = None
 
     def find_report(self, options: Options) -> FinishedAudit | None:
-        """The report, if this process made it and still has it."""
+        """Return the report if this process still stores it."""
         return self._reports.get(options)
 
     @property
     def reports(self) -> list[FinishedAudit]:
-        """All that are kept, newest first."""
+        """The stored reports, newest first."""
         return [*self._reports.values()][::-1]
 
     def begin(self, options: Options) -> AuditRun:
-        """The audit of these options: the one that runs, or a new one. Raises ProblemError while another one runs."""
+        """Start an audit or join the running one with the same options. Raises: ProblemError if another is running."""
         if self.running:
             if self.running.options == options:
                 return self.running
@@ -136,12 +143,12 @@ class AuditRuns:
             if report.scope:
                 finished = await asyncio.to_thread(FinishedAudit.create, report)
                 self._store(finished)
-        except BadOptions as error:
+        except InvalidOptions as error:
             failure = f"These options are not valid: {error}."
         except (ChainError, StripeReadError) as error:
             failure = f"The audit could not begin. {error}"
         except Exception:
-            log.exception("an audit failed")
+            log.exception("audit failed")
             failure = "The audit failed on our side. The log has the reason."
         finally:
             self.running = None
@@ -157,7 +164,7 @@ class AuditRuns:
             node_transport=services.node_transport,
             stripe_transport_factory=services.stripe_transport_factory,
             rate_limiter=services.rate_limiter,
-            max_concurrent=_MAX_LINES,
+            max_concurrent=_MAX_CONCURRENT_REQUESTS,
         )
 
     def _store(self, finished: FinishedAudit) -> None:
