@@ -1,1 +1,1 @@
-"""HTTP: one route table, handlers by page, guards, headers."""
+"""HTTP interface: routes, handlers, middleware and server."""

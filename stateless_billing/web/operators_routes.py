@@ -1,4 +1,4 @@
-"""The operators' addresses, one line each."""
+"""Route table of the operators' pages and API."""
 
 from jinja2 import Environment
 from starlette.routing import Route
@@ -16,42 +16,44 @@ from stateless_billing.web.operators.uncredited_page import UncreditedPage
 
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
-    """Signing in, the pages behind it, and what they do."""
+    """Create the routes of sign-in, admin pages, audit and admin API."""
     templates.filters["usd"] = _dollars_per_token
     sessions = Sessions(services)
-    desk = PageFrame(services, sessions, templates)
-    signing_in, pages, api = SignInPages(services, sessions, templates), AdminPages(desk), AdminApi(services, sessions)
-    audit = AuditPages(desk, AuditRuns(services), templates)
+    frame = PageFrame(services, sessions, templates)
+    sign_in = SignInPages(services, sessions, templates)
+    pages = AdminPages(frame)
+    api = AdminApi(services, sessions)
+    audit = AuditPages(frame, AuditRuns(services), templates)
     return [
-        Route("/login",                        signing_in.page),
-        Route("/login",                        signing_in.ask,       methods=["POST"]),
-        Route("/login/link",                   signing_in.link),
-        Route("/login/link",                   signing_in.follow,    methods=["POST"]),
-        Route("/login/code",                   signing_in.code,      methods=["POST"]),
-        Route("/login/wallet/message",         signing_in.challenge, methods=["POST"]),
-        Route("/login/wallet",                 signing_in.wallet,    methods=["POST"]),
-        Route("/logout",                       signing_in.leave,     methods=["POST"]),
-        Route("/admin",                        pages.find),
-        Route("/admin/customers/{customer}",   pages.customer),
-        Route("/admin/grants",                 pages.grants),
-        Route("/admin/grants.csv",             pages.grants_csv),
-        Route("/admin/stuck",                  UncreditedPage(desk).page),
-        Route("/admin/rate",                   pages.rate),
-        Route("/audit",                        audit.page),
-        Route("/audit/report.{form}",          audit.download),
-        Route("/api/admin/find",               api.find),
-        Route("/api/admin/grants/check",       api.preview,            methods=["POST"]),
-        Route("/api/admin/grants",             api.give,             methods=["POST"]),
-        Route("/api/admin/grants/status",      api.status,           methods=["POST"]),
-        Route("/api/admin/grants/undo",        api.undo,             methods=["POST"]),
-        Route("/api/admin/orders",             api.write_order,            methods=["POST"]),
-        Route("/api/admin/payments/retry",     api.retry,            methods=["POST"]),
-        Route("/api/admin/rate",               api.set_rate,         methods=["POST"]),
-        Route("/api/admin/rate/end",           api.end_rate,         methods=["POST"]),
+        Route("/login",                      sign_in.show_form),
+        Route("/login",                      sign_in.request_link,       methods=["POST"]),
+        Route("/login/link",                 sign_in.show_link),
+        Route("/login/link",                 sign_in.sign_in_by_link,    methods=["POST"]),
+        Route("/login/code",                 sign_in.sign_in_by_code,    methods=["POST"]),
+        Route("/login/wallet/message",       sign_in.create_challenge,   methods=["POST"]),
+        Route("/login/wallet",               sign_in.sign_in_by_wallet,  methods=["POST"]),
+        Route("/logout",                     sign_in.sign_out,           methods=["POST"]),
+        Route("/admin",                      pages.find),
+        Route("/admin/customers/{customer}", pages.customer),
+        Route("/admin/grants",               pages.grants),
+        Route("/admin/grants.csv",           pages.grants_csv),
+        Route("/admin/stuck",                UncreditedPage(frame).page),
+        Route("/admin/rate",                 pages.rate),
+        Route("/audit",                      audit.page),
+        Route("/audit/report.{form}",        audit.download),
+        Route("/api/admin/find",             api.find),
+        Route("/api/admin/grants/check",     api.preview,                methods=["POST"]),
+        Route("/api/admin/grants",           api.give,                   methods=["POST"]),
+        Route("/api/admin/grants/status",    api.status,                 methods=["POST"]),
+        Route("/api/admin/grants/undo",      api.undo,                   methods=["POST"]),
+        Route("/api/admin/orders",           api.write_order,            methods=["POST"]),
+        Route("/api/admin/payments/retry",   api.retry,                  methods=["POST"]),
+        Route("/api/admin/rate",             api.set_rate,               methods=["POST"]),
+        Route("/api/admin/rate/end",         api.end_rate,               methods=["POST"]),
     ]  # fmt: skip
 
 
 def _dollars_per_token(market: int) -> str:
-    """A rate of 10^-18 dollars per token for people: all its digits, two decimals at least."""
-    whole, part = money.format_decimal(market).split(".")
-    return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+    """Format a rate in 10^-18 dollars per token with all its digits and at least two decimals."""
+    whole, fraction = money.format_decimal(market).split(".")
+    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -1,4 +1,4 @@
-"""The pages' addresses and what they are made of, one line each."""
+"""Route table of the pages, loaded after the API is up."""
 
 from starlette.routing import BaseRoute, Route
 
@@ -10,7 +10,7 @@ from stateless_billing.web.pages.pages import Pages, load_templates
 
 
 def page_routes(services: Services, api: Api) -> list[BaseRoute]:
-    """The payers' pages and the operators', with their own API."""
+    """Create the routes of the payers' pages and of the operators."""
     assets = Assets()
     pages = Pages(services, api, assets)
     return [

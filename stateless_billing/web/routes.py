@@ -1,4 +1,4 @@
-"""Every address of the service, one line each."""
+"""Route table and middleware of the web application."""
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -16,8 +16,8 @@ from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
 
-_SMALL = 1400  # bytes; what fits into one packet anyway
-_PAGES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
+_MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
+_PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
 
 
 async def openapi(request: Request) -> Response:
@@ -26,36 +26,36 @@ async def openapi(request: Request) -> Response:
 
 
 async def redirect_to_pay(request: Request) -> Response:
-    """Older addresses of the pay page, with their query."""
+    """Redirect a former address of the pay page, keeping the query."""
     query = f"?{request.url.query}" if request.url.query else ""
     return RedirectResponse(f"/pay{query}", 307)
 
 
 def create_app(services: Services) -> Starlette:
-    """The web application over services that were started."""
+    """Create the web application over started services."""
     api = Api(services)
     routes = [
         Route("/",                         redirect_to_pay),
         Route("/payWithLitkey",            redirect_to_pay),
         Route("/api/accounts/{wallet}",    api.get_account),
-        Route("/api/quotes",               api.create_quote,   methods=["POST"]),
-        Route("/api/payments",             api.claim_payment,   methods=["POST"]),
+        Route("/api/quotes",               api.create_quote,  methods=["POST"]),
+        Route("/api/payments",             api.claim_payment, methods=["POST"]),
         Route("/api/payments/{tx_hash}",   api.get_payment),
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
-        LazyRoutes(_PAGES, lambda: _pages(services, api)),
+        LazyRoutes(_PAGE_PREFIXES, lambda: _load_page_routes(services, api)),
     ]  # fmt: skip
     middleware = [
         Middleware(RequestContextMiddleware),
         Middleware(RateLimitMiddleware, header=services.settings.client_ip_header, clock=services.clock),
         Middleware(BodyLimitMiddleware),
-        Middleware(GZipMiddleware, minimum_size=_SMALL),
+        Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]
     return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
 
 
-def _pages(services: Services, api: Api) -> list[BaseRoute]:
+def _load_page_routes(services: Services, api: Api) -> list[BaseRoute]:
     from stateless_billing.web.page_routes import page_routes
 
     return page_routes(services, api)

@@ -296,11 +296,11 @@ def test_an_answer_that_is_not_taken() -> None:
         wired.pause_writing()
         wired.resume_writing()
         wired._unset_keepalive_if_required()
-        await asyncio.sleep(2 * protocol.UNREAD_SECONDS)
+        await asyncio.sleep(2 * protocol.WRITE_SECONDS)
         assert not line.closed, "what was taken is forgotten"
         begun = now()
         wired.pause_writing()
-        assert await until_closed(line) - begun <= protocol.UNREAD_SECONDS + 1
+        assert await until_closed(line) - begun <= protocol.WRITE_SECONDS + 1
 
     run(scenario())
 

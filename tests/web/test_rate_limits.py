@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from stateless_billing.web.server.rate_limits import RateLimitMiddleware, client_origin, part_of
+from stateless_billing.web.server.rate_limits import RateLimitMiddleware, client_origin, route_group
 from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -41,9 +41,9 @@ def test_whose_request_it_is(peer: str, headers: dict[str, str], header: str | N
 
 
 def test_parts_share_nothing_with_each_other() -> None:
-    assert part_of("/api/quotes") == "/api/quotes"
-    assert part_of("/api/payments/0x12") == part_of("/api/payments")
-    assert part_of("/wp-admin") == part_of("/nothing") == ""
+    assert route_group("/api/quotes") == "/api/quotes"
+    assert route_group("/api/payments/0x12") == route_group("/api/payments")
+    assert route_group("/wp-admin") == route_group("/nothing") == ""
 
 
 async def test_a_flood_is_answered_with_when_to_come_back() -> None:

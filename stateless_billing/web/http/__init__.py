@@ -1,1 +1,1 @@
-"""Shared by every handler: problems, inputs, streams and addresses of origin."""
+"""Shared by the handlers: problems, inputs, streams, CSV and networks."""

@@ -1,22 +1,22 @@
-"""Tables as CSV (RFC 4180) that a spreadsheet does not run: what could be a formula is made text. Pure."""
+"""Writes RFC 4180 CSV whose cells a spreadsheet never runs as formulas. Pure."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The rows under their header."""
+    """Format a header and rows as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(header)
-    writer.writerows([_cell(one) for one in row] for row in rows)
+    writer.writerows([_format_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     text = "" if value is None else str(value)
-    harmless = isinstance(value, int) or not text.startswith(_FORMULA)
-    return text if harmless else f"'{text}"
+    is_formula = not isinstance(value, int) and text.startswith(_FORMULA_STARTS)
+    return f"'{text}" if is_formula else text

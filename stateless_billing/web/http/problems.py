@@ -1,4 +1,4 @@
-"""Every error answer, as RFC 9457 problem+json."""
+"""Error responses as RFC 9457 problem+json."""
 
 import logging
 from http import HTTPStatus
@@ -22,7 +22,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def problem_response(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """One problem. `request_id` is what to quote to support."""
+    """Create the response for a problem."""
     body = problem_document(code, detail, request.scope.get("request_id"))
     status = body["status"]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -31,12 +31,12 @@ def problem_response(request: Request, code: str, detail: str, headers: dict[str
 
 
 def problem_document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
-    """What a problem says, whoever sends it."""
+    """Create the body of a problem. `request_id` is what users quote to support."""
     status, title = PROBLEMS[code]
     return {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "request_id": request_id}
 
 
-async def _on_refusal(request: Request, error: Exception) -> Response:
+async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
     return problem_response(request, error.code, error.detail)
 
@@ -58,13 +58,13 @@ async def _on_stripe_failure(request: Request, error: Exception) -> Response:
     return problem_response(request, "stripe_unavailable", f"Stripe could not be read. {_LATER}")
 
 
-def on_internal_error(request: Request) -> Response:
-    """The answer to whatever was not foreseen."""
+def internal_error_response(request: Request) -> Response:
+    """Create the response to an unexpected error."""
     return problem_response(request, "internal", f"Something failed on our side and was logged. {_LATER}")
 
 
 HANDLERS: dict[type[Exception] | int, ExceptionHandler] = {
-    ProblemError: _on_refusal,
+    ProblemError: _on_problem,
     HTTPException: _on_http_error,
     ChainError: _on_chain_error,
     StripeFailure: _on_stripe_failure,

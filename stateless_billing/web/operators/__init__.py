@@ -1,1 +1,1 @@
-"""The pages and the API behind the sign-in."""
+"""Sign-in, and the pages and API for operators."""

@@ -1,4 +1,4 @@
-"""`/api/admin/…`: what the operators' pages do. JSON in, JSON out; money moves only with a form of our own making."""
+"""`/api/admin/…`: the JSON API behind the operators' pages. Money moves only with a form signed by this service."""
 
 import logging
 from collections.abc import Mapping
@@ -34,65 +34,66 @@ log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 200
 MAX_OVERRIDE_HOURS = 24
-_MAX_BODY_BYTES = 256 * 1024  # a note that is far too long still gets a sentence of its own
-_NOTHING = "Nothing was given."
+_MAX_BODY_BYTES = 256 * 1024  # larger than any valid note, so that an overlong one gets its own problem
+_NOTHING_GIVEN = "Nothing was given."
 
 
 class AdminApi:
-    """The handlers."""
+    """Handlers of the operators' API."""
 
     def __init__(self, services: Services, sessions: Sessions) -> None:
-        self._services, self._sessions = services, sessions
+        self._services = services
+        self._sessions = sessions
 
     async def find(self, request: Request) -> Response:
-        """`GET /api/admin/find?q=`."""
+        """`GET /api/admin/find?q=`: search customers."""
         self._sessions.require(request, READ)
-        found = await self._services.customer_search.find(request.query_params.get("q", "")[:400])
+        result = await self._services.customer_search.find(request.query_params.get("q", "")[:400])
         matches = [
             {
-                "customer": one.customer.id,
-                "email": one.customer.email,
-                "wallets": [to_checksum_address(wallet) for wallet in one.wallets],
-                "created": one.customer.created,
-                "balance_cents": one.customer.balance_cents,
-                "last_activity": one.last_activity,
+                "customer": match.customer.id,
+                "email": match.customer.email,
+                "wallets": [to_checksum_address(wallet) for wallet in match.wallets],
+                "created": match.customer.created,
+                "balance_cents": match.customer.balance_cents,
+                "last_activity": match.last_activity,
             }
-            for one in found.matches
+            for match in result.matches
         ]
-        return JSONResponse({"kind": found.kind, "note": found.note, "matches": matches})
+        return JSONResponse({"kind": result.kind, "note": result.note, "matches": matches})
 
     async def preview(self, request: Request) -> Response:
-        """`POST /api/admin/grants/check`: what the grant would do, in figures. Writes nothing."""
+        """`POST /api/admin/grants/check`: preview a grant without writing anything."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
-        wish, _ = await self._parse_grant_request(request, operator)
-        left, alike = await self._services.grants.preview(wish)
-        customer = await self._services.customer_search.get_customer(wish.customer)
+        grant_request, _ = await self._parse_grant_request(request, operator)
+        remaining, duplicate = await self._services.grants.preview(grant_request)
+        customer = await self._services.customer_search.get_customer(grant_request.customer)
         if customer is None:
-            raise ProblemError("unusable_customer", f"The customer is no longer in Stripe. {_NOTHING}")
+            raise ProblemError("unusable_customer", f"The customer is no longer in Stripe. {_NOTHING_GIVEN}")
         wallets = wallets_of(customer)
         return JSONResponse(
             {
-                "cents": wish.cents,
+                "cents": grant_request.cents,
                 "customer": customer.id,
                 "email": customer.email,
                 "wallet": to_checksum_address(wallets[0]) if wallets else None,
                 "before_cents": customer.balance_cents,
-                "after_cents": customer.balance_cents + wish.cents,
-                "reason": forms.REASONS[wish.reason],
-                "note": wish.note,
-                "left": _limits_response(left),
-                "alike": None if alike is None else {"at": alike.reservation.entry.created},
+                "after_cents": customer.balance_cents + grant_request.cents,
+                "reason": forms.REASONS[grant_request.reason],
+                "note": grant_request.note,
+                "left": _limits_response(remaining),
+                "alike": None if duplicate is None else {"at": duplicate.reservation.entry.created},
             }
         )
 
     async def give(self, request: Request) -> Response:
-        """`POST /api/admin/grants`: give it, or find out what an earlier try with this form came to."""
+        """`POST /api/admin/grants`: give a grant, or return the result of an earlier attempt with this form."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
-        wish, again = await self._parse_grant_request(request, operator)
+        grant_request, confirm_duplicate = await self._parse_grant_request(request, operator)
         try:
-            grant = await self._services.grants.give(wish, confirm_duplicate=again)
+            grant = await self._services.grants.give(grant_request, confirm_duplicate=confirm_duplicate)
         except StripeFailure as error:
-            log.warning("grant %s: %s", wish.grant, error)
+            log.warning("grant %s: Stripe failed, outcome unknown: %s", grant_request.grant, error)
             raise ProblemError(
                 "unclear",
                 "Stripe gave no clear answer. The grant may have been given, at most once. Check the customer before"
@@ -101,14 +102,14 @@ class AdminApi:
         return JSONResponse(_grant_response(grant))
 
     async def status(self, request: Request) -> Response:
-        """`POST /api/admin/grants/status` `{form}`: what a form came to, by the ledger. `grant` is null for nothing."""
+        """`POST /api/admin/grants/status` `{form}`: return the grant of a form, or null."""
         operator = self._sessions.require(request, GRANT)
         body = await inputs.read_json_object(request, {"form"})
         grant = await self._services.grants.status(self._open_form("grant", body, operator)["grant"])
         return JSONResponse({"grant": _grant_response(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
-        """`POST /api/admin/grants/undo` `{reservation, reason}`."""
+        """`POST /api/admin/grants/undo` `{reservation, reason}`: reverse a grant."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
         body = await inputs.read_json_object(request, {"reservation", "reason"})
         reservation = inputs.read_text(body, "reservation")
@@ -118,9 +119,9 @@ class AdminApi:
         return JSONResponse(_grant_response(grant))
 
     async def write_order(self, request: Request) -> Response:
-        """`POST /api/admin/orders` `{form, order | confirms, reason}`: decide about one payment, and follow it at once.
+        """`POST /api/admin/orders` `{form, order | confirms, reason}`: order what to do with a payment, and apply it.
 
-        `confirms` names another admin's order, whose words are repeated.
+        `confirms` names another admin's order to repeat.
         """
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
         body = await inputs.read_json_object(request, {"form", "order", "confirms", "reason"})
@@ -128,35 +129,37 @@ class AdminApi:
         reason = _parse_reason(inputs.read_text(body, "reason"))
         heads, gateway, payment = await self._find_payment(form["payment"])
         draft = await self._draft_order(body, payment, operator, reason)
-        order, progress = await self._services.uncredited_payments.write_order(
+        order, status = await self._services.uncredited_payments.write_order(
             gateway, payment, heads, form["form"], draft
         )
         return JSONResponse(
             {
                 "order": order.id,
                 "waits": await self._is_waiting(order, payment),
-                "state": progress.state,
-                "cause": progress.cause,
-                "credit": progress.credit,
-                "cents": progress.cents,
+                "state": status.state,
+                "cause": status.cause,
+                "credit": status.credit,
+                "cents": status.cents,
             }
         )
 
     async def _draft_order(
         self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str
     ) -> OrderDraft:
-        """What is ordered: words of the reader's own, or another admin's."""
-        text, row = inputs.read_text(body, "order").strip(), inputs.read_text(body, "confirms").strip()
-        if text and row:
+        """Draft the operator's own order, or the confirmation of another admin's."""
+        text, confirmed_id = inputs.read_text(body, "order").strip(), inputs.read_text(body, "confirms").strip()
+        if text and confirmed_id:
             raise ProblemError("invalid_input", "Send either `order` or `confirms`, not both. Nothing was ordered.")
-        checks, orders = self._services.order_checks, self._services.orders
-        if not row:
-            return await checks.draft(text, payment, operator.name, reason, (await orders.find(payment)).effective)
+        order_checks, orders = self._services.order_checks, self._services.orders
+        if not confirmed_id:
+            return await order_checks.draft(
+                text, payment, operator.name, reason, (await orders.find(payment)).effective
+            )
         orders.invalidate()
-        return await checks.confirm(row, payment, operator.name, reason, await orders.find(payment))
+        return await order_checks.confirm(confirmed_id, payment, operator.name, reason, await orders.find(payment))
 
     async def _is_waiting(self, order: Order, payment: Payment) -> bool | None:
-        """Whether an order that was just written waits for another admin; None where that could not be read."""
+        """Return whether a new order waits for another admin; None if that could not be read."""
         if order.confirms:
             return False
         try:
@@ -165,16 +168,16 @@ class AdminApi:
             return None
 
     async def retry(self, request: Request) -> Response:
-        """`POST /api/admin/payments/retry` `{payment}`: try a payment that waits once more, now."""
+        """`POST /api/admin/payments/retry` `{payment}`: retry a waiting payment now."""
         self._sessions.require(request, GRANT)
         body = await inputs.read_json_object(request, {"payment"})
         heads, gateway, payment = await self._find_payment(inputs.read_text(body, "payment"))
         self._services.status_cache.make_due(payment)
-        progress = await self._services.crediting.process(gateway, payment, heads)
-        return JSONResponse({"state": progress.state, "cause": progress.cause, "credit": progress.credit})
+        status = await self._services.crediting.process(gateway, payment, heads)
+        return JSONResponse({"state": status.state, "cause": status.cause, "credit": status.credit})
 
     async def set_rate(self, request: Request) -> Response:
-        """`POST /api/admin/rate` `{rate, hours, reason}`."""
+        """`POST /api/admin/rate` `{rate, hours, reason}`: override the rate."""
         operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
         body = await inputs.read_json_object(request, {"rate", "hours", "reason"})
         rate, hours = parse_rate(inputs.read_text(body, "rate")), body.get("hours")
@@ -185,21 +188,25 @@ class AdminApi:
         if type(hours) is not int or not 1 <= hours <= MAX_OVERRIDE_HOURS:
             raise ProblemError("invalid_input", f"Choose 1 to {MAX_OVERRIDE_HOURS} whole hours. Nothing was changed.")
         reason = _parse_reason(inputs.read_text(body, "reason"))
-        made = await self._services.overrides.set(rate, operator.name, hours * 3600, reason)
-        log.warning("%s set the rate to %s until %d", operator.role, money.format_decimal(rate), made.until)
-        return JSONResponse({"rate": money.format_decimal(made.rate), "from": made.since, "until": made.until})
+        override = await self._services.overrides.set(rate, operator.name, hours * 3600, reason)
+        log.warning(
+            "rate override: set to %s until %d by %s", money.format_decimal(rate), override.until, operator.role
+        )
+        return JSONResponse(
+            {"rate": money.format_decimal(override.rate), "from": override.since, "until": override.until}
+        )
 
     async def end_rate(self, request: Request) -> Response:
-        """`POST /api/admin/rate/end`: the market's rate counts again."""
+        """`POST /api/admin/rate/end`: return to the market rate."""
         operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
         await self._services.overrides.clear()
-        log.warning("%s took the rate back", operator.role)
+        log.warning("rate override: ended by %s", operator.role)
         return JSONResponse({})
 
     async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
         body = await inputs.read_json_object(request, {"form", "amount", "reason", "note", "again"}, _MAX_BODY_BYTES)
         form = self._open_form("grant", body, operator)
-        wish = GrantRequest(
+        grant_request = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
             customer=form["customer"],
@@ -207,10 +214,10 @@ class AdminApi:
             reason=inputs.read_text(body, "reason"),
             note=forms.parse_note(inputs.read_text(body, "note")),
         )
-        return wish, body.get("again") is True
+        return grant_request, body.get("again") is True
 
     def _open_form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
-        """What we signed into a form, for this operator. Raises ProblemError."""
+        """Open a signed form of this operator. Raises: ProblemError."""
         try:
             form = self._services.sign_ins.tokens.open(kind, inputs.read_text(body, "form"), FORM_SECONDS)
         except ExpiredToken as error:
@@ -228,20 +235,19 @@ class AdminApi:
         return form
 
     async def _find_payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
-        """The heads, and then a payment by its identity as the chain has it. Raises ProblemError, ChainError."""
-        tx_hash = [*identity.split(":"), "", "", ""][2]
-        tx_hash = inputs.parse_tx_hash(tx_hash)
+        """Read the heads and then a payment by its identity. Raises: ProblemError, ChainError."""
+        tx_hash = inputs.parse_tx_hash([*identity.split(":"), "", "", ""][2])
         heads = await self._services.confirmations.heads()
-        found = await find_payments_in_tx(self._services.nodes, self._services.gateways, tx_hash)
-        for payment in found.payments if found else ():
+        transaction = await find_payments_in_tx(self._services.nodes, self._services.gateways, tx_hash)
+        for payment in transaction.payments if transaction else ():
             for gateway in self._services.gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:
                     return heads, gateway, payment
         raise ProblemError("not_found", "The chain has no such payment. Nothing was done.")
 
 
-def _parse_reason(written: str) -> str:
-    text = " ".join(written.split())
+def _parse_reason(raw: str) -> str:
+    text = " ".join(raw.split())
     if not text:
         raise ProblemError("invalid_input", "Say why. Nothing was done.")
     if len(text) > MAX_REASON_CHARACTERS:
@@ -252,14 +258,14 @@ def _parse_reason(written: str) -> str:
     return text
 
 
-def _limits_response(left: RemainingLimits) -> dict[str, Any]:
+def _limits_response(remaining: RemainingLimits) -> dict[str, Any]:
     return {
-        "cents": left.cents,
-        "per_grant_cents": left.caps.per_grant,
-        "operator_cents": left.caps.operator,
-        "operator_used_cents": left.operator.cents,
-        "everyone_cents": left.caps.everyone,
-        "everyone_used_cents": left.everyone.cents,
+        "cents": remaining.cents,
+        "per_grant_cents": remaining.caps.per_grant,
+        "operator_cents": remaining.caps.operator,
+        "operator_used_cents": remaining.operator.cents,
+        "everyone_cents": remaining.caps.everyone,
+        "everyone_used_cents": remaining.everyone.cents,
     }
 
 
@@ -273,20 +279,20 @@ REFUSED = {
 
 
 def _grant_response(grant: Grant) -> dict[str, Any]:
-    """One grant for a page."""
-    told = grant.reservation
+    """Return a grant as a page shows it."""
+    reservation = grant.reservation
     credit: Entry | None = grant.credit
     return {
-        "grant": told.grant,
-        "customer": told.customer,
-        "operator": told.operator,
-        "cents": told.entry.cents,
+        "grant": reservation.grant,
+        "customer": reservation.customer,
+        "operator": reservation.operator,
+        "cents": reservation.entry.cents,
         "state": grant.state,
         "why": REFUSED.get(grant.detail, grant.detail),
-        "reservation": told.entry.id,
+        "reservation": reservation.entry.id,
         "credit": credit.id if credit else None,
         "before_cents": credit.ending_cents - credit.cents if credit else None,
         "after_cents": credit.ending_cents if credit else None,
         "taken_back": grant.taken_back.id if grant.taken_back else None,
-        "at": told.entry.created,
+        "at": reservation.entry.created,
     }

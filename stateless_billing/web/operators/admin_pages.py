@@ -1,4 +1,4 @@
-"""`/admin`: find, a customer, the grants of all operators, the rate."""
+"""`/admin`: customer search, one customer, all grants and the rate."""
 
 import asyncio
 import time
@@ -28,19 +28,19 @@ from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import PageFrame
 
 _DAYS = (1, 7, 30, 90, 365)
-_PAGE_SIZE = 500  # of a list on a page; the CSV holds all
+_PAGE_SIZE = 500  # rows on the page; the CSV holds all
 
 SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
-    "newest": ("newest first", lambda one: (-one.reservation.entry.created,)),
-    "largest": ("largest first", lambda one: (-one.reservation.entry.cents, -one.reservation.entry.created)),
-    "operator": ("by operator", lambda one: (one.reservation.operator, -one.reservation.entry.created)),
-    "customer": ("by customer", lambda one: (one.reservation.customer, -one.reservation.entry.created)),
+    "newest": ("newest first", lambda grant: (-grant.reservation.entry.created,)),
+    "largest": ("largest first", lambda grant: (-grant.reservation.entry.cents, -grant.reservation.entry.created)),
+    "operator": ("by operator", lambda grant: (grant.reservation.operator, -grant.reservation.entry.created)),
+    "customer": ("by customer", lambda grant: (grant.reservation.customer, -grant.reservation.entry.created)),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class GrantFilter:
-    """Which grants a list is to show, and how sorted."""
+    """The filter and sort order of the list of grants."""
 
     days: int
     operator: str
@@ -50,39 +50,40 @@ class GrantFilter:
     sort: str
 
     def accepts(self, grant: Grant) -> bool:
-        """Whether the list shows this one."""
-        told = grant.reservation
+        """Return whether a grant passes the filter."""
+        reservation = grant.reservation
         return (
-            self.operator in ("", told.operator)
-            and self.reason in ("", told.reason)
-            and self.customer in ("", told.customer)
+            self.operator in ("", reservation.operator)
+            and self.reason in ("", reservation.reason)
+            and self.customer in ("", reservation.customer)
             and self.state in ("", grant.state)
         )
 
     def select(self, grants: Sequence[Grant]) -> list[Grant]:
-        """Those that the list shows, sorted."""
+        """Return the grants that pass the filter, sorted."""
         return sorted(filter(self.accepts, grants), key=SORTS[self.sort][1])
 
 
 def parse_filter(request: Request) -> GrantFilter:
-    """The filter in a query; what is no choice counts as none."""
+    """Parse the filter of a query, ignoring invalid choices."""
     query = request.query_params
-    days = int(query["days"]) if query.get("days") in {str(one) for one in _DAYS} else 7
-    words = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
+    days = int(query["days"]) if query.get("days") in {str(choice) for choice in _DAYS} else 7
+    texts = {name: query.get(name, "").strip()[:320] for name in ("operator", "reason", "customer", "state")}
     sort = query["sort"] if query.get("sort") in SORTS else "newest"
-    return GrantFilter(days, words["operator"].lower(), words["reason"], words["customer"], words["state"], sort)
+    return GrantFilter(days, texts["operator"].lower(), texts["reason"], texts["customer"], texts["state"], sort)
 
 
 class AdminPages:
-    """The pages."""
+    """Handlers of the admin pages."""
 
     def __init__(self, frame: PageFrame) -> None:
-        self._frame, self._services = frame, frame.services
-        self.find = frame.page(self._find)
-        self.customer = frame.page(self._customer)
-        self.grants = frame.page(self._grants)
-        self.grants_csv = frame.page(self._grants_csv)
-        self.rate = frame.page(self._rate)
+        self._frame = frame
+        self._services = frame.services
+        self.find = frame.create_handler(self._find)
+        self.customer = frame.create_handler(self._customer)
+        self.grants = frame.create_handler(self._grants)
+        self.grants_csv = frame.create_handler(self._grants_csv)
+        self.rate = frame.create_handler(self._rate)
 
     async def _find(self, request: Request, operator: Operator) -> Response:
         text = request.query_params.get("q", "")
@@ -105,7 +106,7 @@ class AdminPages:
         page = await self._entries(customer.id, after)
         payments = [] if after else await self._services.accounts.payments(customer)
         grants = await self._services.grants.ledger.reconcile(customer=customer.id)
-        mine = {one.reservation.grant: one for one in grants if one.reservation.customer == customer.id}
+        own_grants = {grant.reservation.grant: grant for grant in grants if grant.reservation.customer == customer.id}
         giving = operator.has_right(GRANT)
         form = self._services.grants.create_grant_id()
         return self._frame.render(
@@ -116,8 +117,8 @@ class AdminPages:
             events=build_timeline(page.entries, payments, complete=page.complete),
             after=after,
             older=None if page.complete else page.entries[-1].id,
-            grants=mine,
-            may_undo={one for one, grant in mine.items() if self._may_undo(grant, operator)},
+            grants=own_grants,
+            may_undo={grant_id for grant_id, grant in own_grants.items() if self._may_undo(grant, operator)},
             giving=giving,
             limits=self._services.grants.remaining_limits_of(grants, operator.name),
             form=self._seal(form, operator, customer.id) if giving else None,
@@ -127,7 +128,7 @@ class AdminPages:
         )
 
     async def _entries(self, customer_id: str, after: str | None) -> Page:
-        """The newest entries, or those before one of them."""
+        """Read the newest page of entries, or the page after an entry."""
         missing = ProblemError(
             "not_found", "This customer has no such entry. Nothing was changed. Open the customer again."
         )
@@ -146,7 +147,7 @@ class AdminPages:
         return self._services.sign_ins.tokens.seal("grant", values)
 
     def _may_undo(self, grant: Grant, operator: Operator) -> bool:
-        """Whether this operator may take it back now."""
+        """Return whether an operator may reverse a grant now."""
         if grant.state not in ("given", "open"):
             return False
         age = self._services.clock.wall() - grant.reservation.entry.created
@@ -154,38 +155,38 @@ class AdminPages:
         return operator.has_right(REVERSE) or (own and age <= UNDO_SECONDS)
 
     async def _read_grants(self, request: Request) -> tuple[GrantFilter, list[Grant]]:
-        filter_ = parse_filter(request)
-        since = int(self._services.clock.wall()) - filter_.days * DAY
-        return filter_, await self._services.grants.ledger.reconcile(since)
+        grant_filter = parse_filter(request)
+        since = int(self._services.clock.wall()) - grant_filter.days * DAY
+        return grant_filter, await self._services.grants.ledger.reconcile(since)
 
     async def _grants(self, request: Request, operator: Operator) -> Response:
-        filter_, every = await self._read_grants(request)
-        shown = filter_.select(every)
+        grant_filter, grants = await self._read_grants(request)
+        selected = grant_filter.select(grants)
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for one in shown:
-            if one.state in ("given", "open"):
-                totals[one.reservation.operator][0] += 1
-                totals[one.reservation.operator][1] += one.reservation.entry.cents
+        for grant in selected:
+            if grant.state in ("given", "open"):
+                totals[grant.reservation.operator][0] += 1
+                totals[grant.reservation.operator][1] += grant.reservation.entry.cents
         return self._frame.render(
             "admin_grants.html",
             request,
-            grants=shown[:_PAGE_SIZE],
-            matching=len(shown),
-            total=len(every),
-            filter=filter_,
+            grants=selected[:_PAGE_SIZE],
+            matching=len(selected),
+            total=len(grants),
+            filter=grant_filter,
             days=_DAYS,
             sorts={name: words for name, (words, _) in SORTS.items()},
             reasons=REASONS,
-            operators=sorted({one.reservation.operator for one in every}),
-            totals=sorted(totals.items(), key=lambda one: -one[1][1]),
+            operators=sorted({grant.reservation.operator for grant in grants}),
+            totals=sorted(totals.items(), key=lambda total: -total[1][1]),
             query=request.url.query,
-            may_undo={one.reservation.grant for one in shown[:_PAGE_SIZE] if self._may_undo(one, operator)},
+            may_undo={grant.reservation.grant for grant in selected[:_PAGE_SIZE] if self._may_undo(grant, operator)},
         )
 
     async def _grants_csv(self, request: Request, operator: Operator) -> Response:
-        filter_, every = await self._read_grants(request)
-        rows = [_row(one) for one in filter_.select(every)]
-        text = csv_export.csv_table(_COLUMNS, rows)
+        grant_filter, grants = await self._read_grants(request)
+        rows = [_csv_row(grant) for grant in grant_filter.select(grants)]
+        text = csv_export.csv_table(_CSV_COLUMNS, rows)
         headers = {"content-disposition": 'attachment; filename="grants.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -219,17 +220,37 @@ class AdminPages:
             return None, str(error)
 
 
-_COLUMNS = (
-    *("created_utc", "operator", "customer", "cents", "reason", "note", "state", "detail", "grant", "reservation"),
-    *("credit", "reservation_reversed_by", "credit_reversed_by"),
+_CSV_COLUMNS = (
+    "created_utc",
+    "operator",
+    "customer",
+    "cents",
+    "reason",
+    "note",
+    "state",
+    "detail",
+    "grant",
+    "reservation",
+    "credit",
+    "reservation_reversed_by",
+    "credit_reversed_by",
 )
 
 
-def _row(grant: Grant) -> list[object]:
-    told = grant.reservation
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(told.entry.created))
-    entries = (told.entry, grant.credit, grant.reversal, grant.taken_back)
+def _csv_row(grant: Grant) -> list[object]:
+    reservation = grant.reservation
     return [
-        *(created, told.operator, told.customer, told.entry.cents, told.reason, told.note, grant.state, grant.detail),
-        *(told.grant, *(one.id if one else None for one in entries)),
+        time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(reservation.entry.created)),
+        reservation.operator,
+        reservation.customer,
+        reservation.entry.cents,
+        reservation.reason,
+        reservation.note,
+        grant.state,
+        grant.detail,
+        reservation.grant,
+        reservation.entry.id,
+        grant.credit.id if grant.credit else None,
+        grant.reversal.id if grant.reversal else None,
+        grant.taken_back.id if grant.taken_back else None,
     ]

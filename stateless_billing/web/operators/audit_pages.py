@@ -1,4 +1,4 @@
-"""`/audit`: the cheap audit in the browser, as one streamed answer; its findings, its rows, its files."""
+"""`/audit`: runs the cheap audit as a streamed page and shows its findings, rows and files."""
 
 import asyncio
 from collections import Counter
@@ -23,16 +23,16 @@ from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.operators.audit_runs import AuditRun, AuditRuns, FinishedAudit
 from stateless_billing.web.operators.page_frame import PageFrame
 
-PAGE_SIZE = 100  # on one page
-_MAX_ROWS = 320  # characters of a value in the query
-_HERE = Markup("<!-- here -->")
-_CHUNK = 64 * 1024
-_TYPES = {"json": "application/json", "jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
+PAGE_SIZE = 100  # rows
+_MAX_VALUE_CHARACTERS = 320  # of a query parameter
+_CONTENT_MARKER = Markup("<!-- here -->")
+_CHUNK_CHARACTERS = 64 * 1024
+_MEDIA_TYPES = {"json": "application/json", "jsonl": "application/jsonl", "csv": "text/csv; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """What a query asks for: which report, and which of its rows. Empty where nothing is said."""
+    """The query of the page: which report, and which of its rows. Empty values are unset."""
 
     since: str = ""
     until: str = ""
@@ -45,83 +45,92 @@ class AuditQuery:
 
     @property
     def options(self) -> Options:
-        """The report."""
+        """The audit options of the report."""
         return Options(self.since or None, self.until or None, self.customer or None, at=self.at or None)
 
     def link(self, *, row: str = "", page: int = 1) -> str:
-        """The address of this page with the same filter, of one row of it, or of a further page."""
+        """Return the URL of this page with the same filter, for a row or another page."""
         values = asdict(replace(self, row=row, page=page))
-        kept = {name: value for name, value in values.items() if value and (name, value) != ("page", 1)}
-        return f"/audit?{urlencode(kept)}"
+        parameters = {name: value for name, value in values.items() if value and (name, value) != ("page", 1)}
+        return f"/audit?{urlencode(parameters)}"
 
 
 def parse_query(request: Request) -> AuditQuery:
-    """The query; what is too long or no number counts as not said."""
+    """Parse the query. Overlong values are cut, and an invalid page is the first."""
     query = request.query_params
-    words = {
-        name: query.get(name, "").strip()[:_MAX_ROWS]
+    texts = {
+        name: query.get(name, "").strip()[:_MAX_VALUE_CHARACTERS]
         for name in ("since", "until", "customer", "at", "status", "q", "row")
     }
     page = query.get("page", "")
-    return AuditQuery(**words, page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 8 else 1)
+    return AuditQuery(**texts, page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 8 else 1)
 
 
 class AuditPages:
-    """The handlers."""
+    """Handlers of the audit pages."""
 
     def __init__(self, frame: PageFrame, runs: AuditRuns, templates: Environment) -> None:
-        self._frame, self._runs, self._templates = frame, runs, templates
-        self.page = frame.page(self._page)
-        self.download = frame.page(self._download)
+        self._frame = frame
+        self._runs = runs
+        self._templates = templates
+        self.page = frame.create_handler(self._page)
+        self.download = frame.create_handler(self._download)
 
     async def _page(self, request: Request, operator: Operator) -> Response:
-        """A report that is there; else the form, and where its button was pressed the audit itself.
+        """Show a stored report, run the audit if its button was pressed, or show the form.
 
-        Other sites' links begin nothing: an audit costs reads of Stripe.
+        Links from other sites start no audit, because it costs Stripe reads.
         """
-        wanted = parse_query(request)
-        held = self._runs.find_report(wanted.options)
-        pressed = request.query_params.get("run") == "1"
-        ours = request.headers.get("sec-fetch-site") in (None, "same-origin", "none")
-        if held and not (pressed and not held.report.coverage.is_complete):
-            return self._framed(request, await self._report(held, wanted))
-        if pressed and ours:
-            return stream_response(request, self._run(request, self._runs.begin(wanted.options), wanted))
+        query = parse_query(request)
+        stored = self._runs.find_report(query.options)
+        run_requested = request.query_params.get("run") == "1"
+        same_site = request.headers.get("sec-fetch-site") in (None, "same-origin", "none")
+        if stored and not (run_requested and not stored.report.coverage.is_complete):
+            return self._render_page(request, await self._render_report(stored, query))
+        if run_requested and same_site:
+            return stream_response(request, self._run(request, self._runs.begin(query.options), query))
         payments = sum([await gateway.total_payments() for gateway in self._frame.services.gateways])
         settings = self._frame.services.settings
         rate = max(1, settings.stripe_rate // settings.processes)
-        return self._framed(
+        return self._render_page(
             request,
-            self._part("audit_start.html", asked=wanted, payments=payments, rate=rate, reports=self._runs.reports),
+            self._render_part(
+                "audit_start.html", asked=query, payments=payments, rate=rate, reports=self._runs.reports
+            ),
         )
 
-    async def _run(self, request: Request, run: AuditRun, wanted: AuditQuery) -> AsyncIterator[bytes]:
-        before, _, after = bytes(self._framed(request, _HERE).body).partition(_HERE.encode())
-        yield before + self._part("audit_running.html").encode()
-        said, progress = 0, ""
+    async def _run(self, request: Request, run: AuditRun, query: AuditQuery) -> AsyncIterator[bytes]:
+        before, _, after = bytes(self._render_page(request, _CONTENT_MARKER).body).partition(_CONTENT_MARKER.encode())
+        yield before + self._render_part("audit_running.html").encode()
+        announced = 0
+        progress = ""
         async for _ in run.changes():
-            sentences = run.announced[said:]
-            said += len(sentences)
-            moved, progress = run.progress != progress, run.progress
-            yield self._part("audit_step.html", sentences=sentences, run=run if moved else None).encode() or b" "
+            messages = run.announced[announced:]
+            announced += len(messages)
+            has_progressed = run.progress != progress
+            progress = run.progress
+            yield (
+                self._render_part("audit_step.html", sentences=messages, run=run if has_progressed else None).encode()
+                or b" "
+            )
         try:
             if not run.finished:
                 raise ProblemError("not_found", run.failure)
-            end = await self._report(run.finished, replace(wanted, at=run.finished.options.at or ""))
+            end = await self._render_report(run.finished, replace(query, at=run.finished.options.at or ""))
         except ProblemError as refusal:
-            end = self._part("audit_failure.html", detail=refusal.detail, asked=wanted)
+            end = self._render_part("audit_failure.html", detail=refusal.detail, asked=query)
         yield b"</ol></section>" + end.encode() + after
 
-    async def _report(self, finished: FinishedAudit, wanted: AuditQuery) -> Markup:
-        """The report's page, or one row of it. Raises ProblemError where there is no such row."""
-        if wanted.row:
-            return self._row(finished, wanted)
-        names = await asyncio.to_thread(_select_rows, finished, wanted)
-        start = (wanted.page - 1) * PAGE_SIZE
+    async def _render_report(self, finished: FinishedAudit, query: AuditQuery) -> Markup:
+        """Render a report or one row of it. Raises: ProblemError if the row does not exist."""
+        if query.row:
+            return self._render_row(finished, query)
+        names = await asyncio.to_thread(_select_rows, finished, query)
+        start = (query.page - 1) * PAGE_SIZE
         head = finished.report.head()
-        return self._part(
+        return self._render_part(
             "audit_report.html",
-            asked=wanted,
+            asked=query,
             head=head,
             verdict=verdict_sentence(finished.report),
             clean=finished.report.is_clean,
@@ -132,81 +141,90 @@ class AuditPages:
             matching=len(names),
             start=start,
             pages=-(-len(names) // PAGE_SIZE),
-            files=_files(wanted),
+            files=_download_links(query),
         )
 
-    def _row(self, finished: FinishedAudit, wanted: AuditQuery) -> Markup:
-        """One row with all its cells and its story."""
-        found = _row(finished, wanted.row)
-        if found is None:
+    def _render_row(self, finished: FinishedAudit, query: AuditQuery) -> Markup:
+        """Render one row with all its cells and its explanation."""
+        row = _find_row(finished, query.row)
+        if row is None:
             raise ProblemError("not_found", "This report has no such row. Nothing was changed.")
-        rule = RULES[Status(found.status)]
-        return self._part(
-            "audit_row.html", asked=wanted, row=found, rule=rule, story=describe_row(found).splitlines()[:-1]
+        rule = RULES[Status(row.status)]
+        return self._render_part(
+            "audit_row.html", asked=query, row=row, rule=rule, story=describe_row(row).splitlines()[:-1]
         )
 
     async def _download(self, request: Request, operator: Operator) -> Response:
-        """The whole report as a file, whatever the filter."""
-        form, wanted = request.path_params["form"], parse_query(request)
-        held = self._runs.find_report(wanted.options)
-        if held is None or form not in _TYPES:
+        """Download the complete report, regardless of the filter."""
+        format_name, query = request.path_params["form"], parse_query(request)
+        stored = self._runs.find_report(query.options)
+        if stored is None or format_name not in _MEDIA_TYPES:
             raise ProblemError(
                 "not_found",
                 "This process does not hold that report. Nothing was changed. Open /audit and run it again first.",
             )
-        name = f"audit-{wanted.at.replace(':', '-')}.{form}"
+        name = f"audit-{query.at.replace(':', '-')}.{format_name}"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(_chunks(WRITERS[form](held.report)), media_type=_TYPES[form], headers=headers)
+        return StreamingResponse(
+            _chunks(WRITERS[format_name](stored.report)), media_type=_MEDIA_TYPES[format_name], headers=headers
+        )
 
-    def _framed(self, request: Request, content: Markup) -> Response:
+    def _render_page(self, request: Request, content: Markup) -> Response:
         return self._frame.render("audit.html", request, content=content)
 
-    def _part(self, template: str, **values: Any) -> Markup:
+    def _render_part(self, template: str, **values: Any) -> Markup:
         services = self._frame.services
-        world = {"symbol": services.token.symbol if services.token else "tokens"}
-        return Markup(self._templates.get_template(template).render(world | values))  # noqa: S704 - escaped by jinja2
+        defaults = {"symbol": services.token.symbol if services.token else "tokens"}
+        return Markup(self._templates.get_template(template).render(defaults | values))  # noqa: S704 - escaped by jinja2
 
 
-def _select_rows(finished: FinishedAudit, wanted: AuditQuery) -> list[str]:
-    """The rows that the filter takes, exceptions first. With a word to look for every row is read."""
-    chosen = [
-        name
-        for bad in (True, False)
-        for exception, status, name in finished.order
-        if exception is bad and wanted.status in ("", status, "exceptions" if exception else "")
-    ]
-    if not wanted.q:
-        return chosen
-    return [name for name in chosen if _is_named(finished.report.spool.get(name), wanted.q.lower())]
+def _select_rows(finished: FinishedAudit, query: AuditQuery) -> list[str]:
+    """Return the fingerprints of the rows that pass the filter, exceptions first. A search reads every row."""
+    selected = []
+    for exception, status, key in sorted(finished.order, key=lambda entry: not entry[0]):
+        if query.status in ("", status) or (exception and query.status == "exceptions"):
+            selected.append(key)
+    if not query.q:
+        return selected
+    return [key for key in selected if _is_named(finished.report.spool.get(key), query.q.lower())]
 
 
 def _is_named(row: Row, word: str) -> bool:
-    """Whether a row is about what somebody looks for."""
-    about = (row.row_id, row.fingerprint, row.stripe_customer, row.stripe_txn, row.tx_hash, row.wallet, row.payer)
-    return any(word == name.lower() for name in (*about, row.granted_by) if name)
+    """Return whether a row is about the ID, address or operator searched for."""
+    names = (row.row_id, row.fingerprint, row.stripe_customer, row.stripe_txn, row.tx_hash, row.wallet, row.payer)
+    return any(word == name.lower() for name in (*names, row.granted_by) if name)
 
 
-def _row(finished: FinishedAudit, row_id: str) -> Row | None:
-    """The row of an id or fingerprint. An id holds twelve digits of the fingerprint, whatever the status."""
-    short = row_id.rpartition("-")[2]
-    found = (name for _, _, name in finished.order if len(short) >= 12 and name.startswith(short))
-    name = next(found, None)
-    return finished.report.spool.get(name) if name else None
+def _find_row(finished: FinishedAudit, row_id: str) -> Row | None:
+    """Return the row of an ID or fingerprint. A row ID contains the first twelve digits of the fingerprint."""
+    prefix = row_id.rpartition("-")[2]
+    if len(prefix) < 12:
+        return None
+    for _, _, key in finished.order:
+        if key.startswith(prefix):
+            return finished.report.spool.get(key)
+    return None
 
 
-def _files(wanted: AuditQuery) -> dict[str, str]:
-    """Where the report is downloaded, by form."""
-    kept = {name: value for name, value in asdict(wanted).items() if value and name in ("since", "until", "customer")}
-    return {form: f"/audit/report.{form}?{urlencode(kept | {'at': wanted.at})}" for form in _TYPES}
+def _download_links(query: AuditQuery) -> dict[str, str]:
+    """Return the download URLs of a report by format."""
+    parameters = {
+        name: value for name, value in asdict(query).items() if value and name in ("since", "until", "customer")
+    }
+    return {
+        format_name: f"/audit/report.{format_name}?{urlencode(parameters | {'at': query.at})}"
+        for format_name in _MEDIA_TYPES
+    }
 
 
 def _chunks(pieces: Iterator[str]) -> Iterator[bytes]:
-    """Many small pieces as few large ones."""
-    kept, size = [], 0
+    """Join small pieces into larger chunks."""
+    buffered = []
+    size = 0
     for piece in pieces:
-        kept.append(piece)
+        buffered.append(piece)
         size += len(piece)
-        if size >= _CHUNK:
-            yield "".join(kept).encode()
-            kept, size = [], 0
-    yield "".join(kept).encode()
+        if size >= _CHUNK_CHARACTERS:
+            yield "".join(buffered).encode()
+            buffered, size = [], 0
+    yield "".join(buffered).encode()

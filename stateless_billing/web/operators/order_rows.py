@@ -1,4 +1,4 @@
-"""What became of each order about one payment, as the stuck page tells it. Pure."""
+"""Rows of the orders about one payment, with the effect of each. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +11,10 @@ DECIDES, COUNTS, WAITS, SUPERSEDED, VOID = "decides", "counts", "waits", "supers
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """An order, its fate, the row that confirms it, and the form with which the reader may confirm it.
+    """An order, its fate, the order that confirms it, and the form with which the viewer may confirm it.
 
-    `decides`: the newest that stands; `counts`: an acknowledgement that stands; `waits`: another admin has to confirm
-    it; `superseded`: a newer one stands; `void`: a confirmation that confirms nothing.
+    `decides`: the newest effective order; `counts`: an effective acknowledgment; `waits`: another admin must confirm
+    it; `superseded`: a newer order is effective; `void`: a confirmation that confirms nothing.
     """
 
     order: Order
@@ -24,37 +24,40 @@ class OrderRow:
 
 
 def create_rows(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
-    """The orders about a payment, the newest first; confirmations are told with what they confirm."""
-    mine = [one for one in orders if one.payment == payment]
-    confirming = {one.id: order_rules.find_confirmation(one, orders) for one in mine if not one.confirms}
-    used = {one.id for one in confirming.values() if one}
-    decided = order_rules.newest_order(payment, orders)
-    shown = [one for one in mine if one.id not in used]
-    return [OrderRow(one, _fate(one, decided, orders), confirming.get(one.id)) for one in reversed(shown)]
+    """Create the rows of a payment's orders, newest first. A confirmation is part of the row it confirms."""
+    own = [order for order in orders if order.payment == payment]
+    confirmations = {order.id: order_rules.find_confirmation(order, orders) for order in own if not order.confirms}
+    used = {confirmation.id for confirmation in confirmations.values() if confirmation}
+    newest = order_rules.newest_order(payment, orders)
+    return [
+        OrderRow(order, _find_fate(order, newest, orders), confirmations.get(order.id))
+        for order in reversed(own)
+        if order.id not in used
+    ]
 
 
-def _fate(order: Order, decided: Order | None, orders: Sequence[Order]) -> str:
+def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> str:
     if order.confirms:
         return VOID
     if not order.instruction.verb:
         return COUNTS if order_rules.is_effective(order, orders) else WAITS
-    if decided is None or order.place > decided.place:
+    if newest is None or order.place > newest.place:
         return WAITS
-    return DECIDES if order.id == decided.id else SUPERSEDED
+    return DECIDES if order.id == newest.id else SUPERSEDED
 
 
 def cents_used_alone(operator: str, now: int, orders: Sequence[Order]) -> int:
-    """The cents that an admin ordered in the last 24 hours and nobody else confirmed."""
+    """Return the cents that an admin ordered in the last 24 hours without a confirmation."""
     place = orders[-1].place + 1 if orders else 1
     words = order_rules.OrderText()
     return order_rules.decided_alone_cents(Order("", "", now, place, "", words, operator, "", 0), orders)
 
 
 def needs_second_admin(value: int, used: int, caps: OrderCaps) -> bool:
-    """Whether an order of `value` cents has to be confirmed by another admin."""
+    """Return whether another admin must confirm an order of `value` cents."""
     return value > 0 and (value > caps.per_order or used + value > caps.per_day)
 
 
 def with_form(row: OrderRow, form: str) -> OrderRow:
-    """The row with a form that confirms it."""
+    """Return the row with a form to confirm it."""
     return replace(row, form=form)

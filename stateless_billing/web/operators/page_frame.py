@@ -1,4 +1,4 @@
-"""What all operators' pages share: who is asking, the frame around a page, and what is shown when something fails."""
+"""Shared by the operators' pages: authorization, the page frame and failure pages."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -15,24 +15,26 @@ from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.roster import READ, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.web.http.networks import network_name
+from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.operators.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-Page = Callable[[Request, Operator], Awaitable[Response]]
+OperatorPage = Callable[[Request, Operator], Awaitable[Response]]
 
 _NOT_READ = "could not be read. Nothing was changed and no money moved. Load the page again in a minute."
 
 
 class PageFrame:
-    """The frame. `page` makes a handler of a function that is given the operator."""
+    """Renders pages in their frame and wraps page functions into handlers."""
 
     def __init__(self, services: Services, sessions: Sessions, templates: Environment) -> None:
-        self.services, self.sessions, self._templates = services, sessions, templates
+        self.services = services
+        self.sessions = sessions
+        self._templates = templates
 
-    def page(self, show: Page, right: str = READ) -> Callable[[Request], Awaitable[Response]]:
-        """Ask for a sign-in first; show every failure as a page."""
+    def create_handler(self, show: OperatorPage, right: str = READ) -> Callable[[Request], Awaitable[Response]]:
+        """Wrap a page function: require a signed-in operator with `right` and show failures as pages."""
 
         async def handler(request: Request) -> Response:
             try:
@@ -44,24 +46,24 @@ class PageFrame:
                     return RedirectResponse(f"/login?next={quote(request.url.path + query, safe='')}", 303)
                 return self.failure_page(request, PROBLEMS[refusal.code][0], PROBLEMS[refusal.code][1], refusal.detail)
             except (StripeFailure, NotOurAccount, ChainError) as error:
-                what = "The chain" if isinstance(error, ChainError) else "Stripe"
+                source = "The chain" if isinstance(error, ChainError) else "Stripe"
                 log.warning("request %s: %s", request.scope.get("request_id"), error)
-                return self.failure_page(request, 503, f"{what} is not answering", f"{what} {_NOT_READ}")
+                return self.failure_page(request, 503, f"{source} is not answering", f"{source} {_NOT_READ}")
 
         return handler
 
     def failure_page(self, request: Request, status: int, title: str, detail: str) -> Response:
-        """A page that says what went wrong."""
+        """Render a page about a failure."""
         return self.render("admin_failure.html", request, status, title=title, detail=detail)
 
     def render(self, page: str, request: Request, status: int = 200, **values: Any) -> Response:
-        """A page within the frame."""
+        """Render a page in the frame."""
         session = self.sessions.current(request)
         settings, token = self.services.settings, self.services.token
         frame = {
             "operator": session.operator if session else None,
             "live": settings.is_live,
-            "chain": network_name(settings.chain_id),
+            "chain": describe_network(settings.chain_id),
             "symbol": token.symbol if token else "",
             "path": request.url.path,
             "now": int(self.services.clock.wall()),

@@ -1,4 +1,4 @@
-"""`/login`: the page, the mail, its link and code, a wallet's signature, and the way out."""
+"""`/login` and `/logout`: sign-in by mailed link or code, or by wallet signature."""
 
 import asyncio
 import logging
@@ -17,142 +17,145 @@ from stateless_billing.operators.sign_in import LINK_SECONDS, WALLET_SECONDS
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
 from stateless_billing.web.http import inputs
-from stateless_billing.web.operators.sessions import ASKED, WALLET, Sessions, local_path
+from stateless_billing.web.operators.sessions import SIGN_IN_COOKIE, WALLET_COOKIE, Sessions, local_path
 from stateless_billing.web.server.rate_limits import client_origin
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS = 0.5  # no question is answered sooner, so that the time does not tell who is on the roster
+MIN_RESPONSE_SECONDS = 0.5  # hides from timing who is on the roster
 _MAX_FORM_BYTES = 8 * 1024
 _MAX_FIELDS = 20
-_ATTEMPTS = RateLimit(rate=1 / 6, burst=20)  # per address of origin and process
+_ATTEMPTS = RateLimit(rate=1 / 6, burst=20)  # per client network and process
 _CACHE_SIZE = 100_000
 
 
 class SignInPages:
-    """The handlers."""
+    """Handlers of sign-in and sign-out."""
 
     def __init__(self, services: Services, sessions: Sessions, templates: Environment) -> None:
-        self._services, self._sessions, self._templates = services, sessions, templates
-        self._signins = services.sign_ins
+        self._services = services
+        self._sessions = sessions
+        self._templates = templates
+        self._sign_ins = services.sign_ins
         self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 3600, services.clock.boot)
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def page(self, request: Request) -> Response:
+    async def show_form(self, request: Request) -> Response:
         """`GET /login?next=`."""
         return self._render("sign_in.html", request, onward=local_path(request.query_params.get("next", "")))
 
-    async def ask(self, request: Request) -> Response:
-        """`POST /login`: an email address. The same answer, after the same time, whoever is meant."""
+    async def request_link(self, request: Request) -> Response:
+        """`POST /login`: mail a link. Response and timing are the same for unknown addresses."""
         self._sessions.check_origin(request)
-        slowest = asyncio.create_task(asyncio.sleep(ASK_SECONDS))
+        min_delay = asyncio.create_task(asyncio.sleep(MIN_RESPONSE_SECONDS))
         form: dict[str, str] = {}
         try:
-            form = await self._form(request)
-            if self._signins.mailer is None:
+            form = await self._read_form(request)
+            if self._sign_ins.mailer is None:
                 raise ProblemError("sign_in_failed", "This service sends no email. Sign in with your wallet.")
-            onward, origin_ = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
-            cookie, mail = self._signins.request_link(
-                form.get("email", ""), request.cookies.get(ASKED), onward, origin_
+            onward, origin = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
+            cookie, mail = self._sign_ins.request_link(
+                form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin
             )
         except ProblemError as refusal:
             onward = local_path(form.get("next", ""))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email=form.get("email", ""))
         if mail:
             self._send(mail)
-        await slowest
-        answer = self._render("sign_in_mail.html", request, email=form["email"].strip())
-        self._sessions.set_cookie(answer, ASKED, cookie, LINK_SECONDS)
-        return answer
+        await min_delay
+        response = self._render("sign_in_mail.html", request, email=form["email"].strip())
+        self._sessions.set_cookie(response, SIGN_IN_COOKIE, cookie, LINK_SECONDS)
+        return response
 
     def _send(self, mail: Mail) -> None:
-        """Send without waiting: how long it takes would tell that the address is known."""
+        """Send in the background: waiting would reveal that the address is on the roster."""
         task = asyncio.create_task(self._deliver(mail))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
     async def _deliver(self, mail: Mail) -> None:
-        assert self._signins.mailer is not None
-        if not await self._signins.mailer.send(mail):
-            self._signins.record_not_sent(mail)
+        assert self._sign_ins.mailer is not None
+        if not await self._sign_ins.mailer.send(mail):
+            self._sign_ins.record_not_sent(mail)
 
-    async def link(self, request: Request) -> Response:
-        """`GET /login/link?token=`: shows a button, does nothing. A mail's scanner may follow it."""
-        token, cookie = request.query_params.get("token", ""), request.cookies.get(ASKED)
+    async def show_link(self, request: Request) -> Response:
+        """`GET /login/link?token=`: only show a button, because mail scanners open links."""
+        token, cookie = request.query_params.get("token", ""), request.cookies.get(SIGN_IN_COOKIE)
         try:
-            email, _ = self._signins.email_of_link(token)
-            here = self._signins.is_same_browser(token, cookie)
-            code = None if here else self._signins.code_of(token)
+            email, _ = self._sign_ins.email_of_link(token)
+            same_browser = self._sign_ins.is_same_browser(token, cookie)
+            code = None if same_browser else self._sign_ins.code_of(token)
         except ProblemError as refusal:
-            onward = local_path(self._signins.onward_path(cookie))
+            onward = local_path(self._sign_ins.onward_path(cookie))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email="")
         return self._render("sign_in_link.html", request, token=token, email=email, code=code)
 
-    async def follow(self, request: Request) -> Response:
-        """`POST /login/link`: the button."""
-        return await self._finish(
-            request, lambda form: self._signins.sign_in_by_link(form.get("token", ""), request.cookies.get(ASKED))
+    async def sign_in_by_link(self, request: Request) -> Response:
+        """`POST /login/link`: sign in by the mailed link."""
+        return await self._sign_in(
+            request,
+            lambda form: self._sign_ins.sign_in_by_link(form.get("token", ""), request.cookies.get(SIGN_IN_COOKIE)),
         )
 
-    async def code(self, request: Request) -> Response:
-        """`POST /login/code`: the code of the mail."""
-        return await self._finish(
+    async def sign_in_by_code(self, request: Request) -> Response:
+        """`POST /login/code`: sign in by the mailed code."""
+        return await self._sign_in(
             request,
-            lambda form: self._signins.sign_in_by_code(form.get("code", ""), request.cookies.get(ASKED)),
+            lambda form: self._sign_ins.sign_in_by_code(form.get("code", ""), request.cookies.get(SIGN_IN_COOKIE)),
             "sign_in_mail.html",
         )
 
-    async def _finish(
-        self, request: Request, check: Callable[[dict[str, str]], Any], page: str = "sign_in.html"
+    async def _sign_in(
+        self, request: Request, verify: Callable[[dict[str, str]], Any], page: str = "sign_in.html"
     ) -> Response:
         self._sessions.check_origin(request)
-        cookie = request.cookies.get(ASKED)
-        onward = local_path(self._signins.onward_path(cookie))
+        cookie = request.cookies.get(SIGN_IN_COOKIE)
+        onward = local_path(self._sign_ins.onward_path(cookie))
         try:
-            who = check(await self._form(request))
+            operator = verify(await self._read_form(request))
         except ProblemError as refusal:
-            email = self._signins.requested_email(cookie) or ""
+            email = self._sign_ins.requested_email(cookie) or ""
             return self._render_refusal(page if email else "sign_in.html", request, refusal, onward=onward, email=email)
-        answer = RedirectResponse(onward, 303)
-        self._sessions.begin(answer, who)
-        log.info("%s signed in by mail", who.role)
-        return answer
+        response = RedirectResponse(onward, 303)
+        self._sessions.sign_in(response, operator)
+        log.info("%s signed in by mail", operator.role)
+        return response
 
-    async def challenge(self, request: Request) -> Response:
-        """`POST /login/wallet/message` `{address, next}`: the text to sign."""
+    async def create_challenge(self, request: Request) -> Response:
+        """`POST /login/wallet/message` `{address, next}`: create the message to sign."""
         self._sessions.check_origin(request)
-        self._throttle(request)
+        self._limit_attempts(request)
         body = await inputs.read_json_object(request, {"address", "next"})
         address = inputs.parse_wallet(body.get("address"), "address")
         onward = local_path(inputs.read_text(body, "next"))
-        message, cookie = self._signins.create_challenge(address, self._sessions.origin(request), onward)
-        answer = JSONResponse({"message": message})
-        self._sessions.set_cookie(answer, WALLET, cookie, WALLET_SECONDS)
-        return answer
+        message, cookie = self._sign_ins.create_challenge(address, self._sessions.origin(request), onward)
+        response = JSONResponse({"message": message})
+        self._sessions.set_cookie(response, WALLET_COOKIE, cookie, WALLET_SECONDS)
+        return response
 
-    async def wallet(self, request: Request) -> Response:
-        """`POST /login/wallet` `{signature}`: the signed text."""
+    async def sign_in_by_wallet(self, request: Request) -> Response:
+        """`POST /login/wallet` `{signature}`: sign in by the signed message."""
         self._sessions.check_origin(request)
-        self._throttle(request)
+        self._limit_attempts(request)
         body = await inputs.read_json_object(request, {"signature"})
-        cookie = request.cookies.get(WALLET)
-        who, onward = self._signins.sign_in_by_wallet(
+        cookie = request.cookies.get(WALLET_COOKIE)
+        operator, onward = self._sign_ins.sign_in_by_wallet(
             inputs.read_text(body, "signature"), cookie, self._sessions.origin(request)
         )
-        answer = JSONResponse({"next": local_path(onward)})
-        self._sessions.begin(answer, who)
-        log.info("%s signed in by wallet", who.role)
-        return answer
+        response = JSONResponse({"next": local_path(onward)})
+        self._sessions.sign_in(response, operator)
+        log.info("%s signed in by wallet", operator.role)
+        return response
 
-    async def leave(self, request: Request) -> Response:
-        """`POST /logout`."""
+    async def sign_out(self, request: Request) -> Response:
+        """`POST /logout`: end the session."""
         self._sessions.check_origin(request)
-        answer = RedirectResponse("/login?left=1", 303)
-        self._sessions.end(answer)
-        return answer
+        response = RedirectResponse("/login?left=1", 303)
+        self._sessions.sign_out(response)
+        return response
 
-    def _throttle(self, request: Request) -> None:
-        """How often somebody tries from one address. Raises ProblemError."""
+    def _limit_attempts(self, request: Request) -> None:
+        """Limit the attempts per client network. Raises: ProblemError."""
         key = client_origin(request, self._services.settings.client_ip_header)
         next_free_at, wait = _ATTEMPTS.take(self._attempts.get(key, 0.0), self._services.clock.boot())
         self._attempts[key] = next_free_at
@@ -162,9 +165,9 @@ class SignInPages:
                 f"Too many attempts from your network. You are not signed in. Try again in {wait:.0f} s.",
             )
 
-    async def _form(self, request: Request) -> dict[str, str]:
-        """An ordinary form's fields. Raises ProblemError."""
-        self._throttle(request)
+    async def _read_form(self, request: Request) -> dict[str, str]:
+        """Read the fields of an HTML form. Raises: ProblemError."""
+        self._limit_attempts(request)
         body = b""
         async for chunk in request.stream():
             body += chunk
@@ -177,16 +180,16 @@ class SignInPages:
 
     def _render(self, page: str, request: Request, status: int = 200, **values: Any) -> HTMLResponse:
         settings = self._services.settings
-        usual = {
+        defaults = {
             "problem": None,
             "email": "",
-            "mail": self._signins.mailer is not None,
-            "has_operators": self._signins.has_operators,
+            "mail": self._sign_ins.mailer is not None,
+            "has_operators": self._sign_ins.has_operators,
             "signed_out": "left" in request.query_params,
             "live": settings.is_live,
             "operator": None,
         }
-        return HTMLResponse(self._templates.get_template(page).render(usual | values), status)
+        return HTMLResponse(self._templates.get_template(page).render(defaults | values), status)
 
     def _render_refusal(self, page: str, request: Request, refusal: ProblemError, **values: Any) -> HTMLResponse:
         return self._render(page, request, PROBLEMS[refusal.code][0], problem=refusal.detail, **values)

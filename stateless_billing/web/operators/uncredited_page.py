@@ -1,4 +1,4 @@
-"""`/admin/stuck`: each payment that waits, what was ordered about it, and what its reader may order now."""
+"""`/admin/stuck`: the uncredited payments, their orders, and the orders that the viewer may give."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,28 +29,28 @@ from stateless_billing.web.operators.order_rows import (
 )
 from stateless_billing.web.operators.page_frame import PageFrame
 
-_MAYBE_GONE = ("customer_deleted", "customer_invalid")
+_CUSTOMER_CAUSES = ("customer_deleted", "customer_invalid")
 
-Seal = Callable[[str, str], str]  # a form of its own, by the payment's identity and the place on the page
+SealForm = Callable[[str, str], str]  # creates a signed form from the payment's identity and the position on the page
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerStates:
-    """The customers that may carry a payment's credit: those that Stripe shows as deleted, or does not know.
+    """The customers of a payment that are deleted or unknown in Stripe.
 
-    `own_fit`: the event's customer can be credited.
+    `own_is_eligible` says that the event's customer can be credited.
     """
 
     missing: tuple[str, ...] = ()
-    own_fit: bool = False
+    own_is_eligible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One payment as the page shows it. `kinds` are the orders offered, `forms` their forms by kind.
+    """One payment as the page shows it. `kinds` are the offered orders, `forms` their forms by kind.
 
-    `gone` and `unproven`: customers that an order has to answer for. `early`: until `border` the key alone keeps a
-    second credit away. `second`: an order of its `worth` needs another admin.
+    `gone` and `unproven` are customers that an order must vouch for. `early` says that until `border` the idempotency
+    key alone prevents a second credit. `second` says that an order of its `worth` needs another admin.
     """
 
     stuck: UncreditedPayment
@@ -69,12 +69,12 @@ class Card:
 
     @property
     def payment(self) -> Payment:
-        """The payment."""
+        """The payment itself."""
         return self.stuck.payment
 
     @property
     def status(self) -> PaymentStatus:
-        """Where it stands."""
+        """The crediting status."""
         return self.stuck.status
 
     @property
@@ -84,133 +84,145 @@ class Card:
 
     @property
     def action(self) -> str:
-        """The one next action."""
+        """The suggested next action."""
         return self.stuck.action
 
     @property
     def order(self) -> Order | None:
-        """The order that stands, if any."""
+        """The effective order, if any."""
         return self.stuck.order
 
     @property
     def target(self) -> str | None:
-        """The customer that the standing order credits instead of the event's."""
+        """The customer to which the effective order redirects the payment, if any."""
         return self.order.target if self.order else None
 
     @property
     def unproven(self) -> str:
-        """The customer whose ledger is not proven."""
+        """The customer whose ledger is not proven complete, or empty."""
         return self.status.blamed_customer if self.action == VOUCH else ""
 
     @property
     def border(self) -> int:
-        """When the payment's current epoch ends."""
+        """The end of the payment's current epoch."""
         return self.payment.time + (max(0, self.age) // EPOCH + 1) * EPOCH
 
 
 class UncreditedPage:
-    """The page."""
+    """Handler of the page of uncredited payments."""
 
     def __init__(self, frame: PageFrame) -> None:
-        self._frame, self._services = frame, frame.services
-        self.page = frame.page(self._page)
+        self._frame = frame
+        self._services = frame.services
+        self.page = frame.create_handler(self._page)
 
     async def _page(self, request: Request, operator: Operator) -> Response:
         services = self._services
         services.orders.invalidate()
         payments, complete = await services.uncredited_payments.list_all()
-        releasing, rate = operator.has_right(RELEASE), await self._current_rate()
+        may_order = operator.has_right(RELEASE)
+        rate = await self._current_rate()
         form = services.grants.create_grant_id()
 
-        def seal(identity: str, place: str) -> str:
-            values = {"form": f"{form}{place}", "operator": operator.name, "payment": identity}
+        def seal(identity: str, position: str) -> str:
+            values = {"form": f"{form}{position}", "operator": operator.name, "payment": identity}
             return services.sign_ins.tokens.seal("order", values)
 
         cards = [
-            await self._create_card(one, f"{index:02d}", operator, rate, seal) for index, one in enumerate(payments)
+            await self._create_card(payment, f"{index:02d}", operator, rate, seal)
+            for index, payment in enumerate(payments)
         ]
         return self._frame.render(
             "admin_stuck.html",
             request,
             cards=cards,
             complete=complete,
-            releasing=releasing,
+            releasing=may_order,
             trying=operator.has_right(GRANT),
             admins=sum(role == "admin" for role in services.settings.operators.values()),
             discount_bps=services.settings.discount_bps,
         )
 
     async def _create_card(
-        self, one: UncreditedPayment, place: str, operator: Operator, rate: Rate | None, seal: Seal
+        self, uncredited: UncreditedPayment, position: str, operator: Operator, rate: Rate | None, seal: SealForm
     ) -> Card:
-        services, payment, orders = self._services, one.payment, one.orders.orders
-        places = await self._examine_customers(one)
-        kinds = self._possible_kinds(one, places)
-        caps, now = services.orders.caps, int(services.clock.wall())
-        used, worth = cents_used_alone(operator.name, now, orders), await self._value_today(one) if kinds else None
-        late = one.age >= EPOCH
-        unsettled = tuple(customer for customer in places.missing if customer not in one.orders.absent_customers)
-        bps = services.settings.discount_bps
-        forms, rows = {}, create_rows(payment.identity, orders)
+        services = self._services
+        payment = uncredited.payment
+        orders = uncredited.orders.orders
+        states = await self._examine_customers(uncredited)
+        kinds = self._possible_kinds(uncredited, states)
+        caps = services.orders.caps
+        used_cents = cents_used_alone(operator.name, int(services.clock.wall()), orders)
+        worth = await self._value_today(uncredited) if kinds else None
+        first_epoch_over = uncredited.age >= EPOCH
+        missing = tuple(customer for customer in states.missing if customer not in uncredited.orders.absent_customers)
+        discount_bps = services.settings.discount_bps
+        forms = {}
+        rows = create_rows(payment.identity, orders)
         if operator.has_right(RELEASE):
-            offered = [*kinds, "withdraw"] if one.order else kinds
-            forms = {kind: seal(payment.identity, f"{place}{kind}") for kind in offered}
+            offered = [*kinds, "withdraw"] if uncredited.order else kinds
+            forms = {kind: seal(payment.identity, f"{position}{kind}") for kind in offered}
             rows = [
-                self._with_confirmation(row, operator, f"{place}confirm{index}", seal) for index, row in enumerate(rows)
+                self._with_confirmation(row, operator, f"{position}confirm{index}", seal)
+                for index, row in enumerate(rows)
             ]
         return Card(
-            stuck=one,
+            stuck=uncredited,
             rows=rows,
             kinds=kinds,
             forms=forms,
-            gone=unsettled if late or one.order else (),
-            early=bool(unsettled) and not late,
+            gone=missing if first_epoch_over or uncredited.order else (),
+            early=bool(missing) and not first_epoch_over,
             own_record=services.orders.is_bookkeeping(payment.customer_id or ""),
             worth=worth,
-            today=money.cents_down(payment.amount, rate.market, bps) if rate else None,
+            today=money.cents_down(payment.amount, rate.market, discount_bps) if rate else None,
             market=rate.market if rate else None,
-            used=used,
+            used=used_cents,
             alone=caps.per_order,
-            second=needs_second_admin(worth or 0, used, caps),
+            second=needs_second_admin(worth or 0, used_cents, caps),
         )
 
     @staticmethod
-    def _with_confirmation(row: OrderRow, operator: Operator, place: str, seal: Seal) -> OrderRow:
-        own = row.order.operator.strip().lower() == operator.name
-        if row.fate != WAITS or own:
+    def _with_confirmation(row: OrderRow, operator: Operator, position: str, seal: SealForm) -> OrderRow:
+        is_own = row.order.operator.strip().lower() == operator.name
+        if row.fate != WAITS or is_own:
             return row
-        return with_form(row, seal(row.order.payment, place))
+        return with_form(row, seal(row.order.payment, position))
 
-    def _possible_kinds(self, one: UncreditedPayment, places: CustomerStates) -> list[str]:
-        """The orders that can help a payment, the likeliest first."""
-        if self._services.orders.is_bookkeeping(one.payment.customer_id or ""):
+    def _possible_kinds(self, uncredited: UncreditedPayment, states: CustomerStates) -> list[str]:
+        """Return the kinds of orders that can help a payment, the most likely first."""
+        if self._services.orders.is_bookkeeping(uncredited.payment.customer_id or ""):
             return []
-        if one.status.state != "held":
-            return [REDIRECT] if one.order and one.order.target else []
-        if one.status.cause == "not_payable":
+        if uncredited.status.state != "held":
+            return [REDIRECT] if uncredited.order and uncredited.order.target else []
+        if uncredited.status.cause == "not_payable":
             return [uncredited_payments.RELEASE, REDIRECT]
-        action = ACTIONS.get(one.status.cause or "")
+        action = ACTIONS.get(uncredited.status.cause or "")
         if action == VOUCH:
-            return [VOUCH] if one.status.blamed_customer else []
+            return [VOUCH] if uncredited.status.blamed_customer else []
         if action == REDIRECT:
-            return [uncredited_payments.RELEASE] if places.own_fit else [REDIRECT]
+            return [uncredited_payments.RELEASE] if states.own_is_eligible else [REDIRECT]
         return [action] if action in (uncredited_payments.RELEASE, PRICE, INSPECT) else []
 
-    async def _examine_customers(self, one: UncreditedPayment) -> CustomerStates:
-        """Asks Stripe for the customers where one of them is what holds the payment."""
-        if one.status.state != "held" or one.status.cause not in _MAYBE_GONE:
+    async def _examine_customers(self, uncredited: UncreditedPayment) -> CustomerStates:
+        """Read the customers from Stripe if one of them may be why the payment is held."""
+        if uncredited.status.state != "held" or uncredited.status.cause not in _CUSTOMER_CAUSES:
             return CustomerStates()
-        own = one.payment.customer_id
-        names = dict.fromkeys([*([own] if own else []), *one.orders.named_customers])
-        found = {name: await self._services.order_checks.get_customer(name) for name in names}
-        missing = tuple(name for name, customer in found.items() if _is_missing(customer))
-        mine = found.get(own) if own else None
-        return CustomerStates(missing, own_fit=mine is not None and find_obstacle(mine) is None)
+        own_id = uncredited.payment.customer_id
+        customer_ids = dict.fromkeys([*([own_id] if own_id else []), *uncredited.orders.named_customers])
+        customers = {
+            customer_id: await self._services.order_checks.get_customer(customer_id) for customer_id in customer_ids
+        }
+        missing = tuple(customer_id for customer_id, customer in customers.items() if _is_missing(customer))
+        own = customers.get(own_id) if own_id else None
+        return CustomerStates(missing, own_is_eligible=own is not None and find_obstacle(own) is None)
 
-    async def _value_today(self, one: UncreditedPayment) -> int | None:
-        if one.status.cents or one.payment.quoted:
-            return one.status.cents or one.payment.cents
-        return await self._services.uncredited_payments.value_cents(one.payment, one.order.rate if one.order else None)
+    async def _value_today(self, uncredited: UncreditedPayment) -> int | None:
+        if uncredited.status.cents or uncredited.payment.quoted:
+            return uncredited.status.cents or uncredited.payment.cents
+        return await self._services.uncredited_payments.value_cents(
+            uncredited.payment, uncredited.order.rate if uncredited.order else None
+        )
 
     async def _current_rate(self) -> Rate | None:
         try:

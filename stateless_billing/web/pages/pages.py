@@ -21,7 +21,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
-from stateless_billing.web.http.networks import network_name
+from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
@@ -135,7 +135,7 @@ class Pages:
         token = self._services.token
         assert token is not None
         return {
-            "chain": network_name(self._services.settings.chain_id),
+            "chain": describe_network(self._services.settings.chain_id),
             "token": {
                 "address": to_checksum_address(token.address),
                 "symbol": token.symbol,

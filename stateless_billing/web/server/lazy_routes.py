@@ -1,4 +1,4 @@
-"""Routes whose modules are loaded when the service answers already: pages need what takes longer than all the rest."""
+"""Routes that are loaded after the service is up, because importing the pages is the slowest part of the start."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,34 +9,35 @@ from starlette.types import Receive, Scope, Send
 
 
 class LazyRoutes(BaseRoute):
-    """All routes below some prefixes, made by `make` at the first request to one of them or by `load_late`."""
+    """All routes below some prefixes, created at the first request for one of them or by `load_lazy_routes`."""
 
     def __init__(self, prefixes: tuple[str, ...], factory: Callable[[], Sequence[BaseRoute]]) -> None:
-        self._prefixes, self._factory = prefixes, factory
+        self._prefixes = prefixes
+        self._factory = factory
         self._lock = threading.Lock()
         self._router: Router | None = None
 
     @property
     def router(self) -> Router:
-        """The routes, made once, in whatever thread asks first."""
+        """The routes, created once by the first thread that needs them."""
         with self._lock:
             if self._router is None:
                 self._router = Router(self._factory())
             return self._router
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether the path is below one of the prefixes."""
+        """Match every path below one of the prefixes."""
         path = f"{scope['path']}/"
-        mine = scope["type"] == "http" and any(path.startswith(f"{prefix}/") for prefix in self._prefixes)
-        return (Match.FULL if mine else Match.NONE), {}
+        is_match = scope["type"] == "http" and any(path.startswith(f"{prefix}/") for prefix in self._prefixes)
+        return (Match.FULL if is_match else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand over to the route itself."""
+        """Pass the request to the loaded routes."""
         await self.router(scope, receive, send)
 
 
 def load_lazy_routes(app: Starlette) -> None:
-    """Make all late routes of an application. For a thread of its own."""
+    """Load all lazy routes of an application. Blocks, so run it in a thread."""
     for route in app.routes:
         if isinstance(route, LazyRoutes):
             _ = route.router

@@ -1,4 +1,4 @@
-"""`GET /metrics` on a port of its own: what this process counted, and what it knows of the world without asking."""
+"""`GET /metrics` on its own port: counters of this process and gauges from its memory."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,24 +15,24 @@ from stateless_billing.services.container import Services
 
 
 def create_metrics_app(services: Services) -> Starlette:
-    """The application behind METRICS_PORT."""
-    known = CollectorRegistry()
-    known.register(ServiceCollector(services))
+    """Create the application behind METRICS_PORT."""
+    service_registry = CollectorRegistry()
+    service_registry.register(ServiceCollector(services))
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(REGISTRY) + generate_latest(known), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(REGISTRY) + generate_latest(service_registry), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/metrics", metrics)])
 
 
 class ServiceCollector(Collector):
-    """Reads the services' memory; asks neither Stripe nor any node."""
+    """Collects gauges from the services' memory, without requests to Stripe or nodes."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
     def collect(self) -> Iterator[Metric]:
-        """All that is known now."""
+        """Collect the current gauges."""
         yield from self._uncredited()
         yield from self._timestamps()
         caps = GaugeMetricFamily(
@@ -45,11 +45,11 @@ class ServiceCollector(Collector):
         yield caps
 
     def _uncredited(self) -> Iterator[Metric]:
-        """Of the process that sweeps, after its first sweep."""
-        sweep, now = self._services.sweeper, self._services.clock.wall()
-        if not sweep.swept():
+        """Collect the gauges of the sweep, if this process has completed one."""
+        sweeper, now = self._services.sweeper, self._services.clock.wall()
+        if not sweeper.swept():
             return
-        waiting = sweep.uncredited()
+        waiting = sweeper.uncredited()
         count, cents = Counter[str](), Counter[str]()
         for payment, cause in waiting:
             count[cause] += 1
@@ -77,7 +77,7 @@ class ServiceCollector(Collector):
         swept = GaugeMetricFamily(
             "billing_swept_payments", "Up to which place of a gateway's index all is done or known.", None, ["gateway"]
         )
-        for gateway, index in sweep.swept().items():
+        for gateway, index in sweeper.swept().items():
             swept.add_metric([gateway], index)
         yield swept
 

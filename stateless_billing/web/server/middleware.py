@@ -1,4 +1,4 @@
-"""Plain ASGI middleware: a request id for every request, the security headers for every answer, no bare failure."""
+"""ASGI middleware: request IDs, security headers, and problem responses for unexpected errors."""
 
 import logging
 import secrets
@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.runtime import logs, metrics
-from stateless_billing.web.http.problems import on_internal_error
-from stateless_billing.web.server.rate_limits import part_of
+from stateless_billing.web.http.problems import internal_error_response
+from stateless_billing.web.server.rate_limits import route_group
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +20,16 @@ CSP = (
 )
 HEADERS = {
     "content-security-policy": CSP,
-    "cross-origin-opener-policy": "same-origin-allow-popups",  # smart wallets open windows of their own
+    "cross-origin-opener-policy": "same-origin-allow-popups",  # smart wallets open popups
     "permissions-policy": "clipboard-write=(self)",
-    "referrer-policy": "no-referrer",  # the wallet is in the query
+    "referrer-policy": "no-referrer",  # the query holds the wallet
     "strict-transport-security": "max-age=31536000",
     "x-content-type-options": "nosniff",
 }
 
 
 class RequestContextMiddleware:
-    """Wraps the application."""
+    """Adds a request ID and security headers and turns unexpected errors into problems."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,16 +42,16 @@ class RequestContextMiddleware:
         scope["request_id"] = request_id = secrets.token_hex(8)
         with (
             logs.log_context(request_id=request_id),
-            metrics.record_request(part_of(scope["path"]), scope["method"]) as answer,
+            metrics.record_request(route_group(scope["path"]), scope["method"]) as response,
         ):
-            await self._handle(scope, receive, send, answer)
+            await self._handle(scope, receive, send, response)
 
-    async def _handle(self, scope: Scope, receive: Receive, send: Send, answer: dict[str, int]) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, send: Send, response: dict[str, int]) -> None:
         request_id = scope["request_id"]
 
-        async def send_guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer["status"] = message["status"]
+                response["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.setdefault("cache-control", "no-store")
@@ -61,15 +61,15 @@ class RequestContextMiddleware:
 
         started = False
 
-        async def send_noted(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal started
             started = True
-            await send_guarded(message)
+            await send_with_headers(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_and_record)
         except Exception:
             log.exception("request %s failed", request_id)
             if started:
                 raise
-            await on_internal_error(Request(scope))(scope, receive, send_guarded)
+            await internal_error_response(Request(scope))(scope, receive, send_with_headers)

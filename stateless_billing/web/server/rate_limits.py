@@ -1,4 +1,4 @@
-"""Limits per address of origin, on every route: how often, and how many at once. Counted in this process alone."""
+"""Limits the rate and concurrency of requests per client network, counted per process."""
 
 import ipaddress
 from collections import Counter
@@ -12,61 +12,66 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.web.http.problems import problem_response
 
-_FILES = RateLimit(rate=50, burst=600)
-_OTHERS = RateLimit(rate=20, burst=300)
-_MAX_CONCURRENT = 100  # requests of one origin under way
+_STATIC_FILE_LIMIT = RateLimit(rate=50, burst=600)
+_DEFAULT_LIMIT = RateLimit(rate=20, burst=300)
+_MAX_CONCURRENT = 100  # in-flight requests per client network
 _CACHE_SIZE = 100_000
-_NETWORK_BITS = 64  # what one visitor has of IPv6
-_PARTS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/api/payments", "/api/", "/admin")
-UNLIMITED = "/healthz"  # costs nothing, and whoever watches the process must be answered
+_NETWORK_BITS = 64  # the IPv6 prefix of one client
+_ROUTE_GROUPS = ("/static/", "/pay", "/receipt/", "/api/accounts/", "/api/quotes", "/api/payments", "/api/", "/admin")
+UNLIMITED_PATH = "/healthz"  # health checks must always be answered, and cost nothing
 
 
 class RateLimitMiddleware:
-    """Wraps the application. Each part of the site has an allowance of its own, so polling never blocks a quote."""
+    """Rejects clients above their limits. Each route group has its own limit, so polling never blocks a quote."""
 
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
-        self._app, self._header, self._clock = app, header, clock
+        self._app = app
+        self._header = header
+        self._clock = clock
         self._next_free_at: LRUCache[tuple[str, str], float] = LRUCache(_CACHE_SIZE)
         self._in_flight: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it."""
-        if scope["type"] != "http" or scope["path"] == UNLIMITED:
+        """Serve one request or reject it."""
+        if scope["type"] != "http" or scope["path"] == UNLIMITED_PATH:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        key = client_origin(request, self._header)
-        if wait := self._seconds_to_wait(part_of(scope["path"]), key):
+        network = client_origin(request, self._header)
+        if wait := self._seconds_to_wait(route_group(scope["path"]), network):
             detail = f"Nothing was done. Payments you already made are safe. Try again in {wait} s."
             await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
             return
-        self._in_flight[key] += 1
+        self._in_flight[network] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_flight[key] -= 1
-            if not self._in_flight[key]:
-                del self._in_flight[key]
+            self._in_flight[network] -= 1
+            if not self._in_flight[network]:
+                del self._in_flight[network]
 
-    def _seconds_to_wait(self, part: str, key: str) -> int:
-        if self._in_flight[key] >= _MAX_CONCURRENT:
+    def _seconds_to_wait(self, group: str, network: str) -> int:
+        if self._in_flight[network] >= _MAX_CONCURRENT:
             return 1
-        allowance = _FILES if part == "/static/" else _OTHERS
-        next_free_at, wait = allowance.take(self._next_free_at.get((part, key), 0.0), self._clock.boot())
-        self._next_free_at[part, key] = next_free_at
+        limit = _STATIC_FILE_LIMIT if group == "/static/" else _DEFAULT_LIMIT
+        next_free_at, wait = limit.take(self._next_free_at.get((group, network), 0.0), self._clock.boot())
+        self._next_free_at[group, network] = next_free_at
         return ceil(wait)
 
 
-def part_of(path: str) -> str:
-    """The part of the site that shares an allowance; what we do not know shares one too."""
-    return next((part for part in _PARTS if path.startswith(part)), "")
+def route_group(path: str) -> str:
+    """Return the route group of a path. Unknown paths share one group."""
+    return next((prefix for prefix in _ROUTE_GROUPS if path.startswith(prefix)), "")
 
 
 def client_origin(request: Request, header: str | None) -> str:
-    """The visitor's address, or its network for IPv6. Of several in the header the last is the proxy's own word."""
+    """Return the client's address, or its network for IPv6.
+
+    Of several addresses in the header, the last was set by our proxy.
+    """
     peer = request.client.host if request.client else ""
-    named = request.headers.get(header, "").split(",")[-1].strip() if header else ""
-    for text in (named, peer):
+    forwarded = request.headers.get(header, "").split(",")[-1].strip() if header else ""
+    for text in (forwarded, peer):
         try:
             address = ipaddress.ip_address(text)
         except ValueError:

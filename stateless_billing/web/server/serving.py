@@ -1,4 +1,4 @@
-"""The servers: the one for everybody, which ends the process when told to, and the one for Prometheus beside it."""
+"""Runs the public server, which stops the process on a signal, and the metrics server beside it."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ _DRAIN_SECONDS = 25
 
 
 async def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until told to stop, then answer what was begun."""
+    """Serve until a signal, then finish the in-flight requests."""
     await _Server(_config(app, host, port)).serve()
 
 
 async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until cancelled. Where the port is taken it says so and leaves it: payments go on without being counted."""
+    """Serve until cancelled. If the port is taken, log it and return: payments matter more than metrics."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        log.warning("METRICS_PORT %d: %s; there are no metrics of this process", port, error.strerror)
+        log.warning("METRICS_PORT %d: %s, this process serves no metrics", port, error.strerror)
         return
-    with listening:
-        await _SecondaryServer(_config(app, host, port)).serve(sockets=[listening])
+    with listener:
+        await _SecondaryServer(_config(app, host, port)).serve(sockets=[listener])
 
 
 def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
@@ -50,30 +50,31 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Comes back from `serve` when a signal ended it: uvicorn's own raises the signal again, which skips the rest."""
+    """Returns from `serve` after a signal. uvicorn would raise it again, which skips our shutdown."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Drain on a signal; on a second one, end at once."""
+        """Drain on the first signal and stop at once on the second."""
         with on_termination_signal(lambda: self.handle_exit(signal.SIGINT, None)):
             yield
 
 
 @contextlib.contextmanager
 def on_termination_signal(end: Callable[[], object]) -> Iterator[None]:
-    """Have SIGTERM and SIGINT call `end`: the first process of a container is not ended by them unless it asks."""
-    loop, signals = asyncio.get_running_loop(), (signal.SIGTERM, signal.SIGINT)
-    for one in signals:
-        loop.add_signal_handler(one, end)
+    """Call `end` on SIGTERM and SIGINT. The kernel ignores them for PID 1 of a container without a handler."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, end)
     try:
         yield
     finally:
-        for one in signals:
-            loop.remove_signal_handler(one)
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 class _SecondaryServer(uvicorn.Server):
-    """Leaves signals to the server for everybody."""
+    """Leaves signal handling to the public server."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
