@@ -1,4 +1,4 @@
-"""What can only be judged when all customers were read."""
+"""Verdicts that span customers."""
 
 from dataclasses import replace
 
@@ -20,45 +20,45 @@ from stateless_billing.audit.rules.cross_customer import (
 )
 from stateless_billing.audit.rules.facts import AuditedCustomer
 from stateless_billing.audit.rules.payments import Credit, judge_uncredited
-from tests.audit.made import NO_ORDERS, SCOPE, book, credit, judged, only, quoted
+from tests.audit.builders import NO_ORDERS, SCOPE, create_ledger, credit, judge, quoted, single
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET, tx_hash
 
 P = quoted()
 
 
-def stray(**changes: object) -> Credit:
-    """The payment's credit, on another customer."""
-    found = credit(P, 9, customer="cus_Other", **changes)
-    return Credit(found, found.cents, "")
+def misplaced_credit(**changes: object) -> Credit:
+    """Create the payment's credit on another customer."""
+    entry = credit(P, 9, customer="cus_Other", **changes)
+    return Credit(entry, entry.cents, "")
 
 
 def test_right_cents_on_the_wrong_customer() -> None:
-    waiting = {P.identity: OpenPayment(P, judge_uncredited(P, book([P], []), NO_ORDERS, SCOPE), [])}
-    assert attach_credits(waiting, [stray()], NO_ORDERS, SCOPE) == []
+    waiting = {P.identity: OpenPayment(P, judge_uncredited(P, create_ledger([P], []), NO_ORDERS, SCOPE), [])}
+    assert attach_credits(waiting, [misplaced_credit()], NO_ORDERS, SCOPE) == []
     row = waiting[P.identity].row
     assert (row.status, row.stripe_customer, row.delta_cents) == ("wrong_customer", "cus_Other", 0)
 
 
-def test_a_credit_that_no_payment_waits_for_is_left() -> None:
-    assert attach_credits({}, [stray()], NO_ORDERS, SCOPE) == [stray()]
+def test_a_credit_that_matches_no_open_payment_is_returned() -> None:
+    assert attach_credits({}, [misplaced_credit()], NO_ORDERS, SCOPE) == [misplaced_credit()]
 
 
 def test_a_second_credit_on_another_customer_is_a_duplicate() -> None:
-    row = judge_second_credit(only(judged([P], [credit(P)]).rows), stray())
+    row = judge_second_credit(single(judge([P], [credit(P)]).rows), misplaced_credit())
     assert (row.status, row.exception, row.delta_cents, row.credited_cents) == ("duplicate_credit", True, 5000, 10000)
 
 
 @pytest.mark.parametrize(("net", "status", "exception"), [(5000, "missing_payment", True), (0, "reversed", False)])
-def test_a_credit_whose_payment_is_gone(net: int, status: str, exception: bool) -> None:
-    row = judge_without_payment(replace(stray(), net=net), "no node knows it")
+def test_a_credit_whose_payment_is_not_on_the_chain(net: int, status: str, exception: bool) -> None:
+    row = judge_without_payment(replace(misplaced_credit(), net=net), "no node knows it")
     assert (row.status, row.exception, row.tx_hash, row.delta_cents) == (status, exception, P.tx_hash, net)
 
 
 def test_a_credit_that_cannot_have_a_payment() -> None:
-    assert reason_without_payment(stray(), SCOPE) == ""
-    assert "names no payment" in reason_without_payment(stray(metadata={"payment": "x"}), SCOPE)
+    assert reason_without_payment(misplaced_credit(), SCOPE) == ""
+    assert "names no payment" in reason_without_payment(misplaced_credit(metadata={"payment": "x"}), SCOPE)
     other = P.identity.replace(GATEWAY, OTHER_GATEWAY)
-    assert "GATEWAY_ADDRESSES" in reason_without_payment(stray(metadata={"payment": other}), SCOPE)
+    assert "GATEWAY_ADDRESSES" in reason_without_payment(misplaced_credit(metadata={"payment": other}), SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_a_credit_that_cannot_have_a_payment() -> None:
     ],
 )
 def test_a_cursor(text: str, uncredited: list[int], wrong: bool) -> None:
-    known = {0: tx_hash(1), 1: tx_hash(2)}
-    fault = find_cursor_fault(text, 3, known.get, uncredited)
+    hashes = {0: tx_hash(1), 1: tx_hash(2)}
+    fault = find_cursor_fault(text, 3, hashes.get, uncredited)
     assert bool(fault) == wrong
     row = cursor_row(AuditedCustomer("cus_A", cursors={"gateway:1:aa": text}), "gateway:1:aa", fault, SCOPE)
     assert (row.status, row.note) == ("cursor_ahead", f"gateway:1:aa={text}")
@@ -98,10 +98,10 @@ def test_identities_that_drift() -> None:
 
 
 def test_a_rate_out_of_its_band_is_a_warning() -> None:
-    row = only(judged([P], [credit(P)]).rows)
+    row = single(judge([P], [credit(P)]).rows)
     assert out_of_band(row, 110, 100).status == "matched"
-    found = out_of_band(row, 111, 100)
-    assert (found.status, found.exception) == ("rate_out_of_band", False)
+    warning = out_of_band(row, 111, 100)
+    assert (warning.status, warning.exception) == ("rate_out_of_band", False)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +116,11 @@ def test_a_rate_out_of_its_band_is_a_warning() -> None:
     ],
 )
 def test_exceptions_are_accepted_with_a_note(changes: dict[str, str], accepted: bool) -> None:
-    row = judge_uncredited(P, book([P], []), NO_ORDERS, SCOPE)
+    row = judge_uncredited(P, create_ledger([P], []), NO_ORDERS, SCOPE)
     line = Acceptance(**{"fingerprint": row.fingerprint, "note": "ticket 7"} | changes)
-    found = apply_acceptance(row, {line.fingerprint: line}, "2026-09-21")
-    assert (found.status == "accepted", found.exception) == (accepted, not accepted)
-    assert found.fingerprint == row.fingerprint
+    result = apply_acceptance(row, {line.fingerprint: line}, "2026-09-21")
+    assert (result.status == "accepted", result.exception) == (accepted, not accepted)
+    assert result.fingerprint == row.fingerprint
     if accepted:
-        assert found.note == "ticket 7"
-        assert "missing_credit" in found.reason
+        assert result.note == "ticket 7"
+        assert "missing_credit" in result.reason

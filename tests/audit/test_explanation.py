@@ -1,13 +1,13 @@
-"""Stories of payments, credits and wallets."""
+"""Explanations of payments, credits and wallets."""
 
 import pytest
 
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.explanation import NothingFound, describe_row, explain
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
-from tests.audit.made import credit, judged, only, quoted
-from tests.audit.test_grants import grant, reservation, tied
-from tests.audit.test_run import PAID, wallets
+from tests.audit.builders import credit, judge, quoted, single
+from tests.audit.test_grants import grant, reservation, with_balances
+from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import World
 from tests.fakes.factories import WHOLE_TOKEN, tx_hash
 
@@ -15,28 +15,28 @@ pytestmark = pytest.mark.anyio
 P = quoted()
 
 
-def test_a_quoted_payments_story() -> None:
-    told = describe_row(only(judged([P], [credit(P)]).rows))
+def test_describes_a_quoted_payment() -> None:
+    text = describe_row(single(judge([P], [credit(P)]).rows))
     for part in ("9000 tokens", "promised $50.00", "cbtxn_1", "30 s after the block", "matched", "Nothing is left"):
-        assert part in told
+        assert part in text
 
 
-def test_a_plain_payments_story_and_what_is_wrong_with_it() -> None:
+def test_describes_a_plain_payment_and_its_fault() -> None:
     plain = quoted(cents=0, amount=1_000 * WHOLE_TOKEN)
-    told = describe_row(only(judged([plain], [credit(plain, cents=700)]).rows))
-    assert "0.006000000000000000 dollars a token by coingecko:lit-protocol" in told
-    assert "Stripe shows $1.00 more than is due." in told
-    assert "Next: " in told
+    text = describe_row(single(judge([plain], [credit(plain, cents=700)]).rows))
+    assert "0.006000000000000000 dollars a token by coingecko:lit-protocol" in text
+    assert "Stripe shows $1.00 more than is due." in text
+    assert "Next: " in text
 
 
-def test_a_grants_story() -> None:
-    told = describe_row(only(judge_grants(collect_reservations(tied([reservation("g")])), [grant("g")])))
-    assert "by a@example.org (goodwill)" in told
+def test_describes_a_grant() -> None:
+    text = describe_row(single(judge_grants(collect_reservations(with_balances([reservation("g")])), [grant("g")])))
+    assert "by a@example.org (goodwill)" in text
 
 
-async def test_it_is_found_by_transaction_wallet_credit_and_fingerprint() -> None:
-    world = World(wallets(PAID))
-    async with world.auditor() as auditor:
+async def test_explains_by_transaction_wallet_credit_and_fingerprint() -> None:
+    world = World(with_own_wallets(PAID))
+    async with world.create_auditor() as auditor:
         [by_tx], _ = await explain(auditor, PAID[0].tx_hash.upper().replace("0X", "0x"))
         rows, _ = await explain(auditor, by_tx.wallet or "")
         assert len(rows) == 3
@@ -55,8 +55,8 @@ async def test_it_is_found_by_transaction_wallet_credit_and_fingerprint() -> Non
         ("hello", InvalidOptions),
     ],
 )
-async def test_what_nobody_knows(what: str, kind: type[Exception]) -> None:
-    async with World(wallets(PAID)).auditor() as auditor:
+async def test_rejects_subjects_without_rows(what: str, kind: type[Exception]) -> None:
+    async with World(with_own_wallets(PAID)).create_auditor() as auditor:
         with pytest.raises(kind):
             await explain(auditor, what)
 
@@ -64,6 +64,6 @@ async def test_what_nobody_knows(what: str, kind: type[Exception]) -> None:
 async def test_a_transaction_that_reverted() -> None:
     world = World([])
     world.node.reverted.add(tx_hash(5))
-    async with world.auditor() as auditor:
+    async with world.create_auditor() as auditor:
         with pytest.raises(NothingFound, match="reverted"):
             await explain(auditor, tx_hash(5))

@@ -1,13 +1,13 @@
-"""Reports as they are known to those who read them with programs."""
+"""Reports stay byte for byte the same for the programs that read them."""
 
 import pytest
 
-from tests.audit.golden import FILES, FOLDER, written
+from tests.audit.golden import FILES, FOLDER, write_reports
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_form_is_byte_for_byte_what_it_was() -> None:
-    found = await written()
+async def test_every_format_matches_its_golden_file() -> None:
+    reports = await write_reports()
     for name in FILES:
-        assert found[name] == (FOLDER / name).read_bytes().decode(), f"{name}: see tests/audit/golden.py"
+        assert reports[name] == (FOLDER / name).read_bytes().decode(), f"{name}: see tests/audit/golden.py"

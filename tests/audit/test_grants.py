@@ -1,4 +1,4 @@
-"""Grants against the one ledger of them."""
+"""Grants judged against the grants record."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,39 +9,39 @@ from stateless_billing.audit.rules.grants import collect_reservations, judge_gra
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants.caps import DAY
-from tests.audit.made import only
+from tests.audit.builders import single
 from tests.fakes.factories import CUSTOMER, START, entry
 
 CAPS = "2000:10000:50000"
 
 
 def reservation(name: str, cents: int = 500, operator: str = "a@example.org", **changes: Any) -> Entry:
-    """A reservation as the grants record holds it."""
+    """Create a reservation as the grants record holds it."""
     metadata = {"kind": "reservation", "grant": name, "operator": operator, "reason": "goodwill", "caps": CAPS}
     metadata |= {"customer": CUSTOMER} | changes.pop("metadata", {})
     return entry(**{"id": f"res_{name}", "cents": cents, "created": START, "metadata": metadata} | changes)
 
 
-def tied(newest_first: list[Entry]) -> list[Entry]:
-    """The same rows with the balances that Stripe would show."""
-    balance, made = 0, []
-    for one in reversed(newest_first):
-        balance += one.cents
-        made.append(replace(one, ending_cents=balance))
-    return made[::-1]
+def with_balances(newest_first: list[Entry]) -> list[Entry]:
+    """Return the rows with the balances that Stripe would show."""
+    balance, rows = 0, []
+    for row in reversed(newest_first):
+        balance += row.cents
+        rows.append(replace(row, ending_cents=balance))
+    return rows[::-1]
 
 
-def undone(of: Entry, created: int = START + 60) -> Entry:
-    """The reversal of a reservation."""
+def reversal_of(of: Entry, created: int = START + 60) -> Entry:
+    """Create the reversal of a reservation."""
     metadata = {"kind": "reversal", "reverses": of.id}
     return entry(id=f"rev_{of.id}", cents=-of.cents, created=created, metadata=metadata)
 
 
 def grant(name: str, cents: int = 500, net: int | None = None, **metadata: str) -> Credit:
-    """A grant as a customer carries it."""
+    """Create a grant as a customer holds it."""
     texts = {"kind": "grant", "grant": name, "operator": "a@example.org", "reason": "goodwill"} | metadata
-    made = entry(id=f"gr_{name}", cents=cents, created=START + 5, metadata=texts)
-    return Credit(made, cents if net is None else net, "")
+    entry_ = entry(id=f"gr_{name}", cents=cents, created=START + 5, metadata=texts)
+    return Credit(entry_, cents if net is None else net, "")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def grant(name: str, cents: int = 500, net: int | None = None, **metadata: str) 
         pytest.param([reservation("g")], grant("g", reason=""), "grant_no_reason", id="no reason"),
         pytest.param([reservation("g")], grant("g", net=0), "reversed", id="reversed"),
         pytest.param(
-            [undone(reservation("g")), reservation("g")],
+            [reversal_of(reservation("g")), reservation("g")],
             grant("g"),
             "grant_over_cap",
             id="its reservation was reversed",
@@ -67,7 +67,7 @@ def grant(name: str, cents: int = 500, net: int | None = None, **metadata: str) 
     ],
 )
 def test_a_grant(record: list[Entry], given: Credit, status: str) -> None:
-    row = only(judge_grants(collect_reservations(tied(record)), [given]))
+    row = single(judge_grants(collect_reservations(with_balances(record)), [given]))
     assert row.status == status
     assert row.exception == (status not in ("grant", "reversed"))
     assert (row.granted_by or "", row.kind) == (given.entry.metadata["operator"], "grant")
@@ -75,10 +75,10 @@ def test_a_grant(record: list[Entry], given: Credit, status: str) -> None:
 
 def test_the_operators_cap_counts_the_24_hours_before() -> None:
     record = [reservation(f"g{number}", 2000, created=START + number) for number in range(6)]
-    found = collect_reservations(tied(record[::-1]))
-    assert [bool(found[f"g{number}"].broken_cap) for number in range(6)] == [False] * 5 + [True]
+    reservations = collect_reservations(with_balances(record[::-1]))
+    assert [bool(reservations[f"g{number}"].broken_cap) for number in range(6)] == [False] * 5 + [True]
     late = [*record[:5], reservation("g5", 2000, created=START + DAY + 5)]
-    assert not collect_reservations(tied(late[::-1]))["g5"].broken_cap
+    assert not collect_reservations(with_balances(late[::-1]))["g5"].broken_cap
 
 
 def test_the_cap_over_all_counts_every_operator() -> None:
@@ -86,24 +86,24 @@ def test_the_cap_over_all_counts_every_operator() -> None:
         reservation(f"g{number}", 2000, operator=f"{number}@example.org", created=START + number)
         for number in range(26)
     ]
-    found = collect_reservations(tied(record[::-1]))
-    assert [name for name, one in found.items() if one.broken_cap] == ["g25"]
+    reservations = collect_reservations(with_balances(record[::-1]))
+    assert [name for name, reserved in reservations.items() if reserved.broken_cap] == ["g25"]
 
 
 def test_a_reversal_frees_its_cents_for_those_after_it_only() -> None:
     first = [reservation(f"g{number}", 2000, created=START + number) for number in range(5)]
-    record = [*first, undone(first[0], START + 10), reservation("g5", 2000, created=START + 20)]
-    assert not collect_reservations(tied(record[::-1]))["g5"].broken_cap
-    record = [*first, reservation("g5", 2000, created=START + 20), undone(first[0], START + 30)]
-    assert collect_reservations(tied(record[::-1]))["g5"].broken_cap
+    record = [*first, reversal_of(first[0], START + 10), reservation("g5", 2000, created=START + 20)]
+    assert not collect_reservations(with_balances(record[::-1]))["g5"].broken_cap
+    record = [*first, reservation("g5", 2000, created=START + 20), reversal_of(first[0], START + 30)]
+    assert collect_reservations(with_balances(record[::-1]))["g5"].broken_cap
 
 
 def test_a_form_gives_once() -> None:
-    rows = judge_grants(collect_reservations(tied([reservation("g")])), [grant("g"), grant("g")])
+    rows = judge_grants(collect_reservations(with_balances([reservation("g")])), [grant("g"), grant("g")])
     assert [row.status for row in rows] == ["grant", "grant_over_cap"]
 
 
 def test_a_reservation_that_waits_is_pending_and_a_reversed_one_is_silent() -> None:
     waiting = reservation("g")
-    assert only(judge_grants(collect_reservations(tied([waiting])), [])).status == "pending"
-    assert judge_grants(collect_reservations(tied([undone(waiting), waiting])), []) == []
+    assert single(judge_grants(collect_reservations(with_balances([waiting])), [])).status == "pending"
+    assert judge_grants(collect_reservations(with_balances([reversal_of(waiting), waiting])), []) == []

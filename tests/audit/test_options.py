@@ -1,4 +1,4 @@
-"""The words of the `audit` command line, and what they become."""
+"""Command-line options of `audit`."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,8 @@ from stateless_billing.audit.options import FORMATS, add_options
 from stateless_billing.audit.report.formats import WRITERS
 
 
-def parsed(*words: str) -> argparse.Namespace:
-    """What the parser makes of it."""
+def parse(*words: str) -> argparse.Namespace:
+    """Parse a command line of `audit`."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     add_options(parser)
     return parser.parse_args(words)
@@ -18,17 +18,17 @@ def parsed(*words: str) -> argparse.Namespace:
 
 def test_every_format_can_be_written() -> None:
     assert set(FORMATS) == WRITERS.keys()
-    assert [parsed("--format", name).format for name in FORMATS] == list(FORMATS)
+    assert [parse("--format", name).format for name in FORMATS] == list(FORMATS)
 
 
 def test_a_step_keeps_the_options_before_it() -> None:
-    command = parsed("--customer", "cus_1", "--deep", "repair", "--apply", "--operator", "Ann")
+    command = parse("--customer", "cus_1", "--deep", "repair", "--apply", "--operator", "Ann")
     assert (command.step, command.customer, command.deep, command.apply) == ("repair", "cus_1", True, True)
-    assert parsed("verify", "reports").folder == Path("reports")
-    assert parsed().step is None
+    assert parse("verify", "reports").folder == Path("reports")
+    assert parse().step is None
 
 
 @pytest.mark.parametrize("words", [("--format", "xml"), ("--progress", "loud")])
-def test_other_words_are_refused(words: tuple[str, ...]) -> None:
+def test_invalid_options_are_rejected(words: tuple[str, ...]) -> None:
     with pytest.raises(argparse.ArgumentError):
-        parsed(*words)
+        parse(*words)

@@ -1,4 +1,4 @@
-"""Each status from the facts that make it, and nothing else from those facts."""
+"""Each status follows from its facts, and those facts yield no other status."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from stateless_billing.audit.rules.payments import (
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.audit.run import index_orders
 from stateless_billing.domain.ledger import Entry
-from tests.audit.made import FINAL, NO_ORDERS, SCOPE, book, credit, judged, only, quoted, reversal
+from tests.audit.builders import FINAL, NO_ORDERS, SCOPE, create_ledger, credit, judge, quoted, reversal, single
 from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
 
 P = quoted()
@@ -63,36 +63,36 @@ DOUBLE = credit(P, 2, created=C.created + 30 * 3600)
 def test_a_payment_with_its_credits(
     paid: Payment, entries: Sequence[Entry], status: str, delta: int | None, credited: int
 ) -> None:
-    done = judged([paid], entries)
-    row = only(done.rows)
+    verdict = judge([paid], entries)
+    row = single(verdict.rows)
     assert (row.status, row.delta_cents, row.credited_cents) == (status, delta, credited)
     assert row.exception == RULES[Status(status)].exception
     assert row.reason
     assert row.next_action
-    assert (done.uncredited, done.unmatched_credits, done.grants) == ([], [], [])
+    assert (verdict.uncredited, verdict.unmatched_credits, verdict.grants) == ([], [], [])
 
 
-def test_a_credit_that_a_reorganisation_renamed_is_matched() -> None:
+def test_a_credit_renamed_by_a_reorg_is_matched() -> None:
     before = quoted(tx_hash=tx_hash(99), block=98)
-    row = only(judged([P], [credit(before)]).rows)
+    row = single(judge([P], [credit(before)]).rows)
     assert (row.status, row.rule) == ("matched", "sequence, wallet and amount")
 
 
 def test_a_renamed_credit_whose_texts_disagree_is_altered() -> None:
     moved = P.identity.replace(P.tx_hash, tx_hash(99))
-    row = only(judged([P], [credit(P, metadata={"payment": moved})]).rows)
+    row = single(judge([P], [credit(P, metadata={"payment": moved})]).rows)
     assert row.status == "metadata_altered"
 
 
 def test_each_payment_finds_its_own_credit() -> None:
     payments = [quoted(number, tx_hash=tx_hash(number + 1), block=100 + number) for number in range(5)]
-    done = judged(payments, [credit(one, number) for number, one in enumerate(payments)])
-    assert [row.stripe_txn for row in done.rows] == [f"cbtxn_{number}" for number in range(5)]
-    assert {row.status for row in done.rows} == {"matched"}
+    verdict = judge(payments, [credit(paid, number) for number, paid in enumerate(payments)])
+    assert [row.stripe_txn for row in verdict.rows] == [f"cbtxn_{number}" for number in range(5)]
+    assert {row.status for row in verdict.rows} == {"matched"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "found"),
+    ("changes", "expected"),
     [
         ({"cents": 700, "description": "Sorry"}, ["unexplained_credit"]),
         ({"cents": 700, "metadata": {"kind": "bonus"}}, ["unexplained_credit"]),
@@ -103,23 +103,23 @@ def test_each_payment_finds_its_own_credit() -> None:
         ({"cents": -700}, []),
     ],
 )
-def test_entries_of_others(changes: dict[str, object], found: list[str]) -> None:
-    done = judged([P], [C, entry(**{"id": "cbtxn_5", **changes})])
-    assert [row.status for row in done.rows] == ["matched", *found]
+def test_entries_of_others(changes: dict[str, object], expected: list[str]) -> None:
+    verdict = judge([P], [C, entry(**{"id": "cbtxn_5", **changes})])
+    assert [row.status for row in verdict.rows] == ["matched", *expected]
 
 
 def test_a_hand_made_credit_that_was_reversed_is_no_exception() -> None:
     gift = entry(id="cbtxn_5", cents=700)
-    row = only(judged([], [gift, reversal(gift, 6)]).rows)
+    row = single(judge([], [gift, reversal(gift, 6)]).rows)
     assert (row.status, row.exception, row.delta_cents) == ("reversed", False, 0)
 
 
-def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
+def test_credits_and_grants_without_a_payment_are_returned() -> None:
     other = credit(quoted(gateway=OTHER_GATEWAY, sequence=5), 7)
     grant = entry(id="cbtxn_8", cents=500, metadata={"kind": "grant", "grant": "g1"})
-    done = judged([P], [C, other, grant])
-    assert [one.entry.id for one in done.unmatched_credits] == ["cbtxn_7"]
-    assert [one.entry.id for one in done.grants] == ["cbtxn_8"]
+    verdict = judge([P], [C, other, grant])
+    assert [credit_.entry.id for credit_ in verdict.unmatched_credits] == ["cbtxn_7"]
+    assert [credit_.entry.id for credit_ in verdict.grants] == ["cbtxn_8"]
 
 
 @pytest.mark.parametrize(
@@ -139,23 +139,23 @@ def test_credits_and_grants_of_no_payment_are_handed_on() -> None:
 def test_a_payment_without_a_credit(
     paid: Payment, account: dict[str, str], causes: dict[str, str], status: str
 ) -> None:
-    row = judge_uncredited(paid, book([paid], [], **account), OrderIndex(causes=causes), SCOPE)
+    row = judge_uncredited(paid, create_ledger([paid], [], **account), OrderIndex(causes=causes), SCOPE)
     assert (row.status, row.credited_cents, row.delta_cents) == (status, 0, -5000)
 
 
 def test_dust_is_matched_without_a_credit() -> None:
-    row = judge_uncredited(PLAIN, book([PLAIN], []), NO_ORDERS, SCOPE, dust=True)
+    row = judge_uncredited(PLAIN, create_ledger([PLAIN], []), NO_ORDERS, SCOPE, dust=True)
     assert (row.status, row.expected_cents, row.delta_cents) == ("matched", 0, 0)
 
 
-def test_held_says_why() -> None:
-    assert find_held_cause(P, book([P], [], state="customer_deleted"), NO_ORDERS) == "customer_deleted"
-    assert find_held_cause(P, book([P], [], currency="eur"), NO_ORDERS) == "currency"
-    assert find_held_cause(P, book([P], []), NO_ORDERS) is None
+def test_a_held_payment_names_its_cause() -> None:
+    assert find_held_cause(P, create_ledger([P], [], state="customer_deleted"), NO_ORDERS) == "customer_deleted"
+    assert find_held_cause(P, create_ledger([P], [], currency="eur"), NO_ORDERS) == "currency"
+    assert find_held_cause(P, create_ledger([P], []), NO_ORDERS) is None
 
 
 @pytest.mark.parametrize("rate", ["", "x", "-1", "0", "NaN", "Infinity", "1e-19", "1e30"])
-def test_a_rate_that_is_none(rate: str) -> None:
+def test_a_malformed_rate_alters_metadata(rate: str) -> None:
     assert recorded_rate(credit(PLAIN, metadata={"rate": rate})) is None
     assert expected_cents(PLAIN, credit(PLAIN, metadata={"rate": rate})) is None
 
@@ -170,9 +170,9 @@ def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
     assert index_orders([released, order], {}).named_customers == {P.identity: ("cus_Other",)}, (
         "and earlier ones are looked at"
     )
-    done = judge_customer(book([P], [C]), orders, SCOPE)
-    assert done.rows == []
-    assert list(done.credited) == [P.identity]
+    verdict = judge_customer(create_ledger([P], [C]), orders, SCOPE)
+    assert verdict.rows == []
+    assert list(verdict.credited) == [P.identity]
 
 
 def test_charges_are_irrelevant() -> None:
@@ -181,8 +181,8 @@ def test_charges_are_irrelevant() -> None:
     assert is_relevant(entry(metadata={"kind": "reversal"}))
 
 
-def test_a_row_says_all_that_is_known() -> None:
-    row = only(judged([PLAIN], [credit(PLAIN)]).rows)
+def test_a_row_has_every_known_cell() -> None:
+    row = single(judge([PLAIN], [credit(PLAIN)]).rows)
     assert row.row_id == f"R00-{row.fingerprint[:12]}"
     assert (row.amount_raw, row.amount_tokens) == (str(10**21), "1000.000000000000000000")
     assert (row.rate_usd, row.rate_source, row.discount_bps) == ("0.006000000000000000", "coingecko:lit-protocol", 0)
@@ -191,5 +191,5 @@ def test_a_row_says_all_that_is_known() -> None:
     assert list(row.as_dict())[:4] == ["schema_version", "row_id", "status", "exception"]
 
 
-def test_an_empty_book_says_nothing() -> None:
+def test_an_empty_ledger_has_no_rows() -> None:
     assert judge_customer(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []

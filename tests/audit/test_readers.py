@@ -1,4 +1,4 @@
-"""Reading Stripe: only reading, paced, stubborn, and honest about what was not read."""
+"""The Stripe reader is read-only, rate limited, retries, and reports what it could not read."""
 
 import io
 
@@ -17,16 +17,16 @@ from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.stripe.rate_limiter import RateLimiter
-from tests.audit.made import credit, judged, only, quoted
+from tests.audit.builders import credit, judge, quoted, single
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock, tx_hash
 
 pytestmark = pytest.mark.anyio
 
 
-def reader(world: World) -> StripeReader:
-    """A reader of a world's Stripe."""
-    return StripeReader([world.stripe_line], "sk_test_sandbox", "https://stripe.example", RateLimiter(1000, 1))
+def create_reader(world: World) -> StripeReader:
+    """Create a reader of a world's Stripe."""
+    return StripeReader([world.stripe_transport], "sk_test_sandbox", "https://stripe.example", RateLimiter(1000, 1))
 
 
 def test_it_cannot_write() -> None:
@@ -34,23 +34,23 @@ def test_it_cannot_write() -> None:
     assert sorted(names) == ["get_customer", "list_customers", "list_entries", "list_page", "now", "read_ledger"]
 
 
-async def test_what_fails_is_tried_again() -> None:
+async def test_failed_reads_are_retried() -> None:
     world, failures = World(), [500, 429]
-    world.customer("cus_A")
+    world.get_or_add_customer("cus_A")
 
     def hook(_: httpx.Request) -> httpx.Response | None:
         if failures:
             return httpx.Response(failures.pop(), json={"error": {"message": "x"}})
         return None
 
-    world.stripe_line.hook = hook
-    stripe = reader(world)
-    assert [one.id async for page in stripe.list_customers(None) for one in page] == ["cus_A"]
+    world.stripe_transport.hook = hook
+    stripe = create_reader(world)
+    assert [customer.id async for page in stripe.list_customers(None) for customer in page] == ["cus_A"]
     assert (stripe.reads, stripe.retried) == (1, 2)
 
 
-async def test_what_is_not_there_is_missing() -> None:
-    stripe = reader(World())
+async def test_unknown_objects_raise_not_found() -> None:
+    stripe = create_reader(World())
     assert await stripe.get_customer("cus_Nobody") is None
     with pytest.raises(StripeObjectNotFound):
         await stripe.list_page("cus_Nobody", 0, 10)
@@ -60,43 +60,43 @@ async def test_what_is_not_there_is_missing() -> None:
         await read_customer(stripe, "cus_Nobody", "")
 
 
-async def test_a_key_that_is_refused_is_not_tried_again() -> None:
+async def test_a_rejected_key_is_not_retried() -> None:
     world = World()
-    stripe = StripeReader([world.stripe_line], "sk_wrong", "https://s", RateLimiter(1000, 1))
+    stripe = StripeReader([world.stripe_transport], "sk_wrong", "https://s", RateLimiter(1000, 1))
     with pytest.raises(StripeReadError, match="401"):
         await stripe.now()
-    assert len(world.stripe_line.asked) == 1
+    assert len(world.stripe_transport.requests) == 1
 
 
-async def test_a_list_that_repeats_itself_is_refused() -> None:
+async def test_a_repeating_list_is_rejected() -> None:
     world = World()
-    customer = world.customer("cus_A")
-    world.charges(customer, 150, 1_790_000_000, 1)
+    customer = world.get_or_add_customer("cus_A")
+    world.add_charges(customer, 150, 1_790_000_000, 1)
     first = world.stripe.handle(
         "GET",
         "/v1/customers/cus_A/balance_transactions?limit=100",
         {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"},
     )
-    world.stripe_line.hook = lambda _: httpx.Response(200, content=first.body)
+    world.stripe_transport.hook = lambda _: httpx.Response(200, content=first.body)
     with pytest.raises(StripeReadError, match="repeats"):
-        await reader(world).list_entries("cus_A", 0, 2_000_000_000)
+        await create_reader(world).list_entries("cus_A", 0, 2_000_000_000)
 
 
-def test_what_is_kept_of_a_customer() -> None:
+def test_a_customer_is_reduced_to_wallet_and_cursors() -> None:
     metadata = {"wallet_address": " 0xAB ", "gateway:8453:a1b2c3d4": "1:0x", "other": "x"}
-    kept = audited_customer(Customer("cus_A", deleted=False, currency="usd", metadata=metadata))
-    assert (kept.wallet, dict(kept.cursors)) == ("0xab", {"gateway:8453:a1b2c3d4": "1:0x"})
+    customer = audited_customer(Customer("cus_A", deleted=False, currency="usd", metadata=metadata))
+    assert (customer.wallet, dict(customer.cursors)) == ("0xab", {"gateway:8453:a1b2c3d4": "1:0x"})
     assert audited_customer(Customer("cus_A", deleted=True)).state == "customer_deleted"
 
 
-def test_rows_come_back_in_order_and_a_later_verdict_takes_the_earliers_place() -> None:
+def test_rows_are_sorted_and_a_later_verdict_replaces_an_earlier_one() -> None:
     spool = Spool()
-    one, two = quoted(), quoted(1, block=50, tx_hash=tx_hash(2))
-    rows = [only(judged([paid], [credit(paid)]).rows) for paid in (one, two)]
+    first, second = quoted(), quoted(1, block=50, tx_hash=tx_hash(2))
+    rows = [single(judge([paid], [credit(paid)]).rows) for paid in (first, second)]
     for row in rows:
         spool.add(row)
     assert list(spool) == rows[::-1]
-    worse = only(judged([one], [credit(one, cents=1)]).rows)
+    worse = single(judge([first], [credit(first, cents=1)]).rows)
     spool.add(worse)
     assert len(spool) == 2
     assert spool.get(worse.fingerprint) == worse
@@ -114,7 +114,7 @@ def test_coverage_is_complete_only_while_nothing_is_missing() -> None:
     assert not coverage.is_complete
 
 
-def test_progress_says_how_long_it_will_take() -> None:
+def test_progress_estimates_the_remaining_time() -> None:
     stream, clock = io.StringIO(), FakeClock()
     progress = ProgressPrinter(clock, stream)
     progress.on_progress("ledgers", 0, 100)

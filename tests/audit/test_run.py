@@ -1,4 +1,4 @@
-"""Whole audits of a world in this process."""
+"""Complete audits of an in-process world."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ from stateless_billing.audit.rules.self_test import run_trials
 from stateless_billing.audit.run import Audit
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
-from tests.audit.made import quoted
+from tests.audit.builders import quoted
 from tests.audit.world import World
 from tests.chain.fake_node import history
 from tests.chain.lies import LIES, Lie
@@ -34,80 +34,84 @@ pytestmark = pytest.mark.anyio
 PAID = history(2, 1, 3, customers=2)
 
 
-def wallets(payments: list[Payment]) -> list[Payment]:
-    """Each customer's payments with a wallet of its own."""
-    return [replace(one, wallet=f"0x{one.customer_id.encode().hex():0>40}") for one in payments if one.customer_id]
+def with_own_wallets(payments: list[Payment]) -> list[Payment]:
+    """Give each customer's payments a wallet of its own."""
+    return [
+        replace(payment, wallet=f"0x{payment.customer_id.encode().hex():0>40}")
+        for payment in payments
+        if payment.customer_id
+    ]
 
 
-async def audited(world: World, **options: Any) -> Report:
-    """The report on a world."""
-    async with world.auditor() as auditor:
+async def run_audit(world: World, **options: Any) -> Report:
+    """Audit a world."""
+    async with world.create_auditor() as auditor:
         return await auditor.run(Options(**options))
 
 
-def statuses(report: Report) -> Counter[str]:
-    """How many rows say what."""
+def count_statuses(report: Report) -> Counter[str]:
+    """Count the rows by status."""
     return Counter(row.status for row in report.spool)
 
 
 async def test_a_settled_world_is_clean_in_both_modes() -> None:
     for deep in (False, True):
-        report = await audited(World(wallets(PAID)), deep=deep)
+        report = await run_audit(World(with_own_wallets(PAID)), deep=deep)
         assert report.is_clean, report.coverage.missing
-        assert statuses(report) == {"matched": 6}
+        assert count_statuses(report) == {"matched": 6}
         head = report.head()
         assert head["totals"]["paid_raw"] == head["totals"]["treasury_received_raw"]
         assert head["totals"]["difference_cents"] == 0
 
 
-async def test_nothing_at_all_is_clean() -> None:
-    assert (await audited(World())).is_clean
+async def test_an_empty_world_is_clean() -> None:
+    assert (await run_audit(World())).is_clean
 
 
-async def test_it_only_gets() -> None:
-    world = World(wallets(PAID))
-    await audited(world, deep=True)
-    assert {one.split()[0] for one in world.stripe_line.asked} == {"GET"}
+async def test_only_get_requests_are_sent() -> None:
+    world = World(with_own_wallets(PAID))
+    await run_audit(world, deep=True)
+    assert {request.split()[0] for request in world.stripe_transport.requests} == {"GET"}
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-async def test_a_node_that_lies_is_refused(lie: tuple[str, Lie]) -> None:
-    world = World(wallets(PAID))
+async def test_an_inconsistent_node_is_rejected(lie: tuple[str, Lie]) -> None:
+    world = World(with_own_wallets(PAID))
     world.node.lies[lie[0]] = lie[1]
     try:
-        report = await audited(world)
+        report = await run_audit(world)
     except ChainError:
         return
     assert not report.is_clean
     assert report.coverage.missing
 
 
-async def test_a_token_that_moved_less_is_refused() -> None:
-    world = World(wallets(PAID))
+async def test_missing_transfers_are_rejected() -> None:
+    world = World(with_own_wallets(PAID))
     world.node.lies["eth_getLogs"] = lambda logs: [] if logs and len(logs[0]["topics"]) == 3 else logs
-    report = await audited(world)
+    report = await run_audit(world)
     assert "reached the treasury" in report.coverage.missing[0]
 
 
-async def test_a_node_without_batches_is_asked_singly() -> None:
-    world = World(wallets(PAID))
-    world.nodes_line.batches = False
-    assert (await audited(world)).is_clean
+async def test_a_node_without_batches_gets_single_calls() -> None:
+    world = World(with_own_wallets(PAID))
+    world.node_transport.batches = False
+    assert (await run_audit(world)).is_clean
 
 
 @pytest.mark.parametrize("status", [500, 400, 403])
 @pytest.mark.parametrize("which", ["/v1/customers?", "balance_transactions"])
-async def test_a_list_that_breaks_off_is_incomplete(status: int, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(wallets(PAID))
+async def test_an_interrupted_list_is_incomplete(status: int, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(with_own_wallets(PAID))
 
     def hook(request: httpx.Request) -> httpx.Response | None:
         if which in str(request.url) and "limit=1&" not in str(request.url) + "&":
             return httpx.Response(status, json={"error": {"message": "no", "code": "x"}})
         return None
 
-    world.stripe_line.hook = hook
+    world.stripe_transport.hook = hook
     monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
-    report = await audited(world)
+    report = await run_audit(world)
     assert not report.coverage.is_complete
     assert not report.is_clean
 
@@ -116,26 +120,26 @@ async def test_a_list_that_breaks_off_is_incomplete(status: int, which: str, mon
 async def test_a_list_that_does_not_say_where_it_ends_is_incomplete(
     body: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(wallets(PAID))
+    world = World(with_own_wallets(PAID))
     ledger = "balance_transactions"
-    world.stripe_line.hook = lambda request: httpx.Response(200, json=body) if ledger in str(request.url) else None
+    world.stripe_transport.hook = lambda request: httpx.Response(200, json=body) if ledger in str(request.url) else None
     monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
-    assert not (await audited(world)).coverage.is_complete
+    assert not (await run_audit(world)).coverage.is_complete
 
 
-async def test_a_customer_that_the_list_leaves_out_is_noticed() -> None:
-    world = World(wallets(PAID))
+async def test_an_omitted_customer_is_detected() -> None:
+    world = World(with_own_wallets(PAID))
     empty = {"object": "list", "data": [], "has_more": False}
     date = {"date": "Mon, 21 Sep 2026 20:00:00 GMT"}
-    world.stripe_line.hook = lambda request: (
+    world.stripe_transport.hook = lambda request: (
         httpx.Response(200, json=empty, headers=date) if request.url.path == "/v1/customers" else None
     )
-    report = await audited(world)
+    report = await run_audit(world)
     assert "omits cus_" in report.coverage.missing[0]
 
 
-async def test_an_entry_that_the_list_leaves_out_breaks_the_chain_of_balances() -> None:
-    world = World(wallets(PAID))
+async def test_an_omitted_entry_breaks_the_balance_chain() -> None:
+    world = World(with_own_wallets(PAID))
 
     def hook(request: httpx.Request) -> httpx.Response | None:
         if "balance_transactions" not in str(request.url):
@@ -144,28 +148,28 @@ async def test_an_entry_that_the_list_leaves_out_breaks_the_chain_of_balances() 
         body = json.loads(answer.body)
         return httpx.Response(200, json=body | {"data": body["data"][:1] + body["data"][2:]})
 
-    world.stripe_line.hook = hook
-    report = await audited(world, deep=True)
+    world.stripe_transport.hook = hook
+    report = await run_audit(world, deep=True)
     assert not report.coverage.is_complete
     assert "does not add up" in report.coverage.missing[0]
 
 
 async def test_deleted_customers_are_held_and_named() -> None:
-    world = World(wallets(PAID))
+    world = World(with_own_wallets(PAID))
     world.stripe.account.by_id["cus_Payer1"].deleted = True
-    report = await audited(world)
+    report = await run_audit(world)
     assert report.coverage.is_complete
-    assert statuses(report) == {"matched": 3, "held": 3}
+    assert count_statuses(report) == {"matched": 3, "held": 3}
 
 
 async def test_a_busy_customer_is_read_by_narrow_windows() -> None:
     first, last = quoted(), quoted(1, block=8_900, tx_hash=tx_hash(2))
     world = World([first, last])
-    customer = world.customer(CUSTOMER)
-    world.charges(customer, 20_000, first.time - 90_000, 6)
-    report = await audited(world)
+    customer = world.get_or_add_customer(CUSTOMER)
+    world.add_charges(customer, 20_000, first.time - 90_000, 6)
+    report = await run_audit(world)
     assert report.is_clean
-    assert statuses(report) == {"matched": 2}
+    assert count_statuses(report) == {"matched": 2}
     counts = report.coverage.counts
     assert counts["ledgers_read_by_windows"] == 1
     assert counts["stripe_reads"] < 110 < 20_000 // 100 + 3
@@ -175,15 +179,15 @@ async def test_a_late_credit_of_a_busy_customer_is_found_behind_its_window() -> 
     first = quoted()
     world = World([])
     world.node.payments = [first]
-    customer = world.customer(CUSTOMER, WALLET)
-    world.add(customer, world.row_of(first, created=first.time + 9_000))
-    world.charges(customer, 4_000, first.time - 90_000, 30)
-    report = await audited(world)
-    assert statuses(report) == {"matched": 1}
+    customer = world.get_or_add_customer(CUSTOMER, WALLET)
+    world.add(customer, world.credit_row(first, created=first.time + 9_000))
+    world.add_charges(customer, 4_000, first.time - 90_000, 30)
+    report = await run_audit(world)
+    assert count_statuses(report) == {"matched": 1}
 
 
-async def test_a_report_is_published_with_its_sums(tmp_path: Path) -> None:
-    report = await audited(World(wallets(PAID)), accepted=b'{"fingerprint":"x","note":"n"}')
+async def test_a_report_is_published_with_checksums(tmp_path: Path) -> None:
+    report = await run_audit(World(with_own_wallets(PAID)), accepted=b'{"fingerprint":"x","note":"n"}')
     publishing.publish(report, tmp_path)
     assert publishing.find_altered_files(tmp_path) == []
     (tmp_path / "dollars.svg").write_text("x")
@@ -195,10 +199,10 @@ async def test_a_report_is_published_with_its_sums(tmp_path: Path) -> None:
     assert publishing.describe_changes(before, [])[0].endswith("gone")
 
 
-async def test_what_is_written_in_each_form() -> None:
-    world = World(wallets(PAID))
-    world.add(world.customer("cus_Payer0"), world.row_of(PAID[0], created=block(200).time))
-    report = await audited(world)
+async def test_every_format_is_written() -> None:
+    world = World(with_own_wallets(PAID))
+    world.add(world.get_or_add_customer("cus_Payer0"), world.credit_row(PAID[0], created=block(200).time))
+    report = await run_audit(world)
     parsed = json.loads("".join(write_json(report)))
     assert list(parsed) == ["schema_version", "tool", "inputs", "summary", "coverage", "totals", "rows"]
     assert len(parsed["rows"]) == 6
@@ -213,7 +217,7 @@ async def test_what_is_written_in_each_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "expected"),
     [
         (None, ""),
         (True, "true"),
@@ -225,45 +229,45 @@ async def test_what_is_written_in_each_form() -> None:
         ("a", "a"),
     ],
 )
-def test_a_cell_is_never_a_formula(value: object, shown: str) -> None:
-    assert escape_cell(value) == shown
+def test_a_cell_is_never_a_formula(value: object, expected: str) -> None:
+    assert escape_cell(value) == expected
 
 
-async def test_the_pictures_say_in_words_what_they_show() -> None:
-    found = draw_charts(await audited(World(wallets(PAID))))
-    assert set(found) == {"dollars", "days", "latency", "coverage"}
-    for picture in found.values():
-        assert "<title>" in picture.svg
-        assert "<desc>" in picture.svg
-        assert len(picture.table) > 1
-        assert len({len(line) for line in picture.table}) == 1
+async def test_charts_describe_their_content() -> None:
+    charts = draw_charts(await run_audit(World(with_own_wallets(PAID))))
+    assert set(charts) == {"dollars", "days", "latency", "coverage"}
+    for chart in charts.values():
+        assert "<title>" in chart.svg
+        assert "<desc>" in chart.svg
+        assert len(chart.table) > 1
+        assert len({len(line) for line in chart.table}) == 1
 
 
-async def test_the_pictures_follow_days_gaps_and_the_range() -> None:
-    known = wallets([quoted(n, block=100 + n * 1000, tx_hash=tx_hash(n + 1)) for n in range(8)])
-    world = World(known[:-1], now=block(9_000).time + 1200)
-    world.node.payments = known
-    report = await audited(world, since="1000", until="8000")
-    found = draw_charts(report)
-    assert found["coverage"].description == "Blocks 1000 to 8000, read completely."
-    assert [line[1] for line in found["coverage"].table[1:]] == ["1"] * 7
-    assert found["dollars"].description.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
-    assert found["days"].table[1][1:] == ["6", "0", "1"]
+async def test_charts_follow_days_gaps_and_the_range() -> None:
+    payments = with_own_wallets([quoted(n, block=100 + n * 1000, tx_hash=tx_hash(n + 1)) for n in range(8)])
+    world = World(payments[:-1], now=block(9_000).time + 1200)
+    world.node.payments = payments
+    report = await run_audit(world, since="1000", until="8000")
+    charts = draw_charts(report)
+    assert charts["coverage"].description == "Blocks 1000 to 8000, read completely."
+    assert [line[1] for line in charts["coverage"].table[1:]] == ["1"] * 7
+    assert charts["dollars"].description.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
+    assert charts["days"].table[1][1:] == ["6", "0", "1"]
 
 
 async def test_the_self_test_needs_no_data() -> None:
     world = World([])
-    async with world.auditor() as auditor:
+    async with world.create_auditor() as auditor:
         audit = await auditor.prepare(Options())
         await audit.run()
         assert isinstance(audit, Audit)
-        done = run_trials(audit.collector.samples, audit.scope)
-    assert [one.planted for one in done if not one.passed] == []
+        trials = run_trials(audit.collector.samples, audit.scope)
+    assert [trial.planted for trial in trials if not trial.passed] == []
 
 
 async def test_at_must_be_final() -> None:
     with pytest.raises(InvalidOptions):
-        await audited(World(), at="9500:1")
+        await run_audit(World(), at="9500:1")
 
 
 def test_times_and_the_accepted_file() -> None:
@@ -277,115 +281,118 @@ def test_times_and_the_accepted_file() -> None:
             parse_accepted(bad)
 
 
-async def test_a_credit_of_a_payment_that_went_away_is_asked_for_at_every_node() -> None:
-    gone = quoted(tx_hash=tx_hash(50), sequence=9)
-    world = World(wallets(PAID))
-    world.add(world.customer("cus_Payer0"), world.row_of(gone))
-    report = await audited(world)
-    assert statuses(report) == {"matched": 6, "missing_payment": 1}
-    async with world.auditor() as auditor:
+async def test_the_payment_of_an_orphaned_credit_is_looked_up_at_every_node() -> None:
+    orphaned = quoted(tx_hash=tx_hash(50), sequence=9)
+    world = World(with_own_wallets(PAID))
+    world.add(world.get_or_add_customer("cus_Payer0"), world.credit_row(orphaned))
+    report = await run_audit(world)
+    assert count_statuses(report) == {"matched": 6, "missing_payment": 1}
+    async with world.create_auditor() as auditor:
         reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
-        assert await cross_customer_pass.is_absent_on_chain(reader, gone.identity)
+        assert await cross_customer_pass.is_absent_on_chain(reader, orphaned.identity)
         assert not await cross_customer_pass.is_absent_on_chain(reader, PAID[0].identity)
 
 
-async def test_a_range_leaves_out_what_lies_before_and_after() -> None:
-    world = World(wallets(PAID))
-    report = await audited(world, since="102", until="102")
+async def test_a_range_excludes_earlier_and_later_payments() -> None:
+    world = World(with_own_wallets(PAID))
+    report = await run_audit(world, since="102", until="102")
     assert [row.block_number for row in report.spool] == [102]
     assert report.is_clean
-    report = await audited(world, customer="cus_Payer1")
-    assert statuses(report) == {"matched": 3}
+    report = await run_audit(world, customer="cus_Payer1")
+    assert count_statuses(report) == {"matched": 3}
 
 
-async def test_what_happens_later_does_not_change_the_same_report() -> None:
-    """New payments, the credit of one that was due, and the cursor behind it: all of it is after the report's time."""
+async def test_later_events_do_not_change_a_reproduced_report() -> None:
+    """New payments, a late credit and the cursor past it all come after the report's time."""
     after = quoted(3, block=9_700, tx_hash=tx_hash(77), customer_id="cus_Payer0")
     fresh = quoted(0, block=9_702, tx_hash=tx_hash(78), customer_id="cus_Fresh")
-    *known, after, fresh = wallets([*PAID, after, fresh])
-    world = World(known[:-1])
-    world.node.payments = list(known)  # the last one is not credited yet
-    world.customer("cus_Fresh", fresh.wallet)
-    first = await audited(world)
-    assert statuses(first) == {"matched": 5, "missing_credit": 1}
+    *payments, after, fresh = with_own_wallets([*PAID, after, fresh])
+    world = World(payments[:-1])
+    world.node.payments = list(payments)  # the last one is not credited yet
+    world.get_or_add_customer("cus_Fresh", fresh.wallet)
+    first = await run_audit(world)
+    assert count_statuses(first) == {"matched": 5, "missing_credit": 1}
     world.node.payments += [after, fresh]
     world.now += 600
-    for one in (known[-1], after, fresh):
-        world.add(world.customer(one.customer_id or "", one.wallet), world.row_of(one, created=world.now - 60))
+    for payment in (payments[-1], after, fresh):
+        world.add(
+            world.get_or_add_customer(payment.customer_id or "", payment.wallet),
+            world.credit_row(payment, created=world.now - 60),
+        )
     key = cursor_key(CHAIN_ID, GATEWAY)
-    for customer, one in (("cus_Payer1", known[-1]), ("cus_Payer0", after)):
-        kept = world.customer(customer)
-        texts = dict(kept.contact.metadata) | {key: f"{one.sequence + 1}:{one.tx_hash}"}
-        kept.set_metadata(world.now, texts)
+    for customer, payment in (("cus_Payer1", payments[-1]), ("cus_Payer0", after)):
+        customer_ = world.get_or_add_customer(customer)
+        texts = dict(customer_.contact.metadata) | {key: f"{payment.sequence + 1}:{payment.tx_hash}"}
+        customer_.set_metadata(world.now, texts)
     at = first.head()["inputs"]["at"]
-    assert "".join(write_json(await audited(world, at=at))) == "".join(write_json(first))
-    assert statuses(await audited(world)) == {"matched": 6, "pending": 2}
+    assert "".join(write_json(await run_audit(world, at=at))) == "".join(write_json(first))
+    assert count_statuses(await run_audit(world)) == {"matched": 6, "pending": 2}
 
 
-async def test_a_cursor_behind_what_is_still_not_credited_is_a_finding() -> None:
-    known = wallets(PAID)
-    world = World(known[:-1])
-    world.node.payments = list(known)
-    kept = world.customer("cus_Payer1")
-    moved = {cursor_key(CHAIN_ID, GATEWAY): f"3:{known[-1].tx_hash}"}
-    kept.set_metadata(world.now, dict(kept.contact.metadata) | moved)
-    assert statuses(await audited(world)) == {"matched": 5, "missing_credit": 1, "cursor_ahead": 1}
+async def test_a_cursor_past_an_uncredited_payment_is_a_finding() -> None:
+    payments = with_own_wallets(PAID)
+    world = World(payments[:-1])
+    world.node.payments = list(payments)
+    customer = world.get_or_add_customer("cus_Payer1")
+    moved = {cursor_key(CHAIN_ID, GATEWAY): f"3:{payments[-1].tx_hash}"}
+    customer.set_metadata(world.now, dict(customer.contact.metadata) | moved)
+    assert count_statuses(await run_audit(world)) == {"matched": 5, "missing_credit": 1, "cursor_ahead": 1}
 
 
 @pytest.mark.parametrize("time", [*range(20), 97, 98, 99, 100])
-async def test_a_time_s_block_is_found_from_the_head(time: int) -> None:
-    async with World().auditor() as auditor:
+async def test_finds_the_block_of_a_time(time: int) -> None:
+    async with World().create_auditor() as auditor:
         reader = ChainReader(auditor.nodes, auditor.gateways, lambda *_: None)
         head = block(50)
-        asked = block(0).time + time
-        before = await reader.find_block_by_time(asked, head, side="before")
-        after = await reader.find_block_by_time(asked, head, side="after")
+        wanted_time = block(0).time + time
+        before = await reader.find_block_by_time(wanted_time, head, side="before")
+        after = await reader.find_block_by_time(wanted_time, head, side="after")
     assert before.number == min(time // BLOCK_SECONDS, 50)
     assert after.number == min(-(-time // BLOCK_SECONDS), 50)
 
 
-def recorded(world: World, order: str = "", cause: str = "") -> None:
-    """A service record that says something of the first payment: redirected by an order, or open for a cause."""
+def add_service_record(world: World, order: str = "", cause: str = "") -> None:
+    """Add a service record about the first payment: an order that redirects it, or the cause that holds it."""
     opened = {f"open:{CHAIN_ID}:{GATEWAY[2:10]}:0": cause} if cause else {}
-    record = world.customer("cus_Service", None, stateless_billing="service", grants="cus_Grants", **opened)
-    world.customer("cus_Grants", None, stateless_billing="grants")
+    record = world.get_or_add_customer("cus_Service", None, stateless_billing="service", grants="cus_Grants", **opened)
+    world.get_or_add_customer("cus_Grants", None, stateless_billing="grants")
     if order:
         texts = {"kind": "order", "payment": PAID[0].identity, "order": order, "operator": "o", "reason": "r"}
         world.add(record, (PAID[0].time + 60, Row(-1, "usd", "Order", texts)))
 
 
 @pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
-async def test_a_redirected_payment_is_looked_for_where_it_was_sent(options: dict[str, Any]) -> None:
-    known = wallets(PAID)
-    world = World(known[1:])
-    world.node.payments = list(known)
-    target = world.customer("cus_Target")
-    recorded(world, "redirect:cus_Target")
-    world.add(target, world.row_of(known[0], created=known[0].time + 9_000, customer="cus_Target"))
-    world.charges(target, 4_000, known[0].time - 90_000, 30)
-    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+async def test_a_redirected_payment_is_searched_on_its_target(options: dict[str, Any]) -> None:
+    payments = with_own_wallets(PAID)
+    world = World(payments[1:])
+    world.node.payments = list(payments)
+    target = world.get_or_add_customer("cus_Target")
+    add_service_record(world, "redirect:cus_Target")
+    world.add(target, world.credit_row(payments[0], created=payments[0].time + 9_000, customer="cus_Target"))
+    world.add_charges(target, 4_000, payments[0].time - 90_000, 30)
+    async with world.create_auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
         report = await auditor.run(Options(**options))
     assert report.is_clean, report.coverage.missing
-    assert statuses(report) == {"matched": 3 if "customer" in options else 6}
+    assert count_statuses(report) == {"matched": 3 if "customer" in options else 6}
     assert {row.stripe_customer for row in report.spool} >= {"cus_Target"}
 
 
 @pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}])
 async def test_a_payment_that_is_held_is_no_exception(options: dict[str, Any]) -> None:
-    known = wallets(PAID)
-    world = World(known[1:])
-    world.node.payments = list(known)
-    world.customer("cus_Payer0")
-    recorded(world, cause="over_limit")
-    async with world.auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+    payments = with_own_wallets(PAID)
+    world = World(payments[1:])
+    world.node.payments = list(payments)
+    world.get_or_add_customer("cus_Payer0")
+    add_service_record(world, cause="over_limit")
+    async with world.create_auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
         report = await auditor.run(Options(**options))
-        rows, _ = await explain(auditor, known[0].tx_hash)
+        rows, _ = await explain(auditor, payments[0].tx_hash)
     assert report.is_clean, report.coverage.missing
-    assert statuses(report)["held"] == 1
+    assert count_statuses(report)["held"] == 1
     assert "Verdict: held. Held: over_limit." in describe_row(rows[0])
 
 
 async def test_the_nodes_are_only_read() -> None:
-    world = World(wallets(PAID))
-    await audited(world, deep=True)
+    world = World(with_own_wallets(PAID))
+    await run_audit(world, deep=True)
     assert set(world.node.asked) == {"eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_getLogs", "eth_getCode"}

@@ -1,4 +1,4 @@
-"""The published schema names exactly the columns and statuses there are."""
+"""The published schema has exactly the existing columns and statuses."""
 
 import json
 import tomllib
@@ -11,7 +11,7 @@ from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import TOOL
 from stateless_billing.audit.rules.rows import COLUMNS
 from stateless_billing.audit.rules.statuses import RULES, Status
-from tests.audit.test_run import PAID, audited, wallets
+from tests.audit.test_run import PAID, run_audit, with_own_wallets
 from tests.audit.world import World
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ TYPES = {"integer": int, "string": str, "boolean": bool, "object": dict, "array"
 
 
 def check(value: Any, schema: dict[str, Any], where: str) -> None:
-    """The few words of JSON Schema that ours uses."""
+    """Check the subset of JSON Schema that the report schema uses."""
     assert "const" not in schema or value == schema["const"], where
     assert "enum" not in schema or value in schema["enum"], where
     kinds = schema.get("type", [])
@@ -29,21 +29,21 @@ def check(value: Any, schema: dict[str, Any], where: str) -> None:
     assert not kinds or type(value) in [TYPES[kind] for kind in kinds], where
     if isinstance(value, dict):
         assert set(schema.get("required", ())) <= value.keys(), where
-        known = schema.get("properties", {})
-        assert schema.get("additionalProperties") is not False or value.keys() <= known.keys(), where
-        for name, one in value.items():
-            check(one, known.get(name, {}), f"{where}.{name}")
+        properties = schema.get("properties", {})
+        assert schema.get("additionalProperties") is not False or value.keys() <= properties.keys(), where
+        for name, item in value.items():
+            check(item, properties.get(name, {}), f"{where}.{name}")
     if isinstance(value, list):
-        for place, one in enumerate(value):
-            check(one, schema.get("items", {}), f"{where}[{place}]")
+        for index, item in enumerate(value):
+            check(item, schema.get("items", {}), f"{where}[{index}]")
 
 
 async def test_a_report_fits_its_schema() -> None:
-    check(json.loads("".join(write_json(await audited(World(wallets(PAID)))))), SCHEMA, "report")
+    check(json.loads("".join(write_json(await run_audit(World(with_own_wallets(PAID)))))), SCHEMA, "report")
 
 
 async def test_the_schema_names_all_that_the_coverage_says() -> None:
-    coverage = (await audited(World(wallets(PAID)), deep=True)).head()["coverage"]
+    coverage = (await run_audit(World(with_own_wallets(PAID)), deep=True)).head()["coverage"]
     assert coverage.keys() <= SCHEMA["properties"]["coverage"]["properties"].keys()
 
 
@@ -55,7 +55,7 @@ def test_the_report_names_the_version_that_the_package_has() -> None:
 def test_the_schema_knows_every_column_and_status() -> None:
     row = SCHEMA["properties"]["rows"]["items"]
     assert row["required"] == list(COLUMNS)
-    assert row["properties"]["status"]["enum"] == [str(one) for one in Status]
+    assert row["properties"]["status"]["enum"] == [str(status) for status in Status]
 
 
 def test_every_status_is_documented_with_its_id() -> None:

@@ -1,4 +1,4 @@
-"""What a repair takes back, and what it leaves to people."""
+"""Which entries a repair reverses, and which it leaves to people."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import pytest
 
 from stateless_billing.audit.rules.surplus import find_surplus, is_credited
 from stateless_billing.domain.ledger import Entry
-from tests.audit.made import SCOPE, credit, quoted, reversal
+from tests.audit.builders import SCOPE, credit, quoted, reversal
 
 P = quoted()
 C = credit(P)
@@ -31,7 +31,7 @@ THIRD = credit(P, 3, created=C.created + 200)
     ],
 )
 def test_the_youngest_surplus_entry_is_taken_back(entries: Sequence[Entry], taken: Entry | None) -> None:
-    assert find_surplus(P, sorted(entries, key=lambda one: -one.created), SCOPE) == taken
+    assert find_surplus(P, sorted(entries, key=lambda entry: -entry.created), SCOPE) == taken
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_the_youngest_surplus_entry_is_taken_back(entries: Sequence[Entry], take
     ],
 )
 def test_a_credit_elsewhere_is_too_much_only_where_this_one_stands(entries: Sequence[Entry], credited: bool) -> None:
-    assert is_credited(P, sorted(entries, key=lambda one: -one.created), SCOPE) is credited
+    assert is_credited(P, sorted(entries, key=lambda entry: -entry.created), SCOPE) is credited

@@ -17,7 +17,7 @@ from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact
 from stateless_billing.sandbox.sandbox import Sandbox
 from stateless_billing.sandbox.server import QuietServer
-from tests.audit.made import TOKEN, credit
+from tests.audit.builders import TOKEN, credit
 from tests.audit.world import TREASURY, AuditNode, transfer
 from tests.chain.fake_node import raw_log
 from tests.fakes.factories import PAYER, payment, tx_hash

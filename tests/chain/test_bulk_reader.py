@@ -10,7 +10,7 @@ from chain import decoding
 from chain.bulk_reader import BATCH, TRANSFER_TOPIC, many, paid_by, transfers_to
 from chain.errors import InvalidResponse, NodeError
 from chain.provider import Call
-from tests.audit.made import TOKEN
+from tests.audit.builders import TOKEN
 from tests.audit.world import TREASURY, transfer
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import block, payment

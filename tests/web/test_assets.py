@@ -1,4 +1,4 @@
-"""Modules joined into one, compressed, under an address of their content."""
+"""Modules are bundled, compressed and served under content hashes."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from stateless_billing.web.pages.assets import ENTRIES, STATIC, Assets, bundle
 
 
-def test_modules_are_joined_in_their_order() -> None:
+def test_modules_are_bundled_in_import_order() -> None:
     modules = {
         "x/a.js": (
             'import { two } from "./b.js";\nimport {\n  three,\n} from "../y/c.js";\n\nconst one = two + three;\n'
@@ -26,7 +26,7 @@ def test_modules_are_joined_in_their_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ('import { a as b } from "./c.js";\n', "another name"),
         ('import { three } from "../c.js";\n', "does not exist"),
@@ -37,17 +37,17 @@ def test_modules_are_joined_in_their_order() -> None:
         ('import { three } from "./c.js";\nfunction three() {}\n', "more than one module: three"),
     ],
 )
-def test_what_cannot_be_joined_plainly_is_refused(source: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_unsupported_modules_are_rejected(source: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         bundle({"a.js": source, "c.js": "export const three = 3;\n"}, "a.js")
 
 
-def test_comments_stay_at_home(tmp_path: Path) -> None:
-    kept = 'const url = "https://x/*"; // kept\n/* a */ const b = 1;\n'
-    (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n{kept}")
+def test_comments_are_stripped(tmp_path: Path) -> None:
+    code = 'const url = "https://x/*"; // kept\n/* a */ const b = 1;\n'
+    (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n{code}")
     (tmp_path / "a.css").write_text("/* Why */\np {}\n")
     assets = Assets(tmp_path, ["a.js"])
-    assert assets.plain("a.js").decode() == kept
+    assert assets.plain("a.js").decode() == code
     assert assets.plain("a.css") == b"p {}\n"
 
 

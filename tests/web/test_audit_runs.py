@@ -1,4 +1,4 @@
-"""Audits that a process makes for its page: one at a time, watched by several, their reports kept for a while."""
+"""AuditRuns runs one audit at a time, lets several pages watch it, and stores the last reports."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.rate_limiter import RateLimiter
 from stateless_billing.web.operators.audit_runs import MAX_REPORTS, AuditRun, AuditRuns
-from tests.audit.test_run import PAID, wallets
+from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock
 
@@ -20,90 +20,93 @@ pytestmark = pytest.mark.anyio
 
 
 @dataclass
-class Some:
-    """As much of the services as an audit takes."""
+class FakeServices:
+    """The services that an audit uses."""
 
     world: World
 
     def __post_init__(self) -> None:
         self.settings, self.clock, self.rate_limiter = self.world.settings(), FakeClock(), RateLimiter(1000, 1)
-        self.node_transport, self.stripe_transport_factory = self.world.nodes_line, lambda: self.world.stripe_line
+        self.node_transport, self.stripe_transport_factory = (
+            self.world.node_transport,
+            lambda: self.world.stripe_transport,
+        )
 
 
-def runs(world: World | None = None) -> AuditRuns:
-    """The runs of one process."""
-    return AuditRuns(cast(Services, Some(world or World(wallets(PAID)))))
+def create_runs(world: World | None = None) -> AuditRuns:
+    """Create the runs of one process."""
+    return AuditRuns(cast(Services, FakeServices(world or World(with_own_wallets(PAID)))))
 
 
-async def watched(run: AuditRun) -> list[str]:
-    """What somebody sees who watches a run to its end."""
+async def watch(run: AuditRun) -> list[str]:
+    """Watch a run to its end and return the progress lines."""
     return [run.progress async for _ in run.changes()]
 
 
-async def test_a_run_is_announced_watched_and_kept() -> None:
-    made = runs()
-    run = made.begin(Options())
-    steps, others = await asyncio.gather(watched(run), watched(run))
+async def test_a_run_reports_progress_and_is_stored() -> None:
+    runs = create_runs()
+    run = runs.begin(Options())
+    steps, others = await asyncio.gather(watch(run), watch(run))
     assert run.finished
     assert run.finished.report.is_clean
     assert steps[-1].startswith("ledgers: 2 of 2")
     assert others
     assert "Stripe reads or more" in " ".join(run.announced)
-    assert made.running is None
-    assert made.find_report(Options()) is None  # a report is known by its block and time
-    assert made.find_report(run.finished.options) is run.finished
-    assert made.reports == [run.finished]
+    assert runs.running is None
+    assert runs.find_report(Options()) is None  # reports are stored by block and time
+    assert runs.find_report(run.finished.options) is run.finished
+    assert runs.reports == [run.finished]
 
 
-async def test_the_same_audit_is_joined_and_another_one_has_to_wait() -> None:
-    made = runs()
-    run = made.begin(Options())
-    assert made.begin(Options()) is run
+async def test_the_same_audit_is_joined_and_another_is_rejected() -> None:
+    runs = create_runs()
+    run = runs.begin(Options())
+    assert runs.begin(Options()) is run
     with pytest.raises(ProblemError, match="Another audit is running"):
-        made.begin(Options(customer="cus_Payer0"))
-    await watched(run)
-    await watched(made.begin(Options(customer="cus_Payer0")))
-    assert len(made.reports) == 2
+        runs.begin(Options(customer="cus_Payer0"))
+    await watch(run)
+    await watch(runs.begin(Options(customer="cus_Payer0")))
+    assert len(runs.reports) == 2
 
 
-async def test_only_the_last_few_are_kept() -> None:
-    made = runs()
+async def test_only_the_last_reports_are_stored() -> None:
+    runs = create_runs()
     for number in range(MAX_REPORTS + 2):
-        await watched(made.begin(Options(since=str(number))))
-    assert [one.options.since for one in made.reports] == ["4", "3", "2"]
+        await watch(runs.begin(Options(since=str(number))))
+    assert [finished.options.since for finished in runs.reports] == ["4", "3", "2"]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [(Options(since="soon"), "These options are not valid"), (Options(at="9500:1"), "is not final yet")],
 )
-async def test_what_makes_no_sense_is_said(options: Options, said: str) -> None:
-    made = runs()
-    run = made.begin(options)
-    await watched(run)
-    assert said in run.failure
+async def test_invalid_options_are_reported(options: Options, message: str) -> None:
+    runs = create_runs()
+    run = runs.begin(options)
+    await watch(run)
+    assert message in run.failure
     assert run.finished is None
-    assert made.running is None
+    assert runs.running is None
 
 
 async def test_a_source_that_does_not_answer_at_all_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
     world = World()
-    world.stripe_line.hook = lambda _: httpx.Response(500)
-    run = runs(world).begin(Options())
-    await watched(run)
+    world.stripe_transport.hook = lambda _: httpx.Response(500)
+    run = create_runs(world).begin(Options())
+    await watch(run)
     assert "could not begin" in run.failure
 
 
-async def test_what_was_not_foreseen_ends_the_run_too() -> None:
+async def test_an_unexpected_error_ends_the_run() -> None:
     world = World()
 
     def burst(_: Any) -> httpx.Response:
         raise ZeroDivisionError
 
-    world.stripe_line.hook = burst
-    made = runs(world)
-    run = made.begin(Options())
-    await watched(run)
+    world.stripe_transport.hook = burst
+    runs = create_runs(world)
+    run = runs.begin(Options())
+    await watch(run)
     assert "on our side" in run.failure
-    assert made.running is None
+    assert runs.running is None

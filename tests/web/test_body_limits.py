@@ -1,4 +1,4 @@
-"""Bodies in time and in size, and how many requests are worked on at once."""
+"""Limits of body size, body duration and concurrent requests."""
 
 import asyncio
 import json
@@ -14,22 +14,22 @@ from tests.fakes.virtual_time import run_virtually
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the body, after a second."""
+    """Respond with the body after a second."""
     body = await Request(scope, receive).body()
     await asyncio.sleep(1)
     await PlainTextResponse(body)(scope, receive, send)
 
 
-async def ask(
+async def send_request(
     app: ASGIApp, parts: list[tuple[float, bytes]], path: str = "/x", headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
-    """Send a body in parts, each after so many seconds; None ends in the client's going away. Status and text."""
-    left, sent = list(parts), list[Message]()
+    """Send a body in delayed parts; None disconnects. Return the status and text."""
+    remaining, sent = list(parts), list[Message]()
 
     async def receive() -> Message:
-        if not left:
+        if not remaining:
             return {"type": "http.disconnect"}
-        seconds, part = left.pop(0)
+        seconds, part = remaining.pop(0)
         await asyncio.sleep(seconds)
         return {"type": "http.request", "body": part, "more_body": part != b""}
 
@@ -42,8 +42,8 @@ async def ask(
     return (sent[0]["status"] if sent else 0), text
 
 
-def told(answer: tuple[int, str]) -> tuple[int, str]:
-    """Status and code of a problem."""
+def problem_of(answer: tuple[int, str]) -> tuple[int, str]:
+    """Return the status and code of a problem."""
     body: dict[str, Any] = json.loads(answer[1])
     return answer[0], body["type"].removeprefix("/problems/")
 
@@ -54,28 +54,28 @@ def test_bodies() -> None:
 
 async def _bodies() -> None:
     app = BodyLimitMiddleware(echo)
-    assert await ask(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
-    assert told(await ask(app, [(1, b"a")] * 30)) == (408, "request_timeout")
+    assert await send_request(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
+    assert problem_of(await send_request(app, [(1, b"a")] * 30)) == (408, "request_timeout")
     large = b"a" * (MAX_BODY_BYTES // 2)
-    assert (await ask(app, [(0, large), (0, large), (0, b"")]))[0] == 200
-    assert told(await ask(app, [(0, large), (0, large), (0, b"a"), (0, b"")])) == (413, "body_too_large")
+    assert (await send_request(app, [(0, large), (0, large), (0, b"")]))[0] == 200
+    assert problem_of(await send_request(app, [(0, large), (0, large), (0, b"a"), (0, b"")])) == (413, "body_too_large")
     announced = {"content-length": str(MAX_BODY_BYTES + 1)}
-    assert told(await ask(app, [], headers=announced)) == (413, "body_too_large")
-    assert (await ask(app, [(0, large), (0, large), (0, large), (0, b"")], "/api/admin/grants"))[0] == 200
-    assert await ask(app, [(1, b"one")]) == (0, ""), "whoever has gone is not answered"
+    assert problem_of(await send_request(app, [], headers=announced)) == (413, "body_too_large")
+    assert (await send_request(app, [(0, large), (0, large), (0, large), (0, b"")], "/api/admin/grants"))[0] == 200
+    assert await send_request(app, [(1, b"one")]) == (0, ""), "a disconnected client gets no response"
 
 
-def test_who_sends_slowly_takes_no_place() -> None:
+def test_slow_senders_take_no_capacity() -> None:
     run_virtually(_places())
 
 
 async def _places() -> None:
     app = BodyLimitMiddleware(echo, max_concurrent=2)
-    slow = [asyncio.create_task(ask(app, [(8, b"")])) for _ in range(10)]
-    quick = [asyncio.create_task(ask(app, [(0, b"")])) for _ in range(3)]
-    assert [(await one)[0] for one in quick] == [200, 200, 503]
-    watched = [asyncio.create_task(ask(app, [(0, b"")], "/healthz")) for _ in range(5)]
-    assert [(await one)[0] for one in watched] == [200] * 5
-    ends = [(await one)[0] for one in slow]
+    slow = [asyncio.create_task(send_request(app, [(8, b"")])) for _ in range(10)]
+    quick = [asyncio.create_task(send_request(app, [(0, b"")])) for _ in range(3)]
+    assert [(await task)[0] for task in quick] == [200, 200, 503]
+    watched = [asyncio.create_task(send_request(app, [(0, b"")], "/healthz")) for _ in range(5)]
+    assert [(await task)[0] for task in watched] == [200] * 5
+    ends = [(await task)[0] for task in slow]
     assert sorted(ends) == [200] * 2 + [503] * 8
-    assert (await ask(app, [(0, b"")]))[0] == 200
+    assert (await send_request(app, [(0, b"")]))[0] == 200

@@ -1,4 +1,4 @@
-"""Tables that no spreadsheet runs: read back as written, and nothing in them begins like a formula."""
+"""CSV cells are read back as written and never start a formula."""
 
 import csv
 import io
@@ -12,29 +12,29 @@ from stateless_billing.web.http.csv_export import csv_table
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
-def read(text: str) -> list[list[str]]:
-    """As a program reads it."""
+def parse_csv(text: str) -> list[list[str]]:
+    """Parse CSV as a program does."""
     return list(csv.reader(io.StringIO(text, newline="")))
 
 
 @pytest.mark.parametrize(
     "cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://evil.example","x")', "-", "=" * 400]
 )
-def test_what_could_be_a_formula_is_text(cell: str) -> None:
-    assert read(csv_table(["note"], [[cell]]))[1] == [f"'{cell}"]
+def test_formulas_become_text(cell: str) -> None:
+    assert parse_csv(csv_table(["note"], [[cell]]))[1] == [f"'{cell}"]
 
 
-def test_numbers_stay_numbers_and_nothing_stays_empty() -> None:
+def test_numbers_and_empty_cells_are_unchanged() -> None:
     assert csv_table(["cents", "credit"], [[-750, None], [0, ""]]) == "cents,credit\r\n-750,\r\n0,\r\n"
 
 
-def test_a_table_of_nothing_has_its_header() -> None:
+def test_an_empty_table_has_its_header() -> None:
     assert csv_table(["a", "b"], []) == "a,b\r\n"
 
 
 @given(st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=5))
-def test_every_text_comes_back(rows: list[list[str]]) -> None:
-    back = read(csv_table(["one", "two"], rows))[1:]
+def test_every_text_is_read_back(rows: list[list[str]]) -> None:
+    back = parse_csv(csv_table(["one", "two"], rows))[1:]
     assert [[cell.removeprefix("'") for cell in row] for row in back] == [
         [cell.removeprefix("'") for cell in row] for row in rows
     ]

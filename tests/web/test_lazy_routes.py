@@ -1,4 +1,4 @@
-"""Late routes are made once, by whoever is first, and answer as if they had been there from the start."""
+"""Lazy routes are created once and behave like ordinary routes."""
 
 import threading
 import time
@@ -16,8 +16,8 @@ from stateless_billing.web.server.lazy_routes import LazyRoutes, load_lazy_route
 pytestmark = pytest.mark.anyio
 
 
-class Made:
-    """An application with an early route and late ones, which counts how often those were made."""
+class CountingApp:
+    """An application with an eager and a lazy route that counts how often the lazy one is created."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -30,8 +30,8 @@ class Made:
         return [Route("/pay", _say), Route("/admin/{what}", _say, methods=["POST"])]
 
 
-async def answer(app: Starlette, path: str, method: str = "GET") -> httpx.Response:
-    """The answer to one request."""
+async def get_response(app: Starlette, path: str, method: str = "GET") -> httpx.Response:
+    """Send a request and return the response."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
         return await client.request(method, path)
 
@@ -54,26 +54,26 @@ async def _say(request: Request) -> Response:
         ("GET", "/other", 404),
     ],
 )
-async def test_they_answer_as_others_do(method: str, path: str, status: int) -> None:
-    assert (await answer(Made().app, path, method)).status_code == status
+async def test_lazy_routes_respond_like_others(method: str, path: str, status: int) -> None:
+    assert (await get_response(CountingApp().app, path, method)).status_code == status
 
 
-async def test_what_is_early_does_not_wait_for_them() -> None:
-    made = Made()
-    assert (await answer(made.app, "/pay/early")).text == "/pay/early"
-    assert (await answer(made.app, "/other")).status_code == 404
-    assert made.times == 0
+async def test_eager_routes_do_not_load_lazy_ones() -> None:
+    counting = CountingApp()
+    assert (await get_response(counting.app, "/pay/early")).text == "/pay/early"
+    assert (await get_response(counting.app, "/other")).status_code == 404
+    assert counting.times == 0
 
 
-async def test_they_are_made_once_whoever_asks() -> None:
-    made = Made()
+async def test_lazy_routes_are_created_once() -> None:
+    counting = CountingApp()
     starting = threading.Barrier(4)
 
     def load(_: int) -> None:
         starting.wait()
-        load_lazy_routes(made.app)
+        load_lazy_routes(counting.app)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(load, range(4)))
-    assert (await answer(made.app, "/pay")).status_code == 200
-    assert made.times == 1
+    assert (await get_response(counting.app, "/pay")).status_code == 200
+    assert counting.times == 1

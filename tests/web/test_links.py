@@ -1,4 +1,4 @@
-"""Ways back and ways into wallets."""
+"""Return links and wallet links."""
 
 import pytest
 
@@ -16,10 +16,10 @@ ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
         ("http://localhost:3000/", "", "http://localhost:3000/"),
     ],
 )
-def test_allowed_origins_are_led_back_to(url: str, reference: str | None, href: str) -> None:
-    found = return_link(url, reference, ALLOWED)
-    assert found
-    assert found["href"] == href
+def test_allowed_origins_get_a_return_link(url: str, reference: str | None, href: str) -> None:
+    link = return_link(url, reference, ALLOWED)
+    assert link
+    assert link["href"] == href
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_allowed_origins_are_led_back_to(url: str, reference: str | None, href: 
         "https://dashboard.example.org/" + "a" * 1000,
     ],
 )
-def test_everything_else_is_not(url: str | None) -> None:
+def test_other_origins_get_no_return_link(url: str | None) -> None:
     assert return_link(url, None, ALLOWED) is None
 
 
 def test_wallets_open_the_whole_address() -> None:
-    links = {one["name"]: one["href"] for one in wallet_links("https://pay.example.org/pay?wallet=0x1&usd=5")}
+    links = {link["name"]: link["href"] for link in wallet_links("https://pay.example.org/pay?wallet=0x1&usd=5")}
     assert links["MetaMask"] == "https://metamask.app.link/dapp/pay.example.org/pay?wallet=0x1&usd=5"
     assert links["Coinbase Wallet"].endswith("cb_url=https%3A%2F%2Fpay.example.org%2Fpay%3Fwallet%3D0x1%26usd%3D5")
 
 
-def test_a_code_draws_and_never_writes_its_text() -> None:
+def test_a_qr_code_does_not_contain_its_text() -> None:
     drawn = qr_svg("https://pay.example.org/<script>")
     assert drawn.startswith("<svg ")
     assert "script" not in drawn

@@ -1,4 +1,4 @@
-"""The description against what is served: every route, every problem, no more and no less."""
+"""The OpenAPI document describes exactly the served routes and problems."""
 
 import json
 import re
@@ -30,52 +30,52 @@ OPERATORS_ONLY = {
     *("signed_out", "sign_in_again", "sign_in_failed", "not_allowed", "forged_request", "form_invalid", "form_dead"),
     *("over_cap", "look_alike", "unusable_customer", "too_late", "already_done", "unclear"),
 }
-ELSEWHERE = {"method_not_allowed"}  # told of what is not described: other methods
+ELSEWHERE = {"method_not_allowed"}  # only for undescribed methods
 
 
-def routes() -> tuple[list[BaseRoute], LazyRoutes]:
-    """All routes: those that are there from the start, and the late ones."""
+def split_routes() -> tuple[list[BaseRoute], LazyRoutes]:
+    """Return the eager routes and the lazy ones."""
     *early, late = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
     return early, cast("LazyRoutes", late)
 
 
-def test_every_late_route_is_below_a_prefix_and_no_early_one_is() -> None:
-    early, late = routes()
-    for group, found in ((early, Match.NONE), (late.router.routes, Match.FULL)):
+def test_exactly_the_lazy_routes_are_below_a_prefix() -> None:
+    early, late = split_routes()
+    for group, match in ((early, Match.NONE), (late.router.routes, Match.FULL)):
         for route in group:
             assert isinstance(route, Route)
-            assert late.matches({"type": "http", "path": route.path})[0] == found, route.path
+            assert late.matches({"type": "http", "path": route.path})[0] == match, route.path
 
 
-def served() -> dict[str, set[str]]:
-    """Methods by path, HEAD left out, of all routes that are not the operators'."""
-    found: dict[str, set[str]] = {}
-    early, late = routes()
+def served_methods() -> dict[str, set[str]]:
+    """Return methods by path of the public routes, without HEAD."""
+    methods: dict[str, set[str]] = {}
+    early, late = split_routes()
     for route in [*early, *late.router.routes]:
         assert isinstance(route, Route)
         if not route.path.startswith(LEFT_OUT):
-            found.setdefault(route.path, set()).update(
+            methods.setdefault(route.path, set()).update(
                 method.lower() for method in route.methods or () if method != "HEAD"
             )
-    return found
+    return methods
 
 
-def test_every_route_is_described_and_no_other() -> None:
+def test_exactly_the_served_routes_are_described() -> None:
     described = {path: set(operations) for path, operations in create_document()["paths"].items()}
-    assert described == served()
+    assert described == served_methods()
     assert all(path.startswith("/") for path in LEFT_OUT)
 
 
-def test_the_places_in_a_path_are_its_parameters() -> None:
+def test_path_parameters_are_described() -> None:
     for path, operations in create_document()["paths"].items():
         for operation in operations.values():
-            named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
-            assert named == set(re.findall(r"{(\w+)}", path))
+            names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"}
+            assert names == set(re.findall(r"{(\w+)}", path))
 
 
-def test_every_problem_is_described_where_it_may_be_told() -> None:
-    told = set(re.findall(r'"/problems/(\w+)"', json.dumps(create_document())))
-    assert told == PROBLEMS.keys() - OPERATORS_ONLY - ELSEWHERE
+def test_exactly_the_public_problems_are_described() -> None:
+    described = set(re.findall(r'"/problems/(\w+)"', json.dumps(create_document())))
+    assert described == PROBLEMS.keys() - OPERATORS_ONLY - ELSEWHERE
     assert PROBLEMS.keys() >= OPERATORS_ONLY
     for operations in create_document()["paths"].values():
         for operation in operations.values():
@@ -90,7 +90,7 @@ def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
     assert used == SCHEMAS.keys()
 
 
-def test_the_checker_finds_what_does_not_fit() -> None:
+def test_the_schema_checker_detects_mismatches() -> None:
     document = create_document()
     good: dict[str, Any] = {"tx_hash": "0x" + "a" * 64, "state": "unknown", "retry_after": None, "payments": []}
     schema = document["components"]["schemas"]["Claimed"]

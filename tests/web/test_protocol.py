@@ -1,4 +1,4 @@
-"""The connection's limits, byte by byte, in virtual time and without a socket."""
+"""Connection limits, tested byte by byte in virtual time without a socket."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ UNREAD = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/slow` takes five seconds, `/read` reads its body."""
+    """`/slow` takes five seconds; `/read` reads its body."""
     message: Message = {"more_body": scope["path"] == "/read"}
     while message.get("more_body"):
         message = await receive()
@@ -32,75 +32,75 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"ok"})
 
 
-class Socket(asyncio.Transport):
-    """The client's end: what it was sent, and whether the connection is closed."""
+class ClientEnd(asyncio.Transport):
+    """The client's end of a connection: the received bytes and whether it is closed."""
 
     def __init__(self, protocol: BoundedHttpProtocol) -> None:
         super().__init__()
-        self.protocol, self.told, self.ended, self.gone = protocol, b"", False, asyncio.Event()
+        self.protocol, self.received, self.ended, self.disconnected = protocol, b"", False, asyncio.Event()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Nothing is known of the peer."""
+        """Return no information about the peer."""
         return default
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sent."""
+        """Receive data from the service."""
         if not self.closed:
-            self.told += bytes(data)
+            self.received += bytes(data)
 
     def can_write_eof(self) -> bool:
-        """As TCP can."""
+        """Support half-closing like TCP."""
         return True
 
     def write_eof(self) -> None:
-        """Nothing more will be sent."""
+        """Note that the service sends nothing more."""
         self.ended = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is buffered."""
+        """Ignore the limits: nothing is buffered."""
 
     def pause_reading(self) -> None:
-        """Not needed: tests send when they want to."""
+        """Do nothing: tests decide when to send."""
 
     def resume_reading(self) -> None:
-        """See above."""
+        """Do nothing, as above."""
 
     def is_closing(self) -> bool:
-        """Whether it is closed."""
+        """Return whether the connection is closing."""
         return self.closed
 
     def close(self) -> None:
-        """Closed by the service."""
+        """Close the connection."""
         if not self.closed:
-            self.gone.set()
+            self.disconnected.set()
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, None)
 
     abort = close
 
     @property
     def closed(self) -> bool:
-        """Whether the service has closed it."""
-        return self.gone.is_set()
+        """Whether the service has closed the connection."""
+        return self.disconnected.is_set()
 
     @property
     def statuses(self) -> list[int]:
-        """Of all answers."""
-        return [int(part[:3]) for part in self.told.split(b"HTTP/1.1 ")[1:]]
+        """Return the statuses of all responses."""
+        return [int(part[:3]) for part in self.received.split(b"HTTP/1.1 ")[1:]]
 
 
 class Server:
-    """Makes connections to one application."""
+    """Accepts connections to one application."""
 
     def __init__(self) -> None:
         self.config = Config(app, lifespan="off", ws="none", log_config=None)
         self.state = ServerState()
 
-    def connect(self) -> tuple[BoundedHttpProtocol, Socket]:
-        """A new connection."""
-        made = BoundedHttpProtocol(self.config, self.state, {})
-        line = Socket(made)
-        made.connection_made(line)
-        return made, line
+    def connect(self) -> tuple[BoundedHttpProtocol, ClientEnd]:
+        """Open a connection."""
+        protocol = BoundedHttpProtocol(self.config, self.state, {})
+        line = ClientEnd(protocol)
+        protocol.connection_made(line)
+        return protocol, line
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -109,31 +109,31 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 
 
 def now() -> float:
-    """Seconds by the virtual clock."""
+    """Return the virtual time in seconds."""
     return asyncio.get_running_loop().time()
 
 
-async def until_closed(line: Socket) -> float:
-    """When the connection was closed."""
+async def wait_until_closed(line: ClientEnd) -> float:
+    """Wait until the connection is closed and return the time."""
     async with asyncio.timeout(200):
-        await line.gone.wait()
+        await line.disconnected.wait()
         await asyncio.sleep(0)
     return now()
 
 
-def problem(line: Socket, code: str) -> None:
-    """The last answer is this problem, with every header that pages have."""
-    head, _, body = line.told.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
+def require_problem(line: ClientEnd, code: str) -> None:
+    """Require that the last response is this problem, with every security header."""
+    head, _, body = line.received.rpartition(b"HTTP/1.1 ")[2].partition(b"\r\n\r\n")
     headers = dict(row.split(": ", 1) for row in head.decode().split("\r\n")[1:])
-    told = json.loads(body)
-    assert told["type"] == f"/problems/{code}"
+    problem = json.loads(body)
+    assert problem["type"] == f"/problems/{code}"
     assert headers["content-type"] == "application/problem+json"
-    assert headers["x-request-id"] == told["request_id"]
+    assert headers["x-request-id"] == problem["request_id"]
     assert headers["connection"] == "close"
     assert HEADERS.items() <= headers.items()
 
 
-def test_an_ordinary_client_notices_nothing() -> None:
+def test_an_ordinary_client_is_served() -> None:
     async def scenario() -> None:
         server = Server()
         wired, line = server.connect()
@@ -145,7 +145,7 @@ def test_an_ordinary_client_notices_nothing() -> None:
         wired.data_received(GET + SLOW)
         await asyncio.sleep(6)
         assert line.statuses == [200] * 6
-        assert await until_closed(line) <= idle_since + 5 + wired.timeout_keep_alive + 1
+        assert await wait_until_closed(line) <= idle_since + 5 + wired.timeout_keep_alive + 1
         assert not server.state.connections
 
     run(scenario())
@@ -160,29 +160,29 @@ def test_an_ordinary_client_notices_nothing() -> None:
         ([b"\r\n"], 10, 408),
     ],
 )
-def test_a_head_must_come_in_time(parts: list[bytes], seconds: float, status: int | None) -> None:
+def test_a_late_head_is_rejected(parts: list[bytes], seconds: float, status: int | None) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         for part in parts:
             wired.data_received(part)
             await asyncio.sleep(1)
-        closed = await until_closed(line)
+        closed = await wait_until_closed(line)
         assert closed <= max(len(parts), seconds + protocol.LINGER_SECONDS) + 1
         assert line.statuses == ([status] if status else [])
         if status:
-            problem(line, "request_timeout")
+            require_problem(line, "request_timeout")
             assert line.ended
 
     run(scenario())
 
 
-def test_the_next_head_must_come_in_time_too() -> None:
+def test_a_late_second_head_closes_the_connection() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(GET)
         await asyncio.sleep(3)
         wired.data_received(b"GET")
-        await until_closed(line)
+        await wait_until_closed(line)
         assert line.statuses == [200, 408]
         assert now() <= 3 + protocol.HEAD_SECONDS + protocol.LINGER_SECONDS + 1
 
@@ -199,19 +199,19 @@ def test_the_next_head_must_come_in_time_too() -> None:
     ],
 )
 @pytest.mark.parametrize("step", [1_000, 10**9])
-def test_a_head_has_a_largest_size(data: bytes, step: int) -> None:
+def test_a_large_head_is_rejected(data: bytes, step: int) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         for start in range(0, len(data), step):
             wired.data_received(data[start : start + step])
-        await until_closed(line)
-        problem(line, "headers_too_large")
+        await wait_until_closed(line)
+        require_problem(line, "headers_too_large")
         assert line.statuses == [431]
 
     run(scenario())
 
 
-def test_a_head_just_below_it_is_served() -> None:
+def test_a_head_just_below_the_limit_is_served() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.MAX_HEAD_BYTES - 100) + b"\r\n\r\n")
@@ -234,14 +234,14 @@ def test_a_head_just_below_it_is_served() -> None:
         b"POST /read HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_what_is_not_http(data: bytes) -> None:
+def test_malformed_http_is_rejected(data: bytes) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         for part in (data[:-5], data[-5:]):
             wired.data_received(part)
             await asyncio.sleep(0)
-        await until_closed(line)
-        problem(line, "bad_request")
+        await wait_until_closed(line)
+        require_problem(line, "bad_request")
         assert line.statuses == [400]
 
     run(scenario())
@@ -250,22 +250,22 @@ def test_what_is_not_http(data: bytes) -> None:
 @pytest.mark.parametrize(
     "behind", [b"\x00garbage\r\n\r\n", b"GET /" + b"a" * 2 * protocol.MAX_HEAD_BYTES, SLOW * 5_000]
 )
-def test_what_comes_behind_a_request_does_not_spoil_its_answer(behind: bytes) -> None:
+def test_garbage_after_a_request_does_not_affect_its_response(behind: bytes) -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(SLOW + behind)
-        await until_closed(line)
+        await wait_until_closed(line)
         assert set(line.statuses) == {200}
         assert len(line.statuses) <= protocol.MAX_PIPELINED + 1
 
     run(scenario())
 
 
-def test_a_body_that_nobody_reads_has_little_time() -> None:
+def test_an_unread_body_has_a_short_deadline() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(UNREAD + b"0")
-        assert await until_closed(line) <= protocol.LINGER_SECONDS + 1
+        assert await wait_until_closed(line) <= protocol.LINGER_SECONDS + 1
         wired, line = Server().connect()
         wired.data_received(POST.replace(b"10", b"99999999"))
         for _ in range(40):
@@ -281,14 +281,14 @@ def test_an_upgrade_is_answered_as_an_ordinary_request() -> None:
         wired, line = Server().connect()
         upgrade = b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"
         wired.data_received(GET.replace(b"\r\n\r\n", b"\r\n") + upgrade + b"\x00\x01")
-        await until_closed(line)
+        await wait_until_closed(line)
         assert line.statuses == [200]
-        assert b"connection: close" in line.told
+        assert b"connection: close" in line.received
 
     run(scenario())
 
 
-def test_an_answer_that_is_not_taken() -> None:
+def test_an_unread_response_aborts_the_connection() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
         wired.data_received(GET)
@@ -300,12 +300,12 @@ def test_an_answer_that_is_not_taken() -> None:
         assert not line.closed, "what was taken is forgotten"
         begun = now()
         wired.pause_writing()
-        assert await until_closed(line) - begun <= protocol.WRITE_SECONDS + 1
+        assert await wait_until_closed(line) - begun <= protocol.WRITE_SECONDS + 1
 
     run(scenario())
 
 
-def test_whoever_waits_for_longest_makes_room() -> None:
+def test_the_longest_idle_connection_is_closed_at_the_limit() -> None:
     async def scenario() -> None:
         server = Server()
         at_work, line = server.connect()
@@ -316,20 +316,20 @@ def test_whoever_waits_for_longest_makes_room() -> None:
             await asyncio.sleep(0.001)
         _, newest = server.connect()
         await asyncio.sleep(0)
-        assert [one.closed for one in (line, idle[0], idle[1], newest)] == [False, True, False, False]
+        assert [each.closed for each in (line, idle[0], idle[1], newest)] == [False, True, False, False]
         assert len(server.state.connections) == protocol.MAX_CONNECTIONS
 
     run(scenario())
 
 
-def test_when_all_are_at_work_the_newest_is_told_so() -> None:
+def test_the_newest_connection_is_rejected_if_all_are_busy() -> None:
     async def scenario() -> None:
         server = Server()
         for _ in range(protocol.MAX_CONNECTIONS):
             server.connect()[0].data_received(SLOW)
         _, newest = server.connect()
-        problem(newest, "busy")
-        assert b"retry-after: 5\r\n" in newest.told
+        require_problem(newest, "busy")
+        assert b"retry-after: 5\r\n" in newest.received
         assert newest.statuses == [503]
 
     run(scenario())

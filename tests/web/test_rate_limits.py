@@ -1,4 +1,4 @@
-"""Limits per address of origin."""
+"""Rate and concurrency limits per client network."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 def request(peer: str, **headers: str) -> Request:
-    """A request from a peer."""
+    """Create a request from a peer."""
     raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     return Request({"type": "http", "client": (peer, 1), "headers": raw})
 
@@ -36,36 +36,36 @@ def request(peer: str, **headers: str) -> Request:
         ("/run/socket", {}, None, "/run/socket"),
     ],
 )
-def test_whose_request_it_is(peer: str, headers: dict[str, str], header: str | None, expected: str) -> None:
+def test_client_origin(peer: str, headers: dict[str, str], header: str | None, expected: str) -> None:
     assert client_origin(request(peer, **headers), header) == expected
 
 
-def test_parts_share_nothing_with_each_other() -> None:
+def test_route_groups_have_separate_limits() -> None:
     assert route_group("/api/quotes") == "/api/quotes"
     assert route_group("/api/payments/0x12") == route_group("/api/payments")
     assert route_group("/wp-admin") == route_group("/nothing") == ""
 
 
-async def test_a_flood_is_answered_with_when_to_come_back() -> None:
+async def test_a_flood_gets_retry_after() -> None:
     clock = FakeClock()
     routes = [Route("/{path:path}", lambda _: PlainTextResponse("well"))]
     app = Starlette(routes=routes, middleware=[Middleware(RateLimitMiddleware, header="x-ip", clock=clock)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
-        mine = {"x-ip": "192.0.2.1"}
-        flood = [(await client.get("/pay", headers=mine)).status_code for _ in range(320)]
+        headers = {"x-ip": "192.0.2.1"}
+        flood = [(await client.get("/pay", headers=headers)).status_code for _ in range(320)]
         assert flood == [200] * 300 + [429] * 20
-        refused = await client.get("/pay", headers=mine)
+        refused = await client.get("/pay", headers=headers)
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.json()["type"] == "/problems/rate_limited"
         assert (await client.get("/pay", headers={"x-ip": "192.0.2.2"})).status_code == 200
-        assert (await client.get("/api/payments/0x", headers=mine)).status_code == 200
-        assert (await client.get("/healthz", headers=mine)).status_code == 200
+        assert (await client.get("/api/payments/0x", headers=headers)).status_code == 200
+        assert (await client.get("/healthz", headers=headers)).status_code == 200
         clock.wait(1)
-        assert (await client.get("/pay", headers=mine)).status_code == 200
+        assert (await client.get("/pay", headers=headers)).status_code == 200
 
 
-async def test_one_origin_has_so_many_requests_under_way_and_others_have_theirs() -> None:
+async def test_concurrent_requests_are_limited_per_client() -> None:
     end = asyncio.Event()
 
     async def wait(request: Request) -> PlainTextResponse:
@@ -79,12 +79,12 @@ async def test_one_origin_has_so_many_requests_under_way_and_others_have_theirs(
         async def ask(address: str, path: str = "/pay") -> int:
             return (await client.get(path, headers={"x-ip": address})).status_code
 
-        mine = [asyncio.create_task(ask("192.0.2.1")) for _ in range(100)]
+        tasks = [asyncio.create_task(ask("192.0.2.1")) for _ in range(100)]
         await asyncio.sleep(0.05)
         assert await ask("192.0.2.1", "/api/quotes") == 429, "whatever part of the site it is"
         assert await ask("192.0.2.1", "/healthz") == 200
         other = asyncio.create_task(ask("192.0.2.2"))
         await asyncio.sleep(0.05)
         end.set()
-        assert await asyncio.gather(*mine, other) == [200] * 101
+        assert await asyncio.gather(*tasks, other) == [200] * 101
         assert await ask("192.0.2.1") == 200

@@ -1,4 +1,4 @@
-"""What the page's script knows of the contracts is what the compiled contracts say."""
+"""The pay page's scripts agree with the compiled contracts."""
 
 import json
 import re
@@ -13,15 +13,15 @@ from tests.test_architecture import ROOT
 
 
 def selectors(kind: str) -> dict[str, str]:
-    """Name → selector of the gateway's and the token's functions or errors."""
-    found = {}
+    """Return the selectors of the gateway's and the token's functions or errors by name."""
+    by_name = {}
     for name in ("PaymentGateway", "TestToken"):
         compiled = json.loads((ROOT / "contracts" / "out" / f"{name}.sol" / f"{name}.json").read_text())
-        for one in compiled["abi"]:
-            if one["type"] == kind:
-                types = ",".join(given["type"] for given in one["inputs"])
-                found[one["name"]] = "0x" + keccak(text=f"{one['name']}({types})")[:4].hex()
-    return found
+        for item in compiled["abi"]:
+            if item["type"] == kind:
+                types = ",".join(argument["type"] for argument in item["inputs"])
+                by_name[item["name"]] = "0x" + keccak(text=f"{item['name']}({types})")[:4].hex()
+    return by_name
 
 
 def test_refusals_have_the_contracts_selectors_and_a_sentence_each() -> None:
@@ -38,19 +38,19 @@ def test_calls_have_the_contracts_selectors() -> None:
     script = "".join((STATIC / "pay" / name).read_text() for name in ("permit.js", "wallets.js"))
     named = {"NONCES": "nonces", "MULTICALL": "multicall", "PERMIT_CALL": "permit"}
     named |= {"ALLOWANCE_OF": "allowance", "BALANCE_OF": "balanceOf"}
-    found = dict(re.findall(r'const (\w+) = "(0x[0-9a-f]{8})";', script))
+    constants = dict(re.findall(r'const (\w+) = "(0x[0-9a-f]{8})";', script))
     gateway = json.loads((ROOT / "chain" / "abi" / "PaymentGateway.json").read_text())
-    [permit] = [one for one in gateway if one.get("name") == "permit"]
+    [permit] = [item for item in gateway if item.get("name") == "permit"]
     types = ",".join(given["type"] for given in permit["inputs"])
     functions["permit"] = "0x" + keccak(text=f"permit({types})")[:4].hex()
-    assert found == {constant: functions[name] for constant, name in named.items()}
+    assert constants == {constant: functions[name] for constant, name in named.items()}
 
 
 def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
     pay = (STATIC / "pay" / "strings.js").read_text().partition("export const heldCauses = {")[2].partition("};")[0]
     desk = (TEMPLATES / "admin_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
-    for told in (pay, desk):
-        assert set(re.findall(r'^  "?(\w+)"?: ', told, re.MULTILINE)) >= {*HELD_CAUSES}
+    for source in (pay, desk):
+        assert set(re.findall(r'^  "?(\w+)"?: ', source, re.MULTILINE)) >= {*HELD_CAUSES}
     for text in ("docs/api.md", "docs/runbook.md", "docs/moderators.md"):
         assert not [cause for cause in HELD_CAUSES if f"{cause}`" not in (ROOT / text).read_text()], text
     waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployments" / "alerts.yml").read_text())

@@ -1,4 +1,4 @@
-"""A small world for the audit's tests: one customer, its payments, and the credits that the service writes for them."""
+"""Builders for the audit tests: one customer, its payments and the credits that the service writes for them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,28 +28,28 @@ RATE = Rate(6 * RATE_SCALE // 1000, "coingecko:lit-protocol", block(100).time)
 NO_ORDERS = OrderIndex()
 
 
-def price_of(one: Payment) -> Price:
-    """The price that the service would credit."""
-    return Price(one.cents) if one.quoted else Price(one.amount * 6 // 10**19, RATE, 0)
+def price_of(paid: Payment) -> Price:
+    """Return the price that the service would credit."""
+    return Price(paid.cents) if paid.quoted else Price(paid.amount * 6 // 10**19, RATE, 0)
 
 
-def credit(one: Payment, number: int = 1, **changes: Any) -> Entry:
-    """The credit of a payment, as the service writes it, changed as told. `metadata` changes single values."""
-    metadata = ledger.credit_metadata(one, price_of(one)) | changes.pop("metadata", {})
-    usual: dict[str, Any] = {
+def credit(paid: Payment, number: int = 1, **changes: Any) -> Entry:
+    """Create the credit of a payment as the service writes it, with changes. `metadata` changes single values."""
+    metadata = ledger.credit_metadata(paid, price_of(paid)) | changes.pop("metadata", {})
+    defaults: dict[str, Any] = {
         "id": f"cbtxn_{number}",
-        "cents": price_of(one).cents,
-        "created": one.time + 30,
-        "customer": one.customer_id or CUSTOMER,
-        "description": ledger.credit_description(one),
+        "cents": price_of(paid).cents,
+        "created": paid.time + 30,
+        "customer": paid.customer_id or CUSTOMER,
+        "description": ledger.credit_description(paid),
         "metadata": {name: value for name, value in metadata.items() if value is not None},
     }
-    return entry(**usual | changes)
+    return entry(**defaults | changes)
 
 
 def reversal(of: Entry, number: int, **changes: Any) -> Entry:
-    """The opposite of an entry."""
-    usual: dict[str, Any] = {
+    """Create the reversal of an entry."""
+    defaults: dict[str, Any] = {
         "id": f"cbtxn_{number}",
         "cents": -of.cents,
         "created": of.created + 60 + number,
@@ -58,28 +58,28 @@ def reversal(of: Entry, number: int, **changes: Any) -> Entry:
         "description": "Reversal",
         "metadata": {"kind": "reversal", "reverses": of.id, "operator": "0xadmin", "reason": "double"},
     }
-    return entry(**usual | changes)
+    return entry(**defaults | changes)
 
 
-def book(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerLedger:
-    """A customer with its payments and entries."""
-    account = AuditedCustomer(**{"id": CUSTOMER, "wallet": WALLET, "currency": "usd"} | changes)
+def create_ledger(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerLedger:
+    """Create a customer with its payments and entries."""
+    customer = AuditedCustomer(**{"id": CUSTOMER, "wallet": WALLET, "currency": "usd"} | changes)
     return CustomerLedger(
-        account, list(payments), sorted(entries, key=lambda one: (-one.created, one.id)), complete=True
+        customer, list(payments), sorted(entries, key=lambda row: (-row.created, row.id)), complete=True
     )
 
 
-def judged(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerVerdict:
-    """The verdicts on one customer."""
-    return judge_customer(book(payments, entries, **changes), NO_ORDERS, SCOPE)
+def judge(payments: Sequence[Payment], entries: Sequence[Entry], **changes: Any) -> CustomerVerdict:
+    """Judge one customer without orders."""
+    return judge_customer(create_ledger(payments, entries, **changes), NO_ORDERS, SCOPE)
 
 
-def only(rows: Sequence[Row]) -> Row:
-    """The one row."""
+def single(rows: Sequence[Row]) -> Row:
+    """Return the only row."""
     [row] = rows
     return row
 
 
 def quoted(sequence: int = 0, **changes: Any) -> Payment:
-    """A quoted payment."""
+    """Create a quoted payment."""
     return payment(sequence=sequence, **changes)
