@@ -1,1 +1,1 @@
-"""Read-only audit: compares every payment on the chain with every credit in Stripe, in both directions."""
+"""Read-only audit that compares the payments on the chain with the credits in Stripe."""

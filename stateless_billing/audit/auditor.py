@@ -1,4 +1,4 @@
-"""Builds the sources of an audit from the settings: nodes, gateways and a read-only Stripe client."""
+"""Builds an audit from the settings: nodes, gateways and a read-only Stripe client."""
 
 import hashlib
 import json
@@ -100,7 +100,10 @@ class Auditor:
         return await (await self.prepare(options)).run()
 
     async def prepare(self, options: Options) -> Audit:
-        """Create an audit that is ready to run. Raises: InvalidOptions, StripeReadError, ChainError."""
+        """Create an audit that is ready to run.
+
+        Raises: InvalidOptions, StripeReadError, ChainError.
+        """
         accepted = parse_accepted(options.accepted)
         reader = ChainReader(self.nodes, self.gateways, self._reporting.on_progress)
         scope = await self._find_scope(options, reader)
@@ -170,7 +173,10 @@ class Auditor:
 
 
 def parse_time(text: str) -> int:
-    """Parse an ISO 8601 day or time, in UTC unless it names a zone, into Unix seconds. Raises: InvalidOptions."""
+    """Parse an ISO 8601 day or time, in UTC unless it names a zone, into Unix seconds.
+
+    Raises: InvalidOptions.
+    """
     try:
         time = datetime.fromisoformat(text)
     except ValueError as error:

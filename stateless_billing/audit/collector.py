@@ -34,7 +34,7 @@ class IndependentPrices(Protocol):
 
 
 class Collector:
-    """Writes final rows to the spool at once and keeps the payments and credits that are still unmatched."""
+    """Writes final rows to the spool and keeps the payments and credits still unmatched."""
 
     def __init__(
         self,

@@ -1,4 +1,7 @@
-"""`audit` and `explain`. Exit codes: 0 clean, 1 findings, 2 usage, 3 a source could not be read completely."""
+"""`audit` and `explain`.
+
+Exit codes: 0 clean, 1 findings, 2 usage, 3 a source could not be read completely.
+"""
 
 import argparse
 import asyncio
@@ -115,7 +118,7 @@ def _options(command: argparse.Namespace) -> Options:
 
 
 async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
-    """Check a published report: compare its files with the checksums, then audit the same snapshot again."""
+    """Check the files of a published report, then audit the same snapshot again."""
     altered = publishing.find_altered_files(folder)
     for name in altered:
         print_line(f"{name}: not the file that was published\n")
@@ -135,7 +138,7 @@ async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
 
 
 async def _self_test(auditor: Auditor, options: Options, print_line: PrintLine) -> int:
-    """Plant each kind of fault in a copy of the data and check that exactly that fault is reported."""
+    """Plant each kind of fault in a copy of the data and check that it is reported."""
     audit = await auditor.prepare(options)
     report = await audit.run()
     report.spool.close()
@@ -153,7 +156,10 @@ async def _repair(
     print_line: PrintLine,
     repair_services: RepairServicesFactory,
 ) -> int:
-    """List the repairs that a complete audit calls for. With `--apply`, apply them in the name of an admin."""
+    """List the repairs that a complete audit calls for.
+
+    With `--apply`, apply them in the name of an admin.
+    """
     loaded = settings.load(settings.SWEEP)
     admin = find_operator(loaded.operators, command.operator or "")
     if command.apply and (admin is None or not admin.has_right(REVERSE)):

@@ -1,4 +1,4 @@
-"""Last pass of an audit, after all customers: misplaced credits, cursors and wallet identities."""
+"""Last pass of an audit: misplaced credits, cursors and wallet identities."""
 
 import re
 from collections.abc import Sequence
@@ -32,7 +32,10 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
 
 class CrossCustomerPass:
-    """Adds the rows that depend on more than one customer. Methods raise ChainError and StripeReadError."""
+    """Adds the rows that depend on more than one customer.
+
+    Methods raise ChainError and StripeReadError.
+    """
 
     def __init__(self, reader: ChainReader, stripe: StripeReader, scope: Scope, collector: Collector) -> None:
         self._reader = reader

@@ -20,7 +20,7 @@ class NothingFound(Exception):
 
 
 async def explain(auditor: Auditor, subject: str) -> tuple[list[Row], Report]:
-    """Return the rows about an EVM transaction, credit, wallet or fingerprint, and the report they come from.
+    """Return the rows about a transaction, credit, wallet or fingerprint, with their report.
 
     Raises: InvalidOptions for any other subject; NothingFound, StripeReadError, ChainError.
     """
@@ -80,7 +80,7 @@ def _is_about(row: Row, subject: str) -> bool:
 
 
 def describe_row(row: Row) -> str:
-    """Describe one row in plain words: what happened, when, at which rate, what is missing and what to do next."""
+    """Describe one row in plain words: what happened, what is missing and what to do next."""
     sentences = [
         *_chain_lines(row),
         *_price_lines(row),

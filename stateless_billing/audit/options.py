@@ -1,4 +1,4 @@
-"""Command-line options of `audit`, free of its imports: the parser of every command loads this module."""
+"""Command-line options of `audit`, free of its imports, because every command loads them."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Prints progress with the remaining time to stderr: one redrawn line on a terminal, else a line every 10 s."""
+"""Prints progress to stderr: one redrawn line on a terminal, else a line every 10 s."""
 
 import sys
 from typing import TextIO
@@ -44,7 +44,7 @@ class ProgressPrinter:
 
 
 def progress_sentence(stage: str, done: int, total: int, elapsed: float) -> str:
-    """Describe a stage after `elapsed` seconds, with its speed and the estimated remaining time."""
+    """Describe a stage after `elapsed` seconds, with its speed and remaining time."""
     count = f"{stage}: {done}{f' of {total}' if total else ''}"
     if not total or not done or elapsed <= 0:
         return count

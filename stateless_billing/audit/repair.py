@@ -1,4 +1,4 @@
-"""Repairs audit findings: credits missing payments and reverses duplicate, misplaced and orphaned credits.
+"""Repairs findings: credits payments and reverses duplicate or misplaced credits.
 
 Only an admin starts a repair. Every step is printed, and applied only with `--apply`. Steps use the regular crediting
 and reversal code, so concurrent or interrupted repairs write nothing twice.
@@ -45,7 +45,7 @@ _POLL_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One repair: its row, its description, and `apply`, which returns the outcome or raises RepairRefused."""
+    """One repair of a row. `apply` returns the outcome or raises RepairRefused."""
 
     row: Row
     description: str
@@ -108,7 +108,10 @@ class Repair:
         return Step(row, f"credit {promised} to {payment.customer_id} for {payment.tx_hash}", apply)
 
     async def _credit_payment(self, payment: Payment) -> str:
-        """Credit a payment by its customer's entries in Stripe, ignoring the cursor. Raises: RepairRefused."""
+        """Credit a payment by its customer's entries in Stripe, ignoring the cursor.
+
+        Raises: RepairRefused.
+        """
         heads = await self._services.confirmations.heads()
         gateways = {gateway.address: gateway for gateway in self._services.gateways}
         self._services.status_cache.make_due(payment)
@@ -121,7 +124,7 @@ class Repair:
         return outcome
 
     async def _plan_correction(self, row: Row) -> Step | None:
-        """Plan to reverse and rewrite the credit of a quoted payment whose final event promises other cents."""
+        """Plan to replace the credit of a payment whose final event promises other cents."""
         payment = await self._find_payment(row)
         if payment is None or not payment.quoted or row.stripe_customer is None or row.stripe_txn is None:
             return None
@@ -250,7 +253,10 @@ async def repair(
 
 
 async def _apply_step(step: Step, report: Callable[[str], object]) -> int | None:
-    """Apply a step. Return None if it was applied, 0 if not, else the seconds to wait before the second reading."""
+    """Apply a step.
+
+    Return None if it was applied, 0 if not, else the seconds to wait before the second reading.
+    """
     try:
         report(f"  {await step.apply()}\n")
     except NeedsSecondReading as error:

@@ -1,4 +1,7 @@
-"""Runs one audit from start to report. A failed source makes the report incomplete but never prevents it."""
+"""Runs one audit from start to report.
+
+A failed source makes the report incomplete but never prevents it.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -107,7 +110,10 @@ class Audit:
         await cross_customer.judge_identities(self._chain, customers)
 
     async def _read_ledgers(self, customers: AuditedCustomers, expected: Mapping[str, ExpectedEntries]) -> None:
-        """Read the customers concurrently. A customer that fails is recorded as not read, and the others continue."""
+        """Read the customers concurrently.
+
+        A customer that fails is recorded as not read, and the others continue.
+        """
         reader = LedgerReader(self._sources.stripe, self.scope, self.collector.orders, self._coverage)
         queue = iter(sorted(expected))
         done = 0
@@ -134,7 +140,7 @@ class Audit:
             self._coverage.missing.append(f"{len(expected) - done} more customers were skipped")
 
     def _may_be_credited(self, payment: Payment) -> bool:
-        """Return whether entries up to the report's time may credit the payment, even if it is past the range."""
+        """Return whether entries up to the report's time may credit a payment."""
         return self.scope.is_shown(payment) or payment.time <= self.scope.time
 
     async def _read_bookkeeping(self, customers: AuditedCustomers) -> tuple[dict[str, ReservedGrant], OrderIndex]:
@@ -167,7 +173,7 @@ class Audit:
     def _expected_entries(
         self, customers: AuditedCustomers, reservations: Iterable[ReservedGrant]
     ) -> dict[str, ExpectedEntries]:
-        """Return the customers to read, each with its payments and the credits and grants expected on it."""
+        """Return the customers to read, each with the entries expected on it."""
         only = self._options.customer
         expected: dict[str, ExpectedEntries] = defaultdict(ExpectedEntries)
         for customer, payments in self._chain.payments.items():
@@ -210,7 +216,7 @@ class Audit:
 
 
 def index_orders(record: Sequence[Entry], causes: Mapping[str, str]) -> OrderIndex:
-    """Index the orders of the service record by payment: effective redirects and all customers ever named."""
+    """Index the orders of the service record by payment, with all customers they named."""
     orders = order_rules.parse_all(record)
     payments = {order.payment for order in orders}
     effective = {payment: order_rules.effective_order(payment, orders) for payment in payments}

@@ -31,7 +31,7 @@ class SurplusChoice:
         self._scope = scope
 
     async def choose_entry(self, payment: Payment, row: Row, *, require_proof: bool) -> Entry | None:
-        """Return the surplus entry of a payment, or None, from one reading of all customers that may hold a credit.
+        """Return the surplus entry of a payment, or None, from one reading of its customers.
 
         With `require_proof`, ledgers and orders must be proven complete, and all credits and orders of the payment
         must be older than an hour.
@@ -64,7 +64,10 @@ class SurplusChoice:
     async def _read_ledgers(
         self, customer_ids: Sequence[str], since: int, *, require_proof: bool
     ) -> tuple[dict[str, Sequence[Entry]], int]:
-        """Read the ledgers of the customers that still exist. The time is that of the last read by Stripe's clock."""
+        """Read the ledgers of the customers that still exist.
+
+        The time is that of the last read by Stripe's clock.
+        """
         ledgers: dict[str, Sequence[Entry]] = {}
         now = 0
         for customer_id in customer_ids:

@@ -1,4 +1,4 @@
-"""Reads every payment of every gateway and checks it against the contract's counts and the treasury's transfers."""
+"""Reads all payments and checks them against contract counts and treasury transfers."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
@@ -65,7 +65,7 @@ class ChainReader:
         self.codes: dict[str, str] = {}
 
     async def find_block_by_time(self, time: int, head: Block, *, side: Side) -> Block:
-        """Return the last block at or before a time, or the first at or after it, but none above `head`."""
+        """Find the last block at or before a time, or the first at or after it, up to `head`."""
         low, high, step = head.number, head.number, 1
         while low and (await provider.block(self.nodes, low)).time >= time:
             low, step = max(0, low - step), 2 * step
@@ -79,7 +79,7 @@ class ChainReader:
         return await provider.block(self.nodes, low)
 
     async def read_everything(self, first_block: int, horizon: int, token: str) -> ChainFacts:
-        """Read all payments from `first_block` on and check them against the contracts and the token."""
+        """Read all payments from `first_block` on, checked against the contracts and the token."""
         facts = ChainFacts()
         unmatched: dict[tuple[str, str], int] = {}
         for gateway in self.gateways:

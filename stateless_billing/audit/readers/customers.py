@@ -65,9 +65,10 @@ def audited_customer(customer: Customer) -> AuditedCustomer:
 async def read_customers(
     stripe: StripeReader, until: int | None, on_progress: ProgressCallback, expected_ids: Callable[[], Iterable[str]]
 ) -> tuple[AuditedCustomers, str]:
-    """List all customers and read the expected but unlisted ones singly. Also return what is wrong with the list.
+    """List all customers and read the expected but unlisted ones singly.
 
-    An expected customer that exists but was not listed proves that the list is incomplete.
+    Also return what is wrong with the list. An expected customer that exists but was not listed proves that the list is
+    incomplete.
     """
     customers = AuditedCustomers()
     fault = ""
@@ -88,7 +89,10 @@ async def read_customers(
 
 
 async def read_customer(stripe: StripeReader, customer_id: str, service_id: str) -> AuditedCustomers:
-    """Read one customer, and the service record if the settings name it. Raises: StripeReadError."""
+    """Read one customer, and the service record if the settings name it.
+
+    Raises: StripeReadError.
+    """
     customers = AuditedCustomers()
     for requested_id in (customer_id, service_id):
         if requested_id and (customer := await stripe.get_customer(requested_id)):

@@ -18,7 +18,7 @@ from stateless_billing.stripe.objects import Page
 
 @dataclass(slots=True)
 class ExpectedEntries:
-    """What a customer should hold: credits of its payments and of those redirected to it, and grants."""
+    """What a customer should hold: credits of its own and of redirected payments, and grants."""
 
     payments: list[Payment] = field(default_factory=list)
     redirected: list[Payment] = field(default_factory=list)
@@ -77,7 +77,10 @@ class LedgerReader:
     async def _judge(
         self, customer_ledger: CustomerLedger, expected: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()
     ) -> CustomerVerdict:
-        """Judge a ledger. Before reporting an entry as missing, read far enough to prove its absence."""
+        """Judge a ledger.
+
+        Before reporting an entry as missing, read far enough to prove its absence.
+        """
         verdict = judge_customer(customer_ledger, self._orders, self._scope)
         if missing := expected.missing_times(verdict, self._scope):
             proven = await self._read_proven(customer_ledger.customer.id, min(missing) - LISTING_LEAD_SECONDS)

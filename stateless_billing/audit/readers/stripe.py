@@ -35,9 +35,10 @@ class StripeObjectNotFound(Exception):
 
 
 class StripeReader:
-    """Lists customers and their balance transactions. `reads` counts the responses that were used.
+    """Lists customers and their balance transactions.
 
-    It sends over bare transports, one connection each: an httpx client would add a fifth to the cost of a page.
+    `reads` counts the responses that were used. It sends over bare transports, one connection each: an httpx client
+    would add a fifth to the cost of a page.
     """
 
     def __init__(
@@ -58,14 +59,20 @@ class StripeReader:
         self.retried = 0
 
     async def now(self) -> int:
-        """Return Stripe's last complete second, to which no entry can be added. Raises: StripeReadError."""
+        """Return Stripe's last complete second, to which no entry can be added.
+
+        Raises: StripeReadError.
+        """
         await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
         if not self.first_date:
             raise StripeReadError("Stripe's response has no date")
         return self.first_date - 1
 
     async def list_customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
-        """Yield pages of the undeleted customers created by `until`, newest first. Raises: StripeReadError."""
+        """Yield pages of the undeleted customers created by `until`, newest first.
+
+        Raises: StripeReadError.
+        """
         after: str | None = None
         seen: set[str] = set()
         while True:
@@ -193,7 +200,10 @@ class StripeReader:
 
     @staticmethod
     def _describe_failure(path: str, response: httpx.Response) -> str:
-        """Describe a failed response that a retry may fix. Raises: StripeReadError, StripeObjectNotFound otherwise."""
+        """Describe a failed response that a retry may fix.
+
+        Raises: StripeReadError, StripeObjectNotFound otherwise.
+        """
         body = _parse_object(response) or {}
         error = body["error"] if isinstance(body.get("error"), dict) else {}
         failure = f"HTTP {response.status_code} {str(error.get('message', ''))[:200]}".strip()

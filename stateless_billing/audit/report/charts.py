@@ -1,4 +1,4 @@
-"""Draws the report's charts as SVG: dollars over time with the gap, days by status, latency, block coverage.
+"""Draws the report's charts as SVG: dollars over time, days by status, latency, coverage.
 
 Each chart has a title, a description in words and, for pages, its data as a table. Colors are CSS variables of the page
 with fixed fallbacks, so that charts print and follow a dark color scheme.

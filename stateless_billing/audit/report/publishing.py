@@ -1,4 +1,4 @@
-"""Publishes a report to a folder with checksums, and compares a published report with a new one."""
+"""Publishes a report with checksums, and compares a published report with a new one."""
 
 import hashlib
 import json
@@ -41,7 +41,10 @@ def sha256_of(path: Path) -> str:
 
 
 def find_altered_files(folder: Path) -> list[str]:
-    """Return the files that do not match the manifest. Raises: OSError, ValueError if it is missing or invalid."""
+    """Return the files that do not match the manifest.
+
+    Raises: OSError, ValueError if it is missing or invalid.
+    """
     altered = []
     for line in (folder / MANIFEST).read_text(encoding="utf-8").splitlines():
         expected, _, name = line.partition("  ")
@@ -54,7 +57,10 @@ def find_altered_files(folder: Path) -> list[str]:
 
 
 def read_options(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
-    """Read the options of a published report and its rows by fingerprint. Raises: OSError, ValueError, KeyError."""
+    """Read the options of a published report and its rows by fingerprint.
+
+    Raises: OSError, ValueError, KeyError.
+    """
     saved = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     inputs = saved["inputs"]
     accepted = (folder / ACCEPTED).read_bytes() if inputs["accepted_sha256"] else b""

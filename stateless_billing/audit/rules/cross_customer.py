@@ -1,4 +1,4 @@
-"""Verdicts that span customers: misplaced credits, cursors, identities and accepted exceptions. Pure."""
+"""Verdicts that span customers: misplaced credits, cursors and identities. Pure."""
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ CREDITED = frozenset({Status.MATCHED, Status.PENDING, Status.WRONG_CUSTOMER})
 
 @dataclass(slots=True)
 class OpenPayment:
-    """A payment whose credits may be on other customers: those matched so far, and the row they result in."""
+    """A payment with the credits matched so far on any customer, and the resulting row."""
 
     payment: Payment
     row: Row
@@ -31,9 +31,9 @@ def claimed_identity(credit: Credit) -> str:
 def attach_credits(
     open_payments: Mapping[str, OpenPayment], credits_: Iterable[Credit], orders: OrderIndex, scope: Scope
 ) -> list[Credit]:
-    """Attach credits on other customers to the open payments they name. Return those that match none.
+    """Attach credits on other customers to the open payments they name.
 
-    A credit that was reversed on the wrong customer leaves its payment uncredited.
+    Return those that match none. A credit that was reversed on the wrong customer leaves its payment uncredited.
     """
     unmatched = []
     for credit in credits_:
@@ -52,7 +52,7 @@ def attach_credits(
 
 
 def mark_deleted(open_payment: OpenPayment, deleted: Container[str], orders: OrderIndex) -> Row:
-    """Return the row of a payment, as an exception if a customer deleted since may have been credited too.
+    """Return a payment's row, as an exception if a deleted customer may have a credit too.
 
     In the payment's first epoch the shared idempotency key prevents a second credit. Orders of older versions used
     other keys.
@@ -74,7 +74,7 @@ def mark_deleted(open_payment: OpenPayment, deleted: Container[str], orders: Ord
 
 
 def is_void(payment: Payment, credit: Credit) -> bool:
-    """Return whether a fully reversed credit had other cents than the payment's final event promises."""
+    """Return whether a fully reversed credit had other cents than the final event."""
     return payment.quoted and credit.net == 0 and credit.entry.cents != payment.cents
 
 
@@ -127,7 +127,10 @@ def cursor_row(customer: AuditedCustomer, name: str, reason: str, scope: Scope) 
 
 
 def find_cursor_fault(text: str, count: int, hash_of: Callable[[int], str | None], uncredited: Sequence[int]) -> str:
-    """Describe the fault of a cursor, or return "". `hash_of(n)` is the tx hash of payment n, None if not read."""
+    """Describe the fault of a cursor, or return "".
+
+    `hash_of(n)` is the tx hash of payment n, None if not read.
+    """
     cursor = ledger.parse_cursor(text)
     if cursor is None:
         return "it is not a valid cursor and counts as absent"
@@ -156,7 +159,7 @@ def drift_row(wallet: str, gateway: str, registered: str, claimed: str | None, s
 def find_drifts(
     claims: Mapping[str, Sequence[str]], registered: Mapping[str, str | None], customers: Mapping[str, AuditedCustomer]
 ) -> list[tuple[str, str, str | None]]:
-    """Return `(wallet, registered customer, customer in Stripe or None)` for every wallet where they differ."""
+    """Return `(wallet, registered customer, customer in Stripe or None)` where they differ."""
     drifts: list[tuple[str, str, str | None]] = []
     for wallet, customer in sorted(registered.items()):
         if customer is None:
@@ -170,7 +173,7 @@ def find_drifts(
 
 
 def out_of_band(row: Row, recorded: int, independent: int, percent: int = 10) -> Row:
-    """Turn the row into a warning if its recorded rate is more than `percent` off an independent one."""
+    """Turn the row into a warning if its rate is more than `percent` off an independent one."""
     if row.status != Status.MATCHED or abs(recorded - independent) * 100 <= independent * percent:
         return row
     reason = (

@@ -14,10 +14,10 @@ CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The range of a report: payments from `first_block` to `block`, entries up to `time` (Unix seconds).
+    """The range of a report: payments from `first_block` to `block`, entries up to `time`.
 
-    Payments after `block` and up to `horizon` are reported as pending. `horizon` is the last block at `time`, or
-    `block` if `--to` set an end.
+    Times are in Unix seconds. Payments after `block` and up to `horizon` are reported as pending. `horizon` is the last
+    block at `time`, or `block` if `--to` set an end.
     """
 
     chain_id: int
@@ -60,7 +60,10 @@ class AuditedCustomer:
 
 @dataclass(slots=True)
 class CustomerLedger:
-    """A customer with its payments in chain order and entries newest first. `complete`: every entry ever written."""
+    """A customer with its payments in chain order and entries newest first.
+
+    `complete`: every entry ever written.
+    """
 
     customer: AuditedCustomer
     payments: list[Payment] = field(default_factory=list)
@@ -82,7 +85,7 @@ class OrderIndex:
     orders: tuple[Order, ...] = ()
 
     def target_of(self, payment: Payment, credits_: Iterable[Entry], *, complete: bool = True) -> str | None:
-        """Return the customer to credit: by the order that a credit follows, the effective order, or the event.
+        """Return the customer to credit, by the order a credit follows or the effective one.
 
         A later order does not invalidate a credit that was sent before it. `complete` says that `credits_` are from all
         customers. Otherwise an effective order decides, so that its customer is searched too.

@@ -14,7 +14,7 @@ from stateless_billing.grants.caps import DAY, Reservation
 
 @dataclass(frozen=True, slots=True)
 class ReservedGrant:
-    """A reservation, whether it was reversed, and which cap it breaks at its place in the ledger."""
+    """A reservation, whether it was reversed, and which cap it breaks."""
 
     reservation: Reservation
     reversed: bool
@@ -27,7 +27,10 @@ class ReservedGrant:
 
 
 def collect_reservations(record: Sequence[Entry]) -> dict[str, ReservedGrant]:
-    """Index the complete grants record, newest first, by grant. Caps are judged as the service does."""
+    """Index the complete grants record, newest first, by grant.
+
+    Caps are judged as the service does.
+    """
     reversed_ids = {entry.metadata.get("reverses", "") for entry in record if entry.kind == "reversal"}
     reservations: dict[str, ReservedGrant] = {}
     for index in range(len(record) - 1, -1, -1):
@@ -40,7 +43,7 @@ def collect_reservations(record: Sequence[Entry]) -> dict[str, ReservedGrant]:
 
 
 def _describe_broken_cap(reservation: Reservation, record: Sequence[Entry], index: int) -> str:
-    """Describe the cap that a reservation breaks, judged by the 24 hours of the ledger before it. Empty if none."""
+    """Describe the cap that a reservation breaks, by the 24 hours before it, or return ""."""
     end = next(
         (n + 1 for n in range(index, len(record)) if record[n].created < reservation.entry.created - DAY), len(record)
     )

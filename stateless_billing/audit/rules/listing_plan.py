@@ -1,4 +1,4 @@
-"""Plans the fewest pages that show a customer's credits, and checks that listed entries are gapless. Pure."""
+"""Plans the fewest pages that show a customer's credits, and checks for gaps. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ def plan_windows(times: Iterable[int], until: int) -> list[TimeWindow]:
 
 
 def narrow_windows(times: Sequence[int], newest: Page, since: int, until: int) -> list[TimeWindow] | None:
-    """Return the windows older than the newest page; None if reading the whole ledger needs no more pages.
+    """Return the windows behind the newest page; None if the whole ledger needs no more pages.
 
     The number of pages in the ledger is estimated from the density of the newest page.
     """
@@ -74,7 +74,7 @@ def find_break(entries: Sequence[Entry], *, starts_at_zero: bool) -> str:
 
 
 def _find_break_in_run(run: Sequence[Entry]) -> Entry:
-    """Return the first entry, from the oldest, whose balance does not follow from the previous one."""
+    """Return the oldest entry whose balance does not follow from the previous one."""
     good, bad = 0, len(run)
     while bad - good > 1:
         middle = (good + bad) // 2

@@ -33,7 +33,7 @@ class Credit:
 
 @dataclass(slots=True)
 class CustomerVerdict:
-    """Final rows of one customer, its uncredited payments, and its credits and grants of no payment of its own."""
+    """Final rows of a customer, its uncredited payments, and its other credits and grants."""
 
     rows: list[Row] = field(default_factory=list)
     uncredited: list[Payment] = field(default_factory=list)
@@ -97,17 +97,16 @@ def _judge_other_entries(
             verdict.grants.append(credit)
         elif entry.kind == "reversal":
             if complete and entry.metadata.get("reverses", "") not in by_id and entry.created >= scope.start:
+                reversed_id = entry.metadata.get("reverses", "")[:40]
                 verdict.rows.append(
-                    judge_unexplained_credit(
-                        credit, f"it reverses {_quote_text(entry, 'reverses')}, which is not there"
-                    )
+                    judge_unexplained_credit(credit, f"it reverses {reversed_id!r}, which does not exist")
                 )
         elif _is_unexplained(entry, scope):
             verdict.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
 
 
 def _is_unexplained(entry: Entry, scope: Scope) -> bool:
-    """Return whether an entry is neither Stripe's own, nor a known credit of another system, nor in its place."""
+    """Return whether an entry is a credit of unknown origin or a misplaced bookkeeping row."""
     is_misplaced = entry.kind in _BOOKKEEPING_KINDS
     is_expected = entry.kind is None and scope.other_credits.search(entry.description)
     return (entry.type == "adjustment" and entry.cents > 0 and not is_expected) or is_misplaced
@@ -119,10 +118,6 @@ def _describe_entry(entry: Entry) -> str:
     return f"kind {entry.kind!r} does not belong on a customer"
 
 
-def _quote_text(entry: Entry, name: str) -> str:
-    return repr(entry.metadata.get(name, "")[:40])
-
-
 def judge_unexplained_credit(credit: Credit, reason: str) -> Row:
     """Create the row of a credit of no known kind."""
     row = cells_of_lone_entry(credit.entry, "credit") | {"expected_cents": 0, "delta_cents": credit.net}
@@ -132,7 +127,10 @@ def judge_unexplained_credit(credit: Credit, reason: str) -> Row:
 
 
 def judge_payment(payment: Payment, credits_: Sequence[Credit], target: str | None, scope: Scope) -> Row:
-    """Create a payment's row from its credits on all customers. `target` is the customer to credit."""
+    """Create a payment's row from its credits on all customers.
+
+    `target` is the customer to credit.
+    """
     first = next((credit for credit in credits_ if credit.entry.customer == target), credits_[0])
     expected = expected_cents(payment, first.entry)
     total = sum(credit.net for credit in credits_ if credit.entry.currency == CURRENCY)
@@ -207,7 +205,7 @@ def _compare_texts(payment: Payment, credit: Credit, expected: int | None, delta
 
 
 def expected_cents(payment: Payment, credit: Entry) -> int | None:
-    """Return the promised cents, or the tokens' value at the recorded rate; None if no rate is recorded."""
+    """Return the promised cents, or the value at the recorded rate; None without a rate."""
     if payment.quoted:
         return payment.cents
     rate = recorded_rate(credit)
@@ -218,7 +216,7 @@ def expected_cents(payment: Payment, credit: Entry) -> int | None:
 
 
 def recorded_rate(credit: Entry) -> int | None:
-    """Return the market rate in a credit's metadata, in 10^-18 dollars; None if it is malformed."""
+    """Return the rate in a credit's metadata, in 10^-18 dollars; None if it is malformed."""
     try:
         rate = Decimal(credit.metadata.get("rate", ""))
         scaled = rate.scaleb(18)
@@ -245,7 +243,10 @@ def _rate_cells(payment: Payment, credit: Entry) -> Cells:
 
 
 def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:
-    """Return the names of a credit's texts that differ from what this service writes. Hex case is ignored."""
+    """Return the names of a credit's texts that differ from what this service writes.
+
+    Hex case is ignored.
+    """
     named = credit.metadata.get("payment", "").strip().lower()
     expected = ledger.credit_metadata(payment, Price(payment.cents))
     expected_description = ledger.credit_description(payment)

@@ -92,7 +92,10 @@ Cells = dict[str, Any]
 
 
 def create_row(cells: Cells, status: Status, reason: str, rule: str, *, exception: bool | None = None) -> Row:
-    """Create a row with its verdict. `exception` overrides the status if a reversal settled the matter."""
+    """Create a row with its verdict.
+
+    `exception` overrides the status if a reversal settled the matter.
+    """
     status_rule = RULES[status]
     is_exception = status_rule.exception if exception is None else exception
     verdict = {

@@ -1,4 +1,4 @@
-"""Self-test of the audit: plants each kind of fault in a copy of real data and checks what is reported. Pure."""
+"""Self-test of the audit: plants faults in a copy of real data. Pure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ _OTHER_CUSTOMER = "cus_SelfTest"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A planted fault, the statuses reported for it, and whether they are exactly the expected ones."""
+    """A planted fault, the reported statuses, and whether they are exactly as expected."""
 
     planted: str
     statuses: tuple[str, ...]

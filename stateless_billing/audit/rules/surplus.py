@@ -1,4 +1,4 @@
-"""Finds the surplus entry whose reversal brings a payment closer to being credited exactly once. Pure."""
+"""Finds the surplus entry to reverse so that a payment is credited exactly once. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from stateless_billing.domain.ledger import CURRENCY, Entry
 
 
 def find_surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> Entry | None:
-    """Return the newest entry that makes the net of a payment's credits too high or too low, or None.
+    """Return the newest entry that makes a payment's net too high or too low, or None.
 
     `entries` are the customer's complete ledger since an hour before the payment's block.
     """
@@ -30,7 +30,7 @@ def find_surplus(payment: Payment, entries: Sequence[Entry], scope: Scope) -> En
 def find_surplus_over(
     payment: Payment, ledgers: Mapping[str, Sequence[Entry]], target: str | None, scope: Scope
 ) -> Entry | None:
-    """Return the entry to reverse, from the ledgers of all customers that may hold a credit of the payment.
+    """Return the entry to reverse, by the ledgers of all customers that may hold a credit.
 
     If the target holds the full credit, the newest credit on another customer is reversed first.
     """
@@ -56,13 +56,13 @@ def find_credits(payment: Payment, ledgers: Mapping[str, Sequence[Entry]], scope
 
 
 def is_credited(payment: Payment, entries: Sequence[Entry], scope: Scope) -> bool:
-    """Return whether these entries alone credit a payment in full, so that any other credit is surplus."""
+    """Return whether these entries alone credit a payment in full."""
     credits_, delta = _net_cents(payment, entries, scope)
     return bool(credits_) and delta == 0
 
 
 def _net_cents(payment: Payment, entries: Sequence[Entry], scope: Scope) -> tuple[list[Credit], int | None]:
-    """Return a payment's credits and by how many cents their net exceeds what is due; None if undecidable."""
+    """Return a payment's credits and the cents by which they exceed what is due, if known."""
     customer = AuditedCustomer(entries[0].customer if entries else "")
     verdict = judge_customer(CustomerLedger(customer, [payment], list(entries)), OrderIndex(), scope)
     credits_ = verdict.credited.get(payment.identity, [])

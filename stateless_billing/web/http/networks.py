@@ -15,7 +15,7 @@ _NETWORKS: dict[int, dict[str, Any]] = {
 
 
 def describe_network(chain_id: int) -> dict[str, Any]:
-    """Describe a chain: ID, name, explorer or None, currency, and public RPC URLs for adding it to a wallet."""
+    """Describe a chain for pages and for adding it to a wallet. `explorer` may be None."""
     network = _NETWORKS.get(chain_id, {"name": f"Chain {chain_id}", "explorer": None, "rpc_urls": []})
     return {"id": chain_id, "hex": hex(chain_id), "currency": _ETHER, **network}
 

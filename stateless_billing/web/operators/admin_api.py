@@ -1,4 +1,7 @@
-"""`/api/admin/…`: the JSON API behind the operators' pages. Money moves only with a form signed by this service."""
+"""`/api/admin/…`: the JSON API behind the operators' pages.
+
+Money moves only with a form signed by this service.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -87,7 +90,7 @@ class AdminApi:
         )
 
     async def give(self, request: Request) -> Response:
-        """`POST /api/admin/grants`: give a grant, or return the result of an earlier attempt with this form."""
+        """`POST /api/admin/grants`: give a grant, or return the one given with this form."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
         grant_request, confirm_duplicate = await self._parse_grant_request(request, operator)
         try:
@@ -119,7 +122,7 @@ class AdminApi:
         return JSONResponse(_grant_response(grant))
 
     async def write_order(self, request: Request) -> Response:
-        """`POST /api/admin/orders` `{form, order | confirms, reason}`: order what to do with a payment, and apply it.
+        """`POST /api/admin/orders` `{form, order | confirms, reason}`: write and apply an order.
 
         `confirms` names another admin's order to repeat.
         """

@@ -179,7 +179,10 @@ class AuditPages:
 
 
 def _select_rows(finished: FinishedAudit, query: AuditQuery) -> list[str]:
-    """Return the fingerprints of the rows that pass the filter, exceptions first. A search reads every row."""
+    """Return the fingerprints of the rows that pass the filter, exceptions first.
+
+    A search reads every row.
+    """
     selected = []
     for exception, status, key in sorted(finished.order, key=lambda entry: not entry[0]):
         if query.status in ("", status) or (exception and query.status == "exceptions"):
@@ -196,7 +199,10 @@ def _is_named(row: Row, word: str) -> bool:
 
 
 def _find_row(finished: FinishedAudit, row_id: str) -> Row | None:
-    """Return the row of an ID or fingerprint. A row ID contains the first twelve digits of the fingerprint."""
+    """Return the row of an ID or fingerprint.
+
+    A row ID contains the first twelve digits of the fingerprint.
+    """
     prefix = row_id.rpartition("-")[2]
     if len(prefix) < 12:
         return None

@@ -1,4 +1,4 @@
-"""Runs audits for the page, one at a time per process, and keeps the last reports in memory."""
+"""Runs audits for the page, one at a time per process, and stores the last reports."""
 
 import asyncio
 import logging
@@ -124,7 +124,10 @@ class AuditRuns:
         return [*self._reports.values()][::-1]
 
     def begin(self, options: Options) -> AuditRun:
-        """Start an audit or join the running one with the same options. Raises: ProblemError if another is running."""
+        """Start an audit or join the running one with the same options.
+
+        Raises: ProblemError if another is running.
+        """
         if self.running:
             if self.running.options == options:
                 return self.running

@@ -11,7 +11,7 @@ DECIDES, COUNTS, WAITS, SUPERSEDED, VOID = "decides", "counts", "waits", "supers
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """An order, its fate, the order that confirms it, and the form with which the viewer may confirm it.
+    """An order, its fate, its confirmation, and the form with which the viewer may confirm it.
 
     `decides`: the newest effective order; `counts`: an effective acknowledgment; `waits`: another admin must confirm
     it; `superseded`: a newer order is effective; `void`: a confirmation that confirms nothing.
@@ -24,7 +24,10 @@ class OrderRow:
 
 
 def create_rows(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
-    """Create the rows of a payment's orders, newest first. A confirmation is part of the row it confirms."""
+    """Create the rows of a payment's orders, newest first.
+
+    A confirmation is part of the row it confirms.
+    """
     own = [order for order in orders if order.payment == payment]
     confirmations = {order.id: order_rules.find_confirmation(order, orders) for order in own if not order.confirms}
     used = {confirmation.id for confirmation in confirmations.values() if confirmation}

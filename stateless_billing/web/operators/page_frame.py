@@ -34,7 +34,7 @@ class PageFrame:
         self._templates = templates
 
     def create_handler(self, show: OperatorPage, right: str = READ) -> Callable[[Request], Awaitable[Response]]:
-        """Wrap a page function: require a signed-in operator with `right` and show failures as pages."""
+        """Wrap a page function: require an operator with `right` and show failures as pages."""
 
         async def handler(request: Request) -> Response:
             try:

@@ -1,4 +1,4 @@
-"""Checks the session cookie against the roster on every request, and the origin of unsafe requests."""
+"""Checks the session cookie on every request, and the origin of unsafe requests."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -28,7 +28,7 @@ class Sessions:
         return self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
 
     def require(self, request: Request, right: str, *, require_recent_sign_in: bool = False) -> Operator:
-        """Return the operator if signed in with this right, within 12 hours if `require_recent_sign_in`.
+        """Return the operator who is signed in with this right, if required within 12 hours.
 
         Raises: ProblemError.
         """
@@ -78,9 +78,10 @@ class Sessions:
         return self.origin(request) if parts and is_loopback(parts.hostname or "") else None
 
     def set_cookie(self, response: Response, name: str, value: str, seconds: int) -> None:
-        """Set a cookie that scripts cannot read and other sites' forms do not send. An empty value removes it.
+        """Set a cookie that scripts cannot read and other sites' forms do not send.
 
-        `Secure` works in development too: browsers treat http on localhost and 127.0.0.1 as trustworthy.
+        An empty value removes it. `Secure` works in development too: browsers treat http on localhost and 127.0.0.1 as
+        trustworthy.
         """
         response.set_cookie(
             name, value, max_age=seconds if value else 0, path="/", secure=True, httponly=True, samesite="lax"

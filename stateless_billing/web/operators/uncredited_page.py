@@ -1,4 +1,4 @@
-"""`/admin/stuck`: the uncredited payments, their orders, and the orders that the viewer may give."""
+"""`/admin/stuck`: uncredited payments, their orders, and those the viewer may give."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,10 +47,11 @@ class CustomerStates:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One payment as the page shows it. `kinds` are the offered orders, `forms` their forms by kind.
+    """One payment as the page shows it.
 
-    `gone` and `unproven` are customers that an order must vouch for. `early` says that until `border` the idempotency
-    key alone prevents a second credit. `second` says that an order of its `worth` needs another admin.
+    `kinds` are the offered orders, `forms` their forms by kind. `gone` and `unproven` are customers that an order must
+    vouch for. `early` says that until `border` the idempotency key alone prevents a second credit. `second` says that
+    an order of its `worth` needs another admin.
     """
 
     stuck: UncreditedPayment

@@ -1,4 +1,4 @@
-"""Routes that are loaded after the service is up, because importing the pages is the slowest part of the start."""
+"""Routes loaded after the service is up, because importing the pages is slow."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 
 class LazyRoutes(BaseRoute):
-    """All routes below some prefixes, created at the first request for one of them or by `load_lazy_routes`."""
+    """Routes below some prefixes, created at the first request or by `load_lazy_routes`."""
 
     def __init__(self, prefixes: tuple[str, ...], factory: Callable[[], Sequence[BaseRoute]]) -> None:
         self._prefixes = prefixes

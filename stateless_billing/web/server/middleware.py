@@ -1,4 +1,4 @@
-"""ASGI middleware: request IDs, security headers, and problem responses for unexpected errors."""
+"""ASGI middleware: request IDs, security headers, and problems for unexpected errors."""
 
 import logging
 import secrets

@@ -1,4 +1,4 @@
-"""Limits connections: size and duration of requests, and how slowly a client may read a response.
+"""Limits connections: size and duration of requests, and how slowly clients may read.
 
 uvicorn has no such limits, so a few slow clients could hold every connection. This protocol adds deadlines and sizes to
 uvicorn's, and closes the connection that has been idle longest when there are too many.
@@ -81,7 +81,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         return newest is not None and not newest.response_complete
 
     def is_working(self) -> bool:
-        """Return whether the service is the one to act: a request has arrived and its response is not written."""
+        """Return whether a request has arrived whose response is not yet written."""
         return self._is_answering() and not self.cycle.more_body and self._write_deadline is None
 
     # Reading
@@ -181,7 +181,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _reject(self, code: str, detail: str) -> None:
-        """Send a problem and close. While an earlier request is being answered, send only that response."""
+        """Send a problem and close.
+
+        While an earlier request is being answered, send only that response.
+        """
         if self._ignores_input or self.transport.is_closing():
             return
         log.info("connection rejected: %s", code)
@@ -197,7 +200,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _interrupt(self) -> bool:
-        """Abort the request whose body will never be complete. Return False if a response has precedence."""
+        """Abort the request whose body will never be complete.
+
+        Return False if a response has precedence.
+        """
         if self.pipeline or self.cycle.response_started or not self.cycle.more_body:
             return False
         self.cycle.disconnected = True

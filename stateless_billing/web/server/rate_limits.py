@@ -22,7 +22,10 @@ UNLIMITED_PATH = "/healthz"  # health checks must always be answered, and cost n
 
 
 class RateLimitMiddleware:
-    """Rejects clients above their limits. Each route group has its own limit, so polling never blocks a quote."""
+    """Rejects clients above their limits.
+
+    Each route group has its own limit, so polling never blocks a quote.
+    """
 
     def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
         self._app = app

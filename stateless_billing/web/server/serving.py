@@ -1,4 +1,4 @@
-"""Runs the public server, which stops the process on a signal, and the metrics server beside it."""
+"""Runs the public server, which stops on a signal, and the metrics server."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,10 @@ async def serve(app: ASGIApp, host: str, port: int) -> None:
 
 
 async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until cancelled. If the port is taken, log it and return: payments matter more than metrics."""
+    """Serve until cancelled.
+
+    If the port is taken, log it and return: payments matter more than metrics.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
@@ -50,7 +53,7 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """Returns from `serve` after a signal. uvicorn would raise it again, which skips our shutdown."""
+    """Returns from `serve` after a signal; uvicorn would raise it again, skipping our shutdown."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -61,7 +64,10 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def on_termination_signal(end: Callable[[], object]) -> Iterator[None]:
-    """Call `end` on SIGTERM and SIGINT. The kernel ignores them for PID 1 of a container without a handler."""
+    """Call `end` on SIGTERM and SIGINT.
+
+    The kernel ignores them for PID 1 of a container without a handler.
+    """
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
     for number in signals:
