@@ -1,1 +1,1 @@
-"""One payment to its credit, exactly once."""
+"""Credits each payment exactly once."""

@@ -1,4 +1,4 @@
-"""One attempt at one payment: a look at every customer that may carry its credit and, where none does, one write."""
+"""One crediting attempt: check every customer that may carry the credit and, if none does, write it once."""
 
 import logging
 import re
@@ -32,14 +32,14 @@ from stateless_billing.stripe.ledger_reader import entries_or_none, read_newest,
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint
 
-MAX_UNSENT_SECONDS = 5  # a look found nothing, and looking does not write
+MAX_UNSENT_SECONDS = 5  # retry_after of a read-only check that found no credit
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class CreditTools:
-    """What attempts work with."""
+    """Collaborators that all attempts share."""
 
     pricer: CreditPricer
     orders: Orders
@@ -49,7 +49,7 @@ class CreditTools:
 
 @dataclass
 class _LedgerReadings:
-    """What a look has shown so far: ledgers and customers by id, and a credit that was reversed in full."""
+    """Results of one check: ledgers, customers and unproven ledgers by customer ID, and a fully reversed credit."""
 
     ledgers: dict[str, Sequence[Entry]] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
@@ -57,23 +57,31 @@ class _LedgerReadings:
     reversed: PaymentStatus | None = None
 
 
-def read_cursor(memory: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
-    """The cursor a customer carries for a gateway, remembered."""
+def read_cursor(status_cache: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
+    """Parse a customer's cursor for a gateway and cache it."""
     cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
-    memory.cursors[customer.id, gateway.address] = cursor
+    status_cache.cursors[customer.id, gateway.address] = cursor
     return cursor
 
 
 class Attempt:
-    """One try over one connection. `terms` are the payment's own; an order brings others."""
+    """One attempt over one connection. `terms` are the payment's own; an order replaces them."""
 
     def __init__(
-        self, tools: CreditTools, memory: StatusCache, session: StripeSession, case: CreditCase, terms: CreditTerms
+        self,
+        tools: CreditTools,
+        status_cache: StatusCache,
+        session: StripeSession,
+        case: CreditCase,
+        terms: CreditTerms,
     ) -> None:
-        self._tools, self._status_cache, self._session = tools, memory, session
-        self._case, self._terms = case, terms
+        self._tools = tools
+        self._status_cache = status_cache
+        self._session = session
+        self._case = case
+        self._terms = terms
         self._order: Order | None = None
-        self._started_at: EpochPosition | None = None  # None where no look is needed
+        self._started_at: EpochPosition | None = None  # None if no check is needed
         self._readings = _LedgerReadings()
         self.written_to: str | None = None
 
@@ -83,45 +91,44 @@ class Attempt:
 
     @property
     def _credited_customer_id(self) -> str:
-        """Who is to be credited: the customer that an order names, or the event's own."""
+        """The customer to credit: the order's target, or else the event's own."""
         return (self._order.target if self._order else None) or self._case.customer_id or ""
 
     async def run(self, now: int) -> PaymentStatus:
-        """Look and, where nothing stands against it, write. `now` is the machine's clock. Raises StripeFailure."""
+        """Check and, if nothing forbids it, write. `now` is this machine's clock. Raises: StripeFailure, ChainError."""
         if self._case.is_fresh(now):
-            return await self._write_if_due(await self._paying_customer())
+            return await self._write_if_due(await self._read_credited_customer())
         page = await self._newest_page()
-        if page and (found := self._find_living_credit(self._case.customer_id or "", page.entries)):
-            return found
+        if page and (credited := self._find_unreversed_credit(self._case.customer_id or "", page.entries)):
+            return credited
         orders = await self._read_orders()
         if orders.effective and not self._case.final:
-            return PaymentStatus(
-                "confirming", retry_after=30, detail="an order stands, and orders are followed at finality"
-            )
+            return PaymentStatus("confirming", retry_after=30, detail="its order is applied at finality")
         if not self._credited_customer_id:
-            found = await self._check_within_epoch(orders, None)
-            return found or PaymentStatus("held", cause="customer_invalid", detail="the event names no Stripe customer")
+            blocked = await self._check_within_epoch(orders, None)
+            return blocked or PaymentStatus("held", cause="customer_invalid", detail="the event names no customer")
         assert self._started_at is not None
         if self._started_at.epoch == 0 or not self._case.may_prove:
-            seen = await self._check_within_epoch(orders, page)
+            blocked = await self._check_within_epoch(orders, page)
         elif self._started_at.in_quiet_zone:
             wait = seconds_until_writable(self._session.now(), self._payment.time)
-            return PaymentStatus("pending", retry_after=wait, detail="waiting for the border between two keys to pass")
+            return PaymentStatus("pending", retry_after=wait, detail="waiting for the quiet zone to end")
         else:
-            seen = await self._check_by_proof(orders)
-        if self._readings.reversed and (seen is None or seen.state != "credited"):
-            return self._readings.reversed  # nothing is to be sent, so nothing has to be proven
+            blocked = await self._check_by_proof(orders)
+        if self._readings.reversed and (blocked is None or blocked.state != "credited"):
+            return self._readings.reversed  # nothing will be written, so no absence has to be proven
         return (
-            seen
+            blocked
             or self._find_objection()
             or await self._write_if_due(self._readings.customers.get(self._credited_customer_id))
         )
 
     async def _newest_page(self) -> Page | None:
-        """The newest page of the event's customer, which most often shows the credit; None where it has no ledger."""
+        """The newest page of the event's customer, which usually shows the credit; None if it has no ledger."""
         if self._case.customer_id is None:
-            for place in (await self._tools.orders.find(self._payment)).named_customers[:1]:
-                self._readings.customers[place] = await self._session.get_customer(place)  # so that there is a clock
+            for customer_id in (await self._tools.orders.find(self._payment)).named_customers[:1]:
+                # Any response sets the session's clock, which the epoch is counted by.
+                self._readings.customers[customer_id] = await self._session.get_customer(customer_id)
             return None
         return await read_newest(self._session, self._case.customer_id, self._case.since)
 
@@ -137,49 +144,49 @@ class Attempt:
         return orders
 
     def _possible_customers(self, orders: PaymentOrders) -> list[str]:
-        """Every customer that may carry the credit, the event's own first."""
+        """All customers that may carry the credit, the event's own first."""
         own = [self._case.customer_id] if self._case.customer_id else []
         return list(dict.fromkeys([*own, *orders.named_customers]))
 
     async def _check_within_epoch(self, orders: PaymentOrders, page: Page | None) -> PaymentStatus | None:
-        """The first epoch: one key for the payment keeps everybody apart, so ended listings are enough to send."""
+        """Check in the first epoch. Its idempotency key excludes a second credit, so complete listings suffice."""
         own = self._case.customer_id
         if self._credited_customer_id == own:
-            customer = await self._paying_customer()
-            if held := deleted_customer_status(customer, listing_missing=page is None):
-                return held
+            customer = await self._read_credited_customer()
+            if deleted := deleted_customer_status(customer, listing_missing=page is None):
+                return deleted
             if await self._is_covered(customer):
                 return credited_status(self._payment.cents or None, None)
             self._readings.customers[own] = customer
-        for place in self._possible_customers(orders):
+        for customer_id in self._possible_customers(orders):
             entries: Sequence[Entry] | None
-            if place == own and page:
-                entries = await self._session.list_entries(place, self._case.since, page)
+            if customer_id == own and page:
+                entries = await self._session.list_entries(customer_id, self._case.since, page)
             else:
-                entries = await entries_or_none(self._session, place, self._case.since)
+                entries = await entries_or_none(self._session, customer_id, self._case.since)
             if entries is None:
-                later = self._started_at is not None and self._started_at.epoch > 0
-                if later and place not in orders.absent_customers:
-                    return maybe_credited_status(place)
+                in_later_epoch = self._started_at is not None and self._started_at.epoch > 0
+                if in_later_epoch and customer_id not in orders.absent_customers:
+                    return maybe_credited_status(customer_id)
                 entries = []
-            self._readings.ledgers[place] = entries
-            if found := self._find_living_credit(place, entries):
-                return found
+            self._readings.ledgers[customer_id] = entries
+            if credited := self._find_unreversed_credit(customer_id, entries):
+                return credited
         return None
 
     async def _check_by_proof(self, orders: PaymentOrders) -> PaymentStatus | None:
-        """Later epochs: the earlier key may be forgotten, so that nothing is there must be proven of every ledger."""
+        """Check in a later epoch. Stripe may have dropped the earlier key, so prove the absence in every ledger."""
         blocked = self._judge_orders_ledger(orders)
-        for place in self._possible_customers(orders):
-            customer, entries = await self._read_with_proof(place, orders)
+        for customer_id in self._possible_customers(orders):
+            customer, entries = await self._read_with_proof(customer_id, orders)
             if isinstance(entries, PaymentStatus):
                 blocked = blocked or entries
                 continue
-            if found := self._find_living_credit(place, entries):
-                return found
-            if customer and place == self._case.customer_id and await self._is_covered(customer):
+            if credited := self._find_unreversed_credit(customer_id, entries):
+                return credited
+            if customer and customer_id == self._case.customer_id and await self._is_covered(customer):
                 return credited_status(self._payment.cents or None, None)
-            blocked = blocked or self._readings.unproven.get(place)
+            blocked = blocked or self._readings.unproven.get(customer_id)
         return blocked
 
     def _judge_orders_ledger(self, orders: PaymentOrders) -> PaymentStatus | None:
@@ -191,81 +198,81 @@ class Attempt:
         )
 
     async def _read_with_proof(
-        self, place: str, orders: PaymentOrders
+        self, customer_id: str, orders: PaymentOrders
     ) -> tuple[Customer | None, Sequence[Entry] | PaymentStatus]:
-        """One customer's ledger back to its anchor; why nothing may be sent where it cannot be read at all."""
+        """Read a customer's ledger back to its anchor; instead of entries, a status if it cannot be read."""
         assert self._started_at is not None
         try:
-            customer, reading = await read_session(self._session, place, self._case.since)
+            customer, reading = await read_session(self._session, customer_id, self._case.since)
         except RequestRejected as error:
             if error.code not in ("resource_missing", "customer_invalid"):
                 raise
             customer, reading = None, None
         if reading is None or customer is None:
-            return None, self._judge_absent(place, customer, orders)
-        self._readings.customers[place] = customer
-        self._readings.ledgers[place] = reading.entries
+            return None, self._judge_absent(customer_id, customer, orders)
+        self._readings.customers[customer_id] = customer
+        self._readings.ledgers[customer_id] = reading.entries
         epoch, origin = self._started_at.epoch, self._payment.time
-        if not orders.vouches_for(place, epoch, origin):
+        if not orders.vouches_for(customer_id, epoch, origin):
             unused = customer.currency is None
-            proof = self._tools.proofs.judge(self._payment.identity, place, epoch, reading, unused=unused)
+            proof = self._tools.proofs.judge(self._payment.identity, customer_id, epoch, reading, unused=unused)
             if not proof.proven:
-                self._readings.unproven[place] = unproven_ledger_status(proof, place)
+                self._readings.unproven[customer_id] = unproven_ledger_status(proof, customer_id)
         return customer, reading.entries
 
     def _judge_absent(
-        self, place: str, customer: Customer | None, orders: PaymentOrders
+        self, customer_id: str, customer: Customer | None, orders: PaymentOrders
     ) -> Sequence[Entry] | PaymentStatus:
-        """A customer whose ledger is gone with it: a credit may have been among its entries."""
-        if place in orders.absent_customers and place != self._credited_customer_id:
+        """Judge a customer whose ledger cannot be read: its deleted entries may have included the credit."""
+        if customer_id in orders.absent_customers and customer_id != self._credited_customer_id:
             return []
-        if customer is None and place == self._case.customer_id and not orders.effective:
-            return PaymentStatus("held", cause="customer_invalid", detail=f"Stripe has no customer {place}")
-        return maybe_credited_status(place)
+        if customer is None and customer_id == self._case.customer_id and not orders.effective:
+            return PaymentStatus("held", cause="customer_invalid", detail=f"Stripe has no customer {customer_id}")
+        return maybe_credited_status(customer_id)
 
     async def _is_covered(self, customer: Customer) -> bool:
         return await self._case.is_covered_by(read_cursor(self._status_cache, self._case.gateway, customer))
 
-    def _find_living_credit(self, place: str, entries: Sequence[Entry]) -> PaymentStatus | None:
-        """A living credit on one customer. One that was reversed is kept: another customer may carry a living one."""
-        redirected = place != self._case.customer_id
-        found = credit_status(self._payment, entries, self._tools.other_credits, redirected=redirected)
-        if found and redirected:
-            found = replace(found, credited_customer=place, verified_on_target=True)
-        if found and found.state == "reversed":
-            self._readings.reversed = self._readings.reversed or found
+    def _find_unreversed_credit(self, customer_id: str, entries: Sequence[Entry]) -> PaymentStatus | None:
+        """Find a credit not reversed in full. Note a reversed one: another customer may carry an unreversed credit."""
+        redirected = customer_id != self._case.customer_id
+        status = credit_status(self._payment, entries, self._tools.other_credits, redirected=redirected)
+        if status and redirected:
+            status = replace(status, credited_customer=customer_id, verified_on_target=True)
+        if status and status.state == "reversed":
+            self._readings.reversed = self._readings.reversed or status
             return None
-        return found
+        return status
 
     def _find_objection(self) -> PaymentStatus | None:
         return find_objection(
             self._case, self._terms, self._order, self._readings.ledgers, other_credits=self._tools.other_credits
         )
 
-    async def _paying_customer(self) -> Customer:
-        """The customer to be credited, read right before the write: both requests are granted together."""
-        write_too = [Endpoint.CREATE_ENTRY] if self._case.may_write else []
-        await self._session.reserve_together(Endpoint.READ_CUSTOMER, *write_too)
+    async def _read_credited_customer(self) -> Customer:
+        """Read the customer to credit right before the write, reserving rate limit for both requests together."""
+        write = [Endpoint.CREATE_ENTRY] if self._case.may_write else []
+        await self._session.reserve_together(Endpoint.READ_CUSTOMER, *write)
         customer = await self._session.get_customer(self._credited_customer_id)
         if customer.id == self._case.customer_id:
             read_cursor(self._status_cache, self._case.gateway, customer)
         return customer
 
     async def _write_if_due(self, customer: Customer | None) -> PaymentStatus:
-        """Nothing was found: the write, where there is anything to write and it is for us to do."""
-        customer = customer or await self._paying_customer()
-        if held := deleted_customer_status(customer, listing_missing=False):
-            return held
-        if held := ineligible_customer_status(
+        """Write the credit, unless the customer is ineligible, the amount is zero or this attempt is read-only."""
+        customer = customer or await self._read_credited_customer()
+        if deleted := deleted_customer_status(customer, listing_missing=False):
+            return deleted
+        if ineligible := ineligible_customer_status(
             customer, self._terms, self._order, bookkeeping=self._is_bookkeeping(customer.id)
         ):
-            return held
+            return ineligible
         assert self._terms.price is not None
         if self._terms.price.cents == 0:
             return credited_status(0, None)
         if not self._case.may_write:
             return PaymentStatus("pending", retry_after=MAX_UNSENT_SECONDS)
-        assert self._case.may_prove, "what is to be sent was proven"
+        assert self._case.may_prove, "credits are written only after a check that may prove absence"
         return await self._write(customer.id)
 
     def _is_bookkeeping(self, customer_id: str) -> bool:
@@ -276,7 +283,7 @@ class Attempt:
         payment, price = self._payment, self._terms.price
         assert price is not None
         if self._started_at is not None and customer_id not in self._readings.ledgers:
-            raise StripeUnavailable(f"{customer_id} was not looked at")
+            raise StripeUnavailable(f"the ledger of {customer_id} was not checked")
         draft = EntryDraft(
             customer_id=customer_id,
             cents=price.cents,
@@ -288,5 +295,5 @@ class Attempt:
         )
         entry = await write_entry(self._session, draft, self._started_at)
         self.written_to = customer_id
-        sent = credited_status(entry.cents, entry)
-        return sent if customer_id == self._case.customer_id else replace(sent, credited_customer=customer_id)
+        status = credited_status(entry.cents, entry)
+        return status if customer_id == self._case.customer_id else replace(status, credited_customer=customer_id)

@@ -1,4 +1,4 @@
-"""Whether a payment lies deep enough to be credited, as the nodes tell it now."""
+"""Checks with the nodes whether a payment is confirmed deeply enough to be credited."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,15 @@ from stateless_billing.domain import finality
 from stateless_billing.domain.finality import HEAD_AGE, ConfirmationTier, Depth, Heads
 from stateless_billing.runtime.clock import Clock
 
-_CACHE_TTL_SECONDS = 1  # for how long one reading of what is not final serves several payers
+_CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
 _REQUIRED_NODES = 2
 
 
 class Confirmations:
-    """Reads heads and unfinalised payments. Read `heads` before the payments that are judged by them: a block read by
-    its number afterwards, and at or below their `finalized`, is on the canonical chain for good.
+    """Reads chain heads and unfinalized payments, and measures the depth of payments.
+
+    Read `heads` before the payments judged by them: a block read by number after that, at or below their `finalized`,
+    is permanently on the canonical chain.
     """
 
     def __init__(
@@ -41,11 +43,11 @@ class Confirmations:
         self._max_unfinalized_cents = max_unfinalized_cents
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
-        """The heads that were read last."""
+        """The heads read last."""
         self._cached: TTLCache[int, list[Payment]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
 
     async def heads(self) -> Heads:
-        """The chain's heads now, of a node that is not behind if there is one. Raises ChainError."""
+        """Read the current heads, preferring a node that is not behind. Raises: ChainError."""
         try:
             heads = await self._nodes.with_failover(self._fresh_heads)
         except ChainError:
@@ -64,48 +66,48 @@ class Confirmations:
         """All payments above `finalized`, of all gateways."""
         number = heads.finalized.number
         async with self._reading:
-            found = self._cached.get(number)
-            if found is None:
-                read = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-                found = self._cached[number] = [payment for payments in read for payment in payments]
-            return found
+            unfinalized = self._cached.get(number)
+            if unfinalized is None:
+                lists = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
+                unfinalized = self._cached[number] = [payment for payments in lists for payment in payments]
+            return unfinalized
 
     async def depth_of(self, payment: Payment, heads: Heads) -> Depth:
-        """How deep the payment lies, by `heads` that were read before it. Raises ChainError."""
+        """Measure the depth of a payment by `heads` that were read before it. Raises: ChainError."""
         now = int(self._clock.wall())
-        final = finality.is_final(payment, heads)
-        risky = payment.quoted and not final
+        risky = payment.quoted and not finality.is_final(payment, heads)
         others = await self._unfinalized(heads) if risky else []
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
-        found = finality.measure_depth(payment, tier, heads, now)
-        if found.reached and risky and payment not in others:
-            return replace(found, reached=False)  # whoever told of the others does not know this one: ask again
-        first_tier = risky and tier == self._tiers[0]
-        if found.reached and not first_tier and not await self._is_confirmed_by_two_nodes(payment, tier, now):
+        depth = finality.measure_depth(payment, tier, heads, now)
+        if depth.reached and risky and payment not in others:
+            # The node that listed the unfinalized payments does not have this one; retry later.
+            return replace(depth, reached=False)
+        in_first_tier = risky and tier == self._tiers[0]
+        if depth.reached and not in_first_tier and not await self._is_confirmed_by_two_nodes(payment, tier, now):
             return Depth(reached=False)
-        return found
+        return depth
 
     async def _is_confirmed_by_two_nodes(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
-        """Whether two nodes tell the same of this payment. One node alone is trusted."""
+        """Whether two nodes confirm this payment at this depth. A single configured node is trusted."""
         if len(self._nodes.each) < _REQUIRED_NODES:
             return True
-        told = await asyncio.gather(*(self._node_confirms(one, payment, tier, now) for one in self._nodes.each))
-        return sum(told) >= _REQUIRED_NODES
+        answers = await asyncio.gather(*(self._node_confirms(node, payment, tier, now) for node in self._nodes.each))
+        return sum(answers) >= _REQUIRED_NODES
 
     async def nodes_agree(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
-        """Whether two nodes have these places of the gateway's index in these blocks; None where too few could tell.
+        """Whether two nodes have the payments at these indexes in these blocks; None if too few nodes answered.
 
-        One node alone is trusted.
+        A single configured node is trusted.
         """
         if not blocks or len(self._nodes.each) < _REQUIRED_NODES:
             return True
-        told = await asyncio.gather(*(_has_blocks(gateway.through(one), blocks) for one in self._nodes.each))
-        if told.count(True) >= _REQUIRED_NODES:
+        answers = await asyncio.gather(*(_has_blocks(gateway.through(node), blocks) for node in self._nodes.each))
+        if answers.count(True) >= _REQUIRED_NODES:
             return True
-        return False if False in told else None
+        return False if False in answers else None
 
     async def _node_confirms(self, reader: ChainClient, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
-        gateway = next(one for one in self._gateways if one.address == payment.gateway)
+        gateway = next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
         try:
             deep = finality.measure_depth(payment, tier, await _read_heads(reader), now).reached
             return deep and payment in await gateway.through(reader).payments_in(payment.block)
@@ -114,23 +116,23 @@ class Confirmations:
 
 
 async def _has_blocks(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
-    """Whether the gateway's index, as one node tells it, has these places in these blocks; None where it does not."""
-    wanted = sorted(blocks)
+    """Whether one node has the payments at these indexes in these blocks; None if it does not answer."""
+    indexes = sorted(blocks)
     try:
-        while wanted:
-            start = wanted[0]
-            run = [index for index in wanted[:WINDOW] if index < start + WINDOW]
-            told = await gateway.payment_blocks(start, run[-1] + 1)
-            if any(told[index - start] != blocks[index] for index in run):
+        while indexes:
+            start = indexes[0]
+            batch = [index for index in indexes[:WINDOW] if index < start + WINDOW]
+            numbers = await gateway.payment_blocks(start, batch[-1] + 1)
+            if any(numbers[index - start] != blocks[index] for index in batch):
                 return False
-            wanted = wanted[len(run) :]
+            indexes = indexes[len(batch) :]
     except ChainError:
         return None
     return True
 
 
 async def _read_heads(reader: ChainClient) -> Heads:
-    # The deepest first: a later answer for a shallower head can then only be further on.
+    # Deepest first: a shallower head read later can only be further along.
     finalized = await provider.block(reader, "finalized")
     safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))
     return Heads(latest, safe, finalized)

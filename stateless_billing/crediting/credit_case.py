@@ -1,4 +1,4 @@
-"""One payment that lies deep enough to be credited, and the evidence that its customer's cursor gives."""
+"""A payment deep enough to be credited, and whether its customer's cursor covers it."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,11 @@ from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, can_skip_check
 
 @dataclass(frozen=True, slots=True)
 class CreditCase:
-    """A payment, and what may be done about it: `sending`, or looking only.
+    """A payment, and what an attempt may do about it.
 
-    Without `trust_cursor` the customer's cursor is no evidence: an audit has shown that the credit is missing. Without
-    `proving` a look concludes from ended listings, which costs few reads: enough for showing, never for sending.
+    Without `may_write` it only checks. Without `trust_cursor` it ignores the customer's cursor, because an audit found
+    the credit missing. Without `may_prove` it concludes from complete listings instead of proving absence: cheaper,
+    enough for display, never for a write.
     """
 
     gateway: Gateway
@@ -30,23 +31,23 @@ class CreditCase:
 
     @property
     def since(self) -> int:
-        """From when on its credit may have been written, in unix seconds."""
+        """The earliest time at which its credit may have been written, in Unix seconds."""
         return self.payment.time - LISTING_LEAD_SECONDS
 
     def is_fresh(self, now: int) -> bool:
-        """Whether it may be sent without a look. Of a final payment one listing tells all, however often asked."""
+        """Whether to write without a check: a quoted, unfinalized payment, young enough for its first key."""
         quoted = self.payment.quoted and self.customer_id is not None
         return self.may_write and quoted and not self.final and can_skip_check(now, self.payment.time)
 
     async def is_covered_by(self, cursor: ledger.Cursor | None) -> bool:
-        """Whether a cursor of the event's customer says that it is credited. Raises ChainError."""
+        """Whether a cursor of the event's customer shows it as credited. Raises: ChainError."""
         if not self.final or not self.trust_cursor or cursor is None or self.customer_id is None:
             return False
         return await cursor_covers(self.gateway, self.customer_id, cursor, self.payment.sequence)
 
 
 async def cursor_covers(gateway: Gateway, customer_id: str, cursor: ledger.Cursor, sequence: int) -> bool:
-    """Whether a cursor says that this sequence is credited, and is one: it names the payment before it."""
+    """Whether a cursor covers this sequence and fits the chain: it names the payment before its position."""
     if sequence >= cursor.next or cursor.next > await gateway.payment_count(customer_id):
         return False
     [before] = await gateway.payments_of(customer_id, cursor.next - 1, cursor.next)

@@ -1,4 +1,4 @@
-"""What a payment is to be credited with, or why it may not be: decided before Stripe is asked for the customer."""
+"""Prices a payment, or says why it is held, before its customer is read from Stripe."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from stateless_billing.pricing.rates import NoRate
 
 @dataclass(frozen=True, slots=True)
 class CreditTerms:
-    """The price, None where there is none; `held` names the cause where it may not be credited by itself."""
+    """The price, None if there is no rate; `held` is the cause if crediting it takes an order."""
 
     price: Price | None
     held: str | None
@@ -22,35 +22,34 @@ class CreditTerms:
 
 
 class CreditPricer:
-    """Prices payments and holds them to the daily limit."""
+    """Prices payments and enforces the daily limit."""
 
     def __init__(self, rates: RateSource, daily_limit: DailyLimit, discount_bps: int) -> None:
-        self._rates, self._daily_limit, self._discount_bps = rates, daily_limit, discount_bps
+        self._rates = rates
+        self._daily_limit = daily_limit
+        self._discount_bps = discount_bps
 
     async def price_payment(self, payment: Payment, order: Order | None = None) -> CreditTerms:
-        """The terms of a payment, under an order where there is one. Raises ChainError, StripeFailure."""
-        followed = order.id if order else None
+        """Price a payment, by its order if it has one. Raises: ChainError, StripeFailure."""
+        order_id = order.id if order else None
         if payment.quoted:
-            price = Price(payment.cents, order=followed)
+            price = Price(payment.cents, order=order_id)
         else:
             try:
                 rate = await self._rate(payment, order)
             except NoRate as error:
                 return CreditTerms(None, "rate_unavailable", str(error))
             cents = money.cents_down(payment.amount, rate.market, self._discount_bps)
-            price = Price(cents, rate, self._discount_bps, followed)
-        if (
-            order is None
-            and payment.customer_id
-            and await self._is_over_limit(payment, payment.customer_id, price.cents)
-        ):
-            return CreditTerms(price, "over_limit", "the customer's payments of 24 hours pass the maximum")
+            price = Price(cents, rate, self._discount_bps, order_id)
+        limited_customer_id = payment.customer_id if order is None else None
+        if limited_customer_id and await self._daily_limit.is_exceeded(payment, limited_customer_id, price.cents):
+            return CreditTerms(price, "over_limit", "the customer's payments of 24 hours exceed the maximum")
         return CreditTerms(price, None)
 
     async def value_cents(self, payment: Payment, rate: int | None) -> int | None:
-        """The cents of a payment at `rate` (10^-18 dollars), or at its own price; None where there is none.
+        """Value a payment at `rate` (10^-18 dollars), or else at its own price; None if it has none.
 
-        Raises ChainError, StripeFailure.
+        Raises: ChainError, StripeFailure.
         """
         if payment.quoted:
             return payment.cents
@@ -60,9 +59,6 @@ class CreditPricer:
             except NoRate:
                 return None
         return money.cents_down(payment.amount, rate, self._discount_bps)
-
-    async def _is_over_limit(self, payment: Payment, customer_id: str, cents: int) -> bool:
-        return await self._daily_limit.is_exceeded(payment, customer_id, cents)
 
     async def _rate(self, payment: Payment, order: Order | None) -> Rate:
         if order and order.rate is not None:

@@ -1,4 +1,4 @@
-"""Where a payment stands: its state, its cause where it waits, and when to ask again."""
+"""The status of a payment: its state, the cause of a wait, and when to ask again."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ from stateless_billing.domain.finality import Depth
 from stateless_billing.domain.ledger import Entry
 
 STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
-"""The states of a payment, the least advanced first."""
+"""All states of a payment, least advanced first."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentStatus:
-    """A payment's `state`, its `cause` where it waits, and `retry_after` in seconds, None where nothing will change.
+    """A payment's state, the `cause` if it waits, and `retry_after` in seconds, None if it will not change.
 
-    `target` is who was credited instead of the event's customer, `seen` whether that one's listing showed it.
-    `about` is the customer whose ledger `detail` speaks of.
+    `credited_customer` was credited instead of the event's customer; `verified_on_target` says whether a listing of
+    its ledger showed the credit. `blamed_customer` is the one whose ledger `detail` refers to.
     """
 
     state: str
@@ -31,12 +31,12 @@ class PaymentStatus:
 
 
 def confirming_status(depth: Depth) -> PaymentStatus:
-    """Not deep enough yet."""
+    """The status of a payment that is not deep enough yet."""
     missing = (depth.needed or 0) - (depth.confirmed or 0)
     wait = min(15, max(1, missing)) if depth.needed is not None else 30
     return PaymentStatus("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
 
 
 def credited_status(cents: int | None, entry: Entry | None) -> PaymentStatus:
-    """The credit is there; `entry` is None where nothing had to be written or the cursor alone tells it."""
+    """The status of a credited payment. `entry` is None if nothing had to be written or only the cursor shows it."""
     return PaymentStatus("credited", cents=cents, credit=entry.id if entry else None)

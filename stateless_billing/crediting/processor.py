@@ -1,6 +1,6 @@
-"""Credits one payment, exactly once, whatever has happened to earlier tries.
+"""Credits a payment exactly once, regardless of what happened to earlier attempts.
 
-No step here is durable but Stripe's own write, so a crash anywhere begins again from the chain.
+Only Stripe's own write is durable: after a crash at any point, processing restarts from the chain.
 """
 
 import logging
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class CreditProcessor:
-    """Takes payments towards their credit, one try at a time."""
+    """Processes payments, one attempt at a time."""
 
     def __init__(
         self,
@@ -56,51 +56,61 @@ class CreditProcessor:
     async def process(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, trust_cursor: bool = True
     ) -> PaymentStatus:
-        """One try at a payment read after `heads`. Raises ChainError; whatever Stripe does ends in the answer.
+        """Attempt to credit a payment read after `heads`. Failures at Stripe become part of the status.
 
-        Without `trust_cursor` neither memory nor the customer's cursor say that it is credited: Stripe's entries do.
+        Without `trust_cursor`, only Stripe's entries count as evidence, not the cache or the customer's cursor.
+
+        Raises: ChainError.
         """
-        known = self._status_cache.credited_status if trust_cursor else self._status_cache.pending_status
-        if found := known(payment) or self._status_cache.pending_status(payment):
-            return found
+        if cached := self._cached_status(payment, trust_cursor=trust_cursor):
+            return cached
         case = await self._case(gateway, payment, heads, may_write=True)
         if isinstance(case, PaymentStatus):
             return case
         case = replace(case, trust_cursor=trust_cursor)
         async with self._locks.lock(payment.customer_id or payment.identity):
-            if found := known(payment) or self._status_cache.pending_status(payment):
-                return found
+            if cached := self._cached_status(payment, trust_cursor=trust_cursor):
+                return cached
             with logs.log_context(stripe_request=""):
-                progress = await self._process_with_retry(case)
-                self._log(case, progress)
-            return self._status_cache.record_attempt(payment, progress)
+                status = await self._process_with_retry(case)
+                self._log(case, status)
+            return self._status_cache.record_attempt(payment, status)
+
+    def _cached_status(self, payment: Payment, *, trust_cursor: bool) -> PaymentStatus | None:
+        credited = self._status_cache.credited_status(payment) if trust_cursor else None
+        return credited or self._status_cache.pending_status(payment)
 
     @staticmethod
     def _log(case: CreditCase, status: PaymentStatus) -> None:
-        """The one line of a try; `stripe_request` is its last request's name at Stripe."""
-        identity = case.payment.identity
-        customer = status.credited_customer or case.customer_id or ""
-        told = {"payment": identity, "customer": customer, "state": status.state}
-        told |= {"cause": status.cause or "", "credit": status.credit or ""}
-        words = (identity, status.state, status.cause or "", status.detail)
-        log.info("payment %s: %s %s %s", *words, extra=told)
+        """Log one line per attempt; `stripe_request` is the ID of its last request to Stripe."""
+        identity, cause = case.payment.identity, status.cause or ""
+        log_fields = {
+            "payment": identity,
+            "customer": status.credited_customer or case.customer_id or "",
+            "state": status.state,
+            "cause": cause,
+            "credit": status.credit or "",
+        }
+        log.info("payment %s: %s %s %s", identity, status.state, cause, status.detail, extra=log_fields)
 
     async def get_status(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, may_prove: bool = False
     ) -> PaymentStatus:
-        """The same answer without writing, at most every few seconds from Stripe. Raises ChainError.
+        """The status of a payment, without writing. Reads Stripe at most once every few seconds.
 
-        `proving` reads old ledgers as far as a try would, to tell what it would be stopped by: not for visitors.
+        With `may_prove` it reads old ledgers as far back as an attempt would, to report what blocks the attempt. Too
+        costly for visitors' requests.
+
+        Raises: ChainError.
         """
-        looked = None if may_prove else self._status_cache.recent_lookup(payment)
-        if found := self._status_cache.credited_status(payment) or self._status_cache.pending_status(payment) or looked:
-            return found
+        lookup = None if may_prove else self._status_cache.recent_lookup(payment)
+        if cached := self._cached_status(payment, trust_cursor=True) or lookup:
+            return cached
         case = await self._case(gateway, payment, heads, may_write=False)
         if isinstance(case, PaymentStatus):
             return case
-        return self._status_cache.record_lookup(
-            payment, await self._process_with_retry(replace(case, may_prove=may_prove))
-        )
+        status = await self._process_with_retry(replace(case, may_prove=may_prove))
+        return self._status_cache.record_lookup(payment, status)
 
     async def _case(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, may_write: bool
@@ -111,9 +121,12 @@ class CreditProcessor:
         return CreditCase(gateway, payment, is_final(payment, heads), may_write)
 
     async def retry_ordered(self, payments: Iterable[Payment]) -> None:
-        """Once an hour, have those of `payments` tried again at once that are held and were ordered about."""
-        waiting = [(payment, self._status_cache.pending_status(payment)) for payment in payments]
-        held = [payment for payment, one in waiting if one and one.state == "held"]
+        """Once an hour, make those of `payments` due that are held and have an order."""
+        held = []
+        for payment in payments:
+            status = self._status_cache.pending_status(payment)
+            if status and status.state == "held":
+                held.append(payment)
         if not held or self._clock.boot() - self._orders_checked_at < HOUR:
             return
         self._orders_checked_at = self._clock.boot()
@@ -122,7 +135,7 @@ class CreditProcessor:
                 min(payment.time for payment in held) - LISTING_LEAD_SECONDS
             )
         except StripeFailure as error:
-            log.warning("the orders were not read: %s", error)
+            log.warning("orders could not be read, held payments keep their schedule: %s", error)
             return
         for payment in held:
             if payment.identity in ordered:
@@ -134,59 +147,63 @@ class CreditProcessor:
             try:
                 return await self._check_and_write(case, terms)
             except NotSent as error:
-                log.info("payment %s: %s; trying once more", case.payment.identity, error)
+                log.info("payment %s: %s; retrying once", case.payment.identity, error)
                 return await self._check_and_write(case, terms)
         except OutcomeUnknown as error:
-            log.warning("payment %s: outcome unknown, looking: %s", case.payment.identity, error)
+            log.warning("payment %s: outcome unknown, checking the ledgers: %s", case.payment.identity, error)
             return await self._resolve_unknown_outcome(case, error)
         except StripeFailure as error:
             return status_for_failure(error)
 
     async def _check_and_write(self, case: CreditCase, terms: CreditTerms) -> PaymentStatus:
-        """One look and, where it finds nothing, one write, over one connection."""
+        """Run one attempt over one connection and record the credit it wrote."""
         async with self._stripe.session() as session:
             attempt = Attempt(self._tools, self._status_cache, session, case, terms)
-            progress = await attempt.run(int(self._clock.wall()))
-        return self._record_credit(case.payment, attempt.written_to, progress) if attempt.written_to else progress
+            status = await attempt.run(int(self._clock.wall()))
+        return self._record_credit(case.payment, attempt.written_to, status) if attempt.written_to else status
 
     def cursor(self, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
-        """The cursor a customer carries for a gateway, remembered."""
+        """Parse a customer's cursor for a gateway and cache it."""
         return read_cursor(self._status_cache, gateway, customer)
 
     def find_in_page(self, payment: Payment, page: Page) -> PaymentStatus | None:
-        """A credit on the newest page of the event's customer."""
+        """Find the credit on the newest page of the event's customer."""
         return credit_status(payment, page.entries, self._tools.other_credits, redirected=False)
 
     def _record_credit(self, payment: Payment, customer_id: str, status: PaymentStatus) -> PaymentStatus:
-        """A credit that this process wrote, or may have: it is counted, and whoever wants to be told of it is told."""
+        """Count a credit that this process wrote, or may have written, and pass it to `on_credited`."""
         if status.state == "credited" and status.cents:
             kind = "quoted" if payment.quoted else "plain"
             metrics.CREDITS.labels(logs.work(), kind).inc()
             metrics.CREDIT_CENTS.labels(logs.work(), kind).inc(status.cents)
             metrics.CREDIT_SECONDS.labels(kind).observe(max(0, self._clock.wall() - payment.time))
-        if self._on_credited and status.state == "credited" and status.cents:
-            self._on_credited(payment, customer_id, status.cents)
+            if self._on_credited:
+                self._on_credited(payment, customer_id, status.cents)
         return status
 
     async def _resolve_unknown_outcome(self, case: CreditCase, unclear: OutcomeUnknown) -> PaymentStatus:
-        """After an unclear answer: the credit, if a listing of any customer that may carry it shows it.
+        """Look for the credit in the ledgers of all customers that may carry it.
 
-        Else the same key again, later.
+        If no listing shows it, the next attempt retries with the same idempotency key.
         """
-        payment, missing = case.payment, ""
+        payment = case.payment
+        missing = ""
         try:
             orders = await self._tools.orders.find(payment)
-            for place in dict.fromkeys([*filter(None, [case.customer_id]), *orders.named_customers]):
+            for customer_id in dict.fromkeys([*filter(None, [case.customer_id]), *orders.named_customers]):
                 async with self._stripe.session() as session:
-                    entries = await entries_or_none(session, place, case.since)
-                missing = missing or (place if entries is None else "")
-                redirected = place != case.customer_id
-                found = credit_status(payment, entries or [], self._tools.other_credits, redirected=redirected)
-                if found and found.state == "credited":
-                    found = replace(found, credited_customer=place, verified_on_target=True) if redirected else found
-                    return self._record_credit(payment, place, found)
+                    entries = await entries_or_none(session, customer_id, case.since)
+                missing = missing or (customer_id if entries is None else "")
+                redirected = customer_id != case.customer_id
+                status = credit_status(payment, entries or [], self._tools.other_credits, redirected=redirected)
+                if status and status.state == "credited":
+                    if redirected:
+                        status = replace(status, credited_customer=customer_id, verified_on_target=True)
+                    return self._record_credit(payment, customer_id, status)
         except StripeFailure as error:
-            log.warning("payment %s: could not look either: %s", payment.identity, error)
+            log.warning(
+                "payment %s: outcome still unknown, the ledgers could not be checked: %s", payment.identity, error
+            )
         if missing and isinstance(unclear, KeyReusedDifferently):
             return maybe_credited_status(missing, str(unclear))
         return status_for_failure(unclear)

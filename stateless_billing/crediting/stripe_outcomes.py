@@ -1,4 +1,4 @@
-"""What a customer, or a failed call to Stripe, means for the payment that was to be credited."""
+"""Maps customers, ledgers and failed Stripe calls to the status of a payment."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,62 +25,63 @@ from stateless_billing.stripe.errors import (
 )
 from stateless_billing.stripe.objects import Customer
 
-IN_PROGRESS_SECONDS = 5  # somebody else is writing it
+IN_PROGRESS_SECONDS = 5  # another process is writing the credit
 _OBSTACLES = {
     "customer_deleted": "the Stripe customer was deleted",
     "test_clock": "the Stripe customer is on a test clock",
-    "currency": "the Stripe customer is billed in another currency than dollars",
+    "currency": "the Stripe customer is billed in a currency other than US dollars",
     "not_payable": "the Stripe customer is marked as not payable",
 }
-_FIRST_UNPROVEN_WAIT, _UNPROVEN_WAIT = 300, 3600
+_FIRST_UNPROVEN_WAIT_SECONDS = 300
+_UNPROVEN_WAIT_SECONDS = 3600
 
 
 def deleted_customer_status(customer: Customer, *, listing_missing: bool) -> PaymentStatus | None:
-    """That the customer was deleted, which takes its entries away too."""
+    """The status if the customer was deleted, which deletes its entries too. Raises: StripeUnavailable."""
     if customer.deleted:
         return maybe_credited_status(customer.id)
     if listing_missing:
-        raise StripeUnavailable("Stripe has the customer, but not its entries")
+        raise StripeUnavailable("Stripe returns the customer but not its entries")
     return None
 
 
 def ineligible_customer_status(
     customer: Customer, terms: CreditTerms, order: Order | None, *, bookkeeping: bool
 ) -> PaymentStatus | None:
-    """Why this customer cannot be credited now, by itself or under an order."""
+    """The status if this customer cannot be credited now, under its order if there is one."""
     cents = terms.price.cents if terms.price else None
     if bookkeeping:
         return PaymentStatus("held", cents, "customer_invalid", detail="a bookkeeping customer is never credited")
     cause = find_obstacle(customer)
-    released = cause == "not_payable" and order is not None and order.target is None
-    if cause and not released:
+    is_released = cause == "not_payable" and order is not None and order.target is None
+    if cause and not is_released:
         return PaymentStatus("held", cents, cause, detail=_OBSTACLES[cause])
     if terms.held:
         return PaymentStatus("held", cents, terms.held, detail=terms.detail)
     if order and order.value is not None and cents is not None and cents > order.value:
-        detail = f"it is worth more than the {format_dollars(order.value)} that order {order.id} allows"
+        detail = f"the payment is worth more than the {format_dollars(order.value)} that order {order.id} allows"
         return PaymentStatus("held", cents, "over_limit", detail=detail)
     return None
 
 
 def unproven_ledger_status(proof: Proof, ledger_name: str) -> PaymentStatus:
-    """Why nothing is sent while an absence is not proven."""
+    """The status while the absence of a credit in a ledger is not proven."""
     if proof.wait_seconds:
-        detail = f"the ledger of {ledger_name} showed no credit once; it must do so twice, half an hour apart"
+        detail = f"the ledger of {ledger_name} showed no credit once; two readings, half an hour apart, are required"
         return PaymentStatus("pending", retry_after=proof.wait_seconds, detail=detail)
     detail = f"the ledger of {ledger_name} does not prove that no credit is there: {proof.flaw}"
     if proof.failures < MAX_FAILURES:
-        return PaymentStatus("pending", retry_after=_FIRST_UNPROVEN_WAIT, detail=detail)
-    about = ledger_name if is_customer_id(ledger_name) else ""
+        return PaymentStatus("pending", retry_after=_FIRST_UNPROVEN_WAIT_SECONDS, detail=detail)
+    customer_id = ledger_name if is_customer_id(ledger_name) else ""
     return PaymentStatus(
-        "held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT, detail=detail, blamed_customer=about
+        "held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT_SECONDS, detail=detail, blamed_customer=customer_id
     )
 
 
 def credit_status(
     payment: Payment, entries: Sequence[Entry], other_credits: re.Pattern[str], *, redirected: bool
 ) -> PaymentStatus | None:
-    """A credit among a customer's newest entries. All that could reverse it is newer, so they tell that too."""
+    """Find the credit among a customer's newest entries. Its reversal would be newer, so they show that too."""
     match = ledger.match(payment, None, entries, other_credits, redirected=redirected)
     if match.finding is not MatchOutcome.CREDITED or match.entry is None:
         return None
@@ -97,25 +98,25 @@ def find_objection(
     *,
     other_credits: re.Pattern[str],
 ) -> PaymentStatus | None:
-    """What the ledgers by customer say against sending; None where nothing does."""
+    """The status if any of the ledgers (by customer ID) forbids writing the credit."""
     cents = terms.price.cents if terms.price else None
     for customer_id, entries in ledgers.items():
         redirected = customer_id != case.customer_id
         match = ledger.match(case.payment, cents, entries, other_credits, redirected=redirected)
         if match.finding is MatchOutcome.OTHER_FACTS and not case.final:
-            return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with other facts")
+            return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with different facts")
         if match.finding is MatchOutcome.ALTERED and order is not None:
-            # An admin saw the entries older than the order and decided that they are something else.
-            younger = [entry for entry in entries if entry.created > order.created]
-            match = ledger.match(case.payment, cents, younger, other_credits, redirected=redirected)
+            # The admin saw the entries older than the order and judged them not to be this credit.
+            newer = [entry for entry in entries if entry.created > order.created]
+            match = ledger.match(case.payment, cents, newer, other_credits, redirected=redirected)
         if match.finding is MatchOutcome.ALTERED and match.entry:
-            detail = f"{match.entry.id} on {customer_id} credits as much and says not what for"
+            detail = f"{match.entry.id} on {customer_id} credits the same amount without naming a payment"
             return PaymentStatus("held", cents=cents, cause="ledger_altered", detail=detail)
     return None
 
 
 def status_for_failure(error: StripeFailure) -> PaymentStatus:
-    """What a failed call means for the payment."""
+    """The status of a payment after a failed Stripe call."""
     if isinstance(error, RequestRejected):
         causes = {"resource_missing": "customer_invalid", "customer_invalid": "customer_invalid"}
         return PaymentStatus("held", cause=causes.get(error.code or "", "stripe_refused"), detail=str(error))
@@ -131,8 +132,9 @@ def status_for_failure(error: StripeFailure) -> PaymentStatus:
     return PaymentStatus("pending", cause="stripe_down", detail=str(error))
 
 
-def maybe_credited_status(customer_id: str, why: str = "") -> PaymentStatus:
-    """A customer whose entries went with it: the payment's credit may have been among them."""
-    detail = f"{customer_id} was deleted, and its entries with it: the payment may have been credited there before"
-    detail = f"{detail} ({why})" if why else detail
+def maybe_credited_status(customer_id: str, reason: str = "") -> PaymentStatus:
+    """The status if a customer was deleted with its entries, which may have included the credit."""
+    detail = f"{customer_id} was deleted with its entries: the payment may have been credited there before"
+    if reason:
+        detail = f"{detail} ({reason})"
     return PaymentStatus("held", cause="customer_deleted", detail=detail, blamed_customer=customer_id)

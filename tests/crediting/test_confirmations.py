@@ -1,4 +1,4 @@
-"""Confirmations: what nodes tell of a payment's depth, together with all that is not final, and told alike by two."""
+"""Confirmations: depth, limits on unfinalized payments, and agreement between two nodes."""
 
 import asyncio
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ ADDRESSES = (GATEWAY, OTHER_GATEWAY)
 
 
 class World:
-    """Nodes that tell of these payments, and the one reader of them."""
+    """Fake nodes that hold these payments, and the Confirmations that read them."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class World:
         nodes: int = 1,
         latest: int = 200,
         finalized: int = 50,
-        most: int = 10**9,
+        max_unfinalized_cents: int = 10**9,
         clock: type[FakeClock] = FakeClock,
     ) -> None:
         self.each = [FakeNode(payments, latest=latest, finalized=finalized) for _ in range(nodes)]
@@ -38,12 +38,12 @@ class World:
         reader = FakeNodes(*self.each)
         gateways = [Gateway(reader, CHAIN_ID, address) for address in ADDRESSES]
         self.confirmations = Confirmations(
-            nodes=reader, gateways=gateways, tiers=TIERS, max_unfinalized_cents=most, clock=self.clock
+            nodes=reader, gateways=gateways, tiers=TIERS, max_unfinalized_cents=max_unfinalized_cents, clock=self.clock
         )
 
-    async def reached(self, one: Payment) -> bool:
+    async def reached(self, subject: Payment) -> bool:
         """Whether this payment is deep enough."""
-        return (await self.confirmations.depth_of(one, await self.confirmations.heads())).reached
+        return (await self.confirmations.depth_of(subject, await self.confirmations.heads())).reached
 
 
 async def test_heads_are_read_deepest_first() -> None:
@@ -54,11 +54,11 @@ async def test_heads_are_read_deepest_first() -> None:
 async def test_seconds_are_counted_to_the_head() -> None:
     for latest, confirmed in ((107, 14), (108, 15)):
         world = World([payment()], latest=latest)
-        found = await world.confirmations.depth_of(payment(), await world.confirmations.heads())
-        assert (found.confirmed, found.needed, found.reached) == (confirmed, 15, confirmed == 15)
+        depth = await world.confirmations.depth_of(payment(), await world.confirmations.heads())
+        assert (depth.confirmed, depth.needed, depth.reached) == (confirmed, 15, confirmed == 15)
 
 
-async def test_a_customers_unfinalised_payments_of_all_gateways_count_together() -> None:
+async def test_a_customers_unfinalized_payments_of_all_gateways_count_together() -> None:
     this = payment(cents=5_001, sequence=1, block=102, tx_hash=tx_hash(2))
     alone, other = payment(cents=5_000), payment(cents=5_000, gateway=OTHER_GATEWAY)
     assert await World([this], latest=120).reached(this)
@@ -69,11 +69,11 @@ async def test_a_customers_unfinalised_payments_of_all_gateways_count_together()
     assert await World([final, this], latest=120).reached(this)
 
 
-async def test_all_customers_together_stay_below_the_most() -> None:
+async def test_all_customers_together_stay_below_the_maximum() -> None:
     bob = payment(cents=5_000, customer_id="cus_Bob", block=90, tx_hash=tx_hash(3))
-    assert await World([bob, payment()], most=10_000).reached(payment())
-    assert not await World([bob, payment()], most=9_999).reached(payment())
-    assert await World([bob, payment()], most=9_999, finalized=100).reached(payment())
+    assert await World([bob, payment()], max_unfinalized_cents=10_000).reached(payment())
+    assert not await World([bob, payment()], max_unfinalized_cents=9_999).reached(payment())
+    assert await World([bob, payment()], max_unfinalized_cents=9_999, finalized=100).reached(payment())
 
 
 async def test_a_plain_payment_waits_for_finality_and_reads_no_others() -> None:
@@ -84,7 +84,7 @@ async def test_a_plain_payment_waits_for_finality_and_reads_no_others() -> None:
     assert await World([plain], finalized=100).reached(plain)
 
 
-async def test_one_reading_serves_several_payers_for_a_second() -> None:
+async def test_one_reading_is_shared_for_a_second() -> None:
     world = World([payment()])
     for wait, calls in ((0, 1), (0.5, 1), (1, 2)):
         world.clock.wait(wait)
@@ -92,7 +92,7 @@ async def test_one_reading_serves_several_payers_for_a_second() -> None:
         assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == calls
 
 
-async def test_a_later_finalized_block_is_read_anew() -> None:
+async def test_a_later_finalized_block_causes_a_new_reading() -> None:
     world = World([payment()])
     await world.reached(payment())
     world.each[0].tags["finalized"] = 60
@@ -104,13 +104,13 @@ LARGE = payment(cents=50_000)  # above the first tier: `safe` is needed
 SMALL = payment(cents=5_000)
 
 
-async def test_above_the_first_tier_two_nodes_must_tell_the_same() -> None:
+async def test_above_the_first_tier_two_nodes_must_agree() -> None:
     assert await World([LARGE], nodes=2).reached(LARGE)
     assert await World([LARGE], nodes=1).reached(LARGE)  # one node alone is trusted
 
 
 @pytest.mark.parametrize(
-    ("what", "lie"),
+    ("method", "lie"),
     [
         ("eth_getLogs", lambda _: []),
         ("eth_getLogs", lambda logs: [log | {"data": log["data"][:-1] + "1"} for log in logs]),  # other cents
@@ -119,14 +119,14 @@ async def test_above_the_first_tier_two_nodes_must_tell_the_same() -> None:
         ("eth_getBlockByNumber", lambda _: None),
     ],
 )
-async def test_a_second_node_that_differs_holds_a_large_payment_back_and_not_a_small_one(what: str, lie: Any) -> None:
-    for one, expected in ((LARGE, False), (SMALL, True)):
-        world = World([one], nodes=2)
-        world.each[1].lies[what] = lie
-        assert await world.reached(one) is expected
+async def test_a_second_node_that_differs_delays_a_large_payment_but_not_a_small_one(method: str, lie: Any) -> None:
+    for subject, expected in ((LARGE, False), (SMALL, True)):
+        world = World([subject], nodes=2)
+        world.each[1].lies[method] = lie
+        assert await world.reached(subject) is expected
 
 
-async def test_a_second_node_that_lags_holds_a_large_payment_back() -> None:
+async def test_a_second_node_that_lags_delays_a_large_payment() -> None:
     world = World([LARGE], nodes=2)
     world.each[1].tags["safe"] = 99
     assert not await world.reached(LARGE)
@@ -140,7 +140,7 @@ async def test_two_of_three_nodes_are_enough() -> None:
     assert not await world.reached(LARGE)
 
 
-async def test_a_plain_payment_is_told_by_two_nodes_too() -> None:
+async def test_a_plain_payment_needs_two_nodes() -> None:
     plain = payment(cents=0)
     world = World([plain], nodes=2, finalized=100)
     assert await world.reached(plain)
@@ -148,7 +148,7 @@ async def test_a_plain_payment_is_told_by_two_nodes_too() -> None:
     assert not await world.reached(plain)
 
 
-async def test_an_index_with_a_hole_is_no_basis_for_a_depth() -> None:
+async def test_an_index_with_a_gap_raises() -> None:
     world = World([payment(block=90, tx_hash=tx_hash(2)), payment(sequence=1)])
     world.each[0].lies["eth_getLogs"] = lambda _: []
     with pytest.raises(ChainError):
@@ -156,18 +156,18 @@ async def test_an_index_with_a_hole_is_no_basis_for_a_depth() -> None:
 
 
 @pytest.mark.parametrize(
-    "one", [payment(cents=1), SMALL, LARGE, payment(cents=0)], ids=["tiny", "small", "large", "plain"]
+    "subject", [payment(cents=1), SMALL, LARGE, payment(cents=0)], ids=["tiny", "small", "large", "plain"]
 )
-async def test_a_final_payment_is_told_by_two_nodes(one: Payment) -> None:
-    assert await World([one], nodes=2, finalized=100).reached(one)
-    assert await World([one], nodes=1, finalized=100).reached(one)
+async def test_a_final_payment_needs_two_nodes(subject: Payment) -> None:
+    assert await World([subject], nodes=2, finalized=100).reached(subject)
+    assert await World([subject], nodes=1, finalized=100).reached(subject)
     for liar in (0, 1):
-        world = World([one], nodes=2, finalized=100)
+        world = World([subject], nodes=2, finalized=100)
         world.each[liar].lies["eth_getLogs"] = lambda logs: [log | {"data": log["data"][:-1] + "7"} for log in logs]
-        assert not await world.reached(one)
+        assert not await world.reached(subject)
 
 
-async def test_a_final_payment_that_one_of_two_nodes_made_up_is_not_reached() -> None:
+async def test_a_final_payment_forged_by_one_of_two_nodes_is_not_reached() -> None:
     forged = payment(tx_hash=tx_hash(66), sequence=1, log_index=9)
     world = World([payment()], nodes=2, finalized=100)
     world.each[0].payments.append(forged)
@@ -176,29 +176,29 @@ async def test_a_final_payment_that_one_of_two_nodes_made_up_is_not_reached() ->
     assert await world.reached(forged)
 
 
-async def test_a_payment_that_the_list_of_the_unfinalised_lacks_is_not_reached() -> None:
+async def test_a_payment_missing_from_the_unfinalized_list_is_not_reached() -> None:
     others = payment(tx_hash=tx_hash(2), customer_id="cus_Bob", block=98)
-    for told in ([], [others], [payment(wallet=PAYER)], [payment(customer_id="cus_Bob")], [payment(block=101)]):
-        found = await World(told).confirmations.depth_of(SMALL, heads(200, 125, 50))
-        assert (found.reached, found.confirmed, found.needed) == (False, 15, 15)
+    for listed in ([], [others], [payment(wallet=PAYER)], [payment(customer_id="cus_Bob")], [payment(block=101)]):
+        depth = await World(listed).confirmations.depth_of(SMALL, heads(200, 125, 50))
+        assert (depth.reached, depth.confirmed, depth.needed) == (False, 15, 15)
     assert await World([others, SMALL]).reached(SMALL)
 
 
 STALE = 31  # blocks of two seconds
 
 
-async def test_a_node_whose_head_is_stale_is_passed_over() -> None:
+async def test_a_node_with_a_stale_head_is_skipped() -> None:
     world = World([SMALL], nodes=2)
     world.each[0].tags["latest"] -= STALE
     for _ in range(2):
         assert await world.confirmations.heads() == heads(200, 125, 50)
-    assert len(world.each[0].asked) == 3  # it rests
+    assert len(world.each[0].asked) == 3  # in backoff
     world = World([SMALL], nodes=2)
     world.each[0].tags["latest"] -= STALE - 1  # just a minute old
     assert await world.confirmations.heads() == heads(200 - STALE + 1, 125, 50)
 
 
-async def test_where_all_heads_are_stale_there_are_heads_all_the_same() -> None:
+async def test_if_all_heads_are_stale_a_stale_head_is_used() -> None:
     world = World([SMALL], nodes=2)
     world.each[0].tags["latest"] -= STALE
     world.each[1].tags["latest"] -= STALE + 1
@@ -212,24 +212,24 @@ async def test_where_all_heads_are_stale_there_are_heads_all_the_same() -> None:
 
 @dataclass
 class TickingClock(FakeClock):
-    """A clock that goes on whenever somebody looks at it."""
+    """A clock that advances on every reading."""
 
     def boot(self) -> float:
-        """Seconds passed, half a one more each time."""
+        """Seconds since boot, advanced by half a second per call."""
         self.boot_time += 0.5
         return self.boot_time
 
 
-async def test_what_expires_between_two_looks_does_no_harm() -> None:
+async def test_a_cache_entry_that_expires_between_two_reads_is_harmless() -> None:
     world = World([SMALL], clock=TickingClock)
     for _ in range(20):
         assert await world.reached(SMALL)
 
 
-async def test_many_at_once_read_once() -> None:
+async def test_concurrent_callers_share_one_reading() -> None:
     world = World([SMALL])
-    found = await asyncio.gather(*(world.confirmations.depth_of(SMALL, heads(200, 125, 50)) for _ in range(20)))
-    assert all(one.reached for one in found)
+    depths = await asyncio.gather(*(world.confirmations.depth_of(SMALL, heads(200, 125, 50)) for _ in range(20)))
+    assert all(depth.reached for depth in depths)
     assert world.each[0].asked.count("eth_getLogs") == 1
 
 
@@ -239,43 +239,43 @@ async def test_a_block_from_the_future_is_confirming() -> None:
     assert not await world.reached(LARGE)
 
 
-MADE = history(2, 1, 3)
-WHERE = {index: one.block for index, one in enumerate(MADE)}
+PAYMENTS = history(2, 1, 3)
+BLOCKS = {index: indexed.block for index, indexed in enumerate(PAYMENTS)}
 
 
 async def agreed(*nodes: FakeNode, blocks: dict[int, int]) -> bool | None:
-    """What these nodes together say of the index."""
+    """Whether these nodes agree about the index."""
     world = World([])
     world.confirmations._nodes = FakeNodes(*nodes)
     return await world.confirmations.nodes_agree(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks)
 
 
-async def test_two_nodes_agree_where_payments_lie_or_not() -> None:
-    liar = FakeNode([payment(block=99, tx_hash=tx_hash(66)), *MADE])
-    assert await agreed(FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
-    assert await agreed(liar, FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
-    assert await agreed(liar, FakeNode(MADE), blocks=WHERE) is False
-    assert await agreed(liar, FakeNode(MADE), blocks={0: 99, 3: WHERE[2]}) is False
-    assert await agreed(liar, FakeNode(MADE), blocks={5: 104}), "the same in both"
+async def test_agreement_takes_two_nodes_with_the_same_blocks() -> None:
+    liar = FakeNode([payment(block=99, tx_hash=tx_hash(66)), *PAYMENTS])
+    assert await agreed(FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
+    assert await agreed(liar, FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
+    assert await agreed(liar, FakeNode(PAYMENTS), blocks=BLOCKS) is False
+    assert await agreed(liar, FakeNode(PAYMENTS), blocks={0: 99, 3: BLOCKS[2]}) is False
+    assert await agreed(liar, FakeNode(PAYMENTS), blocks={5: 104}), "the same in both"
 
 
-async def test_one_node_alone_is_trusted_and_nothing_needs_nobody() -> None:
-    assert await agreed(FakeNode([]), blocks=WHERE)
+async def test_a_single_node_is_trusted_and_no_blocks_need_no_node() -> None:
+    assert await agreed(FakeNode([]), blocks=BLOCKS)
     assert await agreed(FakeNode([]), FakeNode([]), blocks={})
 
 
-async def test_nodes_that_cannot_be_asked_tell_nothing() -> None:
-    silent = FakeNode(MADE)
+async def test_a_failing_node_neither_confirms_nor_contradicts() -> None:
+    silent = FakeNode(PAYMENTS)
     silent.lies["eth_call"] = lambda _: "0x"
-    assert await agreed(silent, FakeNode(MADE), blocks=WHERE) is None
-    assert await agreed(silent, FakeNode(MADE), FakeNode(MADE), blocks=WHERE)
-    assert await agreed(FakeNode(MADE[:3]), FakeNode(MADE), blocks=WHERE) is None, "it is behind"
+    assert await agreed(silent, FakeNode(PAYMENTS), blocks=BLOCKS) is None
+    assert await agreed(silent, FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
+    assert await agreed(FakeNode(PAYMENTS[:3]), FakeNode(PAYMENTS), blocks=BLOCKS) is None, "it is behind"
 
 
-async def test_places_far_apart_are_asked_for_in_windows() -> None:
-    made = history(*[1] * (WINDOW + 2), customers=1)
-    blocks = {index: made[index].block for index in (0, 1, WINDOW, WINDOW + 1)}
-    nodes = FakeNode(made), FakeNode(made)
+async def test_distant_indexes_are_read_in_windows() -> None:
+    payments = history(*[1] * (WINDOW + 2), customers=1)
+    blocks = {index: payments[index].block for index in (0, 1, WINDOW, WINDOW + 1)}
+    nodes = FakeNode(payments), FakeNode(payments)
     assert await agreed(*nodes, blocks=blocks)
     assert await agreed(*nodes, blocks=blocks | {WINDOW + 1: 1}) is False
     assert nodes[0].viewed.count((GATEWAY, "paymentBlocks")) == 4

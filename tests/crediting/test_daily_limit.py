@@ -1,4 +1,4 @@
-"""The daily limit: what a customer's payments of 24 hours count, on all gateways, by the chain alone."""
+"""The daily limit counts a customer's payments of 24 hours across all gateways, from the chain alone."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -32,15 +32,15 @@ NOW_BLOCK = 100_000
 
 
 def feed(clock: FakeClock, price: str) -> PriceFeed:
-    """A price feed that shows one price."""
+    """A price feed that returns one price."""
 
-    def say(_: httpx.Request) -> httpx.Response:
+    def respond(_: httpx.Request) -> httpx.Response:
         now = int(clock.wall())
         points = ", ".join(f"[{now - back}000, {price}]" for back in (900, 600, 300))
         return httpx.Response(200, text=f'{{"prices": [{points}]}}')
 
     return PriceFeed(
-        http=httpx.AsyncClient(transport=httpx.MockTransport(say)),
+        http=httpx.AsyncClient(transport=httpx.MockTransport(respond)),
         base="https://x.example",
         coin="coin",
         api_key=None,
@@ -49,15 +49,15 @@ def feed(clock: FakeClock, price: str) -> PriceFeed:
 
 
 def limit(payments: list[Payment], maximum: int, price: str = "null") -> tuple[DailyLimit, FakeNode]:
-    """The limit over both gateways."""
+    """The limit over both gateways, and the node behind it."""
     node = FakeNode(payments, latest=NOW_BLOCK * 2)
     clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
-    gateways = [Gateway(node, CHAIN_ID, one) for one in (GATEWAY, OTHER_GATEWAY)]
+    gateways = [Gateway(node, CHAIN_ID, address) for address in (GATEWAY, OTHER_GATEWAY)]
     return DailyLimit(gateways=gateways, maximum_cents=maximum, rates=feed(clock, price), discount_bps=0), node
 
 
 def paid(sequence: int, block: int, **changes: object) -> Payment:
-    """One payment of 50 dollars, quoted unless said otherwise."""
+    """A payment of $50, quoted by default."""
     return payment(**{"sequence": sequence, "block": block, "tx_hash": tx_hash(sequence), **changes})
 
 
@@ -84,16 +84,16 @@ THIS = NOW_BLOCK
 async def test_whether_a_payment_takes_its_customer_above_the_limit(
     earlier: list[Payment], maximum: int, exceeded: bool
 ) -> None:
-    mine = sum(one.customer_id == CUSTOMER and one.gateway == GATEWAY for one in earlier)
+    mine = sum(other.customer_id == CUSTOMER and other.gateway == GATEWAY for other in earlier)
     this = paid(mine, THIS)
     later = [paid(mine + 1, THIS, log_index=9), paid(mine + 2, THIS + 1)]  # they do not count
-    found, _ = limit([*earlier, this, *later], maximum)
-    assert await found.is_exceeded(this, CUSTOMER, 5_000) is exceeded
+    daily, _ = limit([*earlier, this, *later], maximum)
+    assert await daily.is_exceeded(this, CUSTOMER, 5_000) is exceeded
 
 
-async def test_a_payment_above_the_limit_alone_needs_no_reading() -> None:
-    found, node = limit([], 4_999)
-    assert await found.is_exceeded(paid(0, THIS), CUSTOMER, 5_000)
+async def test_a_payment_above_the_limit_by_itself_needs_no_reading() -> None:
+    daily, node = limit([], 4_999)
+    assert await daily.is_exceeded(paid(0, THIS), CUSTOMER, 5_000)
     assert node.asked == []
 
 
@@ -107,35 +107,35 @@ async def test_many_small_payments_count_together_through_all_windows() -> None:
 async def test_old_history_is_not_read() -> None:
     old = [paid(number, 100 + number) for number in range(200)]
     this = paid(200, THIS)
-    found, node = limit([*old, this], 10_000)
-    assert not await found.is_exceeded(this, CUSTOMER, 5_000)
+    daily, node = limit([*old, this], 10_000)
+    assert not await daily.is_exceeded(this, CUSTOMER, 5_000)
     assert node.asked.count("eth_getLogs") <= 16
 
 
-async def test_the_payments_own_gateway_is_read_backwards_from_it() -> None:
+async def test_the_payments_own_gateway_is_read_backward_from_it() -> None:
     earlier = [paid(number, THIS - 100 + number, cents=100) for number in range(20)]
     this = paid(20, THIS)
     later = [paid(21 + number, THIS + 1 + number) for number in range(200)]
     other = [paid(number, THIS - 50 + number, cents=100, gateway=OTHER_GATEWAY) for number in range(3)]
-    found, node = limit([*earlier, this, *later, *other], 10**6)
-    assert not await found.is_exceeded(this, CUSTOMER, 5_000)
+    daily, node = limit([*earlier, this, *later, *other], 10**6)
+    assert not await daily.is_exceeded(this, CUSTOMER, 5_000)
     assert node.asked.count("eth_getLogs") == len(earlier) + len(other)
     assert (GATEWAY, "paymentCount") not in node.viewed
     assert (OTHER_GATEWAY, "paymentCount") in node.viewed
 
 
-async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
+async def test_an_unreadable_history_raises() -> None:
     this = paid(1, THIS)
-    found, node = limit([paid(0, THIS - 5), this], 10**9)
+    daily, node = limit([paid(0, THIS - 5), this], 10**9)
     node.lies["eth_getLogs"] = lambda _: []
     with pytest.raises(ChainError):
-        await found.is_exceeded(this, CUSTOMER, 5_000)
+        await daily.is_exceeded(this, CUSTOMER, 5_000)
     with pytest.raises(ChainError):
-        await found.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
+        await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
 
 
 @pytest.mark.parametrize(
-    ("payments", "price", "left"),
+    ("payments", "price", "remaining"),
     [
         ([], "null", 20_000),
         ([paid(0, THIS - 5)], "null", 15_000),
@@ -143,19 +143,19 @@ async def test_what_cannot_be_read_is_not_within_the_limit() -> None:
         ([paid(0, THIS - DAY_BLOCKS)], "null", 20_000),
         ([paid(0, THIS - 5, cents=0)], "0.01", 11_000),  # 9,000 tokens of a cent
         ([paid(0, THIS - 5, cents=0)], "null", 20_000),  # no price today
-        ([paid(0, THIS - 5, cents=0)], "1", 0),  # never below nothing
+        ([paid(0, THIS - 5, cents=0)], "1", 0),  # never negative
     ],
 )
-async def test_how_much_is_left(payments: list[Payment], price: str, left: int) -> None:
-    found, _ = limit(payments, 20_000, price)
-    assert await found.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS) == left
+async def test_remaining_cents(payments: list[Payment], price: str, remaining: int) -> None:
+    daily, _ = limit(payments, 20_000, price)
+    assert await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS) == remaining
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**24))), st.integers(1, 10**6), st.integers(1, 10**24)
 )
-def test_value_is_exact_and_rounded_up(some: list[tuple[int, int]], cents: int, amount: int) -> None:
-    payments = [replace(payment(), cents=one, amount=other) for one, other in some]
+def test_value_is_exact_and_rounded_up(values: list[tuple[int, int]], cents: int, amount: int) -> None:
+    payments = [replace(payment(), cents=quoted, amount=tokens) for quoted, tokens in values]
     rate = Fraction(cents, amount)
-    exact = sum((Fraction(one.cents) if one.quoted else one.amount * rate for one in payments), Fraction())
+    exact = sum((Fraction(entry.cents) if entry.quoted else entry.amount * rate for entry in payments), Fraction())
     assert exact <= counted_cents(payments, rate) < exact + 1

@@ -1,4 +1,4 @@
-"""One credit, exactly once: what a try and a look say of each state, and what unclear answers lead to."""
+"""CreditProcessor credits exactly once; attempts and read-only checks agree in every state and after lost answers."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,42 +33,42 @@ TEMPLATE = "/v1/customers/{customer}/balance_transactions"
 
 
 def deleted(town: Town) -> None:
-    """The customer is deleted."""
+    """Delete the customer."""
     town.customer(CUSTOMER).deleted = True
 
 
 def in_euros(town: Town) -> None:
-    """The customer is billed in euros."""
+    """Bill the customer in euros."""
     town.customer(CUSTOMER).currency = "eur"
 
 
 def altered(town: Town) -> None:
-    """A credit of these cents says nothing of itself."""
+    """Add a credit of the same amount without metadata."""
     town.stripe.account.add_past(town.customer(CUSTOMER), [(FINAL.time + 60, Entry(-FINAL.cents, "usd"))])
 
 
 def unknown(town: Town) -> None:
-    """Stripe knows no such customer."""
+    """Remove the customer from Stripe."""
     del town.stripe.account.by_id[CUSTOMER]
 
 
 def unpriced(town: Town) -> None:
-    """There is no price."""
+    """Make the price unavailable."""
     town.price = Decimal(0)
 
 
 def down(town: Town) -> None:
-    """Stripe answers nothing."""
+    """Make every request to Stripe fail."""
     town.stripe.faults.add(lost_before(), times=None)
 
 
 def refused_key(town: Town) -> None:
-    """The key is revoked."""
+    """Revoke the API key."""
     town.stripe.keys.remove(DEFAULT_KEY)
 
 
 def nothing(town: Town) -> None:
-    """All is well."""
+    """Change nothing."""
 
 
 STATES: dict[str, tuple[Payment, Callable[[Town], None], str, str | None]] = {
@@ -90,40 +90,40 @@ STATES: dict[str, tuple[Payment, Callable[[Town], None], str, str | None]] = {
 }
 
 
-@pytest.mark.parametrize(("one", "happens", "state", "cause"), STATES.values(), ids=list(STATES))
-def test_a_look_says_what_a_try_says_and_writes_nothing(
-    one: Payment, happens: Callable[[Town], None], state: str, cause: str | None
+@pytest.mark.parametrize(("subject", "change", "state", "cause"), STATES.values(), ids=list(STATES))
+def test_a_check_returns_the_status_of_an_attempt_and_writes_nothing(
+    subject: Payment, change: Callable[[Town], None], state: str, cause: str | None
 ) -> None:
-    town = Town([payment(), one] if one.customer_id is None else [one])
-    happens(town)
+    town = Town([payment(), subject] if subject.customer_id is None else [subject])
+    change(town)
 
     async def scenario() -> None:
-        seen = await observed(town.process(), one)
+        checked = await observed(town.process(), subject)
         assert not [row for row in town.stripe.log.rows if row.method == "POST"]
-        tried = await advanced(town.process(), one)
-        assert (seen.state, seen.cause, seen.cents) == (tried.state, tried.cause, tried.cents)
-        assert (tried.state, tried.cause) == (state, cause)
+        attempted = await advanced(town.process(), subject)
+        assert (checked.state, checked.cause, checked.cents) == (attempted.state, attempted.cause, attempted.cents)
+        assert (attempted.state, attempted.cause) == (state, cause)
 
     town.run(scenario())
 
 
-@pytest.mark.parametrize("one", [FINAL, FRESH, PLAIN], ids=["final", "fresh", "plain"])
-def test_a_look_at_what_is_not_credited_yet_does_not_put_off_its_try(one: Payment) -> None:
-    town = Town([one])
+@pytest.mark.parametrize("subject", [FINAL, FRESH, PLAIN], ids=["final", "fresh", "plain"])
+def test_a_check_does_not_delay_the_next_attempt(subject: Payment) -> None:
+    town = Town([subject])
 
     async def scenario() -> None:
         services = town.process()
-        seen = await observed(services, one)
-        assert (seen.state, seen.cause) == ("pending", None)
+        checked = await observed(services, subject)
+        assert (checked.state, checked.cause) == ("pending", None)
         calls = town.stripe.log.counts.total()
         for _ in range(5):
-            assert await observed(services, one) == seen
+            assert await observed(services, subject) == checked
         assert town.stripe.log.counts.total() == calls
         assert town.rows(CUSTOMER) == []
-        tried = await advanced(services, one)
-        assert (tried.state, tried.cents) == ("credited", 5_400 if one is PLAIN else 5_000)
-        again = await observed(town.process(), one)
-        assert (again.state, again.cents, again.credit) == (tried.state, tried.cents, tried.credit)
+        credited = await advanced(services, subject)
+        assert (credited.state, credited.cents) == ("credited", 5_400 if subject is PLAIN else 5_000)
+        again = await observed(town.process(), subject)
+        assert (again.state, again.cents, again.credit) == (credited.state, credited.cents, credited.credit)
 
     town.run(scenario())
 
@@ -146,27 +146,27 @@ UNCLEAR: dict[str, tuple[Effect, str, str | None, int]] = {
 
 
 @pytest.mark.parametrize(("effect", "state", "cause", "rows"), UNCLEAR.values(), ids=list(UNCLEAR))
-@pytest.mark.parametrize("one", [FINAL, FRESH], ids=["final", "fresh"])
-def test_whatever_a_write_is_answered_it_is_credited_once_under_one_key(
-    one: Payment, effect: Effect, state: str, cause: str | None, rows: int
+@pytest.mark.parametrize("subject", [FINAL, FRESH], ids=["final", "fresh"])
+def test_any_answer_to_a_write_leads_to_one_credit_under_one_key(
+    subject: Payment, effect: Effect, state: str, cause: str | None, rows: int
 ) -> None:
-    town = Town([one])
+    town = Town([subject])
 
     async def scenario() -> None:
         services = await town.started()
         town.stripe.faults.add(effect, method="POST", template=TEMPLATE)
-        first = await advanced(services, one)
+        first = await advanced(services, subject)
         assert (first.state, first.cause) == (state, cause)
         assert len(town.rows(CUSTOMER)) == rows
         await sweeping(services, HOUR)
         [row] = town.rows(CUSTOMER)
-        assert (row.amount, row.metadata["payment"]) == (-one.cents, one.identity)
+        assert (row.amount, row.metadata["payment"]) == (-subject.cents, subject.identity)
         assert len({row.idempotency_key for row in town.stripe.log.rows if row.endpoint == CREDITS}) == 1
 
     town.run(scenario())
 
 
-def test_a_burnt_key_stays_the_key_until_its_epoch_is_over() -> None:
+def test_a_key_with_a_saved_error_is_used_until_its_epoch_ends() -> None:
     town = Town([FINAL])
 
     async def scenario() -> None:
@@ -185,7 +185,7 @@ def test_a_burnt_key_stays_the_key_until_its_epoch_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "costs"),
+    ("subject", "costs"),
     [
         (FRESH, {READS: 1, CREDITS: 1}),
         (FINAL, {LISTS: 1, READS: 1, CREDITS: 1}),
@@ -193,50 +193,50 @@ def test_a_burnt_key_stays_the_key_until_its_epoch_is_over() -> None:
     ],
     ids=["fresh", "final", "plain"],
 )
-def test_what_a_credit_costs(one: Payment, costs: dict[str, int]) -> None:
-    town = Town([one])
+def test_the_request_count_of_a_credit(subject: Payment, costs: dict[str, int]) -> None:
+    town = Town([subject])
 
     async def scenario() -> None:
         services = town.process()
-        await advanced(services, one)
+        await advanced(services, subject)
         assert town.costs() == costs
-        # Its orders and, for a plain one, an override of the price: read once a minute for all payments together.
-        shared = {} if one is FRESH else {READS: 1 + (one is PLAIN), LISTS: 1}
+        # Orders and, for a plain payment, the rate override are read once a minute for all payments together.
+        shared = {} if subject is FRESH else {READS: 1 + (subject is PLAIN), LISTS: 1}
         assert town.costs(record=True) == shared
         assert town.connections == 1 + bool(shared)
-        await advanced(services, one)
-        await observed(services, one)
+        await advanced(services, subject)
+        await observed(services, subject)
         assert (town.costs(), town.costs(record=True)) == (costs, shared)  # asking again costs nothing
 
     town.run(scenario())
 
 
-def test_a_connection_that_stripe_closed_is_replaced_once_and_read_over_anew() -> None:
+def test_a_connection_closed_by_stripe_is_replaced_once_and_reads_repeat() -> None:
     town = Town([FINAL])
 
     async def scenario() -> None:
         services = town.process()
         town.stripe.faults.add(closed_after(), method="GET", template=TEMPLATE)
         assert (await advanced(services, FINAL)).state == "credited"
-        orders = 1  # they are read over a connection of their own
+        orders = 1  # read over a separate connection
         assert (town.connections, town.asked(CREDITS)) == (2 + orders, 1)
 
     town.run(scenario())
 
 
-def test_many_at_once_in_several_processes_credit_once() -> None:
+def test_concurrent_attempts_in_several_processes_credit_once() -> None:
     town = Town([FINAL])
 
     async def scenario() -> None:
-        several = [town.process() for _ in range(3)]
-        told = await asyncio.gather(*(advanced(one, FINAL) for one in several for _ in range(5)))
-        assert {one.state for one in told} <= {"credited", "pending"}
+        processes = [town.process() for _ in range(3)]
+        statuses = await asyncio.gather(*(advanced(services, FINAL) for services in processes for _ in range(5)))
+        assert {status.state for status in statuses} <= {"credited", "pending"}
         assert len(town.rows(CUSTOMER)) == 1
 
     town.run(scenario())
 
 
-def test_what_was_remembered_of_a_payment_is_not_that_of_another_with_its_identity() -> None:
+def test_a_cached_status_does_not_apply_to_another_payment_with_the_same_identity() -> None:
     town = Town([FRESH])
     town.add("cus_Bob")
     moved = payment(block=NOW_BLOCK - 31, customer_id="cus_Bob")
@@ -244,9 +244,9 @@ def test_what_was_remembered_of_a_payment_is_not_that_of_another_with_its_identi
     async def scenario() -> None:
         services = town.process()
         assert (await advanced(services, FRESH)).state == "credited"
-        town.nodes[0].payments = [moved]  # a reorganisation gave it to another customer
+        town.nodes[0].payments = [moved]  # a reorg gives the identity to another customer's payment
         await asyncio.sleep(2)
         assert (await advanced(services, moved)).state == "credited"
-        assert [len(town.rows(one)) for one in (CUSTOMER, "cus_Bob")] == [1, 1]
+        assert [len(town.rows(customer_id)) for customer_id in (CUSTOMER, "cus_Bob")] == [1, 1]
 
     town.run(scenario())

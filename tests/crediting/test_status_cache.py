@@ -1,4 +1,4 @@
-"""What a process remembers: when a payment is tried again, and that credited is for good."""
+"""StatusCache schedules attempts and keeps credited statuses; Backoff spaces out retries."""
 
 import pytest
 
@@ -8,24 +8,28 @@ from stateless_billing.domain.finality import Depth
 from stateless_billing.runtime.backoff import Backoff
 from tests.fakes.factories import PAYER, FakeClock, entry, payment, tx_hash
 
-ONE = payment()
+PAYMENT = payment()
 PENDING = PaymentStatus("pending", cause="stripe_down")
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that stands still."""
+    """A stopped clock."""
     return FakeClock()
 
 
 @pytest.fixture
-def memory(clock: FakeClock) -> StatusCache:
-    """A fresh process."""
+def status_cache(clock: FakeClock) -> StatusCache:
+    """The empty cache of a new process."""
     return StatusCache(clock)
 
 
-def test_a_fresh_process_knows_nothing(memory: StatusCache) -> None:
-    assert (memory.credited_status(ONE), memory.pending_status(ONE), memory.recent_lookup(ONE)) == (None, None, None)
+def test_a_new_cache_is_empty(status_cache: StatusCache) -> None:
+    assert (
+        status_cache.credited_status(PAYMENT),
+        status_cache.pending_status(PAYMENT),
+        status_cache.recent_lookup(PAYMENT),
+    ) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -37,13 +41,13 @@ def test_a_fresh_process_knows_nothing(memory: StatusCache) -> None:
         (Depth(reached=False), 30),
     ],
 )
-def test_a_confirming_payment_says_when_to_ask_again(depth: Depth, retry_after: int) -> None:
-    found = confirming_status(depth)
-    assert (found.state, found.confirmed, found.needed) == ("confirming", depth.confirmed, depth.needed)
-    assert found.retry_after == retry_after
+def test_a_confirming_status_says_when_to_ask_again(depth: Depth, retry_after: int) -> None:
+    status = confirming_status(depth)
+    assert (status.state, status.confirmed, status.needed) == ("confirming", depth.confirmed, depth.needed)
+    assert status.retry_after == retry_after
 
 
-def test_credited_names_its_entry_where_there_is_one() -> None:
+def test_a_credited_status_names_its_entry_if_any() -> None:
     assert credited_status(5, entry(id="cbtxn_9")) == PaymentStatus("credited", cents=5, credit="cbtxn_9")
     assert credited_status(0, None) == PaymentStatus("credited", cents=0)
 
@@ -54,34 +58,34 @@ def test_the_least_advanced_state_comes_first() -> None:
 
 
 @pytest.mark.parametrize("state", ["credited", "reversed"])
-def test_what_is_settled_is_kept_for_good(memory: StatusCache, clock: FakeClock, state: str) -> None:
-    memory.record_attempt(ONE, PENDING)
-    settled = memory.record_attempt(ONE, PaymentStatus(state, cents=5, credit="cbtxn_9"))
+def test_a_final_status_does_not_expire(status_cache: StatusCache, clock: FakeClock, state: str) -> None:
+    status_cache.record_attempt(PAYMENT, PENDING)
+    final = status_cache.record_attempt(PAYMENT, PaymentStatus(state, cents=5, credit="cbtxn_9"))
     clock.wait(10**7)
-    assert memory.credited_status(ONE) == settled
-    assert memory.pending_status(ONE) is None
-    assert memory.credited_status(payment(tx_hash=tx_hash(2))) is None
+    assert status_cache.credited_status(PAYMENT) == final
+    assert status_cache.pending_status(PAYMENT) is None
+    assert status_cache.credited_status(payment(tx_hash=tx_hash(2))) is None
 
 
-def waits(memory: StatusCache, clock: FakeClock, *outcomes: PaymentStatus) -> list[int]:
-    """After how many seconds each outcome is tried again, the next try following when it is due."""
-    found = []
+def record_all(status_cache: StatusCache, clock: FakeClock, *outcomes: PaymentStatus) -> list[int]:
+    """Record each outcome when the previous one is due, and return the delays in seconds."""
+    delays = []
     for outcome in outcomes:
-        remembered = memory.record_attempt(ONE, outcome)
-        assert remembered.retry_after is not None
-        found.append(remembered.retry_after)
-        clock.wait(remembered.retry_after - 1)
-        assert memory.pending_status(ONE) is not None
+        recorded = status_cache.record_attempt(PAYMENT, outcome)
+        assert recorded.retry_after is not None
+        delays.append(recorded.retry_after)
+        clock.wait(recorded.retry_after - 1)
+        assert status_cache.pending_status(PAYMENT) is not None
         clock.wait(1)
-        assert memory.pending_status(ONE) is None
-    return found
+        assert status_cache.pending_status(PAYMENT) is None
+    return delays
 
 
 LIMITED = PaymentStatus("pending", cause="rate_limited")
 HELD = PaymentStatus("held", cause="over_limit")
 NO_RATE = PaymentStatus("held", cause="rate_unavailable")
 UNCLEAR = PaymentStatus("pending", cause="stripe_unclear")
-TWICE = None  # what was waited before, doubled, to an hour
+TWICE = None  # twice the previous delay, up to an hour
 HOUR = 3600
 DAY = 24 * HOUR
 
@@ -91,36 +95,36 @@ DAY = 24 * HOUR
     [
         ([PENDING] * 9, [60, *[TWICE] * 8]),
         ([LIMITED] * 4, [5, TWICE, TWICE, TWICE]),
-        ([NO_RATE] * 3, [60, TWICE, TWICE]),  # a price comes back by itself
+        ([NO_RATE] * 3, [60, TWICE, TWICE]),  # a rate needs no admin to come back
         ([HELD, HELD], [DAY, DAY]),
         ([PENDING, HELD], [60, DAY]),
-        ([HELD, PENDING, PENDING], [DAY, 60, TWICE]),  # what a day's wait was for is over
+        ([HELD, PENDING, PENDING], [DAY, 60, TWICE]),  # a new cause starts over
         ([PENDING, PENDING, UNCLEAR, UNCLEAR, PENDING], [60, TWICE, 60, TWICE, 60]),
         ([PENDING, PENDING, LIMITED, LIMITED, PENDING], [60, TWICE, 5, TWICE, 60]),
         ([NO_RATE, PaymentStatus("pending", cause="rate_unavailable")], [60, 60]),
         ([PaymentStatus("pending", retry_after=7), PaymentStatus("pending", retry_after=7)], [7, 7]),
     ],
 )
-def test_when_a_payment_is_tried_again(
-    memory: StatusCache, clock: FakeClock, outcomes: list[PaymentStatus], expected: list[int | None]
+def test_the_delay_until_the_next_attempt(
+    status_cache: StatusCache, clock: FakeClock, outcomes: list[PaymentStatus], expected: list[int | None]
 ) -> None:
-    before = 0
-    for wait, one in zip(waits(memory, clock, *outcomes), expected, strict=True):
-        least = one or min(before * 2, HOUR)
-        assert least <= wait <= least * 1.25
-        before = wait
+    previous = 0
+    for delay, exact in zip(record_all(status_cache, clock, *outcomes), expected, strict=True):
+        shortest = exact or min(previous * 2, HOUR)
+        assert shortest <= delay <= shortest * 1.25
+        previous = delay
 
 
-def test_waits_are_spread_so_that_processes_do_not_come_back_together() -> None:
-    many = {StatusCache(FakeClock()).record_attempt(ONE, PENDING).retry_after for _ in range(200)}
-    assert len(many) > 8
-    assert {min(one or 0, 60) for one in many} == {60}
+def test_delays_have_jitter() -> None:
+    delays = {StatusCache(FakeClock()).record_attempt(PAYMENT, PENDING).retry_after for _ in range(200)}
+    assert len(delays) > 8
+    assert {min(delay or 0, 60) for delay in delays} == {60}
 
 
-def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -> None:
-    memory.record_attempt(ONE, credited_status(5_000, entry()))
-    memory.record_attempt(payment(tx_hash=tx_hash(5)), PENDING)
-    memory.record_lookup(payment(tx_hash=tx_hash(6)), PENDING)
+def test_a_status_is_cached_for_exactly_these_facts(status_cache: StatusCache) -> None:
+    status_cache.record_attempt(PAYMENT, credited_status(5_000, entry()))
+    status_cache.record_attempt(payment(tx_hash=tx_hash(5)), PENDING)
+    status_cache.record_lookup(payment(tx_hash=tx_hash(6)), PENDING)
     others: list[dict[str, object]] = [
         {"customer_id": "cus_Bob"},
         {"customer_id": None},
@@ -131,38 +135,38 @@ def test_what_is_remembered_is_the_payment_of_these_facts(memory: StatusCache) -
     ]
     for change in others:
         other = payment(**change)
-        assert other.identity == ONE.identity
-        assert memory.credited_status(other) is None
-        assert memory.pending_status(payment(tx_hash=tx_hash(5), **change)) is None
-        assert memory.recent_lookup(payment(tx_hash=tx_hash(6), **change)) is None
-    assert memory.credited_status(payment(block=101, log_index=9)) is not None  # where it lies may change
+        assert other.identity == PAYMENT.identity
+        assert status_cache.credited_status(other) is None
+        assert status_cache.pending_status(payment(tx_hash=tx_hash(5), **change)) is None
+        assert status_cache.recent_lookup(payment(tx_hash=tx_hash(6), **change)) is None
+    assert status_cache.credited_status(payment(block=101, log_index=9)) is not None  # a reorg may move the payment
 
 
-def test_what_is_forgotten_begins_again(memory: StatusCache) -> None:
-    memory.record_attempt(ONE, credited_status(5_000, entry()))
-    memory.invalidate(payment(customer_id="cus_Bob"))
-    assert memory.credited_status(ONE) is not None
-    memory.invalidate(ONE)
-    assert memory.credited_status(ONE) is None
-    memory.invalidate(ONE)
+def test_an_invalidated_status_is_dropped(status_cache: StatusCache) -> None:
+    status_cache.record_attempt(PAYMENT, credited_status(5_000, entry()))
+    status_cache.invalidate(payment(customer_id="cus_Bob"))
+    assert status_cache.credited_status(PAYMENT) is not None
+    status_cache.invalidate(PAYMENT)
+    assert status_cache.credited_status(PAYMENT) is None
+    status_cache.invalidate(PAYMENT)
 
 
 def next_try(backoff: Backoff, clock: FakeClock, key: str) -> int:
-    """After how many seconds a key is due."""
+    """Seconds until a key is due."""
     for second in range(2 * HOUR):
         if backoff.is_due(key):
             return second
         clock.wait(1)
-    raise AssertionError("never")
+    raise AssertionError("never due")
 
 
-def test_what_fails_is_put_off_for_a_minute_doubling_to_an_hour(clock: FakeClock) -> None:
+def test_a_backoff_doubles_from_a_minute_to_an_hour(clock: FakeClock) -> None:
     backoff = Backoff(clock)
     assert next_try(backoff, clock, "a") == 0
-    for least in (60, 120, 240, 480, 960, 1920, HOUR, HOUR):
+    for shortest in (60, 120, 240, 480, 960, 1920, HOUR, HOUR):
         backoff.record_failure("a")
         assert backoff.is_due("b")
-        assert least <= next_try(backoff, clock, "a") <= least * 1.25
+        assert shortest <= next_try(backoff, clock, "a") <= shortest * 1.25
     backoff.record_failure("a")
     backoff.record_success("a")
     assert backoff.is_due("a")
@@ -178,30 +182,30 @@ def test_the_wall_clock_does_not_end_a_backoff(clock: FakeClock) -> None:
     assert not backoff.is_due("a")
 
 
-def test_while_it_waits_the_seconds_left_are_told(memory: StatusCache, clock: FakeClock) -> None:
-    wait = memory.record_attempt(ONE, PENDING).retry_after or 0
+def test_a_pending_status_returns_the_remaining_seconds(status_cache: StatusCache, clock: FakeClock) -> None:
+    wait = status_cache.record_attempt(PAYMENT, PENDING).retry_after or 0
     clock.wait(20.5)
-    left = memory.pending_status(ONE)
-    assert left is not None
-    assert (left.state, left.cause, left.retry_after) == ("pending", "stripe_down", wait - 20)
+    pending = status_cache.pending_status(PAYMENT)
+    assert pending is not None
+    assert (pending.state, pending.cause, pending.retry_after) == ("pending", "stripe_down", wait - 20)
 
 
-def test_the_wall_clock_does_not_bring_a_try_forward(memory: StatusCache, clock: FakeClock) -> None:
-    memory.record_attempt(ONE, PENDING)
+def test_the_wall_clock_does_not_make_an_attempt_due(status_cache: StatusCache, clock: FakeClock) -> None:
+    status_cache.record_attempt(PAYMENT, PENDING)
     clock.wall_time += 10**6
-    assert memory.pending_status(ONE) is not None
+    assert status_cache.pending_status(PAYMENT) is not None
 
 
-def test_a_look_is_kept_for_ten_seconds_and_puts_off_no_try(memory: StatusCache, clock: FakeClock) -> None:
-    seen = PaymentStatus("pending", retry_after=5)
-    assert memory.record_lookup(ONE, seen) == seen
-    assert memory.recent_lookup(ONE) == seen
-    assert memory.pending_status(ONE) is None
+def test_a_lookup_is_cached_for_ten_seconds_and_delays_no_attempt(status_cache: StatusCache, clock: FakeClock) -> None:
+    lookup = PaymentStatus("pending", retry_after=5)
+    assert status_cache.record_lookup(PAYMENT, lookup) == lookup
+    assert status_cache.recent_lookup(PAYMENT) == lookup
+    assert status_cache.pending_status(PAYMENT) is None
     clock.wait(11)
-    assert memory.recent_lookup(ONE) is None
+    assert status_cache.recent_lookup(PAYMENT) is None
 
 
-def test_a_look_that_finds_the_credit_is_kept_for_good(memory: StatusCache, clock: FakeClock) -> None:
-    memory.record_lookup(ONE, credited_status(5, entry()))
+def test_a_lookup_that_finds_the_credit_does_not_expire(status_cache: StatusCache, clock: FakeClock) -> None:
+    status_cache.record_lookup(PAYMENT, credited_status(5, entry()))
     clock.wait(10**6)
-    assert memory.credited_status(ONE) == credited_status(5, entry())
+    assert status_cache.credited_status(PAYMENT) == credited_status(5, entry())

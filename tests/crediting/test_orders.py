@@ -1,4 +1,4 @@
-"""What people do pays no payment twice: orders that race and change, deleted customers, lists that end early."""
+"""No payment is credited twice under racing or changed orders, deleted customers and truncated listings."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.fakes.in_process_service import CREDITS, HOUR, LISTS, READS, SERVICE,
 
 TARGET, ANOTHER = "cus_Target1", "cus_Target2"
 ADMIN = "admin@example.org"
-EPOCH_1 = 24 * HOUR  # after this the payments below are in their second epoch, outside of its quiet zone
+EPOCH_1 = 24 * HOUR  # after this the payments below are in epoch 1, outside its quiet zone
 FIRST = payment()
 SECOND = payment(sequence=1, tx_hash=tx_hash(2), block=101)
 TEMPLATE = "/v1/customers/{customer}/balance_transactions"
@@ -27,58 +27,58 @@ LEDGER = f"/v1/customers/{CUSTOMER}/balance_transactions"
 
 
 def town_of(*payments: Payment) -> Town:
-    """A town with two more customers, whose entries are all known to Stripe at once."""
+    """A town with two more customers to redirect payments to."""
     town = Town(payments)
     for name in (TARGET, ANOTHER):
         town.add(name)
     return town
 
 
-def order(town: Town, one: Payment, text: str, **metadata: str) -> Transaction:
-    """An admin's order, written into the service record now."""
-    told = {"kind": "order", "payment": one.identity, "order": text, "operator": ADMIN, "reason": "as agreed"}
+def order(town: Town, subject: Payment, text: str, **metadata: str) -> Transaction:
+    """Write an admin's order into the service record now."""
+    facts = {"kind": "order", "payment": subject.identity, "order": text, "operator": ADMIN, "reason": "as agreed"}
     bounds = {"value": "10000", "caps": "100000:100000"}
     now = LoopClock().wall()
-    row = Entry(-1, "usd", f"Order by {ADMIN}: {text}", told | bounds | metadata)
+    row = Entry(-1, "usd", f"Order by {ADMIN}: {text}", facts | bounds | metadata)
     return town.stripe.account.add_transaction(town.customer(SERVICE), row, now, int(now))
 
 
 def charge(town: Town, customer_id: str, cents: int, count: int = 1) -> None:
-    """Debits by another system, all of this second; a negative amount is its credit."""
+    """Add debits by another system, all within this second; a negative amount is a credit."""
     now = LoopClock().wall()
     for _ in range(count):
-        known = Entry(cents, "usd", "Top-up via pi_1" if cents < 0 else "Usage")
-        town.stripe.account.add_transaction(town.customer(customer_id), known, now, int(now))
+        entry = Entry(cents, "usd", "Top-up via pi_1" if cents < 0 else "Usage")
+        town.stripe.account.add_transaction(town.customer(customer_id), entry, now, int(now))
 
 
-def credits_of(town: Town, one: Payment) -> list[str]:
-    """The customers that carry a credit of a payment, deleted ones too."""
+def credits_of(town: Town, subject: Payment) -> list[str]:
+    """The customers that carry a credit of a payment, including deleted ones."""
     return [
         row.customer
         for customer in town.stripe.account.by_id.values()
         for row in customer.rows
-        if row.metadata.get("kind") == "payment" and row.metadata["payment"] == one.identity
+        if row.metadata.get("kind") == "payment" and row.metadata["payment"] == subject.identity
     ]
 
 
-async def proven(services: Services, one: Payment) -> PaymentStatus:
-    """Tries until the ledger has told twice what it holds."""
-    first = await advanced(services, one)
+async def proven(services: Services, subject: Payment) -> PaymentStatus:
+    """Attempt twice, so that the ledger's second reading proves the absence."""
+    first = await advanced(services, subject)
     if first.state != "pending":
         return first
     assert first.retry_after is not None
     await asyncio.sleep(first.retry_after + 1)
-    return await advanced(services, one)
+    return await advanced(services, subject)
 
 
-def test_a_redirected_payment_is_not_credited_again_when_its_cause_is_gone() -> None:
+def test_a_redirected_payment_is_not_credited_again_once_its_cause_is_resolved() -> None:
     town = town_of(FIRST, SECOND)
 
     async def scenario() -> None:
         town.customer(CUSTOMER).currency = "eur"
         services = await town.started()
-        for one in (FIRST, SECOND):
-            assert (await advanced(services, one)).cause == "currency"
+        for subject in (FIRST, SECOND):
+            assert (await advanced(services, subject)).cause == "currency"
         order(town, SECOND, f"redirect:{TARGET}")
         await asyncio.sleep(61)
         services.status_cache.make_due(SECOND)
@@ -104,14 +104,14 @@ def test_redirects_collide_neither_with_the_targets_own_payment_nor_with_each_ot
         order(town, FIRST, f"redirect:{TARGET}")
         order(town, other, f"redirect:{TARGET}")
         services = await town.started()
-        for one in (FIRST, own, other):
-            assert (await advanced(services, one)).state == "credited"
-            assert credits_of(town, one) == [TARGET]
+        for subject in (FIRST, own, other):
+            assert (await advanced(services, subject)).state == "credited"
+            assert credits_of(town, subject) == [TARGET]
 
     town.run(scenario())
 
 
-def test_of_two_orders_in_one_second_every_process_follows_the_same_one() -> None:
+def test_of_two_orders_in_one_second_every_process_applies_the_same_one() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -119,8 +119,8 @@ def test_of_two_orders_in_one_second_every_process_follows_the_same_one() -> Non
         order(town, FIRST, f"redirect:{TARGET}")
         processes = [await town.started() for _ in range(2)]
         order(town, FIRST, f"redirect:{ANOTHER}")
-        await asyncio.gather(*(advanced(one, FIRST) for one in processes))
-        assert credits_of(town, FIRST) == [ANOTHER], "the one that Stripe wrote last stands"
+        await asyncio.gather(*(advanced(services, FIRST) for services in processes))
+        assert credits_of(town, FIRST) == [ANOTHER], "the order that Stripe wrote last is effective"
 
     town.run(scenario())
 
@@ -128,7 +128,7 @@ def test_of_two_orders_in_one_second_every_process_follows_the_same_one() -> Non
 @pytest.mark.parametrize(
     "effect", [listing_ends_empty(later=True), listing_cut(), listing_ends_empty(), listing_hole()]
 )
-def test_a_listing_that_ends_early_is_no_evidence(effect: Effect) -> None:
+def test_a_truncated_listing_is_no_evidence(effect: Effect) -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -136,7 +136,7 @@ def test_a_listing_that_ends_early_is_no_evidence(effect: Effect) -> None:
         await asyncio.sleep(3 * HOUR)
         assert (await advanced(await town.started(), FIRST)).state == "credited"
         await asyncio.sleep(60)
-        charge(town, CUSTOMER, 34, 151)  # the balance passes through 0 on its way
+        charge(town, CUSTOMER, 34, 151)  # the balance passes through 0
         await asyncio.sleep(EPOCH_1)
         town.stripe.faults.add(effect, method="GET", template=TEMPLATE, times=None)
         await sweeping(await town.started(), 18 * HOUR, busy=300)
@@ -145,7 +145,7 @@ def test_a_listing_that_ends_early_is_no_evidence(effect: Effect) -> None:
     town.run(scenario())
 
 
-def test_a_ledger_that_does_not_prove_it_holds_the_payment_until_an_admin_vouches() -> None:
+def test_an_unproven_ledger_holds_the_payment_until_an_admin_vouches_for_it() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -158,7 +158,7 @@ def test_a_ledger_that_does_not_prove_it_holds_the_payment_until_an_admin_vouche
         states = [await advanced(services, FIRST)]
         await asyncio.sleep(HOUR)
         states.append(await advanced(services, FIRST))
-        assert [(one.state, one.cause) for one in states] == [("pending", None), ("held", "ledger_unproven")]
+        assert [(status.state, status.cause) for status in states] == [("pending", None), ("held", "ledger_unproven")]
         assert CUSTOMER in states[1].detail
         order(town, FIRST, f"unproven:{CUSTOMER}")
         await asyncio.sleep(2 * HOUR)
@@ -168,7 +168,7 @@ def test_a_ledger_that_does_not_prove_it_holds_the_payment_until_an_admin_vouche
     town.run(scenario())
 
 
-def test_an_admin_vouches_for_one_epoch_only() -> None:
+def test_vouching_counts_for_one_epoch_only() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -200,8 +200,8 @@ def test_a_customer_deleted_after_its_credit_never_gets_its_payment_credited_els
         assert "may have been credited there before" in held.detail
         order(town, FIRST, f"redirect:{TARGET}")
         restarted = await town.started()
-        told = await advanced(restarted, FIRST)  # the key decides: Stripe knows it with other parameters
-        assert (told.state, told.cause) == ("held", "customer_deleted")
+        held = await advanced(restarted, FIRST)  # Stripe rejects the key with other parameters
+        assert (held.state, held.cause) == ("held", "customer_deleted")
         await asyncio.sleep(EPOCH_1)
         await sweeping(await town.started(), 20 * HOUR, busy=300)
         assert credits_of(town, FIRST) == [CUSTOMER]
@@ -209,7 +209,7 @@ def test_a_customer_deleted_after_its_credit_never_gets_its_payment_credited_els
     town.run(scenario())
 
 
-def test_a_deleted_customers_payment_is_redirected_after_an_explicit_yes() -> None:
+def test_a_deleted_customers_payment_is_redirected_after_an_acknowledgement() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -226,7 +226,7 @@ def test_a_deleted_customers_payment_is_redirected_after_an_explicit_yes() -> No
     town.run(scenario())
 
 
-def test_a_yes_counts_only_while_stripe_shows_the_customer_deleted() -> None:
+def test_an_acknowledgement_counts_only_while_the_customer_is_deleted() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -239,7 +239,7 @@ def test_a_yes_counts_only_while_stripe_shows_the_customer_deleted() -> None:
     town.run(scenario())
 
 
-def test_an_order_that_names_a_deleted_target_does_not_send_the_credit_back() -> None:
+def test_an_order_with_a_deleted_target_does_not_credit_the_original_customer() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -256,7 +256,7 @@ def test_an_order_that_names_a_deleted_target_does_not_send_the_credit_back() ->
     town.run(scenario())
 
 
-def test_a_withdrawn_order_leaves_its_target_as_a_place_to_look() -> None:
+def test_the_target_of_a_withdrawn_order_is_still_checked() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -266,14 +266,14 @@ def test_a_withdrawn_order_leaves_its_target_as_a_place_to_look() -> None:
         order(town, FIRST, "withdraw")
         town.customer(CUSTOMER).currency = "usd"
         await asyncio.sleep(EPOCH_1)
-        found = await advanced(await town.started(), FIRST)
-        assert (found.state, found.credited_customer) == ("credited", TARGET)
+        credited = await advanced(await town.started(), FIRST)
+        assert (credited.state, credited.credited_customer) == ("credited", TARGET)
         assert credits_of(town, FIRST) == [TARGET]
 
     town.run(scenario())
 
 
-def test_an_order_beyond_its_bounds_is_not_followed() -> None:
+def test_an_order_above_its_limit_is_not_applied() -> None:
     big = payment(cents=600_000)
     town = town_of(big)
 
@@ -283,7 +283,9 @@ def test_an_order_beyond_its_bounds_is_not_followed() -> None:
         assert (await advanced(await town.started(), big)).cause == "over_limit", "above what one admin may order"
         words = {"value": "600000", "confirms": row.id}
         order(town, big, "release", **words)
-        assert (await advanced(await town.started(), big)).cause == "over_limit", "nobody confirms himself"
+        assert (await advanced(await town.started(), big)).cause == "over_limit", (
+            "admins cannot confirm their own orders"
+        )
         order(town, big, "release", **words, operator="second@example.org")
         assert (await advanced(await town.started(), big)).state == "credited"
 
@@ -304,7 +306,7 @@ def test_an_order_credits_at_most_its_value() -> None:
     town.run(scenario())
 
 
-def test_a_bookkeeping_customer_is_neither_paid_for_nor_a_target() -> None:
+def test_a_bookkeeping_customer_is_never_credited() -> None:
     of_record = payment(customer_id=SERVICE, tx_hash=tx_hash(9))
     town = Town([of_record, FIRST], strangers=[SERVICE])
 
@@ -319,13 +321,13 @@ def test_a_bookkeeping_customer_is_neither_paid_for_nor_a_target() -> None:
 
 
 def on_a_test_clock(town: Town) -> None:
-    """The customer's time is not ours."""
+    """Attach the customer to a test clock."""
     town.stripe.account.set_test_clock("clock_1", START)
     town.stripe.account.attach(town.customer(CUSTOMER), "clock_1")
 
 
 def not_payable(town: Town) -> None:
-    """The customer takes no payments."""
+    """Mark the customer as not payable."""
     town.set_metadata(CUSTOMER, {"gateway_payments": "off"})
 
 
@@ -347,22 +349,22 @@ def test_customers_that_must_not_be_credited(cause: str, days: int) -> None:
     town.run(scenario())
 
 
-def test_the_second_look_after_an_unclear_answer_covers_every_target() -> None:
+def test_the_check_after_an_unknown_outcome_covers_every_target() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
         town.customer(CUSTOMER).currency = "eur"
         order(town, FIRST, f"redirect:{TARGET}")
-        dying, other = await town.started(), await town.started()
+        stale, other = await town.started(), await town.started()
         assert (await advanced(other, FIRST)).state == "credited"
         order(town, FIRST, f"redirect:{ANOTHER}")
-        found = await advanced(dying, FIRST)
-        assert (found.state, found.credited_customer) == ("credited", TARGET)
+        credited = await advanced(stale, FIRST)
+        assert (credited.state, credited.credited_customer) == ("credited", TARGET)
 
     town.run(scenario())
 
 
-def test_a_credit_by_others_on_any_place_holds_unless_the_order_is_younger() -> None:
+def test_a_foreign_credit_on_any_customer_holds_unless_the_order_is_newer() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -381,7 +383,7 @@ def test_a_credit_by_others_on_any_place_holds_unless_the_order_is_younger() -> 
     town.run(scenario())
 
 
-def test_a_record_younger_than_the_payment_proves_no_absence_of_orders() -> None:
+def test_a_service_record_newer_than_the_payment_proves_no_absence_of_orders() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -399,7 +401,7 @@ def test_a_record_younger_than_the_payment_proves_no_absence_of_orders() -> None
 
 
 @pytest.mark.parametrize(("since", "pages"), [(10, 1), (20_000, 201)])
-def test_what_a_payment_older_than_its_first_epoch_costs(since: int, pages: int) -> None:
+def test_the_request_count_of_a_payment_after_its_first_epoch(since: int, pages: int) -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -422,7 +424,7 @@ def test_what_a_payment_older_than_its_first_epoch_costs(since: int, pages: int)
     town.run(scenario())
 
 
-def test_a_reversal_in_a_later_epoch_needs_its_entry_told_twice() -> None:
+def test_a_reversal_in_a_later_epoch_needs_two_readings() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
@@ -432,7 +434,7 @@ def test_a_reversal_in_a_later_epoch_needs_its_entry_told_twice() -> None:
         services = await town.started()
         async with services.stripe.session() as session:
             [credit] = [
-                one for one in await entries_or_none(session, CUSTOMER, FIRST.time) or [] if one.kind == "payment"
+                entry for entry in await entries_or_none(session, CUSTOMER, FIRST.time) or [] if entry.kind == "payment"
             ]
         await asyncio.sleep(EPOCH_1)
         for effect in (listing_ends_empty(), listing_ends_empty(later=True)):
@@ -440,9 +442,9 @@ def test_a_reversal_in_a_later_epoch_needs_its_entry_told_twice() -> None:
             with pytest.raises((LedgerUnproven, StripeUnavailable)):
                 await services.reversals.reverse(credit, ADMIN, "a mistake")
             town.stripe.faults.clear()
-        with pytest.raises(NeedsSecondReading) as told:
+        with pytest.raises(NeedsSecondReading) as raised:
             await services.reversals.reverse(credit, ADMIN, "a mistake")
-        await asyncio.sleep(told.value.seconds + 1)
+        await asyncio.sleep(raised.value.seconds + 1)
         done = await services.reversals.reverse(credit, ADMIN, "a mistake")
         assert await services.reversals.reverse(credit, ADMIN, "again") == done
         assert [row.amount for row in town.rows(CUSTOMER) if row.metadata.get("kind") == "reversal"] == [FIRST.cents]
@@ -467,7 +469,7 @@ def test_a_reversed_credit_stays_reversed_without_a_second_reading() -> None:
     town.run(scenario())
 
 
-def test_a_credit_of_ours_that_was_stripped_holds_also_beside_one_that_an_admin_saw() -> None:
+def test_a_credit_stripped_of_metadata_holds_even_beside_one_that_an_admin_judged() -> None:
     town = town_of(FIRST, SECOND)
 
     async def scenario() -> None:
@@ -490,11 +492,11 @@ def test_a_credit_of_ours_that_was_stripped_holds_also_beside_one_that_an_admin_
     town.run(scenario())
 
 
-def test_a_busy_ledger_is_proven_all_the_same() -> None:
+def test_a_ledger_with_constant_traffic_can_be_proven() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
-        past = [(START - 20 * 24 * HOUR + place * 600, Entry(1, "usd", "Usage")) for place in range(400)]
+        past = [(START - 20 * 24 * HOUR + index * 600, Entry(1, "usd", "Usage")) for index in range(400)]
         town.stripe.account.add_past(town.customer(CUSTOMER), past)
         await asyncio.sleep(EPOCH_1)
         services = await town.started()
@@ -509,56 +511,57 @@ def test_a_busy_ledger_is_proven_all_the_same() -> None:
     town.run(scenario())
 
 
-def test_many_ordered_payments_whose_rate_is_read_meanwhile_do_not_wait_for_each_other() -> None:
+def test_many_ordered_payments_do_not_deadlock_on_reading_the_rate_override() -> None:
     plain = [
-        payment(customer_id=f"cus_P{one}", tx_hash=tx_hash(50 + one), block=100 + one, cents=0) for one in range(20)
+        payment(customer_id=f"cus_P{number}", tx_hash=tx_hash(50 + number), block=100 + number, cents=0)
+        for number in range(20)
     ]
     town = town_of(*plain)
 
     async def scenario() -> None:
-        for one in plain:
-            order(town, one, "release", caps="100000:9000000")
+        for subject in plain:
+            order(town, subject, "release", caps="100000:9000000")
         services = await town.started()
 
         def expire(request: httpx.Request) -> None:
             if f"/{SERVICE}/balance_transactions" in str(request.url):
-                services.overrides._copy.clear()  # its minute ends right here
+                services.overrides._copy.clear()  # expires right here
 
         town.meddle = expire
         async with asyncio.timeout(HOUR):
-            done = await asyncio.gather(*(advanced(services, one) for one in plain))
-        assert {one.state for one in done} == {"credited"}
+            done = await asyncio.gather(*(advanced(services, subject) for subject in plain))
+        assert {status.state for status in done} == {"credited"}
 
     town.run(scenario())
 
 
-def test_a_service_record_that_is_gone_is_no_fault_of_the_payers() -> None:
+def test_a_deleted_service_record_leaves_payments_pending() -> None:
     town = town_of(FIRST)
 
     async def scenario() -> None:
         services = await town.started()
         town.customer(SERVICE).deleted = True
-        told = await advanced(services, FIRST)
-        assert (told.state, told.cause) == ("pending", "stripe_down")
+        pending = await advanced(services, FIRST)
+        assert (pending.state, pending.cause) == ("pending", "stripe_down")
 
     town.run(scenario())
 
 
-def test_an_event_without_a_customer_is_found_where_an_order_once_sent_it() -> None:
-    nobodys = payment(customer_id=None)
-    town = town_of(nobodys)
+def test_the_credit_of_an_event_without_customer_is_found_on_its_former_target() -> None:
+    unassigned = payment(customer_id=None)
+    town = town_of(unassigned)
 
     async def scenario() -> None:
-        order(town, nobodys, f"redirect:{TARGET}")
-        assert (await advanced(await town.started(), nobodys)).state == "credited"
-        order(town, nobodys, "withdraw")
-        assert (await advanced(await town.started(), nobodys)).state == "credited"
-        assert credits_of(town, nobodys) == [TARGET]
+        order(town, unassigned, f"redirect:{TARGET}")
+        assert (await advanced(await town.started(), unassigned)).state == "credited"
+        order(town, unassigned, "withdraw")
+        assert (await advanced(await town.started(), unassigned)).state == "credited"
+        assert credits_of(town, unassigned) == [TARGET]
 
     town.run(scenario())
 
 
-def test_plain_payments_are_priced_by_the_order_that_stands() -> None:
+def test_plain_payments_are_priced_by_the_effective_order() -> None:
     plain = payment(cents=0)
     town = town_of(plain)
 
