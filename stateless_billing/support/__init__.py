@@ -1,1 +1,1 @@
-"""What moderators ask: customers, their timelines, uncredited payments and orders about them."""
+"""Operators' support tools: customer search, timelines, uncredited payments and orders."""

@@ -1,4 +1,4 @@
-"""One box for people: who is meant by an email address, a wallet, a customer, an EVM transaction or an entry."""
+"""Finds customers by email address, wallet, customer ID, EVM transaction or balance transaction."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ from stateless_billing.stripe.objects import WALLET, Customer
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")
 _MAX_MATCHES = 20
-_MAX_CANDIDATES = 40  # customers that are looked through for an entry: Stripe cannot look one up by itself
+_MAX_CANDIDATES = 40  # customers searched for an entry: Stripe cannot look one up without its customer
 _MAX_PAYMENTS = 60
 _GRANT_DAYS = 30
 
@@ -36,7 +36,7 @@ LAGS = (
 
 @dataclass(frozen=True, slots=True)
 class CustomerMatch:
-    """A customer that may be meant: its wallets, and when its ledger last moved (unix seconds)."""
+    """A matching customer, its wallets, and the time of its newest entry (Unix seconds)."""
 
     customer: Customer
     wallets: tuple[str, ...]
@@ -45,7 +45,7 @@ class CustomerMatch:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a question came to. `kind` is what it was taken for, `note` what the asker should know."""
+    """The result of a search. `kind` is how the text was interpreted, `note` a caveat for the operator."""
 
     kind: str
     matches: Sequence[CustomerMatch] = ()
@@ -55,7 +55,7 @@ class SearchResult:
 
 
 class CustomerSearch:
-    """Answers the box. Nothing is ever picked for the asker."""
+    """Searches customers. Returns every match; the operator chooses."""
 
     def __init__(
         self,
@@ -75,19 +75,22 @@ class CustomerSearch:
         self._clock = clock
 
     async def find(self, text: str) -> SearchResult:
-        """Everything that fits. Raises ProblemError for what is none of the five, ChainError, StripeFailure."""
-        asked = text.strip()
-        if _HASH.fullmatch(asked):
-            return await self._find_by_transaction(asked.lower())
-        if is_wallet(asked.lower()):
-            return await self._find_by_wallet(asked.lower())
-        if is_customer_id(asked):
-            return SearchResult("customer", await self._describe_matches([asked]))
-        if is_entry_id(asked):
-            return await self._find_by_entry(asked)
-        if is_email(asked):
-            found = await lookups.find_customers_by_email(self._stripe, asked)
-            return await self._result_of("email", [one.id for one in found])
+        """Search by whichever of the five forms the text has.
+
+        Raises: ProblemError if it has none of them, ChainError, StripeFailure.
+        """
+        query = text.strip()
+        if _HASH.fullmatch(query):
+            return await self._find_by_transaction(query.lower())
+        if is_wallet(query.lower()):
+            return await self._find_by_wallet(query.lower())
+        if is_customer_id(query):
+            return SearchResult("customer", await self._describe_matches([query]))
+        if is_entry_id(query):
+            return await self._find_by_entry(query)
+        if is_email(query):
+            customers = await lookups.find_customers_by_email(self._stripe, query)
+            return await self._describe_result("email", [customer.id for customer in customers])
         raise ProblemError(
             "invalid_input",
             "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
@@ -95,41 +98,41 @@ class CustomerSearch:
         )
 
     async def get_customer(self, customer_id: str) -> Customer | None:
-        """One customer of other systems; None where Stripe has none, or it is a record of ours."""
+        """Get a customer; None if it does not exist, was deleted or is a bookkeeping record."""
         async with self._stripe.session() as session:
             try:
-                found = await session.get_customer(customer_id)
+                customer = await session.get_customer(customer_id)
             except RequestRejected:
                 return None
-        return None if found.deleted or found.value(RECORD_MARKER) else found
+        return None if customer.deleted or customer.value(RECORD_MARKER) else customer
 
     async def _find_by_wallet(self, wallet: str) -> SearchResult:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
         async with self._stripe.session() as session:
             searched = await search_metadata(session, WALLET, wallet)
-        ids = [one for one in registered if one] + [one.id for one in searched]
-        return await self._result_of("wallet", list(dict.fromkeys(ids)))
+        ids = [customer_id for customer_id in registered if customer_id] + [customer.id for customer in searched]
+        return await self._describe_result("wallet", list(dict.fromkeys(ids)))
 
-    async def _result_of(self, kind: str, ids: Sequence[str]) -> SearchResult:
-        """What a search came to, with what it may lack."""
+    async def _describe_result(self, kind: str, ids: Sequence[str]) -> SearchResult:
+        """Build the result of an indexed search, noting what it may miss."""
         note = LAGS
         if len(ids) > _MAX_MATCHES:
             note += f" {len(ids)} customers match and {_MAX_MATCHES} are shown. Search for the `cus_…` instead."
         return SearchResult(kind, await self._describe_matches(ids), note=note)
 
     async def _find_by_transaction(self, tx_hash: str) -> SearchResult:
-        found = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
-        if found is None or not found.payments:
-            failed = found is not None and found.failed
+        tx = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
+        if tx is None or not tx.payments:
+            failed = tx is not None and tx.failed
             note = "This EVM transaction reverted. It paid nothing." if failed else ""
             return SearchResult(
                 "transaction", note=note or "No node knows a payment to our gateways in this EVM transaction."
             )
-        ids = [one.customer_id for one in found.payments if one.customer_id]
-        return SearchResult("transaction", await self._describe_matches(ids), found.payments)
+        ids = [payment.customer_id for payment in tx.payments if payment.customer_id]
+        return SearchResult("transaction", await self._describe_matches(ids), tx.payments)
 
     async def _find_by_entry(self, entry_id: str) -> SearchResult:
-        """Stripe gives an entry only to who names its customer: our records first, then whoever moved lately."""
+        """Try the grants record, then recently credited customers: Stripe needs the customer to look up an entry."""
         async with self._stripe.session() as session:
             entry = await lookups.get_entry(session, self._records.grants_id, entry_id)
         reserved = caps.parse_reservation(entry) if entry else None
@@ -138,10 +141,10 @@ class CustomerSearch:
             return SearchResult("entry", await self._describe_matches([reserved.customer]), entry=entry, note=note)
         candidates = await self._recently_credited()
         for start in range(0, len(candidates), 8):
-            some = candidates[start : start + 8]
-            for one in await asyncio.gather(*(self._get_entry(customer, entry_id) for customer in some)):
-                if one:
-                    return SearchResult("entry", await self._describe_matches([one.customer]), entry=one)
+            batch = candidates[start : start + 8]
+            for match in await asyncio.gather(*(self._get_entry(customer_id, entry_id) for customer_id in batch)):
+                if match:
+                    return SearchResult("entry", await self._describe_matches([match.customer]), entry=match)
         note = (
             f"The {len(candidates)} customers with the latest payments and grants have no such entry. Stripe cannot"
             " find an entry without its customer. Search for it in the Stripe Dashboard."
@@ -153,9 +156,10 @@ class CustomerSearch:
             return await lookups.get_entry(session, customer_id, entry_id)
 
     async def _recently_credited(self) -> list[str]:
-        """The customers with the latest grants and payments, without repetition."""
+        """The distinct customers with the latest grants and payments."""
         listing = await self._grants.list_grants(int(self._clock.wall()) - _GRANT_DAYS * caps.DAY)
-        ids = [one.customer for one in map(caps.parse_reservation, listing.entries) if one]
+        reservations = map(caps.parse_reservation, listing.entries)
+        ids = [reservation.customer for reservation in reservations if reservation]
         for gateway in self._gateways:
             total = await gateway.total_payments()
             latest = [
@@ -168,8 +172,8 @@ class CustomerSearch:
 
     async def _describe_matches(self, ids: Sequence[str]) -> list[CustomerMatch]:
         unique = list(dict.fromkeys(ids))[:_MAX_MATCHES]
-        found = await asyncio.gather(*(self._describe_match(one) for one in unique))
-        return [one for one in found if one]
+        matches = await asyncio.gather(*(self._describe_match(customer_id) for customer_id in unique))
+        return [match for match in matches if match]
 
     async def _describe_match(self, customer_id: str) -> CustomerMatch | None:
         customer = await self.get_customer(customer_id)
@@ -181,12 +185,12 @@ class CustomerSearch:
 
 
 def is_entry_id(text: str) -> bool:
-    """Whether a text has the form of a balance transaction's ID."""
+    """Whether a text has the form of a balance transaction ID."""
     return _ENTRY.fullmatch(text) is not None
 
 
 def wallets_of(customer: Customer, entries: Sequence[Entry] = ()) -> tuple[str, ...]:
-    """The wallets of a customer: the one on its record first, then those that its latest payments came for."""
+    """The wallets of a customer: the one in its metadata first, then those of its latest payments."""
     recorded = (customer.value(WALLET) or "").strip().lower()
-    paid = [one.metadata.get("wallet", "").lower() for one in entries if one.kind == "payment"]
-    return tuple(dict.fromkeys(one for one in (recorded, *paid) if is_wallet(one)))
+    paid = [entry.metadata.get("wallet", "").lower() for entry in entries if entry.kind == "payment"]
+    return tuple(dict.fromkeys(wallet for wallet in (recorded, *paid) if is_wallet(wallet)))

@@ -1,4 +1,4 @@
-"""A customer's ledger and its payments on the chain, on one line of time, newest first. Pure."""
+"""Merges a customer's ledger with its payments on the chain, newest first. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line. `entry` is None for a payment that has no credit yet; `payment` is what the API tells of it."""
+    """One event. `entry` is None for a payment without a credit; `payment` is its API representation."""
 
     time: int
     kind: str
@@ -28,42 +28,42 @@ class Event:
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
+        """The display name of its kind."""
         return KINDS[self.kind]
 
 
 def kind_of(entry: Entry) -> str:
-    """What an entry on a customer's ledger is."""
+    """The kind of event that a ledger entry is."""
     if entry.kind in ("payment", "grant", "reversal"):
         return entry.kind
     return "credit" if entry.cents > 0 else "charge"
 
 
 def build_timeline(entries: Sequence[Entry], payments: Sequence[Mapping[str, Any]], *, complete: bool) -> list[Event]:
-    """Entries (newest first, as listed) with the payments that have none among them, each at its time.
+    """Insert each payment without an entry into the entries (newest first) by its time.
 
-    Where the listing is not complete, credited payments older than its end belong to a later page; one that is not
-    credited yet is never left out.
+    If the listing is incomplete, credited payments older than its end belong to a later page. Uncredited payments are
+    always included.
     """
     reversed_by = {
-        one.metadata["reverses"]: one.id for one in entries if one.kind == "reversal" and "reverses" in one.metadata
+        entry.metadata["reverses"]: entry.id
+        for entry in entries
+        if entry.kind == "reversal" and "reverses" in entry.metadata
     }
-    by_identity = {str(one["payment"]): one for one in payments}
-    events = [
-        Event(
-            one.created,
-            kind_of(one),
-            one,
-            by_identity.get(one.metadata.get("payment", "").lower()),
-            reversed_by.get(one.id),
-        )
-        for one in entries
-    ]
-    shown = {one.metadata.get("payment", "").lower() for one in entries}
+    by_identity = {str(payment["payment"]): payment for payment in payments}
+    events = []
+    for entry in entries:
+        payment = by_identity.get(_payment_identity(entry))
+        events.append(Event(entry.created, kind_of(entry), entry, payment, reversed_by.get(entry.id)))
+    listed = {_payment_identity(entry) for entry in entries}
     oldest = 0 if complete or not entries else entries[-1].created
     for identity, payment in by_identity.items():
-        settled = payment["state"] in ("credited", "reversed")
-        if identity not in shown and (payment["time"] >= oldest or not settled):
-            place = next((index for index, one in enumerate(events) if one.time <= payment["time"]), len(events))
-            events.insert(place, Event(payment["time"], "waiting", None, payment))
+        is_done = payment["state"] in ("credited", "reversed")
+        if identity not in listed and (payment["time"] >= oldest or not is_done):
+            position = next((index for index, event in enumerate(events) if event.time <= payment["time"]), len(events))
+            events.insert(position, Event(payment["time"], "waiting", None, payment))
     return events
+
+
+def _payment_identity(entry: Entry) -> str:
+    return entry.metadata.get("payment", "").lower()

@@ -1,4 +1,4 @@
-"""Final payments that are not credited: what holds each, how old it is, and the one thing to do about it."""
+"""Lists final payments without a credit, with their cause, age and next action, and writes orders for them."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
 
 _MAX_PAYMENTS = 60
-_SWEEP_GRACE_SECONDS = 120  # seconds after finality in which the sweep has not come to it yet
+_SWEEP_GRACE_SECONDS = 120  # a payment this young may just be waiting for the next sweep
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,12 @@ ACTIONS: dict[str, str] = {
     "ledger_unproven": VOUCH,
     "stripe_refused": INSPECT,
 }
-"""What to do about each cause; about every other one: wait, it is tried again by itself."""
+"""The action for each cause. Every other cause is retried automatically: wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class UncreditedPayment:
-    """One payment that waits, and what was ordered about it."""
+    """A payment without a credit, and its orders."""
 
     payment: Payment
     status: PaymentStatus
@@ -54,19 +54,19 @@ class UncreditedPayment:
 
     @property
     def order(self) -> Order | None:
-        """The order that stands for it, if any."""
+        """The order in effect, if any."""
         return self.orders.effective
 
     @property
     def action(self) -> str:
-        """The one next action."""
+        """The next action for an operator."""
         if self.status.state != "held":
             return WAIT
         return ACTIONS.get(self.status.cause or "", WAIT)
 
 
 class UncreditedPayments:
-    """Reads the service record, the chain's newest payments, and where each of them stands."""
+    """Finds uncredited payments from the service record, the chain and Stripe."""
 
     def __init__(
         self,
@@ -90,56 +90,62 @@ class UncreditedPayments:
         self._clock = clock
 
     async def list_all(self) -> tuple[list[UncreditedPayment], bool]:
-        """The oldest first, and whether that is all of them. Raises ChainError, StripeFailure."""
+        """List uncredited payments, oldest first, and whether the list is complete.
+
+        Raises: ChainError, StripeFailure.
+        """
         heads = await self._confirmations.heads()
         service = await self._records.load()
-        found: list[UncreditedPayment] = []
-        whole = True
+        uncredited: list[UncreditedPayment] = []
+        complete = True
         for gateway in self._gateways:
-            payments, all_of_them = await self._candidates(gateway, service)
-            whole = whole and all_of_them
+            payments, gateway_complete = await self._candidates(gateway, service)
+            complete = complete and gateway_complete
             for payment in payments:
                 age = int(self._clock.wall()) - payment.time
                 if not is_final(payment, heads):
                     continue
-                progress = await self._crediting.get_status(gateway, payment, heads, may_prove=True)
-                if progress.state in ("credited", "reversed"):
+                status = await self._crediting.get_status(gateway, payment, heads, may_prove=True)
+                if status.state in ("credited", "reversed"):
                     continue
                 orders = await self._orders.find(payment)
-                if progress.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
-                    found.append(UncreditedPayment(payment, progress, age, orders))
-        return sorted(found, key=lambda one: (one.payment.time, one.payment.log_index)), whole
+                if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
+                    uncredited.append(UncreditedPayment(payment, status, age, orders))
+        uncredited.sort(key=lambda entry: (entry.payment.time, entry.payment.log_index))
+        return uncredited, complete
 
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
         total = await gateway.total_payments()
         swept = min(records.parse_swept(service, gateway), total)
-        still_open = sorted(index for index in records.parse_open_payments(service, gateway) if index < swept)
-        payments = [await gateway.payment_at(index) for index in still_open[:_MAX_PAYMENTS]]
+        indexes = sorted(index for index in records.parse_open_payments(service, gateway) if index < swept)
+        payments = [await gateway.payment_at(index) for index in indexes[:_MAX_PAYMENTS]]
         async for window in gateway.payments(swept, total):
             payments += [payment for index, payment in window if index >= swept]
             if len(payments) >= _MAX_PAYMENTS:
                 break
-        return payments[:_MAX_PAYMENTS], len(payments) < _MAX_PAYMENTS or total - swept + len(
-            still_open
-        ) <= _MAX_PAYMENTS
+        complete = len(payments) < _MAX_PAYMENTS or total - swept + len(indexes) <= _MAX_PAYMENTS
+        return payments[:_MAX_PAYMENTS], complete
 
     async def value_cents(self, payment: Payment, rate: int | None) -> int | None:
-        """The cents of a payment at a rate, or at its own; None where it has none. Raises ChainError, StripeFailure."""
+        """Value a payment at `rate`, or else at its own price; None if it has none.
+
+        Raises: ChainError, StripeFailure.
+        """
         return await self._pricer.value_cents(payment, rate)
 
     async def write_order(
         self, gateway: Gateway, payment: Payment, heads: Heads, form_id: str, draft: OrderDraft
     ) -> tuple[Order, PaymentStatus]:
-        """Give an order about a payment read after `heads`, and follow it at once. Safe to repeat with the same form.
+        """Write an order for a payment read after `heads`, and apply it. Idempotent per `form_id`.
 
-        Raises ProblemError, ChainError, StripeFailure.
+        Raises: ProblemError, ChainError, StripeFailure.
         """
         logs.add_to_context(work="order")
-        progress = await self._crediting.get_status(gateway, payment, heads)
-        if progress.state in ("credited", "reversed"):
-            if given := await self._orders.find_by_form(form_id, payment):
-                return given, progress
-            raise ProblemError("already_done", f"This payment is {progress.state}. Nothing was ordered.")
+        status = await self._crediting.get_status(gateway, payment, heads)
+        if status.state in ("credited", "reversed"):
+            if written := await self._orders.find_by_form(form_id, payment):
+                return written, status
+            raise ProblemError("already_done", f"This payment is {status.state}. Nothing was ordered.")
         order = await self._orders.write(form_id, payment, draft)
         self._status_cache.make_due(payment)
         return order, await self._crediting.process(gateway, payment, heads)
