@@ -1,1 +1,1 @@
-"""Finds every payment without help from a browser, and takes it to its credit."""
+"""Finds every payment on the chain and credits it, independent of the web pages."""

@@ -1,4 +1,4 @@
-"""How far the sweep is with one gateway."""
+"""The sweep's position in one gateway's payment index. No I/O."""
 
 from dataclasses import dataclass, field
 
@@ -8,10 +8,10 @@ from chain.payment import Payment
 
 @dataclass
 class GatewayCheckpoint:
-    """How far one gateway is done: all below `swept` except what is `open`; `closed` are those done above it.
+    """All payments below index `swept` are done, except those in `open`; `done_above` holds those done above it.
 
-    `seen` holds the blocks of all that was closed or left open since `recorded`, which is `swept` and `open` as the
-    service record has them.
+    `persisted` is `swept` and `open` as in the service record. `passed_blocks` holds the blocks of all payments closed
+    or left open since then. `open` maps an index to its cause, `open_payments` to its payment.
     """
 
     gateway: Gateway
@@ -25,13 +25,13 @@ class GatewayCheckpoint:
     passed_blocks: dict[int, int] = field(default_factory=dict)
 
     def advance(self) -> None:
-        """Move `swept` over what is closed."""
+        """Move `swept` past all payments that are done."""
         while self.swept in self.done_above:
             self.done_above.discard(self.swept)
             self.swept += 1
 
     def close(self, index: int, payment: Payment) -> None:
-        """This payment is done."""
+        """Mark a payment as done."""
         self.open.pop(index, None)
         self.open_payments.pop(index, None)
         self._record_passed(index, payment)
@@ -47,16 +47,18 @@ class GatewayCheckpoint:
             self.done_above.add(index)
 
     def mark_persisted(self) -> None:
-        """What is done is in the service record."""
+        """Note that the service record now holds this position."""
         self.persisted = self.swept, dict(self.open)
         self.passed_blocks.clear()
 
     def rollback(self) -> None:
-        """To what the service record says."""
-        self.swept, self.open = self.persisted[0], dict(self.persisted[1])
-        for one in (self.done_above, self.open_payments, self.passed_blocks):
-            one.clear()
+        """Return to the position in the service record."""
+        self.swept = self.persisted[0]
+        self.open = dict(self.persisted[1])
+        self.done_above.clear()
+        self.open_payments.clear()
+        self.passed_blocks.clear()
 
     def is_waiting(self, index: int) -> bool:
-        """Whether the payment at this place is not known to be credited."""
+        """Whether the payment at this index is not done."""
         return index in self.open or (index >= self.swept and index not in self.done_above)

@@ -1,4 +1,8 @@
-"""Moves customers' cursors: everything before a cursor is final and credited, seen in a listing, never remembered."""
+"""Advances customer cursors.
+
+A payment may fall behind the cursor only once it is final and its credit was read back from Stripe; cached state is not
+evidence.
+"""
 
 import logging
 import re
@@ -22,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class CursorUpdater:
-    """Takes one customer's final payments to their end."""
+    """Credits one customer's final payments and advances its cursor past them."""
 
     def __init__(
         self,
@@ -37,14 +41,16 @@ class CursorUpdater:
         self._crediting = crediting
         self._status_cache = status_cache
         self._other_credits = other_credits
-        self._backoff = Backoff(clock)  # a listing may lag, and a cursor may be refused
+        self._backoff = Backoff(clock)  # a listing may lag, and Stripe may reject a cursor
 
     async def credit_and_advance(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
     ) -> set[Payment]:
-        """Credit what is not credited of a customer's final `payments`; those that Stripe shows credited.
+        """Credit a customer's final `payments`, and return those that Stripe shows as credited.
 
-        Raises ChainError. Where Stripe fails, or does not show yet what was written, a later call goes on.
+        If Stripe fails, or does not list a new credit yet, a later call continues.
+
+        Raises: ChainError.
         """
         key = gateway.address, customer_id
         start = await self._starting_cursor(gateway, customer_id) if self._backoff.is_due(key) else None
@@ -53,83 +59,82 @@ class CursorUpdater:
                 await self._crediting.process(gateway, payment, heads)
             return self.find_redirected(payments)
         stop = max(payment.sequence for payment in payments) + 1
-        run = [payment for payment in payments if payment.sequence >= start]
-        if stop - start > len(run):  # something before these is not under the cursor either
-            run = await gateway.payments_of(customer_id, start, stop, exact=True)
-        for payment in run:
+        unverified = [payment for payment in payments if payment.sequence >= start]
+        if stop - start > len(unverified):  # the cursor does not cover earlier payments either
+            unverified = await gateway.payments_of(customer_id, start, stop, exact=True)
+        for payment in unverified:
             await self._crediting.process(gateway, payment, heads)
         covered = {payment for payment in payments if payment.sequence < start}
-        return covered | await self._verify_and_advance(gateway, customer_id, run, start)
+        return covered | await self._verify_and_advance(gateway, customer_id, unverified, start)
 
     async def _starting_cursor(self, gateway: Gateway, customer_id: str) -> int | None:
-        """The sequence that the customer's cursor stands at; None where Stripe does not tell now."""
+        """The sequence at the customer's cursor; None if Stripe cannot be read now."""
         try:
             cursor = await self._read_cursor(gateway, customer_id)
         except StripeFailure as error:
-            log.warning("customer %s: could not read the cursor: %s", customer_id, error)
+            log.warning("customer %s: cursor could not be read, retrying later: %s", customer_id, error)
             self._backoff.record_failure((gateway.address, customer_id))
             return None
         return cursor.next if cursor else 0
 
     async def _read_cursor(self, gateway: Gateway, customer_id: str) -> Cursor | None:
-        """The customer's cursor, where it is one. What was read before may be behind, which costs work only."""
+        """The customer's cursor if it fits the chain. A cached one may be stale, which only costs extra work."""
         key = customer_id, gateway.address
         if key not in self._status_cache.cursors:
             async with self._stripe.session() as session:
                 self._crediting.cursor(gateway, await session.get_customer(customer_id))
         cursor = self._status_cache.cursors[key]
         if cursor and not await cursor_covers(gateway, customer_id, cursor, cursor.next - 1):
-            log.warning("customer %s: cursor %s does not fit the chain and counts as absent", customer_id, cursor)
+            log.warning("customer %s: cursor %s does not fit the chain, treating it as absent", customer_id, cursor)
             return None
         return cursor
 
     async def _verify_and_advance(
         self, gateway: Gateway, customer_id: str, unverified: Sequence[Payment], start: int
     ) -> set[Payment]:
-        """List the customer's entries since the first payment that no cursor covers, and move the cursor on.
+        """List the customer's entries since the first uncovered payment, and advance the cursor.
 
-        A remembered credit that the complete listing does not show is forgotten: the next try begins from Stripe.
+        A cached credit missing from the complete listing is invalidated: the next attempt checks Stripe again.
         """
-        shown = self.find_redirected(unverified)
-        done = [
-            payment for payment in unverified if self._status_cache.credited_status(payment) and payment not in shown
-        ]
+        listed = self.find_redirected(unverified)
+        credited = [payment for payment in unverified if self._status_cache.credited_status(payment)]
+        done = [payment for payment in credited if payment not in listed]
         if not done:
-            return shown
+            return listed
         key = gateway.address, customer_id
         try:
             async with self._stripe.session() as session:
                 entries = await session.list_entries(
                     customer_id, min(payment.time for payment in unverified) - LISTING_LEAD_SECONDS
                 )
-                shown |= {payment for payment in unverified if self._is_listed(payment, entries)}
-                await self._write_cursor(session, gateway, customer_id, unverified, start, shown)
+                listed |= {payment for payment in unverified if self._is_listed(payment, entries)}
+                await self._write_cursor(session, gateway, customer_id, unverified, start, listed)
         except StripeFailure as error:
-            log.warning("customer %s: could not look or move the cursor: %s", customer_id, error)
+            log.warning("customer %s: cursor not advanced, retrying later: %s", customer_id, error)
             self._backoff.record_failure(key)
             if isinstance(error, RequestRejected):
-                self._invalidate_missing(done, shown)
-            return shown
-        self._invalidate_missing(done, shown)
-        if shown.issuperset(done):
+                self._invalidate_missing(done, listed)
+            return listed
+        self._invalidate_missing(done, listed)
+        if listed.issuperset(done):
             self._backoff.record_success(key)
         else:
             self._backoff.record_failure(key)
-        return shown
+        return listed
 
     def find_redirected(self, payments: Sequence[Payment]) -> set[Payment]:
-        """Those that an order took to another customer, where a listing showed their credits.
+        """Find payments redirected to another customer whose credits a listing showed, or that credit nothing.
 
-        Of one that this process has only written the next try looks.
+        A redirected credit that this process only wrote is invalidated, so that the next attempt reads it back.
         """
-        shown = set()
+        verified = set()
         for payment in payments:
             done = self._status_cache.credited_status(payment)
             if done and (done.verified_on_target or done.cents == 0):
-                shown.add(payment)
+                verified.add(payment)
             elif done and done.credited_customer:
                 self._status_cache.invalidate(payment)
-        return shown
+        return verified
 
     def _invalidate_missing(self, done: Sequence[Payment], listed: set[Payment]) -> None:
         for payment in done:
@@ -145,7 +150,7 @@ class CursorUpdater:
         start: int,
         listed: set[Payment],
     ) -> None:
-        """Write the cursor behind the last payment before the first that is not shown."""
+        """Advance the cursor to the first payment that is not listed."""
         end = next((payment.sequence for payment in unverified if payment not in listed), start + len(unverified))
         if end > start:
             cursor = Cursor(end, unverified[end - start - 1].tx_hash)
@@ -156,5 +161,5 @@ class CursorUpdater:
     def _is_listed(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
         done = self._status_cache.credited_status(payment)
         if done and done.cents == 0:
-            return True  # below one cent: there is nothing to be seen
+            return True  # below one cent: no entry was written
         return ledger.match(payment, None, entries, self._other_credits).finding is MatchOutcome.CREDITED

@@ -1,6 +1,6 @@
-"""Finds every payment without help from any browser, and takes it to its credit.
+"""Sweeps all gateways: finds every payment on the chain and credits it.
 
-One question to each gateway tells whether there is anything new; an idle sweep asks Stripe nothing.
+One call per gateway shows whether there is anything new. An idle sweep makes no requests to Stripe.
 """
 
 import asyncio
@@ -27,21 +27,21 @@ from stateless_billing.sweep.cursors import CursorUpdater
 
 log = logging.getLogger(__name__)
 
-_RECORD_SECONDS = 60  # the record saves work after a restart; writing it more often costs more than it saves
-_HEADS_SECONDS = 30
-_MAX_CONCURRENT_CUSTOMERS = 16  # payments, or customers whose payments are final, side by side
+_PERSIST_SECONDS = 60  # the record only saves work after a restart, so write it rarely
+_HEADS_REFRESH_SECONDS = 30
+_MAX_CONCURRENT_CUSTOMERS = 16  # also limits unfinalized payments, processed one at a time
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """How a sweep went: `idle` where nothing is to be done, `complete` where all that was to be read was read."""
+    """The result of a sweep: `idle` if no work remains, `complete` if everything could be read."""
 
     idle: bool
     complete: bool
 
 
 class Sweeper:
-    """Sweeps all gateways again and again. Several at once do no harm."""
+    """Sweeps all gateways periodically. Several processes may sweep at once."""
 
     def __init__(
         self,
@@ -69,43 +69,46 @@ class Sweeper:
         self._customer_slots = asyncio.Semaphore(_MAX_CONCURRENT_CUSTOMERS)
 
     def start(self, service: Customer) -> None:
-        """Go on from what the service record says."""
+        """Resume from the service record."""
         self._checkpoints = []
         for gateway in self._gateways:
-            swept, still_open = records.parse_swept(service, gateway), records.parse_open_payments(service, gateway)
-            self._checkpoints.append(GatewayCheckpoint(gateway, swept, still_open, (swept, dict(still_open))))
-        self._persisted = self._persist_when_due()
+            swept = records.parse_swept(service, gateway)
+            open_causes = records.parse_open_payments(service, gateway)
+            self._checkpoints.append(GatewayCheckpoint(gateway, swept, open_causes, (swept, dict(open_causes))))
+        self._persisted = self._record_values()
 
     async def run(self, busy_seconds: int, idle_seconds: int) -> None:
-        """Sweep until cancelled; a failure of one sweep is logged and the next one tries again."""
+        """Sweep until cancelled. A failed sweep is logged; the next one retries."""
         while True:
             try:
                 idle = (await self.run_once()).idle
             except Exception:
-                log.exception("a sweep failed; the next one begins again")
+                log.exception("sweep: failed, retrying with the next one")
                 idle = False
             await asyncio.sleep(idle_seconds if idle else busy_seconds)
 
     async def run_once(self, *, force: bool = False) -> SweepResult:
-        """One sweep over all gateways. `flush` writes the record at once."""
-        done = [await self._sweep_gateway(place) for place in self._checkpoints]
+        """Sweep all gateways once. `force` writes the service record even if it is not due."""
+        results = [await self._sweep_gateway(checkpoint) for checkpoint in self._checkpoints]
         agreed = await self._persist(force=force)
-        complete = agreed and all(one.complete for one in done)
-        return SweepResult(idle=agreed and all(one.idle for one in done), complete=complete)
+        return SweepResult(
+            idle=agreed and all(result.idle for result in results),
+            complete=agreed and all(result.complete for result in results),
+        )
 
     def uncredited(self) -> list[tuple[Payment, str]]:
-        """All payments that the last sweep saw uncredited, with what each waits for: a cause, or a state."""
-        found = []
-        for place in self._checkpoints:
-            for index, payment in place.uncredited.items():
-                standing = self._status_cache.last_status(payment)
-                waits = (standing.cause or standing.state) if standing else place.open.get(index, "confirming")
-                found.append((payment, waits))
-        return found
+        """The uncredited payments of the last sweep, each with its cause, or its state if it has none."""
+        uncredited = []
+        for checkpoint in self._checkpoints:
+            for index, payment in checkpoint.uncredited.items():
+                status = self._status_cache.last_status(payment)
+                cause = (status.cause or status.state) if status else checkpoint.open.get(index, "confirming")
+                uncredited.append((payment, cause))
+        return uncredited
 
     def swept(self) -> dict[str, int]:
-        """Up to which place in its index each gateway is done, but for those that are uncredited."""
-        return {place.gateway.address: place.swept for place in self._checkpoints}
+        """The index below which each gateway's payments are done, except open ones; by gateway address."""
+        return {checkpoint.gateway.address: checkpoint.swept for checkpoint in self._checkpoints}
 
     async def _sweep_gateway(self, checkpoint: GatewayCheckpoint) -> SweepResult:
         self._failed = False
@@ -126,43 +129,47 @@ class Sweeper:
         return SweepResult(idle=checkpoint.swept == total and not checkpoint.open, complete=not self._failed)
 
     async def _is_checkpoint_valid(self, checkpoint: GatewayCheckpoint, total: int) -> bool:
-        """Whether the contract's count can be that of what was swept. It is less where the node is behind.
+        """Whether the checkpoint fits the contract's payment count. It may not if the node is behind.
 
-        At the start, and told by a node that is not behind, it says that the record is of another contract.
+        At the start, a smaller count from a current node means that the record belongs to another contract: restart.
         """
         if checkpoint.swept > total:
             heads = await self._confirmations.heads()
             behind = self._clock.wall() - heads.latest.time > HEAD_AGE
             if behind or checkpoint.in_progress:
                 if not behind:
-                    checkpoint.rollback()  # a node may have told of payments that never were
+                    checkpoint.rollback()  # a node may have reported payments that do not exist
                 return False
             log.warning(
-                "gateway %s: the record says %d of %d payments", checkpoint.gateway.address, checkpoint.swept, total
+                "gateway %s: checkpoint %d is past the payment count %d, restarting from 0",
+                checkpoint.gateway.address,
+                checkpoint.swept,
+                total,
             )
-            checkpoint.swept, checkpoint.open = 0, {}
+            checkpoint.swept = 0
+            checkpoint.open = {}
         if not checkpoint.in_progress:
             checkpoint.open = {index: cause for index, cause in checkpoint.open.items() if index < total}
             checkpoint.in_progress = True
         return True
 
     async def _refresh_heads(self) -> None:
-        """Now and then ask for the heads though nothing is new, so that a node that stands still is asked last."""
-        if self._clock.boot() - self._heads_read_at >= _HEADS_SECONDS:
+        """Read the heads periodically even if idle, so that failover moves past a stalled node."""
+        if self._clock.boot() - self._heads_read_at >= _HEADS_REFRESH_SECONDS:
             self._heads_read_at = self._clock.boot()
             await self._confirmations.heads()
 
     async def _sweep_batch(
         self, checkpoint: GatewayCheckpoint, window: Sequence[tuple[int, Payment]], heads: Heads
     ) -> None:
-        """Take each customer's payments a step further, in their order, the customers side by side."""
+        """Process payments concurrently by customer, and in order within each customer."""
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in window:
             if self._status_cache.credited_status(payment) and not is_final(payment, heads):
-                continue  # credited; the cursor moves when it is final
+                continue  # credited; the cursor advances at finality
             if index >= checkpoint.swept and index not in checkpoint.done_above:
                 customers[payment.customer_id or ""].append((index, payment))
-        await asyncio.gather(*(self._sweep_customer(checkpoint, one, heads) for one in customers.values()))
+        await asyncio.gather(*(self._sweep_customer(checkpoint, indexed, heads) for indexed in customers.values()))
         checkpoint.advance()
         self._track_uncredited(checkpoint, window)
 
@@ -176,27 +183,31 @@ class Sweeper:
     async def _sweep_customer(
         self, checkpoint: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads
     ) -> None:
-        """One customer's failure is that customer's alone: it is logged, and the next sweep tries again."""
+        """Isolate failures per customer: log the exception and retry on the next sweep."""
         logs.add_to_context(work="sweep")
         try:
             await self._process_in_order(checkpoint, indexed, heads)
         except Exception:
             self._failed = True
-            log.exception("gateway %s, customer %s", checkpoint.gateway.address, indexed[0][1].customer_id)
+            log.exception(
+                "gateway %s, customer %s: failed, retrying on the next sweep",
+                checkpoint.gateway.address,
+                indexed[0][1].customer_id,
+            )
 
     async def _process_in_order(
         self, checkpoint: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads
     ) -> None:
         final = [payment for _, payment in indexed if is_final(payment, heads)]
         async with self._customer_slots:
-            sealed = await self._advance_cursors(checkpoint.gateway, final, heads)
+            verified = await self._advance_cursors(checkpoint.gateway, final, heads)
         for index, payment in indexed:
-            if payment in sealed:
+            if payment in verified:
                 checkpoint.close(index, payment)
             elif is_final(payment, heads):
                 self._leave_open(checkpoint, index, payment)
             else:
-                # For one payment at a time: all customers end together, and none waits for long.
+                # Take a slot per payment: no customer with many payments delays the others.
                 async with self._customer_slots:
                     await self._crediting.process(checkpoint.gateway, payment, heads)
 
@@ -211,15 +222,15 @@ class Sweeper:
         return await self._cursors.credit_and_advance(gateway, customer_id, final, heads)
 
     def _leave_open(self, checkpoint: GatewayCheckpoint, index: int, payment: Payment) -> None:
-        """Let `swept` pass a final payment that cannot be credited now, as long as there are few of them."""
-        waiting = self._status_cache.pending_status(payment)
-        if waiting is None:
+        """Let `swept` pass a final payment that cannot be credited now, unless too many are open already."""
+        status = self._status_cache.pending_status(payment)
+        if status is None:
             return
-        if index in checkpoint.open or sum(len(one.open) for one in self._checkpoints) < MAX_OPEN:
-            checkpoint.leave_open(index, payment, waiting.cause or waiting.state)
+        if index in checkpoint.open or sum(len(other.open) for other in self._checkpoints) < MAX_OPEN:
+            checkpoint.leave_open(index, payment, status.cause or status.state)
 
     async def _retry_open(self, checkpoint: GatewayCheckpoint, heads: Heads) -> None:
-        """Try the open payments again; each keeps its own time table."""
+        """Retry the open payments that are due."""
         await self._crediting.retry_ordered(checkpoint.open_payments.values())
         for index in sorted(checkpoint.open):
             try:
@@ -234,44 +245,53 @@ class Sweeper:
                 await self._sweep_customer(checkpoint, [(index, payment)], heads)
             self._track_uncredited(checkpoint, [(index, payment)])
 
-    def _persist_when_due(self) -> dict[str, str]:
+    def _record_values(self) -> dict[str, str]:
         values = {}
-        for place in self._checkpoints:
-            values[records.swept_key(place.gateway)] = str(place.swept)
-            values |= {records.open_key(place.gateway, index): cause for index, cause in place.open.items()}
+        for checkpoint in self._checkpoints:
+            values[records.swept_key(checkpoint.gateway)] = str(checkpoint.swept)
+            for index, cause in checkpoint.open.items():
+                values[records.open_key(checkpoint.gateway, index)] = cause
         return values
 
     async def _persist(self, *, force: bool) -> bool:
-        """Write what is done, now and then; False where the nodes do not agree about it."""
-        record = self._persist_when_due()
-        due = force or self._clock.boot() - self._persisted_at >= _RECORD_SECONDS
+        """Write the checkpoints to the service record if due; False if the nodes do not agree on them."""
+        record = self._record_values()
+        due = force or self._clock.boot() - self._persisted_at >= _PERSIST_SECONDS
         if record == self._persisted or not due:
             return True
         self._persisted_at = self._clock.boot()
         if not await self._nodes_agree():
             return False
-        gone = {name: "" for name in self._persisted if name not in record}
+        removed_keys = {name: "" for name in self._persisted if name not in record}
         try:
-            await self._records.update(record | gone)
+            await self._records.update(record | removed_keys)
         except StripeFailure as error:
-            log.warning("the sweep's record was not written, which costs work after a restart: %s", error)
+            log.warning("service record: not updated, a restart would repeat work: %s", error)
             return True
         self._persisted = record
-        for place in self._checkpoints:
-            place.mark_persisted()
+        for checkpoint in self._checkpoints:
+            checkpoint.mark_persisted()
         return True
 
     async def _nodes_agree(self) -> bool:
-        """Whether two nodes tell where all lies that the record would pass. What one alone tells is not passed for
-        good: with a payment that never was, it moves all behind it by one, and another one is never looked at again.
+        """Whether two nodes agree on the blocks of all payments that the record would pass.
+
+        A single lying node could insert a payment that does not exist. That shifts all later indexes by one, so that
+        the record would pass a real payment, which would then never be credited.
         """
-        for place in self._checkpoints:
-            agreed = await self._confirmations.nodes_agree(place.gateway, place.passed_blocks)
+        for checkpoint in self._checkpoints:
+            agreed = await self._confirmations.nodes_agree(checkpoint.gateway, checkpoint.passed_blocks)
             if agreed is False:
-                log.error("gateway %s: the nodes do not agree where its payments lie", place.gateway.address)
-                place.rollback()
+                log.error(
+                    "gateway %s: the nodes do not agree where its payments lie, rolling back to the service record",
+                    checkpoint.gateway.address,
+                )
+                checkpoint.rollback()
             if agreed is None:
-                log.warning("gateway %s: too few nodes tell where its payments lie", place.gateway.address)
+                log.warning(
+                    "gateway %s: too few nodes confirm where its payments lie, service record not updated",
+                    checkpoint.gateway.address,
+                )
             if not agreed:
                 return False
         return True

@@ -1,4 +1,4 @@
-"""Sweeps over a chain and a Stripe account in one process: what is passed, what stays open, and what it costs."""
+"""Sweeps over a fake chain and Stripe account in one process: progress, open payments and request counts."""
 
 import asyncio
 import logging
@@ -27,33 +27,36 @@ from tests.fakes.in_process_service import (
     sweeping,
 )
 
-THREE = history(2, 1)  # of three customers
+THREE = history(2, 1)  # payments of three customers
 FINAL_SECONDS = FINALITY * BLOCK_SECONDS
 IDLE = SweepResult(idle=True, complete=True)
 
 
 def credited(town: Town, payments: list[Payment]) -> bool:
-    """Whether each payment is credited once, and nothing else is."""
-    wanted = sorted((one.customer_id or "", one.identity, -one.cents) for one in payments)
-    rows = [row for one in {one.customer_id for one in payments} for row in town.rows(one or "")]
-    return sorted((row.customer, row.metadata["payment"], row.amount) for row in rows) == wanted
+    """Whether each payment is credited exactly once, and nothing else is."""
+    expected = sorted((subject.customer_id or "", subject.identity, -subject.cents) for subject in payments)
+    customer_ids = {subject.customer_id or "" for subject in payments}
+    rows = [row for customer_id in customer_ids for row in town.rows(customer_id)]
+    return sorted((row.customer, row.metadata["payment"], row.amount) for row in rows) == expected
 
 
-def test_everything_final_is_credited_and_passed() -> None:
+def test_all_final_payments_are_credited_and_passed() -> None:
     town = Town(THREE)
 
     async def scenario() -> None:
         services = await town.started()
         assert await services.sweeper.run_once() == SweepResult(idle=True, complete=True)
         assert credited(town, THREE)
-        assert [town.cursor(f"cus_Payer{number}") for number in range(3)] == [f"1:{one.tx_hash}" for one in THREE]
+        assert [town.cursor(f"cus_Payer{number}") for number in range(3)] == [
+            f"1:{subject.tx_hash}" for subject in THREE
+        ]
         await services.sweeper.run_once(force=True)
         assert town.record() == ("3", {})
 
     town.run(scenario())
 
 
-def test_an_idle_sweep_asks_stripe_nothing() -> None:
+def test_an_idle_sweep_makes_no_stripe_requests() -> None:
     town = Town(THREE, **{f"swept__{CHAIN_ID}__{SHORT}": "3"})
 
     async def scenario() -> None:
@@ -73,14 +76,14 @@ def test_a_bogus_open_key_is_dropped_at_the_start() -> None:
         services = await town.started()
         assert town.record() == ("3", {1: "currency", 3: "currency", 99: "currency"})
         assert (await services.sweeper.run_once(force=True)).complete
-        assert town.record() == ("3", {})  # 1 was a payment, and it is credited now
+        assert town.record() == ("3", {})  # index 1 was a payment and is credited now
         assert credited(town, [THREE[1]])
         assert await services.sweeper.run_once() == IDLE
 
     town.run(scenario())
 
 
-def test_a_record_ahead_of_the_contract_is_that_of_another_contract() -> None:
+def test_a_record_past_the_payment_count_belongs_to_another_contract() -> None:
     town = Town(THREE, **{f"swept__{CHAIN_ID}__{SHORT}": "50", f"open__{CHAIN_ID}__{SHORT}__40": "currency"})
 
     async def scenario() -> None:
@@ -92,7 +95,7 @@ def test_a_record_ahead_of_the_contract_is_that_of_another_contract() -> None:
     town.run(scenario())
 
 
-def test_a_record_ahead_of_a_node_that_is_behind_stays() -> None:
+def test_a_record_past_the_payment_count_of_a_lagging_node_is_kept() -> None:
     town = Town(THREE, **{f"swept__{CHAIN_ID}__{SHORT}": "50"})
     town.lag = 90
 
@@ -110,7 +113,7 @@ def test_a_record_ahead_of_a_node_that_is_behind_stays() -> None:
     town.run(scenario())
 
 
-def test_a_count_that_shrinks_under_way_is_a_node_that_is_behind() -> None:
+def test_a_payment_count_that_shrinks_while_running_means_a_lagging_node() -> None:
     town = Town(THREE)
 
     async def scenario() -> None:
@@ -155,22 +158,22 @@ def test_a_payment_without_a_customer_is_passed_as_open() -> None:
     town.run(scenario())
 
 
-def test_at_most_twenty_are_left_open_before_the_sweep_waits() -> None:
+def test_at_most_twenty_payments_are_left_open() -> None:
     many = history(*[1] * 25, customers=25)
-    town = Town(many, strangers=[one.customer_id or "" for one in many])
+    town = Town(many, strangers=[subject.customer_id or "" for subject in many])
 
     async def scenario() -> None:
         services = await town.started()
         for _ in range(2):
             await services.sweeper.run_once(force=True)
-        swept, opened = town.record()
-        assert (swept, len(opened)) == ("20", 20)
+        swept, open_payments = town.record()
+        assert (swept, len(open_payments)) == ("20", 20)
 
     town.run(scenario())
 
 
 def calls_with_a_revoked_key(town: Town) -> None:
-    """Ten minutes of sweeping with a key that is no longer accepted; the log then holds what was asked."""
+    """Sweep for ten minutes with a revoked key, so that the log holds the requests."""
 
     async def scenario() -> None:
         services = await town.started()
@@ -187,7 +190,7 @@ def test_a_revoked_key_makes_no_hot_loop_of_credits() -> None:
     town = Town(history(*[1] * 25, customers=25))  # more than may be left open
     calls_with_a_revoked_key(town)
     calls = [row for row in town.stripe.log.rows if SERVICE not in row.path]
-    assert 25 * 2 <= len(calls) <= 25 * 10  # waits that double, for cursor and credit of each customer
+    assert 25 * 2 <= len(calls) <= 25 * 10  # doubling delays, for the cursor and the credit of each customer
 
 
 def test_a_revoked_key_makes_no_hot_loop_of_records() -> None:
@@ -197,16 +200,16 @@ def test_a_revoked_key_makes_no_hot_loop_of_records() -> None:
     assert len(calls) <= 11  # once a minute
 
 
-def test_one_customers_surprise_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_one_customers_failure_does_not_affect_the_others(caplog: pytest.LogCaptureFixture) -> None:
     town = Town(THREE)
 
-    def surprise(request: httpx.Request) -> None:
+    def fail(request: httpx.Request) -> None:
         if "cus_Payer0" in request.url.path:
-            raise RuntimeError("nobody expects this")
+            raise RuntimeError("unexpected")
 
     async def scenario() -> None:
         services = await town.started()
-        town.meddle = surprise
+        town.meddle = fail
         with caplog.at_level(logging.CRITICAL):
             assert await services.sweeper.run_once() == SweepResult(idle=False, complete=False)
         assert credited(town, THREE[1:])
@@ -217,7 +220,7 @@ def test_one_customers_surprise_does_not_stop_the_others(caplog: pytest.LogCaptu
     town.run(scenario())
 
 
-def test_what_is_not_final_is_credited_and_not_passed() -> None:
+def test_an_unfinalized_payment_is_credited_but_not_passed() -> None:
     young = payment(block=NOW_BLOCK - 30, customer_id="cus_Payer9", tx_hash=tx_hash(90))
     town = Town([*THREE, young])
 
@@ -233,7 +236,7 @@ def test_what_is_not_final_is_credited_and_not_passed() -> None:
     town.run(scenario())
 
 
-def test_a_fresh_credit_and_its_finality_cost_what_the_documentation_says() -> None:
+def test_the_request_count_of_a_fresh_credit_and_its_finality_is_as_documented() -> None:
     young = payment(block=NOW_BLOCK - 30, customer_id="cus_Payer9", tx_hash=tx_hash(90))
     town = Town([young])
 
@@ -243,7 +246,7 @@ def test_a_fresh_credit_and_its_finality_cost_what_the_documentation_says() -> N
         town.connections = 0
         await services.sweeper.run_once()
         assert (town.asked(READS), town.asked(CREDITS), town.stripe.log.counts.total()) == (1, 1, 2)
-        assert town.connections == 0  # over the one that the records were read over
+        assert town.connections == 0  # reuses the connection that read the records
         town.stripe.log.reset()
         await sweeping(services, 2 * FINAL_SECONDS)
         [record] = {row.path for row in town.stripe.log.rows if SERVICE in row.path}
@@ -254,21 +257,21 @@ def test_a_fresh_credit_and_its_finality_cost_what_the_documentation_says() -> N
     town.run(scenario())
 
 
-def test_several_processes_at_once_credit_once() -> None:
+def test_concurrent_sweeps_credit_once() -> None:
     many = history(3, 2, 4)
     town = Town(many)
 
     async def scenario() -> None:
-        several = [await town.started() for _ in range(4)]
-        await asyncio.gather(*(one.sweeper.run_once() for one in several))
-        for one in several:
-            await sweeping(one, 300)
+        processes = [await town.started() for _ in range(4)]
+        await asyncio.gather(*(services.sweeper.run_once() for services in processes))
+        for services in processes:
+            await sweeping(services, 300)
         assert credited(town, many)
 
     town.run(scenario())
 
 
-def test_a_sweep_that_was_not_started_has_no_gateways() -> None:
+def test_a_sweeper_that_was_not_started_has_no_gateways() -> None:
     town = Town([])
 
     async def scenario() -> None:
@@ -284,15 +287,15 @@ OPEN_2 = f"open:{CHAIN_ID}:{SHORT}:2"
 FORGED = payment(block=99, tx_hash=tx_hash(66), customer_id="cus_Forged")
 
 
-def liars_town() -> Town:
-    """Two nodes, of which the first one tells of a payment that never was, before all others."""
+def town_with_lying_node() -> Town:
+    """A town with two nodes, the first of which reports a forged payment before all others."""
     town = Town(THREE)
     town.nodes = [FakeNode([FORGED, *THREE]), FakeNode(THREE)]
     return town
 
 
-def test_an_open_payment_is_not_closed_by_one_nodes_word() -> None:
-    town = liars_town()
+def test_an_open_payment_is_not_closed_on_one_nodes_answer() -> None:
+    town = town_with_lying_node()
 
     async def scenario() -> None:
         town.nodes[1].payments = THREE[:2]
@@ -300,10 +303,10 @@ def test_an_open_payment_is_not_closed_by_one_nodes_word() -> None:
         town.nodes[1].payments = list(THREE)
         town.set_metadata(SERVICE, RECORD | {f"swept:{CHAIN_ID}:{SHORT}": "3", OPEN_2: "stripe_down"})
         services = await town.started()
-        assert not (await services.sweeper.run_once(force=True)).complete  # its payment 2 is the real payment 1
+        assert not (await services.sweeper.run_once(force=True)).complete  # its payment 2 is the actual payment 1
         assert town.record() == ("3", {2: "stripe_down"})
         town.nodes[0].payments = list(THREE)
-        assert not (await services.sweeper.run_once(force=True)).complete  # it goes back to the record
+        assert not (await services.sweeper.run_once(force=True)).complete  # it rolls back to the record
         assert await services.sweeper.run_once(force=True) == IDLE
         assert town.record() == ("3", {})
         assert credited(town, THREE)
@@ -311,8 +314,8 @@ def test_an_open_payment_is_not_closed_by_one_nodes_word() -> None:
     town.run(scenario())
 
 
-def test_what_only_one_node_tells_is_not_passed() -> None:
-    town = liars_town()
+def test_payments_confirmed_by_one_node_only_are_not_passed() -> None:
+    town = town_with_lying_node()
 
     async def scenario() -> None:
         services = await town.started()
@@ -326,7 +329,7 @@ def test_what_only_one_node_tells_is_not_passed() -> None:
     town.run(scenario())
 
 
-def test_a_node_that_cannot_be_asked_keeps_the_record_where_it_is() -> None:
+def test_a_failing_node_keeps_the_record_unchanged() -> None:
     town = Town(THREE)
     town.nodes = [FakeNode(THREE), FakeNode(THREE)]
 
