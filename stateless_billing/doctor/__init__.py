@@ -1,1 +1,1 @@
-"""Looks at everything the service depends on and says what to mend. Changes nothing, except with `--init`."""
+"""Checks everything the service depends on and says what to fix. Read-only, except with `--init`."""

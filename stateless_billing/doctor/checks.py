@@ -1,4 +1,4 @@
-"""What the doctor finds: each thing looked at, whether it is well, and what to do where it is not."""
+"""Check results of `doctor`: the state of each checked item and how to fix it."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ SCHEMA_VERSION = 1
 
 
 class State(StrEnum):
-    """How a thing is."""
+    """The state of a checked item."""
 
     OK = "ok"
     NOTE = "note"
-    """Well enough to run; worth knowing."""
+    """The service can run, but operators should know."""
     MEND = "mend"
     UNREAD = "unread"
-    """It could not be looked at."""
+    """It could not be checked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing looked at: what was found, and what to do about it. Neither ever holds a secret."""
+    """A checked item: the detail found and how to fix it. Neither may contain a secret."""
 
     name: str
     state: State
@@ -33,35 +33,37 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing has to be done."""
+        """Whether no action is needed."""
         return self.state in (State.OK, State.NOTE)
 
     def line(self) -> str:
-        """The check as a line for people."""
-        word = self.state.upper() if self.state in (State.MEND, State.UNREAD) else self.state.value
-        return f"{word:<6} {self.name}: {self.detail}" + (f" -> {self.mend}" if self.mend else "")
+        """Format the check as a line of text."""
+        state = self.state.upper() if self.state in (State.MEND, State.UNREAD) else self.state.value
+        fix = f" -> {self.mend}" if self.mend else ""
+        return f"{state:<6} {self.name}: {self.detail}{fix}"
 
 
 class CheckFailed(Exception):
-    """What was found is wrong: the fault, and what mends it."""
+    """A check found a fault: `fault` describes it, `mend` says how to fix it."""
 
     def __init__(self, fault: str, mend: str) -> None:
         super().__init__(fault)
-        self.fault, self.mend = fault, mend
+        self.fault = fault
+        self.mend = mend
 
 
 class CheckSkipped(CheckFailed):
-    """It could not be found out: why, and what to try."""
+    """A check could not be made: why, and what to try."""
 
 
 class CheckNoted(CheckFailed):
-    """Nothing is wrong, but somebody should know."""
+    """A check found something operators should know, but no fault."""
 
 
-async def run_check(name: str, checking: Callable[[], Awaitable[str]]) -> Check:
-    """Look at one thing: what it says is the detail, what it raises is the finding."""
+async def run_check(name: str, check: Callable[[], Awaitable[str]]) -> Check:
+    """Run one check. It returns the detail, or raises the outcome."""
     try:
-        return Check(name, State.OK, await checking())
+        return Check(name, State.OK, await check())
     except CheckSkipped as error:
         return Check(name, State.UNREAD, error.fault, error.mend)
     except CheckNoted as error:
@@ -77,7 +79,7 @@ async def run_check(name: str, checking: Callable[[], Awaitable[str]]) -> Check:
 
 
 def exit_code_of(checks: Iterable[Check]) -> int:
-    """The exit code: something could not be looked at, else something is to be mended, else all is well."""
+    """The exit code: unread if anything could not be checked, else findings if anything needs a fix, else clean."""
     states = {check.state for check in checks}
     if State.UNREAD in states:
         return UNREAD
@@ -85,12 +87,12 @@ def exit_code_of(checks: Iterable[Check]) -> int:
 
 
 def as_document(checks: list[Check], exit_code: int) -> dict[str, object]:
-    """The checks for machines."""
+    """The checks as a JSON document."""
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
         "checks": [
-            {"name": one.name, "state": one.state.value, "detail": one.detail, "mend": one.mend or None}
-            for one in checks
+            {"name": check.name, "state": check.state.value, "detail": check.detail, "mend": check.mend or None}
+            for check in checks
         ],
     }

@@ -1,4 +1,4 @@
-"""All that the doctor looks at, in order; each on its own, so that one that fails hides none of the others."""
+"""Runs all checks of `doctor` in order. Each is isolated, so that a failure does not hide the others."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,18 +18,18 @@ async def examine(
     records: Path = deployment_records.FOLDER,
     stripe: Callable[[], httpx.AsyncBaseTransport] = create_transport,
 ) -> list[Check]:
-    """Every check. `stripe` makes the connection over which the key's permissions are tried."""
-    found = [await run_check("settings", partial(settings_checks.check_settings, services))]
+    """Run every check. `stripe` creates the transport for testing the key's permissions."""
+    checks = [await run_check("settings", partial(settings_checks.check_settings, services))]
     key = StripeKeyChecks(services.settings, stripe(), services.clock)
     try:
-        found += await key.run()
+        checks += await key.run()
     finally:
         await key.aclose()
     if key.accepted:
-        found.append(await run_check("stripe_records", partial(settings_checks.check_records, services)))
-        found.append(await run_check("clock", partial(settings_checks.check_clock, services)))
-    found += await chain_checks.check_nodes(services)
-    for name, looking in (
+        checks.append(await run_check("stripe_records", partial(settings_checks.check_records, services)))
+        checks.append(await run_check("clock", partial(settings_checks.check_clock, services)))
+    checks += await chain_checks.check_nodes(services)
+    for name, check in (
         ("gateways", chain_checks.check_gateways),
         ("quotes", chain_checks.check_quotes),
         ("deployment", partial(chain_checks.check_deployment, records=records)),
@@ -38,5 +38,5 @@ async def examine(
         ("mail", settings_checks.check_mail),
         ("operators", settings_checks.check_operators),
     ):
-        found.append(await run_check(name, partial(looking, services)))
-    return found
+        checks.append(await run_check(name, partial(check, services)))
+    return checks

@@ -1,9 +1,9 @@
-"""The Stripe key: whose it is, and that it may do what the service needs and nothing else. Writes nothing.
+"""Checks the Stripe key: its account, and that it has the permissions the service needs and no others. Read-only.
 
-A write to a customer that cannot exist, with values that cannot be valid, is refused either way: with 403 where the key
-may not write, with another code where it may. (That permissions come before the look for the object is not documented;
-if they did not, a missing one would show at the first write only.) The requests go around the SDK, one after the
-other, each to another endpoint, so that no limit of an endpoint is near.
+To test a write permission, it sends an invalid write to a customer that cannot exist. Stripe rejects it either way:
+with 403 if the key may not write, with another code if it may. (Stripe does not document that it checks permissions
+before it looks up the object; if it did not, a missing permission would show only at the first write.) The requests
+bypass the SDK, in sequence and each to a different endpoint, to stay clear of the per-endpoint rate limits.
 """
 
 import json
@@ -23,10 +23,10 @@ from stateless_billing.stripe.connection import Connection, ConnectionFailed
 
 _BASE = "https://api.stripe.com"
 _UNKNOWN_CUSTOMER = "cus_DoctorAsksForNobody"
-_REAL = frozenset({8453})  # chains whose tokens cost money
+_REAL_CHAINS = frozenset({8453})  # chains whose tokens have value
 _DASHBOARD = "Stripe's Dashboard, Developers, API keys"
 
-NEEDED = (
+NEEDED_PERMISSIONS = (
     ("Customers: Read", "GET", "/v1/customers", {"limit": "1"}),
     ("Customers: Read (search)", "GET", "/v1/customers/search", {"query": 'metadata["stateless_billing"]:"service"'}),
     ("Customers: Write", "POST", f"/v1/customers/{_UNKNOWN_CUSTOMER}", {"metadata[doctor]": ""}),
@@ -43,15 +43,27 @@ NEEDED = (
         {"amount": "-1", "currency": "zzz"},
     ),
 )
-TOO_MUCH = (
-    *("balance", "balance_transactions", "charges", "checkout/sessions", "disputes", "events", "files", "invoices"),
-    *("payment_intents", "payouts", "products", "subscriptions", "transfers", "webhook_endpoints"),
+EXCESS_ENDPOINTS = (
+    "balance",
+    "balance_transactions",
+    "charges",
+    "checkout/sessions",
+    "disputes",
+    "events",
+    "files",
+    "invoices",
+    "payment_intents",
+    "payouts",
+    "products",
+    "subscriptions",
+    "transfers",
+    "webhook_endpoints",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class StripeResponse:
-    """One answer: its status, and of an error Stripe's sentence, else the object's id."""
+    """A response: its status, Stripe's message if it is an error, else the object's ID."""
 
     status: int
     message: str
@@ -59,19 +71,19 @@ class StripeResponse:
 
     @property
     def account(self) -> str | None:
-        """The account that an answer is, or that a refusal names."""
-        found = re.search(r"\bacct_\w+", self.message or self.identifier)
-        return found[0] if found else None
+        """The account that the response is, or that its error message names."""
+        match = re.search(r"\bacct_\w+", self.message or self.identifier)
+        return match[0] if match else None
 
     @property
     def permission(self) -> str:
-        """The permission that a refusal asks for, in Stripe's own word."""
-        found = re.search(r"\brak_\w+", self.message)
-        return f" ({found[0]})" if found else ""
+        """The missing permission that an error message names, in parentheses."""
+        match = re.search(r"\brak_\w+", self.message)
+        return f" ({match[0]})" if match else ""
 
 
 class StripeKeyChecks:
-    """Asks Stripe with the settings' key; `accepted` once Stripe has taken it for one."""
+    """Tests the configured key against Stripe. `accepted` is set once Stripe has accepted it."""
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport, clock: Clock) -> None:
         self._settings = settings
@@ -80,12 +92,12 @@ class StripeKeyChecks:
         self._restricted = settings.stripe_api_key.startswith("rk_")
 
     async def run(self) -> list[Check]:
-        """Account and mode, what it may not do though it has to, what it may do though it need not."""
-        found = [await run_check("stripe_key", self._check_account)]
+        """Check account and mode, missing permissions, and excess permissions."""
+        checks = [await run_check("stripe_key", self._check_account)]
         if self.accepted:
-            found.append(await run_check("stripe_permissions", self._check_missing))
-            found.append(await run_check("stripe_excess", self._check_excess))
-        return found
+            checks.append(await run_check("stripe_permissions", self._check_missing))
+            checks.append(await run_check("stripe_excess", self._check_excess))
+        return checks
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -111,60 +123,54 @@ class StripeKeyChecks:
         return StripeResponse(status, "", str(raw.get("id", "")))
 
     async def _check_account(self) -> str:
-        told = await self._request("GET", "/v1/account", {})
-        if told.status == httpx.codes.UNAUTHORIZED:
-            raise CheckFailed(
-                "Stripe does not accept the key", f"Set STRIPE_API_KEY to one that is valid: {_DASHBOARD}."
-            )
+        response = await self._request("GET", "/v1/account", {})
+        if response.status == httpx.codes.UNAUTHORIZED:
+            raise CheckFailed("Stripe does not accept the key", f"Set STRIPE_API_KEY to a valid key: {_DASHBOARD}.")
         self.accepted = True
         live, chain = self._settings.is_live, self._settings.chain_id
         kind = "restricted" if self._restricted else "secret"
-        where = f"account {told.account}" if told.account else "an account that this key may not name"
-        found = f"a {kind} key, {'live' if live else 'test'} mode, {where}"
-        if live and chain not in _REAL:
+        account = f"account {response.account}" if response.account else "an account that this key may not read"
+        detail = f"a {kind} key, {'live' if live else 'test'} mode, {account}"
+        if live and chain not in _REAL_CHAINS:
             raise CheckFailed(
-                f"{found}, but chain {chain} is not Base: worthless tokens would buy real balance",
+                f"{detail}, but chain {chain} is not Base: worthless tokens would buy real balance",
                 "Set STRIPE_API_KEY to a test key, or CHAIN_ID to 8453.",
             )
-        if not live and chain in _REAL:
+        if not live and chain in _REAL_CHAINS:
             raise CheckFailed(
-                f"{found}, but chain {chain} is Base: real tokens would buy a balance that is worth nothing",
+                f"{detail}, but chain {chain} is Base: real tokens would buy a balance that is worth nothing",
                 "Set STRIPE_API_KEY to a live key, or CHAIN_ID to a test chain.",
             )
-        return found
+        return detail
 
     async def _check_missing(self) -> str:
         missing = []
-        for name, method, path, values in NEEDED:
-            told = await self._request(method, path, values)
-            if told.status == httpx.codes.FORBIDDEN:
-                missing.append(name + told.permission)
-            elif method == "GET" and "balance_transactions" not in path and told.status != httpx.codes.OK:
-                missing.append(f"{name}: HTTP {told.status}")
+        for name, method, path, values in NEEDED_PERMISSIONS:
+            response = await self._request(method, path, values)
+            if response.status == httpx.codes.FORBIDDEN:
+                missing.append(name + response.permission)
+            elif method == "GET" and "balance_transactions" not in path and response.status != httpx.codes.OK:
+                missing.append(f"{name}: HTTP {response.status}")
         if missing:
             raise CheckFailed(
-                f"the key may not do what the service needs: {', '.join(missing)}", f"Grant it in {_DASHBOARD}."
+                f"the key lacks permissions that the service needs: {', '.join(missing)}", f"Grant it in {_DASHBOARD}."
             )
         return "reads, searches and writes customers and their balance transactions"
 
     async def _check_excess(self) -> str:
-        instead = (
-            f"Make a restricted key with Customers and Customer balance transactions: Write alone, in {_DASHBOARD}."
+        fix = (
+            f"Create a restricted key with Customers: Write and Customer balance transactions: Write, in {_DASHBOARD}."
         )
         if not self._restricted:
-            fault = "a secret key may do everything, refunds and payouts too"
-            raise (
-                CheckFailed(fault, instead)
-                if self._settings.is_live
-                else CheckNoted(fault, f"Before going live: {instead}")
-            )
-        found = [
-            path for path in TOO_MUCH if (await self._request("GET", f"/v1/{path}", _first_segment(path))).status < 300
-        ]
-        if found:
-            raise CheckFailed(f"the key may read more than the service needs: {', '.join(found)}", instead)
-        return f"may not read any of {len(TOO_MUCH)} things that are none of the service's business"
-
-
-def _first_segment(path: str) -> dict[str, str]:
-    return {} if path == "balance" else {"limit": "1"}
+            fault = "a secret key may do everything, including refunds and payouts"
+            if self._settings.is_live:
+                raise CheckFailed(fault, fix)
+            raise CheckNoted(fault, f"Before going live: {fix}")
+        readable = []
+        for path in EXCESS_ENDPOINTS:
+            params = {} if path == "balance" else {"limit": "1"}
+            if (await self._request("GET", f"/v1/{path}", params)).status < httpx.codes.MULTIPLE_CHOICES:
+                readable.append(path)
+        if readable:
+            raise CheckFailed(f"the key may read more than the service needs: {', '.join(readable)}", fix)
+        return f"cannot read any of {len(EXCESS_ENDPOINTS)} kinds of objects that the service does not need"

@@ -1,1 +1,1 @@
-"""The doctor: each thing it can find, found."""
+"""Tests of stateless_billing/doctor."""
