@@ -1,6 +1,6 @@
 """The commands. Exit codes: 0 clean, 1 findings, 2 usage or settings, 3 could not read everything, 4 internal.
 
-What only one command needs is imported by that command: `serve` answers sooner.
+Each command imports what only it needs, so that `serve` starts faster.
 """
 
 import argparse
@@ -29,7 +29,7 @@ CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     command = _parser().parse_args(arguments)
     logs.configure(settings.secrets())
     try:
@@ -57,19 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     sweep = commands.add_parser("sweep", help="find and credit payments")
     sweep.add_argument("--once", action="store_true", help="one sweep, then exit")
     sweep.set_defaults(run=_sweep)
-    register = commands.add_parser("register", help="sign registrations of all customers with a wallet")
+    register = commands.add_parser("register", help="sign registrations for all customers with a wallet")
     register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
     register.set_defaults(run=_register)
-    audit = commands.add_parser("audit", help="compare every payment of the chain with every credit in Stripe")
+    audit = commands.add_parser("audit", help="compare every payment on the chain with every credit in Stripe")
     add_audit_options(audit)
     audit.set_defaults(run=_audit)
-    explain = commands.add_parser("explain", help="the whole story of one payment, credit or wallet")
+    explain = commands.add_parser("explain", help="explain one payment, credit, wallet or finding")
     explain.add_argument("what", metavar="TX|CBTXN|WALLET|FINGERPRINT")
     explain.add_argument("--progress", choices=("auto", "none"), default="auto")
     explain.set_defaults(run=_explain)
     check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
-    check.add_argument("--json", action="store_true", help="for machines")
-    check.add_argument("--init", action="store_true", help="make the two bookkeeping customers in Stripe")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.add_argument("--init", action="store_true", help="create the two bookkeeping customers in Stripe")
     check.set_defaults(run=_doctor)
     return parser
 
@@ -91,8 +91,8 @@ def _audit(command: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _repair_services(known: settings.Settings) -> AsyncIterator[Services]:
-    async with Services(known, SystemClock()) as services:
+async def _repair_services(loaded: settings.Settings) -> AsyncIterator[Services]:
+    async with Services(loaded, SystemClock()) as services:
         await services.start()
         yield services
 
@@ -108,31 +108,35 @@ def _register(command: argparse.Namespace) -> int:
 
 
 async def _print_registrations(*, calldata: bool) -> int:
-    """Print what is to be registered, and say what has to be mended first; how many findings."""
+    """Print signed registrations and report findings. Returns the number of findings."""
     from stateless_billing.commands import register
 
     async with Services(settings.load(settings.SERVE), SystemClock()) as services:
         await services.start()
-        signer, gateway = Signer(services.settings.signer_key, services.settings.chain_id), services.gateways[0]
+        gateway = services.gateways[0]
+        signer = Signer(services.settings.signer_key, services.settings.chain_id)
         try:
             if fault := health.signer_fault(signer.address, await gateway.signer(), gateway.address):
                 raise StartupRefused(fault)
-            plan = await register.create_plan(services.stripe, services.gateways[0], _print)
+            plan = await register.create_plan(services.stripe, gateway, _print)
         except ChainError as error:
             raise StartupReadFailed(f"The chain could not be read: {error}") from error
     deadline = int(services.clock.wall()) + services.settings.registration_seconds
-    signed = register.sign_registrations(plan.wanted, services.gateways[0], signer, deadline, _print)
-    rows = register.create_calldata(list(signed), services.gateways[0]) if calldata else (one.line() for one in signed)
+    signed = register.sign_registrations(plan.targets, gateway, signer, deadline, _print)
+    if calldata:
+        rows = register.create_calldata(list(signed), gateway)
+    else:
+        rows = (registration.line() for registration in signed)
     for row in rows:
         print(json.dumps(row))
-    for found in plan.findings:
-        _print(f"finding {found.code}: {', '.join(found.customers)}: {found.detail}")
-    _print(f"{len(plan.wanted)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
+    for finding in plan.findings:
+        _print(f"finding {finding.code}: {', '.join(finding.customers)}: {finding.detail}")
+    _print(f"{len(plan.targets)} signed, {plan.registered} registered already, {len(plan.findings)} findings")
     return len(plan.findings)
 
 
-def _print(sentence: str) -> None:
-    print(sentence, file=sys.stderr)
+def _print(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def _doctor(command: argparse.Namespace) -> int:
@@ -141,7 +145,7 @@ def _doctor(command: argparse.Namespace) -> int:
     return doctor_command.run(command, sys.stdout.write)
 
 
-def _fail(code: int, *sentences: str) -> int:
-    for sentence in sentences:
-        print(f"stateless_billing: {sentence}", file=sys.stderr)
+def _fail(code: int, *messages: str) -> int:
+    for message in messages:
+        _print(f"stateless_billing: {message}")
     return code

@@ -1,7 +1,7 @@
-"""Registrations for the customers that exist: all customers of Stripe read, what is left to do signed, nothing written.
+"""Signs registrations for existing customers: reads all customers of Stripe and writes nothing.
 
-Half a listing is no listing: the same wallet may stand on a customer that was not read. So nothing is signed before the
-last page. Customers made meanwhile are found by the next run, which leaves out what is registered by then.
+Nothing is signed before the last page was read, because another customer on it may have the same wallet. The next run
+picks up customers created meanwhile and skips those that are registered by then.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from stateless_billing.stripe.errors import RateLimited, StripeUnavailable
 from stateless_billing.stripe.objects import WALLET, Customer
 from stateless_billing.stripe.rate_limiter import Endpoint
 
-BATCH = 100  # registrations in one multicall: about 4 million gas and 40 kB, within what nodes and blocks take
+MULTICALL_SIZE = 100  # registrations: about 4 million gas and 40 kB, within the limits of nodes and blocks
 RETRY_DELAYS = (0.5, 1.0, 2.0, 4.0)  # seconds before each further try of a page
 _WALLETS_PER_READ = 1_000
 
@@ -36,7 +36,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """One signed statement that anybody may hand to the gateway until its deadline."""
+    """A signed registration that anybody may submit to the gateway until its deadline."""
 
     wallet: str
     customer_id: str
@@ -44,7 +44,7 @@ class Registration:
     signature: bytes
 
     def line(self) -> dict[str, Any]:
-        """As `register` prints it; the wallet as it stands in Stripe."""
+        """The output of `register`, with the wallet as written in Stripe."""
         return {
             "wallet": self.wallet,
             "customer_id": self.customer_id,
@@ -55,9 +55,9 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is left to be registered, how much is, and what has to be mended first."""
+    """The registrations to sign, the number already registered, and findings to fix first."""
 
-    wanted: Sequence[RegistrationTarget]
+    targets: Sequence[RegistrationTarget]
     registered: int
     findings: Sequence[RegistrationIssue]
 
@@ -65,43 +65,47 @@ class Plan:
 async def create_plan(
     stripe: StripeApi, gateway: Gateway, report: Report, retry_delays: Sequence[float] = RETRY_DELAYS
 ) -> Plan:
-    """Read everything, sign nothing. Raises StripeFailure, ChainError."""
-    wallets, read = await _read_wallets(stripe, report, retry_delays)
-    wanted, findings = sort_wallets(wallets.items())
-    report(f"{read} customers read, {len(wallets)} with a wallet, {len(findings)} findings; asking the gateway")
+    """Read all customers and their registrations. Signs nothing. Raises: StripeFailure, ChainError."""
+    wallets, count = await _read_wallets(stripe, report, retry_delays)
+    targets, findings = sort_wallets(wallets.items())
+    report(f"{count} customers read, {len(wallets)} with a wallet, {len(findings)} findings; asking the gateway")
     registered: dict[str, str | None] = {}
-    for some in batches([one.wallet for one in wanted], _WALLETS_PER_READ):
-        registered.update(zip(some, await _read_registered(gateway, some), strict=True))
-        report(f"{len(registered)} of {len(wanted)} wallets looked up")
-    left, present, more = compare_with_chain(wanted, registered)
-    return Plan(left, present, [*findings, *more])
+    for batch in batches([target.wallet for target in targets], _WALLETS_PER_READ):
+        registered.update(zip(batch, await _read_registered(gateway, batch), strict=True))
+        report(f"{len(registered)} of {len(targets)} wallets looked up")
+    unregistered, registered_count, conflicts = compare_with_chain(targets, registered)
+    return Plan(unregistered, registered_count, [*findings, *conflicts])
 
 
 async def _read_registered(gateway: Gateway, wallets: Sequence[str]) -> list[str | None]:
     return await gateway.reader.with_failover(
-        lambda one: BulkReader(one, gateway.chain_id, gateway.address).customers_of(wallets)
+        lambda node: BulkReader(node, gateway.chain_id, gateway.address).customers_of(wallets)
     )
 
 
 async def _read_wallets(stripe: StripeApi, report: Report, retry_delays: Sequence[float]) -> tuple[dict[str, str], int]:
-    """The wallet of each customer that has one, our own records aside, and how many customers there are."""
-    found: dict[str, str] = {}
-    read, after, more = 0, None, True
+    """The wallet of each customer that has one, except our records, and the number of customers read."""
+    wallets: dict[str, str] = {}
+    count = 0
+    last_id: str | None = None
+    has_more = True
     async with stripe.session() as session:
-        while more:
-            customers, more = await _read_page(session, after, retry_delays)
-            read, after = read + len(customers), customers[-1].id if customers else None
-            found |= {
-                one.id: text for one in customers if one.value(RECORD_MARKER) is None and (text := one.value(WALLET))
-            }
-            report(f"{read} customers read, {len(found)} with a wallet")
-    return found, read
+        while has_more:
+            customers, has_more = await _read_page(session, last_id, retry_delays)
+            count += len(customers)
+            last_id = customers[-1].id if customers else None
+            for customer in customers:
+                wallet = customer.value(WALLET)
+                if wallet and customer.value(RECORD_MARKER) is None:
+                    wallets[customer.id] = wallet
+            report(f"{count} customers read, {len(wallets)} with a wallet")
+    return wallets, count
 
 
 async def _read_page(
     session: StripeSession, after: str | None, retry_delays: Sequence[float]
 ) -> tuple[list[Customer], bool]:
-    """One page, newest first, and whether there are older ones. A passing failure does not end a long run."""
+    """Read one page, newest first, and whether there are older ones. Retries transient failures."""
     params = {"limit": PAGE_SIZE, **({"starting_after": after} if after else {})}
     for pause in retry_delays:
         try:
@@ -112,30 +116,31 @@ async def _read_page(
 
 
 def _parse(raw: Mapping[str, Any]) -> tuple[list[Customer], bool]:
-    customers, more = objects.parse_customers(raw), raw.get("has_more")
-    if not isinstance(more, bool) or (more and not customers):
-        raise ValueError("a list that does not say where it ends")
-    return customers, more
+    customers = objects.parse_customers(raw)
+    has_more = raw.get("has_more")
+    if not isinstance(has_more, bool) or (has_more and not customers):
+        raise ValueError("the list does not say whether it ends")
+    return customers, has_more
 
 
 def sign_registrations(
-    wanted: Sequence[RegistrationTarget], gateway: Gateway, signer: Signer, deadline: int, report: Report
+    targets: Sequence[RegistrationTarget], gateway: Gateway, signer: Signer, deadline: int, report: Report
 ) -> Iterator[Registration]:
-    """The statements, one after the other."""
-    for number, one in enumerate(wanted, 1):
-        signature = signer.registration(gateway.address, one.wallet, one.customer_id, deadline)
-        yield Registration(one.wallet, one.customer_id, deadline, signature)
+    """Sign the registrations one by one."""
+    for number, target in enumerate(targets, 1):
+        signature = signer.registration(gateway.address, target.wallet, target.customer_id, deadline)
+        yield Registration(target.wallet, target.customer_id, deadline, signature)
         if number % _WALLETS_PER_READ == 0:
-            report(f"{number} of {len(wanted)} signed")
+            report(f"{number} of {len(targets)} signed")
 
 
 def create_calldata(registrations: Sequence[Registration], gateway: Gateway) -> Iterator[dict[str, Any]]:
-    """EVM transactions, each a `multicall` of at most BATCH registrations, that anybody may send in any order."""
-    for some in batches(registrations, BATCH):
-        inner = [calls.register(one.wallet, one.customer_id, one.deadline, one.signature) for one in some]
+    """Build EVM transactions of up to MULTICALL_SIZE registrations each, which anybody may send in any order."""
+    for batch in batches(registrations, MULTICALL_SIZE):
+        inner = [calls.register(entry.wallet, entry.customer_id, entry.deadline, entry.signature) for entry in batch]
         yield {
             "to": to_checksum_address(gateway.address),
             "data": calls.multicall(inner),
             "value": "0x0",
-            "registrations": len(some),
+            "registrations": len(batch),
         }

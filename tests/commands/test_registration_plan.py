@@ -1,4 +1,4 @@
-"""Which customers can be registered: a table of what may be wrong, and that no wallet is ever signed for two."""
+"""The registration plan reports every issue and never signs a wallet for two customers."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ A, B = "0x" + "ab" * 20, "0x" + "cd" * 20
 
 
 @pytest.mark.parametrize(
-    ("wallets", "good", "found"),
+    ("wallets", "expected", "issues"),
     [
         ([("cus_A", A), ("cus_B", B)], [("cus_A", A), ("cus_B", B)], []),
         ([("cus_A", A), ("cus_B", A)], [], [("wallet_of_several_customers", "cus_A cus_B")]),
@@ -38,15 +38,15 @@ A, B = "0x" + "ab" * 20, "0x" + "cd" * 20
         ([("cus_" + "x" * 29, A)], [], [("customer_id", "cus_" + "x" * 29)]),
     ],
 )
-def test_what_is_registered_and_what_is_found(
-    wallets: list[tuple[str, str]], good: list[tuple[str, str]], found: list[tuple[str, str]]
+def test_targets_and_findings(
+    wallets: list[tuple[str, str]], expected: list[tuple[str, str]], issues: list[tuple[str, str]]
 ) -> None:
-    wanted, findings = sort_wallets(wallets)
-    assert [(one.customer_id, one.wallet) for one in wanted] == good
-    assert [(one.code, " ".join(one.customers)) for one in findings] == found
+    targets, findings = sort_wallets(wallets)
+    assert [(target.customer_id, target.wallet) for target in targets] == expected
+    assert [(finding.code, " ".join(finding.customers)) for finding in findings] == issues
 
 
-def test_a_finding_says_what_to_do_and_shows_no_novel() -> None:
+def test_a_finding_says_how_to_fix_it_and_quotes_at_most_100_characters() -> None:
     [finding] = sort_wallets([("cus_A", "y" * 500)])[1]
     assert "40 hex digits" in finding.detail
     assert len(finding.detail) < 200
@@ -56,25 +56,25 @@ WALLETS = st.sampled_from([A, B, A.upper(), f"{A},{B}", "0x" + "AB" * 20, "", "0
 
 
 @given(st.dictionaries(st.from_regex(r"cus_[A-D]{1,2}", fullmatch=True), WALLETS), st.randoms())
-def test_everybody_is_signed_or_found_whatever_the_order(wallets: dict[str, str], random: object) -> None:
-    wanted, findings = sort_wallets(wallets.items())
-    assert len({one.wallet for one in wanted}) == len(wanted)
-    signed = {one.customer_id for one in wanted}
-    blamed = {customer for one in findings for customer in one.customers}
-    assert signed | blamed == set(wallets)
-    assert not signed & blamed
-    assert sort_wallets(reversed(list(wallets.items()))) == (wanted, findings)
+def test_every_customer_is_a_target_or_has_a_finding_in_any_order(wallets: dict[str, str], random: object) -> None:
+    targets, findings = sort_wallets(wallets.items())
+    assert len({target.wallet for target in targets}) == len(targets)
+    signed = {target.customer_id for target in targets}
+    reported = {customer for finding in findings for customer in finding.customers}
+    assert signed | reported == set(wallets)
+    assert not signed & reported
+    assert sort_wallets(reversed(list(wallets.items()))) == (targets, findings)
 
 
-def test_what_the_gateway_has_already_is_left_out() -> None:
-    wanted = [
+def test_wallets_already_registered_are_skipped() -> None:
+    targets = [
         RegistrationTarget(A, "cus_A"),
         RegistrationTarget(B, "cus_B"),
         RegistrationTarget("0x" + "ee" * 20, "cus_E"),
     ]
-    present = {A: "cus_A", B: "cus_Z", "0x" + "ee" * 20: None}
-    left, registered, [finding] = compare_with_chain(wanted, present)
-    assert (left, registered) == ([wanted[2]], 1)
+    holders = {A: "cus_A", B: "cus_Z", "0x" + "ee" * 20: None}
+    unregistered, registered, [finding] = compare_with_chain(targets, holders)
+    assert (unregistered, registered) == ([targets[2]], 1)
     assert (finding.code, finding.customers) == ("registered_otherwise", ("cus_B",))
     assert "cus_Z" in finding.detail
 
