@@ -1,14 +1,14 @@
-"""`python -m stateless_billing`: loads the commands and runs one."""
+"""Entry point of `python -m stateless_billing`."""
 
 import gc
 import sys
 
 
 def main() -> int:
-    """Run the command of this process's arguments; its exit code.
+    """Run the command given by this process's arguments and return its exit code.
 
-    What is loaded never becomes garbage, so no garbage is collected meanwhile, which costs nearly a tenth of the
-    loading, and later collections leave it out.
+    Disable GC while importing (saves about 10 % of startup), then freeze the imported objects so that later collections
+    skip them.
     """
     gc.disable()
     from stateless_billing.commands import cli

@@ -1,1 +1,1 @@
-"""Builds everything that works together in one process, and says whether it is fit."""
+"""Composition root: builds the services of one process, checks them at startup and reports their health."""

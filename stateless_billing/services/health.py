@@ -1,36 +1,36 @@
-"""When a process is fit, told alike by `doctor` and `/readyz`: one sentence where it is not, else None."""
+"""Health checks shared by `doctor` and `/readyz`. Each returns a description of the fault, or None."""
 
 from chain.payment import Block
 from stateless_billing.domain import finality
 from stateless_billing.domain.finality import HEAD_AGE
 from stateless_billing.stripe.connection import CLOCK_TOLERANCE_SECONDS
 
-FINALITY_AGE = 3600  # seconds; three times Base's usual
+FINALITY_AGE = 3600  # seconds; three times what is usual on Base
 
 
 def head_fault(latest: Block, now: int) -> str | None:
-    """What is wrong with the newest block a node knows."""
+    """The fault of a node's newest block, if any."""
     age = now - latest.time
     if age > HEAD_AGE:
-        return f"its newest block is {age} s old, so it is behind, or the chain stands still"
+        return f"its newest block is {age} s old, so the node is behind or the chain is stalled"
     if age < -finality.CLOCK_TOLERANCE:
         return f"its newest block is {-age} s ahead of this machine's clock: set the clock"
     return None
 
 
 def finality_fault(finalized: Block, now: int) -> str | None:
-    """What is wrong with the newest final block a node knows."""
+    """The fault of a node's newest finalized block, if any."""
     age = now - finalized.time
-    return f"nothing was final for {age} s: plain payments wait" if age > FINALITY_AGE else None
+    return f"its newest finalized block is {age} s old: plain payments wait" if age > FINALITY_AGE else None
 
 
 def clock_fault(skew: float) -> str | None:
-    """What is wrong with the machine's clock, given by how many seconds it is ahead of Stripe's."""
+    """The fault of this machine's clock, if any. `skew` is its lead over Stripe's clock in seconds."""
     if abs(skew) > CLOCK_TOLERANCE_SECONDS:
-        return f"this machine's clock is {skew:+.0f} s from Stripe's: set it, nothing is credited until then"
+        return f"this machine's clock is {skew:+.0f} s from Stripe's: set the clock, nothing is credited until then"
     return None
 
 
 def signer_fault(ours: str, accepted: str, gateway: str) -> str | None:
-    """What is wrong with the key that signs quotes; addresses in lower case."""
+    """The fault of the key that signs quotes, if any. Addresses are lower case."""
     return None if ours == accepted else f"SIGNER_KEY signs as {ours}, but {gateway} accepts {accepted} only"

@@ -18,11 +18,11 @@ _RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not keep a process
 
 
 class StartupRefused(Exception):
-    """The service may not start: what was found, and what to do."""
+    """The service must not start. The message says what is wrong and how to fix it."""
 
 
 class StartupReadFailed(StartupRefused):
-    """The service may not start: Stripe or the chain could not be read."""
+    """The service cannot start because Stripe or the chain could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Token:
 async def check_startup(
     nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords
 ) -> tuple[Token, Customer]:
-    """The gateways' token and the service record. Retries failed reads.
+    """Check chain, gateways and account; return the gateways' token and the service record. Retries failed reads.
 
-    Raises: StartupRefused, with what to mend.
+    Raises: StartupRefused, with how to fix it.
     """
     for delay in _RETRY_DELAYS:
         try:
@@ -61,7 +61,7 @@ async def _check(nodes: FailoverProvider, gateways: list[Gateway], records: Serv
             raise service
     except NotOurAccount as error:
         raise StartupRefused(
-            f"{error}. Use the key of the right account, or make the records with `doctor --init`."
+            f"{error}. Use the key of the right account, or create the records with `doctor --init`."
         ) from error
     except StripeFailure as error:
         raise StartupReadFailed(
@@ -75,9 +75,9 @@ async def _check(nodes: FailoverProvider, gateways: list[Gateway], records: Serv
 
 
 async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:
-    """The gateways' token, once every node is on the right chain and every gateway has code.
+    """Check the chain of every node and the code of every gateway, and return the gateways' token.
 
-    A node that does not answer does not stop the start as long as another one does.
+    Nodes that do not answer are tolerated as long as one does.
 
     Raises: StartupRefused, ChainError.
     """
@@ -85,13 +85,13 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
         try:
             await provider.chain_id(node)
         except WrongChain as error:
-            raise StartupRefused(f"{error}. Mend RPC_URLS or CHAIN_ID.") from error
+            raise StartupRefused(f"{error}. Correct RPC_URLS or CHAIN_ID.") from error
         except ChainError as error:
             log.warning("%s", error)
     addresses = set()
     for gateway in gateways:
         if not await provider.code(nodes, gateway.address):
-            raise StartupRefused(f"There is no contract at {gateway.address}. Mend GATEWAY_ADDRESSES.")
+            raise StartupRefused(f"There is no contract at {gateway.address}. Correct GATEWAY_ADDRESSES.")
         addresses.add(await gateway.token())
         await gateway.total_payments()
     if len(addresses) > 1:

@@ -1,4 +1,4 @@
-"""When a process is fit: at the borders."""
+"""Health checks at their limits."""
 
 import pytest
 
@@ -9,7 +9,7 @@ NOW = 1_800_000_000
 
 
 def block(age: int) -> Block:
-    """A block of that age."""
+    """A block of this age."""
     return Block(7, "0x" + "11" * 32, NOW - age)
 
 
@@ -21,20 +21,20 @@ def test_the_newest_block(age: int, word: str | None) -> None:
     assert (fault is None) if word is None else (fault is not None and word in fault)
 
 
-@pytest.mark.parametrize(("age", "well"), [(1200, True), (3600, True), (3601, False)])
-def test_the_newest_final_block(age: int, well: bool) -> None:
-    assert (health.finality_fault(block(age), NOW) is None) is well
+@pytest.mark.parametrize(("age", "healthy"), [(1200, True), (3600, True), (3601, False)])
+def test_the_newest_final_block(age: int, healthy: bool) -> None:
+    assert (health.finality_fault(block(age), NOW) is None) is healthy
 
 
 @pytest.mark.parametrize(
-    ("skew", "well"), [(0.0, True), (120.0, True), (-120.0, True), (121.0, False), (-121.0, False)]
+    ("skew", "healthy"), [(0.0, True), (120.0, True), (-120.0, True), (121.0, False), (-121.0, False)]
 )
-def test_the_clock(skew: float, well: bool) -> None:
-    assert (health.clock_fault(skew) is None) is well
+def test_the_clock(skew: float, healthy: bool) -> None:
+    assert (health.clock_fault(skew) is None) is healthy
 
 
 def test_the_signer() -> None:
     assert health.signer_fault("0xaa", "0xaa", "0xgateway") is None
     fault = health.signer_fault("0xaa", "0xbb", "0xgateway")
     assert fault is not None
-    assert all(one in fault for one in ("0xaa", "0xbb", "0xgateway"))
+    assert all(address in fault for address in ("0xaa", "0xbb", "0xgateway"))

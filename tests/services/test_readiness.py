@@ -1,4 +1,4 @@
-"""Readiness: what it tells of chain, Stripe and price, and that it finds out by itself that Stripe is well again."""
+"""Readiness reports the chain, Stripe, price and signer, and detects Stripe's recovery without traffic."""
 
 import asyncio
 from decimal import Decimal
@@ -15,21 +15,21 @@ from tests.fakes.in_process_service import Town
 
 
 async def ready(services: Services) -> tuple[bool, list[str]]:
-    """Whether a process is fit, and which checks say no."""
-    told: dict[str, Any] = await readiness(services)
-    assert all(set(one) == {"ok", "age", "detail"} for one in told["checks"].values())
-    return told["ready"], [name for name, one in told["checks"].items() if not one["ok"]]
+    """Whether a process is ready, and the names of its failing checks."""
+    body: dict[str, Any] = await readiness(services)
+    assert all(set(check) == {"ok", "age", "detail"} for check in body["checks"].values())
+    return body["ready"], [name for name, check in body["checks"].items() if not check["ok"]]
 
 
 async def fail_once(town: Town, services: Services) -> None:
-    """One call to Stripe fails."""
+    """Make one call to Stripe fail."""
     town.stripe.faults.add(error_unsaved())
     async with services.stripe.session() as session:
         try:
             await session.get_customer("cus_Payer0")
         except StripeUnavailable:
             return
-    raise AssertionError("it did not fail")
+    raise AssertionError("the call did not fail")
 
 
 def test_it_recovers_after_a_failed_call_without_traffic() -> None:
@@ -46,17 +46,17 @@ def test_it_recovers_after_a_failed_call_without_traffic() -> None:
         assert town.stripe.log.counts.total() == 0
         await asyncio.sleep(2)
         assert await ready(services) == (True, [])
-        asked = town.stripe.log.counts.total()
-        assert asked == 2  # the bookkeeping customers
+        requests = town.stripe.log.counts.total()
+        assert requests == 2  # the bookkeeping customers
         for _ in range(5):
             await asyncio.sleep(120)
             assert await ready(services) == (True, [])
-        assert town.stripe.log.counts.total() == asked
+        assert town.stripe.log.counts.total() == requests
 
     town.run(scenario())
 
 
-def test_while_stripe_is_away_it_is_asked_once_a_minute() -> None:
+def test_while_stripe_is_down_it_is_probed_once_a_minute() -> None:
     town = Town(history(1))
 
     async def scenario() -> None:
@@ -72,7 +72,7 @@ def test_while_stripe_is_away_it_is_asked_once_a_minute() -> None:
     town.run(scenario())
 
 
-def test_a_clock_that_differs_from_stripes_is_not_fit() -> None:
+def test_a_clock_that_differs_from_stripes_is_not_ready() -> None:
     town = Town(history(1))
 
     async def scenario() -> None:
@@ -85,7 +85,7 @@ def test_a_clock_that_differs_from_stripes_is_not_fit() -> None:
     town.run(scenario())
 
 
-def test_without_a_price_what_was_promised_is_still_credited() -> None:
+def test_a_missing_price_does_not_make_the_process_unready() -> None:
     town = Town(history(1))
     town.price = Decimal(0)
 
@@ -95,7 +95,7 @@ def test_without_a_price_what_was_promised_is_still_credited() -> None:
     town.run(scenario())
 
 
-def test_a_chain_that_stands_still_is_not_fit() -> None:
+def test_a_stalled_chain_is_not_ready() -> None:
     town = Town(history(1))
 
     async def scenario() -> None:
@@ -111,7 +111,7 @@ def test_a_chain_that_stands_still_is_not_fit() -> None:
     town.run(scenario())
 
 
-def test_a_signer_that_the_gateway_does_not_accept_is_told_and_is_no_reason_to_stop_crediting() -> None:
+def test_a_signer_that_the_gateway_rejects_is_reported_but_does_not_stop_crediting() -> None:
     town = Town(history(1))
     key = "0x" + "11" * 32
     address = Signer(key, CHAIN_ID).address
@@ -119,12 +119,12 @@ def test_a_signer_that_the_gateway_does_not_accept_is_told_and_is_no_reason_to_s
     async def scenario() -> None:
         services = await town.started(SIGNER_KEY=key)
         assert await ready(services) == (True, ["signer"])
-        told: dict[str, Any] = await readiness(services)
-        assert f"SIGNER_KEY signs as {address}" in told["checks"]["signer"]["detail"]
+        body: dict[str, Any] = await readiness(services)
+        assert f"SIGNER_KEY signs as {address}" in body["checks"]["signer"]["detail"]
         town.nodes[0].views["signer"] = int(address, 16)
-        asked = len(town.nodes[0].viewed)
-        assert await ready(services) == (True, ["signer"])  # believed for a minute
-        assert len(town.nodes[0].viewed) == asked
+        views = len(town.nodes[0].viewed)
+        assert await ready(services) == (True, ["signer"])  # cached for a minute
+        assert len(town.nodes[0].viewed) == views
         await asyncio.sleep(61)
         assert await ready(services) == (True, [])
 
