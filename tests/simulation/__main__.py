@@ -1,7 +1,7 @@
-"""`python -m tests.simulation --seeds N --first S`: plays seeds; exit 1 where a promise was broken.
+"""`python -m tests.simulation --seeds N --first S`: runs seeds; exits 1 if a guarantee was violated.
 
-A failing seed is shrunk, and shown with its history and the command that plays it again. `--mutant NAME` breaks one
-rule and stops at the seed that shows it; `--mutant all` does so with every mutant and prints a table.
+A failing seed is shrunk and printed with its history and the command that reproduces it. `--mutant NAME` breaks one
+rule and stops at the seed that detects it; `--mutant all` does so for every mutant and prints a table.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from tests.simulation.result import Result
 from tests.simulation.runner import Totals, play, play_seed, results
 from tests.simulation.shrink import shrunk
 
-LONGEST_HUNT = 120.0  # seconds in which a mutant must be caught
-DIRECTED_FIRST = 2000  # so many seeds are searched for directed ones
+MAX_HUNT_SECONDS = 120.0  # CPU time in which a mutant must be caught
+DIRECTED_FIRST = 2000  # seeds searched for directed ones
 
 
 def show(seed: int, mutant: str | None = None) -> None:
-    """A failing seed, as small as it gets."""
+    """Shrink a failing seed and print it."""
     plan = Planner(seed).plan()
     plan, result = shrunk(plan, play(plan, mutant), lambda smaller: play(smaller, mutant))
     print(f"\nseed {seed} ({plan.theme}) fails; without {sorted(plan.off) or 'nothing'} still so:")
@@ -38,8 +38,8 @@ def show(seed: int, mutant: str | None = None) -> None:
 
 
 def simulate(first: int, count: int, processes: int, *, faults: bool) -> bool:
-    """Play seeds; whether all promises were kept."""
-    begun, totals = monotonic(), Totals()
+    """Run seeds and return whether all guarantees held."""
+    started, totals = monotonic(), Totals()
     failed: list[Result] = []
     for result in results(first, count, processes):
         totals.add(result)
@@ -51,14 +51,14 @@ def simulate(first: int, count: int, processes: int, *, faults: bool) -> bool:
     if faults:
         print(table(totals.faults))
         print("never injected:", ", ".join(name for name in FAULTS if not totals.faults[name]) or "none")
-    took, used = monotonic() - begun, sum(os.times()[:4])
+    took, used = monotonic() - started, sum(os.times()[:4])
     print(f"{took:.0f} s, {used:.0f} s of CPU: {count / used:.1f} seeds a second of CPU", file=sys.stderr)
     print(totals)
     return not failed
 
 
 def _themes(name: str) -> Collection[str]:
-    """The themes whose seeds are most likely to show a mutant."""
+    """The themes whose seeds are most likely to detect a mutant."""
     if name in OLD_RULES:
         return OLD_RULES[name]
     if name in ORDERS_MUTANTS:
@@ -67,21 +67,22 @@ def _themes(name: str) -> Collection[str]:
 
 
 def hunt(name: str, first: int, count: int) -> bool:
-    """Play seeds with one rule broken until one shows it; a line of the table. Directed seeds are fast and come first.
+    """Run seeds with one rule broken until one detects it, and print a line of the table.
 
-    The limit is in seconds of CPU, so that a busy machine does not let a mutant get away.
+    Directed seeds run first because they are fast. The limit is CPU time, so that a busy machine does not let a mutant
+    survive.
     """
-    begun = process_time()
+    started = process_time()
     seeds = list(range(first, first + count))
     directed = [seed for seed in seeds[:DIRECTED_FIRST] if Planner(seed).plan().theme in _themes(name)]
     tried = 0
     for seed in dict.fromkeys([*directed, *seeds]):
         result, tried = play_seed(seed, name), tried + 1
-        took = process_time() - begun
+        took = process_time() - started
         if result.failed:
             print(f"{name:22} {seed:5} {tried:4} {took:4.0f} s  {result.theme}: {result.findings[0][:90]}", flush=True)
             return True
-        if took > LONGEST_HUNT:
+        if took > MAX_HUNT_SECONDS:
             break
         if tried % 20 == 0:
             gc.collect()
@@ -98,15 +99,15 @@ def main() -> int:
     parser.add_argument("--faults", action="store_true", help="how often each fault was injected")
     parser.add_argument("--mutant", choices=["all", *MUTANTS])
     parser.add_argument("--show", action="store_true", help="with --mutant: the shrunk history too")
-    given = parser.parse_args()
-    if given.mutant is None:
-        return 0 if simulate(given.first, given.seeds, given.processes, faults=given.faults) else 1
-    if given.show:
-        show(given.first, given.mutant)
+    options = parser.parse_args()
+    if options.mutant is None:
+        return 0 if simulate(options.first, options.seeds, options.processes, faults=options.faults) else 1
+    if options.show:
+        show(options.first, options.mutant)
         return 1
-    names = list(MUTANTS) if given.mutant == "all" else [given.mutant]
+    names = list(MUTANTS) if options.mutant == "all" else [options.mutant]
     print(f"{'mutant':22} {'seed':>5} {'tried':>5} CPU   what it did")
-    caught = [hunt(name, given.first, given.seeds) for name in names]
+    caught = [hunt(name, options.first, options.seeds) for name in names]
     print(f"mutants={len(names)} caught={sum(caught)}")
     return 0 if all(caught) else 1
 

@@ -1,4 +1,4 @@
-"""What admins do to the world: they order, repeat, race, confirm, withdraw, acknowledge truthfully, and take back."""
+"""Simulated admins: they write, repeat, race, confirm and withdraw orders, acknowledge truthfully, and reverse."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 ADMINS = ("dana@example.org", "eli@example.org", "fay@example.org")
 KINDS = ("order", "order_again", "confirm", "reverse")
 DESK, PAGE, DIRECT, HELD = "desk", "page", "direct", "held"
-"""How an order is given: as the stuck page does, with the checks before it, only written, or only if it is held."""
+"""How an order is given: like the uncredited page, with its checks, by a direct write, or only if still held."""
 REASON = "decided on the stuck page"
-MOST_TRIES = 4
+MAX_REVERSAL_ATTEMPTS = 4
 
 
 @dataclass(frozen=True)
 class Form:
-    """An order's form: who pressed it about which payment, and what it said when it was pressed first."""
+    """An order's form: the admin, the payment, and the draft of its first submission."""
 
     id: str
     admin: str
@@ -53,9 +53,9 @@ class Admins:
         getattr(self, f"_{event.kind}")(*event.args)
 
     def minted(self, form: str) -> int | None:
-        """When an order's form was made; None for one that acknowledges, which Stripe must not complete later."""
-        found = next((one for one in self._forms.values() if one.id == form), None)
-        return None if found is None or found.acknowledges else int(form.partition("-")[0])
+        """When an order's form was created; None for an acknowledgement, which Stripe must not complete later."""
+        match = next((candidate for candidate in self._forms.values() if candidate.id == form), None)
+        return None if match is None or match.acknowledges else int(form.partition("-")[0])
 
     def _order(
         self, form: int, slot: int, number: int, admin: int, what: str, target: int, acks: bool, how: str
@@ -71,11 +71,11 @@ class Admins:
         return Form(identity, admin, payment, None, how, acknowledges=acks)
 
     def _payment(self, number: int) -> Payment | None:
-        paid = self.world.chain.now.payments
-        return paid[number % len(paid)] if paid else None
+        payments = self.world.chain.now.payments
+        return payments[number % len(payments)] if payments else None
 
     def _order_again(self, form: int, slot: int) -> None:
-        """The same form, elsewhere or later; not where what it acknowledges has become untrue."""
+        """Submit the same form elsewhere or later, unless its acknowledgement is no longer true."""
         mine = self._forms.get(form)
         if mine and mine.draft and not self.truth.false_words(mine.payment, mine.draft.text):
             self.world.coverage.hit("order_again")
@@ -83,19 +83,19 @@ class Admins:
             replica.spawn(self._write(replica, mine, mine.draft))
 
     def _confirm(self, slot: int, number: int, admin: int) -> None:
-        """The words of the newest order about a payment are repeated, by another admin or by the same."""
+        """Repeat the newest order for a payment, by another admin or the same one."""
         payment, orders = self._payment(number), self.world.orders
         rows = [row for row in orders.rows if payment and orders.texts[row.id]["payment"] == payment.identity]
-        found = [row for row in rows if not orders.texts[row.id].get("confirms")]
-        if payment and found:
+        unconfirmed = [row for row in rows if not orders.texts[row.id].get("confirms")]
+        if payment and unconfirmed:
             self._last += 1
-            self._confirmed(slot, self._last, payment, found[-1].id, ADMINS[admin % 3])
+            self._confirmed(slot, self._last, payment, unconfirmed[-1].id, ADMINS[admin % 3])
 
     def _confirmed(self, slot: int, form: int, payment: Payment, order: str, admin: str) -> None:
-        said = self.world.orders.texts[order]
-        if self.truth.false_words(payment, said["order"]):
+        metadata = self.world.orders.texts[order]
+        if self.truth.false_words(payment, metadata["order"]):
             return
-        draft = OrderDraft(said["order"], admin, REASON, int(said["value"]), confirms=order)
+        draft = OrderDraft(metadata["order"], admin, REASON, int(metadata["value"]), confirms=order)
         mine = self._minted(form, admin, payment, DESK, "unproven" in draft.text or "gone" in draft.text)
         self._forms[form] = replace(mine, draft=draft)
         replica = self.world.replica(slot)
@@ -106,8 +106,8 @@ class Admins:
         payment = mine.payment
         if mine.how == HELD:
             heads, gateway = await replica.services.confirmations.heads(), self._gateway(replica, payment)
-            progress = await replica.services.crediting.get_status(gateway, payment, heads)
-            if progress.state != "held":
+            status = await replica.services.crediting.get_status(gateway, payment, heads)
+            if status.state != "held":
                 return
         text = self.truth.words(payment, what, target, acknowledge=mine.acknowledges)
         if not text:
@@ -145,16 +145,16 @@ class Admins:
                 await services.orders.write(mine.id, payment, draft)
                 return
             heads = await services.confirmations.heads()
-            told = await services.uncredited_payments.write_order(
+            _, status = await services.uncredited_payments.write_order(
                 self._gateway(replica, payment), payment, heads, mine.id, draft
             )
-            world.note(replica.name, f"order {mine.id[-4:]}: {told[1].state} {told[1].cause} {told[1].detail[:90]}")
+            world.note(replica.name, f"order {mine.id[-4:]}: {status.state} {status.cause} {status.detail[:90]}")
         except ProblemError as refusal:
             world.note(replica.name, f"refuses the order: {refusal.code}")
 
     @staticmethod
     def _gateway(replica: "Replica", payment: Payment) -> Gateway:
-        return next(one for one in replica.services.gateways if one.address == payment.gateway)
+        return next(gateway for gateway in replica.services.gateways if gateway.address == payment.gateway)
 
     def _reverse(self, slot: int, number: int) -> None:
         written = self.world.oracle.credits
@@ -168,7 +168,7 @@ class Admins:
         replica.spawn(self._take_back(replica, credit))
 
     async def _take_back(self, replica: "Replica", credit: "Credit") -> None:
-        """Reverse, and come back when a border or the second telling asks for it."""
+        """Reverse a credit, retrying after a quiet zone or for the second reading."""
         await replica.ready.wait()
         row = credit.row
         entry = Entry(
@@ -182,7 +182,7 @@ class Admins:
             ending_cents=-row.ending_balance,
             metadata=credit.metadata,
         )
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_REVERSAL_ATTEMPTS):
             try:
                 await replica.services.reversals.reverse(entry, ADMINS[0], "a surplus")
             except InQuietZone as error:
@@ -194,7 +194,7 @@ class Admins:
                 return
 
     def finish(self, replica: "Replica") -> None:
-        """What admins do when all faults have ended: decide, truthfully, about everything that is still held."""
+        """After all faults ended, resolve truthfully every payment that is still held."""
         for payment in self.world.oracle.uncredited():
             replica.spawn(self._decide(replica, payment))
 
@@ -202,11 +202,11 @@ class Admins:
         await replica.ready.wait()
         heads = await replica.services.confirmations.heads()
         gateway = self._gateway(replica, payment)
-        progress = await replica.services.crediting.get_status(gateway, payment, heads)
-        if progress.state != "held":
+        status = await replica.services.crediting.get_status(gateway, payment, heads)
+        if status.state != "held":
             return
-        self.world.note("admins", f"{payment.customer_id} {payment.sequence}: {progress.cause} {progress.detail}")
-        text = self.truth.resolution(payment, progress.cause or "")
+        self.world.note("admins", f"{payment.customer_id} {payment.sequence}: {status.cause} {status.detail}")
+        text = self.truth.resolution(payment, status.cause or "")
         self._last += 1
         form, admin = self._last, ADMINS[self._last % 2]
         mine = self._minted(form * 16, admin, payment, DESK, acks=True)
@@ -215,6 +215,6 @@ class Admins:
             return
         await self._write(replica, mine, draft)
         orders = self.world.orders
-        found = [row for row in orders.rows if row.description and f" {mine.id} " in row.description]
-        if found and progress.state == "held":
-            self._confirmed(0, form + 1_000_000, payment, found[-1].id, ADMINS[2])
+        written = [row for row in orders.rows if row.description and f" {mine.id} " in row.description]
+        if written:
+            self._confirmed(0, form + 1_000_000, payment, written[-1].id, ADMINS[2])

@@ -1,7 +1,7 @@
-"""The chain as it really is: blocks, heads that stall, payments, and reorganisations above `finalized`.
+"""The actual chain: blocks, heads that stall, payments, and reorgs above `finalized`.
 
-A block's number follows from its time, five a second; its hash says on which branch it lies. Times are seconds of the
-simulation, except in `Payment.time`, which is the block's own timestamp.
+A block's number follows from its time, at five per second; its hash encodes its branch. Times are simulation seconds,
+except `Payment.time`, which is the block's timestamp.
 """
 
 from bisect import bisect_right
@@ -19,7 +19,7 @@ _FIRST = 1_000_000  # the number of the block at second 0
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a gateway; `cents` 0 for a plain one, else `sequence` and `deadline` are those of the quote."""
+    """A call to a gateway. `cents` is 0 for a plain payment; otherwise `sequence` and `deadline` are the quote's."""
 
     gateway: str
     customer: str
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Transaction:
-    """An EVM transaction: all of its calls happen, or none."""
+    """An EVM transaction: all of its calls succeed, or none."""
 
     hash: str
     calls: tuple[Call, ...]
@@ -41,7 +41,7 @@ class Transaction:
 
 @dataclass
 class Version:
-    """What the canonical chain holds from second `since` on, until the next version."""
+    """The canonical chain from second `since` until the next version."""
 
     since: float
     forks: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
@@ -50,21 +50,21 @@ class Version:
     failed: set[str] = field(default_factory=set)
 
     def hash(self, number: int) -> str:
-        """The hash of the block with that number on this version's branches."""
-        place = bisect_right(self.forks, (number, 1 << 60)) - 1
-        return f"0x{self.forks[place][1]:04x}bb{number:058x}"
+        """The hash of a block on this version's branches."""
+        index = bisect_right(self.forks, (number, 1 << 60)) - 1
+        return f"0x{self.forks[index][1]:04x}bb{number:058x}"
 
 
 @dataclass
 class Stall:
-    """A head that stood still from `start` to `stop`."""
+    """A head that is stalled from `start` to `stop`."""
 
     start: float
     stop: float
 
 
 class Chain:
-    """`ahead` seconds lie between a block's timestamp and the true time it was made at."""
+    """The chain. Block timestamps are `ahead` seconds ahead of the actual time."""
 
     def __init__(self, ahead: int, finality: float, safety: float) -> None:
         self.ahead, self.finality, self.safety = ahead, finality, safety
@@ -81,7 +81,7 @@ class Chain:
         return self.versions[-1]
 
     def at(self, moment: float) -> Version:
-        """The version that was canonical at a second."""
+        """The version that was canonical at a moment."""
         for version in reversed(self.versions):
             if version.since <= moment:
                 return version
@@ -94,7 +94,7 @@ class Chain:
         return moment
 
     def latest(self, moment: float) -> int:
-        """The number of the head at a second."""
+        """The number of the head at a moment."""
         return _FIRST + int(self._running("latest", moment) * PER_SECOND)
 
     def safe(self, moment: float) -> int:
@@ -102,7 +102,7 @@ class Chain:
         return max(self.finalized(moment), self._behind(moment, self.safety))
 
     def finalized(self, moment: float) -> int:
-        """The number of the finalised head."""
+        """The number of the finalized head."""
         return self._behind(moment, self.finality)
 
     def _behind(self, moment: float, lag: float) -> int:
@@ -113,24 +113,24 @@ class Chain:
         return START + (number - _FIRST) // PER_SECOND + self.ahead
 
     def running(self, moment: float) -> bool:
-        """Whether blocks are being made."""
+        """Whether blocks are being produced."""
         return self._running("latest", moment) == moment
 
     def submit(self, transaction: Transaction, moment: float) -> bool:
-        """Take an EVM transaction into the next block; whether it succeeded."""
+        """Include an EVM transaction in the next block and return whether it succeeded."""
         self.transactions[transaction.hash] = transaction
         return self._include(self.now, transaction, self.latest(moment) + 1)
 
     def count(self, version: Version, gateway: str, customer: str) -> int:
         """A customer's next sequence."""
-        return sum(one.gateway == gateway and one.customer_id == customer for one in version.payments)
+        return sum(paid.gateway == gateway and paid.customer_id == customer for paid in version.payments)
 
     def _include(self, version: Version, transaction: Transaction, number: int) -> bool:
         made: list[Payment] = []
         time = self.time_of(number)
         for call in transaction.calls:
             sequence = self.count(version, call.gateway, call.customer) + sum(
-                one.gateway == call.gateway and one.customer_id == call.customer for one in made
+                paid.gateway == call.gateway and paid.customer_id == call.customer for paid in made
             )
             if call.cents and (sequence != call.sequence or time > call.deadline):
                 version.failed.add(transaction.hash)
@@ -139,9 +139,9 @@ class Chain:
             made.append(self._payment(version, transaction, call, number, sequence, made))
         version.payments += made
         version.blocks[transaction.hash] = number
-        for one in made:
-            self.ever[one.identity].append(one)
-            self.by_block[one.block_hash].append(one)
+        for payment in made:
+            self.ever[payment.identity].append(payment)
+            self.by_block[payment.block_hash].append(payment)
         return True
 
     def _payment(
@@ -153,12 +153,13 @@ class Chain:
         sequence: int,
         made: Sequence[Payment],
     ) -> Payment:
-        before = [one.log_index for one in version.payments if one.block == number] + [one.log_index for one in made]
+        in_block = [paid for paid in version.payments if paid.block == number]
+        log_indexes = [paid.log_index for paid in (*in_block, *made)]
         return Payment(
             chain_id=CHAIN_ID,
             gateway=call.gateway,
             tx_hash=transaction.hash,
-            ordinal=sum(one.gateway == call.gateway for one in made),
+            ordinal=sum(paid.gateway == call.gateway for paid in made),
             customer_id=call.customer,
             wallet=call.wallet,
             payer=call.payer,
@@ -168,31 +169,32 @@ class Chain:
             block=number,
             block_hash=version.hash(number),
             time=self.time_of(number),
-            log_index=max(before, default=number % 7) + 2,
+            log_index=max(log_indexes, default=number % 7) + 2,
         )
 
-    def reorganise(self, moment: float, depth: int, fates: Sequence[str]) -> list[str]:
-        """Replace the last `depth` blocks, never a finalised one. What became of each payment in them: `fates` in turn.
+    def reorganize(self, moment: float, depth: int, fates: Sequence[str]) -> list[str]:
+        """Replace the last `depth` blocks, never a finalized one, and return the fate of each payment in them.
 
-        `dropped` is gone, `moved` comes in another block, `renamed` in another EVM transaction, `kept` where it was.
+        `fates` apply in turn: `dropped` removes a payment, `moved` puts it into another block, `renamed` into another
+        EVM transaction, `kept` leaves it in place.
         """
         old, head = self.now, self.latest(moment)
         fork = max(self.finalized(moment) + 1, head - depth + 1)
         self._forks += 1
         new = Version(
             moment,
-            [*(one for one in old.forks if one[0] < fork), (fork, self._forks)],
-            [one for one in old.payments if one.block < fork],
+            [*(branch for branch in old.forks if branch[0] < fork), (fork, self._forks)],
+            [payment for payment in old.payments if payment.block < fork],
             {hash_: number for hash_, number in old.blocks.items() if number < fork},
         )
         new.failed = {hash_ for hash_ in old.failed if hash_ in new.blocks}
         self.versions.append(new)
-        happened = []
+        applied = []
         hit = sorted((number, hash_) for hash_, number in old.blocks.items() if number >= fork)
         last = fork
-        for place, (number, hash_) in enumerate(hit):
-            fate = fates[place % len(fates)]
-            happened.append(fate)
+        for index, (number, hash_) in enumerate(hit):
+            fate = fates[index % len(fates)]
+            applied.append(fate)
             transaction = self.transactions[hash_]
             if fate == "dropped":
                 continue
@@ -201,4 +203,4 @@ class Chain:
                 self.transactions[transaction.hash] = transaction
             last = max(last, number + 7 if fate == "moved" else number)
             self._include(new, transaction, last)
-        return happened
+        return applied

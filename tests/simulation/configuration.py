@@ -9,7 +9,7 @@ OTHER_KEY = "sk_test_another"
 
 
 def configured(plan: Plan, version: int) -> settings.Settings:
-    """Those of version 0 or 1 of the service, or (2) with a key of another account."""
+    """The settings of version 0 or 1 of the service, or (2) with the key of another account."""
     gateways = GATEWAYS[: plan.gateways]
     caps = zip(("MAX_GRANT_CENTS", "MAX_GRANTS_PER_DAY_CENTS", "MAX_GRANTS_ALL_CENTS"), plan.caps or (), strict=False)
     return settings.load(
@@ -17,7 +17,7 @@ def configured(plan: Plan, version: int) -> settings.Settings:
         {
             "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
             "STRIPE_API_BASE": "http://stripe.test",
-            "RPC_URLS": ",".join(f"http://node{place}.test" for place in range(plan.nodes)),
+            "RPC_URLS": ",".join(f"http://node{index}.test" for index in range(plan.nodes)),
             "PRICE_API_BASE": "http://prices.test",
             "GATEWAY_ADDRESSES": ",".join(reversed(gateways) if version == 1 else gateways),
             "SERVICE_CUSTOMER_ID": SERVICE,

@@ -1,4 +1,4 @@
-"""Seeds directed at one moment: a few events around the step at which a rule is needed, and little else."""
+"""Directed scenes: a few events around the step at which a rule matters, and little else."""
 
 import random
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from tests.simulation.plan import EPOCH, HOUR, Event, Plan
 Scene = Callable[[random.Random, Plan], tuple[Plan, list[Event]]]
 
 LOOKED, READ = ("answered", 5), ("answered", 6)
-"""The steps of a new process's first claim after its look, and after its last read.
+"""The steps of a new process's first claim after its check, and after its last read.
 
-Two reads belong to its start; the look reads the newest entries, then the service record and its orders.
+Two reads belong to the startup; the check reads the newest entries, then the service record and its orders.
 """
 
 
@@ -21,7 +21,7 @@ def _payment(rng: random.Random, *, quoted: bool, gateway: int = 0) -> Event:
 
 
 def next_to_a_border(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """One process writes just before a border, others look just after it, at a list that lags."""
+    """One process writes just before an epoch boundary; others check just after it, with a lagging list."""
     paid = _payment(rng, quoted=rng.random() < 0.5)
     border = paid.at + EPOCH * rng.choice((1, 2))
     visits = []
@@ -46,7 +46,7 @@ def _asleep(
 
 
 def dead_key(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A process sleeps between its last read and its write, until the key that another used is forgotten."""
+    """A process sleeps between its last read and its write until Stripe drops the key that another process used."""
     paid = _payment(rng, quoted=rng.random() < 0.7)
     at = paid.at + rng.uniform(2000, 20 * HOUR)
     stays = rng.random() < 0.6
@@ -58,7 +58,7 @@ def dead_key(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A process sleeps right after its look, into another epoch, on a connection that stays."""
+    """A process sleeps right after its check, into another epoch, on a connection that stays open."""
     paid = _payment(rng, quoted=True)
     at = paid.at + rng.uniform(1700, 20 * HOUR)
     missed = (False, rng.random() < 0.5)
@@ -68,7 +68,7 @@ def old_look(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def stripped(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A credit loses its metadata before a cursor covers it; a day later a new process looks."""
+    """A credit loses its metadata before a cursor covers it; a day later a new process checks."""
     paid = _payment(rng, quoted=rng.random() < 0.5)
     at = paid.at + (0 if paid.args[1][0][3] else plan.finality)
     return calm(plan), [
@@ -81,7 +81,7 @@ def stripped(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def many_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A credit lies behind more than a page of newer rows when a new process looks a day later."""
+    """A credit is followed by more than a page of newer rows when a new process checks a day later."""
     paid = _payment(rng, quoted=True)
     charges = [Event(paid.at + 400 + number, "charge", (0, 300)) for number in range(4)]
     faults = ("page_fault", "rows_while_paging") if rng.random() < 0.5 else ()
@@ -94,7 +94,7 @@ def many_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def blocks_ahead(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A block's time lies ahead of Stripe's clock, so the credit seems older than its payment."""
+    """A block's time is ahead of Stripe's clock, so the credit appears older than its payment."""
     paid = _payment(rng, quoted=True)
     return calm(plan, ahead=rng.randrange(100, 116)), [
         paid,
@@ -104,8 +104,8 @@ def blocks_ahead(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
     ]
 
 
-def reorganised_while_asleep(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A process reads a plain payment, sleeps until its block's number is final, and the block is not on the chain."""
+def reorganized_while_asleep(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
+    """A process reads a plain payment and sleeps until its block number is final, but the block was reorged away."""
     paid = _payment(rng, quoted=False)
     length = plan.finality + rng.uniform(60, 3000)
     where = rng.randrange(20, 70)
@@ -119,7 +119,7 @@ def reorganised_while_asleep(rng: random.Random, plan: Plan) -> tuple[Plan, list
 
 
 def other_version(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """Two versions write one payment within a list's lag, or Stripe says 500 and does it all the same."""
+    """Two versions write one payment within a list's lag, or Stripe answers 500 and executes anyway."""
     paid = _payment(rng, quoted=rng.random() < 0.5, gateway=rng.randrange(2))
     at = paid.at + plan.finality + plan.ahead + 60
     quiet = calm(plan, replicas=3, gateways=2, list_lag=rng.choice((600.0, 1500.0)))
@@ -130,7 +130,7 @@ def other_version(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """`finalized` stands still for more than an epoch; a new process sees a quoted payment that is still not final."""
+    """`finalized` stalls for more than an epoch; a new process reads a quoted payment that is still not final."""
     paid = _payment(rng, quoted=True)
     return calm(plan), [
         Event(paid.at - 5, "stall", ("finalized", rng.uniform(26, 44) * HOUR)),
@@ -142,7 +142,7 @@ def stalled(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def renamed(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A credited payment comes back in another EVM transaction; a day later a new process looks."""
+    """A credited payment moves to another EVM transaction; a day later a new process checks."""
     paid = _payment(rng, quoted=True)
     return calm(plan, ahead=0, lags=((0.0, 0.0),), nodes=1), [
         paid,
@@ -154,7 +154,7 @@ def renamed(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A block holds several payments, and the only node leaves logs out now and then."""
+    """A block holds several payments, and the only node omits logs now and then."""
     at = rng.uniform(60, HOUR)
     calls = tuple((0, customer, 9_000, 0) for customer in (0, 1, 0))
     sweeps = [Event(at + plan.finality + plan.ahead + 60 * number, "sweep", (0, 0)) for number in range(2, 8)]
@@ -163,9 +163,9 @@ def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def invented(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A credit fails and stays open; then one of two nodes tells of a payment before all, and they move by a place."""
+    """A credit fails and stays open; then one of two nodes inserts a forged payment, shifting the indexes."""
     at = rng.uniform(60, HOUR)
-    paid = [Event(at + 60 * place, "pay", (place, ((0, place, 9_000, 0),))) for place in (0, 1)]
+    paid = [Event(at + 60 * number, "pay", (number, ((0, number, 9_000, 0),))) for number in (0, 1)]
     final = at + plan.finality + plan.ahead + 180
     early = [Event(final + 20 * number, "sweep", (0, 1)) for number in range(2)]
     lie = final + rng.uniform(100, 3000)
@@ -185,7 +185,7 @@ DIRECTED: dict[str, Scene] = {
         stripped,
         many_rows,
         blocks_ahead,
-        reorganised_while_asleep,
+        reorganized_while_asleep,
         other_version,
         stalled,
         renamed,

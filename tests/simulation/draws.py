@@ -1,4 +1,4 @@
-"""What several kinds of plans draw alike: how long a machine sleeps, and at which of its steps."""
+"""Random draws shared by plans: how long a machine sleeps, and at which of its steps."""
 
 import random
 from dataclasses import replace
@@ -12,7 +12,7 @@ STEPS = ("any", "any", "begin_write", "begin_read", "before_write", "answered")
 
 
 def step(rng: random.Random) -> Where:
-    """One of the first steps of a visit: so many steps of the loop later, or on the way of one of its requests."""
+    """A step of a visit: after a number of loop steps, or at a stage of one of its requests."""
     where = rng.randrange(1, 160)
     if rng.random() < 0.7:
         readings = rng.choice((0, 0, rng.randrange(1, 9)))
@@ -21,7 +21,7 @@ def step(rng: random.Random) -> Where:
 
 
 def sleep(rng: random.Random, plan: Plan) -> tuple[float, tuple[bool, bool]]:
-    """How long, and which clocks do not notice. With a connection that is never closed, one of them always does."""
+    """How long it sleeps, and which clocks miss it. If connections never close, at least one clock must notice."""
     long = (rng.uniform(22, 27) * HOUR, rng.uniform(24, 40) * HOUR, rng.uniform(24, 28) * HOUR)
     short = (rng.uniform(1, 110), rng.uniform(60, 3600), rng.uniform(3600, 8000), rng.uniform(1800, 7200))
     seconds = rng.choice(long + short)
@@ -32,6 +32,6 @@ def sleep(rng: random.Random, plan: Plan) -> tuple[float, tuple[bool, bool]]:
 
 
 def calm(plan: Plan, **changes: Any) -> Plan:
-    """The plan without faults of Stripe, nodes and prices."""
+    """The plan without random faults of Stripe, nodes and prices."""
     quiet = replace(plan, faults=(), reads=0.0, writes=0.0, refused=0.0, late=0.0, node_errors=0.0, omits=0.0)
     return replace(quiet, price_faults=0.0, skews=(), poisoned=False, two_versions=False, **changes)

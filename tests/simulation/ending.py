@@ -1,4 +1,4 @@
-"""The end of every seed: faults cease, what is open must be credited, and a new process must change nothing."""
+"""The end of every seed: faults stop, open payments must be credited, and a new process must change nothing."""
 
 import asyncio
 from typing import TYPE_CHECKING
@@ -10,52 +10,54 @@ from tests.simulation.replica import Replica
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-ROUNDS = 20  # a ledger must tell an absence twice, half an hour apart, in one epoch
-ADMINS_EVERY = 4  # admins act in every fourth round: what they ordered must be listed and told first
+ROUNDS = 20  # proving an absence takes two readings, half an hour apart, in one epoch
+ADMINS_EVERY = 4  # admins act every fourth round: their orders must be listed and read twice in between
 ROUND_SECONDS = 2400
 
 
 class Ending:
-    """Plays the end of one world."""
+    """Runs the end of one world."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
 
     async def play(self) -> None:
-        """Faults end and time passes; then the sweeps of one new process, and admins, must leave nothing open."""
+        """Stop faults and let time pass; then sweeps of a new process, and admins, must leave nothing open."""
         world = self.world
         world.calm = True
         world.nodes.down_until = -1.0
-        for slot, found in enumerate(world.replicas):
-            if found is not None:
-                found.kill()
+        for slot, replica in enumerate(world.replicas):
+            if replica is not None:
+                replica.kill()
                 world.replicas[slot] = None
         world.note("world", "all faults end")
         world.grants.faults_end = int(world.unix())
-        looking = world.replica(0) if world.plan.caps else None
-        if looking:
-            looking.spawn(looking.forever_looking())
+        reconciling = world.replica(0) if world.plan.caps else None
+        if reconciling:
+            reconciling.spawn(reconciling.reconcile_forever())
         await asyncio.sleep(25.5 * HOUR)
-        await self._leave_borders()
-        if looking:
-            looking.kill()
+        await self._leave_quiet_zones()
+        if reconciling:
+            reconciling.kill()
         await self._credit_all()
         world.oracle.left_open()
-        if looking:
-            looking = world.replica(0)
-            looking.spawn(looking.forever_looking())
+        if reconciling:
+            reconciling = world.replica(0)
+            reconciling.spawn(reconciling.reconcile_forever())
             await asyncio.sleep(5 * HOUR)
-            looking.kill()
+            reconciling.kill()
         world.grants.left_open()
         await self._again()
 
-    async def _leave_borders(self) -> None:
-        """Wait until no payment is near a border between two keys."""
+    async def _leave_quiet_zones(self) -> None:
+        """Wait until no payment is in a quiet zone."""
         world = self.world
         for _ in range(40):
             times = int(world.unix()), int(world.unix()) + 60
             if not any(
-                epoch_position(time, one.time).in_quiet_zone for one in world.oracle.uncredited() for time in times
+                epoch_position(time, payment.time).in_quiet_zone
+                for payment in world.oracle.uncredited()
+                for time in times
             ):
                 break
             await asyncio.sleep(600)
@@ -74,7 +76,7 @@ class Ending:
                 break
 
     async def _again(self) -> None:
-        """When every key is forgotten, a new process that sees everything again must not write anything."""
+        """After Stripe dropped every key, a new process that processes everything again must not write."""
         world = self.world
         await asyncio.sleep(45 * HOUR)
         world.lies_again = world.plan.lies_again

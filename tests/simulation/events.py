@@ -1,4 +1,4 @@
-"""What the events of a plan do to the world."""
+"""Applies the events of a plan to the world."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ NOTHING, FALSE = "0x" + "0d" * 32, "0x" + "ab" * 32
 
 
 class Events:
-    """Dispatches events by their kind. `paid` holds the seconds of the payments, `hashes` their EVM transactions."""
+    """Dispatches events by kind. `paid` holds the times of the payments, `hashes` their EVM transactions."""
 
     def __init__(self, world: "World") -> None:
         self.world = world
@@ -42,7 +42,7 @@ class Events:
             getattr(self, f"_{event.kind}")(*event.args)
 
     def _hit(self, name: str) -> bool:
-        """Whether a fault may be injected; counted if so."""
+        """Whether a fault may be injected; counts it if so."""
         assert name in FAULTS
         if self.world.faulty(name):
             self.world.coverage.hit(name)
@@ -58,14 +58,14 @@ class Events:
         for gateway, customer, tokens, cents in calls:
             address, name = GATEWAYS[gateway], CUSTOMERS[customer]
             sequence = chain.count(chain.now, address, name) + sum(
-                (one.gateway, one.customer) == (address, name) for one in made
+                (call.gateway, call.customer) == (address, name) for call in made
             )
             deadline = START + int(now) + chain.ahead + 300
             made.append(Call(address, name, WALLET, PAYER, tokens * 10**18, cents, sequence, deadline))
         self._submit(f"0xdd{number:062x}", tuple(made))
         for name, hit in (
             ("several_logs", len(calls) > 1),
-            ("second_gateway", any(one[0] for one in calls)),
+            ("second_gateway", any(gateway for gateway, *_ in calls)),
             ("over_limit", world.plan.theme == "limits"),
             ("block_ahead", chain.ahead > 0),
         ):
@@ -78,13 +78,13 @@ class Events:
         self.paid.append(world.seconds())
         self.hashes.append(hash_)
         self.calls.append(calls)
-        told = [(one.customer, one.sequence, one.cents or "plain", one.amount // 10**18) for one in calls]
-        world.note("payer", f"{hash_[:4]}..{hash_[-4:]} {'pays' if done else 'fails'} {told}")
+        summary = [(call.customer, call.sequence, call.cents or "plain", call.amount // 10**18) for call in calls]
+        world.note("payer", f"{hash_[:4]}..{hash_[-4:]} {'pays' if done else 'fails'} {summary}")
         if not done:
             world.coverage.hit("reverted")
 
     def _pay_again(self, number: int) -> None:
-        """A second click: the same calls in another EVM transaction."""
+        """Repeat the same calls in another EVM transaction, like a second click."""
         if self.calls:
             self._submit(f"0xde{number:062x}", self.calls[number % len(self.calls)])
 
@@ -147,9 +147,9 @@ class Events:
 
     def _restart(self, slot: int) -> None:
         slot %= self.world.plan.replicas
-        found = self.world.replicas[slot]
-        if found is not None and not found.asleep and self._hit("killed"):
-            found.kill()
+        replica = self.world.replicas[slot]
+        if replica is not None and not replica.asleep and self._hit("killed"):
+            replica.kill()
         if self.world.plan.two_versions:
             self.world.coverage.hit("two_versions")
 
@@ -163,15 +163,15 @@ class Events:
     # other systems and humans
 
     def charge(self, customer: str, amount: int, description: str = "Usage") -> None:
-        """Another system writes a row; `amount` in Stripe's sign."""
+        """Write a row of another system; `amount` has Stripe's sign."""
         world = self.world
-        found = world.account.by_id[customer]
-        if found.deleted:
+        target = world.account.by_id[customer]
+        if target.deleted:
             return
-        entry = Entry(amount, found.currency or "usd", description)
-        world.account.add_transaction(found, entry, world.unix(), int(world.unix()))
+        entry = Entry(amount, target.currency or "usd", description)
+        world.account.add_transaction(target, entry, world.unix(), int(world.unix()))
         world.stripe.quietly()
-        if len(found.rows) > world.plan.page:
+        if len(target.rows) > world.plan.page:
             world.coverage.hit("many_rows")
 
     def _charge(self, customer: int, amount: int) -> None:
@@ -180,7 +180,8 @@ class Events:
                 self.charge(CUSTOMERS[customer], amount, "Top-up via pi_3Q" if amount < 0 else "Usage")
 
     def _same_cents(self, customer: int, number: int) -> None:
-        paid = [one for one in self.world.chain.now.payments if one.customer_id == CUSTOMERS[customer] and one.quoted]
+        payments = self.world.chain.now.payments
+        paid = [payment for payment in payments if payment.customer_id == CUSTOMERS[customer] and payment.quoted]
         if paid and self._hit("same_cents"):
             self.charge(CUSTOMERS[customer], -paid[number % len(paid)].cents, "Goodwill")
 
@@ -199,19 +200,19 @@ class Events:
             self.charge(CUSTOMERS[customer], -ours[number % len(ours)].amount, "taken back")
 
     def _set(self, customer: str, **values: str) -> None:
-        found = self.world.account.by_id[customer]
-        found.set_metadata(self.world.unix(), {**found.contact.metadata, **values})
+        target = self.world.account.by_id[customer]
+        target.set_metadata(self.world.unix(), {**target.contact.metadata, **values})
         self.world.stripe.quietly()
         self.world.note("human", f"{customer} now {values}"[:120])
 
     def _cursor_back(self, customer: int, number: int) -> None:
-        """An older cursor comes back, as a slower process would write it."""
-        found = self._customer(customer).contact.metadata
-        for name, value in found.items():
+        """Restore an older cursor, as a slower process would write it."""
+        metadata = self._customer(customer).contact.metadata
+        for name, value in metadata.items():
             ours = name.startswith("gateway:") and int(value.partition(":")[0]) > 1 and value[-4:] != FALSE[-4:]
             if ours and self._hit("cursor_back"):
-                mine = [one for one in self.world.chain.now.payments if one.gateway[2:10] == name[-8:]]
-                first = next(one for one in mine if one.customer_id == CUSTOMERS[customer])
+                payments = [paid for paid in self.world.chain.now.payments if paid.gateway[2:10] == name[-8:]]
+                first = next(paid for paid in payments if paid.customer_id == CUSTOMERS[customer])
                 self._set(CUSTOMERS[customer], **{name: f"1:{first.tx_hash}"})
 
     def _cursor_forward(self, customer: int, number: int) -> None:
@@ -229,14 +230,14 @@ class Events:
 
     def _full(self, customer: int, number: int) -> None:
         if self._hit("metadata_full"):
-            self._set(CUSTOMERS[customer], **{f"note{place}": "x" for place in range(50)})
+            self._set(CUSTOMERS[customer], **{f"note{number}": "x" for number in range(50)})
 
     def _lost(self, customer: int, number: int) -> None:
-        """The sweep's record is gone."""
+        """Remove the sweep's record."""
         if self._hit("record_lost"):
             record = self.world.account.by_id[SERVICE]
-            kept = {name: value for name, value in record.contact.metadata.items() if ":" not in name}
-            record.set_metadata(self.world.unix(), kept)
+            metadata = {name: value for name, value in record.contact.metadata.items() if ":" not in name}
+            record.set_metadata(self.world.unix(), metadata)
             self.world.stripe.quietly()
 
     # outages and the chain
@@ -262,16 +263,16 @@ class Events:
 
     def _reorg(self, depth: int, fates: tuple[str, ...]) -> None:
         world = self.world
-        allowed = tuple(one for one in fates if one == "kept" or world.faulty(f"reorg_{one}"))
-        for fate in world.chain.reorganise(world.seconds(), depth, allowed or ("kept",)):
+        allowed = tuple(fate for fate in fates if fate == "kept" or world.faulty(f"reorg_{fate}"))
+        for fate in world.chain.reorganize(world.seconds(), depth, allowed or ("kept",)):
             if fate != "kept":
                 world.coverage.hit(f"reorg_{fate}")
-            world.note("chain", f"a reorganisation: {fate}")
+            world.note("chain", f"reorg: {fate}")
         known = world.chain.now.blocks
         self.hashes = list(dict.fromkeys([*self.hashes, *known]))
 
     def _forge(self, node: int, kind: int, back: float = 0.0) -> None:
-        """One node tells of a payment that never was, `back` seconds ago: plain, or quoted above the first tier."""
+        """Make one node report a forged payment `back` seconds ago: plain, or quoted above the first tier."""
         world = self.world
         number = world.chain.latest(world.seconds() - back)
         forged = Payment(

@@ -1,4 +1,4 @@
-"""The judge of grants: sees every row of theirs the moment Stripe writes it, in the order in which Stripe does."""
+"""Grant oracle: checks every grant row as Stripe writes it, in Stripe's order."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class GrantOracle:
-    """Rows by kind, in Stripe's order; findings go to the other judge's list."""
+    """Rows by kind, in Stripe's order; findings go to the main oracle."""
 
     world: "World"
     oracle: "Oracle"
@@ -26,13 +26,13 @@ class GrantOracle:
     settled: bool = False
 
     def written(self, row: Transaction) -> None:
-        """Judge a new row: a reservation, a grant or a reversal."""
+        """Check a new row: a reservation, a grant or a reversal."""
         if self.settled:
             self.oracle.wrong(f"{row.id} is written after all was settled")
         {"reservation": self._reserved, "grant": self._given, "reversal": self._taken_back}[row.metadata["kind"]](row)
 
     def born(self, key: str) -> int | None:
-        """The unix second from which the epochs of a key of theirs are counted."""
+        """The Unix time from which the epochs of a grant key are counted."""
         kind, _, rest = key.partition(":")
         if kind == "reserve":
             return int(rest.partition("-")[0])
@@ -69,10 +69,11 @@ class GrantOracle:
         of = row.metadata["reverses"]
         if row.metadata["reason"].startswith("over_cap"):
             self.world.coverage.hit("over_cap")
-        found = [one for one in (*self.reservations.values(), *self.grants.values()) if one.id == of]
+        candidates = [*self.reservations.values(), *self.grants.values()]
+        original = next((candidate for candidate in candidates if candidate.id == of), None)
         if of in self.reversed:
             self.oracle.second(f"{of} is reversed twice")
-        elif not found or (found[0].customer, found[0].amount) != (row.customer, -row.amount):
+        elif original is None or (original.customer, original.amount) != (row.customer, -row.amount):
             self.oracle.wrong(f"reversal {row.id} is not the opposite of {of}")
         self.reversed[of] = row
 
@@ -81,7 +82,7 @@ class GrantOracle:
         return [row for row in given if row.id not in self.reversed]
 
     def _caps(self) -> None:
-        """No rolling 24 hours hold more than a cap allows, by what was given and is not taken back."""
+        """Check that unreversed grants within any 24 hours stay within the caps."""
         living = self._living()
         per_grant, per_operator, everyone = self.world.plan.caps or (0, 0, 0)
         for last in living:
@@ -94,11 +95,11 @@ class GrantOracle:
                 return
 
     def left_open(self) -> None:
-        """Judge what looks without faults left behind: all is completed or taken back, and the sums agree."""
+        """Check, after reconciliation without faults, that all is completed or reversed and the sums agree."""
         for grant, row in self.reservations.items():
             given = self.grants.get(grant)
             if self.reversed.get(row.id, row).created < self.faults_end - RECONCILE_SECONDS:
-                continue  # no look succeeded for three days: the audit tells of it
+                continue  # no reconciliation succeeded for three days: reported by the audit
             if given is None and row.id not in self.reversed:
                 self.oracle.missing(f"form {grant} was reserved, and is neither given nor refused")
             elif given and (row.id in self.reversed) != (given.id in self.reversed) and not self._gone(given.customer):
@@ -108,15 +109,15 @@ class GrantOracle:
         self.settled = True
 
     def _gone(self, customer: str) -> bool:
-        """Whether a human made it impossible to take something back from a customer."""
-        found = self.world.account.by_id[customer]
-        return found.deleted or found.currency not in (None, "usd")
+        """Whether a human made it impossible to write a reversal on a customer."""
+        target = self.world.account.by_id[customer]
+        return target.deleted or target.currency not in (None, "usd")
 
     def _sums(self) -> None:
-        """By Stripe's own balance of the record, and by what the customers have."""
+        """Compare Stripe's balance of the grants record with the grants on the customers."""
         if any(row.created < self.faults_end - RECONCILE_SECONDS for row in self.reservations.values()):
             return
-        rows = [row for one in self.world.account.customers if one.id != GRANTS for row in one.rows]
+        rows = [row for customer in self.world.account.customers if customer.id != GRANTS for row in customer.rows]
         given = {row.id: -row.amount for row in rows if row.metadata.get("kind") == "grant"}
         back = sum(row.amount for row in rows if row.metadata.get("reverses") in given)
         reserved = -self.world.account.by_id[GRANTS].balance

@@ -1,6 +1,6 @@
-"""What moderators do in a seed: forms, presses, undoings and looks, beside payments or directed at one moment.
+"""Plans with moderators: forms, submissions, reversals and reconciliations, beside payments or directed.
 
-Drawn from a stream of its own, so that a seed's payments are the same with and without it.
+Drawn from a separate random stream, so that a seed's payments are the same with and without them.
 """
 
 import random
@@ -13,26 +13,27 @@ from tests.simulation.plan import DAY, HOUR, Event, Plan
 CAPS = ((700, 1000, 1500), (700, 1500, 2000), (500, 500, 800))
 AMOUNTS = (100, 250, 400, 500, 500, 700)
 MODERATOR, ADMIN = "moderator", "admin"
-OFTEN = 0.2  # of the seeds about something else have moderators too
-DIRECTED_OFTEN = 0.08
-LOOKS = 7 * HOUR
+SHARE_WITH_MODERATORS = 0.2  # of all seeds, including the directed ones
+DIRECTED_SHARE = 0.08
+RECONCILE_INTERVAL = 7 * HOUR
 Scene = Callable[[random.Random, Plan], tuple[Plan, list[Event]]]
 
 
 def with_moderators(seed: int, plan: Plan, events: list[Event]) -> tuple[Plan, list[Event]]:
-    """The plan and its events as they are, or with moderators at work, or about moderators only."""
+    """Return the plan unchanged, with moderators added, or directed at moderators only."""
     rng = random.Random(f"{seed}/moderators")
     chance = rng.random()
-    if chance < DIRECTED_OFTEN:
+    if chance < DIRECTED_SHARE:
         name = rng.choice(list(SCENES))
         plan, events = SCENES[name](rng, replace(plan, theme=name, poisoned=False))
-    elif chance < OFTEN and events:
-        events = events + _mixed(rng, plan, [one.at for one in events])
+    elif chance < SHARE_WITH_MODERATORS and events:
+        events = events + _mixed(rng, plan, [event.at for event in events])
     else:
         return plan, events
-    first, last = min(one.at for one in events), max(one.at for one in events)
+    first, last = min(event.at for event in events), max(event.at for event in events)
     looks = [
-        Event(first + number * LOOKS, "look", (number % 5,)) for number in range(1, int((last - first) / LOOKS) + 2)
+        Event(first + number * RECONCILE_INTERVAL, "look", (number % 5,))
+        for number in range(1, int((last - first) / RECONCILE_INTERVAL) + 2)
     ]
     return replace(plan, caps=rng.choice(CAPS)), events + looks
 
@@ -46,7 +47,7 @@ def _harm(at: float, slot: int, where: Where, what: str, slept: tuple[float, tup
 
 
 def _mixed(rng: random.Random, plan: Plan, about: Sequence[float]) -> list[Event]:
-    """Several forms at about the times at which other things happen."""
+    """Several forms around the times of other events."""
     start = max(100.0, rng.choice(about) + rng.uniform(-1000, 4000))
     events = []
     for number in range(rng.choice((2, 3, 5, 8))):
@@ -75,7 +76,7 @@ def _mixed(rng: random.Random, plan: Plan, about: Sequence[float]) -> list[Event
 
 
 def rush(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """More is pressed in one moment, at several processes, than any cap allows."""
+    """More grants are submitted at once, at several processes, than any cap allows."""
     at = rng.uniform(60, HOUR)
     events = []
     for number in range(rng.choice((6, 10))):
@@ -93,7 +94,7 @@ def rush(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def hidden_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A list lags behind a grant and an undoing of as many cents; then more is given."""
+    """A list lags behind a grant and its reversal of the same amount; then more is granted."""
     at, cents = rng.uniform(60, HOUR), rng.choice((400, 500))
     old = rng.choice((HOUR, 5 * HOUR, DAY + HOUR))
     events = []
@@ -106,7 +107,7 @@ def hidden_rows(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def slept_through(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A process sleeps between reservation and grant, past the end of the form or of the epoch, and wakes."""
+    """A process sleeps between reservation and grant, past the end of the form or the epoch, and wakes."""
     at, length = rng.uniform(60, HOUR), rng.choice((rng.uniform(20, 26), rng.uniform(24, 40))) * HOUR
     opened = rng.choice((5.0, rng.uniform(0, 21.9) * HOUR))
     pressed = at + opened
@@ -126,7 +127,7 @@ def slept_through(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def undone_meanwhile(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A grant is taken back while another process is about to write it, or while its undoing is torn apart."""
+    """A grant is reversed while another process is about to write it, or its reversal is interrupted."""
     at = rng.uniform(60, HOUR)
     length = rng.choice((rng.uniform(2, 50), rng.uniform(2, 50), rng.uniform(60, 4000)))
     struck = rng.choice((0, 1))

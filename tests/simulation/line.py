@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection from a process to Stripe, step by step as httpcore announces them.
+"""One HTTP/1.1 connection from a process to Stripe, with the trace steps of httpcore.
 
-What was written goes on without its process: the network and Stripe are not part of it. A process may be put to sleep
-or killed between any two of its own steps.
+A sent request proceeds without its process: the network and Stripe are not part of it. A process may be suspended or
+killed between any two of its own steps.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ Trace = Callable[[str, dict[str, Any]], Awaitable[None]] | None
 
 @dataclass
 class Link:
-    """The connection as both ends see it; `used` is when a byte last went over it."""
+    """The connection as both ends see it; `used` is the time of its last byte."""
 
     used: float
     idle: float
@@ -41,11 +41,12 @@ class StripeLine(httpx.AsyncBaseTransport):
     """The transport of one connection."""
 
     def __init__(self, world: "World", replica: "Replica") -> None:
-        self._world, self._replica = world, replica
+        self._world = world
+        self._replica = replica
         self._link: Link | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Connect where needed, write, wait for the answer; whatever goes wrong closes the connection."""
+        """Connect if needed, write, and wait for the answer. Any failure closes the connection."""
         world, replica = self._world, self._replica
         if world.over:
             raise httpx.ConnectError("the simulation is over")
@@ -57,7 +58,7 @@ class StripeLine(httpx.AsyncBaseTransport):
             link = self._link = None
             link = await self._connect(trace)
         where = "before_write" if write else "before_read"
-        # Between the last judgement and the socket nothing but the closed connection can help a machine that sleeps.
+        # If a machine sleeps between the last check and the socket write, only a closed connection can stop the write.
         stays = link.idle > LONG_IDLE
         try:
             for step in (HEADERS, BODY):
@@ -115,9 +116,9 @@ class StripeLine(httpx.AsyncBaseTransport):
     async def _serve(
         self, link: Link, request: httpx.Request, who: str, answered: "asyncio.Future[httpx.Response]"
     ) -> None:
-        """The network's and Stripe's part, which no process can stop."""
+        """The part of the network and of Stripe, which no process can stop."""
         world = self._world
-        await asyncio.sleep(world.way(request))
+        await asyncio.sleep(world.latency(request))
         answer = None if world.stripe_away() else await self._exchange(request, who)
         await asyncio.sleep(0.04)
         if answered.done():
@@ -144,6 +145,6 @@ class StripeLine(httpx.AsyncBaseTransport):
             else:
                 await asyncio.sleep(wait)
         assert answer is not None
-        what = f"{request.method} {path.removeprefix('/v1/customers')}"
-        world.told(who, what, request, answer)
+        summary = f"{request.method} {path.removeprefix('/v1/customers')}"
+        world.note_exchange(who, summary, request, answer)
         return answer

@@ -1,7 +1,7 @@
-"""An asyncio loop whose time is virtual and whose order is a seed's, and which can stop or kill simulated processes.
+"""An asyncio loop with virtual time and seeded order, which can suspend or kill simulated processes.
 
-Whatever a process does carries the process in its context variables, so the loop knows whose each step is: the steps of
-a process that sleeps are put aside until it wakes, those of a dead one for good.
+Every step carries its process in a context variable. The loop defers the steps of a sleeping process until it wakes,
+and those of a dead process forever.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import Any
 
 
 class Process:
-    """One simulated machine. `fuse` counts down with its steps; at zero `blow` happens to it."""
+    """A simulated machine. `fuse` counts down with its steps; at zero the loop calls `blow`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.dead = False
         self.asleep = False
-        self.kept: list[Any] = []
+        self.deferred: list[Any] = []
         self.fuse = 0
         self.blow: Callable[[], None] = lambda: None
         self.context = contextvars.copy_context()
@@ -31,7 +31,7 @@ PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("proces
 
 
 class SeededLoop(asyncio.BaseEventLoop):
-    """Runs one ready step at a time, chosen by `rng`; where none is ready, time jumps to the next timer."""
+    """Runs one ready step at a time, chosen by `rng`; if none is ready, time jumps to the next timer."""
 
     _ready: Any
     _scheduled: Any
@@ -47,24 +47,24 @@ class SeededLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(lambda loop, context: None)
 
     def time(self) -> float:
-        """Seconds since the beginning of the simulation."""
+        """Seconds since the start of the simulation."""
         return self._now
 
     def start(self, work: Coroutine[Any, Any, Any], context: contextvars.Context) -> asyncio.Task[Any]:
-        """A task in a context of the caller's choice, kept so that nothing of it is collected before the end."""
+        """Start a task in the given context. Keep it, so that it is not garbage-collected before the end."""
         task = self.create_task(work, context=context)
         self.tasks.append(task)
         return task
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        """Close a generator that was left, as asyncio does; after the end nothing would run that any more."""
+        """Close an abandoned generator as asyncio does, unless the loop has ended and could not run the close."""
         if self._asyncgens_shutdown_called:
             self._asyncgens.discard(agen)
         else:
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
 
     def _write_to_self(self) -> None:
-        """Nothing sleeps in a selector that would have to be woken."""
+        """There is no selector to wake."""
 
     def _process_events(self, event_list: Any) -> None:
         """There are no sockets."""
@@ -78,7 +78,7 @@ class SeededLoop(asyncio.BaseEventLoop):
                 ready.append(timer)
         if not ready:
             if not timers:
-                raise RuntimeError("everything waits for something that no timer will bring")
+                raise RuntimeError("deadlock: no step is ready and no timer is scheduled")
             self._now = timers[0]._when
             return
         if len(ready) > 1:
@@ -97,18 +97,18 @@ class SeededLoop(asyncio.BaseEventLoop):
             if not process.fuse:
                 process.blow()
         if process.dead or process.asleep:
-            process.kept.append(handle)
+            process.deferred.append(handle)
             return False
         return True
 
     def wake(self, process: Process, stood_still: float = 0.0) -> None:
-        """Let a process go on with what was due while it slept.
+        """Resume a process with the steps that were due while it slept.
 
-        A machine that is suspended stops the clock that timers go by: they come so much later then.
+        Suspending a machine stops the clock of its timers, which delays them by `stood_still`.
         """
         process.asleep = False
-        kept, process.kept = process.kept, []
-        for handle in kept:
+        deferred, process.deferred = process.deferred, []
+        for handle in deferred:
             if isinstance(handle, asyncio.TimerHandle) and handle.when() + stood_still > self._now:
                 self._scheduled.append(handle)
             else:
@@ -121,9 +121,9 @@ class SeededLoop(asyncio.BaseEventLoop):
             heapq.heapify(self._scheduled)
 
     def run_while(self, process: Process) -> None:
-        """Let everybody else go on while `process` sleeps in the middle of a step of its own.
+        """Run all others while `process` sleeps in the middle of one of its steps.
 
-        Raises CancelledError where it dies in its sleep: that step does not go on.
+        Raises: CancelledError if it is killed meanwhile, so that the step does not continue.
         """
         task = asyncio.current_task(self)
         if task:
@@ -138,16 +138,16 @@ class SeededLoop(asyncio.BaseEventLoop):
             raise asyncio.CancelledError
 
     def finish(self) -> None:
-        """End every task properly, the dead processes' too, so that nothing is left for the garbage collector."""
+        """End every task, including those of dead processes, so that nothing remains for the garbage collector."""
         for task in asyncio.all_tasks(self):
             task.cancel()
         for _ in range(20):
-            left = [task for task in asyncio.all_tasks(self) if not task.done()]
-            if not left:
+            unfinished = [task for task in asyncio.all_tasks(self) if not task.done()]
+            if not unfinished:
                 break
-            self.run_until_complete(asyncio.wait(left, timeout=60))
+            self.run_until_complete(asyncio.wait(unfinished, timeout=60))
         self.run_until_complete(self.shutdown_asyncgens())
-        self.run_until_complete(asyncio.sleep(1))  # what the collector handed over before runs too
+        self.run_until_complete(asyncio.sleep(1))  # lets earlier finalizers run
         for task in self.tasks:
             if task.done() and not task.cancelled():
                 task.exception()

@@ -1,4 +1,4 @@
-"""What goes wrong inside Stripe: which effect, if any, each request meets."""
+"""Fault injection inside Stripe: chooses the effect, if any, on each request."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from tests.simulation.chain import START, Chain
 from tests.simulation.faults import Coverage
 
 EPOCH = 23 * 3600
-SETTLED = 3600  # a late completion that ends this long before the epoch does is seen by every later look
+COMPLETION_MARGIN = 3600  # seconds before the epoch's end by which a late completion is visible to later checks
 
 ANY = (
     "lost_before",
@@ -38,10 +38,10 @@ MADE = ("lost_after", "saved_500_done", "cut_answer", "broken_answer", "closed_a
 
 @dataclass(frozen=True)
 class Tellings:
-    """How often listings are told otherwise than they are, and in which ways; how often `record` is read late.
+    """How often and in which ways listings lie, and how often reading `record` is slow.
 
-    `at_zero` says whether a path's ledger stands at zero, where two empty listings in a row would be believed: that is
-    not promised, so such a listing is not emptied.
+    `at_zero` says whether a path's ledger has a zero balance. Two empty listings in a row would prove absence there,
+    which the service does not guard against, so such a listing is never emptied.
     """
 
     rng: random.Random
@@ -53,9 +53,9 @@ class Tellings:
 
 
 class Mischief(FaultPlan):
-    """Chooses among the faults of one seed, `reads` and `writes` being the chances of a request to meet one.
+    """Chooses among the faults of a seed; `reads` and `writes` are the probabilities per request.
 
-    The request's own query and key stand in `query` and `key` before the stand-in asks.
+    `query` and `key` must be set to the request's own before the sandbox asks for an effect.
     """
 
     def __init__(
@@ -84,13 +84,13 @@ class Mischief(FaultPlan):
         self.last = ""
 
     def taken(self, method: str, template: str, path: str) -> Effect:
-        """The effect on this request."""
+        """Choose the effect on this request."""
         self.last = ""
         write = method == "POST" and template == TRANSACTIONS
         if write and self._poisoned and self._poisoned in path and self.faulty("poison"):
             return self._chosen("poison", effects.error_unsaved())
-        if self._tellings and method == "GET" and (told := self._told(self._tellings, template, path)):
-            return told
+        if self._tellings and method == "GET" and (lie := self._telling(self._tellings, template, path)):
+            return lie
         if self._rng.random() >= (self._writes if write else self._reads):
             return NO_EFFECT
         fitting = [name for name in self._names if name in ANY or (write and name in WRITES)]
@@ -101,10 +101,8 @@ class Mischief(FaultPlan):
             return NO_EFFECT
         return self._effect(self._rng.choice(fitting), write, path)
 
-    def _told(self, tellings: "Tellings", template: str, path: str) -> Effect | None:
-        """A listing that lies, each request by itself, or a record that is read late; what really was untrue the
-        account counts.
-        """
+    def _telling(self, tellings: "Tellings", template: str, path: str) -> Effect | None:
+        """Make a listing lie, independently per request, or the record slow. The account counts actual lies."""
         rng = tellings.rng
         if template == TRANSACTIONS and rng.random() < tellings.share:
             kinds = [name for name in tellings.kinds if self.faulty(name)]
@@ -156,21 +154,21 @@ class Mischief(FaultPlan):
         return self._chosen(name, made[name]())
 
     def _late(self, name: str) -> Effect:
-        """A 500 that Stripe completes: well within the payment's epoch, or (the hole) at some time in later ones."""
-        left = self._left(self.key)
-        if left is None:
+        """A 500 that Stripe completes later: well within the payment's epoch, or (the known hole) in a later one."""
+        remaining = self._remaining(self.key)
+        if remaining is None:
             return NO_EFFECT
         if name == "saved_500_completed":
-            if left < 2 * SETTLED:
+            if remaining < 2 * COMPLETION_MARGIN:
                 return NO_EFFECT
-            return self._chosen(name, effects.error_saved_late(self._rng.uniform(1, left - SETTLED)))
+            return self._chosen(name, effects.error_saved_late(self._rng.uniform(1, remaining - COMPLETION_MARGIN)))
         if not self.key.startswith("payment:"):
             return NO_EFFECT
         self.holes.add(self.key.rpartition(":")[0])
-        return self._chosen(name, effects.error_saved_late(left + self._rng.uniform(3600, 20 * 3600)))
+        return self._chosen(name, effects.error_saved_late(remaining + self._rng.uniform(3600, 20 * 3600)))
 
-    def _left(self, key: str) -> float | None:
-        """Seconds to the end of the epoch that a key belongs to."""
+    def _remaining(self, key: str) -> float | None:
+        """Seconds until the end of the epoch of a key."""
         since = self._origin(key)
         if since is None:
             return None
@@ -181,12 +179,12 @@ class Mischief(FaultPlan):
         parts = key.split(":")
         if len(parts) < 6 or parts[0] != "payment":
             return self.born(key)
-        for one in self._chain.now.payments:
-            if (one.gateway, one.customer_id, str(one.sequence)) == (parts[2], parts[3], parts[4]):
-                return one.time
+        for payment in self._chain.now.payments:
+            if (payment.gateway, payment.customer_id, str(payment.sequence)) == (parts[2], parts[3], parts[4]):
+                return payment.time
         return None
 
 
 def unix(moment: float) -> float:
-    """Unix seconds of a second of the simulation."""
+    """The Unix time of a moment of the simulation."""
     return START + moment

@@ -1,4 +1,4 @@
-"""What moderators do to the world: they open forms, press them (again, elsewhere), take back, and look."""
+"""Simulated moderators: they open grant forms, submit them (again, elsewhere), reverse grants and reconcile."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OPERATORS, ADMIN = ("ann@example.org", "ben@example.org"), "carla@example.org"
 KINDS = ("form", "press", "undo", "look")
-AT_ONCE = 60
+CONCURRENT_SECONDS = 60
 
 
 class Moderators:
@@ -20,7 +20,7 @@ class Moderators:
 
     def __init__(self, world: "World") -> None:
         self.world = world
-        self._wishes: dict[int, GrantRequest] = {}
+        self._requests: dict[int, GrantRequest] = {}
         self._pressed: dict[int, float] = {}
 
     def happen(self, event: Event) -> None:
@@ -29,37 +29,37 @@ class Moderators:
 
     def _form(self, number: int, operator: int, customer: int, cents: int) -> None:
         grant = f"{int(self.world.unix())}-{number:016x}"
-        self._wishes[number] = GrantRequest(
+        self._requests[number] = GrantRequest(
             grant, OPERATORS[operator], CUSTOMERS[customer], cents, "goodwill", "They waited for an hour"
         )
 
     def _press(self, slot: int, number: int) -> None:
         world, now = self.world, self.world.seconds()
-        if number not in self._wishes:
+        if number not in self._requests:
             return
         if number in self._pressed:
             world.coverage.hit("form_again")
-        if any(now - at < AT_ONCE for other, at in self._pressed.items() if other != number):
+        if any(now - at < CONCURRENT_SECONDS for other, at in self._pressed.items() if other != number):
             world.coverage.hit("grants_at_once")
         self._pressed[number] = now
         replica = world.replica(slot)
-        replica.spawn(replica.give(self._wishes[number]))
+        replica.spawn(replica.give(self._requests[number]))
 
     def _undo(self, slot: int, number: int, role: str) -> None:
         reservation = self._reservation(number)
         if reservation is None or not self.world.faulty("undone"):
             return
         self.world.coverage.hit("undone")
-        name = ADMIN if role == "admin" else self._wishes[number].operator
+        name = ADMIN if role == "admin" else self._requests[number].operator
         replica = self.world.replica(slot)
         replica.spawn(replica.undo(reservation.id, Operator(name, role)))
 
     def _reservation(self, number: int) -> Transaction | None:
-        wish = self._wishes.get(number)
+        request = self._requests.get(number)
         rows = self.world.account.by_id[GRANTS].rows
-        found = (row for row in rows if wish and row.metadata.get("grant") == wish.grant)
-        return next((row for row in found if row.metadata.get("kind") == "reservation"), None)
+        matches = (row for row in rows if request and row.metadata.get("grant") == request.grant)
+        return next((row for row in matches if row.metadata.get("kind") == "reservation"), None)
 
     def _look(self, slot: int, number: int = 0) -> None:
         replica = self.world.replica(slot)
-        replica.spawn(replica.look())
+        replica.spawn(replica.reconcile())

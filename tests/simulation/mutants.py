@@ -1,28 +1,36 @@
-"""The service with one of its rules broken, by patches that live here and never in the product.
+"""Mutants: the service with one rule broken, by patches that exist only in the tests.
 
-A rule whose mutant survives the simulation is either not needed or not tested.
+A rule whose mutant survives the simulation is either unnecessary or untested.
 """
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chain.errors import InconsistentChainData
+from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import PaymentIndex
+from stateless_billing.bookkeeping.entry_writer import EntryDraft, write_entry
 from stateless_billing.crediting import attempts, confirmations, credit_case
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.credit_case import CreditCase
+from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.domain import epochs, finality, ledger
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.epochs import EpochPosition, epoch_position
-from stateless_billing.domain.ledger import Cursor
+from stateless_billing.domain.finality import ConfirmationTier, Depth, Heads
+from stateless_billing.domain.ledger import Cursor, Entry
 from stateless_billing.stripe import ledger_reader
 from stateless_billing.stripe.client import StripeSession
-from stateless_billing.stripe.errors import StripeFailure
+from stateless_billing.stripe.errors import OutcomeUnknown, StripeFailure
+from stateless_billing.stripe.ledger_reader import Anchor, ReadPage
+from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.sweep import cursors, sweeper
 from stateless_billing.sweep.cursors import CursorUpdater
-from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOR_EVER
+from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOREVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
 from tests.simulation.orders_mutants import ORDERS_MUTANTS
@@ -31,82 +39,81 @@ from tests.simulation.plan import GATEWAYS
 
 @contextlib.contextmanager
 def broken(name: str | None) -> Iterator[None]:
-    """The service as a mutant, or as it is."""
+    """Apply a mutant's patches within the block; none without a name."""
     patches = MUTANTS[name]() if name else []
-    before = [(owner, attribute, vars(owner)[attribute]) for owner, attribute, _ in patches]
+    originals = [(owner, attribute, vars(owner)[attribute]) for owner, attribute, _ in patches]
     try:
         for owner, attribute, value in patches:
             setattr(owner, attribute, value)
         yield
     finally:
-        for owner, attribute, value in before:
+        for owner, attribute, value in originals:
             setattr(owner, attribute, value)
 
 
 def one_key_for_ever() -> list[Patch]:
-    """No epochs: one key, and a look counts however old it is."""
-    return [(epochs, "EPOCH", FOR_EVER)]
+    """No epochs: one key, and a check never expires."""
+    return [(epochs, "EPOCH", FOREVER)]
 
 
 def key_without_epoch() -> list[Patch]:
-    """Epochs still bound the look, but every one of them sends the same key."""
-    made = ledger.credit_key
-    return [(ledger, "credit_key", lambda payment, epoch: made(payment, 0))]
+    """Epochs still limit the check, but all of them use the same key."""
+    original = ledger.credit_key
+    return [(ledger, "credit_key", lambda payment, epoch: original(payment, 0))]
 
 
 def stale_evidence() -> list[Patch]:
-    """A look that began in an earlier epoch counts."""
-    sent = vars(attempts)["write_entry"]
+    """A check that began in an earlier epoch counts."""
 
-    async def write(session: Any, draft: Any, begun: EpochPosition | None) -> Any:
-        return await sent(session, draft, begun and epoch_position(session.now(), draft.origin))
+    async def write(session: StripeSession, draft: EntryDraft, checked_at: EpochPosition | None) -> Entry:
+        return await write_entry(session, draft, checked_at and epoch_position(session.now(), draft.origin))
 
     return [(attempts, "write_entry", write)]
 
 
 def _new_key_when(text: str) -> list[Patch]:
-    """A new key after every unclear answer that says `text`."""
-    seen: Counter[tuple[object, str]] = Counter()
-    looked, made = vars(CreditProcessor)["_resolve_unknown_outcome"], ledger.credit_key
+    """A new key after every unknown outcome whose message contains `text`."""
+    retries: Counter[tuple[object, str]] = Counter()
+    original_resolve, original_key = CreditProcessor._resolve_unknown_outcome, ledger.credit_key
 
-    async def look(self: Any, case: Any, unclear: StripeFailure) -> Any:
-        seen[PROCESS.get(), case.payment.identity] += text in str(unclear)
-        return await looked(self, case, unclear)
+    async def resolve(self: CreditProcessor, case: CreditCase, unclear: OutcomeUnknown) -> PaymentStatus:
+        retries[PROCESS.get(), case.payment.identity] += text in str(unclear)
+        return await original_resolve(self, case, unclear)
 
     def key(payment: Payment, epoch: int) -> str:
-        tries = seen[PROCESS.get(), payment.identity]
-        return made(payment, epoch) + (f":again{tries}" if tries else "")
+        count = retries[PROCESS.get(), payment.identity]
+        return original_key(payment, epoch) + (f":again{count}" if count else "")
 
-    return [(CreditProcessor, "_resolve_unknown_outcome", look), (ledger, "credit_key", key)]
+    return [(CreditProcessor, "_resolve_unknown_outcome", resolve), (ledger, "credit_key", key)]
 
 
 def new_key_on_500() -> list[Patch]:
-    """A 5xx gets another key."""
+    """A new key after a 5xx."""
     return _new_key_when("HTTP 5")
 
 
 def new_key_on_mismatch() -> list[Patch]:
-    """`other parameters` gets another key, as Stripe's own message suggests."""
+    """A new key after a parameter mismatch, as Stripe's own message suggests."""
     return _new_key_when("Keys for idempotent requests")
 
 
 def no_quiet_zone() -> list[Patch]:
-    """Sending goes on around the epochs' borders."""
+    """Writes continue around epoch boundaries."""
     return [(epochs, "QUIET", 0)]
 
 
 def cursor_before_finality() -> list[Patch]:
-    """The sweep takes everything for final."""
+    """The sweep treats every payment as final."""
     return [(sweeper, "is_final", lambda payment, heads: True)]
 
 
 def partial_listing_counts() -> list[Patch]:
-    """The first page of a listing is taken for all of it."""
+    """The first page of a listing counts as the whole listing."""
 
-    async def entries(self: Any, customer_id: str, since: int, begun: Any = None) -> Any:
-        return list((begun or await self.newest_entries(customer_id, since)).entries)
+    async def entries(self: StripeSession, customer_id: str, since: int, begun: Page | None = None) -> list[Entry]:
+        return list((begun or await self.list_newest_entries(customer_id, since)).entries)
 
-    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> LedgerReading:
+    async def read_back(customer: Customer, read_at: int, anchor: Anchor, page_behind: ReadPage) -> LedgerReading:
         page = await page_behind(None)
         return LedgerReading(page.entries, customer.usd_cents or 0, read_at, anchored=True, ended=False)
 
@@ -114,7 +121,7 @@ def partial_listing_counts() -> list[Patch]:
 
 
 def identity_from_settings() -> list[Patch]:
-    """The identity names the newest gateway of the settings, not the payment's own."""
+    """The identity names the newest configured gateway instead of the payment's own."""
 
     def identity(self: Payment) -> str:
         process: Any = PROCESS.get()
@@ -125,93 +132,99 @@ def identity_from_settings() -> list[Patch]:
 
 
 def marker_first() -> list[Patch]:
-    """The cursor is written before the credits are."""
-    sealed = vars(CursorUpdater)["credit_and_advance"]
+    """The cursor is written before the credits."""
+    original = CursorUpdater.credit_and_advance
 
-    async def seal(self: Any, gateway: Any, customer_id: str, payments: Sequence[Payment], heads: Any) -> Any:
-        last = max(payments, key=lambda one: one.sequence)
+    async def advance(
+        self: CursorUpdater, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
+    ) -> set[Payment]:
+        last = max(payments, key=lambda payment: payment.sequence)
         name = ledger.cursor_key(gateway.chain_id, gateway.address)
         with contextlib.suppress(StripeFailure):
             async with self._stripe.session() as session:
                 await session.set_metadata(customer_id, {name: str(Cursor(last.sequence + 1, last.tx_hash))})
-        return await sealed(self, gateway, customer_id, payments, heads)
+        return await original(self, gateway, customer_id, payments, heads)
 
-    return [(CursorUpdater, "credit_and_advance", seal)]
+    return [(CursorUpdater, "credit_and_advance", advance)]
 
 
 def no_freshness_limit() -> list[Patch]:
-    """A quoted payment that is not final is sent without a look, however old."""
-    return [(epochs, "FRESH", FOR_EVER)]
+    """An unfinalized quoted payment of any age is credited without a check."""
+    return [(epochs, "FRESH", FOREVER)]
 
 
 def plain_before_finality() -> list[Patch]:
-    """Plain payments follow the tiers of quoted ones."""
+    """Plain payments use the tiers of quoted ones."""
+    original = finality.tier_for
 
-    judged = finality.tier_for
-
-    def tier_for(payment: Payment, others: Any, tiers: Any, most: int) -> Any:
-        return judged(payment, others, tiers, most) if payment.quoted else tiers[0]
+    def tier_for(
+        payment: Payment,
+        unfinalized: Iterable[Payment],
+        tiers: tuple[ConfirmationTier, ...],
+        max_unfinalized_cents: int,
+    ) -> ConfirmationTier:
+        return original(payment, unfinalized, tiers, max_unfinalized_cents) if payment.quoted else tiers[0]
 
     return [(finality, "tier_for", tier_for)]
 
 
 def heads_after_payments() -> list[Patch]:
-    """A claim reads the heads after the payments that it judges by them."""
-    judged = vars(confirmations.Confirmations)["depth_of"]
+    """The heads are read after the payments that are judged by them."""
+    original = Confirmations.depth_of
 
-    async def of(self: Any, payment: Payment, heads: Any) -> Any:
-        return await judged(self, payment, await self.heads())
+    async def depth_of(self: Confirmations, payment: Payment, heads: Heads) -> Depth:
+        return await original(self, payment, await self.heads())
 
-    return [(confirmations.Confirmations, "depth_of", of)]
+    return [(Confirmations, "depth_of", depth_of)]
 
 
 def no_altered_check() -> list[Patch]:
-    """A credit that lost its metadata is not recognised."""
+    """A credit stripped of its metadata is not recognized."""
     return [(ledger, "_may_be_stripped", lambda *_: False)]
 
 
 def no_renaming() -> list[Patch]:
-    """A credit that a reorganisation left under another EVM transaction's name is not recognised."""
+    """A credit that names another EVM transaction after a reorg is not recognized."""
     return [(ledger, "_is_renamed", lambda *_: False)]
 
 
 def no_count_check() -> list[Patch]:
-    """What the logs hold is not compared with what the contract counts."""
+    """The logs are not compared with the contract's payment count."""
 
-    async def blocks(self: Any, counted: Mapping[int, int]) -> Any:
-        found = await self._blocks_of_payments(sorted(counted))
-        if counted and not any(found.values()):
-            raise InconsistentChainData("nothing at all")
-        return found
+    async def blocks(self: PaymentIndex, counted: Mapping[int, int]) -> Mapping[int, list[Payment]]:
+        payments = await self._blocks_of_payments(sorted(counted))
+        if counted and not any(payments.values()):
+            raise InconsistentChainData("no payments at all")
+        return payments
 
-    async def counted(self: Any, payment: Payment) -> None:
-        """Never looks."""
+    async def counted(self: PaymentIndex, payment: Payment) -> None:
+        """Check nothing."""
 
     return [(PaymentIndex, "_counted_blocks", blocks), (PaymentIndex, "check_counted", counted)]
 
 
 def one_node_is_enough() -> list[Patch]:
-    """No second node is asked about what is above the first tier."""
+    """No second node has to confirm payments above the first tier."""
     return [(confirmations, "_REQUIRED_NODES", 1)]
 
 
 def one_node_moves_the_record() -> list[Patch]:
-    """What one node tells of the index is passed for good."""
+    """The service record passes payments that a single node reports."""
 
-    async def agreed(self: Any, gateway: Any, blocks: Any) -> bool:
+    async def agreed(self: Confirmations, gateway: Gateway, blocks: Mapping[int, int]) -> bool:
         return True
 
-    return [(confirmations.Confirmations, "nodes_agree", agreed)]
+    return [(Confirmations, "nodes_agree", agreed)]
 
 
 def look_back_too_short() -> list[Patch]:
-    """A look begins at the block's time, as if all clocks agreed."""
+    """A check lists from the block's time on, as if all clocks agreed."""
     return [(credit_case, "LISTING_LEAD_SECONDS", 0), (cursors, "LISTING_LEAD_SECONDS", 0)]
 
 
 MUTANTS: dict[str, Callable[[], list[Patch]]] = {
-    made.__name__: made
-    for made in (
+    mutant.__name__: mutant
+    for mutant in (
         one_key_for_ever,
         key_without_epoch,
         stale_evidence,
@@ -233,4 +246,4 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         look_back_too_short,
     )
 }
-MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS | {name: made for name, (made, _) in ORDERS_MUTANTS.items()}
+MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS | {name: mutant for name, (mutant, _) in ORDERS_MUTANTS.items()}

@@ -1,4 +1,4 @@
-"""One to three nodes and the price feed behind one httpx transport: each node lags, errs or lies in its own way."""
+"""One to three nodes and the price feed behind one httpx transport. Each node lags, fails or lies in its own way."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ TOKEN = 0xF732A566
 
 @dataclass
 class Node:
-    """`lag` seconds behind; its `finalized` a further `behind`; `forged` payments are in its answers only."""
+    """A node `lag` seconds behind, its `finalized` a further `behind`; only its answers contain `forged` payments."""
 
     lag: float = 0.0
     behind: float = 0.0
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NodeAnswer:
-    """What `chain.node` reads of an HTTP answer: a body that is JSON already, or a text that is none."""
+    """An HTTP answer as `chain.provider` reads it: a parsed JSON body, or a text that is not JSON."""
 
     status_code: int
     body: Any
@@ -52,13 +52,13 @@ class NodeAnswer:
         return self.broken or json.dumps(self.body)
 
     def json(self) -> Any:
-        """The body. Raises ValueError where the text is no JSON."""
+        """The body. Raises: ValueError if the text is not JSON."""
         return json.loads(self.broken) if self.broken else self.body
 
 
 @dataclass(frozen=True)
 class View:
-    """What a node believes at one moment."""
+    """The chain as a node sees it at one moment."""
 
     version: Version
     latest: int
@@ -78,7 +78,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         self.over = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """A request to the price feed. What goes to the nodes takes the shorter way of `speed`."""
+        """Answer a request to the price feed. Requests to nodes bypass httpx, see `speed`."""
         assert request.url.host == "prices.test"
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
         if self.over:
@@ -86,7 +86,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         return self._prices(request, int(START + asyncio.get_running_loop().time()))
 
     async def ask(self, host: str, body: str) -> NodeAnswer:
-        """A JSON-RPC request to the node of that name, after a short way."""
+        """Answer a JSON-RPC request to a node after a short delay."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
         if self.over or loop.time() < self.down_until:
@@ -132,11 +132,11 @@ class NodesTransport(httpx.AsyncBaseTransport):
         seen = now if calm else now - node.lag
         version, latest = self.chain.at(seen), self.chain.latest(seen)
         finalized = self.chain.finalized(seen if calm else seen - node.behind)
-        payments = [one for one in version.payments if one.block <= latest]
+        payments = [payment for payment in version.payments if payment.block <= latest]
         if node.forged and self.faulty("node_lies"):
             self._coverage.hit("node_lies")
-            forged = [one for one in node.forged if one.block <= latest]
-            payments = sorted([*payments, *forged], key=lambda one: (one.block, one.log_index))
+            forged = [payment for payment in node.forged if payment.block <= latest]
+            payments = sorted([*payments, *forged], key=lambda payment: (payment.block, payment.log_index))
         return View(version, latest, self.chain.safe(seen), finalized, payments)
 
     def _eth_chainId(self, node: Node, view: View, params: list[Any]) -> str:  # noqa: N802 # the method's own name
@@ -159,30 +159,29 @@ class NodesTransport(httpx.AsyncBaseTransport):
         hash_, address = params[0]["blockHash"], params[0]["address"]
         if int(hash_[8:], 16) > view.latest:
             return _Error("unknown block")
-        found = [one for one in self.chain.by_block.get(hash_, ()) if one.gateway == address]
+        logged = [payment for payment in self.chain.by_block.get(hash_, ()) if payment.gateway == address]
         if node.forged and self.faulty("node_lies"):
-            found += [
-                _placed(one, view.version) for one in view.payments if one in node.forged and one.gateway == address
-            ]
-            found = [one for one in found if one.block_hash == hash_]
-        if found and node.omits and self._rng.random() < node.omits and self.faulty("logs_omitted"):
+            forged = [payment for payment in view.payments if payment in node.forged and payment.gateway == address]
+            logged += [_placed(payment, view.version) for payment in forged]
+            logged = [payment for payment in logged if payment.block_hash == hash_]
+        if logged and node.omits and self._rng.random() < node.omits and self.faulty("logs_omitted"):
             self._coverage.hit("logs_omitted")
-            found.pop(self._rng.randrange(len(found)))
-        return [raw_log(one) for one in found]
+            logged.pop(self._rng.randrange(len(logged)))
+        return [raw_log(payment) for payment in logged]
 
     def _eth_getTransactionReceipt(self, node: Node, view: View, params: list[Any]) -> dict[str, Any] | None:  # noqa: N802
         hash_ = params[0]
-        forged = [_placed(one, view.version) for one in node.forged if one.tx_hash == hash_]
+        forged = [_placed(payment, view.version) for payment in node.forged if payment.tx_hash == hash_]
         number = forged[0].block if forged else view.version.blocks.get(hash_)
         if number is None or number > view.latest:
             return None
-        logs = forged or [one for one in view.payments if one.tx_hash == hash_]
+        logs = forged or [payment for payment in view.payments if payment.tx_hash == hash_]
         return {
             "transactionHash": hash_,
             "status": "0x0" if hash_ in view.version.failed else "0x1",
             "blockNumber": hex(number),
             "blockHash": view.version.hash(number),
-            "logs": [raw_log(one) for one in logs],
+            "logs": [raw_log(payment) for payment in logs],
         }
 
     def _eth_call(self, node: Node, view: View, params: list[Any]) -> "str | _Error":
@@ -192,16 +191,16 @@ class NodesTransport(httpx.AsyncBaseTransport):
             return "0x" + (word(32) + word(6) + b"LITKEY".ljust(32, b"\0")).hex()
         if function in ("token", "decimals"):
             return "0x" + word(TOKEN if function == "token" else 18).hex()
-        mine = [one for one in view.payments if one.gateway == to]
+        mine = [payment for payment in view.payments if payment.gateway == to]
         if function in ("paymentCount", "paymentBlocksOf"):
-            mine = [one for one in mine if event_customer(one) == arguments[:32]]
+            mine = [payment for payment in mine if event_customer(payment) == arguments[:32]]
         if function in ("totalPayments", "paymentCount"):
             return "0x" + word(len(mine)).hex()
         start, stop = (int.from_bytes(arguments[at : at + 32]) for at in (len(arguments) - 64, len(arguments) - 32))
         if stop > len(mine):
             return _Error("execution reverted")
-        words = [32, stop - start, *(one.block for one in mine[start:stop])]
-        return "0x" + b"".join(word(one) for one in words).hex()
+        words = [32, stop - start, *(payment.block for payment in mine[start:stop])]
+        return "0x" + b"".join(word(value) for value in words).hex()
 
 
 class _Error(str):
@@ -209,5 +208,5 @@ class _Error(str):
 
 
 def _placed(forged: Payment, version: Version) -> Payment:
-    """A forged payment with the hash that its block has on the version a node tells of."""
+    """A forged payment with its block's hash on the version that the node reports."""
     return replace(forged, block_hash=version.hash(forged.block))

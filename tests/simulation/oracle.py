@@ -1,4 +1,4 @@
-"""The judge: sees every row and every cursor the moment Stripe writes it, and knows the chain as it really is."""
+"""The oracle: checks every row and cursor as Stripe writes it, against the actual chain."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ DAY = 24 * 3600
 
 @dataclass
 class Credit:
-    """A row that the service wrote, as it was when it was written."""
+    """A credit of the service, as it was written."""
 
     row: Transaction
     metadata: dict[str, str]
@@ -29,14 +29,14 @@ class Credit:
 
     @property
     def identity(self) -> str:
-        """What the row says it was written for."""
+        """The payment identity in its metadata."""
         return self.metadata["payment"]
 
     def is_for(self, payment: Payment) -> bool:
-        """Whether it is this payment's, under its own name or under one that a reorganisation took from it.
+        """Whether it credits this payment, under its identity or a former one from before a reorg.
 
-        Whoever was credited: the identity counts on every customer. A credit older than any look at the payment was
-        another's: that one is gone, and this one was paid later.
+        The identity counts on every customer. A credit older than any check of the payment belongs to another payment
+        that a reorg dropped.
         """
         if self.identity.lower() == payment.identity:
             return True
@@ -56,7 +56,7 @@ class Credit:
 
 @dataclass
 class Oracle:
-    """What was found so far; `findings` say it in words."""
+    """The violations so far; `findings` describes them."""
 
     world: "World"
     credits: list[Credit] = field(default_factory=list)
@@ -68,62 +68,64 @@ class Oracle:
     findings: list[str] = field(default_factory=list)
 
     def wrong(self, text: str) -> None:
-        """A finding that is neither a second credit nor a missing one."""
+        """Report a violation that is neither a double nor a missing credit."""
         self.wrongs += 1
-        self._say(f"wrong: {text}")
+        self._report(f"wrong: {text}")
 
     def second(self, text: str) -> None:
-        """Something of the moderators' that happened a second time."""
+        """Report an entry that was written twice."""
         self.twice += 1
-        self._say(f"twice: {text}")
+        self._report(f"twice: {text}")
 
     def missing(self, text: str) -> None:
-        """Something that was begun and never ended."""
+        """Report something that was started and never finished."""
         self.never += 1
-        self._say(f"never: {text}")
+        self._report(f"never: {text}")
 
-    def _say(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         self.findings.append(text)
         self.world.note("oracle", text.upper())
 
     def written(self, row: Transaction, *, late: bool) -> None:
-        """Judge a new row of the service's."""
+        """Check a new credit of the service."""
         credit = Credit(row, dict(row.metadata), late)
         world = self.world
         ever = world.chain.ever.get(credit.identity.lower(), [])
         if not ever:
-            self.wrong(f"credit of {-row.amount} cents for {credit.identity}, which never was")
+            self.wrong(f"credit of {-row.amount} cents for {credit.identity}, which never existed")
         else:
             self._facts(credit, ever)
         for payment in ever[-1:]:
-            others = [one for one in self.credits if one.is_for(payment)]
+            others = [other for other in self.credits if other.is_for(payment)]
             if others:
-                self._second(credit, [*others, credit], payment)
+                self._double_credit(credit, [*others, credit], payment)
         self.credits.append(credit)
 
-    def _second(self, credit: Credit, all_of_it: list[Credit], payment: Payment) -> None:
+    def _double_credit(self, credit: Credit, all_credits: list[Credit], payment: Payment) -> None:
         holes = self.world.mischief.holes
         key = f"payment:{payment.chain_id}:{payment.gateway}:{payment.customer_id}:{payment.sequence}"
-        if key in holes and any(one.late for one in all_of_it):
+        if key in holes and any(other.late for other in all_credits):
             self.holes += 1
             return
-        customers = ", ".join(one.row.customer for one in all_of_it)
-        self.second(f"{len(all_of_it)} credits for {credit.identity[-70:]} on {customers}")
+        customers = ", ".join(other.row.customer for other in all_credits)
+        self.second(f"{len(all_credits)} credits for {credit.identity[-70:]} on {customers}")
 
     def _facts(self, credit: Credit, ever: list[Payment]) -> None:
-        """Customer, cents, and for plain ones the price and finality."""
+        """Check customer and cents, and for plain payments the price and finality."""
         world, row = self.world, credit.row
         now = world.seconds()
-        alike = [one for one in ever if str(one.sequence) == credit.metadata["sequence"]]
-        if not alike:
+        versions = [version for version in ever if str(version.sequence) == credit.metadata["sequence"]]
+        if not versions:
             self.wrong(f"credit for {credit.identity} says that it is number {credit.metadata['sequence']}")
             return
-        payment = alike[-1]
+        payment = versions[-1]
         self.world.orders.credited(credit, payment)
         if payment.quoted:
             if -row.amount != payment.cents:
                 self.wrong(f"{-row.amount} cents credited where {payment.cents} were promised")
-        elif not any(one in world.chain.now.payments and one.block <= world.chain.finalized(now) for one in alike):
+        elif not any(
+            version in world.chain.now.payments and version.block <= world.chain.finalized(now) for version in versions
+        ):
             self.wrong(f"plain payment {credit.identity} credited before it was final")
         elif -row.amount != self._plain_cents(payment, credit.metadata):
             self.wrong(f"{-row.amount} cents credited for a plain payment at rate {credit.metadata['rate']}")
@@ -131,62 +133,62 @@ class Oracle:
             self.wrong(f"payment {credit.identity} credited above the limit")
 
     def _plain_cents(self, payment: Payment, metadata: dict[str, str]) -> int:
-        """Whole cents by the rate that the row carries, which must be a price the feed ever told around the block."""
+        """Compute the cents by the row's rate, which must be a price of the feed around the block; -1 if it is not."""
         whole, _, rest = metadata["rate"].partition(".")
         rate = int(whole + rest.ljust(18, "0"))
         if metadata["rate_source"] == "order":
-            said = self.world.orders.texts[metadata["order"]]["order"]
-            fits = Decimal(ordered_rate(said) or 0) == Decimal(metadata["rate"])
+            text = self.world.orders.texts[metadata["order"]]["order"]
+            fits = Decimal(ordered_rate(text) or 0) == Decimal(metadata["rate"])
             return payment.amount * rate * 100 // 10**36 if fits else -1
         prices = self.world.prices
-        about = [prices.at(payment.time + hours * 3600) for hours in (-2, -1, 0, 1, 2)]
-        if not min(about) * 10**18 <= rate <= max(about) * 10**18:
+        nearby = [prices.at(payment.time + hours * 3600) for hours in (-2, -1, 0, 1, 2)]
+        if not min(nearby) * 10**18 <= rate <= max(nearby) * 10**18:
             return -1
         return payment.amount * rate * 100 // 10**36
 
     def over_limit(self, payment: Payment, *, strictly: bool) -> bool:
-        """Whether a payment takes its customer above the daily limit; plain ones count a bit more or less."""
+        """Whether a payment exceeds its customer's daily limit. Plain payments are approximated, or 0 if `strictly`."""
         limit = self.world.settings[0].max_payment_cents
         before = [
-            one
-            for one in self.world.chain.now.payments
-            if one.customer_id == payment.customer_id
-            and payment.time - DAY < one.time
-            and (one.block, one.log_index) <= (payment.block, payment.log_index)
+            other
+            for other in self.world.chain.now.payments
+            if other.customer_id == payment.customer_id
+            and payment.time - DAY < other.time
+            and (other.block, other.log_index) <= (payment.block, payment.log_index)
         ]
         if strictly and payment not in before:
             return False
-        plain = 0 if strictly else sum(one.amount for one in before if not one.quoted) * 7 // 10 // 10**18
-        return sum(one.cents for one in before) + plain > limit
+        plain = 0 if strictly else sum(other.amount for other in before if not other.quoted) * 7 // 10 // 10**18
+        return sum(other.cents for other in before) + plain > limit
 
     def credited(self, payment: Payment) -> bool:
-        """Whether a payment has its credit, or is worth less than a cent."""
+        """Whether a payment has its credit or is worth less than a cent."""
         if not payment.quoted and payment.amount * 6 < 10**19:
             return True
-        return any(one.is_for(payment) for one in self.credits)
+        return any(credit.is_for(payment) for credit in self.credits)
 
     def carried(self, payment: Payment, customer: str) -> bool:
         """Whether a customer ever carried a payment's credit, reversed or not."""
-        return any(one.row.customer == customer and one.is_for(payment) for one in self.credits)
+        return any(credit.row.customer == customer and credit.is_for(payment) for credit in self.credits)
 
     def credit_of(self, reversal: Transaction) -> Credit | None:
-        """The credit that a reversal takes back; None where it takes back something else."""
-        return next((one for one in self.credits if one.row.id == reversal.metadata["reverses"]), None)
+        """The credit that a reversal refers to; None if it reverses something else."""
+        return next((credit for credit in self.credits if credit.row.id == reversal.metadata["reverses"]), None)
 
     def moved(self, customer: str, name: str, value: str) -> None:
-        """Judge a cursor the service wrote: everything before it must be final and credited."""
-        found = re.fullmatch(r"(\d+):0x[0-9a-f]{64}", value)
+        """Check a cursor: everything before it must be final and credited."""
+        match = re.fullmatch(r"(\d+):0x[0-9a-f]{64}", value)
         chain, short = self.world.chain, name.split(":")[2]
-        if not found:
-            self.wrong(f"cursor {value} of {customer} is none")
+        if not match:
+            self.wrong(f"cursor {value} of {customer} is malformed")
             return
         final = chain.finalized(self.world.seconds())
         mine = [
-            one
-            for one in chain.now.payments
-            if one.customer_id == customer and one.gateway[2:10] == short and one.sequence < int(found[1])
+            payment
+            for payment in chain.now.payments
+            if payment.customer_id == customer and payment.gateway[2:10] == short and payment.sequence < int(match[1])
         ]
-        if len(mine) < int(found[1]):
+        if len(mine) < int(match[1]):
             self.wrong(f"cursor {value[:6]} of {customer} passes payments that do not exist")
         for payment in mine:
             if payment.block > final:
@@ -195,32 +197,32 @@ class Oracle:
                 self.wrong(f"cursor {value[:6]} of {customer} passes an uncredited payment")
 
     def recorded(self, metadata: dict[str, str]) -> None:
-        """Judge the sweep's record: everything before `swept` is final, and credited or open."""
+        """Check the sweep's record: everything before `swept` must be final, and credited or open."""
         chain = self.world.chain
         final = chain.finalized(self.world.seconds())
         for name, value in metadata.items():
             if not name.startswith("swept:"):
                 continue
             short = name.split(":")[2]
-            mine = [one for one in chain.now.payments if one.gateway[2:10] == short]
+            mine = [payment for payment in chain.now.payments if payment.gateway[2:10] == short]
             for index, payment in enumerate(mine[: int(value)]):
-                still = f"open:{name.removeprefix('swept:')}:{index}" in metadata
+                is_open = f"open:{name.removeprefix('swept:')}:{index}" in metadata
                 if payment.block > final:
                     self.wrong(f"swept={value} passes a payment that is not final")
-                elif not still and not self.credited(payment):
+                elif not is_open and not self.credited(payment):
                     self.wrong(f"swept={value} passes an uncredited payment at {index} that is not open")
 
     def uncredited(self) -> list[Payment]:
-        """Final payments of the canonical chain that have no credit and no excuse."""
+        """Final payments of the canonical chain without a credit or an excuse."""
         final = self.world.chain.finalized(self.world.seconds())
         return [
-            one
-            for one in self.world.chain.now.payments
-            if one.block <= final and not self.credited(one) and not self._excused(one)
+            payment
+            for payment in self.world.chain.now.payments
+            if payment.block <= final and not self.credited(payment) and not self._excused(payment)
         ]
 
     def _excused(self, payment: Payment) -> bool:
-        """Whether something outside the service's power keeps this payment `held`, admins' power included."""
+        """Whether a cause that neither the service nor admins can resolve holds this payment."""
         if self.world.plan.admins:
             return payment.time - LISTING_LEAD_SECONDS <= self.world.account.by_id[SERVICE].created
         customer = self.world.account.by_id[payment.customer_id or ""]
@@ -238,16 +240,16 @@ class Oracle:
         )
 
     def left_open(self) -> None:
-        """Judge what the one sweep after all faults left behind."""
+        """Report payments that the final sweeps left uncredited."""
         for payment in self.uncredited():
             at = payment.time - START
             self.missing(f"payment {payment.sequence} of {payment.customer_id} at {at} s is not credited")
 
     def finished(self) -> None:
-        """The last judgement."""
+        """Run the final checks."""
         chain = self.world.chain
         for credit in self.credits:
-            if not any(credit.is_for(one) for one in chain.now.payments):
+            if not any(credit.is_for(payment) for payment in chain.now.payments):
                 self.orphans += 1
                 if credit.metadata["rate_source"] != "quote":
                     self.wrong(f"plain payment {credit.identity} is credited and not on the chain")

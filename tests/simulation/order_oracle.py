@@ -1,6 +1,6 @@
-"""Judges orders: which one a credit followed, whether that one stood, and whether two people decided where two must.
+"""Order oracle: checks which order a credit applied, whether it was effective, and whether it needed two admins.
 
-Written without the service's own rules: it reads the rows in the order in which Stripe wrote them.
+Independent of the service's own rules: it reads the rows in the order in which Stripe wrote them.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from tests.simulation.oracle import Credit, Oracle
     from tests.simulation.world import World
 
-AT_ONCE = 1500  # seconds within which a process that nothing stopped has followed what it read
+APPLY_SECONDS = 1500  # within which an undisturbed process has applied what it read
 VERBS = ("release", "redirect", "withdraw")
 
 
 @dataclass
 class OrderOracle:
-    """Every order in Stripe's order, and every reversal of a credit."""
+    """All orders in the order of Stripe's writes, and all reversals of credits."""
 
     world: "World"
     oracle: "Oracle"
@@ -31,18 +31,18 @@ class OrderOracle:
     reversed: dict[str, Transaction] = field(default_factory=dict)
 
     def written(self, row: Transaction) -> None:
-        """Take a new order."""
+        """Record a new order."""
         before = self.rows[-1] if self.rows else None
         meta = self.texts[row.id] = dict(row.metadata)
         hit = self.world.coverage.hit
         hit("order")
         if before and before.created == row.created and self.texts[before.id]["payment"] == meta["payment"]:
             hit("orders_race")
-        standing = self.standing(meta["payment"], self.rows)
+        effective = self.effective(meta["payment"], self.rows)
         self.rows.append(row)
         if meta["order"].startswith("withdraw"):
             hit("order_withdrawn")
-        elif standing and _verb(meta["order"]) and standing is not self.standing(meta["payment"], self.rows):
+        elif effective and _verb(meta["order"]) and effective is not self.effective(meta["payment"], self.rows):
             hit("order_superseded")
         if meta.get("confirms"):
             named = self.texts.get(meta["confirms"], {})
@@ -55,17 +55,17 @@ class OrderOracle:
                 hit(fault)
 
     def named(self, payment: str) -> list[str]:
-        """Every customer that orders ever named for a payment."""
-        found = [self.target(row) for row in self.rows if self.texts[row.id]["payment"] == payment]
-        return list(dict.fromkeys(filter(None, found)))
+        """All customers that orders ever named for a payment."""
+        targets = [self.target(row) for row in self.rows if self.texts[row.id]["payment"] == payment]
+        return list(dict.fromkeys(filter(None, targets)))
 
     def target(self, row: Transaction) -> str | None:
-        """Who is to be credited by an order, where it says so."""
+        """The customer that an order redirects to, if any."""
         name, _, rest = self.texts[row.id]["order"].partition(";")[0].partition(":")
         return rest.partition(":")[0] if name == "redirect" else None
 
-    def standing(self, payment: str, rows: Sequence[Transaction]) -> Transaction | None:
-        """The newest row with a verb that stands, by these rows."""
+    def effective(self, payment: str, rows: Sequence[Transaction]) -> Transaction | None:
+        """The newest effective order with a verb among these rows."""
         for row in reversed(rows):
             meta = self.texts[row.id]
             decides = meta["payment"] == payment and _verb(meta["order"]) and not meta.get("confirms")
@@ -79,7 +79,7 @@ class OrderOracle:
             meta.get("confirms") == row.id
             and meta["operator"] != mine["operator"]
             and all(meta[name] == mine[name] for name in ("payment", "order", "value"))
-            for meta in (self.texts[one.id] for one in rows)
+            for meta in (self.texts[other.id] for other in rows)
         )
 
     def _needs_second(self, row: Transaction, rows: Sequence[Transaction]) -> bool:
@@ -89,63 +89,63 @@ class OrderOracle:
         if rate and market and Decimal(rate) > Decimal(market) * 12 / 10:
             return True
         total = 0
-        for one in rows:
-            other = self.texts[one.id]
-            counts = other["operator"] == meta["operator"] and not other.get("confirms")
-            if counts and one.created >= row.created - DAY and not self._confirmed(one, rows):
-                total += int(other["value"])
-            if one is row:
+        for other in rows:
+            metadata = self.texts[other.id]
+            counts = metadata["operator"] == meta["operator"] and not metadata.get("confirms")
+            if counts and other.created >= row.created - DAY and not self._confirmed(other, rows):
+                total += int(metadata["value"])
+            if other is row:
                 break
         return int(meta["value"]) > alone or total > a_day
 
     def credited(self, credit: "Credit", payment: Payment) -> None:
-        """Judge a new credit: whom it went to, by which order, and how much of it."""
-        row, say = credit.row, self.oracle.wrong
-        followed = next((one for one in self.rows if one.id == credit.metadata.get("order")), None)
-        if credit.metadata.get("order") and followed is None:
-            say(f"credit for {credit.identity[-70:]} follows {credit.metadata['order']}, which is no order")
+        """Check a new credit: its customer, its order and its amount."""
+        row, report = credit.row, self.oracle.wrong
+        applied = next((order for order in self.rows if order.id == credit.metadata.get("order")), None)
+        if credit.metadata.get("order") and applied is None:
+            report(f"credit for {credit.identity[-70:]} applies {credit.metadata['order']}, which is not an order")
             return
-        owner = (self.target(followed) if followed else None) or payment.customer_id
+        owner = (self.target(applied) if applied else None) or payment.customer_id
         if row.customer != owner:
-            say(f"credit for {credit.identity[-70:]} went to {row.customer}, not to {owner}")
-        if followed and -row.amount > int(self.texts[followed.id]["value"]):
-            say(f"{-row.amount} cents credited where an order allows {self.texts[followed.id]['value']}")
+            report(f"credit for {credit.identity[-70:]} went to {row.customer}, not to {owner}")
+        if applied and -row.amount > int(self.texts[applied.id]["value"]):
+            report(f"{-row.amount} cents credited where an order allows {self.texts[applied.id]['value']}")
         epoch = int(max(0, row.created - payment.time) // EPOCH)
-        if followed and not self._two_decided(followed, epoch):
-            say(f"order {followed.id} was followed, needs a second admin and has none")
-        if not any(one is followed for one in self._allowed(payment, row, epoch)):
-            what = self.texts[followed.id]["order"] if followed else "no order"
-            say(f"credit for {credit.identity[-70:]} follows {what} in epoch {epoch}, which did not stand then")
+        if applied and not self._has_second_admin(applied, epoch):
+            report(f"order {applied.id} was applied without the second admin it needs")
+        if not any(order is applied for order in self._allowed(payment, row, epoch)):
+            text = self.texts[applied.id]["order"] if applied else "no order"
+            report(f"credit for {credit.identity[-70:]} applies {text} in epoch {epoch}, which was not effective then")
 
-    def _two_decided(self, followed: Transaction, epoch: int) -> bool:
-        """Whether an order had its second admin; rows that a list hid in the first epoch may count for nothing."""
-        rows = [followed] if epoch == 0 and self._blind() else self.rows
-        return not self._needs_second(followed, rows) or self._confirmed(followed, self.rows)
+    def _has_second_admin(self, applied: Transaction, epoch: int) -> bool:
+        """Whether an order had the second admin it needs. Rows hidden from a listing in epoch 0 need not count."""
+        rows = [applied] if epoch == 0 and self._listings_may_lie() else self.rows
+        return not self._needs_second(applied, rows) or self._confirmed(applied, self.rows)
 
-    def _blind(self) -> bool:
-        """Whether a list of orders may have been told otherwise than it is."""
+    def _listings_may_lie(self) -> bool:
+        """Whether a listing of orders may have been incomplete."""
         plan = self.world.plan
         return bool(plan.lies or plan.list_lag or "stale_list" in plan.faults)
 
     def _allowed(self, payment: Payment, credit: Transaction, epoch: int) -> list[Transaction | None]:
-        """What stood at some time at which the credit's orders may have been read; None where nothing did."""
-        if epoch == 0 and self._blind():
+        """The orders effective at any time at which the credit's orders may have been read; None for no order."""
+        if epoch == 0 and self._listings_may_lie():
             return [None, *self.rows]
-        stopped = any(one.kind in ("harm", "stripe_down") for one in self.world.plan.events)
-        since = payment.time + epoch * EPOCH if stopped else credit.created - AT_ONCE
-        if epoch == 0 and payment.quoted and credit.created - payment.time < AT_ONCE:
+        stopped = any(event.kind in ("harm", "stripe_down") for event in self.world.plan.events)
+        since = payment.time + epoch * EPOCH if stopped else credit.created - APPLY_SECONDS
+        if epoch == 0 and payment.quoted and credit.created - payment.time < APPLY_SECONDS:
             since = 0.0
-        found: list[Transaction | None] = []
+        allowed: list[Transaction | None] = []
         for count in range(len(self.rows), -1, -1):
-            stood = self.standing(payment.identity, self.rows[:count])
-            withdrawn = stood is not None and self.texts[stood.id]["order"].startswith("withdraw")
-            found.append(None if withdrawn else stood)
+            order = self.effective(payment.identity, self.rows[:count])
+            withdrawn = order is not None and self.texts[order.id]["order"].startswith("withdraw")
+            allowed.append(None if withdrawn else order)
             if count and self.rows[count - 1].created < since:
                 break
-        return found
+        return allowed
 
     def taken_back(self, row: Transaction, credit: "Credit") -> None:
-        """Judge a reversal of a credit."""
+        """Check a reversal of a credit."""
         if credit.row.id in self.reversed:
             self.oracle.second(f"{credit.row.id} is reversed twice")
         if (row.customer, row.amount) != (credit.row.customer, -credit.row.amount):
@@ -158,6 +158,8 @@ def _verb(text: str) -> bool:
 
 
 def ordered_rate(text: str) -> str:
-    """The rate that an order carries; empty where it carries none."""
+    """The rate in an order; empty if it has none."""
     name, _, rest = text.partition(";")[0].partition(":")
-    return rest if name == "release" else rest.partition(":")[2] if name == "redirect" else ""
+    if name == "release":
+        return rest
+    return rest.partition(":")[2] if name == "redirect" else ""

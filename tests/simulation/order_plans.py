@@ -1,4 +1,4 @@
-"""Seeds about admins: drawn from a stream of their own, so that all other seeds are what they were without them."""
+"""Plans with admins, drawn from a separate random stream so that all other seeds stay the same."""
 
 import random
 from dataclasses import replace
@@ -9,8 +9,8 @@ from tests.simulation.order_scenes import SCENES
 from tests.simulation.plan import EPOCH, HOUR, Event, Plan
 from tests.simulation.proof_scenes import PROOF_SCENES
 
-SHARE = 0.43  # of all seeds are about admins
-DIRECTED = 0.5  # of these are directed at one moment
+SHARE = 0.43  # of all seeds have admins
+DIRECTED = 0.5  # of these are directed
 ADMINS = "admins"
 _AGAIN = 2400.0
 _PEOPLE = 6
@@ -20,7 +20,7 @@ _FAULTS = (*ANY, *WRITES[:3], WRITES[4], *LISTS)
 
 
 def with_admins(seed: int, plan: Plan, events: list[Event]) -> tuple[Plan, list[Event]]:
-    """The plan and its events as they are, or others about admins."""
+    """Return the plan unchanged, or one with admins."""
     rng = random.Random(f"{seed}/proofs")
     if rng.random() < 1 - SHARE:
         return plan, events
@@ -31,7 +31,7 @@ def with_admins(seed: int, plan: Plan, events: list[Event]) -> tuple[Plan, list[
 
 
 class Mixed:
-    """Payments of several customers, causes that come and go, and admins who order about all of it."""
+    """Payments of several customers, causes that come and go, and admins who write orders for them."""
 
     def __init__(self, rng: random.Random, plan: Plan) -> None:
         self.rng = rng
@@ -112,7 +112,7 @@ class Mixed:
         return rng.randrange(self.plan.gateways), rng.randrange(self.plan.customers), tokens, cents
 
     def _moment(self, at: float) -> float:
-        """A time after a payment: about finality, within its first epochs, or close to a border."""
+        """A time after a payment: around finality, within its first epochs, or near an epoch boundary."""
         rng = self.rng
         near = rng.choice((1, 1, 2)) * EPOCH
         return at + rng.choice(
@@ -127,7 +127,7 @@ class Mixed:
         )
 
     def _causes(self, at: float) -> None:
-        """Causes that come before a payment or after it, and vanish, most often minutes before an epoch's end."""
+        """Causes that start before or after a payment and end, mostly minutes before the end of an epoch."""
         rng, customers = self.rng, self.plan.customers
         for _ in range(rng.choice((0, 1, 1, 2))):
             person = rng.randrange(customers) if rng.random() < 0.8 else rng.randrange(_PEOPLE)
@@ -160,7 +160,7 @@ class Mixed:
                 self.events.append(Event(when + _AGAIN, kind, (slot, number)))
 
     def _orders(self, number: int, times: list[float]) -> None:
-        """One order, or several that race, repeated elsewhere and confirmed."""
+        """One order or several racing ones, repeated elsewhere and confirmed."""
         rng, plan = self.rng, self.plan
         when = self._moment(times[number])
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -191,7 +191,7 @@ class Mixed:
 
     def _harms(self) -> None:
         rng, plan = self.rng, self.plan
-        for visit in [one for one in self.events if one.kind in ("sweep", "claim", "order")]:
+        for visit in [event for event in self.events if event.kind in ("sweep", "claim", "order")]:
             if rng.random() >= 0.12:
                 continue
             slot = visit.args[1] if visit.kind == "order" else visit.args[0]

@@ -1,10 +1,12 @@
-"""Orders, proofs of absence and reversals with one of their rules broken, and the seeds that are about each."""
+"""Mutants of orders, proofs of absence and reversals, and the scenes that test each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakSet
 
 from stateless_billing.bookkeeping import orders
+from stateless_billing.bookkeeping.entry_writer import EntryDraft, write_entry
 from stateless_billing.bookkeeping.orders import PaymentOrders
 from stateless_billing.bookkeeping.proofs import Proof, Proofs
 from stateless_billing.bookkeeping.reversals import Reversals
@@ -13,73 +15,79 @@ from stateless_billing.crediting.attempts import Attempt
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain import balance_chain, order_rules
 from stateless_billing.domain.balance_chain import LedgerReading
+from stateless_billing.domain.epochs import EpochPosition
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe import ledger_reader
-from stateless_billing.stripe.ledger_reader import read_session
+from stateless_billing.stripe.client import StripeSession
+from stateless_billing.stripe.ledger_reader import Anchor, ReadPage, read_session
+from stateless_billing.stripe.objects import Customer, Page
 from tests.simulation.grant_mutants import Patch
 
 
 def key_names_target() -> list[Patch]:
-    """The key names who is credited, not the event's customer."""
-    sent = vars(attempts)["write_entry"]
+    """The key names the credited customer instead of the event's."""
 
-    async def write(session: Any, draft: Any, begun: Any) -> Any:
-        key = draft.key
+    async def write(session: StripeSession, draft: EntryDraft, checked_at: EpochPosition | None) -> Entry:
+        original_key = draft.idempotency_key
 
-        def other(epoch: int) -> str:
-            head, own, *rest = key(epoch).rsplit(":", 3)
-            return ":".join([head, draft.customer_id, *rest]) if own.startswith("cus_") else key(epoch)
+        def key(epoch: int) -> str:
+            head, own, *rest = original_key(epoch).rsplit(":", 3)
+            return ":".join([head, draft.customer_id, *rest]) if own.startswith("cus_") else original_key(epoch)
 
-        return await sent(session, replace(draft, key=other), begun)
+        return await write_entry(session, replace(draft, idempotency_key=key), checked_at)
 
     return [(attempts, "write_entry", write)]
 
 
 def orders_after_held() -> list[Patch]:
-    """The orders are looked up only where a payment is held without them."""
-    ran, read = vars(Attempt)["run"], vars(Attempt)["_read_orders"]
+    """Orders are read only if the payment is held without them."""
+    original_run, original_read = Attempt.run, Attempt._read_orders
+    ignoring: WeakSet[Attempt] = WeakSet()
 
-    async def run(self: Any, now: int) -> PaymentStatus:
-        self.without_orders = True
-        found: PaymentStatus = await ran(self, now)
-        if found.state != "held":
-            return found
-        self.without_orders = False
-        self._look = attempts._LedgerReadings()
-        return await ran(self, now)  # type: ignore[no-any-return]
+    async def run(self: Attempt, now: int) -> PaymentStatus:
+        ignoring.add(self)
+        status = await original_run(self, now)
+        if status.state != "held":
+            return status
+        ignoring.discard(self)
+        self._readings = attempts._LedgerReadings()
+        return await original_run(self, now)
 
-    async def orders_of(self: Any) -> PaymentOrders:
+    async def read_orders(self: Attempt) -> PaymentOrders:
         terms = self._terms
-        found: PaymentOrders = await read(self)
-        if not self.without_orders:
-            return found
-        self._order, self._terms = None, terms
-        return replace(found, effective=None, named_customers=(), absent_customers=frozenset(), orders=())
+        orders = await original_read(self)
+        if self not in ignoring:
+            return orders
+        self._order = None
+        self._terms = terms
+        return replace(orders, effective=None, named_customers=(), absent_customers=frozenset(), orders=())
 
-    return [(Attempt, "run", run), (Attempt, "_read_orders", orders_of)]
+    return [(Attempt, "run", run), (Attempt, "_read_orders", read_orders)]
 
 
 def oldest_order_stands() -> list[Patch]:
-    """The first order about a payment decides, whatever is ordered later."""
+    """The first order for a payment decides, regardless of later ones."""
 
-    def newest(payment: str, every: Sequence[Order]) -> Order | None:
+    def oldest(payment: str, orders: Sequence[Order]) -> Order | None:
         verbs = order_rules.RELEASE, order_rules.REDIRECT, order_rules.WITHDRAW
-        found = (one for one in every if one.payment == payment and one.instruction.verb in verbs)
-        return next((one for one in found if order_rules.is_effective(one, every)), None)
+        for order in orders:
+            if order.payment == payment and order.instruction.verb in verbs and order_rules.is_effective(order, orders):
+                return order
+        return None
 
-    return [(order_rules, "newest_order", newest)]
+    return [(order_rules, "newest_order", oldest)]
 
 
 def newest_target_only() -> list[Patch]:
-    """Only the target of the newest order is looked at, not those of earlier ones."""
-    named = order_rules.find_named_customers
-    # Entries come newest first.
-    return [(order_rules, "find_named_customers", lambda payment, entries: named(payment, entries)[:1])]
+    """Only the target of the newest order is checked, not those of earlier ones."""
+    original = order_rules.find_named_customers
+    # Entries are sorted newest first.
+    return [(order_rules, "find_named_customers", lambda payment, entries: original(payment, entries)[:1])]
 
 
 def unproven_in_every_epoch() -> list[Patch]:
-    """Whoever vouched for a ledger once vouched for ever."""
+    """Vouching for a ledger counts in every epoch."""
 
     def vouches(self: PaymentOrders, customer: str, epoch: int, origin: int) -> bool:
         return bool(order_rules.vouch_times(self.payment, customer, self.orders))
@@ -89,77 +97,86 @@ def unproven_in_every_epoch() -> list[Patch]:
 
 def vouched_unseen() -> list[Patch]:
     """An order that vouches may be written in a later epoch than the one whose ledger the admin saw."""
-    made = orders.order_draft
-    return [(orders, "order_draft", lambda *given: replace(made(*given), still_valid=lambda now: True))]
+    original = orders.order_draft
+
+    def order_draft(*arguments: Any) -> EntryDraft:
+        return replace(original(*arguments), still_valid=lambda now: True)
+
+    return [(orders, "order_draft", order_draft)]
 
 
 def gone_equals_unproven() -> list[Patch]:
-    """Who vouched for a ledger is taken to have said that the deleted customer was not credited."""
+    """Vouching for a ledger also acknowledges that the deleted customer was not credited."""
 
-    def acknowledged(payment: str, every: Sequence[Order]) -> frozenset[str]:
-        said = (one.instruction for one in every if one.payment == payment and order_rules.is_effective(one, every))
-        return frozenset().union(*(one.gone | one.unproven for one in said))
+    def acknowledged(payment: str, orders: Sequence[Order]) -> frozenset[str]:
+        customers: frozenset[str] = frozenset()
+        for order in orders:
+            if order.payment == payment and order_rules.is_effective(order, orders):
+                customers |= order.instruction.gone | order.instruction.unproven
+        return customers
 
     return [(order_rules, "find_acknowledged_absent", acknowledged)]
 
 
 def listing_end_believed() -> list[Patch]:
-    """A listing that ends proves what it does not show."""
+    """A complete listing proves the absence of what it does not show."""
     return [(Proofs, "judge", lambda *_, **__: Proof(proven=True))]
 
 
 def zero_is_a_beginning() -> list[Patch]:
-    """A list that ends where the balance was zero is taken for the ledger's beginning: nobody asks what is behind."""
+    """A listing that ends at a zero balance counts as the start of the ledger: nothing is read behind it."""
+    original = ledger_reader.read_back
 
-    async def read_back(customer: Any, read_at: int, anchor: Any, page_behind: Any) -> LedgerReading:
-        end: Any = None
+    async def read_back(customer: Customer, read_at: int, anchor: Anchor, page_behind: ReadPage) -> LedgerReading:
+        end: Page | None = None
 
-        async def page(after: str | None) -> Any:
+        async def read_page(after: str | None) -> Page:
             nonlocal end
             if end is None:
-                told = await page_behind(after)
-                end = replace(told, entries=[]) if told.complete else None
-                return told
+                page = await page_behind(after)
+                end = replace(page, entries=[]) if page.complete else None
+                return page
             return end
 
-        return await read(customer, read_at, anchor, page)
+        return await original(customer, read_at, anchor, read_page)
 
-    read = ledger_reader.read_back
     return [(ledger_reader, "read_back", read_back)]
 
 
 def balance_anywhere_in_chain() -> list[Patch]:
-    """The balance read before may be that of any entry, not of the newest."""
+    """The balance read before the listing may be that of any entry, not only of the newest."""
 
     def fits(chain: Sequence[Entry], reading: LedgerReading) -> bool:
-        balances = {one.ending_cents for one in chain} | {balance_chain.opening_balance(one) for one in chain}
+        balances = {entry.ending_cents for entry in chain} | {balance_chain.opening_balance(entry) for entry in chain}
         return reading.balance_cents in (balances or {0})
 
     return [(balance_chain, "_fits_balance", fits)]
 
 
 def orders_ledger_unproven() -> list[Patch]:
-    """Whatever the list of orders shows are all the orders."""
+    """Any listing of the orders counts as complete."""
     return [(orders, "record_flaw", lambda reading, payment: "")]
 
 
 def new_record_believed() -> list[Patch]:
-    """A service record younger than the payment proves that nothing was ordered."""
-    flaw = order_rules.find_record_flaw
-    return [
-        (order_rules, "find_record_flaw", lambda entries, balance, created, before: flaw(entries, balance, 0, before)),
-    ]
+    """A service record newer than the payment proves that there are no orders."""
+    original = order_rules.find_record_flaw
+
+    def find_flaw(entries: Sequence[Entry], balance_cents: int, record_created: int, anchor_before: int) -> str:
+        return original(entries, balance_cents, 0, anchor_before)
+
+    return [(order_rules, "find_record_flaw", find_flaw)]
 
 
 def orders_of_an_earlier_epoch() -> list[Patch]:
-    """A reading of the orders counts for a minute of the process's own clock, whatever Stripe's clock says."""
+    """A reading of the orders counts for a minute by the process's clock, regardless of Stripe's."""
     return [(orders, "may_still_be_used", lambda reading, origin, now: True)]
 
 
 def reversal_without_its_entry() -> list[Patch]:
-    """Any listing that shows no reversal is enough to take an entry back."""
+    """Any listing without a reversal is enough to reverse an entry."""
 
-    async def prove(self: Any, session: Any, entry: Entry) -> Entry | None:
+    async def prove(self: Reversals, session: StripeSession, entry: Entry) -> Entry | None:
         _, reading = await read_session(session, entry.customer, entry.id)
         return reversal_of(entry, reading.entries) if reading else None
 
@@ -167,17 +184,17 @@ def reversal_without_its_entry() -> list[Patch]:
 
 
 def confirmed_by_oneself() -> list[Patch]:
-    """An admin may confirm an order of the same admin."""
+    """Admins may confirm their own orders."""
 
-    def confirms(one: Order, order: Order) -> bool:
-        same = (one.payment, one.text, one.value) == (order.payment, order.text, order.value)
-        return one.confirms == order.id and same and one.place > order.place
+    def confirms(row: Order, order: Order) -> bool:
+        same = (row.payment, row.text, row.value) == (order.payment, order.text, order.value)
+        return row.confirms == order.id and same and row.place > order.place
 
     return [(order_rules, "_confirms", confirms)]
 
 
 def deleted_is_absent() -> list[Patch]:
-    """A deleted customer is taken for one that was never credited."""
+    """A deleted customer counts as never credited."""
     return [(Attempt, "_judge_absent", lambda *_: [])]
 
 
@@ -199,4 +216,4 @@ ORDERS_MUTANTS: dict[str, tuple[Callable[[], list[Patch]], tuple[str, ...]]] = {
     "confirmed_by_oneself": (confirmed_by_oneself, ("self_confirmed", "too_dear")),
     "deleted_is_absent": (deleted_is_absent, ("deleted_after_credit",)),
 }
-"""Each mutant, and the themes whose seeds are searched for it first."""
+"""Each mutant, and the scenes whose seeds are tried first to kill it."""

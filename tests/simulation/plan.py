@@ -1,14 +1,14 @@
-"""A seed's whole story, decided before it begins: the world's properties and a list of events in their order."""
+"""The plan of a seed, fixed before it runs: the properties of the world and its events in order."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 HOUR, DAY = 3600.0, 86_400.0
 EPOCH = 23 * HOUR
-LONG_IDLE = 1200.0  # where Stripe keeps idle connections longer, at least one clock of a machine that slept tells it
+LONG_IDLE = 1200.0  # if Stripe keeps idle connections longer, at least one clock of a sleeping machine notices
 CUSTOMERS = ("cus_Alice1", "cus_Bob2", "cus_Carol3")
-TARGETS = ("cus_Dora4", "cus_Emil5", "cus_Fay6")  # customers that orders name, beside the payers themselves
-LAST = "cus_Last7"  # always creditable; ordered only after all faults ended
+TARGETS = ("cus_Dora4", "cus_Emil5", "cus_Fay6")  # customers that orders name, besides the payers
+LAST = "cus_Last7"  # always creditable; a target only after all faults ended
 FORGED = "cus_Forged9"
 SERVICE, GRANTS = "cus_Service0", "cus_Grants0"
 GATEWAYS = ("0x" + "a1b2c3d4" + "0" * 32, "0x" + "b7c8d9e0" + "0" * 32)

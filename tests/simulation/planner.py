@@ -34,7 +34,7 @@ class Planner:
         self.events: list[Event] = []
 
     def plan(self) -> Plan:
-        """The plan."""
+        """Draw the plan and its events."""
         rng = self.rng
         theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
         plan = self._world(theme)
@@ -49,7 +49,7 @@ class Planner:
                 self._chain_events(plan, payments)
         plan, self.events = with_moderators(self.seed, plan, self.events)
         plan, self.events = with_admins(self.seed, plan, self.events)
-        events = sorted((one for one in self.events if one.at >= 0), key=lambda one: one.at)
+        events = sorted((event for event in self.events if event.at >= 0), key=lambda event: event.at)
         return replace(plan, events=tuple(events))
 
     def _world(self, theme: str) -> Plan:
@@ -89,7 +89,7 @@ class Planner:
         )
 
     def _payments(self, plan: Plan) -> list[float]:
-        """The payments' times; what they are is drawn here too."""
+        """Draw payments and return their times."""
         rng = self.rng
         first = rng.uniform(60, 2 * HOUR)
         count = rng.choice((3, 4)) if plan.theme in ("limits", "reorg", "humans") else rng.choice((1, 1, 1, 2, 2, 3))
@@ -116,7 +116,7 @@ class Planner:
         return gateway, customer, tokens, max(1, tokens * 6 // 10)
 
     def _visits(self, plan: Plan, payments: list[float]) -> None:
-        """Claims and sweeps, where it matters: soon after a payment, at finality, around borders, after keys died."""
+        """Claims and sweeps soon after a payment, at finality, around epoch boundaries and after keys expired."""
         rng = self.rng
         calm_start = plan.theme in ("border", "asleep") and rng.random() < 0.7
         for number, at in enumerate(payments):
@@ -137,16 +137,16 @@ class Planner:
         slot = rng.randrange(plan.replicas)
         kind = rng.choice(("sweep", "sweep", "claim"))
         if rng.random() < 0.12:
-            self.events += [Event(at, kind, (one, number)) for one in range(plan.replicas)]
+            self.events += [Event(at, kind, (replica, number)) for replica in range(plan.replicas)]
         else:
             self.events.append(Event(at, kind, (slot, number)))
         if rng.random() < 0.05:
             self.events.append(Event(at + 1, rng.choice(("observe", "claim_nothing")), (slot, number)))
 
     def _harms(self, plan: Plan, payments: list[float]) -> None:
-        """Sleep and death, armed right before a visit so that they strike at one of its steps."""
+        """Sleep and death, armed right before a visit so that they hit one of its steps."""
         rng = self.rng
-        visits = [one for one in self.events if one.kind in ("sweep", "claim")]
+        visits = [event for event in self.events if event.kind in ("sweep", "claim")]
         often = {"asleep": 0.6, "border": 0.4, "restarts": 0.3}.get(plan.theme, 0.12)
         for visit in visits:
             if rng.random() >= often:
@@ -164,7 +164,7 @@ class Planner:
             self.events.append(Event(rng.choice(payments) + rng.uniform(0, 3 * DAY), "restart", (rng.randrange(5),)))
 
     def _others(self, plan: Plan, payments: list[float]) -> None:
-        """Other systems, humans, outages."""
+        """Other systems, humans and outages."""
         rng = self.rng
         busy = rng.choice((4, 8)) if plan.theme == "paging" else rng.choice((0, 0, 1, 3))
         for _ in range(busy):
@@ -201,7 +201,7 @@ class Planner:
             self.events.append(Event(rng.choice(payments), "wrong_account", ()))
 
     def _chain_events(self, plan: Plan, payments: list[float]) -> None:
-        """Reorganisations and heads that stand still."""
+        """Reorgs and stalled heads."""
         rng = self.rng
         for at in payments:
             if rng.random() < (0.8 if plan.theme == "reorg" else 0.2):

@@ -16,11 +16,11 @@ class Prices:
         self.outages: list[tuple[float, float]] = []
 
     def at(self, time: int) -> Decimal:
-        """The price at a unix second."""
+        """The price at a Unix time."""
         return self.base + Decimal((time // HOUR * 7) % 23) / Decimal(100_000)
 
     def missing(self, time: int) -> bool:
-        """Whether the feed knows no price of that second."""
+        """Whether the feed has no price at that time."""
         return any(start <= time - START < stop for start, stop in self.outages)
 
     def answer(self, first: int, last: int, now: int) -> str:

@@ -1,4 +1,4 @@
-"""One simulated process of the service: the production objects, its clocks, and what can happen to a process."""
+"""One simulated process of the service: the production objects, its clocks, and its faults."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ReplicaClock:
-    """`skew` is how wrong the wall clock is; what the clocks missed while the machine slept is taken off them."""
+    """A machine's clocks: the wall clock is off by `skew`, and both lag by what they missed during sleep."""
 
     def __init__(self, world: "World", skew: float) -> None:
         self._world = world
@@ -33,18 +33,18 @@ class ReplicaClock:
         self.read: Callable[[], None] = lambda: None
 
     def wall(self) -> float:
-        """Unix seconds, as this machine believes."""
+        """Unix seconds by this machine's clock."""
         self.read()
         return START + self._world.seconds() + self.skew - self.wall_missed
 
     def boot(self) -> float:
-        """Seconds since the machine was started, as it believes."""
+        """Seconds since boot by this machine's clock."""
         self.read()
         return self._world.seconds() + 1e5 - self.boot_missed
 
 
 class Replica(Process):
-    """A process with empty memory, of one `version` of the service."""
+    """A new process of one `version` of the service."""
 
     def __init__(self, world: "World", name: str, version: int, skew: float) -> None:
         super().__init__(name)
@@ -63,7 +63,7 @@ class Replica(Process):
         self.begun: list[Coroutine[Any, Any, Any]] = []
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Do something in this process; an exception that nobody expects is a finding."""
+        """Run a coroutine in this process. An unexpected exception is a violation."""
         self.begun.append(work)
         self.work.append(self.world.loop.start(self._guarded(work), self.context))
 
@@ -77,7 +77,7 @@ class Replica(Process):
                 self.world.oracle.wrong(f"{self.name} failed with {type(error).__name__}: {error}")
 
     async def boot(self) -> None:
-        """Start as the service does, and again after a while where that fails, as its supervisor would."""
+        """Start as the service does, retrying with backoff as its supervisor would."""
         pause = 60.0
         while True:
             try:
@@ -99,7 +99,7 @@ class Replica(Process):
             pause = min(2 * pause, 3600.0)
 
     async def sweep(self, *, flush: bool = False) -> None:
-        """One sweep; a process never sweeps twice at once."""
+        """Sweep once; a process never runs two sweeps concurrently."""
         await self.ready.wait()
         if self._sweeping:
             return
@@ -110,38 +110,38 @@ class Replica(Process):
             self._sweeping = False
 
     async def forever(self) -> None:
-        """Sweep as the service does, at long intervals; other sweeps of this process are left out."""
+        """Sweep as the service does, at long intervals; skip other sweeps of this process."""
         await self.ready.wait()
         self._sweeping = True
         await self.services.sweeper.run(4000, 9000)
 
     async def claim(self, tx_hash: str, *, credit: bool = True) -> None:
-        """A claim from a browser."""
+        """Claim an EVM transaction like a browser."""
         await self.ready.wait()
         answer = await self.services.claims.of(tx_hash, credit=credit)
-        told = [(one["state"], one["cause"], one["sequence"]) for one in answer["payments"]]
-        self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {told}")
+        states = [(payment["state"], payment["cause"], payment["sequence"]) for payment in answer["payments"]]
+        self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {states}")
 
-    async def give(self, wish: GrantRequest) -> None:
-        """A moderator presses a form."""
+    async def give(self, request: GrantRequest) -> None:
+        """Submit a grant form."""
         await self.ready.wait()
         with self._refused():
-            self._told(await self.services.grants.give(wish, confirm_duplicate=True))
+            self._note_grant(await self.services.grants.give(request, confirm_duplicate=True))
 
     async def undo(self, reservation: str, operator: Operator) -> None:
-        """A grant is taken back."""
+        """Reverse a grant."""
         await self.ready.wait()
         with self._refused():
-            self._told(await self.services.grants.undo(reservation, operator, "mistake"))
+            self._note_grant(await self.services.grants.undo(reservation, operator, "mistake"))
 
-    async def look(self) -> None:
-        """Somebody opens the list of grants."""
+    async def reconcile(self) -> None:
+        """Reconcile the grants once."""
         await self.ready.wait()
         for grant in await self.services.grants.ledger.reconcile():
-            self._told(grant)
+            self._note_grant(grant)
 
-    async def forever_looking(self) -> None:
-        """Look whenever one is due, as the service does, at long intervals."""
+    async def reconcile_forever(self) -> None:
+        """Reconcile the grants as the service does, at long intervals."""
         await self.ready.wait()
         await self.services.grants.ledger.run(600)
 
@@ -152,19 +152,19 @@ class Replica(Process):
         except ProblemError as refusal:
             self.world.note(self.name, f"refuses: {refusal.code}")
 
-    def _told(self, grant: Grant) -> None:
+    def _note_grant(self, grant: Grant) -> None:
         self.world.note(self.name, f"grant {grant.reservation.grant[-3:]}: {grant.state} {grant.detail}")
 
     async def point(self, name: str) -> None:
-        """A step on the way of a request to Stripe: where a trap is set for it, the process sleeps or dies here.
+        """A stage of a request to Stripe. If a trap is set for it, the process sleeps or dies here.
 
-        Or a little later, within its own computing: when it has read its clocks so many times more.
+        A trap may also fire a little later, during computation: after a number of further clock readings.
         """
         if self.trap is None or self.trap[0] not in (name, "any"):
             return
-        place, left, readings = self.trap
-        self.trap = (place, left - 1, readings) if left > 1 else None
-        if left > 1:
+        stage, remaining, readings = self.trap
+        self.trap = (stage, remaining - 1, readings) if remaining > 1 else None
+        if remaining > 1:
             return
         if name in ("begin_write", "before_write"):
             self.world.coverage.hit("suspended_before_write")
@@ -182,7 +182,7 @@ class Replica(Process):
                 self.world.loop.run_while(self)
 
     def suspend(self, seconds: float, missed: tuple[bool, bool]) -> None:
-        """Sleep; `missed` says whether wall and boot clock do not notice."""
+        """Sleep. `missed` says whether the wall and the boot clock stop meanwhile."""
         if self.dead or self.asleep:
             return
         self.asleep = True
@@ -205,25 +205,25 @@ class Replica(Process):
         if missed[0]:
             world.loop.call_later(60 + seconds % 600, self._set_clock, context=world.context)
         world.note(self.name, "wakes")
-        suspended = any(missed) or int(seconds) % 2 == 0  # else only this process was stopped
+        suspended = any(missed) or int(seconds) % 2 == 0  # otherwise only this process was stopped
         world.loop.wake(self, seconds if suspended else 0.0)
 
     def _set_clock(self) -> None:
         self.clock.wall_missed = 0.0
 
     def disarm(self) -> None:
-        """Nothing happens to it any more: it may come to its end."""
+        """Remove all faults, so that the process can end."""
         self.dead = self.asleep = False
         self.fuse, self.trap, self._readings = 0, None, 0
 
     def kill(self) -> None:
-        """Stop for ever, in the middle of whatever it does."""
+        """Stop forever, in the middle of any step."""
         self.dead = True
         self.world.note(self.name, "is killed")
 
     def cancel(self) -> None:
-        """Be told to end: everything under way is cancelled, then the process is gone."""
+        """Terminate gracefully: cancel everything in progress, then stop."""
         for task in self.work:
             task.cancel()
-        self.world.note(self.name, "is told to end")
+        self.world.note(self.name, "is terminated")
         self.world.loop.call_later(2.0, self.kill, context=self.world.context)

@@ -1,4 +1,4 @@
-"""What one seed came to."""
+"""The result of one seed."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """What one seed came to."""
+    """The counts, findings and history of one seed."""
 
     seed: int
     theme: str
@@ -24,5 +24,5 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether a promise was broken."""
+        """Whether a guarantee was violated."""
         return bool(self.twice or self.never or self.wrong)

@@ -1,4 +1,4 @@
-"""Plays many seeds, in as many processes as wanted, and adds up what they came to."""
+"""Runs many seeds in any number of processes and sums up their results."""
 
 import gc
 import logging
@@ -18,7 +18,7 @@ _CHUNK = 10
 
 
 def play(plan: Plan, mutant: str | None = None) -> Result:
-    """Play one plan in a world of its own; with a mutant's name, with that rule broken."""
+    """Run one plan in its own world, with a mutant's rule broken if named."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -29,7 +29,7 @@ def play(plan: Plan, mutant: str | None = None) -> Result:
 
 
 def play_seed(seed: int, mutant: str | None = None) -> Result:
-    """Play one seed."""
+    """Run one seed."""
     return play(Planner(seed).plan(), mutant)
 
 
@@ -50,8 +50,8 @@ def results(first: int, count: int, processes: int) -> Iterator[Result]:
             yield from _chunk(chunk)
         return
     with multiprocessing.get_context("fork").Pool(processes) as pool:
-        for done in pool.imap_unordered(_chunk, chunks):
-            yield from done
+        for batch in pool.imap_unordered(_chunk, chunks):
+            yield from batch
         pool.close()
         pool.join()
 

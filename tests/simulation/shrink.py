@@ -1,4 +1,4 @@
-"""Makes a failing plan small: whatever can be left out while it still fails in the same way is left out."""
+"""Shrinks a failing plan: removes everything it does not need to fail in the same way."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -8,15 +8,27 @@ from tests.simulation.faults import FAULTS
 from tests.simulation.plan import Plan
 from tests.simulation.result import Result
 
-SECONDS = 60.0
-_KEPT = (
-    *("seed", "theme", "events", "off", "replicas", "gateways", "customers", "nodes", "lags", "finality"),
-    *("admins", "order_cap"),
+MAX_SECONDS = 60.0
+_FIXED_FIELDS = (
+    "seed",
+    "theme",
+    "events",
+    "off",
+    "replicas",
+    "gateways",
+    "customers",
+    "nodes",
+    "lags",
+    "finality",
+    "admins",
+    "order_cap",
 )
 
 
-def shrunk(plan: Plan, failed: Result, play: Callable[[Plan], Result], seconds: float = SECONDS) -> tuple[Plan, Result]:
-    """The smallest plan found within so many seconds, and its result."""
+def shrunk(
+    plan: Plan, failed: Result, play: Callable[[Plan], Result], seconds: float = MAX_SECONDS
+) -> tuple[Plan, Result]:
+    """Find the smallest plan within a time limit, and its result."""
     until = monotonic() + seconds
     again = True
     while again and monotonic() < until:
@@ -25,22 +37,18 @@ def shrunk(plan: Plan, failed: Result, play: Callable[[Plan], Result], seconds: 
             if monotonic() > until:
                 break
             result = play(smaller)
-            if _alike(result, failed):
+            if _fails_alike(result, failed):
                 plan, failed, again = smaller, result, True
                 break
     return plan, failed
 
 
-def _alike(one: Result, other: Result) -> bool:
-    return (bool(one.twice), bool(one.never), bool(one.wrong)) == (
-        bool(other.twice),
-        bool(other.never),
-        bool(other.wrong),
-    )
+def _fails_alike(result: Result, other: Result) -> bool:
+    return all(bool(getattr(result, name)) == bool(getattr(other, name)) for name in ("twice", "never", "wrong"))
 
 
 def _smaller(plan: Plan, failed: Result) -> Iterator[Plan]:
-    """First whole groups of events, then faults, then properties, then single events."""
+    """Smaller plans: without halves of the events, then faults, then properties, then single events."""
     half = len(plan.events) // 2
     if half > 4:
         yield replace(plan, events=plan.events[:half])
@@ -51,8 +59,8 @@ def _smaller(plan: Plan, failed: Result) -> Iterator[Plan]:
     for name in present:
         yield replace(plan, off=plan.off | {name})
     defaults = Plan(plan.seed, plan.theme)
-    for one in fields(Plan):
-        if one.name not in _KEPT and getattr(plan, one.name) != getattr(defaults, one.name):
-            yield replace(plan, **{one.name: getattr(defaults, one.name)})
-    for place in range(len(plan.events)):
-        yield replace(plan, events=plan.events[:place] + plan.events[place + 1 :])
+    for field in fields(Plan):
+        if field.name not in _FIXED_FIELDS and getattr(plan, field.name) != getattr(defaults, field.name):
+            yield replace(plan, **{field.name: getattr(defaults, field.name)})
+    for index in range(len(plan.events)):
+        yield replace(plan, events=plan.events[:index] + plan.events[index + 1 :])

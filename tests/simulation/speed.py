@@ -1,6 +1,6 @@
-"""What only costs time here, half of all: httpx on the way to the nodes, cookies, parsing the same URLs again.
+"""Skips httpx for nodes, cookies and repeated URL parsing, which take half of the simulation's time.
 
-Stripe is still asked through the real SDK and httpx.
+Requests to Stripe still use the real SDK and httpx.
 """
 
 import contextlib
@@ -16,15 +16,15 @@ from tests.simulation.nodes import NodesTransport
 
 @contextlib.contextmanager
 def faster() -> Iterator[None]:
-    """Ask nodes directly; keep httpx from looking for cookies, and let it remember the URLs it has parsed."""
-    cookies, parse, sent = httpx.Cookies.extract_cookies, vars(_urls)["urlparse"], httpx.AsyncClient.post
+    """Send node requests directly, ignore cookies, and cache parsed URLs."""
+    cookies, parse, original_post = httpx.Cookies.extract_cookies, vars(_urls)["urlparse"], httpx.AsyncClient.post
     urls: Any = _urls
     client: Any = httpx.AsyncClient
 
-    async def post(self: Any, url: str, **given: Any) -> Any:
+    async def post(self: Any, url: str, **arguments: Any) -> Any:
         if isinstance(self._transport, NodesTransport):
-            return await self._transport.ask(url.removeprefix("http://"), given["content"])
-        return await sent(self, url, **given)
+            return await self._transport.ask(url.removeprefix("http://"), arguments["content"])
+        return await original_post(self, url, **arguments)
 
     httpx.Cookies.extract_cookies = lambda self, response: None  # type: ignore[method-assign]
     urls.urlparse, client.post = functools.lru_cache(4096)(parse), post
@@ -32,4 +32,4 @@ def faster() -> Iterator[None]:
         yield
     finally:
         httpx.Cookies.extract_cookies = cookies  # type: ignore[method-assign]
-        urls.urlparse, client.post = parse, sent
+        urls.urlparse, client.post = parse, original_post

@@ -1,4 +1,4 @@
-"""The Stripe stand-in, watched: whoever judges is told of every row and every metadata change at once."""
+"""The Stripe sandbox with callbacks on every row and metadata change."""
 
 import random
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from stateless_billing.sandbox.stripe_api import Admitted, Request, StripeStandI
 
 
 class WatchedStripe(StripeStandIn):
-    """Calls `row(row, late)` and `metadata(customer, before, after)`; `quietly` takes what others did as seen.
+    """Calls `row(row, late)` and `metadata(customer, before, after)`; `quietly` skips the changes of others.
 
-    `at(seconds, call)` sets a timer, so that what Stripe completes later is there at its time, asked for or not.
+    `at(seconds, call)` sets a timer, so that what Stripe completes later appears on time without a request.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class WatchedStripe(StripeStandIn):
         save_refusals: bool,
     ) -> None:
         super().__init__(clock, rng, list_lag=list_lag, longest_key_life=longest_key_life, save_refusals=save_refusals)
-        self._row_seen, self._metadata_seen, self._at = row, metadata, at
+        self._on_row, self._on_metadata, self._at = row, metadata, at
         self._rows: set[str] = set()
         self._metadata: dict[str, dict[str, str]] = {}
         self.ledger: Account = self.account
 
     def settle(self) -> None:
-        """Finish what is due; rows that appear now are late ones."""
+        """Complete what is due. Rows that appear now count as late."""
         super().settle()
-        self._look(late=True)
+        self._notify(late=True)
 
     def _worked(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
         if effect.work is Does.LATER:
@@ -49,23 +49,23 @@ class WatchedStripe(StripeStandIn):
     def _executed(self, request: Request, admitted: Admitted) -> Outcome:
         outcome = super()._executed(request, admitted)
         if request.method == "POST":
-            self._look(late=False)
+            self._notify(late=False)
         return outcome
 
     def quietly(self) -> None:
-        """Whatever is there now was not the service's doing."""
+        """Mark all current rows and metadata as not written by the service."""
         for customer in self.ledger.customers:
             self._rows |= customer.by_id.keys()
             self._metadata[customer.id] = customer.contact.metadata
 
-    def _look(self, *, late: bool) -> None:
+    def _notify(self, *, late: bool) -> None:
         for customer in self.ledger.customers:
             if len(customer.by_id) and not customer.by_id.keys() <= self._rows:
                 for row in customer.rows:
                     if row.id not in self._rows:
                         self._rows.add(row.id)
-                        self._row_seen(row, late)
+                        self._on_row(row, late)
             before, after = self._metadata.get(customer.id, {}), customer.contact.metadata
             if before is not after:
                 self._metadata[customer.id] = after
-                self._metadata_seen(customer.id, before, after)
+                self._on_metadata(customer.id, before, after)

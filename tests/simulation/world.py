@@ -1,4 +1,4 @@
-"""One seed's world: the loop, the chain, Stripe, the processes, and what happens to them."""
+"""The world of one seed: the loop, the chain, Stripe, the processes, and the events."""
 
 import asyncio
 import contextvars
@@ -34,7 +34,7 @@ from tests.simulation.stripe_watched import WatchedStripe
 
 
 class World:
-    """Built from a plan; `run` plays it."""
+    """A world built from a plan; `run` executes it."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -73,26 +73,26 @@ class World:
         self.events = Events(self)
 
     def rng(self, purpose: str) -> random.Random:
-        """A stream of its own for each purpose, so that switching one fault off leaves the others where they were."""
+        """A separate random stream per purpose, so that disabling one fault does not shift the others."""
         if purpose not in self._rngs:
             self._rngs[purpose] = random.Random(f"{self.plan.seed}/{purpose}")
         return self._rngs[purpose]
 
     def seconds(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return self.loop.time()
 
     def unix(self) -> float:
-        """The true time."""
+        """The actual Unix time."""
         return START + self.loop.time()
 
     def faulty(self, name: str) -> bool:
-        """Whether a fault may happen now."""
+        """Whether a fault may be injected now."""
         calm = self.calm and not (self.lies_again and name in TELLINGS)
         return not calm and name not in self.plan.off
 
     def note(self, who: str, what: str) -> None:
-        """A line of the history."""
+        """Add a line to the history."""
         self.history.append(f"{self.seconds():12.2f} {who:8} {what}")
 
     def _nodes(self) -> NodesTransport:
@@ -141,11 +141,11 @@ class World:
             self.grants.written(row)
 
     def _born(self, key: str) -> int | None:
-        """The unix second from which the epochs of a key are counted, but for a payment's."""
+        """The Unix time from which the epochs of a key are counted, except for a payment's key."""
         kind, _, rest = key.partition(":")
         if kind == "order":
             return self.events.admins.minted(rest)
-        rows = [one.row for one in self.oracle.credits] if kind == "reversal" else []
+        rows = [credit.row for credit in self.oracle.credits] if kind == "reversal" else []
         created = next((row.created for row in rows if rest.startswith(row.id)), None)
         return created or self.grants.born(key)
 
@@ -160,7 +160,7 @@ class World:
 
     def _row_of_others(self, path: str) -> None:
         customer = path.split("/")[3]
-        if customer in CUSTOMERS:  # nobody else writes on the bookkeeping customers
+        if customer in CUSTOMERS:  # others do not write on the bookkeeping customers
             self.events.charge(customer, 100)
 
     def _tellings(self) -> Tellings:
@@ -175,9 +175,9 @@ class World:
         )
 
     def _at_zero(self, path: str) -> bool:
-        """Whether a ledger stands at zero in a world whose listings lie by chance."""
-        found = self.account.by_id.get(path.split("/")[3])
-        return self.plan.lies_again and found is not None and not found.balances.get("usd")
+        """Whether a ledger has a zero balance in a world whose listings lie at random."""
+        customer = self.account.by_id.get(path.split("/")[3])
+        return self.plan.lies_again and customer is not None and not customer.balances.get("usd")
 
     def refuses(self) -> bool:
         """Whether a new connection is refused."""
@@ -190,22 +190,22 @@ class World:
         """Whether Stripe cannot be reached."""
         return self.seconds() < self.stripe_back and self.faulty("stripe_down")
 
-    def way(self, request: httpx.Request) -> float:
-        """How long a request is on its way."""
+    def latency(self, request: httpx.Request) -> float:
+        """The latency of a request, in seconds."""
         rng = self.rng("network")
         if self.plan.late and rng.random() < self.plan.late and self.faulty("arrives_late"):
             self.coverage.hit("arrives_late")
             return rng.uniform(1, 60)
         return 0.02 + rng.random() * 0.1
 
-    def told(self, who: str, what: str, request: httpx.Request, answer: Answer) -> None:
-        """Note an exchange; what Stripe answers to foreseen conflicts counts as injected."""
+    def note_exchange(self, who: str, summary: str, request: httpx.Request, answer: Answer) -> None:
+        """Add an exchange to the history. Stripe's answers to expected conflicts count as injected."""
         key = (
             request.headers.get("idempotency-key", "").rpartition(":")[2][:3]
             if "payment" in str(request.content)
             else ""
         )
-        self.note(who, f"{what[:70]} {key} -> {answer.status} {self.mischief.last}")
+        self.note(who, f"{summary[:70]} {key} -> {answer.status} {self.mischief.last}")
         if answer.status == 400 and b"same parameters" in answer.body:
             self.coverage.hit("other_parameters")
 
@@ -214,24 +214,24 @@ class World:
         return any(start - 3 * HOUR < time - START < stop + 3 * HOUR for start, stop in self.prices.outages)
 
     def replica(self, slot: int) -> Replica:
-        """The process in a slot, started where there is none that lives."""
+        """The process in a slot, started if none is alive."""
         slot %= self.plan.replicas
-        found = self.replicas[slot]
-        if found is None or found.dead:
+        replica = self.replicas[slot]
+        if replica is None or replica.dead:
             number = len(self.started)
             version = number % 2 if self.plan.two_versions else 0
             skew = self.plan.skews[slot] if self.plan.skews and not self.calm else 0.0
             if skew:
                 self.coverage.hit("clock_skew")
-            if found is not None and any(self.seconds() - at > DAY for at in self.events.paid):
+            if replica is not None and any(self.seconds() - at > DAY for at in self.events.paid):
                 self.coverage.hit("key_pruned")
-            found = self.replicas[slot] = Replica(self, f"p{slot}.{number}", version, skew)
-            self.started.append(found)
-            found.spawn(found.boot())
-        return found
+            replica = self.replicas[slot] = Replica(self, f"p{slot}.{number}", version, skew)
+            self.started.append(replica)
+            replica.spawn(replica.boot())
+        return replica
 
     def wrong_start(self) -> None:
-        """A process is started with a key of another account: it must not run."""
+        """Start a process with a key of another account: it must refuse to run."""
         wrong = Replica(self, "p9.wrong", 2, 0.0)
         self.started.append(wrong)
         wrong.spawn(wrong.boot())
@@ -246,19 +246,19 @@ class World:
         await Ending(self).play()
 
     async def _idle(self) -> None:
-        """Wait until nobody sleeps any more; somebody may fall asleep meanwhile."""
+        """Wait until no process sleeps; one may fall asleep meanwhile."""
         await asyncio.sleep(max(self.busy_until - self.seconds(), 0) + 2 * HOUR)
         if self.busy_until > self.seconds():
             await self._idle()
 
     def run(self) -> Result:
-        """Play the plan to its end."""
-        page, described = client.PAGE_SIZE, ledger.credit_description
+        """Run the plan to its end."""
+        page_size, original = client.PAGE_SIZE, ledger.credit_description
         client.PAGE_SIZE = self.plan.page
 
         def describe(payment: Payment) -> str:
             process = PROCESS.get()
-            return described(payment) + (" v2" if isinstance(process, Replica) and process.version else "")
+            return original(payment) + (" v2" if isinstance(process, Replica) and process.version else "")
 
         ledger.credit_description = describe
         random.seed(f"{self.plan.seed}/jitter")
@@ -268,7 +268,7 @@ class World:
             days, steps = self.seconds() / DAY, self.loop.steps
         finally:
             self.over = self.nodes.over = True
-            client.PAGE_SIZE, ledger.credit_description = page, described
+            client.PAGE_SIZE, ledger.credit_description = page_size, original
             for replica in self.started:
                 replica.disarm()
                 self.loop.wake(replica)
