@@ -1,1 +1,1 @@
-"""Real processes, killed and stopped at random, until the books are looked at. `python -m tests.chaos`."""
+"""Kills and suspends real processes at random, then compares chain and Stripe. `python -m tests.chaos`."""

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [--seed N] [--payments N]`: exits 1 unless the books agree at the end."""
+"""`python -m tests.chaos [--seed N] [--payments N]`: exits 1 unless chain and Stripe agree at the end."""
 
 import argparse
 import os
@@ -15,8 +15,8 @@ from tests.chaos.monkey import Monkey
 from tests.chaos.payers import Payers
 
 CUSTOMERS = 40
-AT_ONCE = 30
-PAGES = 12  # that wait for their credit at once
+BATCH_SIZE = 30  # payments per block
+CONCURRENT_PAGES = 12  # that wait for their credit
 SETTLE_SECONDS = 150
 SETTINGS = {
     "CONFIRMATIONS": "10000:3s,100000:safe,finalized",
@@ -25,7 +25,7 @@ SETTINGS = {
     "SWEEP_SECONDS": "1",
     "PROCESSES": "2",
 }
-FAULTS = [  # effect, probability; the last one is what happens otherwise: 150 ms on the way
+FAULTS = [  # effect, probability; the last applies otherwise: 150 ms of latency
     ("lost_before", 0.02),
     ("lost_after", 0.02),
     ("cut", 0.01),
@@ -40,31 +40,33 @@ FAULTS = [  # effect, probability; the last one is what happens otherwise: 150 m
 
 
 def main() -> int:
-    """Run once; 0 where every payment was credited once and nothing secret was logged."""
+    """Run once; 0 if every payment was credited exactly once and no secret was logged."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--payments", type=int, default=500)
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    began = time.monotonic()
+    started = time.monotonic()
     with Stack.start(block_time=1, slots_in_an_epoch=5, gateways=2, settings=SETTINGS, rates=True) as stack:
         payers = Payers(stack, options.seed, CUSTOMERS)
         monkey = Monkey(stack, options.seed)
         set_faults(stack)
-        claims = ThreadPoolExecutor(PAGES)
+        claims = ThreadPoolExecutor(CONCURRENT_PAGES)
         with monkey:
             pay(stack, payers, monkey, claims, options.payments)
-            claims.shutdown(cancel_futures=True)  # pages that were not opened by now are not needed: the sweep is there
+            claims.shutdown(
+                cancel_futures=True
+            )  # pages not opened by now are not needed: the sweep credits their payments
         stack.control("DELETE", "faults")
-        stack.control("POST", "settings", {"limits": False})  # for reading the books
+        stack.control("POST", "settings", {"limits": False})  # for the comparison
         monkey.restart_all()
         balance = settled(stack)
         leaks = secrets_logged(stack, monkey)
-    seconds = int(time.monotonic() - began)
-    done = " ".join(f"{name}={number}" for name, number in sorted(monkey.counts.items()))
+    seconds = int(time.monotonic() - started)
+    counts = " ".join(f"{name}={number}" for name, number in sorted(monkey.counts.items()))
     print(
         f"payments={balance.payments} credits={balance.credits} twice={balance.twice} missing={balance.missing}"
-        f" wrong={balance.wrong} orphaned={balance.orphaned} secrets={leaks} {done} seconds={seconds}"
+        f" wrong={balance.wrong} orphaned={balance.orphaned} secrets={leaks} {counts} seconds={seconds}"
         f" load={os.getloadavg()[0]:.1f}"
     )
     bad = balance.twice + balance.missing + balance.wrong + balance.orphaned + leaks
@@ -72,7 +74,7 @@ def main() -> int:
 
 
 def set_faults(stack: Stack) -> None:
-    """Put Stripe's ways to fail in force for every request."""
+    """Enable Stripe's faults for every request."""
     for effect, probability in FAULTS:
         arguments = {"before": 0.15} if effect == "slow" else {}
         fault = {"effect": effect, "with": arguments, "times": None, "probability": probability}
@@ -80,16 +82,16 @@ def set_faults(stack: Stack) -> None:
 
 
 def pay(stack: Stack, payers: Payers, monkey: Monkey, claims: ThreadPoolExecutor, number: int) -> None:
-    """Send the payments, a block's worth at a time, claim some of them, and drop a block half way."""
-    sent, reorganised = 0, False
+    """Send the payments in batches, claim some of them, and cause a reorg halfway."""
+    sent, reorganized = 0, False
     while sent < number:
-        hashes, more = payers.some(min(AT_ONCE, number - sent))
-        sent += more
+        hashes, count = payers.send_batch(min(BATCH_SIZE, number - sent))
+        sent += count
         for tx_hash in hashes[::2]:
             claims.submit(claim, monkey, tx_hash)
         time.sleep(2.5)
-        if sent > number // 2 and not reorganised:
-            reorganised = True
+        if sent > number // 2 and not reorganized:
+            reorganized = True
             stack.chain.reorg(2)
             monkey.counts["reorganisations"] += 1
             time.sleep(2)
@@ -97,7 +99,7 @@ def pay(stack: Stack, payers: Payers, monkey: Monkey, claims: ThreadPoolExecutor
 
 
 def claim(monkey: Monkey, tx_hash: str) -> None:
-    """Claim as a page would: again and again for a while, at whichever service answers."""
+    """Claim repeatedly like a page, at a random service."""
     for _ in range(5):
         try:
             answer = httpx.post(f"{monkey.url()}/api/payments", json={"tx_hash": tx_hash}, trust_env=False, timeout=10)
@@ -110,18 +112,18 @@ def claim(monkey: Monkey, tx_hash: str) -> None:
 
 
 def settled(stack: Stack) -> Balance:
-    """The books, once nothing is missing, or nothing changed for so long that nothing will."""
+    """Compare until nothing is missing, or nothing changed for SETTLE_SECONDS."""
     balance, changed = compare(stack), time.monotonic()
     while balance.missing and time.monotonic() - changed < SETTLE_SECONDS:
         time.sleep(5)
-        before, balance = balance, compare(stack)
-        if balance != before:
+        previous, balance = balance, compare(stack)
+        if balance != previous:
             changed = time.monotonic()
     return balance
 
 
 def secrets_logged(stack: Stack, monkey: Monkey) -> int:
-    """How many logs hold something secret."""
+    """The number of logs that contain a secret."""
     secrets = (KEY, stack.settings["SIGNER_KEY"])
     logs = [service.log() for service in (*monkey.processes, *monkey.dead)]
     return sum(any(secret in log for secret in secrets) for log in logs)

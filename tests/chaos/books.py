@@ -1,4 +1,4 @@
-"""The comparison at the end: every payment on the chain against every credit in Stripe."""
+"""Compares every payment on the chain with every credit in Stripe."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ from stateless_billing.sandbox.stack import Stack
 
 @dataclass(frozen=True)
 class Balance:
-    """How chain and Stripe compare: payments, credits, and those `twice`, `missing`, `wrong` or `orphaned`."""
+    """The comparison: payments, credits, and the number of `twice`, `missing`, `wrong` and `orphaned` ones."""
 
     payments: int
     credits: int
@@ -27,37 +27,37 @@ class Balance:
 
 
 def payments(stack: Stack) -> list[Payment]:
-    """All payments of all gateways, as the chain has them now."""
+    """All payments of all gateways on the current chain."""
 
     async def read() -> list[Payment]:
         async with httpx.AsyncClient(trust_env=False) as http:
             nodes = FailoverProvider(http, [stack.chain.url], stack.chain.chain_id)
-            found = []
+            on_chain: list[Payment] = []
             for address in stack.gateways:
                 gateway = Gateway(nodes, stack.chain.chain_id, address.lower())
                 total = await gateway.total_payments()
-                found += [one async for window in gateway.payments(0, total) for _, one in window]
-            return found
+                on_chain += [payment async for window in gateway.payments(0, total) for _, payment in window]
+            return on_chain
 
     return asyncio.run(read())
 
 
-def credits(stack: Stack, customers: Iterable[str]) -> list[dict[str, Any]]:  # noqa: A001 - the trade's word
-    """All credits of these customers, each read to the end of its list."""
-    found: list[dict[str, Any]] = []
+def credits(stack: Stack, customers: Iterable[str]) -> list[dict[str, Any]]:  # noqa: A001 - the domain's term
+    """All credits of these customers, from complete listings."""
+    rows: list[dict[str, Any]] = []
     for customer in customers:
         page: dict[str, Any] = {"has_more": True, "data": []}
         while page["has_more"]:
             after = {"starting_after": page["data"][-1]["id"]} if page["data"] else {}
             page = stack.stripe(f"customers/{customer}/balance_transactions", limit="100", **after)
-            found += page["data"]
-    return found
+            rows += page["data"]
+    return rows
 
 
 def compare(stack: Stack) -> Balance:
-    """Every payment on the chain against every credit in Stripe."""
-    owed = {one.identity: one for one in payments(stack)}
-    rows = credits(stack, {one.customer_id or "" for one in owed.values()})
+    """Compare every payment on the chain with every credit in Stripe."""
+    owed = {payment.identity: payment for payment in payments(stack)}
+    rows = credits(stack, {payment.customer_id or "" for payment in owed.values()})
     counted = Counter(row["metadata"]["payment"] for row in rows)
     wrong = 0
     for row in rows:

@@ -1,4 +1,4 @@
-"""Payments of all kinds, signed here as the service's signer would, so that paying needs no service to be alive."""
+"""Sends payments of all kinds, signed with the service's key, so that paying does not depend on a live service."""
 
 import random
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from stateless_billing.sandbox.localchain import RpcError, dev_account, encode_c
 from stateless_billing.sandbox.stack import TOKEN, Stack
 
 _GAS = 3_000_000
-_PRICE = 6  # tenths of a cent a token, as the sandbox's price feed says
-_FAR = 2**40
+_PRICE = 6  # tenths of a cent per token, as in the sandbox's price feed
+_FAR_DEADLINE = 2**40
 
 
 @dataclass
@@ -50,17 +50,19 @@ class Payers:
 
     def _register(self) -> None:
         for gateway in self._gateways:
-            signed = [(one, self._signer.registration(gateway, one.wallet, one.id, _FAR)) for one in self._customers]
-            data = [calls.register(one.wallet, one.id, _FAR, signature) for one, signature in signed]
+            signed = [
+                (one, self._signer.registration(gateway, one.wallet, one.id, _FAR_DEADLINE)) for one in self._customers
+            ]
+            data = [calls.register(one.wallet, one.id, _FAR_DEADLINE, signature) for one, signature in signed]
             self._stack.chain.send(self._stack.payer, gateway, calls.multicall(data))
 
-    def some(self, most: int) -> tuple[list[str], int]:
-        """At most so many payments of different customers, sent at once: their hashes, and how many they are."""
-        customers = self._random.sample(self._customers, min(most, len(self._customers)))
+    def send_batch(self, limit: int) -> tuple[list[str], int]:
+        """Send up to `limit` payments of different customers at once; their EVM hashes and the number of payments."""
+        customers = self._random.sample(self._customers, min(limit, len(self._customers)))
         hashes, sent = [], 0
         while customers:
             batch = [customers.pop() for _ in range(min(3, len(customers)))] if self._random.random() < 0.15 else []
-            payments = [self._payment(one) for one in batch or [customers.pop()]]
+            payments = [self._payment(customer) for customer in batch or [customers.pop()]]
             if len(payments) > 1:
                 to, data = self._batcher, self._run(payments)
             else:
@@ -69,7 +71,7 @@ class Payers:
                 hashes.append(self._stack.chain.submit(self._stack.payer, to, data, gas=_GAS))
                 sent += len(payments)
             except RpcError:
-                continue  # the chain is the truth; what was not taken is not owed
+                continue  # not on the chain, so not owed
         return hashes, sent
 
     def _payment(self, customer: Customer) -> tuple[str, str]:
@@ -80,18 +82,20 @@ class Payers:
         customer.sequences[gateway] += 1
         if self._random.random() < 0.25:
             return gateway, encode_call("pay(address,uint256)", customer.wallet, amount)
-        quote = Quote(customer.wallet, sequence, amount, cents, _FAR)
-        return gateway, calls.pay_quoted(customer.wallet, amount, cents, _FAR, self._signer.quote(gateway, quote))
+        quote = Quote(customer.wallet, sequence, amount, cents, _FAR_DEADLINE)
+        return gateway, calls.pay_quoted(
+            customer.wallet, amount, cents, _FAR_DEADLINE, self._signer.quote(gateway, quote)
+        )
 
     def recount(self) -> None:
-        """Take the next sequences from the contracts: a reorganisation may have dropped payments."""
+        """Read the next sequences from the contracts, after a reorg may have dropped payments."""
         for customer in self._customers:
             for gateway in self._gateways:
                 word = "0x" + customer.id.encode().ljust(32, b"\0").hex()
-                counted = self._stack.chain.call(
+                count = self._stack.chain.call(
                     gateway, "paymentCount(bytes32)", bytes.fromhex(word[2:]), returns="uint256"
                 )
-                customer.sequences[gateway] = counted
+                customer.sequences[gateway] = count
 
     @staticmethod
     def _run(targets: list[tuple[str, str]]) -> str:
