@@ -5,7 +5,7 @@ picks up customers created meanwhile and skips those that are registered by then
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from stateless_billing.commands.registration_plan import (
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE_SIZE, StripeApi, StripeSession
 from stateless_billing.stripe.errors import RateLimited, StripeUnavailable
-from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.stripe.objects import WALLET, CustomerPage
 from stateless_billing.stripe.rate_limiter import Endpoint
 
 MULTICALL_SIZE = 100  # registrations: about 4 million gas and 40 kB, within the limits of nodes and blocks
@@ -87,40 +87,32 @@ async def _read_wallets(stripe: StripeApi, report: Report, retry_delays: Sequenc
     """The wallet of each customer that has one, except our records, and the number of customers read."""
     wallets: dict[str, str] = {}
     count = 0
-    last_id: str | None = None
-    has_more = True
+    after: str | None = None
+    complete = False
     async with stripe.session() as session:
-        while has_more:
-            customers, has_more = await _read_page(session, last_id, retry_delays)
-            count += len(customers)
-            last_id = customers[-1].id if customers else None
-            for customer in customers:
-                wallet = customer.value(WALLET)
-                if wallet and customer.value(RECORD_MARKER) is None:
+        while not complete:
+            page = await _read_page(session, after, retry_delays)
+            complete = page.complete
+            count += len(page.customers)
+            for customer in page.customers:
+                after = customer.id
+                if customer.value(RECORD_MARKER) is None and (wallet := customer.value(WALLET)):
                     wallets[customer.id] = wallet
             report(f"{count} customers read, {len(wallets)} with a wallet")
     return wallets, count
 
 
-async def _read_page(
-    session: StripeSession, after: str | None, retry_delays: Sequence[float]
-) -> tuple[list[Customer], bool]:
-    """Read one page, newest first, and whether there are older ones. Retries transient failures."""
+async def _read_page(session: StripeSession, after: str | None, retry_delays: Sequence[float]) -> CustomerPage:
+    """Read one page, newest first. Retries transient failures."""
     params = {"limit": PAGE_SIZE, **({"starting_after": after} if after else {})}
     for pause in retry_delays:
         try:
-            return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
+            return await session.read(
+                Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers
+            )
         except (StripeUnavailable, RateLimited):
             await asyncio.sleep(pause)
-    return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), _parse)
-
-
-def _parse(raw: Mapping[str, Any]) -> tuple[list[Customer], bool]:
-    customers = objects.parse_customers(raw)
-    has_more = raw.get("has_more")
-    if not isinstance(has_more, bool) or (has_more and not customers):
-        raise ValueError("the list does not say whether it ends")
-    return customers, has_more
+    return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers)
 
 
 def sign_registrations(

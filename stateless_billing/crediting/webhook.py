@@ -1,13 +1,13 @@
-"""Tells another system of each credit. Best effort: it never holds up a credit, and a kill may lose it."""
+"""Posts each credit to another system. Best effort: it never delays a credit, and a kill may lose it."""
 
 import asyncio
 import contextlib
 import hashlib
 import hmac
-import json
 import logging
 
 import httpx
+import msgspec
 
 from chain.payment import Payment
 from chain.signing import to_checksum_address
@@ -16,19 +16,28 @@ from stateless_billing.runtime.clock import Clock
 log = logging.getLogger(__name__)
 
 QUEUE_SIZE = 1000
-RETRY_DELAYS = (1.0, 5.0, 25.0)  # seconds before each further try
+RETRY_DELAYS = (1.0, 5.0, 25.0)  # seconds
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-SHUTDOWN_GRACE_SECONDS = 5.0  # what a process that ends gives to what still waits
+SHUTDOWN_GRACE_SECONDS = 5.0  # for what is still queued when the process ends
+
+
+class CreditNotice(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a webhook. Receivers verify a signature over its bytes."""
+
+    customer: str
+    wallet: str
+    payment: str
+    cents: int
 
 
 def sign_body(secret: str, at: int, body: bytes) -> str:
-    """The `Billing-Signature` of a body sent at unix second `at`."""
+    """Return the `Billing-Signature` of a body sent at unix second `at`."""
     digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"
 
 
 class CreditWebhook:
-    """Posts to one address, one credit after the other. `told` never waits and never fails."""
+    """Posts to one address, one credit after the other. `enqueue` never waits and never fails."""
 
     def __init__(
         self,
@@ -38,22 +47,26 @@ class CreditWebhook:
         clock: Clock,
         retry_delays: tuple[float, ...] = RETRY_DELAYS,
     ) -> None:
-        self._http, self._url, self._secret, self._clock, self._retry_delays = http, url, secret, clock, retry_delays
+        self._http = http
+        self._url = url
+        self._secret = secret
+        self._clock = clock
+        self._retry_delays = retry_delays
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(QUEUE_SIZE)
         self._worker: asyncio.Task[None] | None = None
 
     def enqueue(self, payment: Payment, customer_id: str, cents: int) -> None:
-        """Have the other system told of a credit."""
-        facts = {
-            "customer": customer_id,
-            "wallet": to_checksum_address(payment.wallet),
-            "payment": payment.identity,
-            "cents": cents,
-        }
+        """Queue a webhook for a credit."""
+        notice = CreditNotice(
+            customer=customer_id,
+            wallet=to_checksum_address(payment.wallet),
+            payment=payment.identity,
+            cents=cents,
+        )
         try:
-            self._queue.put_nowait((payment.identity, json.dumps(facts, separators=(",", ":")).encode()))
+            self._queue.put_nowait((payment.identity, msgspec.json.encode(notice)))
         except asyncio.QueueFull:
-            log.warning("payment %s: the credit hook is not told, %d already wait", payment.identity, QUEUE_SIZE)
+            log.warning("payment %s: webhook dropped, queue is full (%d pending)", payment.identity, QUEUE_SIZE)
             return
         if self._worker is None:
             self._worker = asyncio.create_task(self._run())
@@ -64,21 +77,21 @@ class CreditWebhook:
             try:
                 await self._deliver(identity, body)
             except Exception:
-                log.exception("payment %s: the credit hook failed", identity)
+                log.exception("payment %s: webhook failed", identity)
             finally:
                 self._queue.task_done()
 
     async def _deliver(self, identity: str, body: bytes) -> None:
-        for pause in (*self._retry_delays, None):
+        for delay in (*self._retry_delays, None):
             cause = await self._post(body)
             if cause is None:
                 return
-            log.warning("payment %s: the credit hook was not told: %s", identity, cause)
-            if pause is not None:
-                await asyncio.sleep(pause)
+            log.warning("payment %s: webhook was not delivered: %s", identity, cause)
+            if delay is not None:
+                await asyncio.sleep(delay)
 
     async def _post(self, body: bytes) -> str | None:
-        """One try; why it failed. The address may hold a key, so no message carries it."""
+        """Send once. Returns why it failed; without the URL, which may contain a key."""
         at = int(self._clock.wall())
         headers = {"content-type": "application/json", "billing-signature": sign_body(self._secret, at, body)}
         try:
@@ -88,7 +101,7 @@ class CreditWebhook:
         return None if answer.is_success else f"HTTP {answer.status_code}"
 
     async def aclose(self) -> None:
-        """Give what still waits a last moment."""
+        """Deliver what is queued within SHUTDOWN_GRACE_SECONDS, then stop."""
         if self._worker is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -99,5 +112,5 @@ class CreditWebhook:
 
 
 def create_webhook(http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock) -> CreditWebhook | None:
-    """The hook of the settings, where there is one."""
+    """Create the webhook, or None if the settings name none."""
     return CreditWebhook(http, url, secret, clock) if url and secret else None

@@ -1,9 +1,8 @@
-"""What each gateway should be, as its deployment recorded it in `deployments/<chain id>.json`, and what differs."""
+"""Reads what `make deploy` recorded in `deployments/<chain id>.json`, and compares gateways with it."""
 
-import json
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 FOLDER = Path(__file__).resolve().parents[2] / "deployments"
 
@@ -12,9 +11,8 @@ class BadRecord(Exception):
     """The file is not what `make deploy` writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One gateway, as recorded or as found; hex in lower case."""
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One gateway, as recorded or as read from the chain. Hex is compared in lower case."""
 
     token: str
     treasury: str
@@ -24,31 +22,43 @@ class Deployment:
     paused: bool
 
 
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One file."""
+
+    chain_id: int
+    gateways: dict[str, Deployment]
+
+
 def read_record(chain_id: int, folder: Path = FOLDER) -> dict[str, Deployment] | None:
-    """The recorded gateways by address, or None where nothing is recorded for this chain. Raises BadRecord."""
+    """Return the recorded gateways by address, or None without a record of this chain. Raises: BadRecord."""
     path = folder / f"{chain_id}.json"
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
-        if content["chain_id"] != chain_id:
-            raise BadRecord(f"deployments/{path.name} is of chain {content['chain_id']}")
-        return {address.lower(): _parse_deployment(one) for address, one in content["gateways"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadRecord(f"deployments/{path.name} is not what `make deploy` writes: {error!r}") from error
+        record = msgspec.json.decode(path.read_bytes(), type=_Record)
+    except (ValueError, RecursionError) as error:
+        raise BadRecord(f"deployments/{path.name} is not what `make deploy` writes: {error}") from error
+    if record.chain_id != chain_id:
+        raise BadRecord(f"deployments/{path.name} is of chain {record.chain_id}")
+    return {address.lower(): _in_lower_case(deployment) for address, deployment in record.gateways.items()}
 
 
-def _parse_deployment(raw: dict[str, Any]) -> Deployment:
-    if not isinstance(raw["paused"], bool):
-        raise TypeError("paused is neither true nor false")
-    texts = {one.name: raw[one.name].lower() for one in fields(Deployment) if one.name != "paused"}
-    return Deployment(**texts, paused=raw["paused"])
+def _in_lower_case(deployment: Deployment) -> Deployment:
+    return Deployment(
+        token=deployment.token.lower(),
+        treasury=deployment.treasury.lower(),
+        owner=deployment.owner.lower(),
+        signer=deployment.signer.lower(),
+        code_hash=deployment.code_hash.lower(),
+        paused=deployment.paused,
+    )
 
 
-def find_differences(expected: Deployment, found: Deployment) -> list[str]:
-    """One sentence for each thing that is not as recorded."""
-    return [
-        f"{one.name.replace('_', ' ')} is {getattr(found, one.name)}, recorded is {getattr(expected, one.name)}"
-        for one in fields(Deployment)
-        if getattr(found, one.name) != getattr(expected, one.name)
-    ]
+def find_differences(recorded: Deployment, actual: Deployment) -> list[str]:
+    """Return one sentence for each field that is not as recorded."""
+    differences = []
+    for name in Deployment.__struct_fields__:
+        value, expected = getattr(actual, name), getattr(recorded, name)
+        if value != expected:
+            differences.append(f"{name.replace('_', ' ')} is {value}, recorded is {expected}")
+    return differences

@@ -1,4 +1,4 @@
-"""The market rate of the token, from CoinGecko, for quotes now and for plain payments at their block's time."""
+"""Reads the token's market rate from CoinGecko: now for quotes, at the block's time for plain payments."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
 
-_RATE_TTL_SECONDS = 60  # the feed's own cache lives as long
-_RETRY_AFTER_FAILURE_SECONDS = 15  # so a feed that is down, or limits us, is asked four times a minute
+_RATE_TTL_SECONDS = 60  # as long as the feed's own cache
+_RETRY_AFTER_FAILURE_SECONDS = 15  # a feed that is down or limits us gets four requests a minute
 _HOURLY_SECONDS = 1800
-_WATCH_SECONDS = 600  # 4,400 calls a month, of the 10,000 that a demo key has
+_WATCH_SECONDS = 600  # 4,400 calls a month of a demo key's 10,000
 _DAY = 24 * HOUR
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _CALL_TIMEOUT_SECONDS = 20.0
@@ -40,14 +40,14 @@ class PriceFeed:
         self._failed_at: TTLCache[None, str] = TTLCache(1, _RETRY_AFTER_FAILURE_SECONDS, timer)
         self._lock = asyncio.Lock()
         self.latest: Rate | None = None
-        """The newest sample that was told, as a rate."""
+        """The newest sample received, as a rate."""
 
     async def current_rate(self) -> Rate:
-        """The market rate for a quote. Raises NoRate."""
+        """Return the market rate for a quote. Raises: NoRate."""
         return self._rate_of(rates.rate_near(await self._last_day(), int(self._clock.wall())))
 
     async def rate_at(self, time: int) -> Rate:
-        """The market rate for a plain payment of a block at `time`, in unix seconds. Raises NoRate."""
+        """Return the market rate for a plain payment in a block at `time` (unix seconds). Raises: NoRate."""
         if self._clock.wall() - time <= rates.RECENT:
             return self._rate_of(rates.rate_near(await self._last_day(), time))
         hour = time - time % HOUR
@@ -56,18 +56,18 @@ class PriceFeed:
         )
 
     async def last_day(self) -> list[Sample]:
-        """The samples of the last day, oldest first. Raises NoRate."""
+        """Return the samples of the last day, oldest first. Raises: NoRate."""
         return await self._last_day()
 
     async def watch(self) -> None:
-        """Ask now and then though nobody needs it, so that an outage is known before a payer meets it."""
+        """Read the rate periodically, so that an outage shows up before a payer meets it."""
         while True:
             try:
                 await self.current_rate()
             except NoRate as error:
                 log.warning("%s", error)
             except Exception:
-                log.exception("the price could not be looked at; the sweep goes on")
+                log.exception("price watch: the rate could not be read, the sweep goes on")
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _rate_of(self, sample: Sample) -> Rate:
@@ -99,7 +99,7 @@ class PriceFeed:
             if answer.status_code != httpx.codes.OK:
                 log.warning("the price feed answered HTTP %s: %s", answer.status_code, answer.text[:200])
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}")
-            samples = rates.parse_samples(answer.text)
+            samples = rates.parse_samples(answer.content)
         except (httpx.HTTPError, TimeoutError) as error:
             metrics.PRICE_CALLS.labels("failed").inc()
             self._failed_at[None] = failed = f"the price feed did not answer: {type(error).__name__}"

@@ -1,62 +1,66 @@
-"""Which rate holds at a time, given price samples. Pure; every refusal says why there is no rate."""
+"""Chooses the rate at a time from price samples. Pure; every refusal says why there is no rate."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 
+import msgspec
+
 from stateless_billing.domain.money import RATE_SCALE
 
 HOUR = 3600
-MAX_SAMPLE_AGE_SECONDS = 600  # the newest sample may be this old
+MAX_SAMPLE_AGE_SECONDS = 600
 RECENT = 23 * HOUR  # further back, the feed has hourly samples only
 HOURLY_GAP = 2 * HOUR
 MIN_SAMPLES = 3  # samples in an hour, below which its movement cannot be judged
 
-IMPLAUSIBLE = 0  # stands for a price that is none; only the samples that are used are judged
+IMPLAUSIBLE = 0  # the rate of a sample without a usable price; refused only if that sample is used
 _LOWEST, _HIGHEST = Decimal("1e-12"), Decimal("1e6")  # dollars per whole token
 
 
 class NoRate(Exception):
-    """There is no rate that may be used, and why."""
+    """No rate may be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A market rate in 10^-18 dollars per whole token, or ABSURD, at a time in unix seconds."""
+    """A market rate in 10^-18 dollars per whole token, or IMPLAUSIBLE, at a time in unix seconds."""
 
     time: int
     rate: int
 
 
-def parse_samples(text: str) -> list[Sample]:
-    """The samples of CoinGecko's `market_chart/range`, oldest first. Raises NoRate where the answer is not that."""
+class _MarketChart(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs of milliseconds and price. A price stays text, so that an odd one spoils only its own sample."""
+
+    prices: list[tuple[int, msgspec.Raw]]
+
+
+def parse_samples(answer: bytes | str) -> list[Sample]:
+    """Parse the samples of CoinGecko's `market_chart/range`, oldest first. Raises: NoRate."""
     try:
-        points = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)["prices"]
-        samples = [_parse_sample(*point) for point in points]
-    except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+        points = msgspec.json.decode(answer, type=_MarketChart).prices
+    except (ValueError, RecursionError) as error:
         raise NoRate(f"the price feed's answer is not what it documents: {error}") from error
+    samples = [Sample(milliseconds // 1000, _parse_price(price)) for milliseconds, price in points]
     if any(later.time < earlier.time for earlier, later in pairwise(samples)):
         raise NoRate("the price feed's samples are not in order")
     return samples
 
 
-def _parse_sample(milliseconds: object, price: object) -> Sample:
-    if type(milliseconds) is not int:
-        raise ValueError("a sample has no time")
-    if type(price) not in (int, Decimal) or not _LOWEST <= Decimal(str(price)) <= _HIGHEST:
-        return Sample(milliseconds // 1000, IMPLAUSIBLE)
-    return Sample(milliseconds // 1000, int(Fraction(str(price)) * RATE_SCALE))
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no price")
+def _parse_price(raw: msgspec.Raw) -> int:
+    """Convert a price to a rate, exactly."""
+    try:
+        price = Decimal(bytes(raw).decode("ascii", "replace"))
+    except ArithmeticError:
+        return IMPLAUSIBLE
+    return int(Fraction(price) * RATE_SCALE) if _LOWEST <= price <= _HIGHEST else IMPLAUSIBLE
 
 
 def rate_near(samples: Sequence[Sample], time: int) -> Sample:
-    """The lower of the newest sample at `time` and the mean of the hour before it, which is rounded down."""
+    """Return the lower of the newest sample at `time` and the mean of the hour before, rounded down. Raises: NoRate."""
     until = [sample for sample in samples if sample.time <= time]
     if not until or time - until[-1].time > MAX_SAMPLE_AGE_SECONDS:
         raise NoRate("the newest price is more than ten minutes old")
@@ -71,7 +75,7 @@ def rate_near(samples: Sequence[Sample], time: int) -> Sample:
 
 
 def rate_between_hours(samples: Sequence[Sample], time: int) -> Sample:
-    """The lower of the last sample before `time` and the first after it, which may be two hours apart."""
+    """Return the lower of the samples around `time`, which may be two hours apart. Raises: NoRate."""
     before = [sample for sample in samples if sample.time <= time][-1:]
     after = [sample for sample in samples if sample.time > time][:1]
     if not before or not after or after[0].time - before[0].time > HOURLY_GAP:

@@ -16,12 +16,12 @@ _MAX_MATCHES = 100
 async def search_metadata(session: StripeSession, name: str, value: str) -> list[Customer]:
     """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
     query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
-    found = await session.read(
+    page = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
         lambda api: api.search_async({"query": query, "limit": PAGE_SIZE}),
         objects.parse_customers,
     )
-    return [one for one in found if (one.value(name) or "").lower() == value.lower()]
+    return [customer for customer in page.customers if (customer.value(name) or "").lower() == value.lower()]
 
 
 async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Customer]:
@@ -33,16 +33,18 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
     async def listed(text: str) -> list[Customer]:
         async with stripe.session() as session:
             params = {"email": text, "limit": _MAX_MATCHES}
-            return await session.read(
+            page = await session.read(
                 Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers
             )
+            return page.customers
 
     async def searched() -> list[Customer]:
         async with stripe.session() as session:
             params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MAX_MATCHES}
-            return await session.read(
+            page = await session.read(
                 Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), objects.parse_customers
             )
+            return page.customers
 
     answers = await asyncio.gather(searched(), *(listed(text) for text in sorted({email, email.lower()})))
     found = {one.id: one for answer in answers for one in answer if not one.deleted}

@@ -1,24 +1,32 @@
-"""Stripe's objects, parsed once into plain values. Pure; the only module that knows Stripe's sign.
+"""Stripe's objects as values. Pure; the only module that knows Stripe's sign.
 
 Stripe counts a credit as negative (docs.stripe.com/billing/customer/balance); here credits are positive.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from stateless_billing.domain.ledger import CURRENCY, Entry
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from stateless_billing.domain.ledger import Entry
 
 WALLET = "wallet_address"
 PAYMENTS_KEY = "gateway_payments"
 
+T = TypeVar("T")
+
+Answer = Mapping[str, Any] | bytes
+"""An answer of Stripe's: what the SDK made of it, or its JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """What we use of a Stripe customer. A deleted one has nothing but its id.
+    """What the service uses of a Stripe customer. A deleted customer has only its ID.
 
-    `usd_cents` is the dollar balance, credit counted as positive, where it was asked for. `test_clock`: its entries are
-    created by a clock that is not Stripe's.
+    `usd_cents` is the dollar balance with credit as positive; None if it was not requested. With `test_clock`, Stripe
+    dates the customer's entries by a clock that is not its own.
     """
 
     id: str
@@ -32,128 +40,158 @@ class Customer:
     test_clock: bool = False
 
     def value(self, name: str) -> str | None:
-        """One metadata value."""
+        """Return the metadata value under `name`."""
         return (self.metadata or {}).get(name)
 
     @property
     def is_not_payable(self) -> bool:
-        """Whether it is marked as one that gets no quote, no grant and no credit by itself."""
+        """Whether the customer is marked to get no quote, no grant and no automatic credit."""
         return (self.value(PAYMENTS_KEY) or "").strip().lower() == "off"
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerPage:
+    """One page of customers; `complete` if it is the last one."""
+
+    customers: list[Customer]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """The newest entries of a listing; `complete` where there are no older ones in it."""
+    """One page of a ledger, newest entry first; `complete` if the listing has no older entries."""
 
     entries: list[Entry]
     complete: bool
 
 
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class _DollarBalance(msgspec.Struct, frozen=True, kw_only=True):
+    """`invoice_credit_balance`. Unlike in `balance`, Stripe counts credit as positive here."""
+
+    usd: int = 0
+
+
+class _CustomerObject(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer. Only a deleted one may lack `created` and `balance`."""
+
+    id: Text
+    deleted: bool = False
+    created: int | None = None
+    email: str | None = None
+    currency: str | None = None
+    balance: int | None = None
+    metadata: dict[str, str] | None = None
+    invoice_credit_balance: _DollarBalance | UnsetType | None = UNSET
+    test_clock: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.deleted and (self.created is None or self.balance is None):
+            raise ValueError("a customer without `created` or `balance`")
+
+    def to_customer(self) -> Customer:
+        if self.deleted:
+            return Customer(self.id, deleted=True)
+        usd = self.invoice_credit_balance
+        return Customer(
+            id=self.id,
+            deleted=False,
+            created=self.created or 0,
+            email=self.email,
+            currency=self.currency,
+            balance_cents=-(self.balance or 0),
+            metadata=self.metadata or {},
+            usd_cents=None if usd is UNSET else usd.usd if usd else 0,
+            test_clock=self.test_clock is not None,
+        )
+
+
+class _EntryObject(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A customer balance transaction. Its `customer` is an ID, or the whole customer where that was expanded."""
+
+    id: Text
+    amount: int
+    created: int
+    currency: Text
+    customer: T
+    type: Text
+    description: str | None = None
+    ending_balance: int
+    metadata: dict[str, str] | None = None
+
+    def to_entry(self, customer_id: str, owner_id: str) -> Entry:
+        if owner_id != customer_id:
+            raise ValueError("an entry of another customer")
+        return Entry(
+            id=self.id,
+            cents=-self.amount,
+            created=self.created,
+            currency=self.currency,
+            customer=customer_id,
+            type=self.type,
+            description=self.description or "",
+            ending_cents=-self.ending_balance,
+            metadata=self.metadata or {},
+        )
+
+
+class _List(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list."""
+
+    data: list[T]
+    has_more: bool
+
+    def __post_init__(self) -> None:
+        if self.has_more and not self.data:
+            raise ValueError("an empty page of a list that goes on")
+
+
 def escape_query_text(text: str) -> str:
-    """Text within the quotes of a search query."""
+    """Escape text for the quotes of a search query."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def parse_amount(cents: int) -> int:
-    """Credited cents as Stripe's amount."""
+    """Convert credited cents to Stripe's amount."""
     return -cents
 
 
-def parse_customer(raw: Mapping[str, Any]) -> Customer:
-    """A customer as Stripe answers it. Raises ValueError where a field has not its documented form."""
-    if raw.get("deleted") is True:
-        return Customer(_parse_text(raw, "id"), deleted=True)
-    return Customer(
-        id=_parse_text(raw, "id"),
-        deleted=False,
-        created=_parse_integer(raw, "created"),
-        email=_parse_optional(raw, "email"),
-        currency=_parse_optional(raw, "currency"),
-        balance_cents=-_parse_integer(raw, "balance"),
-        metadata=_parse_metadata(raw),
-        usd_cents=_parse_usd(raw),
-        test_clock=raw.get("test_clock") is not None,
-    )
+def parse_customer(answer: Answer) -> Customer:
+    """Parse a customer. Raises: ValueError, naming the field that is not as documented."""
+    return _decode(answer, _CustomerObject).to_customer()
 
 
-def _parse_usd(raw: Mapping[str, Any]) -> int | None:
-    """The dollar balance, None where it was not expanded. Stripe counts credit as positive here, not in `balance`."""
-    if "invoice_credit_balance" not in raw:
-        return None
-    balances = raw["invoice_credit_balance"] or {}
-    if not isinstance(balances, dict):
-        raise ValueError("balances that are no object")  # noqa: TRY004 - every odd answer is a ValueError here
-    return _parse_integer(balances, CURRENCY) if CURRENCY in balances else 0
+def parse_customers(answer: Answer) -> CustomerPage:
+    """Parse a page of customers or of search results. Raises: ValueError."""
+    page = _decode(answer, _List[_CustomerObject])
+    return CustomerPage([customer.to_customer() for customer in page.data], complete=not page.has_more)
 
 
-def parse_entry(raw: Mapping[str, Any], customer_id: str) -> Entry:
-    """A balance transaction of this customer. Raises ValueError where it is another's or not well formed."""
-    if _parse_text(raw, "customer") != customer_id:
-        raise ValueError("an entry of another customer")
-    return Entry(
-        id=_parse_text(raw, "id"),
-        cents=-_parse_integer(raw, "amount"),
-        created=_parse_integer(raw, "created"),
-        currency=_parse_text(raw, "currency"),
-        customer=customer_id,
-        type=_parse_text(raw, "type"),
-        description=_parse_optional(raw, "description") or "",
-        ending_cents=-_parse_integer(raw, "ending_balance"),
-        metadata=_parse_metadata(raw),
-    )
+def parse_entry(answer: Answer, customer_id: str) -> Entry:
+    """Parse an entry of this customer. Raises: ValueError, also for another customer's entry."""
+    entry = _decode(answer, _EntryObject[Text])
+    return entry.to_entry(customer_id, entry.customer)
 
 
-def parse_page(raw: Mapping[str, Any], customer_id: str) -> Page:
-    """A list of balance transactions. Raises ValueError where it claims to go on but holds nothing to go on from."""
-    entries = [parse_entry(one, customer_id) for one in _parse_list(raw)]
-    more = raw.get("has_more")
-    if not isinstance(more, bool) or (more and not entries):
-        raise ValueError("a list that does not say where it ends")
-    return Page(entries, complete=not more)
+def parse_page(answer: Answer, customer_id: str) -> Page:
+    """Parse a page of a customer's ledger. Raises: ValueError."""
+    page = _decode(answer, _List[_EntryObject[Text]])
+    return Page([entry.to_entry(customer_id, entry.customer) for entry in page.data], complete=not page.has_more)
 
 
-def parse_expanded_page(raw: Mapping[str, Any], customer_id: str) -> tuple[Page, Customer | None]:
-    """A list of balance transactions that carry their customer, and that customer. Raises ValueError."""
-    expanded = [one["customer"] for one in _parse_list(raw) if isinstance(one.get("customer"), dict)]
-    plain = [
-        {**one, "customer": _parse_text(owner, "id")} for one, owner in zip(_parse_list(raw), expanded, strict=True)
-    ]
-    found = parse_page({**raw, "data": plain}, customer_id)
-    return found, parse_customer(expanded[0]) if expanded else None
+def parse_expanded_page(answer: Answer, customer_id: str) -> tuple[Page, Customer | None]:
+    """Parse a page whose entries carry their customer; also return that customer. Raises: ValueError."""
+    page = _decode(answer, _List[_EntryObject[_CustomerObject]])
+    entries = [entry.to_entry(customer_id, entry.customer.id) for entry in page.data]
+    customer = page.data[0].customer.to_customer() if page.data else None
+    return Page(entries, complete=not page.has_more), customer
 
 
-def parse_customers(raw: Mapping[str, Any]) -> list[Customer]:
-    """A page of customers or of search results."""
-    return [parse_customer(one) for one in _parse_list(raw)]
-
-
-def _parse_list(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = raw.get("data")
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise ValueError("no list of objects")
-    return found
-
-
-def _parse_text(raw: Mapping[str, Any], name: str) -> str:
-    value = raw.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"no {name}")
-    return value
-
-
-def _parse_optional(raw: Mapping[str, Any], name: str) -> str | None:
-    return None if raw.get(name) is None else _parse_text(raw, name) if raw[name] != "" else ""
-
-
-def _parse_integer(raw: Mapping[str, Any], name: str) -> int:
-    value = raw.get(name)
-    if type(value) is not int:
-        raise ValueError(f"no whole number in {name}")
-    return value
-
-
-def _parse_metadata(raw: Mapping[str, Any]) -> Mapping[str, str]:
-    found = raw.get("metadata") or {}
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError("metadata that is no text")
-    return found
+def _decode(answer: Answer, form: type[T]) -> T:
+    """Check an answer against a documented form; unknown fields are ignored. Raises: ValueError."""
+    try:
+        return msgspec.json.decode(answer, type=form) if isinstance(answer, bytes) else msgspec.convert(answer, form)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

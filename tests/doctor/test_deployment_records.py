@@ -1,11 +1,11 @@
 """The record of deployments: read strictly, compared field by field."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stateless_billing.doctor.deployment_records import BadRecord, Deployment, find_differences, read_record
 

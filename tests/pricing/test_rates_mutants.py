@@ -30,9 +30,18 @@ def even(*values: int) -> list[Sample]:
     ("text", "sentence"),
     [
         (answer((2_000, 1), (1_000, 1)), "the price feed's samples are not in order"),
-        (answer(("1", 1)), "the price feed's answer is not what it documents: a sample has no time"),
-        ('{"prices": [[1, NaN]]}', "the price feed's answer is not what it documents: NaN is no price"),
-        ('{"error": 1}', "the price feed's answer is not what it documents: 'prices'"),
+        (
+            answer(("1", 1)),
+            "the price feed's answer is not what it documents: Expected `int`, got `str` - at `$.prices[0][0]`",
+        ),
+        (
+            '{"prices": [[1, NaN]]}',
+            "the price feed's answer is not what it documents: JSON is malformed: invalid character (byte 16)",
+        ),
+        (
+            '{"error": 1}',
+            "the price feed's answer is not what it documents: Object missing required field `prices`",
+        ),
     ],
 )
 def test_a_refused_answer_says_why(text: str, sentence: str) -> None:
@@ -72,6 +81,10 @@ def test_no_rate_of_then_says_why(samples: list[Sample], sentence: str) -> None:
 
 def test_two_samples_of_one_second_are_in_order() -> None:
     assert [one.time for one in parse_samples(answer((1_000, 1), (1_999, 1), (1_999, 1)))] == [1, 1, 1]
+
+
+def test_a_price_that_is_no_text_spoils_its_own_sample_only() -> None:
+    assert [sample.rate for sample in parse_samples(b'{"prices": [[1, "\xff"], [2, 0.006]]}')] == [IMPLAUSIBLE, SIX]
 
 
 def test_an_absurd_sample_has_its_time_in_whole_seconds() -> None:

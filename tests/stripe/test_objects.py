@@ -1,5 +1,6 @@
 """Stripe's objects: signs, documented forms, and a ValueError for every other form."""
 
+import json
 from typing import Any
 
 import pytest
@@ -141,9 +142,25 @@ def test_a_list_that_does_not_say_what_it_holds_is_refused(raw: dict[str, Any]) 
 
 
 def test_search_results() -> None:
-    assert [one.id for one in objects.parse_customers({"data": [RAW_CUSTOMER], "has_more": False})] == [CUSTOMER]
-    with pytest.raises(ValueError, match="no list"):
-        objects.parse_customers({"error": {}})
+    page = objects.parse_customers({"data": [RAW_CUSTOMER], "has_more": False})
+    assert ([customer.id for customer in page.customers], page.complete) == ([CUSTOMER], True)
+    assert not objects.parse_customers({"data": [RAW_CUSTOMER], "has_more": True}).complete
+
+
+@pytest.mark.parametrize(
+    "answer", [{"error": {}}, {"data": [RAW_CUSTOMER]}, {"data": [], "has_more": True}, b"", b"[" * 100_000, b"\xff"]
+)
+def test_what_is_no_list_of_customers_is_refused(answer: objects.Answer) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        objects.parse_customers(answer)
+
+
+def test_bytes_are_read_as_the_sdks_values_are() -> None:
+    raw = {"data": [RAW_ENTRY], "has_more": False}
+    assert objects.parse_page(json.dumps(raw).encode(), CUSTOMER) == objects.parse_page(raw, CUSTOMER)
+    deep = b'{"data": [], "has_more": false, "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    with pytest.raises(ValueError, match="nested too deeply"):
+        objects.parse_page(deep, CUSTOMER)
 
 
 def test_entries_that_carry_their_customer() -> None:

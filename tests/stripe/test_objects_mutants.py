@@ -101,12 +101,25 @@ READ: dict[str, tuple[Callable[[], object], str]] = {
     "another customer's": (lambda: objects.parse_entry(RAW_ENTRY, "cus_Other"), "an entry of another customer"),
     "an endless list": (
         lambda: objects.parse_page({"data": [], "has_more": True}, CUSTOMER),
-        "a list that does not say where it ends",
+        "an empty page of a list that goes on",
     ),
-    "no list": (lambda: objects.parse_customers({}), "no list of objects"),
-    "no text": (lambda: objects.parse_entry(RAW_ENTRY | {"currency": 5}, CUSTOMER), "no currency"),
-    "no number": (lambda: objects.parse_entry(RAW_ENTRY | {"amount": 0.5}, CUSTOMER), "no whole number in amount"),
-    "odd metadata": (lambda: objects.parse_customer(RAW_CUSTOMER | {"metadata": [1]}), "metadata that is no text"),
+    "no list": (lambda: objects.parse_customers({}), "Object missing required field `data`"),
+    "no text": (
+        lambda: objects.parse_entry(RAW_ENTRY | {"currency": 5}, CUSTOMER),
+        "Expected `str`, got `int` - at `$.currency`",
+    ),
+    "no number": (
+        lambda: objects.parse_entry(RAW_ENTRY | {"amount": 0.5}, CUSTOMER),
+        "Expected `int`, got `float` - at `$.amount`",
+    ),
+    "odd metadata": (
+        lambda: objects.parse_customer(RAW_CUSTOMER | {"metadata": [1]}),
+        "Expected `object | null`, got `array` - at `$.metadata`",
+    ),
+    "no balance": (
+        lambda: objects.parse_customer(RAW_CUSTOMER | {"balance": None}),
+        "a customer without `created` or `balance`",
+    ),
 }
 
 

@@ -1,13 +1,12 @@
 """Read-only Stripe client: it can send nothing but GET. Reads are rate limited and retried."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from email.utils import mktime_tz, parsedate_tz
-from typing import Any
 
 import httpx
+import msgspec
 
 from chain.payment import is_customer_id
 from stateless_billing.domain.balance_chain import LedgerReading
@@ -79,25 +78,25 @@ class StripeReader:
             params: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"starting_after": after} if after else {})
             if until is not None:
                 params["created[lte]"] = until
-            raw = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params)
+            response = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params)
             try:
-                customers, complete = objects.parse_customers(raw), is_last_page(raw)
+                page = objects.parse_customers(response)
             except ValueError as error:
                 raise StripeReadError(f"the list of customers: {error}") from error
-            if not seen.isdisjoint(customer.id for customer in customers):
+            if not seen.isdisjoint(customer.id for customer in page.customers):
                 raise StripeReadError("the list of customers repeats itself")
-            seen.update(customer.id for customer in customers)
-            yield customers
-            if complete:
+            seen.update(customer.id for customer in page.customers)
+            yield page.customers
+            if page.complete:
                 return
-            after = customers[-1].id
+            after = page.customers[-1].id
 
     async def get_customer(self, customer_id: str, *, expand_balance: bool = False) -> Customer | None:
         """Read a customer, even a deleted one; None if Stripe has none. Raises: StripeReadError."""
         params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if expand_balance else {}
         try:
-            raw = await self._get(Endpoint.READ_CUSTOMER, f"/v1/customers/{require_customer_id(customer_id)}", params)
-            return objects.parse_customer(raw)
+            path = f"/v1/customers/{require_customer_id(customer_id)}"
+            return objects.parse_customer(await self._get(Endpoint.READ_CUSTOMER, path, params))
         except StripeObjectNotFound:
             return None
         except ValueError as error:
@@ -135,9 +134,9 @@ class StripeReader:
         if after:
             params["starting_after"] = after
         path = f"/v1/customers/{require_customer_id(customer_id)}/balance_transactions"
-        raw = await self._get(Endpoint.LIST_ENTRIES, path, params)
+        response = await self._get(Endpoint.LIST_ENTRIES, path, params)
         try:
-            return objects.parse_page(raw, customer_id)
+            return objects.parse_page(response, customer_id)
         except ValueError as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
 
@@ -161,7 +160,8 @@ class StripeReader:
             entries += page.entries
         return entries
 
-    async def _get(self, endpoint: Endpoint, path: str, params: Mapping[str, str | int]) -> Mapping[str, Any]:
+    async def _get(self, endpoint: Endpoint, path: str, params: Mapping[str, str | int]) -> bytes:
+        """Read one JSON object, with retries. Raises: StripeReadError, StripeObjectNotFound."""
         failure = ""
         for attempt in range(MAX_ATTEMPTS):
             if attempt:
@@ -174,12 +174,12 @@ class StripeReader:
             except httpx.HTTPError as error:
                 failure = type(error).__name__
                 continue
-            if response.status_code == httpx.codes.OK and (body := _parse_object(response)) is not None:
+            if response.status_code == httpx.codes.OK and _is_object(response.content):
                 self._rate_limiter.on_success(endpoint)
                 self.reads += 1
                 self.latest_date = _parse_date(response)
                 self.first_date = self.first_date or self.latest_date
-                return body
+                return response.content
             if reason := response.headers.get("Stripe-Rate-Limited-Reason"):
                 self._rate_limiter.on_rate_limited(endpoint, reason)
             failure = self._describe_failure(path, response)
@@ -204,10 +204,9 @@ class StripeReader:
 
         Raises: StripeReadError, StripeObjectNotFound otherwise.
         """
-        body = _parse_object(response) or {}
-        error = body["error"] if isinstance(body.get("error"), dict) else {}
-        failure = f"HTTP {response.status_code} {str(error.get('message', ''))[:200]}".strip()
-        if response.status_code == httpx.codes.NOT_FOUND and error.get("code") == "resource_missing":
+        error = _parse_error(response.content)
+        failure = f"HTTP {response.status_code} {(error.message or '')[:200]}".strip()
+        if response.status_code == httpx.codes.NOT_FOUND and error.code == "resource_missing":
             raise StripeObjectNotFound(path)
         if 400 <= response.status_code < 500 and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             raise StripeReadError(f"{path}: {failure}")
@@ -221,20 +220,33 @@ def require_customer_id(customer_id: str) -> str:
     return customer_id
 
 
-def is_last_page(raw: Mapping[str, Any]) -> bool:
-    """Return whether a list ends with this page. Raises: ValueError if it does not say."""
-    more = raw.get("has_more")
-    if not isinstance(more, bool) or (more and not raw.get("data")):
-        raise ValueError("a list that does not say where it ends")
-    return not more
+class _Object(msgspec.Struct, frozen=True):
+    """Any JSON object."""
 
 
-def _parse_object(response: httpx.Response) -> dict[str, Any] | None:
+class _Error(msgspec.Struct, frozen=True, kw_only=True):
+    message: str | None = None
+    code: str | None = None
+
+
+class _ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    error: _Error
+
+
+def _is_object(content: bytes) -> bool:
+    """Whether an response is a JSON object. If not, it was cut short or is a proxy's, and reading again may help."""
     try:
-        body = json.loads(response.content)
+        msgspec.json.decode(content, type=_Object)
     except (ValueError, RecursionError):
-        return None
-    return body if isinstance(body, dict) else None
+        return False
+    return True
+
+
+def _parse_error(content: bytes) -> _Error:
+    try:
+        return msgspec.json.decode(content, type=_ErrorAnswer).error
+    except (ValueError, RecursionError):
+        return _Error()
 
 
 def _parse_date(response: httpx.Response) -> int:
