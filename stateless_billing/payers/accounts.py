@@ -1,8 +1,7 @@
-"""Whose wallet it is: the gateway's own register first, Stripe's search only for wallets it does not know."""
+"""Finds the account of a wallet: by the gateway's register, or by Stripe's search if the gateway has none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from cachetools import TTLCache
 
@@ -18,7 +17,12 @@ from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
-from stateless_billing.payers.claims import payment_response
+from stateless_billing.payers.responses import (
+    MAX_SHOWN_PAYMENTS,
+    AccountResponse,
+    PaymentResponse,
+    payment_response,
+)
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit, TokenBucket
 from stateless_billing.stripe.client import StripeApi
@@ -26,14 +30,13 @@ from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
-MAX_SHOWN_PAYMENTS = 20
 _CACHE_TTL_SECONDS = 30
-_SEARCHES = RateLimit(rate=5, burst=60)  # for wallets that the gateway does not know, by all visitors together
+_SEARCHES = RateLimit(rate=5, burst=60)  # searches of all visitors for wallets that the gateway does not know
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A wallet's customer: None where there is none, or more than one (`conflict`)."""
+    """A wallet's customer: None if it has none, or several (`conflict`)."""
 
     wallet: str
     customer: Customer | None
@@ -42,7 +45,7 @@ class Account:
 
 
 class Accounts:
-    """Finds accounts and shows what payers may see of them; the newest gateway's register counts."""
+    """Finds accounts and shows what payers may see of them. Only the newest gateway's register counts."""
 
     def __init__(
         self,
@@ -68,16 +71,16 @@ class Accounts:
         self._customers: TTLCache[str, Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
 
     async def find(self, wallet: str) -> Account:
-        """The account of a wallet (lower-case), at one Stripe call, or none for half a minute after the last.
+        """Find the account of a lower-case wallet, with at most one Stripe call in half a minute.
 
-        Raises ChainError, StripeFailure, and ProblemError where too many unknown wallets were looked up lately.
+        Raises: ChainError, StripeFailure; ProblemError if too many unknown wallets were searched for.
         """
-        registered = await self._gateways[0].customer_of(wallet)
-        kept = self._customers.get(wallet)
-        if kept is None or kept.registered != (registered is not None):
-            kept = await (self._read(wallet, registered) if registered else self._search(wallet))
-            self._customers[wallet] = kept
-        return kept
+        customer_id = await self._gateways[0].customer_of(wallet)
+        account = self._customers.get(wallet)
+        if account is None or account.registered != (customer_id is not None):
+            account = await (self._read(wallet, customer_id) if customer_id else self._search(wallet))
+            self._customers[wallet] = account
+        return account
 
     async def _read(self, wallet: str, customer_id: str) -> Account:
         async with self._stripe.session() as session:
@@ -91,49 +94,58 @@ class Accounts:
         if self._search_limiter.take(self._clock.boot()):
             raise ProblemError("busy", "Too many lookups right now. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
-            found = await search_metadata(session, WALLET, wallet)
-        usable = [one for one in found if one.value(RECORD_MARKER) is None and is_customer_id(one.id)]
-        return Account(wallet, usable[0] if len(usable) == 1 else None, registered=False, conflict=len(usable) > 1)
+            matches = await search_metadata(session, WALLET, wallet)
+        customers = [
+            customer for customer in matches if customer.value(RECORD_MARKER) is None and is_customer_id(customer.id)
+        ]
+        return Account(
+            wallet,
+            customers[0] if len(customers) == 1 else None,
+            registered=False,
+            conflict=len(customers) > 1,
+        )
 
-    async def describe(self, wallet: str) -> dict[str, Any]:
-        """An account as the API shows it; the same shape whether it is found or not."""
+    async def describe(self, wallet: str) -> AccountResponse:
+        """Describe an account for the API, in the same form whether it is found or not."""
         account = await self.find(wallet)
         customer = account.customer
-        payments, maximum = [], self._daily_limit.maximum_cents
+        payments: list[PaymentResponse] = []
+        maximum_cents = self._daily_limit.maximum_cents
         if customer:
             payments = await self.payments(customer)
-            maximum = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall()))
-        return {
-            "wallet": to_checksum_address(wallet),
-            "found": customer is not None,
-            "email": mask_email(customer.email) if customer else None,
-            "registered": account.registered,
-            "minimum_cents": self._minimum_cents,
-            "maximum_cents": maximum,
-            "payments": payments,
-        }
+            maximum_cents = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall()))
+        return AccountResponse(
+            wallet=to_checksum_address(wallet),
+            found=customer is not None,
+            email=mask_email(customer.email) if customer else None,
+            registered=account.registered,
+            minimum_cents=self._minimum_cents,
+            maximum_cents=maximum_cents,
+            payments=payments,
+        )
 
-    async def payments(self, customer: Customer) -> list[dict[str, Any]]:
-        """The customer's latest payments, newest first, by the chain, the cursor and this process's memory."""
+    async def payments(self, customer: Customer) -> list[PaymentResponse]:
+        """List the customer's latest payments, newest first, from the chain, the cursor and the status cache."""
         heads = await self._confirmations.heads()
-        found: list[tuple[Payment, PaymentStatus]] = []
+        statuses: list[tuple[Payment, PaymentStatus]] = []
         for gateway in self._gateways:
             stop = await gateway.payment_count(customer.id)
             payments = await gateway.payments_of(customer.id, max(0, stop - MAX_SHOWN_PAYMENTS), stop)
             cursor = self._crediting.cursor(gateway, customer)
             valid = cursor is not None and await cursor_covers(gateway, customer.id, cursor, cursor.next - 1)
-            settled = cursor.next if cursor and valid else 0
-            found += [(payment, await self._status_of(payment, settled, heads)) for payment in payments]
-        found.sort(key=lambda one: (one[0].block, one[0].log_index), reverse=True)
-        return [payment_response(payment, progress) for payment, progress in found[:MAX_SHOWN_PAYMENTS]]
+            cursor_position = cursor.next if cursor and valid else 0
+            statuses += [(payment, await self._status_of(payment, cursor_position, heads)) for payment in payments]
+        statuses.sort(key=lambda entry: (entry[0].block, entry[0].log_index), reverse=True)
+        return [payment_response(payment, status) for payment, status in statuses[:MAX_SHOWN_PAYMENTS]]
 
     async def _status_of(self, payment: Payment, cursor_position: int, heads: Heads) -> PaymentStatus:
-        if (
-            known := self._status_cache.credited_status(payment)
+        cached = (
+            self._status_cache.credited_status(payment)
             or self._status_cache.pending_status(payment)
             or self._status_cache.recent_lookup(payment)
-        ):
-            return known
+        )
+        if cached:
+            return cached
         if payment.sequence < cursor_position and is_final(payment, heads):
             return PaymentStatus("credited")
         depth = await self._confirmations.depth_of(payment, heads)
@@ -141,7 +153,7 @@ class Accounts:
 
 
 def mask_email(email: str | None) -> str | None:
-    """Enough of an email address to recognise one's own: `c…s@l…`."""
+    """Mask an email address so that its owner recognizes it: `c…s@l…`."""
     name, at, host = (email or "").rpartition("@")
     if not at or not name or not host:
         return None

@@ -1,14 +1,12 @@
-"""What one EVM transaction paid, and where each of its payments stands."""
+"""Claims: credits what an EVM transaction paid, or only says where each of its payments stands."""
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from chain.gateway import Gateway
-from chain.payment import Payment
-from chain.signing import to_checksum_address
-from stateless_billing.crediting.payment_status import STATES, PaymentStatus
+from stateless_billing.crediting.payment_status import STATES
 from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.payers.responses import ClaimResponse, PaymentResponse, payment_response
 from stateless_billing.payers.transaction_lookup import TransactionLookup
 
 _RETRY_UNKNOWN_SECONDS = 2
@@ -22,53 +20,37 @@ class PaymentClaims:
     ) -> None:
         self._transactions, self._gateways, self._crediting = transactions, gateways, crediting
 
-    async def of(self, tx_hash: str, *, credit: bool) -> dict[str, Any]:
-        """The payments of an EVM transaction, credited where due if `credit`. Raises ChainError, ProblemError.
+    async def claim(self, tx_hash: str) -> ClaimResponse:
+        """Credit the payments of an EVM transaction that are due.
 
-        A hash that no node knows costs Stripe nothing.
+        A hash that no node knows costs no Stripe request. Raises: ChainError, ProblemError.
         """
-        heads, found = await self._transactions.find(tx_hash)
-        if found is None or (not found.failed and not found.payments):
-            return _answer(tx_hash, "unknown", [], _RETRY_UNKNOWN_SECONDS)
-        if found.failed:
-            return _answer(tx_hash, "failed", [], None)
+        return await self._answer(tx_hash, credit=True)
+
+    async def status(self, tx_hash: str) -> ClaimResponse:
+        """Answer as `claim` does, without writing. Raises: ChainError, ProblemError."""
+        return await self._answer(tx_hash, credit=False)
+
+    async def _answer(self, tx_hash: str, *, credit: bool) -> ClaimResponse:
+        heads, paid = await self._transactions.find(tx_hash)
+        if paid is None or (not paid.failed and not paid.payments):
+            return _without_payments(tx_hash, "unknown", _RETRY_UNKNOWN_SECONDS)
+        if paid.failed:
+            return _without_payments(tx_hash, "failed", None)
         by_address = {gateway.address: gateway for gateway in self._gateways}
-        progress = await asyncio.gather(
-            *(
-                self._crediting.process(by_address[payment.gateway], payment, heads)
-                if credit
-                else self._crediting.get_status(by_address[payment.gateway], payment, heads)
-                for payment in found.payments
-            )
+        ask = self._crediting.process if credit else self._crediting.get_status
+        statuses = await asyncio.gather(
+            *(ask(by_address[payment.gateway], payment, heads) for payment in paid.payments)
         )
-        state = min((one.state for one in progress), key=STATES.index)
-        waits = [one.retry_after for one in progress if one.retry_after is not None]
+        state = min((status.state for status in statuses), key=STATES.index)
+        waits = [status.retry_after for status in statuses if status.retry_after is not None]
         if state == "credited":
-            self._transactions.cache_final(tx_hash, heads, found)
-        payments = [payment_response(payment, one) for payment, one in zip(found.payments, progress, strict=True)]
-        return _answer(tx_hash, state, payments, min(waits, default=None))
+            self._transactions.cache_final(tx_hash, heads, paid)
+        payments: list[PaymentResponse] = []
+        for payment, status in zip(paid.payments, statuses, strict=True):
+            payments.append(payment_response(payment, status))
+        return ClaimResponse(tx_hash=tx_hash, state=state, retry_after=min(waits, default=None), payments=payments)
 
 
-def _answer(tx_hash: str, state: str, payments: list[dict[str, Any]], retry_after: int | None) -> dict[str, Any]:
-    return {"tx_hash": tx_hash, "state": state, "retry_after": retry_after, "payments": payments}
-
-
-def payment_response(payment: Payment, status: PaymentStatus) -> dict[str, Any]:
-    """One payment as the API shows it. `cents` is null for a plain payment whose price is not settled."""
-    return {
-        "payment": payment.identity,
-        "ordinal": payment.ordinal,
-        "gateway": to_checksum_address(payment.gateway),
-        "sequence": payment.sequence,
-        "wallet": to_checksum_address(payment.wallet),
-        "payer": to_checksum_address(payment.payer),
-        "amount": str(payment.amount),
-        "cents": status.cents if status.cents is not None else payment.cents or None,
-        "block": payment.block,
-        "time": payment.time,
-        "state": status.state,
-        "cause": status.cause,
-        "confirmed": status.confirmed,
-        "needed": status.needed,
-        "credit": status.credit,
-    }
+def _without_payments(tx_hash: str, state: str, retry_after: int | None) -> ClaimResponse:
+    return ClaimResponse(tx_hash=tx_hash, state=state, retry_after=retry_after, payments=[])

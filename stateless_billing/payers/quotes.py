@@ -1,7 +1,6 @@
-"""Locked prices: what our signer promises for an amount of tokens, and the calls that pay it."""
+"""Quotes: prices that our signer promises, and the calls that pay them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from chain import calls, token
 from chain.gateway import Gateway
@@ -11,6 +10,7 @@ from stateless_billing.domain import money
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import Rate
 from stateless_billing.payers.accounts import Accounts
+from stateless_billing.payers.responses import CallResponse, Offer, QuoteResponse, RegistrationResponse
 from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.runtime.clock import Clock
@@ -51,12 +51,12 @@ class Quotes:
         self._terms = terms
         self._clock = clock
 
-    async def offer(self, cents: int) -> dict[str, Any]:
-        """What `cents` would cost now, unsigned, for whoever only looks. Raises ProblemError."""
+    async def offer(self, cents: int) -> Offer:
+        """Price `cents` without signing. Raises: ProblemError."""
         return self._price(cents, await self._market_rate())
 
-    async def create(self, wallet: str, cents: int, payer: str | None) -> dict[str, Any]:
-        """A signed quote of `cents` for a wallet. Raises ProblemError, ChainError, StripeFailure."""
+    async def create(self, wallet: str, cents: int, payer: str | None) -> QuoteResponse:
+        """Sign a quote of `cents` for a wallet. Raises: ProblemError, ChainError, StripeFailure."""
         customer_id, registered = await self._find_account(wallet)
         rate = await self._current_rate()
         await self._check_cents(customer_id, cents)
@@ -66,31 +66,38 @@ class Quotes:
         quote = Quote(wallet, sequence, amount, cents, now + self._terms.quote_seconds)
         signature = self._signer.quote(self._gateway.address, quote)
         registration = None if registered else self._registration(wallet, customer_id, now)
-        return {
-            "wallet": to_checksum_address(wallet),
-            **self._price(cents, rate),
-            "gateway": to_checksum_address(self._gateway.address),
-            "token": to_checksum_address(await self._gateway.token()),
-            "chain_id": self._gateway.chain_id,
-            "sequence": sequence,
-            "deadline": quote.deadline,
-            "signature": "0x" + signature.hex(),
-            "registered": registered,
-            "registration": registration,
-            "calls": await self._calls(quote, signature, registration, payer),
-        }
+        offer = self._price(cents, rate)
+        return QuoteResponse(
+            wallet=to_checksum_address(wallet),
+            cents=cents,
+            amount=offer.amount,
+            rate=offer.rate,
+            market_rate=offer.market_rate,
+            rate_source=offer.rate_source,
+            rate_at=offer.rate_at,
+            discount_bps=offer.discount_bps,
+            gateway=to_checksum_address(self._gateway.address),
+            token=to_checksum_address(await self._gateway.token()),
+            chain_id=self._gateway.chain_id,
+            sequence=sequence,
+            deadline=quote.deadline,
+            signature="0x" + signature.hex(),
+            registered=registered,
+            registration=registration,
+            calls=await self._calls(quote, signature, registration, payer),
+        )
 
-    def _price(self, cents: int, rate: Rate) -> dict[str, Any]:
-        bps = self._terms.discount_bps
-        return {
-            "cents": cents,
-            "amount": str(money.amount_up(cents, rate.market, bps)),
-            "rate": money.format_decimal(money.after_discount_down(rate.market, bps)),
-            "market_rate": money.format_decimal(rate.market),
-            "rate_source": rate.source,
-            "rate_at": rate.at,
-            "discount_bps": bps,
-        }
+    def _price(self, cents: int, rate: Rate) -> Offer:
+        discount_bps = self._terms.discount_bps
+        return Offer(
+            cents=cents,
+            amount=str(money.amount_up(cents, rate.market, discount_bps)),
+            rate=money.format_decimal(money.after_discount_down(rate.market, discount_bps)),
+            market_rate=money.format_decimal(rate.market),
+            rate_source=rate.source,
+            rate_at=rate.at,
+            discount_bps=discount_bps,
+        )
 
     async def _find_account(self, wallet: str) -> tuple[str, bool]:
         account = await self._accounts.find(wallet)
@@ -132,11 +139,11 @@ class Quotes:
                 "below_minimum",
                 f"The smallest payment is {money.format_dollars(self._terms.minimum_cents)}. {_NOTHING}",
             )
-        left = await self._daily_limit.remaining_cents(customer_id, int(self._clock.wall()))
-        if cents > left:
+        remaining_cents = await self._daily_limit.remaining_cents(customer_id, int(self._clock.wall()))
+        if cents > remaining_cents:
             raise ProblemError(
                 "above_maximum",
-                f"You can pay at most {money.format_dollars(left)} for this account now. The limit is"
+                f"You can pay at most {money.format_dollars(remaining_cents)} for this account now. The limit is"
                 f" {money.format_dollars(self._daily_limit.maximum_cents)} in 24 hours. {_NOTHING}",
             )
 
@@ -154,28 +161,28 @@ class Quotes:
             )
         return amount
 
-    def _registration(self, wallet: str, customer_id: str, now: int) -> dict[str, Any]:
+    def _registration(self, wallet: str, customer_id: str, now: int) -> RegistrationResponse:
         deadline = now + self._terms.registration_seconds
         signature = self._signer.registration(self._gateway.address, wallet, customer_id, deadline)
-        return {"customer_id": customer_id, "deadline": deadline, "signature": "0x" + signature.hex()}
+        return RegistrationResponse(customer_id=customer_id, deadline=deadline, signature="0x" + signature.hex())
 
     async def _calls(
-        self, quote: Quote, signature: bytes, registration: dict[str, Any] | None, payer: str | None
-    ) -> list[dict[str, str]]:
-        """The payer's calls in order: the approval where it is needed, then the payment, registering on the way."""
+        self, quote: Quote, signature: bytes, registration: RegistrationResponse | None, payer: str | None
+    ) -> list[CallResponse]:
+        """Prepare the payer's calls in order: an approval if the allowance is too small, then the payment."""
         gateway, reader = self._gateway.address, self._gateway.reader
         erc20 = await self._gateway.token()
-        shown = f"{money.format_tokens(quote.amount)} {await token.symbol(reader, erc20)}"
+        tokens = f"{money.format_tokens(quote.amount)} {await token.symbol(reader, erc20)}"
         pay = calls.pay_quoted(quote.wallet, quote.amount, quote.cents, quote.deadline, signature)
         if registration:
-            signed = bytes.fromhex(registration["signature"][2:])
-            register = calls.register(quote.wallet, registration["customer_id"], registration["deadline"], signed)
+            signed = bytes.fromhex(registration.signature[2:])
+            register = calls.register(quote.wallet, registration.customer_id, registration.deadline, signed)
             pay = calls.multicall([register, pay])
-        prepared = [_call_row(gateway, pay, f"Pay {shown}")]
+        prepared = [_call(gateway, pay, f"Pay {tokens}")]
         if payer is None or await token.allowance(reader, erc20, payer, gateway) < quote.amount:
-            prepared.insert(0, _call_row(erc20, calls.approve(gateway, quote.amount), f"Allow {shown}"))
+            prepared.insert(0, _call(erc20, calls.approve(gateway, quote.amount), f"Allow {tokens}"))
         return prepared
 
 
-def _call_row(to: str, data: str, label: str) -> dict[str, str]:
-    return {"to": to_checksum_address(to), "data": data, "value": "0x0", "label": label}
+def _call(to: str, data: str, label: str) -> CallResponse:
+    return CallResponse(to=to_checksum_address(to), data=data, value="0x0", label=label)

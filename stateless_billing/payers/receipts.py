@@ -1,7 +1,8 @@
-"""The receipt of one payment, rebuilt each time from the chain and from at most one read of Stripe."""
+"""Rebuilds the receipt of a payment from the chain and at most one read of Stripe."""
 
 from collections.abc import Sequence
-from typing import Any
+
+import msgspec
 
 from chain.gateway import Gateway
 from chain.payment import Payment
@@ -14,14 +15,14 @@ from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads, is_final
-from stateless_billing.payers.claims import payment_response
+from stateless_billing.payers.responses import ReceiptResponse, payment_response
 from stateless_billing.payers.transaction_lookup import TransactionLookup
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
 
 
 class Receipts:
-    """Finds a payment by its EVM transaction and ordinal, and tells where it stands."""
+    """Finds a payment by its EVM transaction and ordinal, and its status."""
 
     def __init__(
         self,
@@ -40,34 +41,37 @@ class Receipts:
         self._crediting = crediting
         self._status_cache = status_cache
 
-    async def find(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> dict[str, Any] | None:
-        """The receipt; None where no payment is there. Raises ChainError, StripeFailure, ProblemError.
+    async def find(self, tx_hash: str, ordinal: int, gateway: str | None = None) -> ReceiptResponse | None:
+        """Return the receipt, or None without such a payment.
 
-        Where one EVM transaction paid several gateways, `gateway` tells which; else the newest one's counts.
+        If the EVM transaction paid several gateways, `gateway` is the address of one; by default the newest counts.
+        Raises: ChainError, StripeFailure, ProblemError.
         """
-        heads, found = await self._transactions.find(tx_hash)
-        for place in self._gateways:
-            for payment in found.payments if found else ():
-                wanted = gateway in (None, payment.gateway)
-                if payment.gateway == place.address and payment.ordinal == ordinal and wanted:
-                    return _receipt(payment, await self._status_of(place, payment, heads))
+        heads, paid = await self._transactions.find(tx_hash)
+        for candidate in self._gateways:
+            if gateway not in (None, candidate.address):
+                continue
+            for payment in paid.payments if paid else ():
+                if payment.gateway == candidate.address and payment.ordinal == ordinal:
+                    return _receipt(payment, await self._status_of(candidate, payment, heads))
         return None
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus:
-        memory = self._status_cache
-        if known := memory.credited_status(payment) or memory.pending_status(payment) or memory.recent_lookup(payment):
-            return known
+        cache = self._status_cache
+        cached = cache.credited_status(payment) or cache.pending_status(payment) or cache.recent_lookup(payment)
+        if cached:
+            return cached
         depth = await self._confirmations.depth_of(payment, heads)
         if not depth.reached:
             return confirming_status(depth)
         if payment.customer_id is None:
             return PaymentStatus("held", cause="customer_invalid")
-        return memory.record_lookup(payment, await self._look_up_status(gateway, payment, payment.customer_id, heads))
+        return cache.record_lookup(payment, await self._look_up_status(gateway, payment, payment.customer_id, heads))
 
     async def _look_up_status(
         self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads
     ) -> PaymentStatus:
-        """The one read: the customer's newest entries, and with them the customer and its cursor."""
+        """Read the customer's newest entries, and with them the customer and its cursor."""
         try:
             async with self._stripe.session() as session:
                 page, customer = await session.list_entries_and_customer(
@@ -77,23 +81,23 @@ class Receipts:
             if error.code != "resource_missing":
                 raise
             return PaymentStatus("held", cause="customer_invalid")
-        if seen := self._crediting.find_in_page(payment, page):
-            # What was reversed here may be credited to another customer, by an order.
-            return seen if seen.state == "credited" else await self._crediting.get_status(gateway, payment, heads)
+        if status := self._crediting.find_in_page(payment, page):
+            # A payment reversed here may have been credited to another customer by an order.
+            return status if status.state == "credited" else await self._crediting.get_status(gateway, payment, heads)
         cursor = self._crediting.cursor(gateway, customer) if customer else None
         if is_final(payment, heads) and cursor and await cursor_covers(gateway, customer_id, cursor, payment.sequence):
             return credited_status(payment.cents or None, None)
         return PaymentStatus("pending", retry_after=MAX_UNSENT_SECONDS)
 
 
-def _receipt(payment: Payment, status: PaymentStatus) -> dict[str, Any]:
-    """What the API tells of a payment, and the rate that its cents and amount come to."""
-    facts = payment_response(payment, status)
-    rate = money.rate_down(facts["cents"], payment.amount) if facts["cents"] and payment.amount else None
-    return {
-        "tx_hash": payment.tx_hash,
-        "chain_id": payment.chain_id,
-        **facts,
-        "rate": None if rate is None else money.format_decimal(rate),
-        "retry_after": status.retry_after,
-    }
+def _receipt(payment: Payment, status: PaymentStatus) -> ReceiptResponse:
+    """Describe a payment, with the rate that its cents and amount come to."""
+    response = payment_response(payment, status)
+    rate = money.rate_down(response.cents, payment.amount) if response.cents and payment.amount else None
+    return ReceiptResponse(
+        tx_hash=payment.tx_hash,
+        chain_id=payment.chain_id,
+        **msgspec.structs.asdict(response),
+        rate=None if rate is None else money.format_decimal(rate),
+        retry_after=status.retry_after,
+    )

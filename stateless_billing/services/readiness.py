@@ -1,7 +1,10 @@
-"""Whether this process is fit to serve: what `/readyz` tells. Reads chain and price; Stripe only after a failure."""
+"""Decides whether this process is fit to serve, for `/readyz`. Reads Stripe only after a failure."""
 
 import logging
-from typing import Any
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping.records import NotOurAccount
@@ -12,23 +15,44 @@ from stateless_billing.stripe.errors import StripeFailure
 
 log = logging.getLogger(__name__)
 
-_ASK_AGAIN = 60  # seconds after a failed call to Stripe
+_STRIPE_RETRY_SECONDS = 60
 
 
-async def readiness(services: Services) -> dict[str, Any]:
-    """`{ready, checks: {name: {ok, age, detail}}}`; `age` in seconds, null where there is none."""
-    checks = {"chain": await _chain(services), "stripe": await _stripe(services), "price": await _price(services)}
+class HealthResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process lives."""
+
+    ok: Annotated[bool, Meta(extra_json_schema={"const": True})]
+
+
+class CheckResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One check."""
+
+    ok: bool
+    age: Annotated[int, Meta(description="Seconds.")] | None
+    detail: str
+
+
+class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the process is fit to serve, and each check by name."""
+
+    ready: bool
+    checks: dict[str, CheckResponse]
+
+
+async def readiness(services: Services) -> ReadinessResponse:
+    """Run all checks. Chain and Stripe alone decide: without price or signer, what was promised is still credited."""
+    chain, stripe = await _chain(services), await _stripe(services)
+    checks = {"chain": chain, "stripe": stripe, "price": await _price(services)}
     if services.settings.signer_key:
         checks["signer"] = await _signer(services)
-    # Without a price plain payments wait, and with another's key quotes are void: what was promised is still credited.
-    return {"ready": checks["chain"]["ok"] and checks["stripe"]["ok"], "checks": checks}
+    return ReadinessResponse(ready=chain.ok and stripe.ok, checks=checks)
 
 
-def _check(ok: bool, age: int | None, detail: str) -> dict[str, Any]:
-    return {"ok": ok, "age": age, "detail": detail}
+def _check(ok: bool, age: int | None, detail: str) -> CheckResponse:
+    return CheckResponse(ok=ok, age=age, detail=detail)
 
 
-async def _chain(services: Services) -> dict[str, Any]:
+async def _chain(services: Services) -> CheckResponse:
     try:
         heads = await services.confirmations.heads()
     except ChainError as error:
@@ -36,27 +60,26 @@ async def _chain(services: Services) -> dict[str, Any]:
         return _check(False, None, "no node answers properly; the log says why")
     now = int(services.clock.wall())
     age = now - heads.latest.time
-    told = f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old"
+    detail = f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old"
     fault = health.head_fault(heads.latest, now)
-    return _check(fault is None, age, fault or told)
+    return _check(fault is None, age, fault or detail)
 
 
-async def _stripe(services: Services) -> dict[str, Any]:
+async def _stripe(services: Services) -> CheckResponse:
     stripe = services.stripe.health
-    if stripe.failure and services.clock.boot() - stripe.failed_at >= _ASK_AGAIN:
-        try:  # nobody may come by to try: an idle service reads Stripe only to find out that it is well again
+    if stripe.failure and services.clock.boot() - stripe.failed_at >= _STRIPE_RETRY_SECONDS:
+        try:  # an idle service makes no other call that would show that Stripe has recovered
             await services.records.load()
         except (StripeFailure, NotOurAccount) as error:
             log.warning("readiness: %s", error)
     if stripe.skew is not None and (fault := health.clock_fault(stripe.skew)):
         return _check(False, None, fault)
     age = None if stripe.answered_at is None else int(services.clock.boot() - stripe.answered_at)
-    return _check(
-        stripe.failure is None, age, "the last call failed" if stripe.failure else "the last call was answered"
-    )
+    detail = "the last call failed" if stripe.failure else "the last call was answered"
+    return _check(stripe.failure is None, age, detail)
 
 
-async def _price(services: Services) -> dict[str, Any]:
+async def _price(services: Services) -> CheckResponse:
     try:
         rate = await services.price_feed.current_rate()
     except NoRate as error:
@@ -64,7 +87,7 @@ async def _price(services: Services) -> dict[str, Any]:
     return _check(True, int(services.clock.wall()) - rate.at, rate.source)
 
 
-async def _signer(services: Services) -> dict[str, Any]:
+async def _signer(services: Services) -> CheckResponse:
     try:
         fault = await services.signer_fault()
     except ChainError:

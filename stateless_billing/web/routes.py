@@ -1,10 +1,13 @@
 """Route table and middleware of the web application."""
 
+from functools import cache
+
+import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from stateless_billing.services.container import Services
@@ -22,7 +25,12 @@ _PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout
 
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`."""
-    return JSONResponse(create_document())
+    return Response(_document(), media_type="application/json")
+
+
+@cache
+def _document() -> bytes:
+    return msgspec.json.encode(create_document())
 
 
 async def redirect_to_pay(request: Request) -> Response:

@@ -181,10 +181,10 @@ class Day:
     @staticmethod
     async def _page(services: Services, one: Payment) -> None:
         for _ in range(20):
-            answer = await services.claims.of(one.tx_hash, credit=True)
-            if answer["state"] == "credited":
+            answer = await services.claims.claim(one.tx_hash)
+            if answer.state == "credited":
                 return
-            await asyncio.sleep(max(2, answer["retry_after"] or 2))
+            await asyncio.sleep(max(2, answer.retry_after or 2))
 
 
 def told(day: Day, seconds: float) -> list[str]:

@@ -18,7 +18,7 @@ def faults(value: Any, schema: Any, document: Any, where: str = "") -> Iterator[
     """What does not fit, one sentence each."""
     for word, wanted in schema.items():
         match word:
-            case "description":
+            case "title" | "description" | "default":
                 continue
             case "$ref":
                 yield from faults(value, document["components"]["schemas"][wanted.rpartition("/")[2]], document, where)

@@ -137,7 +137,7 @@ def test_held_and_unready_answers_are_as_described(shop: Shop, stack: Stack) -> 
     tx_hash = shop.pay(cut, shop.customer())
     strict = stack.serve(MAX_PAYMENT_CENTS="1000")
     held = stack.http.get(f"{strict.url}/api/payments/{tx_hash}").json()
-    assert not list(faults(held, document["components"]["schemas"]["Claimed"], document))
+    assert not list(faults(held, document["components"]["schemas"]["ClaimResponse"], document))
     stack.control("POST", "price/faults", {"name": "lost", "times": 50})
     ready = stack.http.get(f"{strict.url}/readyz")
     content = document["paths"]["/readyz"]["get"]["responses"][str(ready.status_code)]["content"]["application/json"]

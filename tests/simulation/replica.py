@@ -118,9 +118,10 @@ class Replica(Process):
     async def claim(self, tx_hash: str, *, credit: bool = True) -> None:
         """Claim an EVM transaction like a browser."""
         await self.ready.wait()
-        answer = await self.services.claims.of(tx_hash, credit=credit)
-        states = [(payment["state"], payment["cause"], payment["sequence"]) for payment in answer["payments"]]
-        self.world.note(self.name, f"claim {tx_hash[:8]}: {answer['state']} {states}")
+        claims = self.services.claims
+        answer = await (claims.claim(tx_hash) if credit else claims.status(tx_hash))
+        payments = [(payment.state, payment.cause, payment.sequence) for payment in answer.payments]
+        self.world.note(self.name, f"claim {tx_hash[:8]}: {answer.state} {payments}")
 
     async def give(self, request: GrantRequest) -> None:
         """Submit a grant form."""

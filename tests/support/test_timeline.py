@@ -1,7 +1,7 @@
 """build_timeline lists every entry and payment once, in order of time, and marks reversed entries."""
 
+from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -10,9 +10,13 @@ from stateless_billing.support.timeline import build_timeline, kind_of
 from tests.fakes.factories import START, entry
 
 
-def api_payment(name: str, time: int, state: str = "pending") -> dict[str, Any]:
+@dataclass(frozen=True)
+class Summary:
     """A payment as the API represents it."""
-    return {"payment": name, "time": time, "state": state}
+
+    payment: str
+    time: int
+    state: str = "pending"
 
 
 def credit(name: str, created: int, number: int) -> Entry:
@@ -44,9 +48,9 @@ def test_an_empty_ledger_has_an_empty_timeline() -> None:
 def test_an_uncredited_payment_is_placed_by_its_time() -> None:
     entries = [entry(id="cbtxn_3", created=START + 300), entry(id="cbtxn_1", created=START + 100)]
     payments = [
-        api_payment("8453:0xa:0x1:0", START + 200),
-        api_payment("8453:0xa:0x2:0", START + 400),
-        api_payment("8453:0xa:0x3:0", START),
+        Summary("8453:0xa:0x1:0", START + 200),
+        Summary("8453:0xa:0x2:0", START + 400),
+        Summary("8453:0xa:0x3:0", START),
     ]
     events = build_timeline(entries, payments, complete=True)
     assert [event.time - START for event in events] == [400, 300, 200, 100, 0]
@@ -55,16 +59,16 @@ def test_an_uncredited_payment_is_placed_by_its_time() -> None:
 
 def test_a_credited_payment_is_one_event_in_any_letter_case() -> None:
     name = "8453:0xabc:0x1:0"
-    [event] = build_timeline([credit(name.upper(), START + 60, 1)], [api_payment(name, START)], complete=True)
-    assert (event.kind, event.time, event.payment and event.payment["payment"]) == ("payment", START + 60, name)
+    [event] = build_timeline([credit(name.upper(), START + 60, 1)], [Summary(name, START)], complete=True)
+    assert (event.kind, event.time, event.payment and event.payment.payment) == ("payment", START + 60, name)
 
 
 def test_if_the_listing_continues_older_payments_belong_to_a_later_page() -> None:
     entries = [entry(created=START + 100)]
     payments = [
-        api_payment("a", START + 99, "credited"),
-        api_payment("b", START + 100, "reversed"),
-        api_payment("c", START + 101),
+        Summary("a", START + 99, "credited"),
+        Summary("b", START + 100, "reversed"),
+        Summary("c", START + 101),
     ]
     assert [event.time - START for event in build_timeline(entries, payments, complete=False)] == [101, 100, 100]
     assert len(build_timeline(entries, payments, complete=True)) == 4
@@ -72,7 +76,7 @@ def test_if_the_listing_continues_older_payments_belong_to_a_later_page() -> Non
 
 
 def test_an_uncredited_payment_is_listed_at_any_age() -> None:
-    events = build_timeline([entry(created=START + 100)], [api_payment("a", START, "held")], complete=False)
+    events = build_timeline([entry(created=START + 100)], [Summary("a", START, "held")], complete=False)
     assert [(event.time - START, event.kind) for event in events] == [(100, "charge"), (0, "waiting")]
 
 
@@ -91,7 +95,7 @@ def test_nothing_is_lost_or_duplicated_and_the_newest_comes_first() -> None:
     rng = Random(seed)
     for _ in range(300):
         names = [f"p{number}" for number in range(rng.randrange(8))]
-        payments = [api_payment(name, START + rng.randrange(50)) for name in names]
+        payments = [Summary(name, START + rng.randrange(50)) for name in names]
         credited = rng.sample(names, rng.randint(0, len(names)))
         entries = [credit(name, START + rng.randrange(50), number) for number, name in enumerate(credited)]
         entries += [
@@ -100,6 +104,6 @@ def test_nothing_is_lost_or_duplicated_and_the_newest_comes_first() -> None:
         entries.sort(key=lambda listed: -listed.created)
         events = build_timeline(entries, payments, complete=True)
         assert [event.entry for event in events if event.entry] == entries
-        assert sorted(str(event.payment["payment"]) for event in events if event.payment) == names
+        assert sorted(event.payment.payment for event in events if event.payment) == names
         times = [event.time for event in events]
         assert times == sorted(times, reverse=True)

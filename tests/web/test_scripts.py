@@ -5,8 +5,8 @@ import re
 
 from eth_utils.crypto import keccak
 
+from stateless_billing.payers.responses import HELD_CAUSES
 from stateless_billing.support.uncredited_payments import ACTIONS
-from stateless_billing.web.api.schemas import HELD_CAUSES
 from stateless_billing.web.pages.assets import STATIC
 from stateless_billing.web.pages.pages import TEMPLATES
 from tests.test_architecture import ROOT

@@ -1,26 +1,69 @@
-"""The public API, the pages and the health checks, described as OpenAPI 3.1 for `/openapi.json`. Pure."""
+"""Describes the public API, the pages and the health checks as OpenAPI 3.1, from the types of bodies and answers."""
 
 from collections import defaultdict
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from stateless_billing.domain.errors import PROBLEMS
-from stateless_billing.web.api.schemas import ADDRESS, HASH, SCHEMAS, TEXT, Schema, ref
+from stateless_billing.payers.responses import (
+    AccountResponse,
+    Address,
+    ClaimResponse,
+    QuoteResponse,
+    ReceiptResponse,
+    TxHash,
+)
+from stateless_billing.services.readiness import HealthResponse, ReadinessResponse
+from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest
+from stateless_billing.web.http.problems import ProblemDocument
 
 VERSION = "1"
 LEFT_OUT = ("/login", "/logout", "/admin", "/audit", "/api/admin")
-"""The operators' addresses: pages of this very service behind a sign-in, and what only they may ask."""
+"""The operators' addresses. They are behind a sign-in and not part of the public API."""
 
-_EVERYWHERE = (
-    *("bad_request", "request_timeout", "body_too_large"),
-    *("rate_limited", "headers_too_large", "busy", "internal"),
+_REFS = "#/components/schemas/"
+_STRUCTS = (
+    ProblemDocument,
+    ClaimResponse,
+    ReceiptResponse,
+    AccountResponse,
+    QuoteResponse,
+    QuoteRequest,
+    ClaimRequest,
+    HealthResponse,
+    ReadinessResponse,
 )
-_LATER = ("chain_unavailable",)
-_ASKS_RETRY = (429, 503)
-_PAGE = {"text/html": {"schema": TEXT}}
+_COMMON_PROBLEMS = (
+    "bad_request",
+    "request_timeout",
+    "body_too_large",
+    "rate_limited",
+    "headers_too_large",
+    "busy",
+    "internal",
+)
+_READ_PROBLEMS = ("chain_unavailable", "stripe_unavailable")
+_WITH_RETRY_AFTER = (429, 503)
+_PAGE = {"text/html": {"schema": {"type": "string"}}}
+_PAY_QUERY = {
+    "wallet": "Whose account is to be credited.",
+    "usd": "Dollars, as 50 or 12.50.",
+    "return_url": "Where to go afterwards; only allowed origins are shown.",
+    "ref": "Handed back with `return_url`.",
+}
+
+Ordinal = Annotated[int, Meta(ge=0, le=9999)]
+OneOfSeveral = Annotated[
+    str, Meta(pattern="^0x[0-9a-fA-F]{40}$", description="Where one EVM transaction paid several.")
+]
 
 
 def create_document() -> dict[str, Any]:
-    """The whole document."""
+    """Create the whole document."""
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REFS + "{name}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -33,157 +76,172 @@ def create_document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**_api(), **_pages(), **_operation()},
-        "components": {"schemas": SCHEMAS},
+        "paths": {**_api(), **_pages(), **_health()},
+        "components": {"schemas": schemas},
     }
 
 
 def _api() -> dict[str, Any]:
-    claims = (200, "Its payments, and where each stands", "Claimed")
+    claim = _json("Its payments, and where each stands", ClaimResponse)
     return {
         "/api/accounts/{wallet}": {
-            "get": _does(
+            "get": _operation(
                 "An account by its wallet; unknown wallets answer alike",
-                _json(200, "What payers may see of it", "Account"),
-                ("invalid_input", *_LATER, "stripe_unavailable"),
-                [_in_path("wallet", ADDRESS)],
+                _json("What payers may see of it", AccountResponse),
+                problems=("invalid_input", *_READ_PROBLEMS),
+                parameters=[_in_path("wallet", Address)],
             )
         },
         "/api/quotes": {
-            "post": _does(
+            "post": _operation(
                 "A signed price, and the calls that pay it",
-                _json(200, "The quote", "Quote"),
-                (
-                    *("unsupported_media_type", "invalid_input", "unknown_wallet", "wallet_conflict", "not_payable"),
-                    *("below_minimum", "above_maximum", "rate_unavailable", "paused", *_LATER, "stripe_unavailable"),
+                _json("The quote", QuoteResponse),
+                problems=(
+                    "unsupported_media_type",
+                    "invalid_input",
+                    "unknown_wallet",
+                    "wallet_conflict",
+                    "not_payable",
+                    "below_minimum",
+                    "above_maximum",
+                    "rate_unavailable",
+                    "paused",
+                    *_READ_PROBLEMS,
                 ),
-                body="QuoteWish",
+                body=QuoteRequest,
             )
         },
         "/api/payments": {
-            "post": _does(
+            "post": _operation(
                 "Claim an EVM transaction: every payment in it that is due is credited",
-                _json(*claims),
-                ("unsupported_media_type", "invalid_input", *_LATER, "stripe_unavailable"),
-                body="Claim",
+                claim,
+                problems=("unsupported_media_type", "invalid_input", *_READ_PROBLEMS),
+                body=ClaimRequest,
             )
         },
         "/api/payments/{tx_hash}": {
-            "get": _does(
+            "get": _operation(
                 "The same answer, without writing",
-                _json(*claims),
-                ("invalid_input", *_LATER, "stripe_unavailable"),
-                [_in_path("tx_hash", HASH)],
+                claim,
+                problems=("invalid_input", *_READ_PROBLEMS),
+                parameters=[_in_path("tx_hash", TxHash)],
             )
         },
     }
 
 
 def _pages() -> dict[str, Any]:
-    queries = [_in_query(name, {**TEXT, "description": said}) for name, said in _PAY_QUERY.items()]
-    to_pay = {"307": {"description": "To the pay page", "headers": {"Location": {"schema": TEXT, "required": True}}}}
-    receipt = {"description": "The receipt", "content": {**_PAGE, "application/json": {"schema": ref("Receipt")}}}
+    queries = [
+        _in_query(name, Annotated[str, Meta(description=description)]) for name, description in _PAY_QUERY.items()
+    ]
+    location = {"schema": {"type": "string"}, "required": True}
+    to_pay = {"307": {"description": "To the pay page", "headers": {"Location": location}}}
+    receipt = _json("The receipt", ReceiptResponse)
+    receipt["200"]["content"] = _PAGE | receipt["200"]["content"]
     return {
-        "/": {"get": _does("To the pay page", to_pay, parameters=queries)},
-        "/payWithLitkey": {"get": _does("To the pay page", to_pay, parameters=queries)},
-        "/pay": {"get": _does("The pay page", _html("The page"), parameters=queries)},
+        "/": {"get": _operation("To the pay page", to_pay, parameters=queries)},
+        "/payWithLitkey": {"get": _operation("To the pay page", to_pay, parameters=queries)},
+        "/pay": {"get": _operation("The pay page", _html("The page"), parameters=queries)},
         "/receipt/{tx_hash}/{ordinal}": {
-            "get": _does(
+            "get": _operation(
                 "The permanent receipt of one payment: a page, or JSON where `Accept` asks for that",
-                {"200": receipt},
-                ("invalid_input", "not_found", *_LATER, "stripe_unavailable"),
-                [
-                    _in_path("tx_hash", HASH),
-                    _in_path("ordinal", {"type": "integer", "minimum": 0, "maximum": 9999}),
-                    _in_query("gateway", {**ADDRESS, "description": "Where one EVM transaction paid several."}),
+                receipt,
+                problems=("invalid_input", "not_found", *_READ_PROBLEMS),
+                parameters=[
+                    _in_path("tx_hash", TxHash),
+                    _in_path("ordinal", Ordinal),
+                    _in_query("gateway", OneOfSeveral),
                 ],
             )
         },
         "/problems/{code}": {
-            "get": _does(
+            "get": _operation(
                 "What a problem's `type` means",
                 _html("The page"),
-                ("not_found",),
-                [_in_path("code", {**TEXT, "enum": list(PROBLEMS)})],
+                problems=("not_found",),
+                parameters=[_in_path("code", Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEMS)})])],
             )
         },
         "/static/{digest}/{name}": {
-            "get": _does(
+            "get": _operation(
                 "A file of the pages; under the current digest it may be kept for ever",
                 {"200": {"description": "The file", "content": {"*/*": {}}}},
-                ("not_found",),
-                [_in_path("digest", TEXT), _in_path("name", TEXT)],
+                problems=("not_found",),
+                parameters=[_in_path("digest", str), _in_path("name", str)],
             )
         },
     }
 
 
-def _operation() -> dict[str, Any]:
-    fit, unfit = _json(200, "Fit to serve", "Readiness"), ref("Readiness")
-    ready = _does("Whether the process is fit to serve", fit)
-    ready["responses"]["503"]["content"]["application/json"] = {"schema": unfit}
-    ready["responses"]["503"]["headers"]["Retry-After"]["required"] = False
+def _health() -> dict[str, Any]:
+    answers = _json("Fit to serve", ReadinessResponse)
+    ready = _operation("Whether the process is fit to serve", answers)
+    unfit = ready["responses"]["503"]
+    unfit["content"] = unfit["content"] | answers["200"]["content"]
+    unfit["headers"]["Retry-After"]["required"] = False
     spec = {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}
     return {
-        "/healthz": {"get": _does("The process lives; no limit, nothing is read", _json(200, "It does", "Health"))},
+        "/healthz": {
+            "get": _operation("The process lives; no limit, nothing is read", _json("It does", HealthResponse))
+        },
         "/readyz": {"get": ready},
-        "/openapi.json": {"get": _does("This description", spec)},
+        "/openapi.json": {"get": _operation("This description", spec)},
     }
 
 
-_PAY_QUERY = {
-    "wallet": "Whose account is to be credited.",
-    "usd": "Dollars, as 50 or 12.50.",
-    "return_url": "Where to go afterwards; only allowed origins are shown.",
-    "ref": "Handed back with `return_url`.",
-}
-
-
-def _does(
+def _operation(
     summary: str,
-    answers: dict[str, Any],
-    codes: tuple[str, ...] = (),
+    answers: Mapping[str, Any],
+    *,
+    problems: tuple[str, ...] = (),
     parameters: list[dict[str, Any]] | None = None,
-    body: str | None = None,
+    body: type[msgspec.Struct] | None = None,
 ) -> dict[str, Any]:
-    """One operation: its answers, and the problems it may tell besides those that any request may meet."""
-    done: dict[str, Any] = {"summary": summary, "responses": {**answers, **_problems(*codes, *_EVERYWHERE)}}
+    """Describe an operation: its answers, its own problems, and those that any request may meet."""
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {**answers, **_problems(*problems, *_COMMON_PROBLEMS)},
+    }
     if parameters:
-        done["parameters"] = parameters
+        operation["parameters"] = parameters
     if body:
-        done["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(body)}}}
-    return done
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
+    return operation
 
 
 def _problems(*codes: str) -> dict[str, Any]:
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
         by_status[PROBLEMS[code][0]].append(code)
-    return {str(status): _problem(status, found) for status, found in sorted(by_status.items())}
+    return {str(status): _problem(status, codes) for status, codes in sorted(by_status.items())}
 
 
 def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     types = {"properties": {"type": {"enum": [f"/problems/{code}" for code in codes]}}}
-    told: dict[str, Any] = {
+    problem: dict[str, Any] = {
         "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes),
-        "content": {"application/problem+json": {"schema": {"allOf": [ref("Problem"), types]}}},
+        "content": {"application/problem+json": {"schema": {"allOf": [_ref(ProblemDocument), types]}}},
     }
-    if status in _ASKS_RETRY:
-        told["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
-    return told
+    if status in _WITH_RETRY_AFTER:
+        problem["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
+    return problem
 
 
-def _json(status: int, description: str, schema: str) -> dict[str, Any]:
-    return {str(status): {"description": description, "content": {"application/json": {"schema": ref(schema)}}}}
+def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
+    return {"$ref": _REFS + struct.__name__}
+
+
+def _json(description: str, struct: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"200": {"description": description, "content": {"application/json": {"schema": _ref(struct)}}}}
 
 
 def _html(description: str) -> dict[str, Any]:
     return {"200": {"description": description, "content": _PAGE}}
 
 
-def _in_path(name: str, schema: Schema) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+def _in_path(name: str, form: Any) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(form)}
 
 
-def _in_query(name: str, schema: Schema) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema}
+def _in_query(name: str, form: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "schema": msgspec.json.schema(form)}

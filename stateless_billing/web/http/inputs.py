@@ -1,10 +1,10 @@
-"""Input, checked at the edge. What does not fit is a Refusal that says what was expected, never what was sent."""
+"""Checks input at the edge. A refusal says what was expected, and never repeats a value that was sent."""
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar, TypeVar
 
+import msgspec
 from starlette.requests import Request
 
 from chain.signing import to_checksum_address
@@ -15,84 +15,84 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
 _DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
-_MAX_CENTS = 10**9
+AN_ADDRESS = "an address: 0x and 40 hex digits"
+A_TX_HASH = "a transaction hash: 0x and 64 hex digits"
 
 
-def parse_wallet(value: object, name: str = "wallet") -> str:
-    """An address, lower-case. One in mixed case must carry its EIP-55 checksum: else it was mistyped."""
-    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
-        raise ProblemError("invalid_input", f"`{name}` must be an address: 0x and 40 hex digits. No money moved.")
+def parse_wallet(value: str, name: str = "wallet") -> str:
+    """Parse an address; lower-case. In mixed case it must carry its EIP-55 checksum, else it was mistyped."""
+    if not _ADDRESS.fullmatch(value):
+        raise ProblemError("invalid_input", f"`{name}` must be {AN_ADDRESS}. No money moved.")
     digits = value[2:]
     if digits not in (digits.lower(), digits.upper()) and to_checksum_address(value.lower()) != value:
         raise ProblemError("invalid_input", f"`{name}` does not match its checksum. No money moved. Copy it again.")
     return value.lower()
 
 
-def parse_tx_hash(value: object) -> str:
-    """A transaction hash, lower-case."""
-    if not isinstance(value, str) or not _HASH.fullmatch(value):
-        raise ProblemError(
-            "invalid_input", "`tx_hash` must be a transaction hash: 0x and 64 hex digits. No money moved."
-        )
+def parse_tx_hash(value: str) -> str:
+    """Parse a transaction hash; lower-case."""
+    if not _HASH.fullmatch(value):
+        raise ProblemError("invalid_input", f"`tx_hash` must be {A_TX_HASH}. No money moved.")
     return value.lower()
 
 
-def parse_ordinal(value: object) -> int:
-    """A payment's place among those of its EVM transaction."""
-    if not isinstance(value, str) or not _ORDINAL.fullmatch(value):
+def parse_ordinal(value: str) -> int:
+    """Parse a payment's position among those of its EVM transaction."""
+    if not _ORDINAL.fullmatch(value):
         raise ProblemError("invalid_input", "The ordinal must be a whole number from 0 to 9999. No money moved.")
     return int(value)
 
 
 def parse_dollars(value: str | None) -> int | None:
-    """Dollars as a link may carry them, 50 or 12.50, in cents; None for anything else."""
-    found = _DOLLARS.fullmatch(value or "")
-    return int(found[1]) * 100 + int((found[2] or "").ljust(2, "0")) if found else None
+    """Convert dollars as in a link, 50 or 12.50, to cents; None for anything else."""
+    match = _DOLLARS.fullmatch(value or "")
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else None
 
 
-def parse_cents(value: object) -> int:
-    """A positive whole number of cents."""
-    if type(value) is not int or not 0 < value <= _MAX_CENTS:
-        raise ProblemError("invalid_input", f"`cents` must be a whole number from 1 to {_MAX_CENTS}. No money moved.")
-    return value
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON body of a request. The class variables word what is said of a field that does not fit."""
+
+    expected: ClassVar[Mapping[str, str]] = {}
+    """What a field must be, by name; without an entry, a text."""
+    consequence: ClassVar[str] = "Nothing was done."
 
 
-def read_text(body: Mapping[str, Any], name: str) -> str:
-    """A field that is a text; empty where it is missing."""
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ProblemError("invalid_input", f"`{name}` must be a string. Nothing was done.")
-    return value or ""
+Body = TypeVar("Body", bound=RequestBody)
+
+_FAULTY_FIELD = re.compile(r"missing required field `(\w+)`$|at `\$\.(\w+)[^`]*`$")
+_UNKNOWN_FIELD = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 
 
-async def read_json_object(request: Request, allowed: set[str], max_bytes: int = MAX_BODY_BYTES) -> dict[str, Any]:
-    """The request's body: one JSON object of at most `largest` bytes with no other names than `allowed`."""
+async def read_body(request: Request, form: type[Body], max_bytes: int = MAX_BODY_BYTES) -> Body:
+    """Read the request's body, a JSON object of at most `max_bytes`. Raises: ProblemError, naming the faulty field."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
         raise ProblemError(
             "unsupported_media_type", "Send the body as JSON with `Content-Type: application/json`. Nothing was done."
         )
+    content = await _read_content(request, max_bytes)
     try:
-        body = json.loads(await _read_body(request, max_bytes), parse_constant=_refuse_constant)
-        json.dumps(body, ensure_ascii=False).encode()  # half a character is no text, and nobody could be told of it
+        return msgspec.json.decode(content, type=form)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), form) from error
     except (ValueError, RecursionError) as error:
         raise ProblemError("bad_request", "The body is not valid JSON. Nothing was done.") from error
-    if not isinstance(body, dict):
-        raise ProblemError("bad_request", "The body must be a JSON object. Nothing was done.")
-    if unknown := sorted(set(body) - allowed):
-        raise ProblemError(
-            "invalid_input", f"The body has an unknown name: {ascii(unknown[0])[:40]}. Nothing was done."
-        )
-    return body
 
 
-async def _read_body(request: Request, max_bytes: int) -> bytes:
+def _refusal(fault: str, form: type[RequestBody]) -> ProblemError:
+    """Word a fault for the sender. A value is never repeated."""
+    if unknown := _UNKNOWN_FIELD.match(fault):
+        return ProblemError("invalid_input", f"The body has a name that is not known here: {ascii(unknown[1])[:40]}.")
+    if faulty := _FAULTY_FIELD.search(fault):
+        name = faulty[1] or faulty[2]
+        expected = form.expected.get(name, "a text")
+        return ProblemError("invalid_input", f"`{name}` must be {expected}. {form.consequence}".strip())
+    return ProblemError("bad_request", "The body must be a JSON object.")
+
+
+async def _read_content(request: Request, max_bytes: int) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > max_bytes:
             raise ProblemError("body_too_large", f"The body is larger than {max_bytes} bytes. Nothing was done.")
     return body
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")

@@ -2,16 +2,19 @@
 
 import logging
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from chain.errors import ChainError
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.stripe.errors import StripeFailure
+from stateless_billing.web.http.json_response import StructResponse
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +24,28 @@ RETRY_SECONDS = "5"
 MEDIA_TYPE = "application/problem+json"
 
 
+class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a request was not answered as asked."""
+
+    type: Annotated[str, Meta(pattern="^/problems/[a-z_]+$")]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: Annotated[str, Meta(description="What happened, whether money moved, and what to do.")]
+    request_id: Annotated[str, Meta(description="What to quote to support; also the X-Request-Id header.")]
+
+
 def problem_response(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
     """Create the response for a problem."""
-    body = problem_document(code, detail, request.scope.get("request_id"))
-    status = body["status"]
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    document = problem_document(code, detail, request.scope.get("request_id", ""))
+    if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers = {"retry-after": RETRY_SECONDS, **(headers or {})}
-    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+    return StructResponse(document, document.status, headers, media_type=MEDIA_TYPE)
 
 
-def problem_document(code: str, detail: str, request_id: str | None) -> dict[str, Any]:
+def problem_document(code: str, detail: str, request_id: str) -> ProblemDocument:
     """Create the body of a problem. `request_id` is what users quote to support."""
     status, title = PROBLEMS[code]
-    return {"type": f"/problems/{code}", "title": title, "status": status, "detail": detail, "request_id": request_id}
+    return ProblemDocument(type=f"/problems/{code}", title=title, status=status, detail=detail, request_id=request_id)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

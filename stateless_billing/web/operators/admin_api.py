@@ -4,7 +4,6 @@ Money moves only with a form signed by this service.
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +17,6 @@ from stateless_billing.domain import money, order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.form_ids import FORM_SECONDS
-from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import parse_rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import forms
@@ -30,13 +28,20 @@ from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
+from stateless_billing.web.api.requests import (
+    GrantForm,
+    GrantStatusRequest,
+    OrderForm,
+    RateRequest,
+    RetryRequest,
+    UndoRequest,
+)
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
 MAX_REASON_CHARACTERS = 200
-MAX_OVERRIDE_HOURS = 24
 _MAX_BODY_BYTES = 256 * 1024  # larger than any valid note, so that an overlong one gets its own problem
 _NOTHING_GIVEN = "Nothing was given."
 
@@ -107,18 +112,17 @@ class AdminApi:
     async def status(self, request: Request) -> Response:
         """`POST /api/admin/grants/status` `{form}`: return the grant of a form, or null."""
         operator = self._sessions.require(request, GRANT)
-        body = await inputs.read_json_object(request, {"form"})
-        grant = await self._services.grants.status(self._open_form("grant", body, operator)["grant"])
+        body = await inputs.read_body(request, GrantStatusRequest)
+        grant = await self._services.grants.status(self._open_form("grant", body.form, operator)["grant"])
         return JSONResponse({"grant": _grant_response(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
         """`POST /api/admin/grants/undo` `{reservation, reason}`: reverse a grant."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
-        body = await inputs.read_json_object(request, {"reservation", "reason"})
-        reservation = inputs.read_text(body, "reservation")
-        if not is_entry_id(reservation):
+        body = await inputs.read_body(request, UndoRequest)
+        if not is_entry_id(body.reservation):
             raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… identifier. Nothing was taken back.")
-        grant = await self._services.grants.undo(reservation, operator, _parse_reason(inputs.read_text(body, "reason")))
+        grant = await self._services.grants.undo(body.reservation, operator, _parse_reason(body.reason))
         return JSONResponse(_grant_response(grant))
 
     async def write_order(self, request: Request) -> Response:
@@ -127,9 +131,9 @@ class AdminApi:
         `confirms` names another admin's order to repeat.
         """
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
-        body = await inputs.read_json_object(request, {"form", "order", "confirms", "reason"})
-        form = self._open_form("order", body, operator)
-        reason = _parse_reason(inputs.read_text(body, "reason"))
+        body = await inputs.read_body(request, OrderForm)
+        form = self._open_form("order", body.form, operator)
+        reason = _parse_reason(body.reason)
         heads, gateway, payment = await self._find_payment(form["payment"])
         draft = await self._draft_order(body, payment, operator, reason)
         order, status = await self._services.uncredited_payments.write_order(
@@ -146,18 +150,15 @@ class AdminApi:
             }
         )
 
-    async def _draft_order(
-        self, body: Mapping[str, Any], payment: Payment, operator: Operator, reason: str
-    ) -> OrderDraft:
+    async def _draft_order(self, body: OrderForm, payment: Payment, operator: Operator, reason: str) -> OrderDraft:
         """Draft the operator's own order, or the confirmation of another admin's."""
-        text, confirmed_id = inputs.read_text(body, "order").strip(), inputs.read_text(body, "confirms").strip()
+        text, confirmed_id = body.order.strip(), body.confirms.strip()
         if text and confirmed_id:
             raise ProblemError("invalid_input", "Send either `order` or `confirms`, not both. Nothing was ordered.")
         order_checks, orders = self._services.order_checks, self._services.orders
         if not confirmed_id:
-            return await order_checks.draft(
-                text, payment, operator.name, reason, (await orders.find(payment)).effective
-            )
+            effective = (await orders.find(payment)).effective
+            return await order_checks.draft(text, payment, operator.name, reason, effective)
         orders.invalidate()
         return await order_checks.confirm(confirmed_id, payment, operator.name, reason, await orders.find(payment))
 
@@ -173,8 +174,8 @@ class AdminApi:
     async def retry(self, request: Request) -> Response:
         """`POST /api/admin/payments/retry` `{payment}`: retry a waiting payment now."""
         self._sessions.require(request, GRANT)
-        body = await inputs.read_json_object(request, {"payment"})
-        heads, gateway, payment = await self._find_payment(inputs.read_text(body, "payment"))
+        body = await inputs.read_body(request, RetryRequest)
+        heads, gateway, payment = await self._find_payment(body.payment)
         self._services.status_cache.make_due(payment)
         status = await self._services.crediting.process(gateway, payment, heads)
         return JSONResponse({"state": status.state, "cause": status.cause, "credit": status.credit})
@@ -182,16 +183,14 @@ class AdminApi:
     async def set_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate` `{rate, hours, reason}`: override the rate."""
         operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
-        body = await inputs.read_json_object(request, {"rate", "hours", "reason"})
-        rate, hours = parse_rate(inputs.read_text(body, "rate")), body.get("hours")
+        body = await inputs.read_body(request, RateRequest)
+        rate = parse_rate(body.rate)
         if rate is None:
             raise ProblemError(
                 "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
             )
-        if type(hours) is not int or not 1 <= hours <= MAX_OVERRIDE_HOURS:
-            raise ProblemError("invalid_input", f"Choose 1 to {MAX_OVERRIDE_HOURS} whole hours. Nothing was changed.")
-        reason = _parse_reason(inputs.read_text(body, "reason"))
-        override = await self._services.overrides.set(rate, operator.name, hours * 3600, reason)
+        reason = _parse_reason(body.reason)
+        override = await self._services.overrides.set(rate, operator.name, body.hours * 3600, reason)
         log.warning(
             "rate override: set to %s until %d by %s", money.format_decimal(rate), override.until, operator.role
         )
@@ -207,22 +206,22 @@ class AdminApi:
         return JSONResponse({})
 
     async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
-        body = await inputs.read_json_object(request, {"form", "amount", "reason", "note", "again"}, _MAX_BODY_BYTES)
-        form = self._open_form("grant", body, operator)
+        body = await inputs.read_body(request, GrantForm, _MAX_BODY_BYTES)
+        form = self._open_form("grant", body.form, operator)
         grant_request = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
             customer=form["customer"],
-            cents=forms.parse_cents(inputs.read_text(body, "amount")),
-            reason=inputs.read_text(body, "reason"),
-            note=forms.parse_note(inputs.read_text(body, "note")),
+            cents=forms.parse_cents(body.amount),
+            reason=body.reason,
+            note=forms.parse_note(body.note),
         )
-        return grant_request, body.get("again") is True
+        return grant_request, body.again
 
-    def _open_form(self, kind: str, body: Mapping[str, Any], operator: Operator) -> dict[str, str]:
+    def _open_form(self, kind: str, token: str, operator: Operator) -> dict[str, str]:
         """Open a signed form of this operator. Raises: ProblemError."""
         try:
-            form = self._services.sign_ins.tokens.open(kind, inputs.read_text(body, "form"), FORM_SECONDS)
+            form = self._services.sign_ins.tokens.open(kind, token, FORM_SECONDS)
         except ExpiredToken as error:
             raise ProblemError(
                 "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
@@ -284,7 +283,7 @@ REFUSED = {
 def _grant_response(grant: Grant) -> dict[str, Any]:
     """Return a grant as a page shows it."""
     reservation = grant.reservation
-    credit: Entry | None = grant.credit
+    credit = grant.credit
     return {
         "grant": reservation.grant,
         "customer": reservation.customer,

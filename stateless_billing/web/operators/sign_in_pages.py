@@ -16,6 +16,7 @@ from stateless_billing.operators.mailer import Mail
 from stateless_billing.operators.sign_in import LINK_SECONDS, WALLET_SECONDS
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
+from stateless_billing.web.api.requests import ChallengeRequest, SignatureRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import SIGN_IN_COOKIE, WALLET_COOKIE, Sessions, local_path
 from stateless_billing.web.server.rate_limits import client_origin
@@ -125,9 +126,9 @@ class SignInPages:
         """`POST /login/wallet/message` `{address, next}`: create the message to sign."""
         self._sessions.check_origin(request)
         self._limit_attempts(request)
-        body = await inputs.read_json_object(request, {"address", "next"})
-        address = inputs.parse_wallet(body.get("address"), "address")
-        onward = local_path(inputs.read_text(body, "next"))
+        body = await inputs.read_body(request, ChallengeRequest)
+        address = inputs.parse_wallet(body.address, "address")
+        onward = local_path(body.next)
         message, cookie = self._sign_ins.create_challenge(address, self._sessions.origin(request), onward)
         response = JSONResponse({"message": message})
         self._sessions.set_cookie(response, WALLET_COOKIE, cookie, WALLET_SECONDS)
@@ -137,11 +138,9 @@ class SignInPages:
         """`POST /login/wallet` `{signature}`: sign in by the signed message."""
         self._sessions.check_origin(request)
         self._limit_attempts(request)
-        body = await inputs.read_json_object(request, {"signature"})
+        body = await inputs.read_body(request, SignatureRequest)
         cookie = request.cookies.get(WALLET_COOKIE)
-        operator, onward = self._sign_ins.sign_in_by_wallet(
-            inputs.read_text(body, "signature"), cookie, self._sessions.origin(request)
-        )
+        operator, onward = self._sign_ins.sign_in_by_wallet(body.signature, cookie, self._sessions.origin(request))
         response = JSONResponse({"next": local_path(onward)})
         self._sessions.sign_in(response, operator)
         log.info("%s signed in by wallet", operator.role)

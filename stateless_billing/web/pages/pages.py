@@ -8,19 +8,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from chain.errors import ChainError
 from chain.signing import to_checksum_address
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
+from stateless_billing.payers.responses import AccountResponse, Offer
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
+from stateless_billing.web.http.json_response import StructResponse
 from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
@@ -86,15 +89,15 @@ class Pages:
             self._account(request, wallet), self._offer(cents), self._services.permit_domain()
         )
         context = self._pay_context(request, wallet, account, offer, permit)
-        config = {name: context[name] for name in _CONFIG}
+        config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
     def _pay_context(
         self,
         request: Request,
         wallet: str | None,
-        account: dict[str, Any] | None,
-        offer: dict[str, Any] | None,
+        account: AccountResponse | None,
+        offer: Offer | None,
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
         query, settings, world = request.query_params, self._services.settings, self._network_context()
@@ -115,7 +118,7 @@ class Pages:
             "seconds": settings.confirmations[0].seconds,
         }
 
-    async def _account(self, request: Request, wallet: str | None) -> dict[str, Any] | None:
+    async def _account(self, request: Request, wallet: str | None) -> AccountResponse | None:
         try:
             return await self._api.describe_account(wallet) if wallet else None
         except (ChainError, StripeFailure, ProblemError) as error:
@@ -124,7 +127,7 @@ class Pages:
             log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
         return None
 
-    async def _offer(self, cents: int) -> dict[str, Any] | None:
+    async def _offer(self, cents: int) -> Offer | None:
         try:
             async with asyncio.timeout(_OFFER_SECONDS):
                 return await self._api.create_offer(cents)
@@ -154,8 +157,8 @@ class Pages:
         ordinal = inputs.parse_ordinal(request.path_params["ordinal"])
         asked = request.query_params.get("gateway")
         gateway = inputs.parse_wallet(asked, "gateway") if asked else None
-        found = await self._services.receipts.find(tx_hash, ordinal, gateway)
-        if found is None:
+        receipt = await self._services.receipts.find(tx_hash, ordinal, gateway)
+        if receipt is None:
             raise ProblemError(
                 "not_found",
                 "We found no such payment to this service. A payment that was just sent can take a minute to show."
@@ -163,10 +166,10 @@ class Pages:
             )
         headers = {"vary": "accept"}
         if _wants_json(request):
-            return JSONResponse(found, headers=headers)
+            return StructResponse(receipt, headers=headers)
         here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
         page = self._templates.get_template("receipt.html")
-        return HTMLResponse(page.render(self._network_context(), payment=found, here=here), headers=headers)
+        return HTMLResponse(page.render(self._network_context(), payment=receipt, here=here), headers=headers)
 
     async def problem(self, request: Request) -> Response:
         """`GET /problems/{code}`: what a problem's `type` means."""

@@ -5,13 +5,13 @@ uvicorn's, and closes the connection that has been idle longest when there are t
 """
 
 import asyncio
-import json
 import logging
 import secrets
 from http import HTTPStatus
 from typing import Any
 
 import httptools
+import msgspec
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -212,8 +212,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _create_problem(self, code: str, detail: str) -> bytes:
         request_id = secrets.token_hex(8)
-        problem = problem_document(code, detail, request_id)
-        body = json.dumps(problem).encode()
+        document = problem_document(code, detail, request_id)
+        body = msgspec.json.encode(document)
         headers = {
             **HEADERS,
             "content-type": MEDIA_TYPE,
@@ -222,13 +222,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             "x-request-id": request_id,
             "connection": "close",
         }
-        if problem["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
+        if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers["retry-after"] = RETRY_SECONDS
         lines = [
             *self.server_state.default_headers,
             *((name.encode(), value.encode()) for name, value in headers.items()),
         ]
-        return STATUS_LINE[problem["status"]] + b"".join(b"%s: %s\r\n" % line for line in lines) + b"\r\n" + body
+        return STATUS_LINE[document.status] + b"".join(b"%s: %s\r\n" % line for line in lines) + b"\r\n" + body
 
     def pause_writing(self) -> None:
         """Start the write deadline: the client has not read what was written."""

@@ -1,0 +1,200 @@
+"""The answers of the public API. JSON and `/openapi.json` are made from these types, fields in this order."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from chain.payment import Payment
+from chain.signing import to_checksum_address
+from stateless_billing.crediting.payment_status import STATES, PaymentStatus
+
+MAX_SHOWN_PAYMENTS = 20
+
+PENDING_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
+HELD_CAUSES = (
+    "rate_unavailable",
+    "over_limit",
+    "customer_deleted",
+    "customer_invalid",
+    "currency",
+    "test_clock",
+    "not_payable",
+    "ledger_altered",
+    "ledger_unproven",
+    "stripe_refused",
+)
+_NOT_OF_A_PAYMENT = ("unknown", "failed")
+
+Address = Annotated[
+    str,
+    Meta(
+        pattern="^0x[0-9a-fA-F]{40}$",
+        description="An address. In mixed case it must carry its EIP-55 checksum; answers always do.",
+    ),
+]
+TxHash = Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{64}$", description="The hash of an EVM transaction.")]
+Hex = Annotated[str, Meta(pattern="^0x([0-9a-f]{2})*$")]
+TokenUnits = Annotated[str, Meta(pattern="^[0-9]+$", description="Tokens in base units (10^-18 tokens).")]
+DecimalRate = Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]{18}$", description="Dollars per whole token, rounded down.")]
+DiscountedRate = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]+\.[0-9]{18}$",
+        description="Dollars per whole token after the discount, rounded down, for display.",
+    ),
+]
+Cents = Annotated[int, Meta(ge=0)]
+PaymentCents = Annotated[int, Meta(ge=0, description="Null for a plain payment whose price is not settled.")]
+PayableCents = Annotated[int, Meta(ge=0, description="What may still be paid now.")]
+Count = Annotated[int, Meta(ge=0)]
+UnixTime = Annotated[int, Meta(description="Unix seconds.")]
+Seconds = Annotated[int, Meta(ge=0, description="Seconds.")]
+RetrySeconds = Annotated[int, Meta(ge=0, description="When asking again makes sense; null where nothing will change.")]
+CustomerId = Annotated[str, Meta(pattern="^cus_[0-9A-Za-z]{1,28}$")]
+PaymentIdentity = Annotated[str, Meta(description="Its identity: chain id, gateway, transaction hash and ordinal.")]
+CreditId = Annotated[str, Meta(pattern="^cbtxn_", description="The balance transaction in Stripe.")]
+State = Annotated[
+    str, Meta(description="The least advanced of the payments'.", extra_json_schema={"enum": list(STATES)})
+]
+PaymentState = Annotated[
+    str, Meta(extra_json_schema={"enum": [state for state in STATES if state not in _NOT_OF_A_PAYMENT]})
+]
+Cause = Annotated[str, Meta(extra_json_schema={"enum": [*PENDING_CAUSES, *HELD_CAUSES]})]
+
+
+class PaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One payment, and where it stands."""
+
+    payment: PaymentIdentity
+    ordinal: Count
+    gateway: Address
+    sequence: Count
+    wallet: Address
+    payer: Address
+    amount: TokenUnits
+    cents: PaymentCents | None
+    block: Count
+    time: UnixTime
+    state: PaymentState
+    cause: Cause | None
+    confirmed: Seconds | None
+    needed: Seconds | None
+    credit: CreditId | None
+
+
+class ClaimResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The payments of one EVM transaction."""
+
+    tx_hash: TxHash
+    state: State
+    retry_after: RetrySeconds | None
+    payments: list[PaymentResponse]
+
+
+class ReceiptResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One payment, with the rate that its cents and amount come to."""
+
+    tx_hash: TxHash
+    chain_id: Count
+    payment: PaymentIdentity
+    ordinal: Count
+    gateway: Address
+    sequence: Count
+    wallet: Address
+    payer: Address
+    amount: TokenUnits
+    cents: PaymentCents | None
+    block: Count
+    time: UnixTime
+    state: PaymentState
+    cause: Cause | None
+    confirmed: Seconds | None
+    needed: Seconds | None
+    credit: CreditId | None
+    rate: DecimalRate | None
+    retry_after: RetrySeconds | None
+
+
+class AccountResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What payers may see of a wallet's account."""
+
+    wallet: Address
+    found: bool
+    email: Annotated[str, Meta(description="Masked.")] | None
+    registered: Annotated[bool, Meta(description="Whether the newest gateway knows the wallet.")]
+    minimum_cents: Cents
+    maximum_cents: PayableCents
+    payments: Annotated[list[PaymentResponse], Meta(max_length=MAX_SHOWN_PAYMENTS)]
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An unsigned price, for the pay page."""
+
+    cents: Cents
+    amount: TokenUnits
+    rate: DiscountedRate
+    market_rate: DecimalRate
+    rate_source: str
+    rate_at: UnixTime
+    discount_bps: Count
+
+
+class RegistrationResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signed statement that a wallet belongs to a customer."""
+
+    customer_id: CustomerId
+    deadline: UnixTime
+    signature: Hex
+
+
+class CallResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A call that the payer's wallet sends."""
+
+    to: Address
+    data: Hex
+    value: Literal["0x0"]
+    label: str
+
+
+class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signed price, and the calls that pay it."""
+
+    wallet: Address
+    cents: Cents
+    amount: TokenUnits
+    rate: DiscountedRate
+    market_rate: DecimalRate
+    rate_source: str
+    rate_at: UnixTime
+    discount_bps: Count
+    gateway: Address
+    token: Address
+    chain_id: Count
+    sequence: Count
+    deadline: UnixTime
+    signature: Hex
+    registered: bool
+    registration: RegistrationResponse | None
+    calls: Annotated[list[CallResponse], Meta(min_length=1, description="To be sent in this order.")]
+
+
+def payment_response(payment: Payment, status: PaymentStatus) -> PaymentResponse:
+    """Describe one payment. `cents` is None for a plain payment whose price is not settled."""
+    return PaymentResponse(
+        payment=payment.identity,
+        ordinal=payment.ordinal,
+        gateway=to_checksum_address(payment.gateway),
+        sequence=payment.sequence,
+        wallet=to_checksum_address(payment.wallet),
+        payer=to_checksum_address(payment.payer),
+        amount=str(payment.amount),
+        cents=status.cents if status.cents is not None else payment.cents or None,
+        block=payment.block,
+        time=payment.time,
+        state=status.state,
+        cause=status.cause,
+        confirmed=status.confirmed,
+        needed=status.needed,
+        credit=status.credit,
+    )

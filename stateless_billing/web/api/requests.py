@@ -1,0 +1,103 @@
+"""The bodies of requests, of the public API and of the operators' pages."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from stateless_billing.payers.responses import Address, TxHash
+from stateless_billing.web.http.inputs import A_TX_HASH, AN_ADDRESS, RequestBody
+
+MAX_QUOTE_CENTS = 10**9
+MAX_OVERRIDE_HOURS = 24
+
+
+class QuoteRequest(RequestBody, frozen=True, kw_only=True):
+    """What to quote: `cents` for the account of `wallet`. With `payer`, its allowance is looked at."""
+
+    expected: ClassVar[Mapping[str, str]] = {
+        "wallet": AN_ADDRESS,
+        "cents": f"a whole number from 1 to {MAX_QUOTE_CENTS}",
+        "payer": AN_ADDRESS,
+    }
+    consequence: ClassVar[str] = "No money moved."
+
+    wallet: Address
+    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS)]
+    payer: Address | None = None
+
+
+class ClaimRequest(RequestBody, frozen=True, kw_only=True):
+    """The EVM transaction that paid."""
+
+    expected: ClassVar[Mapping[str, str]] = {"tx_hash": A_TX_HASH}
+    consequence: ClassVar[str] = ""
+
+    tx_hash: TxHash
+
+
+class ChallengeRequest(RequestBody, frozen=True, kw_only=True):
+    """Who signs in by wallet, and the page to go on to."""
+
+    expected: ClassVar[Mapping[str, str]] = {"address": AN_ADDRESS}
+
+    address: str
+    next: str = ""
+
+
+class SignatureRequest(RequestBody, frozen=True, kw_only=True):
+    """The signed challenge."""
+
+    signature: str = ""
+
+
+class GrantForm(RequestBody, frozen=True, kw_only=True):
+    """A filled-in grant form. `again` confirms a grant that looks like an earlier one."""
+
+    expected: ClassVar[Mapping[str, str]] = {"again": "true or false"}
+    consequence: ClassVar[str] = "Nothing was given."
+
+    form: str = ""
+    amount: str = ""
+    reason: str = ""
+    note: str = ""
+    again: bool = False
+
+
+class GrantStatusRequest(RequestBody, frozen=True, kw_only=True):
+    """The form whose grant is looked for."""
+
+    form: str = ""
+
+
+class UndoRequest(RequestBody, frozen=True, kw_only=True):
+    """The grant to take back, by the ID of its reservation, and why."""
+
+    reservation: str = ""
+    reason: str = ""
+
+
+class OrderForm(RequestBody, frozen=True, kw_only=True):
+    """A filled-in order form: an order in words, or the ID of another admin's order that is confirmed."""
+
+    form: str = ""
+    order: str = ""
+    confirms: str = ""
+    reason: str = ""
+
+
+class RetryRequest(RequestBody, frozen=True, kw_only=True):
+    """The payment to try again now."""
+
+    payment: str = ""
+
+
+class RateRequest(RequestBody, frozen=True, kw_only=True):
+    """A rate in dollars per token that holds for some hours."""
+
+    expected: ClassVar[Mapping[str, str]] = {"hours": f"a whole number from 1 to {MAX_OVERRIDE_HOURS}"}
+    consequence: ClassVar[str] = "Nothing was changed."
+
+    rate: str = ""
+    hours: Annotated[int, Meta(ge=1, le=MAX_OVERRIDE_HOURS)]
+    reason: str = ""
