@@ -1,1 +1,1 @@
-"""Clocks, logs, metrics and limiters. Knows nothing of payments."""
+"""Clocks, logs, metrics and limiters. Nothing in this package is specific to billing."""

@@ -1,4 +1,4 @@
-"""The machine's clocks, passed as an argument wherever time is asked for."""
+"""The machine's clocks. Code that needs the time takes a `Clock` as an argument."""
 
 import time
 from dataclasses import dataclass
@@ -6,25 +6,25 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """`wall` in unix seconds; `boot` in seconds since some fixed moment, going on while the machine sleeps."""
+    """A wall clock and a clock that never goes back."""
 
     def wall(self) -> float:
-        """Unix seconds, as the machine believes."""
+        """Unix seconds, as set on this machine."""
         ...
 
     def boot(self) -> float:
-        """Seconds that have passed, sleep included."""
+        """Seconds since an arbitrary start; time in which the machine sleeps counts."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SystemClock:
-    """The real clocks."""
+    """The operating system's clocks."""
 
     def wall(self) -> float:
-        """Unix seconds by the operating system's clock."""
+        """Unix seconds."""
         return time.time()
 
     def boot(self) -> float:
-        """`CLOCK_BOOTTIME` on Linux; elsewhere the monotonic clock, which may stand still while the machine sleeps."""
+        """`CLOCK_BOOTTIME` on Linux; elsewhere the monotonic clock, which may stop while the machine sleeps."""
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,4 +1,4 @@
-"""Turns at something that is scarce: a few at a time, a short line behind them, and a plain refusal beyond that."""
+"""Concurrency limiter with a bounded wait queue. Rejects callers once the queue is full."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,36 +6,40 @@ from contextlib import asynccontextmanager
 
 
 class QueueFull(Exception):
-    """Too many callers wait already, or one waited for too long."""
+    """The wait queue is full, or the caller waited longer than the queue timeout."""
 
 
 class ConcurrencyLimiter:
-    """`at_once` at a time; `waiting` more stand in line, each for at most `seconds`."""
+    """Runs `max_concurrent` callers at a time; `max_queued` more wait, each for at most `queue_timeout` seconds."""
 
     def __init__(self, max_concurrent: int, max_queued: int, queue_timeout: float) -> None:
-        self._free = asyncio.Semaphore(max_concurrent)
-        self._seconds, self._room = queue_timeout, max_concurrent + max_queued
+        self._running = asyncio.Semaphore(max_concurrent)
+        self._queue_timeout = queue_timeout
+        self._capacity = max_concurrent + max_queued
 
     @property
     def is_saturated(self) -> bool:
-        """Whether somebody would have to wait."""
-        return self._free.locked()
+        """Whether the next caller would have to wait."""
+        return self._running.locked()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a turn and keep it for the block. Raises QueueFull."""
-        if not self._room:
+        """Wait for a slot and hold it for the block.
+
+        Raises: QueueFull.
+        """
+        if not self._capacity:
             raise QueueFull
-        self._room -= 1
+        self._capacity -= 1
         try:
             try:
-                async with asyncio.timeout(self._seconds):
-                    await self._free.acquire()
+                async with asyncio.timeout(self._queue_timeout):
+                    await self._running.acquire()
             except TimeoutError:
                 raise QueueFull from None
             try:
                 yield
             finally:
-                self._free.release()
+                self._running.release()
         finally:
-            self._room += 1
+            self._capacity += 1

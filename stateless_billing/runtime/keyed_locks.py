@@ -1,15 +1,15 @@
-"""One lock per key, kept for as long as somebody holds it or waits for it."""
+"""One lock per key. A lock exists while a task holds it or waits for it."""
 
 import asyncio
 from weakref import WeakValueDictionary
 
 
 class KeyedLocks:
-    """Locks by key: work on one Stripe object is done one after another, because Stripe locks the object anyway."""
+    """Locks by key. Stripe locks an object during a write, so writes to one object are queued here instead."""
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def lock(self, key: str) -> asyncio.Lock:
-        """The lock of a key."""
+        """Return the lock of `key`."""
         return self._locks.setdefault(key, asyncio.Lock())

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with what they belong to, and without any secret whatever a message may hold."""
+"""JSON logging with context fields. Redacts secrets from every line."""
 
 import json
 import logging
@@ -9,53 +9,51 @@ from contextvars import ContextVar
 
 from pythonjsonlogger.json import JsonFormatter
 
-_HIDDEN = "…"
-_CHATTY = ("httpx", "httpcore", "stripe")  # their lines hold whole URLs
-_about: ContextVar[Mapping[str, str]] = ContextVar("about", default={})  # noqa: B039 - replaced, never changed
+_REDACTED = "…"
+_URL_LOGGING_LIBRARIES = ("httpx", "httpcore", "stripe")  # they log full URLs, which hold keys
+_context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 - replaced, never mutated
 
 
 @contextmanager
 def log_context(**fields: str) -> Iterator[None]:
-    """All lines within, of this task and of those it starts, carry `fields`: `request_id`, `work`."""
-    token = _about.set({**_about.get(), **fields})
+    """Add `fields` to all lines logged within, by this task and the tasks it starts: `request_id`, `work`."""
+    token = _context.set({**_context.get(), **fields})
     try:
         yield
     finally:
-        _about.reset(token)
+        _context.reset(token)
 
 
 def add_to_context(**fields: str) -> None:
-    """Add fields to this task's lines from here on, until the enclosing `about` ends."""
-    _about.set({**_about.get(), **fields})
+    """Add `fields` to this task's lines until the enclosing `log_context` ends."""
+    _context.set({**_context.get(), **fields})
 
 
 def work() -> str:
-    """What this task is doing: `claim`, `sweep` or `order`; `other` where nobody said."""
-    return _about.get().get("work", "other")
+    """Return the `work` field of this task: `claim`, `sweep` or `order`; `other` if unset."""
+    return _context.get().get("work", "other")
 
 
 def configure(secrets: Collection[str], *, readable: bool | None = None) -> None:
-    """Log to stderr: JSON, or `readable` lines where a person watches. `secrets` never appear in either."""
+    """Log to stderr: JSON, or plain lines if `readable` (default: stderr is a terminal). Redact `secrets`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_fields)
-    handler.setFormatter(_Readable(secrets) if _watched(readable) else _Json(secrets))
+    if readable is None:
+        readable = sys.stderr.isatty()
+    handler.setFormatter(_PlainFormatter(secrets) if readable else _JsonLineFormatter(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in _CHATTY:
+    for name in _URL_LOGGING_LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _watched(readable: bool | None) -> bool:
-    return sys.stderr.isatty() if readable is None else readable
-
-
 def _add_fields(record: logging.LogRecord) -> bool:
-    for name, value in _about.get().items():
+    for name, value in _context.get().items():
         if name not in record.__dict__:
             setattr(record, name, value)
     return True
 
 
-class _Json(JsonFormatter):
+class _JsonLineFormatter(JsonFormatter):
     """`{"timestamp", "level", "logger", "message", …}`."""
 
     def __init__(self, secrets: Collection[str]) -> None:
@@ -72,7 +70,7 @@ class _Json(JsonFormatter):
         return _redact(self._secrets, super().format(record))
 
 
-class _Readable(logging.Formatter):
+class _PlainFormatter(logging.Formatter):
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s")
         self._secrets = _encoded_forms(secrets)
@@ -82,12 +80,12 @@ class _Readable(logging.Formatter):
 
 
 def _encoded_forms(secrets: Collection[str]) -> list[str]:
-    """The secrets as they are and as they look within JSON, the longest first: one may hold another."""
-    forms = {*secrets, *(json.dumps(one, ensure_ascii=False)[1:-1] for one in secrets)}
+    """Return the secrets, plain and JSON-escaped, longest first because one may contain another."""
+    forms = {*secrets, *(json.dumps(secret, ensure_ascii=False)[1:-1] for secret in secrets)}
     return sorted(filter(None, forms), key=len, reverse=True)
 
 
 def _redact(secrets: Collection[str], line: str) -> str:
-    for one in secrets:
-        line = line.replace(one, _HIDDEN)
+    for secret in secrets:
+        line = line.replace(secret, _REDACTED)
     return line

@@ -1,6 +1,6 @@
-"""What is counted, by name, unit and label, for `/metrics` (prometheus.io/docs/practices/naming).
+"""Prometheus metrics of this process (prometheus.io/docs/practices/naming).
 
-Counters count what this process did; `web/metrics.py` adds what it knows of the world when it is asked.
+Counters count what this process did. `web/server/metrics_app.py` adds gauges that are computed on each scrape.
 """
 
 import time
@@ -47,12 +47,12 @@ def record_node_call(node: str, method: str, answered: bool) -> None:
 
 @contextmanager
 def record_request(part: str, method: str) -> Iterator[dict[str, int]]:
-    """Count one request to a part of the site; the `status` is to be put into what this gives."""
-    answer: dict[str, int] = {}
-    begun = time.perf_counter()
+    """Count and time one request to a part of the site. The caller puts `status` into the dict this yields."""
+    response: dict[str, int] = {}
+    started_at = time.perf_counter()
     try:
-        yield answer
+        yield response
     finally:
-        known = method if method in _METHODS else "other"
-        REQUESTS.labels(part or "other", known, str(answer.get("status", 0))).inc()
-        REQUEST_SECONDS.labels(part or "other").observe(time.perf_counter() - begun)
+        method_label = method if method in _METHODS else "other"
+        REQUESTS.labels(part or "other", method_label, str(response.get("status", 0))).inc()
+        REQUEST_SECONDS.labels(part or "other").observe(time.perf_counter() - started_at)

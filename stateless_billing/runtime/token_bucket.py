@@ -1,19 +1,20 @@
-"""How often something may be done: so many times at once, and so many a second after that."""
+"""Token bucket: allows a burst, then a steady rate."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`burst` times at once, then `rate` times a second."""
+    """`burst` requests at once, then `rate` per second."""
 
     rate: float
     burst: int
 
     def take(self, next_free_at: float, now: float) -> tuple[float, float]:
-        """The new mark, and the seconds to wait: 0 where it may be done now, and then only is the mark moved.
+        """Take one token; return the new `next_free_at` and the seconds to wait, 0 if the token was taken.
 
-        `next_free_at` is the mark after the last time, anything in the past where there was none.
+        `next_free_at` is what the previous call returned, or any time in the past for the first call. A call that has
+        to wait does not change it.
         """
         earliest = max(next_free_at, now)
         wait = earliest + 1 / self.rate - self.burst / self.rate - now
@@ -21,12 +22,13 @@ class RateLimit:
 
 
 class TokenBucket:
-    """One allowance, shared by everybody."""
+    """One rate limit shared by all callers."""
 
     def __init__(self, limit: RateLimit) -> None:
-        self._limit, self._next_free_at = limit, 0.0
+        self._limit = limit
+        self._next_free_at = 0.0
 
     def take(self, now: float) -> float:
-        """Take one; the seconds to wait where there is none left."""
+        """Take one token; return the seconds to wait, 0 if the token was taken."""
         self._next_free_at, wait = self._limit.take(self._next_free_at, now)
         return wait

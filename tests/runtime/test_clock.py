@@ -1,16 +1,16 @@
-"""The real clocks: unix seconds, and a clock that only goes on."""
+"""SystemClock."""
 
 from datetime import UTC, datetime
 
 from stateless_billing.runtime.clock import SystemClock
 
 
-def test_the_wall_clock_is_unix_seconds() -> None:
+def test_wall_is_unix_time() -> None:
     assert abs(SystemClock().wall() - datetime.now(UTC).timestamp()) < 60
 
 
-def test_the_boot_clock_goes_on() -> None:
+def test_boot_never_goes_back() -> None:
     clock = SystemClock()
-    read = [clock.boot() for _ in range(100)]
-    assert read == sorted(read)
-    assert read[0] > 0
+    readings = [clock.boot() for _ in range(100)]
+    assert readings == sorted(readings)
+    assert readings[0] > 0

@@ -1,4 +1,4 @@
-"""Turns: so many at a time, so many in line, and never a turn lost."""
+"""ConcurrencyLimiter enforces both limits and never leaks a slot."""
 
 import asyncio
 
@@ -8,53 +8,55 @@ from stateless_billing.runtime.concurrency_limiter import ConcurrencyLimiter, Qu
 from tests.fakes.virtual_time import run_virtually
 
 
-def test_a_few_at_a_time_and_the_rest_is_refused() -> None:
-    run_virtually(_crowd())
+def test_callers_beyond_the_queue_are_rejected() -> None:
+    run_virtually(_send_more_than_fit())
 
 
-async def _crowd() -> None:
-    turns, most, here, told = ConcurrencyLimiter(max_concurrent=2, max_queued=3, queue_timeout=60), 0, 0, []
+async def _send_more_than_fit() -> None:
+    limiter = ConcurrencyLimiter(max_concurrent=2, max_queued=3, queue_timeout=60)
+    running = peak = 0
+    outcomes = []
 
-    async def one() -> None:
-        nonlocal most, here
+    async def call() -> None:
+        nonlocal peak, running
         try:
-            async with turns.slot():
-                here += 1
-                most = max(most, here)
+            async with limiter.slot():
+                running += 1
+                peak = max(peak, running)
                 await asyncio.sleep(1)
-                here -= 1
-                told.append("done")
+                running -= 1
+                outcomes.append("done")
         except QueueFull:
-            told.append("busy")
+            outcomes.append("rejected")
 
-    await asyncio.gather(*(one() for _ in range(8)))
-    assert most == 2
-    assert sorted(told) == ["busy"] * 3 + ["done"] * 5
-    await asyncio.gather(*(one() for _ in range(5)))
-    assert told[8:] == ["done"] * 5, "turns and places come back"
-
-
-def test_nobody_waits_for_ever_and_whoever_goes_leaves_no_gap() -> None:
-    run_virtually(_slow())
+    await asyncio.gather(*(call() for _ in range(8)))
+    assert peak == 2
+    assert sorted(outcomes) == ["done"] * 5 + ["rejected"] * 3
+    await asyncio.gather(*(call() for _ in range(5)))
+    assert outcomes[8:] == ["done"] * 5, "slots and queue places are released"
 
 
-async def _slow() -> None:
-    turns = ConcurrencyLimiter(max_concurrent=1, max_queued=2, queue_timeout=5)
-    held = asyncio.create_task(_hold(turns, 100))
+def test_waiting_times_out_and_cancelled_callers_release_their_slots() -> None:
+    run_virtually(_time_out_and_cancel())
+
+
+async def _time_out_and_cancel() -> None:
+    limiter = ConcurrencyLimiter(max_concurrent=1, max_queued=2, queue_timeout=5)
+    holder = asyncio.create_task(_hold(limiter, 100))
     await asyncio.sleep(0)
-    begun = asyncio.get_running_loop().time()
+    started_at = asyncio.get_running_loop().time()
     with pytest.raises(QueueFull):
-        await _hold(turns, 1)
-    assert asyncio.get_running_loop().time() - begun == 5
-    gone = asyncio.create_task(_hold(turns, 1))
+        await _hold(limiter, 1)
+    assert asyncio.get_running_loop().time() - started_at == 5
+    waiter = asyncio.create_task(_hold(limiter, 1))
     await asyncio.sleep(1)
-    gone.cancel()
-    held.cancel()
-    await asyncio.gather(gone, held, return_exceptions=True)
+    waiter.cancel()
+    holder.cancel()
+    await asyncio.gather(waiter, holder, return_exceptions=True)
     async with asyncio.timeout(10):
-        await asyncio.gather(*(_hold(turns, 1) for _ in range(3)))
+        await asyncio.gather(*(_hold(limiter, 1) for _ in range(3)))
 
 
-async def _hold(turns: ConcurrencyLimiter, seconds: float) -> None:
-    async with turns.slot():
+async def _hold(limiter: ConcurrencyLimiter, seconds: float) -> None:
+    async with limiter.slot():
         await asyncio.sleep(seconds)

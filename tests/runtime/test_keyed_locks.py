@@ -1,4 +1,4 @@
-"""Locks by key live for as long as somebody holds them."""
+"""KeyedLocks keeps one lock per key, and only while it is in use."""
 
 import asyncio
 import gc
@@ -6,7 +6,7 @@ import gc
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 
 
-def test_one_lock_for_each_customer_while_somebody_holds_it() -> None:
+def test_one_lock_per_key_while_in_use() -> None:
     locks = KeyedLocks()
     held: asyncio.Lock | None = locks.lock("cus_a")
     assert locks.lock("cus_a") is held

@@ -1,4 +1,4 @@
-"""Log lines: one object each, with what they belong to, and nothing secret in them whatever a message holds."""
+"""Log lines are JSON with context fields, and secrets are redacted."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ SECRETS = {
 
 
 @pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
+def restore_root_logger() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -33,7 +33,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_one_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(())
     with logs.log_context(request_id="r1", work="claim"):
         logging.getLogger("one").info("payment %s\nand a second line", "p", extra={"state": "credited"})
@@ -51,7 +51,7 @@ def test_a_line_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
     assert "request_id" not in second
 
 
-def test_a_field_of_the_line_itself_wins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_of_the_line_overrides_the_context(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(())
     with logs.log_context(customer="cus_context"):
         logging.getLogger("one").info("x", extra={"customer": "cus_line"})
@@ -62,11 +62,18 @@ def test_a_field_of_the_line_itself_wins(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     "secret",
     [
-        *("rk_live_abc", "pass-word", "0123456789abcdef", "t0ken", "5e" * 32, "hook-secret", "re_key"),
-        *('with"quote-and-24-characters', "an-older-one-of-24-characters"),
+        "rk_live_abc",
+        "pass-word",
+        "0123456789abcdef",
+        "t0ken",
+        "5e" * 32,
+        "hook-secret",
+        "re_key",
+        'with"quote-and-24-characters',
+        "an-older-one-of-24-characters",
     ],
 )
-def test_no_secret_is_ever_printed(secret: str, readable: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_redacted(secret: str, readable: bool, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(settings.secrets(SECRETS), readable=readable)
     log = logging.getLogger("leaky")
     log.info("message %s", secret, extra={"field": f"x{secret}y"})
@@ -80,25 +87,25 @@ def test_no_secret_is_ever_printed(secret: str, readable: bool, capsys: pytest.C
     assert json.dumps(secret)[1:-1] not in printed
 
 
-def test_what_is_no_secret_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_values_are_not_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(settings.secrets(SECRETS))
     logging.getLogger("one").info("0.0.0.0 short http")
     assert lines(capsys)[0]["message"] == "0.0.0.0 short http"
 
 
-async def _noted() -> str:
+async def _work_after_adding() -> str:
     logs.add_to_context(work="sweep")
     return logs.work()
 
 
-def test_a_task_keeps_its_notes_to_itself() -> None:
+def test_added_fields_stay_within_the_task() -> None:
     async def both() -> tuple[str, str]:
-        return await asyncio.create_task(_noted()), logs.work()
+        return await asyncio.create_task(_work_after_adding()), logs.work()
 
     assert asyncio.run(both()) == ("sweep", "other")
 
 
-def test_libraries_that_print_urls_are_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_that_log_urls_are_silenced(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(())
     logging.getLogger("httpx").info("HTTP Request: GET https://node.example/v2/key")
     assert not capsys.readouterr().err

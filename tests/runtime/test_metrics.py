@@ -1,4 +1,4 @@
-"""What is counted, under which name."""
+"""Metrics: names, labels and bounded cardinality."""
 
 import pytest
 from prometheus_client import REGISTRY
@@ -17,7 +17,7 @@ from stateless_billing.stripe.errors import (
 from stateless_billing.stripe.metrics import measure_stripe_call
 
 
-def counted(name: str, **labels: str) -> float:
+def sample_value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
@@ -36,20 +36,20 @@ def counted(name: str, **labels: str) -> float:
         (KeyError("x"), "other"),
     ],
 )
-def test_each_way_in_which_a_call_ends_is_counted_once(error: Exception | None, outcome: str) -> None:
-    before = counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome)
+def test_each_outcome_of_a_stripe_call_is_counted_once(error: Exception | None, outcome: str) -> None:
+    before = sample_value("billing_stripe_requests_total", endpoint="GET x", outcome=outcome)
     if error is None:
         with measure_stripe_call("GET x"):
             pass
     else:
         with pytest.raises(type(error)), measure_stripe_call("GET x"):
             raise error
-    assert counted("billing_stripe_requests_total", endpoint="GET x", outcome=outcome) == before + 1
+    assert sample_value("billing_stripe_requests_total", endpoint="GET x", outcome=outcome) == before + 1
 
 
-def test_nobody_makes_series_without_end() -> None:
+def test_unknown_methods_share_one_label() -> None:
     for method in ("GET", "INVENTED", "ANOTHER"):
-        with metrics.record_request("", method) as answer:
-            answer["status"] = 404
-    assert counted("billing_http_requests_total", part="other", method="GET", status="404") >= 1
-    assert counted("billing_http_requests_total", part="other", method="other", status="404") >= 2
+        with metrics.record_request("", method) as response:
+            response["status"] = 404
+    assert sample_value("billing_http_requests_total", part="other", method="GET", status="404") >= 1
+    assert sample_value("billing_http_requests_total", part="other", method="other", status="404") >= 2
