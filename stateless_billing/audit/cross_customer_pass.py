@@ -124,7 +124,7 @@ class CrossCustomerPass:
         return [
             payment
             for payment in payments
-            if ledger.match(payment, None, newer_entries, self._scope.other_credits).finding
+            if ledger.match(payment, None, newer_entries, self._scope.other_credits).outcome
             is not MatchOutcome.CREDITED
         ]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cachetools import LRUCache
 
 from stateless_billing.domain.balance_chain import LedgerReading, find_flaw
-from stateless_billing.domain.epochs import QUIET
+from stateless_billing.domain.epochs import QUIET_SECONDS
 
 MAX_FAILURES = 2  # so many flawed readings make a ledger one that an admin has to look at
 _CACHE_SIZE = 10_000
@@ -53,7 +53,7 @@ class Proofs:
         if before is None or before.oldest_id != reading.oldest_id or before.read_at > reading.read_at:
             before = self._evidence[key] = _Evidence(reading.read_at, reading.oldest_id)
         self._failures.pop(key, None)
-        wait = QUIET - (reading.read_at - before.read_at)
+        wait = QUIET_SECONDS - (reading.read_at - before.read_at)
         return Proof(proven=wait <= 0, wait_seconds=max(0, wait))
 
     def record_failure(self, sought: str, customer: str, epoch: int, fault: str) -> Proof:

@@ -13,7 +13,7 @@ from chain.payment import Payment
 from chain.payment_index import WINDOW
 from chain.provider import ChainClient, FailoverProvider
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import HEAD_AGE, ConfirmationTier, Depth, Heads
+from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, ConfirmationTier, Depth, Heads
 from stateless_billing.runtime.clock import Clock
 
 _CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
@@ -58,7 +58,7 @@ class Confirmations:
     async def _fresh_heads(self, reader: ChainClient) -> Heads:
         heads = await _read_heads(reader)
         age = int(self._clock.wall()) - heads.latest.time
-        if age > HEAD_AGE:
+        if age > MAX_HEAD_AGE_SECONDS:
             raise InvalidResponse(f"its newest block is {age} s old")
         return heads
 

@@ -83,7 +83,7 @@ def credit_status(
 ) -> PaymentStatus | None:
     """Find the credit among a customer's newest entries. Its reversal would be newer, so they show that too."""
     match = ledger.match(payment, None, entries, other_credits, redirected=redirected)
-    if match.finding is not MatchOutcome.CREDITED or match.entry is None:
+    if match.outcome is not MatchOutcome.CREDITED or match.entry is None:
         return None
     if ledger.net_cents(match.entry, entries) == 0:
         return PaymentStatus("reversed", cents=match.entry.cents, credit=match.entry.id)
@@ -103,13 +103,13 @@ def find_objection(
     for customer_id, entries in ledgers.items():
         redirected = customer_id != case.customer_id
         match = ledger.match(case.payment, cents, entries, other_credits, redirected=redirected)
-        if match.finding is MatchOutcome.OTHER_FACTS and not case.final:
+        if match.outcome is MatchOutcome.OTHER_FACTS and not case.final:
             return PaymentStatus("confirming", retry_after=30, detail="its sequence was credited with different facts")
-        if match.finding is MatchOutcome.ALTERED and order is not None:
+        if match.outcome is MatchOutcome.ALTERED and order is not None:
             # The admin saw the entries older than the order and judged them not to be this credit.
             newer = [entry for entry in entries if entry.created > order.created]
             match = ledger.match(case.payment, cents, newer, other_credits, redirected=redirected)
-        if match.finding is MatchOutcome.ALTERED and match.entry:
+        if match.outcome is MatchOutcome.ALTERED and match.entry:
             detail = f"{match.entry.id} on {customer_id} credits the same amount without naming a payment"
             return PaymentStatus("held", cents=cents, cause="ledger_altered", detail=detail)
     return None

@@ -1,1 +1,1 @@
-"""The rules that decide money: pure functions of plain values."""
+"""The rules that decide about money, as pure functions of plain values."""

@@ -1,4 +1,4 @@
-"""Refusals that callers meet: each carries a code of PROBLEMS, and `web/http/problems.py` renders them."""
+"""Problems that are returned to callers. `web/http/problems.py` renders them."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,10 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 
 @dataclass
 class ProblemError(Exception):
-    """A request is refused: `code` from PROBLEMS; `detail` says what happened, whether money moved, what to do."""
+    """A refused request.
+
+    `code` is a key of PROBLEMS; `detail` says what happened, if money moved, and what to do.
+    """
 
     code: str
     detail: str

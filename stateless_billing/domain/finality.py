@@ -1,7 +1,7 @@
-"""How deep a payment must lie before it is credited. Pure.
+"""Decides how deep a payment must be before it is credited. Pure.
 
-`CONFIRMATIONS` is a list of tiers: up to so many cents at that depth, the last without a limit. A depth is a number of
-seconds between the payment's block and the head, or one of the chain's own tags.
+`CONFIRMATIONS` is a list of tiers, each with a limit in cents (the last has none) and a depth. A depth is a number of
+seconds between the payment's block and the head, or a block tag of the chain.
 """
 
 import re
@@ -12,15 +12,15 @@ from typing import Literal
 from chain.payment import Block, Payment
 
 Tag = Literal["safe", "finalized"]
-HEAD_AGE = 60  # seconds; a node whose newest block is older is behind, or the chain stands still
-CLOCK_TOLERANCE = 120  # a block further ahead of the clock than this is not believed yet
+MAX_HEAD_AGE_SECONDS = 60  # seconds; a node whose newest block is older is behind, or the chain has halted
+CLOCK_TOLERANCE_SECONDS = 120  # seconds; a block further ahead of the clock than this is not accepted yet
 
 _TIER = re.compile(r"(?:([0-9]{1,15}):)?(?:([0-9]{1,5})s|(safe|finalized))")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationTier:
-    """Up to `cents` (None: without limit) at `seconds` below the head, or at `tag`."""
+    """The depth for payments up to `cents` (None: any): `seconds` below the head, or `tag`."""
 
     cents: int | None
     seconds: int | None
@@ -29,7 +29,7 @@ class ConfirmationTier:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The chain's heads at one moment."""
+    """The latest, safe and finalized blocks at one time."""
 
     latest: Block
     safe: Block
@@ -38,7 +38,7 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Whether a payment is deep enough; `confirmed` of `needed` seconds where seconds are counted."""
+    """Whether a payment is deep enough; for tiers in seconds, `confirmed` of `needed` seconds."""
 
     reached: bool
     confirmed: int | None = None
@@ -49,8 +49,11 @@ FINALIZED = ConfirmationTier(None, None, "finalized")
 
 
 def parse_tiers(text: str) -> tuple[ConfirmationTier, ...]:
-    """`10000:15s,100000:safe,finalized` as tiers. Raises ValueError with what is wrong."""
-    tiers = tuple(_tier(part.strip()) for part in text.split(","))
+    """Parse `10000:15s,100000:safe,finalized`.
+
+    Raises: ValueError, which says what is wrong.
+    """
+    tiers = tuple(_parse_tier(part.strip()) for part in text.split(","))
     limits = [tier.cents for tier in tiers[:-1]]
     if tiers[-1].cents is not None or None in limits:
         raise ValueError("every tier but the last has a limit in cents, the last has none")
@@ -59,13 +62,14 @@ def parse_tiers(text: str) -> tuple[ConfirmationTier, ...]:
     return tiers
 
 
-def _tier(text: str) -> ConfirmationTier:
-    found = _TIER.fullmatch(text)
-    if not found:
+def _parse_tier(text: str) -> ConfirmationTier:
+    match = _TIER.fullmatch(text)
+    if not match:
         raise ValueError("a tier is like 10000:15s, 100000:safe or finalized")
-    cents, seconds, tag = found.groups()
-    named: Tag | None = "safe" if tag == "safe" else "finalized" if tag else None
-    return ConfirmationTier(int(cents) if cents else None, int(seconds) if seconds else None, named)
+    limit = int(match[1]) if match[1] else None
+    if match[2]:
+        return ConfirmationTier(limit, int(match[2]), None)
+    return ConfirmationTier(limit, None, "safe" if match[3] == "safe" else "finalized")
 
 
 def is_final(payment: Payment, heads: Heads) -> bool:
@@ -76,18 +80,18 @@ def is_final(payment: Payment, heads: Heads) -> bool:
 def tier_for(
     payment: Payment, unfinalized: Iterable[Payment], tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents: int
 ) -> ConfirmationTier:
-    """The tier a payment must reach.
+    """Return the tier that a payment must reach.
 
-    Plain ones wait for finality. Of quoted ones all of the customer's unfinalised payments up to this one count
-    together, and those of all customers never pass `max_unfinalized_cents`: what would pass it waits for finality.
+    A plain payment waits for finality. A quoted payment is judged by the sum of the customer's unfinalized payments up
+    to this one. A payment that takes the sum over all customers past `max_unfinalized_cents` waits for finality.
     """
     if not payment.quoted:
         return FINALIZED
-    place = _chain_order(payment)
+    position = _chain_order(payment)
     before = [
         other
         for other in unfinalized
-        if other.quoted and _chain_order(other) < place and not _is_same_payment(other, payment)
+        if other.quoted and _chain_order(other) < position and not _is_same_payment(other, payment)
     ]
     if payment.cents + sum(other.cents for other in before) > max_unfinalized_cents:
         return FINALIZED
@@ -95,9 +99,9 @@ def tier_for(
     return next(tier for tier in tiers if tier.cents is None or own <= tier.cents)
 
 
-def _is_same_payment(one: Payment, other: Payment) -> bool:
-    # Hashes first: identities are put together each time they are asked for, and there may be thousands.
-    return one.tx_hash == other.tx_hash and one.identity == other.identity
+def _is_same_payment(payment: Payment, other: Payment) -> bool:
+    # Hashes first: an identity is formatted on each access, and there may be thousands of payments.
+    return payment.tx_hash == other.tx_hash and payment.identity == other.identity
 
 
 def _chain_order(payment: Payment) -> tuple[int, int]:
@@ -105,8 +109,8 @@ def _chain_order(payment: Payment) -> tuple[int, int]:
 
 
 def measure_depth(payment: Payment, tier: ConfirmationTier, heads: Heads, now: int) -> Depth:
-    """Whether the payment's block lies as deep as its tier asks, `now` being the clock in unix seconds."""
-    if payment.time > now + CLOCK_TOLERANCE:
+    """Measure whether the payment's block is as deep as its tier requires; `now` is Unix time."""
+    if payment.time > now + CLOCK_TOLERANCE_SECONDS:
         return Depth(reached=False)
     if is_final(payment, heads):
         return Depth(reached=True)

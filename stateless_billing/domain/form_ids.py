@@ -1,17 +1,20 @@
-"""IDs of forms: each says when its form was made, and so until when it may be sent. Pure."""
+"""Form IDs. Each carries its form's creation time, from which it expires. Pure."""
 
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 
 FORM_SECONDS = 22 * 3600
 
 
-def minted_at(grant: str) -> int | None:
-    """When the form of a grant was made; None for an ID that is not ours."""
-    head, _, tail = grant.partition("-")
+def minted_at(form_id: str) -> int | None:
+    """Return a form's creation time in Unix seconds; None for an ID that is not ours."""
+    head, _, tail = form_id.partition("-")
     return int(head) if head.isascii() and head.isdigit() and len(head) <= 12 and tail else None
 
 
-def died_before(grant: str, created: int) -> bool:
-    """Whether Stripe wrote a reservation long after its form was dead: finished late, after a failed request."""
-    minted = minted_at(grant)
+def died_before(form_id: str, created: int) -> bool:
+    """Whether Stripe wrote a reservation well after its form expired.
+
+    Stripe may complete a failed request late.
+    """
+    minted = minted_at(form_id)
     return minted is not None and created > minted + FORM_SECONDS + LISTING_LEAD_SECONDS

@@ -1,6 +1,6 @@
-"""What is owed for a payment, what Stripe shows for it, and whether the two agree. Pure.
+"""Ledger entries, the fields of a credit, and matching a payment with its credit. Pure.
 
-Credits are positive cents here; the sign is Stripe's concern (`stripe_ledger` converts it).
+Credits are positive cents here. `stripe/objects.py` converts from Stripe's sign.
 """
 
 import re
@@ -13,14 +13,17 @@ from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.money import RATE_SCALE, Rate, format_decimal
 
 CURRENCY = "usd"
-BLOCK_AHEAD = 120  # seconds by which a block's time may lie ahead of Stripe's clock
+BLOCK_LEAD_SECONDS = 120  # seconds by which a block's time may be ahead of Stripe's clock
 KINDS = ("payment", "grant", "reversal", "reservation", "order")
 _IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One Stripe customer balance transaction. `cents` and `ending_cents` count credit as positive."""
+    """A customer balance transaction in Stripe.
+
+    `cents` and `ending_cents` count credit as positive.
+    """
 
     id: str
     cents: int
@@ -34,22 +37,22 @@ class Entry:
 
     @property
     def kind(self) -> str | None:
-        """Which of our kinds of entry it is; None for other systems' entries."""
+        """The kind of entry, one of KINDS; None for other systems' entries."""
         return self.metadata.get("kind")
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """The cents of one payment; `rate` and `discount_bps` say how a plain one was priced."""
+    """The credit for a payment: `cents`, and for a plain one the rate and discount behind them."""
 
     cents: int
     rate: Rate | None = None
     discount_bps: int = 0
-    order: str | None = None  # the entry of the order that it follows
+    order: str | None = None  # entry ID of the order that the credit follows
 
 
 class MatchOutcome(Enum):
-    """What a complete listing shows of one payment."""
+    """What a complete listing shows about a payment."""
 
     CREDITED = "its credit is there"
     ABSENT = "nothing that could be its credit is there"
@@ -59,9 +62,9 @@ class MatchOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A finding, and the entry it rests on."""
+    """An outcome, and the entry it is based on."""
 
-    finding: MatchOutcome
+    outcome: MatchOutcome
     entry: Entry | None = None
 
 
@@ -73,11 +76,12 @@ def match(
     *,
     redirected: bool = False,
 ) -> Match:
-    """Compare one payment with its customer's complete listing since an hour before its block, or since earlier.
+    """Find a payment's credit in its customer's complete listing.
 
-    `cents` is what would be credited, None where no price could be had. Oldest entries win, so that a second credit
-    never hides the first. On the customer that an order names (`redirected`) sequences mean that customer's own
-    payments, so the identity alone counts; and a credit under an order is of a final payment, whose name stays.
+    The listing starts an hour before the payment's block, or earlier. `cents` is what would be credited; None if there
+    is no price. The oldest entry wins, so that a second credit cannot hide the first. Sequences are not compared in two
+    cases: on a customer that an order names (`redirected`), where they number that customer's own payments, and for a
+    credit under an order, whose payment was final, so a reorg cannot have renamed it.
     """
     oldest_first = sorted(entries, key=lambda entry: (entry.created, entry.id))
     ours = [entry for entry in oldest_first if entry.kind == "payment"]
@@ -96,46 +100,47 @@ def match(
 
 
 def _parse_hex(entry: Entry, name: str) -> str:
-    """A metadata value for comparing: people may edit it, and hex means the same in capitals."""
+    """Return a hex metadata value normalized for comparison; people may have edited it."""
     return entry.metadata.get(name, "").strip().lower()
 
 
 def _has_same_sequence(payment: Payment, entry: Entry) -> bool:
     chain_id, gateway, *_ = [*_parse_hex(entry, "payment").split(":"), ""]
     same_gateway = (chain_id, gateway) == (str(payment.chain_id), payment.gateway)
-    # An older one is of a payment that a reorganisation took away; this one only has its number.
-    of_its_time = entry.created >= payment.time - LISTING_LEAD_SECONDS
-    return same_gateway and of_its_time and entry.metadata.get("sequence") == str(payment.sequence)
+    # An older credit belongs to a payment that a reorg removed; this payment only reuses its sequence.
+    is_recent = entry.created >= payment.time - LISTING_LEAD_SECONDS
+    return same_gateway and is_recent and entry.metadata.get("sequence") == str(payment.sequence)
 
 
 def _is_void(payment: Payment, entry: Entry, entries: Sequence[Entry]) -> bool:
-    """Whether a credit of other cents than the event promises now (after a reorganisation) was reversed in full."""
+    """Whether a credit was reversed in full after a reorg changed the cents of the event."""
     return payment.quoted and entry.cents != payment.cents and net_cents(entry, entries) == 0
 
 
 def _is_renamed(payment: Payment, entry: Entry) -> bool:
-    """A reorganisation gave the same payment another EVM transaction or ordinal."""
+    """Whether a credit names the transaction and ordinal that the payment had before a reorg."""
     same = (_parse_hex(entry, "wallet"), entry.metadata.get("amount")) == (payment.wallet, str(payment.amount))
     quoted = entry.metadata.get("rate_source") == "quote"
     return same and quoted == payment.quoted and (not quoted or entry.cents == payment.cents)
 
 
 def _may_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
-    """Ours are always adjustments; the other types are Stripe's own doings and cannot be a credit of ours.
+    """Whether an entry may be this payment's credit with its metadata edited or removed.
 
-    The price of a plain one may differ when it is asked for again, so its description tells as well as its cents.
+    Our credits are always of type `adjustment`. A plain payment may be priced differently now than when it was
+    credited, so its description identifies it as well as its cents.
     """
     return (
-        not _is_whole(entry)
+        not _has_intact_metadata(entry)
         and entry.type == "adjustment"
         and (entry.cents == cents or (not payment.quoted and payment.tx_hash in entry.description.lower()))
-        and entry.created >= payment.time - BLOCK_AHEAD
+        and entry.created >= payment.time - BLOCK_LEAD_SECONDS
         and not other_credits.search(entry.description)
     )
 
 
-def _is_whole(entry: Entry) -> bool:
-    """Whether the metadata says what the entry is: one of our kinds, a credit with its payment."""
+def _has_intact_metadata(entry: Entry) -> bool:
+    """Whether the metadata states one of our kinds and, for a credit, its payment."""
     return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_parse_hex(entry, "payment"))))
 
 
@@ -145,26 +150,27 @@ def is_identity(text: str) -> bool:
 
 
 def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:
-    """The cents of a credit and of all entries that reach it through `reverses`."""
+    """Return the sum of a credit and of all reversals that lead to it through `reverses`."""
     reversals = [entry for entry in entries if entry.kind == "reversal"]
     reached, total = {credit.id}, credit.cents
-    while more := [one for one in reversals if one.metadata.get("reverses") in reached and one.id not in reached]:
-        reached.update(one.id for one in more)
-        total += sum(one.cents for one in more)
+    while more := [row for row in reversals if row.metadata.get("reverses") in reached and row.id not in reached]:
+        reached.update(row.id for row in more)
+        total += sum(row.cents for row in more)
     return total
 
 
 def reversal_of(entry: Entry, entries: Iterable[Entry]) -> Entry | None:
-    """The entry that takes `entry` back, the oldest where there are several."""
-    found = [one for one in entries if one.kind == "reversal" and one.metadata.get("reverses") == entry.id]
-    return min(found, key=lambda one: (one.created, one.id), default=None)
+    """Return the reversal of `entry`, the oldest if there are several; None if there is none."""
+    reversals = [row for row in entries if row.kind == "reversal" and row.metadata.get("reverses") == entry.id]
+    return min(reversals, key=lambda row: (row.created, row.id), default=None)
 
 
 def credit_key(payment: Payment, epoch: int) -> str:
-    """The idempotency key of a payment's credit in one epoch, whoever is credited.
+    """Return the idempotency key of a payment's credit in one epoch.
 
-    The event's own customer and sequence stand in it, so that a credit under an order and one without exclude each
-    other. Its form may only change with every process stopped for 25 h.
+    It does not depend on who is credited: it contains the event's customer and sequence, so that a credit under an
+    order and one without exclude each other. Its format may change only after every process has been stopped for 25
+    hours.
     """
     if payment.customer_id is None:
         return f"payment:{payment.chain_id}:{payment.gateway}:{payment.tx_hash}:{payment.ordinal}:{epoch}"
@@ -172,12 +178,15 @@ def credit_key(payment: Payment, epoch: int) -> str:
 
 
 def credit_description(payment: Payment) -> str:
-    """What people read in Stripe beside a credit."""
+    """Return the description of a credit, as people see it in Stripe."""
     return f"LITKEY payment {payment.tx_hash}"
 
 
 def credit_metadata(payment: Payment, price: Price) -> dict[str, str]:
-    """A credit's metadata: a function of the payment and, for a plain one, of its price. Pinned by a golden test."""
+    """Return a credit's metadata, a function of the payment and, if it is plain, of its price.
+
+    A golden test pins it: like the key, it may change only after every process has been stopped for 25 hours.
+    """
     metadata = {
         "kind": "payment",
         "payment": payment.identity,
@@ -201,7 +210,10 @@ def credit_metadata(payment: Payment, price: Price) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A customer's cursor: everything before `next` is credited; `before` is the tx hash of the payment before it."""
+    """A customer's cursor: every payment before sequence `next` is credited.
+
+    `before` is the tx hash of the last of them.
+    """
 
     next: int
     before: str
@@ -214,11 +226,11 @@ _CURSOR = re.compile(r"([1-9][0-9]{0,18}):(0x[0-9a-f]{64})")
 
 
 def cursor_key(chain_id: int, gateway: str) -> str:
-    """The customer metadata key of a gateway's cursor."""
+    """Return the customer metadata key of a gateway's cursor."""
     return f"gateway:{chain_id}:{gateway[2:10]}"
 
 
 def parse_cursor(text: str | None) -> Cursor | None:
-    """A cursor as metadata holds it; None where it is absent or no cursor."""
-    found = _CURSOR.fullmatch((text or "").strip().lower())
-    return Cursor(int(found[1]), found[2]) if found else None
+    """Parse a cursor from metadata; None if it is absent or malformed."""
+    match = _CURSOR.fullmatch((text or "").strip().lower())
+    return Cursor(int(match[1]), match[2]) if match else None

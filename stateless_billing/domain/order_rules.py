@@ -1,7 +1,7 @@
-"""What admins' orders mean: a function of the service record's ledger. Pure.
+"""Interprets admins' orders from the service record's ledger. Pure.
 
-An order is an entry of one cent on the service record, so each row's `ending_balance` is its place. The newest row
-with a verb that stands decides; every customer that any row ever named stays a place to look for the credit.
+An order is an entry of one cent on the service record, so a row's `ending_balance` is its position. The newest
+effective row with a verb decides. Every customer that any row ever named is still searched for the credit.
 """
 
 import re
@@ -19,14 +19,15 @@ RELEASE, REDIRECT, WITHDRAW, CUSTOMER = "release", "redirect", "withdraw", "cust
 UNPROVEN, GONE = "unproven", "gone"
 _CAPS = re.compile(r"([0-9]{1,12}):([0-9]{1,12})")
 _CENTS = re.compile(r"[0-9]{1,15}")
-_NAMED = re.compile(r"redirect:(cus_[0-9A-Za-z]{1,28})", re.ASCII)
+_REDIRECT_TARGET = re.compile(r"redirect:(cus_[0-9A-Za-z]{1,28})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderText:
-    """What the text of a row says: at most one verb, and acknowledgements of customers.
+    """The parsed text of a row: at most one verb, and acknowledgements about customers.
 
-    `rate` is in 10^-18 dollars per token. `unproven`: their ledgers are vouched for; `gone`: deleted, and not credited.
+    `rate` is in 10^-18 dollars per token. `unproven`: customers whose ledgers the admin vouches for. `gone`: deleted
+    customers that the admin states were not credited.
     """
 
     verb: str = ""
@@ -38,7 +39,7 @@ class OrderText:
 
 @dataclass(frozen=True, slots=True)
 class OrderCaps:
-    """The most cents that one admin may order alone: by one row, and by his rows of 24 hours."""
+    """The limits in cents of what one admin may order alone: per order, and in 24 hours."""
 
     per_order: int
     per_day: int
@@ -49,15 +50,16 @@ class OrderCaps:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A row of the service record that can be read. `value` and `caps` are None in rows of older versions.
+    """A valid row of the service record.
 
-    `place` is the record's balance after it: of two rows the later one has the larger.
+    `value` and `caps` are None in rows written by older versions. `place` is the record's balance after the row, so it
+    increases with every row.
     """
 
     id: str
     payment: str
     created: int
-    place: int
+    position: int
     text: str
     instruction: OrderText
     operator: str
@@ -69,17 +71,17 @@ class Order:
 
     @property
     def rate(self) -> int | None:
-        """The market rate to price a plain payment at, in 10^-18 dollars per token."""
+        """The market rate for a plain payment, in 10^-18 dollars per token."""
         return self.instruction.rate
 
     @property
     def target(self) -> str | None:
-        """The customer to credit instead of the event's."""
+        """The customer to credit instead of the event's customer."""
         return self.instruction.target
 
 
 def parse_order_text(text: str) -> OrderText | None:
-    """The text of a row; None where it says something that we do not know."""
+    """Parse the text of a row; None if any part of it is unknown."""
     first, *rest = [part.strip() for part in text.strip().split(";")]
     verb = _parse_verb(first)
     if verb is None:
@@ -110,21 +112,23 @@ def _parse_verb(text: str) -> OrderText | None:
 
 
 def parse(entry: Entry) -> Order | None:
-    """An entry of the service record as an order; None where it is none that can be followed."""
+    """Parse an entry of the service record; None if it is not a valid order."""
     metadata = entry.metadata
     text, payment = metadata.get("order", "").strip(), metadata.get("payment", "").strip().lower()
-    words = parse_order_text(text)
-    caps, value = _caps(metadata.get("caps")), _cents(metadata.get("value"))
-    bounded = "caps" in metadata or "value" in metadata
-    if entry.kind != "order" or not payment or words is None or (bounded and (caps is None or value is None)):
+    instruction = parse_order_text(text)
+    if entry.kind != "order" or not payment or instruction is None:
+        return None
+    caps, value = _parse_caps(metadata.get("caps")), _parse_cents(metadata.get("value"))
+    has_limits = "caps" in metadata or "value" in metadata
+    if has_limits and (caps is None or value is None):
         return None
     return Order(
         id=entry.id,
         payment=payment,
         created=entry.created,
-        place=entry.ending_cents,
+        position=entry.ending_cents,
         text=text,
-        instruction=words,
+        instruction=instruction,
         operator=metadata.get("operator", ""),
         reason=metadata.get("reason", ""),
         value=value,
@@ -134,112 +138,121 @@ def parse(entry: Entry) -> Order | None:
     )
 
 
-def _caps(text: str | None) -> OrderCaps | None:
-    found = _CAPS.fullmatch(text or "")
-    return OrderCaps(int(found[1]), int(found[2])) if found else None
+def _parse_caps(text: str | None) -> OrderCaps | None:
+    match = _CAPS.fullmatch(text or "")
+    return OrderCaps(int(match[1]), int(match[2])) if match else None
 
 
-def _cents(text: str | None) -> int | None:
+def _parse_cents(text: str | None) -> int | None:
     return int(text) if text and _CENTS.fullmatch(text) else None
 
 
 def parse_all(entries: Sequence[Entry]) -> list[Order]:
-    """All orders among entries of the service record, in the order in which Stripe wrote them."""
-    return sorted(filter(None, map(parse, entries)), key=lambda one: one.place)
+    """Parse the orders among the service record's entries, in the order of writing."""
+    return sorted(filter(None, map(parse, entries)), key=lambda order: order.position)
 
 
 def find_confirmation(order: Order, orders: Sequence[Order]) -> Order | None:
-    """The row by which another admin repeated an order's words."""
-    return next((one for one in orders if _confirms(one, order)), None)
+    """Return the row by which another admin confirmed an order; None if there is none."""
+    return next((row for row in orders if _confirms(row, order)), None)
 
 
-def _confirms(one: Order, order: Order) -> bool:
-    same_words = (one.payment, one.text, one.value) == (order.payment, order.text, order.value)
-    return one.confirms == order.id and same_words and one.place > order.place and _is_by_another_admin(one, order)
+def _confirms(row: Order, order: Order) -> bool:
+    is_same_order = (row.payment, row.text, row.value) == (order.payment, order.text, order.value)
+    return (
+        row.confirms == order.id and is_same_order and row.position > order.position and not _is_same_admin(row, order)
+    )
 
 
-def _is_by_another_admin(one: Order, order: Order) -> bool:
-    return one.operator.strip().lower() != order.operator.strip().lower()
+def _is_same_admin(row: Order, order: Order) -> bool:
+    return row.operator.strip().lower() == order.operator.strip().lower()
 
 
 def is_effective(order: Order, orders: Sequence[Order]) -> bool:
-    """Whether a row counts: within what its admin may order alone, or confirmed by another one."""
+    """Whether an order is within its admin's limits or confirmed by another admin."""
     if order.confirms:
         return False
     return not needs_second_admin(order, orders) or find_confirmation(order, orders) is not None
 
 
 def needs_second_admin(order: Order, orders: Sequence[Order]) -> bool:
-    """Whether a row is beyond what one admin may order alone, by the bounds written into it."""
+    """Whether an order exceeds what one admin may order alone, by the limits written into it."""
     if order.caps is None or not order.value:
-        return False  # from an older version, or nothing is credited by it: a `withdraw`
+        return False  # written by an older version, or credits nothing (a `withdraw`)
     if order.rate is not None and order.market is not None and order.rate * 5 > order.market * 6:
         return True
     return order.value > order.caps.per_order or decided_alone_cents(order, orders) > order.caps.per_day
 
 
 def decided_alone_cents(order: Order, orders: Sequence[Order]) -> int:
-    """The cents of an admin's rows of the 24 hours up to this one, itself included, that nobody else confirmed."""
+    """Sum an admin's unconfirmed orders in the 24 hours up to and including this one, in cents."""
     return sum(
-        one.value or 0
-        for one in orders
-        if one.place <= order.place
-        and one.created >= order.created - DAY
-        and not one.confirms
-        and not _is_by_another_admin(one, order)
-        and find_confirmation(one, orders) is None
+        row.value or 0
+        for row in orders
+        if row.position <= order.position
+        and row.created >= order.created - DAY
+        and not row.confirms
+        and _is_same_admin(row, order)
+        and find_confirmation(row, orders) is None
     )
 
 
 def newest_order(payment: str, orders: Sequence[Order]) -> Order | None:
-    """The row with a verb that decides about a payment; a `withdraw` among them."""
-    verbs = RELEASE, REDIRECT, WITHDRAW
-    found = [
-        one for one in orders if one.payment == payment and one.instruction.verb in verbs and is_effective(one, orders)
-    ]
-    return found[-1] if found else None
+    """Return a payment's newest effective order with a verb, which may be a `withdraw`."""
+    verbs = (RELEASE, REDIRECT, WITHDRAW)
+    for order in reversed(orders):
+        if order.payment == payment and order.instruction.verb in verbs and is_effective(order, orders):
+            return order
+    return None
 
 
 def effective_order(payment: str, orders: Sequence[Order]) -> Order | None:
-    """The order that is to be followed for a payment; None where there is none, or the newest withdraws it."""
-    found = newest_order(payment, orders)
-    return None if found is None or found.instruction.verb == WITHDRAW else found
+    """Return the order to follow for a payment; None if none, or if it was withdrawn."""
+    order = newest_order(payment, orders)
+    return None if order is None or order.instruction.verb == WITHDRAW else order
 
 
 def find_named_customers(payment: str, entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Every customer that any row ever named for a payment, whether or not that row stands or can be followed."""
-    found: dict[str, None] = {}
+    """Return every customer that a row ever named for a payment, effective or not."""
+    customers: dict[str, None] = {}
     for entry in entries:
         if entry.kind == "order" and entry.metadata.get("payment", "").strip().lower() == payment:
-            found |= dict.fromkeys(_NAMED.findall(entry.metadata.get("order", "")))
-    return tuple(found)
+            customers |= dict.fromkeys(_REDIRECT_TARGET.findall(entry.metadata.get("order", "")))
+    return tuple(customers)
 
 
 def find_acknowledged_absent(payment: str, orders: Sequence[Order]) -> frozenset[str]:
-    """The deleted customers of which an admin said that they were not credited. This counts for ever."""
-    found = [one.instruction.gone for one in orders if one.payment == payment and is_effective(one, orders)]
-    return frozenset().union(*found)
+    """Return the deleted customers that an admin stated were not credited.
+
+    The statement does not expire.
+    """
+    absent = [row.instruction.gone for row in orders if row.payment == payment and is_effective(row, orders)]
+    return frozenset().union(*absent)
 
 
 def vouch_times(payment: str, customer: str, orders: Sequence[Order]) -> tuple[int, ...]:
-    """When admins vouched for a customer's ledger; each counts in the payment's epoch of that time only."""
+    """Return when admins vouched for a customer's ledger.
+
+    Each statement applies only in the payment's epoch of that time.
+    """
     return tuple(
-        one.created
-        for one in orders
-        if one.payment == payment and customer in one.instruction.unproven and is_effective(one, orders)
+        row.created
+        for row in orders
+        if row.payment == payment and customer in row.instruction.unproven and is_effective(row, orders)
     )
 
 
 def find_record_flaw(entries: Sequence[Entry], balance_cents: int, record_created: int, anchor_before: int) -> str:
-    """Why this listing of the service record does not prove that it shows every order since its anchor; else empty.
+    """Return why a listing of the service record may omit an order; empty if it does not.
 
-    The record only rises, so its balance is a version of it. `balance_cents` was read before the listing.
+    Orders older than `anchor_before` do not matter. The record's balance only rises, so it works as a version number.
+    `balance_cents` was read before the listing.
     """
     if record_created >= anchor_before:
         return "the service record is younger than the payment"
-    rows = sorted((one for one in entries if one.currency == CURRENCY), key=lambda one: one.ending_cents)
-    if any(one.cents <= 0 for one in rows):
-        return "the service record's balance has fallen: somebody wrote an entry there that is no order"
+    rows = sorted((entry for entry in entries if entry.currency == CURRENCY), key=lambda row: row.ending_cents)
+    if any(row.cents <= 0 for row in rows):
+        return "the service record's balance has fallen: an entry there is not an order"
     if any(opening_balance(later) != earlier.ending_cents for earlier, later in pairwise(rows)):
         return "an order is missing in the list"
     if (rows[-1].ending_cents if rows else 0) < balance_cents:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import is_gapless, opening_balance
+from stateless_billing.domain.balance_chain import gapless_chain, opening_balance
 from stateless_billing.domain.ledger import Entry, net_cents, reversal_of
 
 DAY = 24 * 3600
@@ -96,7 +96,7 @@ def ledger_up_to(entries: Sequence[Entry], mine: Entry, *, complete: bool) -> li
     `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
     newest rows, and what it hides before mine need not show in the balances (a grant and an undoing of as many cents).
     """
-    chain = is_gapless(entries)
+    chain = gapless_chain(entries)
     place = next((index for index, one in enumerate(chain or ()) if one.id == mine.id), None)
     if chain is None or place is None:
         return None

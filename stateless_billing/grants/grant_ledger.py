@@ -15,7 +15,7 @@ from cachetools import LRUCache
 from stateless_billing.bookkeeping.entry_writer import find_or_write
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.bookkeeping.reversals import Reversals
-from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, QUIET, epoch_position, seconds_until_writable
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, QUIET_SECONDS, epoch_position, seconds_until_writable
 from stateless_billing.domain.form_ids import died_before
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps
@@ -31,7 +31,9 @@ from stateless_billing.stripe.ledger_reader import entries_or_none
 
 SERVICE = "service"  # who reverses a reservation that did not become a grant
 RECONCILE_SECONDS = 3 * DAY  # how far back a look completes what it finds open
-_SETTLING_SECONDS = QUIET + 600  # after a reversal: whoever decided before it has sent by then, and lists show it
+_SETTLING_SECONDS = (
+    QUIET_SECONDS + 600
+)  # after a reversal: whoever decided before it has sent by then, and lists show it
 _START_SECONDS = 10.0
 _FRESH_SECONDS = 30  # seconds for which a listing may be used to give
 _CACHE_SIZE = 10_000

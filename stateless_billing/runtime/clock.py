@@ -26,5 +26,8 @@ class SystemClock:
         return time.time()
 
     def boot(self) -> float:
-        """`CLOCK_BOOTTIME` on Linux; elsewhere the monotonic clock, which may stop while the machine sleeps."""
+        """Read `CLOCK_BOOTTIME`.
+
+        Other systems have the monotonic clock, which may stop during sleep.
+        """
         return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

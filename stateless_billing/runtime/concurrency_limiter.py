@@ -10,7 +10,10 @@ class QueueFull(Exception):
 
 
 class ConcurrencyLimiter:
-    """Runs `max_concurrent` callers at a time; `max_queued` more wait, each for at most `queue_timeout` seconds."""
+    """Runs `max_concurrent` callers.
+
+    `max_queued` more wait, for at most `queue_timeout` seconds each.
+    """
 
     def __init__(self, max_concurrent: int, max_queued: int, queue_timeout: float) -> None:
         self._running = asyncio.Semaphore(max_concurrent)

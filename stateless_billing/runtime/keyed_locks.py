@@ -5,7 +5,10 @@ from weakref import WeakValueDictionary
 
 
 class KeyedLocks:
-    """Locks by key. Stripe locks an object during a write, so writes to one object are queued here instead."""
+    """Locks by key.
+
+    Stripe locks an object during a write, so writes to one object are queued here instead.
+    """
 
     def __init__(self) -> None:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -16,7 +16,7 @@ _context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={}) 
 
 @contextmanager
 def log_context(**fields: str) -> Iterator[None]:
-    """Add `fields` to all lines logged within, by this task and the tasks it starts: `request_id`, `work`."""
+    """Add `fields` to the lines that this task and tasks started by it log within the block."""
     token = _context.set({**_context.get(), **fields})
     try:
         yield
@@ -35,7 +35,10 @@ def work() -> str:
 
 
 def configure(secrets: Collection[str], *, readable: bool | None = None) -> None:
-    """Log to stderr: JSON, or plain lines if `readable` (default: stderr is a terminal). Redact `secrets`."""
+    """Log to stderr and redact `secrets`. The format is JSON, or plain if `readable`.
+
+    By default it is plain on a terminal.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_add_fields)
     if readable is None:
@@ -80,7 +83,7 @@ class _PlainFormatter(logging.Formatter):
 
 
 def _encoded_forms(secrets: Collection[str]) -> list[str]:
-    """Return the secrets, plain and JSON-escaped, longest first because one may contain another."""
+    """Return the secrets, plain and JSON-escaped; longest first, as one may contain another."""
     forms = {*secrets, *(json.dumps(secret, ensure_ascii=False)[1:-1] for secret in secrets)}
     return sorted(filter(None, forms), key=len, reverse=True)
 

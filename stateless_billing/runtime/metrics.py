@@ -47,7 +47,10 @@ def record_node_call(node: str, method: str, answered: bool) -> None:
 
 @contextmanager
 def record_request(part: str, method: str) -> Iterator[dict[str, int]]:
-    """Count and time one request to a part of the site. The caller puts `status` into the dict this yields."""
+    """Count and time one request to a part of the site.
+
+    The caller puts `status` into the dict this yields.
+    """
     response: dict[str, int] = {}
     started_at = time.perf_counter()
     try:

@@ -11,10 +11,10 @@ class RateLimit:
     burst: int
 
     def take(self, next_free_at: float, now: float) -> tuple[float, float]:
-        """Take one token; return the new `next_free_at` and the seconds to wait, 0 if the token was taken.
+        """Take a token; return the new `next_free_at` and the seconds to wait, 0 if taken.
 
-        `next_free_at` is what the previous call returned, or any time in the past for the first call. A call that has
-        to wait does not change it.
+        The argument `next_free_at` is what the previous call returned, or any time in the past for the first call. A
+        call that has to wait does not change it.
         """
         earliest = max(next_free_at, now)
         wait = earliest + 1 / self.rate - self.burst / self.rate - now

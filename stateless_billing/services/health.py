@@ -2,7 +2,7 @@
 
 from chain.payment import Block
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import HEAD_AGE
+from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS
 from stateless_billing.stripe.connection import CLOCK_TOLERANCE_SECONDS
 
 FINALITY_AGE = 3600  # seconds; three times what is usual on Base
@@ -11,9 +11,9 @@ FINALITY_AGE = 3600  # seconds; three times what is usual on Base
 def head_fault(latest: Block, now: int) -> str | None:
     """The fault of a node's newest block, if any."""
     age = now - latest.time
-    if age > HEAD_AGE:
+    if age > MAX_HEAD_AGE_SECONDS:
         return f"its newest block is {age} s old, so the node is behind or the chain is stalled"
-    if age < -finality.CLOCK_TOLERANCE:
+    if age < -finality.CLOCK_TOLERANCE_SECONDS:
         return f"its newest block is {-age} s ahead of this machine's clock: set the clock"
     return None
 

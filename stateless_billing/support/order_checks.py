@@ -66,7 +66,7 @@ class OrderChecks:
         if order.operator.strip().lower() == operator.strip().lower():
             raise ProblemError("not_allowed", f"This is your own order. {_NOTHING} Another admin must confirm it.")
         newest = order_rules.newest_order(payment.identity, orders.orders)
-        if order.instruction.verb and newest and newest.place > order.place:
+        if order.instruction.verb and newest and newest.position > order.position:
             raise ProblemError("too_late", f"A newer order is in effect: “{newest.text}”. {_NOTHING}")
         await self._check_customers(order.instruction, payment)
         return OrderDraft(order.text, operator, reason, order.value, order.market, confirms=order.id)

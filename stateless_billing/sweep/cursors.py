@@ -162,4 +162,4 @@ class CursorUpdater:
         done = self._status_cache.credited_status(payment)
         if done and done.cents == 0:
             return True  # below one cent: no entry was written
-        return ledger.match(payment, None, entries, self._other_credits).finding is MatchOutcome.CREDITED
+        return ledger.match(payment, None, entries, self._other_credits).outcome is MatchOutcome.CREDITED

@@ -17,7 +17,7 @@ from stateless_billing.bookkeeping.records import MAX_OPEN, ServiceRecords
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
-from stateless_billing.domain.finality import HEAD_AGE, Heads, is_final
+from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, Heads, is_final
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import StripeFailure
@@ -135,7 +135,7 @@ class Sweeper:
         """
         if checkpoint.swept > total:
             heads = await self._confirmations.heads()
-            behind = self._clock.wall() - heads.latest.time > HEAD_AGE
+            behind = self._clock.wall() - heads.latest.time > MAX_HEAD_AGE_SECONDS
             if behind or checkpoint.in_progress:
                 if not behind:
                     checkpoint.rollback()  # a node may have reported payments that do not exist

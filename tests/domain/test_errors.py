@@ -1,4 +1,4 @@
-"""Errors: refusals have a status, and the kinds of Stripe failure stay apart, since money depends on which it was."""
+"""Problems have a status and a title. Kinds of Stripe failure stay distinct, as money depends on them."""
 
 import pytest
 
@@ -14,23 +14,23 @@ from stateless_billing.stripe.errors import (
 )
 
 
-def test_a_refusal_tells_its_code_and_what_happened() -> None:
+def test_a_problem_shows_its_code_and_detail() -> None:
     assert str(ProblemError("paused", "No money moved.")) == "paused: No money moved."
 
 
 @pytest.mark.parametrize("code", PROBLEMS)
-def test_every_problem_is_an_error_with_a_title(code: str) -> None:
+def test_every_problem_has_an_error_status_and_a_title(code: str) -> None:
     status, title = PROBLEMS[code]
     assert 400 <= status <= 599
     assert title[0].isupper()
 
 
-def test_only_another_request_under_way_is_also_unclear() -> None:
+def test_only_request_in_progress_is_an_unknown_outcome() -> None:
     kinds = (NotSent, OutcomeUnknown, RequestInProgress, RateLimited, StripeUnavailable, RequestRejected)
-    related = {(one, other) for one in kinds for other in kinds if one is not other and issubclass(one, other)}
+    related = {(kind, base) for kind in kinds for base in kinds if kind is not base and issubclass(kind, base)}
     assert related == {(RequestInProgress, OutcomeUnknown)}
     assert all(issubclass(kind, StripeFailure) for kind in kinds)
 
 
-def test_what_stripe_refused_keeps_stripes_code() -> None:
+def test_a_rejection_keeps_stripes_code() -> None:
     assert RequestRejected("no", "resource_missing").code == "resource_missing"

@@ -1,4 +1,4 @@
-"""Depth: what CONFIRMATIONS may say, which tier a payment must reach, and whether it has."""
+"""Parsing of CONFIRMATIONS, the tier a payment must reach, and its depth."""
 
 import pytest
 from hypothesis import given
@@ -17,12 +17,12 @@ from stateless_billing.domain.finality import (
 from tests.fakes.factories import BLOCK_SECONDS, OTHER_GATEWAY, block, heads, payment, tx_hash
 
 SHALLOW, SAFE = ConfirmationTier(10_000, 15, None), ConfirmationTier(100_000, None, "safe")
-USUAL = (SHALLOW, SAFE, FINALIZED)
-PLENTY = 10**12
+DEFAULT_TIERS = (SHALLOW, SAFE, FINALIZED)
+NO_CAP = 10**12
 
 
-def test_the_usual_tiers() -> None:
-    assert parse_tiers("10000:15s,100000:safe,finalized") == USUAL
+def test_the_default_tiers() -> None:
+    assert parse_tiers("10000:15s,100000:safe,finalized") == DEFAULT_TIERS
 
 
 @pytest.mark.parametrize(
@@ -61,13 +61,13 @@ def test_other_tiers(text: str, tiers: tuple[ConfirmationTier, ...]) -> None:
         "9999999999999999:15s,finalized",
     ],
 )
-def test_what_is_no_list_of_tiers_is_refused(text: str) -> None:
+def test_malformed_tiers_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="tier"):
         parse_tiers(text)
 
 
 @given(st.text(alphabet="0123456789:s,afeinlzd -", max_size=30))
-def test_every_list_that_is_accepted_can_judge_every_amount(text: str) -> None:
+def test_accepted_tiers_cover_every_amount(text: str) -> None:
     try:
         tiers = parse_tiers(text)
     except ValueError:
@@ -81,40 +81,40 @@ def test_every_list_that_is_accepted_can_judge_every_amount(text: str) -> None:
 
 
 def other(number: int, cents: int, **changes: object) -> Payment:
-    """Another unfinalised payment of the same customer, earlier in the same block unless said otherwise."""
+    """Create another unfinalized payment of the customer, by default earlier in the same block."""
     return payment(**{"tx_hash": tx_hash(number), "sequence": number, "cents": cents, "log_index": 1, **changes})
 
 
 @pytest.mark.parametrize(
     ("cents", "others", "at_most", "tier"),
     [
-        (10_000, [], PLENTY, SHALLOW),
-        (10_001, [], PLENTY, SAFE),
-        (100_000, [], PLENTY, SAFE),
-        (100_001, [], PLENTY, FINALIZED),
-        # all of a customer's earlier unfinalised payments count
-        (6_000, [other(2, 4_000)], PLENTY, SHALLOW),
-        (6_000, [other(2, 4_001)], PLENTY, SAFE),
-        (6_000, [other(2, 4_001, block=99, log_index=9)], PLENTY, SAFE),
-        (6_000, [other(2, 4_001, gateway=OTHER_GATEWAY)], PLENTY, SAFE),
-        (1, [other(2, 50_000), other(3, 50_000)], PLENTY, FINALIZED),
-        # but not later ones, other customers' or itself
-        (6_000, [other(2, 90_000, log_index=9)], PLENTY, SHALLOW),
-        (6_000, [other(2, 90_000, block=101)], PLENTY, SHALLOW),
-        (6_000, [other(2, 90_000, customer_id="cus_Bob")], PLENTY, SHALLOW),
-        (6_000, [payment(cents=6_000)], PLENTY, SHALLOW),
-        # and never more than so much over all customers
+        (10_000, [], NO_CAP, SHALLOW),
+        (10_001, [], NO_CAP, SAFE),
+        (100_000, [], NO_CAP, SAFE),
+        (100_001, [], NO_CAP, FINALIZED),
+        # the customer's earlier unfinalized payments count
+        (6_000, [other(2, 4_000)], NO_CAP, SHALLOW),
+        (6_000, [other(2, 4_001)], NO_CAP, SAFE),
+        (6_000, [other(2, 4_001, block=99, log_index=9)], NO_CAP, SAFE),
+        (6_000, [other(2, 4_001, gateway=OTHER_GATEWAY)], NO_CAP, SAFE),
+        (1, [other(2, 50_000), other(3, 50_000)], NO_CAP, FINALIZED),
+        # later ones, other customers' and the payment itself do not
+        (6_000, [other(2, 90_000, log_index=9)], NO_CAP, SHALLOW),
+        (6_000, [other(2, 90_000, block=101)], NO_CAP, SHALLOW),
+        (6_000, [other(2, 90_000, customer_id="cus_Bob")], NO_CAP, SHALLOW),
+        (6_000, [payment(cents=6_000)], NO_CAP, SHALLOW),
+        # the cap over all customers
         (6_000, [other(2, 4_000, customer_id="cus_Bob")], 10_000, SHALLOW),
         (6_000, [other(2, 4_001, customer_id="cus_Bob")], 10_000, FINALIZED),
         (6_000, [other(2, 4_001, customer_id=None)], 10_000, FINALIZED),
         (6_000, [other(2, 4_001, customer_id="cus_Bob", log_index=9)], 10_000, SHALLOW),
         (1, [], 0, FINALIZED),
-        # a plain one waits for finality, however small
-        (0, [], PLENTY, FINALIZED),
+        # a plain payment waits for finality, however small
+        (0, [], NO_CAP, FINALIZED),
     ],
 )
-def test_which_tier(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
-    assert tier_for(payment(cents=cents), others, USUAL, at_most) == tier
+def test_tier_for(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
+    assert tier_for(payment(cents=cents), others, DEFAULT_TIERS, at_most) == tier
 
 
 TIME = block(100).time
@@ -126,7 +126,7 @@ TIME = block(100).time
         (SHALLOW, 100, 50, 10, Depth(reached=False, confirmed=0, needed=15)),
         (SHALLOW, 107, 50, 10, Depth(reached=False, confirmed=14, needed=15)),
         (SHALLOW, 108, 50, 10, Depth(reached=True, confirmed=15, needed=15)),
-        (SHALLOW, 99, 50, 10, Depth(reached=False, confirmed=0, needed=15)),  # a node that lags
+        (SHALLOW, 99, 50, 10, Depth(reached=False, confirmed=0, needed=15)),  # the node lags
         (SHALLOW, 100, 100, 100, Depth(reached=True)),
         (SAFE, 900, 99, 10, Depth(reached=False)),
         (SAFE, 900, 100, 10, Depth(reached=True)),
@@ -134,11 +134,11 @@ TIME = block(100).time
         (FINALIZED, 900, 800, 100, Depth(reached=True)),
     ],
 )
-def test_how_deep(tier: ConfirmationTier, latest: int, safe: int, finalized: int, expected: Depth) -> None:
+def test_measure_depth(tier: ConfirmationTier, latest: int, safe: int, finalized: int, expected: Depth) -> None:
     assert measure_depth(payment(), tier, heads(latest, safe, finalized), TIME + 60) == expected
 
 
-def test_a_block_that_is_ahead_of_the_clock_is_not_believed() -> None:
+def test_a_block_ahead_of_the_clock_is_not_accepted() -> None:
     final = heads(500, 500, 500)
     assert measure_depth(payment(), FINALIZED, final, TIME - 120).reached
     assert not measure_depth(payment(), FINALIZED, final, TIME - 121).reached
@@ -149,6 +149,77 @@ def test_final_means_at_or_below_the_finalized_block(number: int, finalized: int
     assert is_final(payment(block=number), heads(1000, 1000, finalized)) == (number <= finalized)
 
 
-def test_seconds_are_counted_by_the_chain_and_not_by_the_clock() -> None:
+def test_seconds_are_counted_between_blocks() -> None:
     late = measure_depth(payment(), SHALLOW, heads(101, 50, 10), TIME + 100_000)
     assert late == Depth(reached=False, confirmed=BLOCK_SECONDS, needed=15)
+
+
+class TestBoundaries:
+    """Tiers, sums and depths at the exact limit."""
+
+    @pytest.mark.parametrize(("latest", "reached"), [(107, False), (108, True), (109, True)])
+    def test_exactly_the_required_seconds_are_enough(self, latest: int, reached: bool) -> None:
+        depth = measure_depth(payment(), ConfirmationTier(None, 16, None), heads(latest, 50, 10), TIME + 60)
+        assert depth == Depth(reached=reached, confirmed=min(16, 2 * (latest - 100)), needed=16)
+
+    def test_a_block_ahead_of_the_clock_reports_no_seconds(self) -> None:
+        assert measure_depth(payment(), FINALIZED, heads(500, 500, 500), TIME - 121) == Depth(reached=False)
+
+    @pytest.mark.parametrize(
+        ("text", "sentence"),
+        [
+            ("latest", "a tier is like 10000:15s, 100000:safe or finalized"),
+            ("100:safe", "every tier but the last has a limit in cents, the last has none"),
+            ("safe,finalized", "every tier but the last has a limit in cents, the last has none"),
+            ("2:15s,1:safe,finalized", "the tiers' limits must rise"),
+            ("1:15s,1:safe,finalized", "the tiers' limits must rise"),
+            ("1:15s,0:safe,finalized", "the tiers' limits must rise"),
+        ],
+    )
+    def test_an_error_says_what_is_wrong(self, text: str, sentence: str) -> None:
+        with pytest.raises(ValueError, match=r".") as caught:
+            parse_tiers(text)
+        assert str(caught.value) == sentence
+
+    @pytest.mark.parametrize(
+        ("text", "tier"),
+        [
+            ("999999999999999:99999s,safe", ConfirmationTier(999_999_999_999_999, 99_999, None)),
+            ("0:0s,safe", ConfirmationTier(0, 0, None)),
+            ("10:10s,safe", ConfirmationTier(10, 10, None)),
+            ("1:finalized,safe", ConfirmationTier(1, None, "finalized")),
+            ("1:safe,finalized", ConfirmationTier(1, None, "safe")),
+        ],
+    )
+    def test_smallest_and_largest_tiers(self, text: str, tier: ConfirmationTier) -> None:
+        assert parse_tiers(text)[0] == tier
+
+    @pytest.mark.parametrize(
+        "text", ["1000000000000000:15s,safe", "100000s", ":15s,safe", "1:s,safe", "1:,safe", "115s:,safe"]
+    )
+    def test_tiers_beyond_the_limits_are_rejected(self, text: str) -> None:
+        with pytest.raises(ValueError, match="a tier is like"):
+            parse_tiers(text)
+
+    def test_zero_and_one_cent_are_rising_limits(self) -> None:
+        assert [tier.cents for tier in parse_tiers("0:1s,1:2s,safe")] == [0, 1, None]
+
+    def test_the_cap_is_exact_over_all_customers(self) -> None:
+        tiers = parse_tiers("1000:1s,5000:safe,finalized")
+        before: list[Payment] = [
+            payment(cents=1_000, tx_hash=tx_hash(2), sequence=9, log_index=1, customer_id="cus_Bob"),
+            payment(cents=1_000, tx_hash=tx_hash(3), sequence=9, log_index=2),
+        ]
+        own = payment(cents=500)
+        assert tier_for(own, before, tiers, 2_500) == tiers[1]  # 1,500 of this customer, 2,500 in all
+        assert tier_for(own, before, tiers, 2_499) == FINALIZED
+        assert tier_for(own, [*before, own], tiers, 2_500) == tiers[1]
+
+    def test_payments_of_one_transaction_add_up(self) -> None:
+        first, second = payment(cents=6_000), payment(cents=6_000, ordinal=1, sequence=1, log_index=9)
+        assert tier_for(first, [first, second], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
+        assert tier_for(second, [first, second], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
+
+    def test_a_payment_also_seen_in_an_earlier_block_counts_once(self) -> None:
+        before, now = payment(cents=6_000, block=99), payment(cents=6_000)
+        assert tier_for(now, [before, now], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]

@@ -1,4 +1,4 @@
-"""Orders as a function of the service record's ledger: words, places, bounds, four eyes, and what a listing proves."""
+"""Orders from the service record's ledger: text, position, limits, second admin and completeness."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,27 +20,27 @@ OLD = START - 10 * DAY
 
 
 class Record:
-    """A service record that only rises."""
+    """A service record whose balance only rises."""
 
     def __init__(self) -> None:
         self.rows: list[Entry] = []
 
     def order(self, text: str, at: int = START, /, **metadata: str) -> Entry:
-        """One more order."""
-        told = {"kind": "order", "payment": PAYMENT, "order": text, "operator": ANN, "reason": "asked for"}
-        told |= {"value": "100", "caps": "1000:1500"} | metadata
-        row = entry(id=f"cbtxn_{len(self.rows)}", cents=1, created=at, ending_cents=len(self.rows) + 1, metadata=told)
+        """Append an order."""
+        values = {"kind": "order", "payment": PAYMENT, "order": text, "operator": ANN, "reason": "asked for"}
+        values |= {"value": "100", "caps": "1000:1500"} | metadata
+        row = entry(id=f"cbtxn_{len(self.rows)}", cents=1, created=at, ending_cents=len(self.rows) + 1, metadata=values)
         self.rows.append(row)
         return row
 
-    def standing(self) -> str | None:
-        """The text of the order that stands."""
+    def effective_text(self) -> str | None:
+        """Return the text of the effective order."""
         order = order_rules.effective_order(PAYMENT, order_rules.parse_all(self.rows))
         return order.text if order else None
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "instruction"),
     [
         ("release", OrderText("release")),
         (" release ", OrderText("release")),
@@ -56,11 +56,11 @@ class Record:
         ),
     ],
 )
-def test_words(text: str, words: OrderText) -> None:
-    assert parse_order_text(text) == words
+def test_parse_order_text(text: str, instruction: OrderText) -> None:
+    assert parse_order_text(text) == instruction
 
 
-NONE = [
+MALFORMED = [
     "",
     "release:",
     "release:0",
@@ -70,117 +70,127 @@ NONE = [
     "redirect:",
     "redirect:card",
     "withdraw:1",
+    "redirect:cus_B:",
+    "redirect:cus_B:x",
+    "release;release",
+    "gone:cus_A;release",
+    "gone:",
+    "release;",
+    "gone",
+    "customer:",
+    "redirect:cus_B;trust:cus_A",
+    "RELEASE",
+    "redirect:cus_B\n:1",
+    "gone:cus_A,cus_B",
 ]
-NONE += ["redirect:cus_B:", "redirect:cus_B:x", "release;release", "gone:cus_A;release", "gone:", "release;", "gone"]
-NONE += ["customer:", "redirect:cus_B;trust:cus_A", "RELEASE", "redirect:cus_B\n:1", "gone:cus_A,cus_B"]
 
 
-@pytest.mark.parametrize("text", NONE)
-def test_what_says_something_else_is_no_order(text: str) -> None:
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed_texts_are_rejected(text: str) -> None:
     assert parse_order_text(text) is None
 
 
-def test_the_newest_row_with_a_verb_stands_and_acknowledgements_change_none() -> None:
+def test_the_newest_verb_decides_and_acknowledgements_do_not() -> None:
     record = Record()
-    assert record.standing() is None
+    assert record.effective_text() is None
     record.order("redirect:cus_B")
     record.order("release")
     record.order("unproven:cus_A")
-    assert record.standing() == "release"
+    assert record.effective_text() == "release"
     record.order("withdraw")
-    assert record.standing() is None
+    assert record.effective_text() is None
     record.order("redirect:cus_C;gone:cus_A")
-    assert record.standing() == "redirect:cus_C;gone:cus_A"
+    assert record.effective_text() == "redirect:cus_C;gone:cus_A"
     assert order_rules.find_named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
 
 
-def test_a_customer_pick_is_no_order_about_a_payment() -> None:
+def test_a_customer_pick_does_not_change_the_order() -> None:
     record = Record()
     record.order("release")
     record.order("customer:cus_B")
-    assert record.standing() == "release"
+    assert record.effective_text() == "release"
 
 
-def test_a_row_that_cannot_be_followed_still_names_a_place_to_look() -> None:
+def test_an_invalid_row_still_names_its_customer() -> None:
     record = Record()
     record.order("redirect:cus_B:x")
     record.order("redirect:cus_C", value="nothing")
-    assert record.standing() is None
+    assert record.effective_text() is None
     assert order_rules.find_named_customers(PAYMENT, record.rows) == ("cus_B", "cus_C")
 
 
-def test_rows_of_older_versions_without_bounds_stand() -> None:
+def test_rows_of_older_versions_without_limits_are_effective() -> None:
     record = Record()
     row = record.order("redirect:cus_B")
     bare = {name: value for name, value in row.metadata.items() if name not in ("value", "caps")}
     record.rows[0] = replace(row, metadata=bare)
-    assert record.standing() == "redirect:cus_B"
+    assert record.effective_text() == "redirect:cus_B"
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_the_order_in_which_a_list_shows_one_second_does_not_matter(order: tuple[int, ...]) -> None:
+def test_the_listed_order_within_a_second_does_not_matter(order: tuple[int, ...]) -> None:
     record = Record()
     for target in ("cus_B", "cus_C", "cus_D"):
         record.order(f"redirect:{target}")
-    record.rows = [record.rows[place] for place in order]
-    assert record.standing() == "redirect:cus_D"
+    record.rows = [record.rows[index] for index in order]
+    assert record.effective_text() == "redirect:cus_D"
 
 
 @pytest.mark.parametrize(
-    ("bounds", "alone"),
+    ("limits", "alone"),
     [
         ({"value": "1000"}, True),
         ({"value": "1001"}, False),
         ({"text": "release:0.0072", "market": "0.006"}, True),
         ({"text": "release:0.0072000000001", "market": "0.006"}, False),
-        ({"text": "release:6"}, True),  # no market's rate was known: `value` bounds it
+        ({"text": "release:6"}, True),  # without a market rate only `value` limits it
         ({"text": "redirect:cus_C:0.0073", "market": "0.006"}, False),
     ],
 )
-def test_beyond_the_bounds_of_one_admin_the_order_before_stands(bounds: dict[str, str], alone: bool) -> None:
+def test_an_order_beyond_one_admins_limits_needs_another_admin(limits: dict[str, str], alone: bool) -> None:
     record = Record()
     record.order("redirect:cus_B")
-    text = bounds.pop("text", "release")
-    row = record.order(text, **bounds)
-    assert record.standing() == (text if alone else "redirect:cus_B")
-    repeated = {**bounds, "confirms": row.id}
+    text = limits.pop("text", "release")
+    row = record.order(text, **limits)
+    assert record.effective_text() == (text if alone else "redirect:cus_B")
+    repeated = {**limits, "confirms": row.id}
     record.order(text, **repeated)
     record.order(text, **(repeated | {"operator": f" {ANN.upper()} "}))
-    assert record.standing() == (text if alone else "redirect:cus_B"), "nobody confirms himself"
+    assert record.effective_text() == (text if alone else "redirect:cus_B"), "an admin cannot confirm their own order"
     record.order(text, **(repeated | {"operator": BEN, "value": "9"}))
     record.order("release:0.001", **(repeated | {"operator": BEN}))
-    assert record.standing() == (text if alone else "redirect:cus_B"), "other words confirm nothing"
+    assert record.effective_text() == (text if alone else "redirect:cus_B"), "a confirmation repeats the order exactly"
     record.order(text, **(repeated | {"operator": BEN}))
-    assert record.standing() == text
+    assert record.effective_text() == text
 
 
-def test_what_one_admin_orders_in_24_hours_adds_up() -> None:
+def test_one_admins_orders_of_24_hours_add_up() -> None:
     record = Record()
     first = record.order("release", value="1000", payment="another")
     record.order("redirect:cus_B", START + DAY, value="500")
-    assert record.standing() == "redirect:cus_B"
+    assert record.effective_text() == "redirect:cus_B"
     record.order("redirect:cus_C", START + DAY, value="1")
-    assert record.standing() == "redirect:cus_B", "a cent above the second cap"
+    assert record.effective_text() == "redirect:cus_B", "a cent above the daily limit"
     record.order("redirect:cus_D", START + DAY, value="1", operator=BEN)
-    assert record.standing() == "redirect:cus_D", "another admin's sum is his own"
+    assert record.effective_text() == "redirect:cus_D", "each admin has their own sum"
     record.order("redirect:cus_E", START + DAY + 1, value="1")
-    assert record.standing() == "redirect:cus_E", "a second later the first is out of the window"
+    assert record.effective_text() == "redirect:cus_E", "a second later the first has left the window"
     record.order("redirect:cus_F", START + DAY, value="900")
-    assert record.standing() == "redirect:cus_E"
+    assert record.effective_text() == "redirect:cus_E"
     record.order("release", START + DAY, value="1000", payment="another", operator=BEN, confirms=first.id)
-    assert record.standing() == "redirect:cus_F", "what another admin confirmed does not count"
+    assert record.effective_text() == "redirect:cus_F", "orders confirmed by another admin do not count"
 
 
-def test_what_credits_nothing_needs_nobody_else_and_ends_an_order_that_waits() -> None:
+def test_a_withdrawal_needs_no_second_admin() -> None:
     record = Record()
     large = record.order("release", value="1600")
-    assert record.standing() is None
+    assert record.effective_text() is None
     record.order("withdraw", value="0")
     record.order("release", operator=BEN, value="1600", confirms=large.id)
-    assert record.standing() is None, "the withdrawal is newer than what was confirmed after it"
+    assert record.effective_text() is None, "the withdrawal is newer than the order confirmed after it"
 
 
-def test_acknowledgements_count_only_from_rows_that_stand() -> None:
+def test_acknowledgements_count_only_from_effective_rows() -> None:
     record = Record()
     record.order("gone:cus_A;unproven:cus_B", value="5000")
     orders = order_rules.parse_all(record.rows)
@@ -188,7 +198,7 @@ def test_acknowledgements_count_only_from_rows_that_stand() -> None:
     assert order_rules.vouch_times(PAYMENT, "cus_B", orders) == ()
     record.order("gone:cus_A;unproven:cus_B", START + 4)
     assert order_rules.find_acknowledged_absent(PAYMENT, order_rules.parse_all(record.rows)) == frozenset(), (
-        "the sum counts"
+        "the daily limit applies"
     )
     record.order("gone:cus_A;unproven:cus_B", START + 5, operator=BEN)
     orders = order_rules.parse_all(record.rows)
@@ -198,36 +208,36 @@ def test_acknowledgements_count_only_from_rows_that_stand() -> None:
 
 
 def listed(*created: int) -> list[Entry]:
-    """Rows of a record, newest first, each of one cent."""
-    rows = [entry(cents=1, created=time, ending_cents=place + 1) for place, time in enumerate(created)]
+    """Create rows of one cent each, newest first."""
+    rows = [entry(cents=1, created=time, ending_cents=index + 1) for index, time in enumerate(created)]
     return rows[::-1]
 
 
 @pytest.mark.parametrize(
-    ("rows", "balance", "born", "why"),
+    ("rows", "balance", "record_created", "flaw"),
     [
         (listed(), 0, OLD, ""),
         (listed(), 1, OLD, "newest order is missing"),
         (listed(START, START + 1), 2, OLD, ""),
-        (listed(START, START + 1), 1, OLD, ""),  # one was written after the balance was read
+        (listed(START, START + 1), 1, OLD, ""),  # one row is newer than the balance
         (listed(START, START + 1), 3, OLD, "newest order is missing"),
         (listed(OLD, START, START + 1)[:2], 3, OLD, "does not begin"),
-        (listed(OLD, OLD, START)[:2], 3, OLD, ""),  # down to an entry that is old enough
+        (listed(OLD, OLD, START)[:2], 3, OLD, ""),  # reaches an entry that is old enough
         ([listed(OLD, START, START)[0], listed(OLD, START, START)[2]], 3, OLD, "an order is missing"),
         (listed(START), 1, START - 3600, "younger than the payment"),
         ([entry(cents=-1, ending_cents=0)], 0, OLD, "has fallen"),
         ([entry(cents=700, currency="eur", ending_cents=700)], 0, OLD, ""),
     ],
 )
-def test_what_a_listing_of_the_record_proves(rows: Sequence[Entry], balance: int, born: int, why: str) -> None:
-    assert why in find_record_flaw(rows, balance, born, START - 3600)
-    assert bool(find_record_flaw(rows, balance, born, START - 3600)) == bool(why)
+def test_find_record_flaw(rows: Sequence[Entry], balance: int, record_created: int, flaw: str) -> None:
+    assert flaw in find_record_flaw(rows, balance, record_created, START - 3600)
+    assert bool(find_record_flaw(rows, balance, record_created, START - 3600)) == bool(flaw)
 
 
 @given(st.lists(st.sampled_from(["release", "redirect:cus_B", "withdraw", "gone:cus_A"]), max_size=8), st.randoms())
-def test_however_a_list_is_shown_every_process_follows_the_same_order(texts: list[str], random: object) -> None:
+def test_the_last_verb_decides(texts: list[str], random: object) -> None:
     record = Record()
     for text in texts:
         record.order(text)
     verbs = [text for text in texts if text != "gone:cus_A"]
-    assert record.standing() == (verbs[-1] if verbs and verbs[-1] != "withdraw" else None)
+    assert record.effective_text() == (verbs[-1] if verbs and verbs[-1] != "withdraw" else None)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateless_billing.domain.balance_chain import is_gapless
+from stateless_billing.domain.balance_chain import gapless_chain
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.grants import caps
 from stateless_billing.grants.caps import DAY, Caps, Verdict
@@ -157,7 +157,7 @@ def test_rows_of_one_second_may_be_listed_in_any_order() -> None:
     assert judged(mine, ledger.listed()) == Verdict(True)
     for shown in ([mine, first, second], [second, mine, first], [first, second, mine]):
         listed = [*shown, ledger.rows[3], ledger.rows[0]]
-        chain = is_gapless(listed)
+        chain = gapless_chain(listed)
         assert chain is not None
         assert [row.ending_cents for row in chain[:2]] == [10, 2010]
 
@@ -325,15 +325,15 @@ def test_a_reservation_is_a_credit_of_its_kind(cents: int, kind: str) -> None:
 def test_rows_of_one_second_are_put_in_order_at_the_beginning_too() -> None:
     ledger = Ledger()
     first, second, third = ledger.reserve(100, 0), ledger.reserve(200, 0), ledger.reserve(300, 0)
-    assert is_gapless([first, second, third]) == [first, second, third]
-    assert is_gapless([third, first]) is None, "one is missing"
+    assert gapless_chain([first, second, third]) == [first, second, third]
+    assert gapless_chain([third, first]) is None, "one is missing"
 
 
 def test_rows_of_several_seconds_stand_as_they_are_listed() -> None:
     ledger = Ledger()
     first, second = ledger.reserve(100, 0), ledger.reserve(200, 1)
-    assert is_gapless([second, first]) == [first, second]
-    assert is_gapless([first, second]) is None
+    assert gapless_chain([second, first]) == [first, second]
+    assert gapless_chain([first, second]) is None
 
 
 @pytest.mark.parametrize(("before", "told"), [(DAY, False), (DAY + 1, True)])

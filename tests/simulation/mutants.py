@@ -53,7 +53,7 @@ def broken(name: str | None) -> Iterator[None]:
 
 def one_key_for_ever() -> list[Patch]:
     """No epochs: one key, and a check never expires."""
-    return [(epochs, "EPOCH", FOREVER)]
+    return [(epochs, "EPOCH_SECONDS", FOREVER)]
 
 
 def key_without_epoch() -> list[Patch]:
@@ -99,7 +99,7 @@ def new_key_on_mismatch() -> list[Patch]:
 
 def no_quiet_zone() -> list[Patch]:
     """Writes continue around epoch boundaries."""
-    return [(epochs, "QUIET", 0)]
+    return [(epochs, "QUIET_SECONDS", 0)]
 
 
 def cursor_before_finality() -> list[Patch]:
@@ -150,7 +150,7 @@ def marker_first() -> list[Patch]:
 
 def no_freshness_limit() -> list[Patch]:
     """An unfinalized quoted payment of any age is credited without a check."""
-    return [(epochs, "FRESH", FOREVER)]
+    return [(epochs, "FRESH_SECONDS", FOREVER)]
 
 
 def plain_before_finality() -> list[Patch]:

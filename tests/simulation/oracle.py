@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chain.payment import Payment
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
-from stateless_billing.domain.ledger import BLOCK_AHEAD
+from stateless_billing.domain.ledger import BLOCK_LEAD_SECONDS
 from stateless_billing.sandbox.records import Transaction
 from tests.simulation.chain import START
 from tests.simulation.order_oracle import ordered_rate
@@ -233,7 +233,7 @@ class Oracle:
         return any(
             not row.metadata
             and row.amount < 0
-            and row.created >= payment.time - BLOCK_AHEAD
+            and row.created >= payment.time - BLOCK_LEAD_SECONDS
             and (-row.amount == payment.cents or not payment.quoted)
             and not (row.description or "").startswith("Top-up via pi_")
             for row in customer.rows

@@ -188,7 +188,7 @@ def confirmed_by_oneself() -> list[Patch]:
 
     def confirms(row: Order, order: Order) -> bool:
         same = (row.payment, row.text, row.value) == (order.payment, order.text, order.value)
-        return row.confirms == order.id and same and row.place > order.place
+        return row.confirms == order.id and same and row.position > order.position
 
     return [(order_rules, "_confirms", confirms)]
 

@@ -20,7 +20,7 @@ def order(
 
 
 def list_fates(*orders: Order) -> list[tuple[int, str]]:
-    return [(row.order.place, row.fate) for row in create_rows(PAYMENT, orders)]
+    return [(row.order.position, row.fate) for row in create_rows(PAYMENT, orders)]
 
 
 def test_the_newest_decides_and_supersedes_older_ones() -> None:

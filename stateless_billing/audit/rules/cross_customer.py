@@ -9,7 +9,7 @@ from stateless_billing.audit.rules.payments import Credit, judge_payment, other_
 from stateless_billing.audit.rules.rows import Row, cells_of_lone_entry, create_row, fingerprint
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import ledger, money
-from stateless_billing.domain.epochs import EPOCH
+from stateless_billing.domain.epochs import EPOCH_SECONDS
 
 CREDITED = frozenset({Status.MATCHED, Status.PENDING, Status.WRONG_CUSTOMER})
 
@@ -64,7 +64,7 @@ def mark_deleted(open_payment: OpenPayment, deleted: Container[str], orders: Ord
     candidates = [payment.customer_id or "", *orders.named_customers.get(payment.identity, ())]
     lost = [customer for customer in candidates if customer in deleted and customer != credit.customer]
     order = orders.followed_order(payment, credit)
-    same_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH
+    same_key = order is not None and order.value is not None and credit.created < payment.time + EPOCH_SECONDS
     if not lost or same_key:
         return open_payment.row
     reason = (

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import is_gapless
+from stateless_billing.domain.balance_chain import gapless_chain
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -65,7 +65,7 @@ def find_break(entries: Sequence[Entry], *, starts_at_zero: bool) -> str:
     for entry in entries:
         by_currency[entry.currency].append(entry)
     for run in by_currency.values():
-        chain = is_gapless(run)
+        chain = gapless_chain(run)
         if chain is None:
             return f"its balances do not follow from one another at {_find_break_in_run(run).id}"
         if starts_at_zero and chain[0].ending_cents != chain[0].cents:
@@ -78,5 +78,5 @@ def _find_break_in_run(run: Sequence[Entry]) -> Entry:
     good, bad = 0, len(run)
     while bad - good > 1:
         middle = (good + bad) // 2
-        good, bad = (middle, bad) if is_gapless(run[len(run) - middle :]) else (good, middle)
+        good, bad = (middle, bad) if gapless_chain(run[len(run) - middle :]) else (good, middle)
     return run[len(run) - bad]

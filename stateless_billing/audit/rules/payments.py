@@ -74,7 +74,7 @@ def _take_credits(
     while True:
         match = ledger.match(payment, cents, unmatched, scope.other_credits)
         expected = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
-        if match.finding is not expected or match.entry is None or (credits_ and cents is not None):
+        if match.outcome is not expected or match.entry is None or (credits_ and cents is not None):
             return credits_
         entry = match.entry
         unmatched.remove(entry)

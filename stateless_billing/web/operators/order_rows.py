@@ -44,14 +44,14 @@ def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> s
         return VOID
     if not order.instruction.verb:
         return COUNTS if order_rules.is_effective(order, orders) else WAITS
-    if newest is None or order.place > newest.place:
+    if newest is None or order.position > newest.position:
         return WAITS
     return DECIDES if order.id == newest.id else SUPERSEDED
 
 
 def cents_used_alone(operator: str, now: int, orders: Sequence[Order]) -> int:
     """Return the cents that an admin ordered in the last 24 hours without a confirmation."""
-    place = orders[-1].place + 1 if orders else 1
+    place = orders[-1].position + 1 if orders else 1
     words = order_rules.OrderText()
     return order_rules.decided_alone_cents(Order("", "", now, place, "", words, operator, "", 0), orders)
 

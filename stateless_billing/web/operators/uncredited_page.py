@@ -9,7 +9,7 @@ from starlette.responses import Response
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain import money
-from stateless_billing.domain.epochs import EPOCH
+from stateless_billing.domain.epochs import EPOCH_SECONDS
 from stateless_billing.domain.money import Rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.operators.roster import GRANT, RELEASE, Operator
@@ -106,7 +106,7 @@ class Card:
     @property
     def border(self) -> int:
         """The end of the payment's current epoch."""
-        return self.payment.time + (max(0, self.age) // EPOCH + 1) * EPOCH
+        return self.payment.time + (max(0, self.age) // EPOCH_SECONDS + 1) * EPOCH_SECONDS
 
 
 class UncreditedPage:
@@ -155,7 +155,7 @@ class UncreditedPage:
         caps = services.orders.caps
         used_cents = cents_used_alone(operator.name, int(services.clock.wall()), orders)
         worth = await self._value_today(uncredited) if kinds else None
-        first_epoch_over = uncredited.age >= EPOCH
+        first_epoch_over = uncredited.age >= EPOCH_SECONDS
         missing = tuple(customer for customer in states.missing if customer not in uncredited.orders.absent_customers)
         discount_bps = services.settings.discount_bps
         forms = {}

@@ -1,4 +1,7 @@
-"""The parameters of a credit, byte for byte. They may only change with every process stopped for 25 hours."""
+"""The parameters of a credit, byte for byte.
+
+They may change only after every process has been stopped for 25 hours.
+"""
 
 from dataclasses import replace
 
@@ -23,11 +26,11 @@ ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
 
 
 def test_key_and_description() -> None:
-    one = payment(sequence=7)
-    assert credit_key(one, 3) == f"payment:8453:{ADDRESS}:cus_Alice1:7:3"
-    nobodys = replace(one, customer_id=None)
-    assert credit_key(nobodys, 0) == f"payment:8453:{ADDRESS}:{one.tx_hash}:{one.ordinal}:0"
-    assert credit_description(one) == f"LITKEY payment {TX}"
+    paid = payment(sequence=7)
+    assert credit_key(paid, 3) == f"payment:8453:{ADDRESS}:cus_Alice1:7:3"
+    without_customer = replace(paid, customer_id=None)
+    assert credit_key(without_customer, 0) == f"payment:8453:{ADDRESS}:{paid.tx_hash}:{paid.ordinal}:0"
+    assert credit_description(paid) == f"LITKEY payment {TX}"
 
 
 def test_metadata_of_a_quoted_payment() -> None:
@@ -60,7 +63,7 @@ def test_metadata_of_a_plain_payment() -> None:
     ]
 
 
-def test_metadata_fits_into_stripes_limits_at_its_largest() -> None:
+def test_the_largest_metadata_fits_stripes_limits() -> None:
     largest = payment(sequence=2**256 - 1, amount=2**256 - 1, block=2**40, ordinal=10**6)
     price = Price(1, Rate(10**24 - 1, "override:" + "o" * 60, 10**11), 9_999)
     metadata = credit_metadata(largest, price)
@@ -69,7 +72,7 @@ def test_metadata_fits_into_stripes_limits_at_its_largest() -> None:
     assert len(credit_key(largest, 10**6)) <= 255
 
 
-def test_the_cursors_key_is_short_and_names_the_gateway() -> None:
+def test_cursor_key() -> None:
     assert cursor_key(8453, GATEWAY) == "gateway:8453:a1b2c3d4"
 
 
@@ -80,7 +83,7 @@ def test_the_cursors_key_is_short_and_names_the_gateway() -> None:
         "",
         "x",
         "3",
-        f"0:{TX}",  # nothing is before the first payment
+        f"0:{TX}",  # a cursor is past the first payment
         f"-1:{TX}",
         f"01:{TX}",
         f"3:{TX[:-1]}",
@@ -93,24 +96,24 @@ def test_the_cursors_key_is_short_and_names_the_gateway() -> None:
         f"{10**19}:{TX}",
     ],
 )
-def test_what_is_no_cursor_counts_as_absent(text: str | None) -> None:
+def test_malformed_cursors_count_as_absent(text: str | None) -> None:
     assert parse_cursor(text) is None
 
 
 @given(st.integers(1, 10**18), st.integers(0, 2**64))
-def test_a_cursor_is_read_as_it_was_written(number: int, name: int) -> None:
+def test_cursors_round_trip(number: int, name: int) -> None:
     cursor = Cursor(number, tx_hash(name))
     assert parse_cursor(str(cursor)) == cursor
 
 
 @given(st.text())
-def test_any_text_is_a_cursor_or_none(text: str) -> None:
-    found = parse_cursor(text)
-    assert found is None or str(found) == text.strip().lower()
+def test_parse_cursor_takes_any_text(text: str) -> None:
+    cursor = parse_cursor(text)
+    assert cursor is None or str(cursor) == text.strip().lower()
 
 
 @pytest.mark.parametrize(
     "text", [f"3:{TX.upper()}", f"3:0x{TX[2:].upper()}", f" 3:{TX}", f"3:{TX} ", f"3:{TX}\n", f"3:{TX}"]
 )
-def test_a_cursor_that_people_touched_is_the_same_cursor(text: str) -> None:
+def test_case_and_blanks_do_not_change_a_cursor(text: str) -> None:
     assert parse_cursor(text) == Cursor(3, TX)

@@ -1,4 +1,4 @@
-"""The matcher: one row for each case, in the order in which its answers take precedence."""
+"""match: one row per case, in order of precedence."""
 
 import re
 from dataclasses import replace
@@ -14,7 +14,7 @@ TIME = payment().time
 
 
 def credit(of: Any, **changes: Any) -> Entry:
-    """The credit of a payment as Stripe holds it; metadata given by name is changed, None removes it."""
+    """Create a payment's credit as Stripe returns it. Changes metadata by name; None removes a value."""
     metadata = {
         "kind": "payment",
         "payment": of.identity,
@@ -24,30 +24,30 @@ def credit(of: Any, **changes: Any) -> Entry:
         "rate_source": "quote" if of.quoted else "coingecko:lit-protocol",
     }
     own = {name: changes.pop(name) for name in list(changes) if name not in Entry.__slots__}
-    kept = {name: value for name, value in (metadata | own).items() if value is not None}
-    return replace(entry(id="cbtxn_ours", cents=of.cents or 5_400, metadata=kept), **changes)
+    remaining = {name: value for name, value in (metadata | own).items() if value is not None}
+    return replace(entry(id="cbtxn_ours", cents=of.cents or 5_400, metadata=remaining), **changes)
 
 
 def bare(**changes: Any) -> Entry:
-    """A credit of exactly the quoted cents that says nothing of itself."""
+    """Create a credit of exactly the quoted cents without metadata."""
     return replace(entry(id="cbtxn_bare", cents=5_000, created=TIME, description=""), **changes)
 
 
 WALLET_OF_LETTERS = "0x" + "ab" * 20
 QUOTED = payment(wallet=WALLET_OF_LETTERS)
 PLAIN = replace(QUOTED, cents=0)
-MOVED = replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorganisation
+MOVED = replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorg
 PLAIN_MOVED = replace(MOVED, cents=0)
-SHOUTED = QUOTED.identity.upper()
+UPPERCASE_IDENTITY = QUOTED.identity.upper()
 
 
 class Case(NamedTuple):
-    """What Stripe shows for QUOTED, and what follows from it."""
+    """A listing for QUOTED and the expected match."""
 
-    says: str
+    name: str
     entries: list[Entry]
-    finding: MatchOutcome
-    rests_on: str | None = None
+    outcome: MatchOutcome
+    entry_id: str | None = None
 
 
 CASES = [
@@ -79,7 +79,7 @@ CASES = [
         "cbtxn_a",
     ),
     # 2. its sequence under another identity
-    Case("renamed by a reorganisation", [credit(MOVED)], MatchOutcome.CREDITED, "cbtxn_ours"),
+    Case("renamed by a reorg", [credit(MOVED)], MatchOutcome.CREDITED, "cbtxn_ours"),
     Case("renamed beats a bare credit", [bare(), credit(MOVED)], MatchOutcome.CREDITED, "cbtxn_ours"),
     Case("same sequence, other wallet", [credit(MOVED, wallet=PAYER)], MatchOutcome.OTHER_FACTS, "cbtxn_ours"),
     Case("same sequence, other amount", [credit(MOVED, amount="1")], MatchOutcome.OTHER_FACTS, "cbtxn_ours"),
@@ -99,10 +99,10 @@ CASES = [
         "cbtxn_bare",
     ),
     # … and hex in any case
-    Case("its identity in capitals", [credit(QUOTED, payment=SHOUTED)], MatchOutcome.CREDITED, "cbtxn_ours"),
+    Case("its identity in capitals", [credit(QUOTED, payment=UPPERCASE_IDENTITY)], MatchOutcome.CREDITED, "cbtxn_ours"),
     Case(
         "its identity with blanks around it",
-        [credit(QUOTED, payment=f" {SHOUTED}\n")],
+        [credit(QUOTED, payment=f" {UPPERCASE_IDENTITY}\n")],
         MatchOutcome.CREDITED,
         "cbtxn_ours",
     ),
@@ -118,21 +118,21 @@ CASES = [
         MatchOutcome.OTHER_FACTS,
         "cbtxn_ours",
     ),
-    # 3. a credit of these cents that says nothing
+    # 3. a credit of these cents without metadata
     Case("bare", [bare()], MatchOutcome.ALTERED, "cbtxn_bare"),
     Case("bare, with a note", [bare(metadata={"note": "x"})], MatchOutcome.ALTERED, "cbtxn_bare"),
     Case(
-        "bare, known by its description too late",
+        "bare, another system's words not at the start",
         [bare(description="x Top-up via pi_1")],
         MatchOutcome.ALTERED,
         "cbtxn_bare",
     ),
-    # … or a credit of ours whose identity says nothing any more
+    # … or a credit of ours without a valid identity
     Case("ours, identity removed", [credit(QUOTED, payment=None)], MatchOutcome.ALTERED, "cbtxn_ours"),
     Case("ours, identity emptied", [credit(QUOTED, payment="")], MatchOutcome.ALTERED, "cbtxn_ours"),
     Case("ours, identity cut", [credit(QUOTED, payment="8453")], MatchOutcome.ALTERED, "cbtxn_ours"),
     Case(
-        "ours, ordinal lost: the sequence tells",
+        "ours, ordinal lost: the sequence decides",
         [credit(QUOTED, payment=QUOTED.identity[:-2])],
         MatchOutcome.CREDITED,
         "cbtxn_ours",
@@ -143,10 +143,15 @@ CASES = [
         MatchOutcome.ALTERED,
         "cbtxn_ours",
     ),
-    Case("ours, a word put before", [credit(QUOTED, payment=f"see {SHOUTED}")], MatchOutcome.ALTERED, "cbtxn_ours"),
+    Case(
+        "ours, a word put before",
+        [credit(QUOTED, payment=f"see {UPPERCASE_IDENTITY}")],
+        MatchOutcome.ALTERED,
+        "cbtxn_ours",
+    ),
     Case("ours, kind mangled", [credit(QUOTED, kind="paiment")], MatchOutcome.ALTERED, "cbtxn_ours"),
     Case("ours, kind emptied", [credit(QUOTED, kind="")], MatchOutcome.ALTERED, "cbtxn_ours"),
-    # 4. nothing
+    # 4. no credit
     Case("no entries", [], MatchOutcome.ABSENT),
     Case("only charges", [entry(), entry(id="cbtxn_2", cents=-5_000)], MatchOutcome.ABSENT),
     Case("bare, one cent more", [bare(cents=5_001)], MatchOutcome.ABSENT),
@@ -166,36 +171,36 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.says)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("backwards", [False, True], ids=["listed", "reversed"])
-def test_what_a_listing_shows_of_a_quoted_payment(case: Case, backwards: bool) -> None:
-    shown = case.entries[::-1] if backwards else case.entries
-    found = match(QUOTED, QUOTED.cents, shown, OTHER_CREDITS)
-    assert (found.finding, found.entry.id if found.entry else None) == (case.finding, case.rests_on)
+def test_matching_a_quoted_payment(case: Case, backwards: bool) -> None:
+    entries = case.entries[::-1] if backwards else case.entries
+    result = match(QUOTED, QUOTED.cents, entries, OTHER_CREDITS)
+    assert (result.outcome, result.entry.id if result.entry else None) == (case.outcome, case.entry_id)
 
 
 @pytest.mark.parametrize(
-    ("entries", "finding"),
+    ("entries", "outcome"),
     [
         ([credit(PLAIN)], MatchOutcome.CREDITED),
         ([credit(PLAIN_MOVED)], MatchOutcome.CREDITED),
-        ([credit(PLAIN_MOVED, cents=1)], MatchOutcome.CREDITED),  # the first writer's price stands
-        ([credit(MOVED)], MatchOutcome.OTHER_FACTS),  # quoted, and this one is not
+        ([credit(PLAIN_MOVED, cents=1)], MatchOutcome.CREDITED),  # the first price stands
+        ([credit(MOVED)], MatchOutcome.OTHER_FACTS),  # the credit is of a quoted payment
         ([credit(PLAIN_MOVED, amount="1")], MatchOutcome.OTHER_FACTS),
-        ([bare()], MatchOutcome.ABSENT),  # 5,000 is not what this one is worth
+        ([bare()], MatchOutcome.ABSENT),  # 5,000 is not its price
         ([bare(cents=5_400)], MatchOutcome.ALTERED),
     ],
 )
-def test_what_a_listing_shows_of_a_plain_payment(entries: list[Entry], finding: MatchOutcome) -> None:
-    assert match(PLAIN, 5_400, entries, OTHER_CREDITS).finding is finding
+def test_matching_a_plain_payment(entries: list[Entry], outcome: MatchOutcome) -> None:
+    assert match(PLAIN, 5_400, entries, OTHER_CREDITS).outcome is outcome
 
 
-def test_without_a_price_no_bare_credit_is_suspected() -> None:
-    assert match(PLAIN, None, [bare(cents=5_400)], OTHER_CREDITS).finding is MatchOutcome.ABSENT
+def test_bare_credits_match_only_a_known_price() -> None:
+    assert match(PLAIN, None, [bare(cents=5_400)], OTHER_CREDITS).outcome is MatchOutcome.ABSENT
 
 
 def reversal(number: int, cents: int, reverses: str, kind: str = "reversal") -> Entry:
-    """An entry that undoes another."""
+    """Create an entry that reverses another."""
     return entry(id=f"cbtxn_r{number}", cents=cents, metadata={"kind": kind, "reverses": reverses})
 
 
@@ -209,23 +214,23 @@ def reversal(number: int, cents: int, reverses: str, kind: str = "reversal") -> 
         ([reversal(1, -5_000, "cbtxn_ours"), reversal(2, 5_000, "cbtxn_r1")], 5_000),
         ([reversal(2, 5_000, "cbtxn_r1"), reversal(1, -5_000, "cbtxn_ours")], 5_000),  # in any order
         ([reversal(1, -5_000, "cbtxn_ours"), reversal(2, -5_000, "cbtxn_ours")], -5_000),
-        ([reversal(1, -1, "cbtxn_r2"), reversal(2, 1, "cbtxn_r1")], 5_000),  # a ring that does not reach it
+        ([reversal(1, -1, "cbtxn_r2"), reversal(2, 1, "cbtxn_r1")], 5_000),  # a cycle that does not lead to it
         ([reversal(1, -3, "cbtxn_ours"), reversal(1, -3, "cbtxn_ours")], 4_994),  # listed twice counts as two
     ],
 )
-def test_the_net_of_a_credit(others: list[Entry], net: int) -> None:
+def test_net_cents(others: list[Entry], net: int) -> None:
     ours = credit(QUOTED)
     assert net_cents(ours, [ours, *others]) == net
 
 
-def test_a_reversal_that_names_itself_ends() -> None:
+def test_a_reversal_of_itself_does_not_loop() -> None:
     ours = credit(QUOTED)
     assert net_cents(ours, [reversal(1, -9, "cbtxn_r1")]) == 5_000
 
 
-def test_the_tables_payments_are_what_they_seem() -> None:
+def test_the_payments_of_the_table() -> None:
     assert QUOTED.quoted
     assert not PLAIN.quoted
     assert (QUOTED.gateway, QUOTED.wallet, QUOTED.payer) == (GATEWAY, WALLET_OF_LETTERS, PAYER)
-    assert QUOTED.identity != SHOUTED
+    assert QUOTED.identity != UPPERCASE_IDENTITY
     assert MOVED.identity != QUOTED.identity
