@@ -150,7 +150,7 @@ class SignIns:
         asked = self._open_request(cookie)
         return asked.get("email") == email and minute in asked.get("minutes", [])
 
-    def code_of(self, token: str) -> str:
+    def code_of_link(self, token: str) -> str:
         """The code in the same mail as a link. Raises ProblemError."""
         email, minute = self.email_of_link(token)
         return _group_digits(self.tokens.code("code", f"{email} {minute}"))

@@ -1,4 +1,7 @@
-"""Stripe's customer balances as a ledger. The only module that uses the SDK."""
+"""Stripe API client for customers and their balance transactions.
+
+The only caller of the SDK.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,51 +31,57 @@ from stateless_billing.stripe.sdk import HTTPClient, describe_error, failure_of_
 
 T = TypeVar("T")
 
-API_VERSION = "2026-10-28.endive"  # never varied between processes: whether a key's match includes it is not documented
+API_VERSION = "2026-10-28.endive"  # equal in all processes: Stripe may compare it when a key is reused
 MAX_CONNECTIONS = 16
 PAGE_SIZE = 100
 
-stripe.enable_telemetry = False  # its header would differ between two sendings of one request
+stripe.enable_telemetry = False  # its header would differ between two attempts of one request
 
 
 class StripeSession:
-    """Calls that belong together, over one connection. Every method raises a StripeFailure."""
+    """A sequence of calls over one connection. Every method may raise a StripeFailure."""
 
     def __init__(
         self, api: Any, connection: Connection, rate_limiter: RateLimiter, clock: Clock, health: Health
     ) -> None:
-        self._api, self._connection = api, connection
-        self._rate_limiter, self._clock, self._health = rate_limiter, clock, health
-        self._reserved_together: set[Endpoint] = set()
+        self._api = api
+        self._connection = connection
+        self._rate_limiter = rate_limiter
+        self._clock = clock
+        self._health = health
+        self._reserved: set[Endpoint] = set()
 
     def now(self) -> int:
-        """Unix seconds by Stripe's own clock, as of the last answer in this session."""
+        """Return the Unix time by Stripe's clock, from the last response in this session."""
         return self._connection.now()
 
     async def reserve_together(self, *endpoints: Endpoint) -> None:
-        """Have the pacer grant the next request to each of `endpoints` together."""
+        """Wait until the next request to each of `endpoints` may be sent without further delay."""
         await self._rate_limiter.acquire_together(*endpoints)
-        self._reserved_together.update(endpoints)
+        self._reserved.update(endpoints)
 
     async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer:
-        """Read one customer, with its dollar balance where that is asked for."""
+        """Read a customer; with `balance`, its dollar balance too."""
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
-        found = await self.read(
+        customer = await self.read(
             Endpoint.READ_CUSTOMER,
             lambda api: api.retrieve_async(_require_customer_id(customer_id), params),
             objects.parse_customer,
         )
-        if found.id != customer_id:
+        if customer.id != customer_id:
             raise StripeUnavailable("Stripe answered with another customer")
-        return found
+        return customer
 
     async def list_newest_entries(self, customer_id: str, since: int | None, after: str | None = None) -> Page:
-        """One page of a customer's entries, newest first, beginning behind `after`; created since then, where given."""
+        """Read one page of a customer's entries, newest first.
+
+        It starts after the entry `after` and holds entries created at or after `since`, if given.
+        """
         more = {"starting_after": after} if after else {}
         return await self._list(objects.parse_page, customer_id, since, more)
 
     async def list_entries_and_customer(self, customer_id: str, since: int) -> tuple[Page, Customer | None]:
-        """The newest page since `since` and, where it holds anything, the customer as it is now: in one read."""
+        """Read the newest page since `since` and, unless it is empty, the customer, in one request."""
         return await self._list(objects.parse_expanded_page, customer_id, since, {"expand": ["data.customer"]})
 
     async def _list(
@@ -85,23 +94,24 @@ class StripeSession:
             lambda raw: parse(raw, customer_id),
         )
 
-    async def list_entries(self, customer_id: str, since: int, begun: Page | None = None) -> list[Entry]:
-        """All entries created at or after `since`, newest first, going on from `begun` where given.
+    async def list_entries(self, customer_id: str, since: int, first_page: Page | None = None) -> list[Entry]:
+        """List all entries created at or after `since`, newest first.
 
-        Raises where the end of the listing was not reached: half a listing proves nothing.
+        `first_page` is the newest page, if already read. Fails unless the listing was read to its end, because an
+        incomplete listing proves nothing.
         """
-        page = begun or await self.list_newest_entries(customer_id, since)
-        found = list(page.entries)
-        seen = {entry.id for entry in found}
+        page = first_page or await self.list_newest_entries(customer_id, since)
+        entries = list(page.entries)
+        seen = {entry.id for entry in entries}
         while not page.complete:
-            page = await self.list_newest_entries(customer_id, since, found[-1].id)
+            page = await self.list_newest_entries(customer_id, since, entries[-1].id)
             if not page.entries:
-                raise StripeUnavailable("Stripe's list said that there is more, and ended")
-            found += page.entries
+                raise StripeUnavailable("Stripe's list announced another page, which is empty")
+            entries += page.entries
             if not seen.isdisjoint(entry.id for entry in page.entries):
                 raise StripeUnavailable("Stripe's list repeats itself")
             seen.update(entry.id for entry in page.entries)
-        return found
+        return entries
 
     async def create_entry(
         self,
@@ -112,11 +122,13 @@ class StripeSession:
         key: str,
         still_valid: StillValid,
     ) -> Entry:
-        """Write an entry of `cents`, positive for a credit, or find that it was written under this key before.
+        """Write an entry of `cents` (positive: credit), or return the one written under this key.
 
-        Goes over the connection of this session's reads or not at all; `still_valid` is asked before each socket write.
-        Raises NotSent, OutcomeUnknown (it may have been done), RateLimited, RequestRejected, StripeUnavailable
-        (our key is not accepted).
+        It is sent over the connection of this session's reads or not at all. `still_valid` is checked before each
+        socket write.
+
+        Raises: NotSent, OutcomeUnknown (it may have been written), RateLimited, RequestRejected, StripeUnavailable (the
+        API key was rejected).
         """
         params = {
             "amount": objects.parse_amount(cents),
@@ -125,18 +137,23 @@ class StripeSession:
             "metadata": dict(metadata),
         }
         _require_customer_id(customer_id)
-        answer = await self._write(
+        await self._wait_to_send(Endpoint.CREATE_ENTRY)
+        self._connection.require_still_valid(still_valid)
+        response = await self._call(
             Endpoint.CREATE_ENTRY,
-            still_valid,
             lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
+            OutcomeUnknown,
         )
-        entry = _parse_answer(lambda raw: objects.parse_entry(raw, customer_id), answer, OutcomeUnknown)
+        entry = _parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
         if (entry.cents, entry.metadata) != (cents, metadata):
             raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
         return entry
 
     async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
-        """Merge `values` into a customer's metadata; an empty value removes its key. Last write wins."""
+        """Merge `values` into a customer's metadata; an empty value removes its key.
+
+        The last write wins.
+        """
         await self._wait_to_send(Endpoint.WRITE_CUSTOMER)
         await self._call(
             Endpoint.WRITE_CUSTOMER,
@@ -145,7 +162,7 @@ class StripeSession:
         )
 
     async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
-        """Create a bookkeeping customer; its id."""
+        """Create a bookkeeping customer and return its ID."""
         await self._wait_to_send(Endpoint.CREATE_CUSTOMER)
         created = await self._call(
             Endpoint.CREATE_CUSTOMER,
@@ -154,11 +171,11 @@ class StripeSession:
             ),
             OutcomeUnknown,
         )
-        return _parse_answer(objects.parse_customer, created, OutcomeUnknown).id
+        return _parse_response(objects.parse_customer, created, OutcomeUnknown).id
 
     async def _wait_to_send(self, endpoint: Endpoint) -> None:
-        if endpoint in self._reserved_together:
-            self._reserved_together.discard(endpoint)
+        if endpoint in self._reserved:
+            self._reserved.discard(endpoint)
         else:
             await self._rate_limiter.acquire_together(endpoint)
         self._connection.before_send(lambda: self._rate_limiter.wait_to_send(endpoint))
@@ -166,44 +183,43 @@ class StripeSession:
     async def read(
         self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
     ) -> T:
-        """Any read; `send` is given the SDK's customers."""
+        """Send a read and parse its response. `send` receives the SDK's customer service."""
         await self._wait_to_send(endpoint)
-        return _parse_answer(
-            parse, await self._call(endpoint, lambda: send(self._api), StripeUnavailable), StripeUnavailable
-        )
-
-    async def _write(self, endpoint: Endpoint, still_valid: StillValid, call: Callable[[], Awaitable[T]]) -> T:
-        await self._wait_to_send(endpoint)
-        self._connection.require_still_valid(still_valid)
-        return await self._call(endpoint, call, OutcomeUnknown)
+        response = await self._call(endpoint, lambda: send(self._api), StripeUnavailable)
+        return _parse_response(parse, response, StripeUnavailable)
 
     async def _call(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
     ) -> T:
-        """`on_lost_response` is what a lost or broken answer means: OutcomeUnknown for a write."""
+        """Send a request, measure it and update the health.
+
+        `on_lost_response` is the failure that a lost or malformed response means: OutcomeUnknown for a write.
+        """
         try:
             with measure_stripe_call(endpoint.value):
-                answer = await self._await_answer(endpoint, call, on_lost_response)
+                response = await self._send(endpoint, call, on_lost_response)
         except StripeUnavailable as error:
-            self._health.failure, self._health.failed_at = str(error), self._clock.boot()
+            self._health.failure = str(error)
+            self._health.failed_at = self._clock.boot()
             raise
         except (RequestRejected, RateLimited):
-            self._record_answer()
+            self._record_response()
             raise
         finally:
             self._health.skew = self._connection.skew
             logs.add_to_context(stripe_request=self._connection.request_id)
-        self._record_answer()
-        return answer
+        self._record_response()
+        return response
 
-    def _record_answer(self) -> None:
-        self._health.answered_at, self._health.failure = self._clock.boot(), None
+    def _record_response(self) -> None:
+        self._health.answered_at = self._clock.boot()
+        self._health.failure = None
 
-    async def _await_answer(
+    async def _send(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
     ) -> T:
         try:
-            answer = await call()
+            response = await call()
         except ConnectionFailed as error:
             raise (on_lost_response if error.sent else StripeUnavailable)(str(error)) from error
         except stripe.RateLimitError as error:
@@ -215,11 +231,14 @@ class StripeSession:
         except stripe.StripeError as error:
             raise failure_of_error(error, on_lost_response) from error
         self._rate_limiter.on_success(endpoint)
-        return answer
+        return response
 
 
 class StripeApi:
-    """Hands out sessions, each with a connection of its own. `transport_factory` makes a connection's transport."""
+    """Opens sessions, each with its own connection.
+
+    `transport_factory` creates a connection's transport.
+    """
 
     def __init__(
         self,
@@ -242,7 +261,7 @@ class StripeApi:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[StripeSession]:
-        """A session over an idle connection, the one used last before others. Waits while all are in use."""
+        """Open a session over the most recently used idle connection; wait while all are in use."""
         async with self._slots:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
@@ -271,14 +290,14 @@ class StripeApi:
 
 
 def _require_customer_id(customer_id: str) -> str:
-    """A customer id that may stand in a URL."""
+    """Return a customer ID that is safe to put into a URL."""
     if not is_customer_id(customer_id):
         raise RequestRejected("not a Stripe customer ID", "customer_invalid")
     return customer_id
 
 
-def _parse_answer(parse: Callable[[Mapping[str, Any]], T], answer: Any, on_lost_response: type[StripeFailure]) -> T:
+def _parse_response(parse: Callable[[Mapping[str, Any]], T], response: Any, on_lost_response: type[StripeFailure]) -> T:
     try:
-        return parse(answer.to_dict())
+        return parse(response.to_dict())
     except (ValueError, AttributeError) as error:
-        raise on_lost_response(f"Stripe's answer has not its documented form: {error}") from error
+        raise on_lost_response(f"Stripe's response does not have its documented form: {error}") from error

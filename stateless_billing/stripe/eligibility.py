@@ -1,11 +1,11 @@
-"""Which Stripe customers may be credited. Pure; the same for payments and grants."""
+"""Decides which Stripe customers may be credited, by payments and by grants. Pure."""
 
 from stateless_billing.domain.ledger import CURRENCY
 from stateless_billing.stripe.objects import Customer
 
 
 def find_obstacle(customer: Customer) -> str | None:
-    """Why a customer cannot be credited, as a cause of `held`; None where nothing stands against it."""
+    """Return why a customer cannot be credited, as a cause of `held`; None if it can."""
     if customer.deleted:
         return "customer_deleted"
     if customer.test_clock:

@@ -1,59 +1,59 @@
-"""The ways a call to Stripe can fail."""
+"""Failures of calls to Stripe, by what is known about the outcome."""
 
 
 class StripeFailure(Exception):
-    """A call to Stripe did not succeed. The message says why and carries Stripe's request id where there is one."""
+    """A call to Stripe failed. The message says why and contains Stripe's request ID, if any."""
 
 
 class NotSent(StripeFailure):
-    """Nothing was sent: the connection was gone, or what had been decided was no longer true."""
+    """Nothing was sent: the connection had closed, or the decision no longer held."""
 
 
 class InQuietZone(StripeFailure):
-    """Nothing was sent: a border between two keys is near, and will have passed in `seconds`."""
+    """Nothing was sent: the quiet zone between two idempotency keys ends in `seconds`."""
 
-    def __init__(self, seconds: int, why: str = "waiting for the border between two keys to pass") -> None:
-        super().__init__(why)
+    def __init__(self, seconds: int, reason: str = "waiting for the quiet zone between two keys to end") -> None:
+        super().__init__(reason)
         self.seconds = seconds
 
 
 class NeedsSecondReading(InQuietZone):
-    """Nothing was sent: the ledger must tell the same once more, not before `seconds` have passed."""
+    """Nothing was sent: the ledger must be read a second time, in `seconds` at the earliest."""
 
     def __init__(self, seconds: int) -> None:
-        super().__init__(seconds, "the ledger told it once; it must do so twice, half an hour apart")
+        super().__init__(seconds, "the ledger was read once; a second reading is needed half an hour later")
 
 
 class LedgerUnproven(StripeFailure):
-    """Nothing was sent: the ledger does not prove what has to be known before."""
+    """Nothing was sent: the ledger does not prove that the write is safe."""
 
 
 class OutcomeUnknown(StripeFailure):
-    """It was sent and may have been done; only a later look can tell."""
+    """The request was sent and may have succeeded; only a later read can tell."""
 
 
 class KeyReusedDifferently(OutcomeUnknown):
-    """This key was used for another request: whatever that one did, it was not exactly this."""
+    """The idempotency key was used before with other parameters."""
 
 
 class RequestInProgress(OutcomeUnknown):
-    """Another request with the same key is under way: somebody else is writing this very thing."""
+    """Another request with the same idempotency key is in progress."""
 
 
 class RateLimited(StripeFailure):
-    """Stripe asked us to slow down; nothing was done."""
+    """Stripe rejected the request because of a rate limit; nothing was done."""
 
 
 class LockTimeout(RateLimited):
-    """Somebody else was at work on the object; nothing was done."""
+    """Another request held the lock on the object; nothing was done."""
 
 
 class StripeUnavailable(StripeFailure):
-    """Stripe could not be read, or does not accept our key."""
+    """Stripe could not be read, or it rejected the API key."""
 
 
 class RequestRejected(StripeFailure):
-    """Stripe refused this request for good; `code` is Stripe's."""
+    """Stripe rejected the request and will do so again. `code` is Stripe's error code."""
 
     def __init__(self, message: str, code: str | None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Reads customers' ledgers: since a time, or back to an entry that is older than what is looked for."""
+"""Reads customers' ledgers: since a time, or back to an anchor."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,16 +8,16 @@ from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from stateless_billing.stripe.objects import Customer, Page
 
-MAX_PAGES = 200  # behind so many pages without an anchor a ledger is not read further
+MAX_PAGES = 200  # a ledger without an anchor in this many pages is not read further
 
 ReadPage = Callable[[str | None], Awaitable[Page]]
-"""One page of the ledger without a filter by time, newest first, beginning behind the entry of that id."""
+"""Reads one page of the ledger, newest first and without a time filter, after the entry of an ID."""
 Anchor = int | str
-"""Where reading may stop: at a dollar entry created before that time (unix seconds), or at the entry of that id."""
+"""Where reading stops: at a dollar entry created before a Unix time, or at the entry of an ID."""
 
 
 async def read_newest(session: StripeSession, customer_id: str, since: int) -> Page | None:
-    """The newest page since `since`; None where Stripe knows no such ledger: its customer tells why."""
+    """Read the newest page since `since`; None if Stripe has no such ledger."""
     try:
         return await session.list_newest_entries(customer_id, since)
     except RequestRejected as error:
@@ -27,7 +27,7 @@ async def read_newest(session: StripeSession, customer_id: str, since: int) -> P
 
 
 async def entries_or_none(session: StripeSession, customer_id: str, since: int) -> list[Entry] | None:
-    """A customer's complete listing, None where that customer is gone."""
+    """List a customer's entries since `since`; None if the customer was deleted."""
     try:
         return await session.list_entries(customer_id, since)
     except RequestRejected as error:
@@ -39,7 +39,10 @@ async def entries_or_none(session: StripeSession, customer_id: str, since: int) 
 async def read_session(
     session: StripeSession, customer_id: str, anchor: Anchor
 ) -> tuple[Customer, LedgerReading | None]:
-    """A customer with its balance, then its ledger; None where the customer was deleted. Raises StripeFailure."""
+    """Read a customer with its balance, then its ledger; None for a deleted customer's ledger.
+
+    Raises: StripeFailure.
+    """
     customer = await session.get_customer(customer_id, balance=True)
     if customer.deleted:
         return customer, None
@@ -50,7 +53,10 @@ async def read_session(
 
 
 async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor) -> LedgerReading | None:
-    """A ledger read back to its anchor, None where its customer is gone. Raises StripeFailure."""
+    """Read a ledger back to its anchor; None if the customer was deleted.
+
+    Raises: StripeFailure.
+    """
     try:
         _, reading = await read_session(session, customer_id, anchor)
     except RequestRejected as error:
@@ -61,13 +67,14 @@ async def read_or_none(session: StripeSession, customer_id: str, anchor: Anchor)
 
 
 async def read_back(
-    customer: Customer, read_at: int, anchor: Anchor, page_behind: ReadPage, *, max_pages: int = MAX_PAGES
+    customer: Customer, read_at: int, anchor: Anchor, read_page: ReadPage, *, max_pages: int = MAX_PAGES
 ) -> LedgerReading:
-    """A ledger from its newest entry down to its anchor, or to where the list ends.
+    """Read a ledger from its newest entry back to its anchor, or to the end of the list.
 
-    `customer` was read just before, at `read_at` of Stripe's clock. Raises StripeUnavailable where the list repeats
-    itself, and what `page_behind` raises. A list that ends too early is no error here: `balance_chain.flaw` judges the
-    reading.
+    `customer` was read just before, at `read_at` by Stripe's clock. A list that ends too early is not an error:
+    `balance_chain.find_flaw` judges the reading.
+
+    Raises: StripeUnavailable if the list repeats itself; whatever `read_page` raises.
     """
     entries: list[Entry] = []
     seen: set[str] = set()
@@ -76,19 +83,19 @@ async def read_back(
     broken_off = ""
     pages = 0
     while not ended and not anchored and not broken_off:
-        page = await page_behind(entries[-1].id if entries else None)
-        if not seen.isdisjoint(one.id for one in page.entries):
+        page = await read_page(entries[-1].id if entries else None)
+        if not seen.isdisjoint(entry.id for entry in page.entries):
             raise StripeUnavailable("Stripe's list repeats itself")
-        seen.update(one.id for one in page.entries)
+        seen.update(entry.id for entry in page.entries)
         entries += page.entries
         pages += 1
-        anchors = [one.id for one in page.entries if _is_anchor(one, anchor, timeless=customer.test_clock)]
+        anchors = [entry.id for entry in page.entries if _is_anchor(entry, anchor, timeless=customer.test_clock)]
         anchored = bool(anchors)
         ended = not page.entries and not more
         if more and not page.entries:
-            broken_off = "its list said that there is more, and ended"
+            broken_off = "its list announced another page, which is empty"
         elif pages > max_pages and not anchored:
-            broken_off = f"it is longer than {max_pages} pages, down to an entry that is old enough"
+            broken_off = f"its list has more than {max_pages} pages before an entry that is old enough"
         more = not page.complete
     return LedgerReading(
         entries=entries,

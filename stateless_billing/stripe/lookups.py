@@ -1,4 +1,7 @@
-"""Reads of Stripe beside those that credit. Search lags behind; nothing here decides about money."""
+"""Lookups of customers and entries outside of crediting.
+
+Search lags, so no money depends on it.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -14,7 +17,10 @@ _MAX_MATCHES = 100
 
 
 async def search_metadata(session: StripeSession, name: str, value: str) -> list[Customer]:
-    """Live customers whose metadata `name` is `value` by Stripe's search, which lags, and by the objects read."""
+    """Search for customers whose metadata `name` is `value`.
+
+    The search index lags, so each result's current metadata is compared too.
+    """
     query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
     page = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
@@ -25,12 +31,14 @@ async def search_metadata(session: StripeSession, name: str, value: str) -> list
 
 
 async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Customer]:
-    """Live customers with an email address, in whatever case. Raises StripeFailure.
+    """Find customers by email address, ignoring case.
 
-    The list knows a new customer at once, but only in the case it was written in; search knows every case, later.
+    The list endpoint has new customers at once but compares case; search ignores case but lags. Both are used.
+
+    Raises: StripeFailure.
     """
 
-    async def listed(text: str) -> list[Customer]:
+    async def list_by_email(text: str) -> list[Customer]:
         async with stripe.session() as session:
             params = {"email": text, "limit": _MAX_MATCHES}
             page = await session.read(
@@ -38,7 +46,7 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
             )
             return page.customers
 
-    async def searched() -> list[Customer]:
+    async def search_by_email() -> list[Customer]:
         async with stripe.session() as session:
             params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MAX_MATCHES}
             page = await session.read(
@@ -46,13 +54,17 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
             )
             return page.customers
 
-    answers = await asyncio.gather(searched(), *(listed(text) for text in sorted({email, email.lower()})))
-    found = {one.id: one for answer in answers for one in answer if not one.deleted}
-    return [one for one in found.values() if (one.email or "").lower() == email.lower()]
+    spellings = sorted({email, email.lower()})
+    results = await asyncio.gather(search_by_email(), *(list_by_email(spelling) for spelling in spellings))
+    customers = {customer.id: customer for result in results for customer in result if not customer.deleted}
+    return [customer for customer in customers.values() if (customer.email or "").lower() == email.lower()]
 
 
 async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> Entry | None:
-    """One entry of one customer; None where that customer has no such entry. Raises StripeFailure."""
+    """Read an entry of a customer; None if the customer has no such entry.
+
+    Raises: StripeFailure.
+    """
     try:
         return await session.read(
             Endpoint.READ_ENTRY,
@@ -66,17 +78,23 @@ async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> 
 
 
 async def find_reversed_entries(
-    stripe: StripeApi, customer_id: str, entries: Sequence[Entry], since: int, known: Callable[[str], bool]
+    stripe: StripeApi, customer_id: str, entries: Sequence[Entry], since: int, is_cached: Callable[[str], bool]
 ) -> list[Entry]:
-    """The entries, too old to be among `entries`, that reversals since then take back, but for those known already.
+    """Read the entries that reversals since `since` reverse and that are not in `entries`.
 
-    Raises StripeFailure.
+    Entries for which `is_cached` is true are left out.
+
+    Raises: StripeFailure.
     """
-    shown = {one.id for one in entries}
-    reversals = [one for one in entries if one.kind == "reversal" and one.created >= since]
-    old = {one.metadata.get("reverses", "") for one in reversals} - shown - {""}
-    found = []
-    for entry_id in sorted(one for one in old if not known(one)):
+    reversals = [entry for entry in entries if entry.kind == "reversal" and entry.created >= since]
+    reversed_ids = {reversal.metadata.get("reverses", "") for reversal in reversals}
+    missing_ids = reversed_ids - {entry.id for entry in entries} - {""}
+    reversed_entries = []
+    for entry_id in sorted(missing_ids):
+        if is_cached(entry_id):
+            continue
         async with stripe.session() as session:
-            found.append(await get_entry(session, customer_id, entry_id))
-    return [one for one in found if one]
+            entry = await get_entry(session, customer_id, entry_id)
+        if entry:
+            reversed_entries.append(entry)
+    return reversed_entries

@@ -43,8 +43,8 @@ STRIPE_SECONDS = Histogram(
 
 @contextmanager
 def measure_stripe_call(endpoint: str) -> Iterator[None]:
-    """Count one call to Stripe, by how it ended."""
-    outcome, begun = "other", time.perf_counter()
+    """Count and time one call to Stripe by its outcome."""
+    outcome, started_at = "other", time.perf_counter()
     try:
         yield
         outcome = "ok"
@@ -53,4 +53,4 @@ def measure_stripe_call(endpoint: str) -> Iterator[None]:
         raise
     finally:
         STRIPE_CALLS.labels(endpoint, outcome).inc()
-        STRIPE_SECONDS.labels(endpoint).observe(time.perf_counter() - begun)
+        STRIPE_SECONDS.labels(endpoint).observe(time.perf_counter() - started_at)

@@ -1,22 +1,22 @@
-"""Keeps our share of Stripe's rate limits, so that we never earn a 429 and leave room for the account's other systems.
+"""Client-side rate limiter for Stripe.
 
-Stripe allows 25 requests a second per endpoint and 100 in all (docs.stripe.com/rate-limits); the endpoint is the URL's
-template, all ids together. Requests are spaced evenly when they are granted, those that belong together as one, and
-counted once more when they go out: in any second no more than our share.
+Keeps this service within its share of the account's limits, leaving capacity for other integrations. Stripe allows 25
+requests a second per endpoint and 100 in total (docs.stripe.com/rate-limits); an endpoint is a URL template. Requests
+are spaced evenly when admitted, and counted again when sent, so that no second exceeds the share.
 """
 
 import asyncio
 from collections import deque
 from enum import StrEnum
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-_RATE_WINDOW_SECONDS = 1.04  # of ours, for one of Stripe's: requests do not all take equally long to get there
-_MIN_SPACING_SECONDS = 3 / 4  # of an interval, between requests that make up for a delay
-_TOTAL = 4  # the account's limit in all, in units of one endpoint's
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 30.0
+_RATE_WINDOW_SECONDS = 1.04  # per second of Stripe's limit: requests arrive with varying latency
+_MIN_SPACING = 3 / 4  # as a fraction of the interval, for requests that catch up after a delay
+_TOTAL_LIMIT = 4  # the account's total limit as a multiple of one endpoint's
 
 
 class Endpoint(StrEnum):
-    """The endpoints we use."""
+    """The endpoints that this service uses."""
 
     READ_CUSTOMER = "GET /v1/customers/:id"
     WRITE_CUSTOMER = "POST /v1/customers/:id"
@@ -28,22 +28,24 @@ class Endpoint(StrEnum):
     CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
 
 
-_SLOWER = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search has a limit of its own, 20 a second
+_SLOWDOWN = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search is limited to 20 requests a second
 
 
 class _EndpointLimit:
-    """The requests to one endpoint: no more than `most` of them in `span` seconds."""
+    """Limits one endpoint to `max_requests` in `window` seconds."""
 
-    def __init__(self, max_requests: int, span: float) -> None:
-        self.interval = span / max_requests
-        self.free = 0.0  # when the next one may be granted
-        self.pause, self.paused_until = _FIRST_PAUSE, 0.0  # how long the next one is, when the last one ends
-        self._max_requests, self._span = max_requests, span
+    def __init__(self, max_requests: int, window: float) -> None:
+        self.interval = window / max_requests
+        self.next_free_at = 0.0
+        self.next_pause = _FIRST_PAUSE_SECONDS
+        self.paused_until = 0.0
+        self._max_requests = max_requests
+        self._window = window
         self._sent: deque[float] = deque(maxlen=max_requests)
         self._lock = asyncio.Lock()
 
     async def wait(self) -> None:
-        """Wait until a granted request may go out, and count it."""
+        """Wait until an admitted request may be sent, and count it."""
         loop = asyncio.get_running_loop()
         async with self._lock:
             wait = self._earliest() - loop.time()
@@ -54,51 +56,58 @@ class _EndpointLimit:
     def _earliest(self) -> float:
         if not self._sent:
             return 0.0
-        closest = self._sent[-1] + self.interval * _MIN_SPACING_SECONDS
-        return max(closest, self._sent[0] + self._span) if len(self._sent) == self._max_requests else closest
+        closest = self._sent[-1] + self.interval * _MIN_SPACING
+        return max(closest, self._sent[0] + self._window) if len(self._sent) == self._max_requests else closest
 
 
 class RateLimiter:
-    """Grants `rate` requests a second and endpoint, shared by `processes` equal processes."""
+    """Admits `rate` requests a second per endpoint, shared equally by `processes` processes."""
 
     def __init__(self, rate: int, processes: int) -> None:
-        share, span = max(1, rate // processes), _RATE_WINDOW_SECONDS * max(1.0, processes / rate)
-        self._limits = {one: _EndpointLimit(max(1, int(share / _SLOWER.get(one, 1))), span) for one in Endpoint}
-        self._interval = span / share / _TOTAL
-        self._free = 0.0
+        share = max(1, rate // processes)
+        window = _RATE_WINDOW_SECONDS * max(1.0, processes / rate)
+        self._limits = {
+            endpoint: _EndpointLimit(max(1, int(share / _SLOWDOWN.get(endpoint, 1))), window) for endpoint in Endpoint
+        }
+        self._interval = window / share / _TOTAL_LIMIT
+        self._next_free_at = 0.0
 
     async def acquire_together(self, *endpoints: Endpoint) -> None:
-        """Wait until it is the turn of one request to each of `endpoints`. Each asks for its own `turn` to go out."""
-        now, lines = asyncio.get_running_loop().time(), [self._limits[endpoint] for endpoint in endpoints]
-        start = max(now, self._free, *(line.free for line in lines))
-        for line in lines:
-            line.free = start + line.interval
-        # An endpoint that is paused does not hold up the others: what it uses of the whole is used from now on.
-        self._free = max(now, self._free) + self._interval * len(lines)
+        """Wait until one request to each of `endpoints` is admitted.
+
+        Each of them must still call `wait_to_send`.
+        """
+        now, limits = asyncio.get_running_loop().time(), [self._limits[endpoint] for endpoint in endpoints]
+        start = max(now, self._next_free_at, *(limit.next_free_at for limit in limits))
+        for limit in limits:
+            limit.next_free_at = start + limit.interval
+        # Count the requests from now on, not from `start`: a paused endpoint must not delay the others.
+        self._next_free_at = max(now, self._next_free_at) + self._interval * len(limits)
         if start > now:
             await asyncio.sleep(start - now)
 
     async def wait_to_send(self, endpoint: Endpoint) -> None:
-        """Wait until a granted request may go out.
+        """Wait until an admitted request may be sent.
 
-        A process that stood still, or answers that came together, would else send what was granted one by one at once.
-        What was delayed is made up for as far as any second has room.
+        Re-checks the spacing at send time: a stalled process would otherwise release its admitted requests as a burst.
+        Delayed requests catch up as far as the limit allows.
         """
         await self._limits[endpoint].wait()
 
     def on_rate_limited(self, endpoint: Endpoint, reason: str) -> None:
-        """A rate limiter answered 429, with Stripe's reason: nothing more goes to this endpoint for a while, or, where
-        the whole account is limited, to any; twice as long each time in a row. What was under way when a pause began
-        and is refused too belongs to the same time.
+        """Pause after a 429 of a rate limiter: this endpoint, or all if `reason` is global.
+
+        Each consecutive pause is twice as long. A 429 during a pause belongs to a request sent before it and does not
+        extend it.
         """
-        now, line = asyncio.get_running_loop().time(), self._limits[endpoint]
-        if now < line.paused_until:
+        now, limit = asyncio.get_running_loop().time(), self._limits[endpoint]
+        if now < limit.paused_until:
             return
-        line.paused_until = now + line.pause
-        line.pause = min(_LONGEST_PAUSE, line.pause * 2)
-        for one in self._limits.values() if reason.startswith("global") else (line,):
-            one.free = max(one.free, line.paused_until)
+        limit.paused_until = now + limit.next_pause
+        limit.next_pause = min(_MAX_PAUSE_SECONDS, limit.next_pause * 2)
+        for paused in self._limits.values() if reason.startswith("global") else (limit,):
+            paused.next_free_at = max(paused.next_free_at, limit.paused_until)
 
     def on_success(self, endpoint: Endpoint) -> None:
-        """Stripe answered properly."""
-        self._limits[endpoint].pause = _FIRST_PAUSE
+        """Reset the length of the endpoint's next pause."""
+        self._limits[endpoint].next_pause = _FIRST_PAUSE_SECONDS

@@ -1,6 +1,7 @@
-"""Stripe's SDK: sends through our own connections, and does not load `requests` for a client that is never made.
+"""Loads Stripe's SDK and makes it send through our connections.
 
-Loading that takes a fifth of the time from the service's start to its first answer.
+The SDK's synchronous client is never used, so its `requests` library is not loaded: that would take a fifth of the time
+from the start of the service to its first response.
 """
 
 import sys
@@ -16,7 +17,7 @@ finally:
     if _unloaded:
         del sys.modules["requests"]
 
-from stateless_billing.stripe.connection import Connection  # noqa: E402 - after the SDK was loaded
+from stateless_billing.stripe.connection import Connection  # noqa: E402 - the SDK must be loaded first
 from stateless_billing.stripe.errors import (  # noqa: E402
     KeyReusedDifferently,
     OutcomeUnknown,
@@ -28,7 +29,7 @@ from stateless_billing.stripe.errors import (  # noqa: E402
 
 
 class HTTPClient(stripe.HTTPClient):
-    """Has the SDK send through our connection. Whatever else goes wrong is raised as it is."""
+    """Makes the SDK send through our connection, whose exceptions pass through unchanged."""
 
     name = "httpx"
 
@@ -43,10 +44,10 @@ class HTTPClient(stripe.HTTPClient):
 
 
 def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFailure]) -> StripeFailure:
-    """What an error answer means (https://docs.stripe.com/error-low-level), to be raised."""
+    """Map an error response to a failure (https://docs.stripe.com/error-low-level)."""
     status, text = error.http_status or 0, describe_error(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return StripeUnavailable(f"Stripe does not accept our key: {text}")
+        return StripeUnavailable(f"Stripe rejected the API key: {text}")
     if status == 409:
         return RequestInProgress(text) if on_lost_response is OutcomeUnknown else on_lost_response(text)
     if isinstance(error, stripe.IdempotencyError) and on_lost_response is OutcomeUnknown:
@@ -59,6 +60,6 @@ def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFai
 
 
 def describe_error(error: stripe.StripeError) -> str:
-    """An error answer in one line: status, message and request id."""
+    """Format an error response on one line: status, message and request ID."""
     message = error.error.message if error.error else None
     return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"

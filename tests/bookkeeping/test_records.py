@@ -11,33 +11,33 @@ from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY
-from tests.fakes.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
+from tests.fakes.fake_stripe import FakeStripe, Respond, raw_customer, raw_list, respond, respond_error
 
 pytestmark = pytest.mark.anyio
 SERVICE_METADATA = {"stateless_billing": "service", "grants": "cus_Grants", "swept:8453:a1b2c3d4": "7"}
 
 
-def record(id_: str, **metadata: str) -> Says:
+def record(id_: str, **metadata: str) -> Respond:
     """A customer with this metadata."""
-    return answer(200, raw_customer(id=id_, metadata=metadata))
+    return respond(200, raw_customer(id=id_, metadata=metadata))
 
 
-def gone(id_: str) -> Says:
+def gone(id_: str) -> Respond:
     """A deleted customer."""
-    return answer(200, {"id": id_, "object": "customer", "deleted": True})
+    return respond(200, {"id": id_, "object": "customer", "deleted": True})
 
 
 SERVICE = record("cus_Service", **SERVICE_METADATA)
 GRANTS = record("cus_Grants", stateless_billing="grants")
-MISSING = error(404, "invalid_request_error", "resource_missing")
+MISSING = respond_error(404, "invalid_request_error", "resource_missing")
 
 
 async def test_the_right_account() -> None:
     fake = FakeStripe(SERVICE, GRANTS)
-    books = ServiceRecords(fake.ledger(), "cus_Service")
+    books = ServiceRecords(fake.api(), "cus_Service")
     service = await books.load()
     assert (service.id, books.grants_id) == ("cus_Service", "cus_Grants")
-    assert [one.url.path for one in fake.asked] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
+    assert [one.url.path for one in fake.requests] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
 
 
 @pytest.mark.parametrize(
@@ -55,48 +55,48 @@ async def test_the_right_account() -> None:
         [record("cus_Service", stateless_billing="service", grants="../v1")],
     ],
 )
-async def test_another_account_is_refused(says: list[Says]) -> None:
+async def test_another_account_is_refused(says: list[Respond]) -> None:
     with pytest.raises(NotOurAccount):
-        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").load()
+        await ServiceRecords(FakeStripe(*says).api(), "cus_Service").load()
 
 
 @pytest.mark.parametrize(
-    "says", [[answer(500, "")], [error(401, "invalid_request_error")], [SERVICE, answer(500, "")], [GRANTS]]
+    "says", [[respond(500, "")], [respond_error(401, "invalid_request_error")], [SERVICE, respond(500, "")], [GRANTS]]
 )
-async def test_an_account_that_could_not_be_read_is_not_another(says: list[Says]) -> None:
+async def test_an_account_that_could_not_be_read_is_not_another(says: list[Respond]) -> None:
     with pytest.raises(StripeUnavailable):
-        await ServiceRecords(FakeStripe(*says).ledger(), "cus_Service").load()
+        await ServiceRecords(FakeStripe(*says).api(), "cus_Service").load()
 
 
 async def test_values_are_merged_into_the_service_record() -> None:
     fake = FakeStripe(SERVICE)
-    await ServiceRecords(fake.ledger(), "cus_Service").update({"a": "1"})
-    assert (fake.asked[0].method, fake.asked[0].url.path) == ("POST", "/v1/customers/cus_Service")
-    assert fake.form() == {"metadata[a]": ["1"]}
+    await ServiceRecords(fake.api(), "cus_Service").update({"a": "1"})
+    assert (fake.requests[0].method, fake.requests[0].url.path) == ("POST", "/v1/customers/cus_Service")
+    assert fake.sent_form() == {"metadata[a]": ["1"]}
     with pytest.raises(StripeFailure):
-        await ServiceRecords(FakeStripe(answer(500, "")).ledger(), "cus_Service").update({"a": "1"})
+        await ServiceRecords(FakeStripe(respond(500, "")).api(), "cus_Service").update({"a": "1"})
 
 
 async def test_the_records_are_made_once() -> None:
-    fake = FakeStripe(answer(200, raw_list()), GRANTS, SERVICE)
-    assert await records.create_records(fake.ledger()) == "cus_Service"
-    assert [one.headers.get("idempotency-key") for one in fake.asked[1:]] == ["init:grants", "init:service"]
-    assert fake.form(2)["metadata[grants]"] == ["cus_Grants"]
-    assert fake.form(2)["metadata[stateless_billing]"] == ["service"]
+    fake = FakeStripe(respond(200, raw_list()), GRANTS, SERVICE)
+    assert await records.create_records(fake.api()) == "cus_Service"
+    assert [one.headers.get("idempotency-key") for one in fake.requests[1:]] == ["init:grants", "init:service"]
+    assert fake.sent_form(2)["metadata[grants]"] == ["cus_Grants"]
+    assert fake.sent_form(2)["metadata[stateless_billing]"] == ["service"]
 
 
 async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
     pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
-    fake = FakeStripe(answer(200, raw_list(*pair)))
-    assert await records.create_records(fake.ledger()) == "cus_89"
-    assert len(fake.asked) == 1
+    fake = FakeStripe(respond(200, raw_list(*pair)))
+    assert await records.create_records(fake.api()) == "cus_89"
+    assert len(fake.requests) == 1
 
 
 async def test_nothing_is_made_where_search_failed() -> None:
-    fake = FakeStripe(answer(500, ""), GRANTS)
+    fake = FakeStripe(respond(500, ""), GRANTS)
     with pytest.raises(StripeFailure):
-        await records.create_records(fake.ledger())
-    assert len(fake.asked) == 1
+        await records.create_records(fake.api())
+    assert len(fake.requests) == 1
 
 
 MINE = Gateway(FakeNode(), CHAIN_ID, GATEWAY)

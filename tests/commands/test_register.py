@@ -11,7 +11,7 @@ from stateless_billing.commands.registration_plan import RegistrationTarget
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY
-from tests.fakes.fake_stripe import FakeStripe, Says, answer, error, raw_customer, raw_list
+from tests.fakes.fake_stripe import FakeStripe, Respond, raw_customer, raw_list, respond, respond_error
 
 pytestmark = pytest.mark.anyio
 KEY = "0x" + "11" * 32
@@ -27,39 +27,39 @@ def gateway() -> Gateway:
     return Gateway(FakeNode([]), CHAIN_ID, GATEWAY)
 
 
-async def planned(*says: Says, pauses: tuple[float, ...] = ()) -> tuple[register.Plan, FakeStripe, list[str]]:
+async def planned(*says: Respond, pauses: tuple[float, ...] = ()) -> tuple[register.Plan, FakeStripe, list[str]]:
     """The plan from these answers, the fake Stripe, and the progress reports."""
     fake, reports = FakeStripe(*says), list[str]()
-    return await create_plan(fake.ledger(), gateway(), reports.append, pauses), fake, reports
+    return await create_plan(fake.api(), gateway(), reports.append, pauses), fake, reports
 
 
 async def test_all_pages_are_read_and_our_records_skipped() -> None:
-    first = answer(200, raw_list(person(3), person(2, stateless_billing="service"), has_more=True))
-    last = answer(200, raw_list(person(1), person(9, other="x")))
+    first = respond(200, raw_list(person(3), person(2, stateless_billing="service"), has_more=True))
+    last = respond(200, raw_list(person(1), person(9, other="x")))
     plan, fake, reports = await planned(first, last)
     assert [target.customer_id for target in plan.targets] == ["cus_1", "cus_3"]
-    assert fake.form(1)["starting_after"] == ["cus_2"]
-    assert fake.form(0) == {"limit": ["100"]}
+    assert fake.sent_form(1)["starting_after"] == ["cus_2"]
+    assert fake.sent_form(0) == {"limit": ["100"]}
     assert "4 customers read, 2 with a wallet" in reports
 
 
 async def test_a_failed_page_is_retried() -> None:
-    failures = [error(500, "api_error"), error(429, "rate_limit_error")]
-    plan, fake, _ = await planned(*failures, answer(200, raw_list(person(1))), pauses=(0, 0))
-    assert (len(plan.targets), len(fake.asked)) == (1, 3)
+    failures = [respond_error(500, "api_error"), respond_error(429, "rate_limit_error")]
+    plan, fake, _ = await planned(*failures, respond(200, raw_list(person(1))), pauses=(0, 0))
+    assert (len(plan.targets), len(fake.requests)) == (1, 3)
     with pytest.raises(StripeUnavailable):
-        await planned(error(500, "api_error"), pauses=(0, 0))
+        await planned(respond_error(500, "api_error"), pauses=(0, 0))
 
 
 @pytest.mark.parametrize("cut", [raw_list(has_more=True), raw_list(person(1), has_more=None), {"data": [{}]}])
 async def test_a_listing_without_a_proper_end_signs_nothing(cut: dict[str, object]) -> None:
     with pytest.raises(StripeUnavailable):
-        await planned(answer(200, cut))
+        await planned(respond(200, cut))
 
 
 async def test_a_rejected_request_is_not_retried() -> None:
     with pytest.raises(RequestRejected):
-        await planned(error(400, "invalid_request_error", "parameter_unknown"))
+        await planned(respond_error(400, "invalid_request_error", "parameter_unknown"))
 
 
 async def test_registrations_recover_to_the_signer_and_batches_contain_them() -> None:

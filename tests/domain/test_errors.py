@@ -1,4 +1,4 @@
-"""Problems have a status and a title. Kinds of Stripe failure stay distinct, as money depends on them."""
+"""Problems have a status and a title; kinds of Stripe failure stay distinct."""
 
 import pytest
 

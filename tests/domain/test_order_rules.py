@@ -1,4 +1,4 @@
-"""Orders from the service record's ledger: text, position, limits, second admin and completeness."""
+"""Orders from the service record's ledger: text, position, limits and completeness."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,1 +1,1 @@
-"""Stand-ins, fakes and values that several tests share."""
+"""Fakes and test values shared by several test packages."""

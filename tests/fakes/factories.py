@@ -1,4 +1,4 @@
-"""Plain values that tests start from, and a clock that stands still until a test moves it."""
+"""Factories for test values, and a clock that only tests move."""
 
 import sys
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ WHOLE_TOKEN = 10**18
 
 
 def tx_hash(number: int) -> str:
-    """A made-up EVM transaction hash."""
+    """Create a transaction hash."""
     return f"0x{0xDD:02x}{number:062x}"
 
 
 def block(number: int) -> Block:
-    """The canonical block with this number."""
+    """Create the canonical block of a number."""
     return Block(number, f"0x{0xBB:02x}{number:062x}", START + number * BLOCK_SECONDS)
 
 
 def payment(**changes: Any) -> Payment:
-    """A quoted payment of 50 dollars in block 100; `block` moves its hash and time along."""
+    """Create a quoted payment of $50 in block 100. `block` also changes the hash and time."""
     within = block(changes.get("block", 100))
-    usual = Payment(
+    default = Payment(
         chain_id=CHAIN_ID,
         gateway=GATEWAY,
         tx_hash=tx_hash(1),
@@ -50,12 +50,12 @@ def payment(**changes: Any) -> Payment:
         time=within.time,
         log_index=3,
     )
-    return replace(usual, **changes)
+    return replace(default, **changes)
 
 
 def entry(**changes: Any) -> Entry:
-    """A charge of other systems: an entry without our metadata, one minute after block 100."""
-    usual = Entry(
+    """Create another system's charge, without metadata, one minute after block 100."""
+    default = Entry(
         id="cbtxn_1",
         cents=-700,
         created=block(100).time + 60,
@@ -66,17 +66,17 @@ def entry(**changes: Any) -> Entry:
         ending_cents=0,
         metadata={},
     )
-    return replace(usual, **changes)
+    return replace(default, **changes)
 
 
 def heads(latest: int, safe: int, finalized: int) -> Heads:
-    """The chain's heads by number."""
+    """Create the chain's heads from block numbers."""
     return Heads(block(latest), block(safe), block(finalized))
 
 
 @contextmanager
 def ordinary_stack() -> Iterator[None]:
-    """Recursion as deep as Python allows by itself: packages that are imported late raise the limit for all."""
+    """Restore Python's default recursion limit, which late imports raise for the whole process."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(1_000)
     try:
@@ -87,20 +87,23 @@ def ordinary_stack() -> Iterator[None]:
 
 @dataclass
 class FakeClock:
-    """Both clocks, set by the test. A machine that sleeps moves both; an administrator moves `wall_time` alone."""
+    """Both clocks, set by the test.
+
+    Sleep moves both; setting the system time moves `wall_time` alone.
+    """
 
     wall_time: float = float(START)
     boot_time: float = 1_000.0
 
     def wall(self) -> float:
-        """Unix seconds, as set."""
+        """Return the set Unix time."""
         return self.wall_time
 
     def boot(self) -> float:
-        """Seconds passed, as set."""
+        """Return the set boot time."""
         return self.boot_time
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance both clocks."""
         self.wall_time += seconds
         self.boot_time += seconds

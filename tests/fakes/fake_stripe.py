@@ -1,4 +1,7 @@
-"""A Stripe of canned answers behind the real SDK: the nth request gets the nth answer, the last one from then on."""
+"""A Stripe with canned responses behind the real SDK.
+
+The nth request gets the nth response; further requests get the last one.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,33 +17,33 @@ from stateless_billing.stripe.rate_limiter import RateLimiter
 from tests.fakes.factories import CUSTOMER, START, FakeClock
 
 KEY = "sk_test_sesame"
-Says = Callable[[httpx.Request], httpx.Response]
+Respond = Callable[[httpx.Request], httpx.Response]
 
 
-def answer(status: int, body: object, **headers: str) -> Says:
-    """An answer with a JSON body, or with text as it is."""
+def respond(status: int, body: object, **headers: str) -> Respond:
+    """Respond with a JSON body, or with text unchanged."""
     text = body if isinstance(body, str) else json.dumps(body)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    extra = {name.replace("_", "-"): value for name, value in headers.items()}
     date = {"date": formatdate(START, usegmt=True), "request-id": "req_1"}
-    return lambda _: httpx.Response(status, headers=date | named, text=text)
+    return lambda _: httpx.Response(status, headers=date | extra, text=text)
 
 
-def error(status: int, type_: str, code: str | None = None, **headers: str) -> Says:
-    """An error as Stripe words it."""
-    return answer(status, {"error": {"type": type_, "code": code, "message": "What Stripe says"}}, **headers)
+def respond_error(status: int, type_: str, code: str | None = None, **headers: str) -> Respond:
+    """Respond with an error in Stripe's format."""
+    return respond(status, {"error": {"type": type_, "code": code, "message": "What Stripe says"}}, **headers)
 
 
-def failing(kind: type[httpx.TransportError]) -> Says:
-    """A transport that fails."""
+def respond_failure(kind: type[httpx.TransportError]) -> Respond:
+    """Fail in the transport."""
 
-    def say(_: httpx.Request) -> httpx.Response:
+    def fail(_: httpx.Request) -> httpx.Response:
         raise kind("broken")
 
-    return say
+    return fail
 
 
 def raw_entry(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """A balance transaction in Stripe's words: a credit of 50 dollars."""
+    """Create a balance transaction in Stripe's format: a credit of $50."""
     return {
         "id": f"cbtxn_{number}",
         "object": "customer_balance_transaction",
@@ -56,7 +59,7 @@ def raw_entry(number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def raw_customer(**changes: Any) -> dict[str, Any]:
-    """A customer in Stripe's words."""
+    """Create a customer in Stripe's format."""
     return {
         "id": CUSTOMER,
         "object": "customer",
@@ -69,45 +72,45 @@ def raw_customer(**changes: Any) -> dict[str, Any]:
 
 
 def raw_list(*data: object, has_more: object = False) -> dict[str, Any]:
-    """A page in Stripe's words."""
+    """Create a page in Stripe's format."""
     return {"object": "list", "data": list(data), "has_more": has_more, "url": "/v1/x"}
 
 
 class FakeStripe:
-    """Answers, and what was asked."""
+    """Canned responses, and the requests received."""
 
-    def __init__(self, *says: Says) -> None:
-        self.says = list(says)
-        self.asked: list[httpx.Request] = []
+    def __init__(self, *responses: Respond) -> None:
+        self.responses = list(responses)
+        self.requests: list[httpx.Request] = []
         self.clock = FakeClock()
-        self.pacer = RateLimiter(1_000_000, 1)
+        self.rate_limiter = RateLimiter(1_000_000, 1)
         self.connections = 0
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        """Answer the next request."""
-        self.asked.append(request)
-        return self.says[min(len(self.asked), len(self.says)) - 1](request)
+        """Respond to the next request."""
+        self.requests.append(request)
+        return self.responses[min(len(self.requests), len(self.responses)) - 1](request)
 
     def _transport(self) -> httpx.MockTransport:
         self.connections += 1
         return httpx.MockTransport(self.handle)
 
-    def ledger(self) -> StripeApi:
-        """The service's side of it."""
+    def api(self) -> StripeApi:
+        """Create a client of this Stripe."""
         return StripeApi(
             key=KEY,
             base="https://stripe.example",
-            rate_limiter=self.pacer,
+            rate_limiter=self.rate_limiter,
             clock=self.clock,
             transport_factory=self._transport,
         )
 
-    def form(self, number: int = -1) -> Mapping[str, list[str]]:
-        """What one request carried, in its query or its body."""
-        request = self.asked[number]
+    def sent_form(self, number: int = -1) -> Mapping[str, list[str]]:
+        """Return the parameters of a request, from its query or its body."""
+        request = self.requests[number]
         return parse_qs(request.content.decode() or request.url.query.decode(), keep_blank_values=True)
 
 
-def named(failure: StripeFailure) -> str:
-    """The kind of a failure."""
+def class_name(failure: StripeFailure) -> str:
+    """Return the name of a failure's class."""
     return type(failure).__name__

@@ -1,4 +1,4 @@
-"""Grants against the Stripe stand-in within one process: the real ledger, rules and SDK, clocks that tests move."""
+"""Grants against the Stripe stand-in in one process, with the real SDK and a fake clock."""
 
 import random
 from collections.abc import Awaitable, Callable
@@ -32,34 +32,38 @@ HOUR = 3600
 
 
 async def _nothing(request: httpx.Request) -> None:
-    """Between the work and its answer, nothing happens."""
+    """Do nothing between processing a request and its response."""
 
 
-class Desk:
-    """One Stripe, any number of processes, one clock for all."""
+class GrantsSetup:
+    """One Stripe, any number of processes, and a clock they share."""
 
     def __init__(self) -> None:
         self.clock = FakeClock(wall_time=START + 100_000.0)
         self.stripe = StripeStandIn(self.clock.wall, random.Random(7))
         self.stripe.limits.enabled = False
-        made = {SERVICE: {RECORD_MARKER: "service", "grants": GRANTS}, GRANTS: {RECORD_MARKER: "grants"}, CUSTOMER: {}}
-        for name, metadata in made.items():
+        customers = {
+            SERVICE: {RECORD_MARKER: "service", "grants": GRANTS},
+            GRANTS: {RECORD_MARKER: "grants"},
+            CUSTOMER: {},
+        }
+        for name, metadata in customers.items():
             contact = Contact(email="alice@example.org" if name == CUSTOMER else None, metadata=metadata)
             self.stripe.account.add_customer(self.clock.wall(), START, contact, identifier=name)
-        self.before_answer: Callable[[httpx.Request], Awaitable[None]] = _nothing
+        self.before_response: Callable[[httpx.Request], Awaitable[None]] = _nothing
         self._minted = 0
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
-        answer = self.stripe.handle(
+        response = self.stripe.handle(
             request.method, request.url.raw_path.decode(), dict(request.headers), request.content
         )
-        await self.before_answer(request)
-        if answer.delivery is not Delivery.WHOLE:
+        await self.before_response(request)
+        if response.delivery is not Delivery.WHOLE:
             raise httpx.ReadError("lost")
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        return httpx.Response(response.status, headers=response.headers, content=response.body)
 
-    def ledger(self) -> StripeApi:
-        """A process's side of Stripe."""
+    def api(self) -> StripeApi:
+        """Create a process's client."""
         return StripeApi(
             key=DEFAULT_KEY,
             base="https://stripe.test",
@@ -69,43 +73,45 @@ class Desk:
         )
 
     async def process(self, limits: Caps = LIMITS) -> Grants:
-        """One more process that knows nothing."""
-        ledger = self.ledger()
-        books = ServiceRecords(ledger, SERVICE)
-        await books.load()
+        """Start another process, with empty caches."""
+        api = self.api()
+        records = ServiceRecords(api, SERVICE)
+        await records.load()
         return Grants(
-            stripe=ledger,
-            records=books,
+            stripe=api,
+            records=records,
             locks=KeyedLocks(),
             clock=self.clock,
             caps=limits,
-            reversals=Reversals(ledger, Proofs()),
+            reversals=Reversals(api, Proofs()),
         )
 
-    def wish(self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any) -> GrantRequest:
-        """A form filled in."""
+    def request(
+        self, cents: int = 750, *, operator: str = ANN, customer: str = CUSTOMER, **changes: Any
+    ) -> GrantRequest:
+        """Fill in a form."""
         self._minted += 1
         grant = f"{int(self.clock.wall())}-{self._minted:016x}"
-        usual = GrantRequest(grant, operator, customer, cents, "goodwill", "They waited for an hour")
-        return replace(usual, **changes)
+        default = GrantRequest(grant, operator, customer, cents, "goodwill", "They waited for an hour")
+        return replace(default, **changes)
 
     def fault(self, effect: str, *, times: int = 1, skip: int = 0, path: str = "", **arguments: Any) -> None:
-        """Have Stripe fail at a write of balance transactions."""
+        """Make Stripe fail at writes of balance transactions."""
         self.stripe.faults.add(
             EFFECTS[effect](**arguments), method="POST", template=CREATE, times=times, skip=skip, path=path
         )
 
     def rows(self, customer: str, kind: str | None = None) -> list[Transaction]:
-        """A customer's rows, newest first."""
-        found = list(reversed(self.stripe.account.by_id[customer].rows))
-        return [row for row in found if kind is None or row.metadata.get("kind") == kind]
+        """Return a customer's balance transactions, newest first."""
+        rows = reversed(self.stripe.account.by_id[customer].rows)
+        return [row for row in rows if kind is None or row.metadata.get("kind") == kind]
 
     def charge(self, customer: str, cents: int) -> None:
-        """A row of another system."""
+        """Add another system's balance transaction."""
         self.stripe.account.add_past(
             self.stripe.account.by_id[customer], [(int(self.clock.wall()), Entry(cents, "usd", "Usage", None))]
         )
 
     def balance(self, customer: str = CUSTOMER) -> int:
-        """The customer's credit in cents."""
+        """Return the customer's credit in cents."""
         return -self.stripe.account.by_id[customer].balance

@@ -1,4 +1,4 @@
-"""Whether a value fits a JSON Schema, as far as our description uses them; a keyword that is not known here fails."""
+"""Validates values against the part of JSON Schema that our API description uses."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,64 +14,66 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def faults(value: Any, schema: Any, document: Any, where: str = "") -> Iterator[str]:
-    """What does not fit, one sentence each."""
-    for word, wanted in schema.items():
-        match word:
+def faults(value: Any, schema: Any, document: Any, path: str = "") -> Iterator[str]:
+    """Yield a sentence for each part of `value` that does not match `schema`."""
+    for keyword, expected in schema.items():
+        match keyword:
             case "title" | "description" | "default":
                 continue
             case "$ref":
-                yield from faults(value, document["components"]["schemas"][wanted.rpartition("/")[2]], document, where)
+                yield from faults(value, document["components"]["schemas"][expected.rpartition("/")[2]], document, path)
             case "allOf" | "anyOf" | "items":
-                yield from _several(word, value, wanted, document, where)
+                yield from _check_subschemas(keyword, value, expected, document, path)
             case "properties" | "additionalProperties" | "required":
-                yield from _named(word, value, schema, document, where)
+                yield from _check_properties(keyword, value, schema, document, path)
             case _:
-                if not _fits(word, value, wanted):
-                    yield f"{where}: {value!r} against {word} {wanted!r}"
+                if not _matches(keyword, value, expected):
+                    yield f"{path}: {value!r} against {keyword} {expected!r}"
 
 
-def _several(word: str, value: Any, wanted: Any, document: Any, where: str) -> Iterator[str]:
-    if word == "items":
-        for place, one in enumerate(value if isinstance(value, list) else ()):
-            yield from faults(one, wanted, document, f"{where}[{place}]")
+def _check_subschemas(keyword: str, value: Any, expected: Any, document: Any, path: str) -> Iterator[str]:
+    if keyword == "items":
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            yield from faults(item, expected, document, f"{path}[{index}]")
         return
-    found = [list(faults(value, one, document, where)) for one in wanted]
-    if word == "allOf":
-        yield from (fault for those in found for fault in those)
-    elif all(found):
-        yield f"{where}: fits none of {len(wanted)}"
+    results = [list(faults(value, option, document, path)) for option in expected]
+    if keyword == "allOf":
+        yield from (fault for result in results for fault in result)
+    elif all(results):
+        yield f"{path}: matches none of {len(expected)}"
 
 
-def _named(word: str, value: Any, schema: Any, document: Any, where: str) -> Iterator[str]:
+def _check_properties(keyword: str, value: Any, schema: Any, document: Any, path: str) -> Iterator[str]:
     if not isinstance(value, dict):
         return
-    known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
-    if word == "required":
-        yield from (f"{where}.{name} is missing" for name in schema["required"] if name not in value)
-    elif word == "properties":
-        for name in known.keys() & value.keys():
-            yield from faults(value[name], known[name], document, f"{where}.{name}")
+    properties, others = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if keyword == "required":
+        yield from (f"{path}.{name} is missing" for name in schema["required"] if name not in value)
+    elif keyword == "properties":
+        for name in properties.keys() & value.keys():
+            yield from faults(value[name], properties[name], document, f"{path}.{name}")
     else:
-        for name in value.keys() - known.keys():
+        for name in value.keys() - properties.keys():
             if others is False:
-                yield f"{where}.{name} is not described"
+                yield f"{path}.{name} is not described"
             elif others is not True:
-                yield from faults(value[name], others, document, f"{where}.{name}")
+                yield from faults(value[name], others, document, f"{path}.{name}")
 
 
-def _fits(word: str, value: Any, wanted: Any) -> bool:
-    match word:
+def _matches(keyword: str, value: Any, expected: Any) -> bool:
+    match keyword:
         case "type":
-            return any(_TYPES[one](value) for one in ([wanted] if isinstance(wanted, str) else wanted))
+            return any(_TYPES[name](value) for name in ([expected] if isinstance(expected, str) else expected))
         case "enum":
-            return value in wanted
+            return value in expected
         case "const":
-            return type(value) is type(wanted) and bool(value == wanted)
+            return type(value) is type(expected) and bool(value == expected)
         case "pattern":
-            return not isinstance(value, str) or re.search(wanted, value) is not None
+            return not isinstance(value, str) or re.search(expected, value) is not None
         case "minimum" | "maximum":
-            return not isinstance(value, int) or (value >= wanted if word == "minimum" else value <= wanted)
+            return not isinstance(value, int) or (value >= expected if keyword == "minimum" else value <= expected)
         case "minItems" | "maxItems":
-            return not isinstance(value, list) or (len(value) >= wanted if word == "minItems" else len(value) <= wanted)
-    raise ValueError(f"this keyword is not known here: {word}")
+            return not isinstance(value, list) or (
+                len(value) >= expected if keyword == "minItems" else len(value) <= expected
+            )
+    raise ValueError(f"unsupported keyword: {keyword}")

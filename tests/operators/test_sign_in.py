@@ -265,7 +265,7 @@ def test_another_browser_gets_the_code_to_type_and_cannot_sign_in(clock: FakeClo
     assert later.ask(process(clock), ANN)  # the same address in another minute
     for browser in (phone, neighbour, later):
         assert not signins.is_same_browser(token_of(mail), browser.cookie)
-        assert signins.code_of(token_of(mail)) == code_of(mail)
+        assert signins.code_of_link(token_of(mail)) == code_of(mail)
         with refused("only in the browser that asked"):
             signins.sign_in_by_link(token_of(mail), browser.cookie)
         with pytest.raises(ProblemError):

@@ -15,19 +15,19 @@ def new_connection() -> list[Patch]:
     """A write may open a connection, and no clock is checked before it is sent."""
 
     def now(self: Connection) -> int:
-        if self._last_answer is None:
+        if self._last_response is None:
             raise NotSent("nothing was read over this connection yet")
-        return self._last_answer.date
+        return self._last_response.date
 
     return [
-        (Connection, "_tracer", lambda self, still_valid, before_send: _pass),
+        (Connection, "_create_tracer", lambda self, still_valid, before_send: _pass),
         (Connection, "now", now),
     ]
 
 
 def may_reconnect() -> list[Patch]:
     """A session may continue over a new connection; the clocks are still checked."""
-    original = Connection._tracer
+    original = Connection._create_tracer
 
     def tracer(
         self: Connection, still_valid: StillValid | None, before_send: BeforeSend | None
@@ -40,7 +40,7 @@ def may_reconnect() -> list[Patch]:
 
         return trace_request
 
-    return [(Connection, "_tracer", tracer)]
+    return [(Connection, "_create_tracer", tracer)]
 
 
 async def _pass(step: str, info: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def no_clock_check() -> list[Patch]:
 
 def _now_by(clock: Literal["wall", "boot"]) -> Callable[[Connection], int]:
     def now(self: Connection) -> int:
-        last = self._last_answer
+        last = self._last_response
         if last is None:
             raise NotSent("nothing was read over this connection yet")
         waited = self._clock.wall() - last.wall if clock == "wall" else self._clock.boot() - last.boot

@@ -1,4 +1,4 @@
-"""Customers that cannot be credited, each with the cause that is said of it."""
+"""find_obstacle names the cause for each customer that cannot be credited."""
 
 import pytest
 
@@ -18,5 +18,5 @@ from stateless_billing.stripe.objects import Customer
         (Customer("cus_A", deleted=False, metadata={"gateway_payments": "on"}), None),
     ],
 )
-def test_obstacles(customer: Customer, cause: str | None) -> None:
+def test_find_obstacle(customer: Customer, cause: str | None) -> None:
     assert find_obstacle(customer) == cause

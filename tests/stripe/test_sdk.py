@@ -1,4 +1,4 @@
-"""The SDK is loaded without the synchronous client's library, and nobody else is kept from that."""
+"""The SDK is loaded without `requests`, which others can still import."""
 
 import sys
 
@@ -13,9 +13,9 @@ BEFORE = "import requests, sys; from stateless_billing.stripe import sdk; assert
 
 
 @pytest.mark.parametrize("code", [AFTER, BEFORE])
-def test_requests_is_left_alone(code: str) -> None:
+def test_requests_can_still_be_imported(code: str) -> None:
     processes.run([sys.executable, "-c", f"{code}; assert requests.Session"], stdout=None, stderr=None, check=True)
 
 
-def test_it_is_the_sdk_that_knows_our_version() -> None:
+def test_the_sdk_has_our_api_version() -> None:
     assert sdk.stripe.api_version == API_VERSION

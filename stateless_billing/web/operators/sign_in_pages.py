@@ -85,7 +85,7 @@ class SignInPages:
         try:
             email, _ = self._sign_ins.email_of_link(token)
             same_browser = self._sign_ins.is_same_browser(token, cookie)
-            code = None if same_browser else self._sign_ins.code_of(token)
+            code = None if same_browser else self._sign_ins.code_of_link(token)
         except ProblemError as refusal:
             onward = local_path(self._sign_ins.onward_path(cookie))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email="")

@@ -128,7 +128,7 @@ def test_sequences_count_only_on_the_events_customer(redirected: bool, credit: E
 
 @pytest.mark.parametrize(("early", "outcome"), [(3_600, MatchOutcome.CREDITED), (3_601, MatchOutcome.ABSENT)])
 def test_an_older_credit_of_the_sequence_is_of_a_removed_payment(early: int, outcome: MatchOutcome) -> None:
-    """A listing for one payment never contains it, but one for several does (simulation seed 807)."""
+    """Only a listing for several payments contains it (simulation seed 807)."""
     orphan = replace(ours(MOVED), created=QUOTED.time - early)
     assert match(QUOTED, None, [orphan], OTHER_CREDITS).outcome is outcome
     assert match(MOVED, None, [orphan], OTHER_CREDITS).outcome is MatchOutcome.CREDITED

@@ -14,7 +14,10 @@ TIME = payment().time
 
 
 def credit(of: Any, **changes: Any) -> Entry:
-    """Create a payment's credit as Stripe returns it. Changes metadata by name; None removes a value."""
+    """Create a payment's credit as Stripe returns it.
+
+    Changes metadata by name; None removes a value.
+    """
     metadata = {
         "kind": "payment",
         "payment": of.identity,

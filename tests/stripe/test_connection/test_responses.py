@@ -1,4 +1,4 @@
-"""Answers that are not Stripe's, and answers that never end: neither is a refusal, and both may have been done."""
+"""Responses that are not Stripe's, or never end: the request may have been processed."""
 
 import asyncio
 from email.utils import formatdate
@@ -23,37 +23,41 @@ BODIES = {
     "cut": b'{"id": "cbtxn_1"',
     "deep nesting": b"[" * 5_000,
 }
-NO_ERRORS = {"no error": b"{}", "an error that is text": b'{"error": "x"}', "an error that is null": b'{"error": null}'}
+WITHOUT_ERROR = {
+    "no error": b"{}",
+    "an error that is text": b'{"error": "x"}',
+    "an error that is null": b'{"error": null}',
+}
 
 
-def saying(status: int, body: bytes) -> Connection:
-    """A connection to something that always answers this."""
-    says = httpx.Response(status, headers={"date": formatdate(START, usegmt=True)}, content=body)
-    return Connection(httpx.MockTransport(lambda _: says), FakeClock())
+def connection_answering(status: int, body: bytes) -> Connection:
+    """Create a connection to a server that always returns this response."""
+    response = httpx.Response(status, headers={"date": formatdate(START, usegmt=True)}, content=body)
+    return Connection(httpx.MockTransport(lambda _: response), FakeClock())
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 429, 500])
-async def test_what_is_not_stripes_form_is_no_answer_and_may_have_been_done(status: int, body: bytes) -> None:
+async def test_a_body_that_is_not_stripes_means_an_unknown_outcome(status: int, body: bytes) -> None:
     with ordinary_stack(), pytest.raises(ConnectionFailed, match=f"HTTP {status} from something") as caught:
-        await saying(status, body).request("POST", URL, {}, "money")
+        await connection_answering(status, body).request("POST", URL, {}, "money")
     assert caught.value.sent
 
 
-@pytest.mark.parametrize("body", NO_ERRORS.values(), ids=list(NO_ERRORS))
+@pytest.mark.parametrize("body", WITHOUT_ERROR.values(), ids=list(WITHOUT_ERROR))
 @pytest.mark.parametrize("status", [400, 402, 409, 500])
-async def test_an_error_has_stripes_form_or_is_not_stripes(status: int, body: bytes) -> None:
+async def test_an_error_without_stripes_error_object_is_not_stripes(status: int, body: bytes) -> None:
     with pytest.raises(ConnectionFailed) as caught:
-        await saying(status, body).request("POST", URL, {}, "money")
+        await connection_answering(status, body).request("POST", URL, {}, "money")
     assert caught.value.sent
 
 
-async def test_stripes_own_answers_are_handed_on() -> None:
+async def test_stripes_responses_are_returned() -> None:
     for status, body in ((200, b"{}"), (402, b'{"error": {"code": "card_declined"}}')):
-        assert (await saying(status, body).request("GET", URL, {}, None))[:2] == (body, status)
+        assert (await connection_answering(status, body).request("GET", URL, {}, None))[:2] == (body, status)
 
 
-def test_an_answer_that_never_ends_is_given_up_and_may_have_been_done() -> None:
+def test_a_response_that_never_ends_times_out() -> None:
     async def dribble(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(10**6)
         raise AssertionError

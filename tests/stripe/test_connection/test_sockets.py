@@ -1,4 +1,4 @@
-"""The guard over real sockets: what httpcore really writes, as a server on 127.0.0.1 sees it."""
+"""The guard over real sockets: what httpcore writes, as seen by a server on 127.0.0.1."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -16,40 +16,39 @@ BODY = "amount=-5000&currency=usd"
 
 
 class RawServer:
-    """Answers `{}` by `clock` and keeps every byte of every connection; closes after an answer where told to."""
+    """Responds `{}` with a Date by `clock` and records the bytes of every connection."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
         self.received: list[bytearray] = []
         self.closed = asyncio.Event()
-        self.close_after_answer = False
+        self.close_after_response = False
         self.url = ""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take one connection."""
-        mine = bytearray()
-        self.received.append(mine)
+        """Handle one connection."""
+        data = bytearray()
+        self.received.append(data)
         try:
-            while not mine or not self.close_after_answer:
+            while not data or not self.close_after_response:
                 head = await reader.readuntil(b"\r\n\r\n")
-                mine += head
+                data += head
                 if b"content-length" in head.lower():
-                    mine += await reader.readexactly(len(BODY))
-                writer.write(self.answer())
+                    data += await reader.readexactly(len(BODY))
+                writer.write(self._response())
         except asyncio.IncompleteReadError as error:
-            mine += error.partial
+            data += error.partial
         writer.close()
         self.closed.set()
 
-    def answer(self) -> bytes:
-        """A whole answer."""
+    def _response(self) -> bytes:
         date = formatdate(self.clock.wall_time, usegmt=True)
         return f"HTTP/1.1 200 OK\r\ndate: {date}\r\ncontent-length: 2\r\n\r\n{{}}".encode()
 
 
 @asynccontextmanager
-async def served() -> AsyncIterator[tuple[RawServer, Connection, FakeClock]]:
-    """A server, and a connection that has read from it once."""
+async def raw_server() -> AsyncIterator[tuple[RawServer, Connection, FakeClock]]:
+    """Run a server, with a connection to it that has sent nothing."""
     clock = FakeClock()
     raw = RawServer(clock)
     server = await asyncio.start_server(raw.serve, "127.0.0.1", 0)
@@ -63,50 +62,50 @@ async def served() -> AsyncIterator[tuple[RawServer, Connection, FakeClock]]:
         await server.wait_closed()
 
 
-async def write(raw: RawServer, connection: Connection, judge: Callable[[int], bool]) -> None:
-    """Send money over a guarded connection."""
-    connection.require_still_valid(judge)
+async def write(raw: RawServer, connection: Connection, still_valid: Callable[[int], bool]) -> None:
+    """Send a guarded write."""
+    connection.require_still_valid(still_valid)
     await connection.request("POST", raw.url, {}, BODY)
 
 
-async def test_a_guarded_write_arrives_whole_over_the_same_connection() -> None:
-    async with served() as (raw, connection, _):
-        judged: list[int] = []
+async def test_a_guarded_write_arrives_complete_over_the_same_connection() -> None:
+    async with raw_server() as (raw, connection, _):
+        checked_at: list[int] = []
 
-        def judge(now: int) -> bool:
-            judged.append(now)
+        def still_valid(now: int) -> bool:
+            checked_at.append(now)
             return True
 
         await connection.request("GET", raw.url, {}, None)
-        await write(raw, connection, judge)
+        await write(raw, connection, still_valid)
         assert len(raw.received) == 1
         assert raw.received[0].startswith(b"GET /v1/x HTTP/1.1\r\n")
         assert raw.received[0].endswith(b"\r\n\r\n" + BODY.encode())
-        assert judged == [START, START]
+        assert checked_at == [START, START]
 
 
-async def test_a_connection_that_the_server_closed_is_not_replaced() -> None:
-    async with served() as (raw, connection, _):
-        raw.close_after_answer = True
+async def test_a_closed_connection_is_not_replaced() -> None:
+    async with raw_server() as (raw, connection, _):
+        raw.close_after_response = True
         await connection.request("GET", raw.url, {}, None)
         await raw.closed.wait()
-        await asyncio.sleep(0.05)  # until the end of the stream is here
+        await asyncio.sleep(0.05)  # until the end of the stream arrives
         with pytest.raises(NotSent, match="gone"):
             await write(raw, connection, lambda _: True)
         assert len(raw.received) == 1
         assert b"POST" not in raw.received[0]
 
 
-async def test_a_first_request_may_not_be_a_write() -> None:
-    async with served() as (raw, connection, _):
+async def test_the_first_request_may_not_be_a_write() -> None:
+    async with raw_server() as (raw, connection, _):
         with pytest.raises(NotSent, match="gone"):
             await write(raw, connection, lambda _: True)
         assert raw.received == []
 
 
 @pytest.mark.parametrize(("wall", "boot"), [(61, 61), (61, 0), (0, 61), (-61, 0)])
-async def test_after_a_jump_of_the_clocks_no_byte_is_written(wall: int, boot: int) -> None:
-    async with served() as (raw, connection, clock):
+async def test_no_byte_is_written_after_a_clock_jump(wall: int, boot: int) -> None:
+    async with raw_server() as (raw, connection, clock):
         await connection.request("GET", raw.url, {}, None)
         clock.wall_time += wall
         clock.boot_time += boot
@@ -117,8 +116,8 @@ async def test_after_a_jump_of_the_clocks_no_byte_is_written(wall: int, boot: in
         assert b"POST" not in raw.received[0]
 
 
-async def test_a_decision_that_falls_between_headers_and_body_keeps_the_body_back() -> None:
-    async with served() as (raw, connection, _):
+async def test_a_decision_that_lapses_after_the_headers_stops_the_body() -> None:
+    async with raw_server() as (raw, connection, _):
         await connection.request("GET", raw.url, {}, None)
         verdicts = iter([True, False])
         with pytest.raises(NotSent, match="no longer holds"):
@@ -130,13 +129,13 @@ async def test_a_decision_that_falls_between_headers_and_body_keeps_the_body_bac
         assert b"amount" not in raw.received[0]
 
 
-async def test_after_a_refused_write_reading_goes_on_over_a_new_connection() -> None:
-    async with served() as (raw, connection, _):
+async def test_after_a_stopped_write_a_new_session_reconnects() -> None:
+    async with raw_server() as (raw, connection, _):
         await connection.request("GET", raw.url, {}, None)
         with pytest.raises(NotSent):
             await write(raw, connection, lambda _: False)
         with pytest.raises(NotSent, match="gone"):
-            await connection.request("GET", raw.url, {}, None)  # of the same session: it was bound to what is gone
+            await connection.request("GET", raw.url, {}, None)  # same session, bound to the closed connection
         assert len(raw.received) == 1
         connection.start_session()
         await connection.request("GET", raw.url, {}, None)
