@@ -1,1 +1,1 @@
-"""What the service writes into Stripe, and the two bookkeeping customers."""
+"""Writes of ledger entries to Stripe, and the two bookkeeping customers."""

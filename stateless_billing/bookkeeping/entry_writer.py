@@ -1,6 +1,6 @@
-"""The one way in which entries are written: looked for first, under an epoch's key, while what was decided still holds.
+"""The only path that writes entries: look first, then write under the key of an epoch.
 
-Credits, grants, reservations, reversals and orders all go through `write`.
+Credits, grants, reservations, reversals and orders all go through `write_entry`.
 """
 
 import logging
@@ -21,9 +21,10 @@ def _always(now: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EntryDraft:
-    """An entry about a fact at `origin`, from which its epochs are counted; `key` names the key of an epoch.
+    """A balance transaction to write.
 
-    `holds` is judged before each socket write, beside the epoch: whether it may still be sent at a time.
+    `origin` is the Unix time from which its epochs are counted; `idempotency_key(epoch)` returns the key of an epoch.
+    `still_valid(now)` is checked before each socket write, together with the epoch.
     """
 
     customer_id: str
@@ -36,21 +37,28 @@ class EntryDraft:
 
 
 async def write_entry(session: StripeSession, draft: EntryDraft, checked_at: EpochPosition | None) -> Entry:
-    """The one write, over the connection that was read over. `begun` is when the look began; None where none is needed.
+    """Write an entry over the session's connection.
 
-    Raises InQuietZone around an epoch's border, NotSent, and what `StripeSession.create_entry` raises.
+    `checked_at` is the position at which the ledger check started; None if no check is needed.
+
+    Raises: InQuietZone, NotSent, and the failures of `StripeSession.create_entry`.
     """
-    decided = epoch_position(session.now(), draft.origin)
-    if decided.in_quiet_zone:
+    position = epoch_position(session.now(), draft.origin)
+    if position.in_quiet_zone:
         raise InQuietZone(seconds_until_writable(session.now(), draft.origin))
-    if checked_at is not None and checked_at != decided:
-        raise NotSent("the look began before the border between two keys")
+    if checked_at is not None and checked_at != position:
+        raise NotSent("the ledger was checked in another epoch")
 
-    def still(now: int) -> bool:
-        return epoch_position(now, draft.origin) == decided and draft.still_valid(now)
+    def still_valid(now: int) -> bool:
+        return epoch_position(now, draft.origin) == position and draft.still_valid(now)
 
     return await session.create_entry(
-        draft.customer_id, draft.cents, draft.description, draft.metadata, draft.idempotency_key(decided.epoch), still
+        customer_id=draft.customer_id,
+        cents=draft.cents,
+        description=draft.description,
+        metadata=draft.metadata,
+        key=draft.idempotency_key(position.epoch),
+        still_valid=still_valid,
     )
 
 
@@ -61,42 +69,43 @@ async def find_or_write(
     find_entry: Callable[[Sequence[Entry]], Entry | None],
     check: Callable[[StripeSession], Awaitable[Entry | None]] | None = None,
 ) -> Entry:
-    """The entry that `found` sees in the complete listing since `since`; where it sees none, the one written now.
+    """Return the entry that `find_entry` finds, or write it.
 
-    `check` may read more over the same connection, find the entry after all, or refuse. After an unclear answer the
-    listing is read again.
-    Raises StripeFailure, and what `check` raises.
+    `find_entry` receives the complete listing since `since`. `check` may read more over the same connection, find the
+    entry after all, or refuse. If the outcome of the write is unknown, the listing is read again.
+
+    Raises: StripeFailure, and whatever `check` raises.
     """
 
     async def attempt() -> Entry:
         async with stripe.session() as session:
             page = await session.list_newest_entries(draft.customer_id, since)
-            begun = epoch_position(session.now(), draft.origin)
-            if there := find_entry(await session.list_entries(draft.customer_id, since, page)):
-                return there
-            if check and (there := await check(session)):
-                return there
-            return await write_entry(session, draft, begun)
+            checked_at = epoch_position(session.now(), draft.origin)
+            if entry := find_entry(await session.list_entries(draft.customer_id, since, page)):
+                return entry
+            if check and (entry := await check(session)):
+                return entry
+            return await write_entry(session, draft, checked_at)
 
     try:
         try:
             return await attempt()
         except NotSent as error:
-            log.info("%s: %s; trying once more", draft.customer_id, error)
+            log.info("customer %s: write not sent, retrying: %s", draft.customer_id, error)
             return await attempt()
     except OutcomeUnknown as error:
-        log.warning("%s: outcome unknown, looking: %s", draft.customer_id, error)
-        if there := await _find_written(stripe, draft.customer_id, since, find_entry):
-            return there
+        log.warning("customer %s: write outcome unknown, reading back: %s", draft.customer_id, error)
+        if entry := await _find_written(stripe, draft.customer_id, since, find_entry):
+            return entry
         raise
 
 
 async def _find_written(
-    stripe: StripeApi, customer_id: str, since: int, found: Callable[[Sequence[Entry]], Entry | None]
+    stripe: StripeApi, customer_id: str, since: int, find_entry: Callable[[Sequence[Entry]], Entry | None]
 ) -> Entry | None:
     try:
         async with stripe.session() as session:
-            return found(await session.list_entries(customer_id, since))
+            return find_entry(await session.list_entries(customer_id, since))
     except StripeFailure as error:
-        log.warning("%s: could not look either: %s", customer_id, error)
+        log.warning("customer %s: reading back failed: %s", customer_id, error)
         return None

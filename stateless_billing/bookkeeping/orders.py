@@ -1,4 +1,7 @@
-"""Reads and writes admins' orders: entries of one cent on the service record. `order_rules` says what they mean."""
+"""Reads and writes admins' orders, entries of one cent on the service record.
+
+`domain/order_rules.py` interprets them.
+"""
 
 import asyncio
 import logging
@@ -21,14 +24,17 @@ from stateless_billing.stripe.errors import NotSent, RequestRejected, StripeUnav
 from stateless_billing.stripe.objects import Customer
 
 MAX_ENTRIES = 100_000
-READING_TTL_SECONDS = 60  # for how long one reading serves all payments
+READING_TTL_SECONDS = 60  # one reading serves all payments for this long
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordReading:
-    """The service record read at `begun` (Stripe's clock), then its entries, newest first, back to `since` at least."""
+    """The service record, read at `started_at`, then its entries, newest first.
+
+    `started_at` is by Stripe's clock. The entries reach back to `since` at least.
+    """
 
     started_at: int
     record: Customer
@@ -39,10 +45,10 @@ class RecordReading:
 
 @dataclass(frozen=True, slots=True)
 class PaymentOrders:
-    """What one reading says of one payment.
+    """The orders about a payment, by one reading.
 
-    `standing` is to be followed, `named` are all customers that any order ever named, and `flaw` says why the reading
-    does not prove that it shows every order.
+    `effective` is the order to follow, `named_customers` are all that any order ever named, `absent_customers` the
+    deleted ones stated not to be credited. `flaw` is why the reading may omit an order.
     """
 
     payment: str
@@ -54,15 +60,15 @@ class PaymentOrders:
     orders: Sequence[Order] = ()
 
     def vouches_for(self, customer: str, epoch: int, origin: int) -> bool:
-        """Whether an admin vouched for a customer's ledger within this epoch of the payment."""
+        """Whether an admin vouched for a customer's ledger in an epoch of the payment."""
         times = order_rules.vouch_times(self.payment, customer, self.orders)
         return any(epoch_position(time, origin).epoch == epoch for time in times)
 
 
 class Orders:
-    """One reading of the record and its orders serves all payments for a minute.
+    """Admins' orders. One reading of the record serves all payments for a minute.
 
-    `stripe` hands out connections of its own: a reading is asked for while others are held.
+    `stripe` must be a separate connection pool: a reading may be needed while the caller holds a connection.
     """
 
     def __init__(self, *, stripe: StripeApi, records: ServiceRecords, clock: Clock, caps: OrderCaps) -> None:
@@ -74,14 +80,16 @@ class Orders:
         self._reading = asyncio.Lock()
 
     def is_bookkeeping(self, customer_id: str) -> bool:
-        """Whether a customer is one of our two records, which are never credited for a payment."""
+        """Whether a customer is one of the two bookkeeping records, which are never credited."""
         return customer_id in (self._records.service_id, self._records.grants_id)
 
     async def find_within_epoch(self, payment: Payment, now: Callable[[], int]) -> PaymentOrders:
-        """The orders of a payment by a reading that counts at `now()`, Stripe's clock: of the last minute, begun in
-        this epoch of the payment and not within half an hour of its border.
+        """Find the orders of a payment by a reading that is valid for a credit at `now()`.
 
-        Raises StripeFailure; NotSent where a new reading does not count either.
+        `now` is Stripe's clock. The reading must be of the last minute, started in the payment's current epoch and not
+        in the quiet zone at the epoch's start.
+
+        Raises: StripeFailure; NotSent if a new reading is not valid either.
         """
         reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY, payment.time, now)
         if not may_still_be_used(reading, payment.time, now()):
@@ -90,70 +98,78 @@ class Orders:
         return orders_of_payment(payment, reading)
 
     async def find(self, payment: Payment) -> PaymentOrders:
-        """The orders of a payment as far as they were read within the last minute. Raises StripeFailure."""
+        """Find the orders of a payment by a reading of the last minute.
+
+        Raises: StripeFailure.
+        """
         return orders_of_payment(payment, await self._read(payment.time - LISTING_LEAD_SECONDS - DAY))
 
     def invalidate(self) -> None:
-        """Have the next reading be a new one: another process may have written since the last."""
+        """Drop the cached reading, because another process may have written since."""
         self._cached = None
 
     async def find_by_form(self, form_id: str, payment: Payment) -> Order | None:
-        """The order that a form wrote for a payment, by a new reading: another process may have written it.
+        """Find the order that a form wrote, by a new reading: another process may have written it.
 
-        Raises StripeFailure.
+        Raises: StripeFailure.
         """
         self.invalidate()
         reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY)
-        found = (one for one in reading.entries if one.description.startswith(f"Order {form_id} by "))
-        return next(filter(None, map(order_rules.parse, found)), None)
+        written = (entry for entry in reading.entries if entry.description.startswith(f"Order {form_id} by "))
+        return next(filter(None, map(order_rules.parse, written)), None)
 
     async def ordered_since(self, since: int) -> set[str]:
-        """The identities of all payments with an order written since then. Raises StripeFailure."""
+        """Return the identities of payments with an order created since `since`.
+
+        Raises: StripeFailure.
+        """
         reading = await self._read(since)
-        return {one.payment for one in reading.orders if one.created >= since}
+        return {order.payment for order in reading.orders if order.created >= since}
 
     async def _read(self, since: int, origin: int = 0, now: Callable[[], int] | None = None) -> RecordReading:
         async with self._reading:
-            kept = self._recent_reading()
-            if kept is not None:
-                if kept.since <= since and (now is None or may_still_be_used(kept, origin, now())):
-                    return kept
-                since = min(since, kept.since)
-            at = self._clock.boot()
-            found = await self._read_listed(since)
-            self._cached = at, found
-            return found
+            cached = self._recent_reading()
+            if cached is not None:
+                if cached.since <= since and (now is None or may_still_be_used(cached, origin, now())):
+                    return cached
+                since = min(since, cached.since)
+            read_at = self._clock.boot()
+            reading = await self._read_or_unavailable(since)
+            self._cached = read_at, reading
+            return reading
 
     def _recent_reading(self) -> RecordReading | None:
-        """The reading of the last minute, where there is one."""
         if self._cached is None:
             return None
-        at, kept = self._cached
-        return kept if 0 <= self._clock.boot() - at < READING_TTL_SECONDS else None
+        read_at, reading = self._cached
+        return reading if 0 <= self._clock.boot() - read_at < READING_TTL_SECONDS else None
 
-    async def _read_listed(self, since: int) -> RecordReading:
+    async def _read_or_unavailable(self, since: int) -> RecordReading:
         try:
             return await self._read_record(since)
-        except RequestRejected as error:  # it is our own record that is not there, not a payer's customer
+        except RequestRejected as error:  # our own record is missing, not a payer's customer
             raise StripeUnavailable(f"the service record could not be read: {error}") from error
 
     async def _read_record(self, since: int) -> RecordReading:
         service = self._records.service_id
         async with self._stripe.session() as session:
             record = await session.get_customer(service, balance=True)
-            begun = session.now()
+            started_at = session.now()
             page = await session.list_newest_entries(service, None)
-            entries = {one.id: one for one in page.entries}
+            entries = {entry.id: entry for entry in page.entries}
             while not page.complete and page.entries and page.entries[-1].created >= since:
                 page = await session.list_newest_entries(service, None, page.entries[-1].id)
-                if any(one.id in entries for one in page.entries) or len(entries) > MAX_ENTRIES:
-                    raise StripeUnavailable("the list of orders repeats itself, or does not end")
-                entries |= {one.id: one for one in page.entries}
+                if any(entry.id in entries for entry in page.entries) or len(entries) > MAX_ENTRIES:
+                    raise StripeUnavailable("the list of orders repeats itself or does not end")
+                entries |= {entry.id: entry for entry in page.entries}
         rows = list(entries.values())
-        return RecordReading(begun, record, rows, since, order_rules.parse_all(rows))
+        return RecordReading(started_at, record, rows, since, order_rules.parse_all(rows))
 
     async def write(self, form_id: str, payment: Payment, draft: "OrderDraft") -> Order:
-        """Write an order, or find that this form wrote it before. Raises ProblemError, StripeFailure."""
+        """Write an order, or return the one this form wrote before.
+
+        Raises: ProblemError, StripeFailure.
+        """
         minted = minted_at(form_id)
         if minted is None or not -LISTING_LEAD_SECONDS <= self._clock.wall() - minted < FORM_SECONDS:
             raise ProblemError(
@@ -161,13 +177,13 @@ class Orders:
             )
         entry = order_draft(form_id, payment, draft, self.caps, self._records.service_id)
 
-        def found(entries: Sequence[Entry]) -> Entry | None:
-            return next((one for one in entries if one.description == entry.description), None)
+        def find_entry(entries: Sequence[Entry]) -> Entry | None:
+            return next((row for row in entries if row.description == entry.description), None)
 
-        written = await find_or_write(self._stripe, entry, minted - LISTING_LEAD_SECONDS, found)
+        written = await find_or_write(self._stripe, entry, minted - LISTING_LEAD_SECONDS, find_entry)
         self._cached = None
         order = order_rules.parse(written)
-        assert order is not None, "an order of our own can be followed"
+        assert order is not None, "our own order is valid"
         if (order.text, order.operator) != (draft.text, draft.operator):
             raise ProblemError(
                 "already_done",
@@ -177,18 +193,18 @@ class Orders:
 
 
 def may_still_be_used(reading: RecordReading, origin: int, now: int) -> bool:
-    """Whether a reading may serve a payment of block time `origin` at `now`, both by Stripe's clock."""
+    """Whether a reading is valid at `now` for a payment of block time `origin`."""
     return 0 <= now - reading.started_at <= READING_TTL_SECONDS and _is_same_epoch(
         epoch_position(reading.started_at, origin), epoch_position(now, origin)
     )
 
 
-def _is_same_epoch(begun: EpochPosition, now: EpochPosition) -> bool:
-    return begun.epoch == now.epoch and not (begun.epoch > 0 and begun.in_quiet_zone and not now.in_quiet_zone)
+def _is_same_epoch(started: EpochPosition, now: EpochPosition) -> bool:
+    return started.epoch == now.epoch and not (started.epoch > 0 and started.in_quiet_zone and not now.in_quiet_zone)
 
 
 def orders_of_payment(payment: Payment, reading: RecordReading) -> PaymentOrders:
-    """What a reading says of a payment."""
+    """Return the orders about a payment in a reading."""
     identity, orders = payment.identity, reading.orders
     return PaymentOrders(
         payment=identity,
@@ -202,7 +218,7 @@ def orders_of_payment(payment: Payment, reading: RecordReading) -> PaymentOrders
 
 
 def record_flaw(reading: RecordReading, payment: Payment) -> str:
-    """Why a reading does not prove that it shows every order for a payment; empty where it does."""
+    """Return why a reading may omit an order about a payment; empty if it does not."""
     record = reading.record
     return order_rules.find_record_flaw(
         reading.entries, record.usd_cents or 0, record.created, payment.time - LISTING_LEAD_SECONDS
@@ -211,7 +227,10 @@ def record_flaw(reading: RecordReading, payment: Payment) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OrderDraft:
-    """What an admin orders. `value`: the most cents it may credit; `market`: the market's rate now, where known."""
+    """An admin's order.
+
+    `value` is the most it may credit, `market` the current market rate if known.
+    """
 
     text: str
     operator: str
@@ -222,15 +241,16 @@ class OrderDraft:
 
 
 def order_draft(form_id: str, payment: Payment, order: OrderDraft, caps: OrderCaps, service_id: str) -> EntryDraft:
-    """An order: one cent on the service record, under one key for as long as its form lives.
+    """Create the entry of an order: one cent on the service record, under its form's key.
 
-    One that vouches for a ledger is written only in the payment's epoch in which its form was made: a process that was
-    suspended in between would otherwise vouch in an epoch whose ledger the admin never saw.
+    It may be written while its form is valid. An order that vouches for a ledger is written only in the payment's epoch
+    in which its form was created. A process suspended in between would otherwise vouch in an epoch whose ledger the
+    admin never saw.
     """
     minted = minted_at(form_id) or 0
-    words = order_rules.parse_order_text(order.text)
-    vouches = words is not None and bool(words.unproven)
-    shown = epoch_position(minted, payment.time).epoch
+    instruction = order_rules.parse_order_text(order.text)
+    vouches = instruction is not None and bool(instruction.unproven)
+    form_epoch = epoch_position(minted, payment.time).epoch
     metadata = {
         "kind": "order",
         "payment": payment.identity,
@@ -245,8 +265,8 @@ def order_draft(form_id: str, payment: Payment, order: OrderDraft, caps: OrderCa
     if order.confirms:
         metadata["confirms"] = order.confirms
 
-    def holds(now: int) -> bool:
-        return now < minted + FORM_SECONDS and (not vouches or epoch_position(now, payment.time).epoch == shown)
+    def still_valid(now: int) -> bool:
+        return now < minted + FORM_SECONDS and (not vouches or epoch_position(now, payment.time).epoch == form_epoch)
 
     return EntryDraft(
         customer_id=service_id,
@@ -255,5 +275,5 @@ def order_draft(form_id: str, payment: Payment, order: OrderDraft, caps: OrderCa
         metadata=metadata,
         origin=minted,
         idempotency_key=lambda epoch: f"order:{form_id}",
-        still_valid=holds,
+        still_valid=still_valid,
     )

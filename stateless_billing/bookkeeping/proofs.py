@@ -1,7 +1,7 @@
-"""Remembers what ledgers told, so that an absence is believed only when it was told alike twice.
+"""Proves that an entry is absent from a ledger, by two readings half an hour apart.
 
-A list may lag by minutes. Two readings half an hour apart, within one epoch and with the same oldest entry, cannot both
-miss what was written before the epoch began. The memory is a process's own: after a restart it begins anew.
+A list may lag by minutes. Two readings half an hour apart, in one epoch and with the same oldest entry, cannot both
+miss an entry written before the epoch. Evidence is kept in memory, so a restart begins again.
 """
 
 from collections.abc import Hashable
@@ -12,13 +12,17 @@ from cachetools import LRUCache
 from stateless_billing.domain.balance_chain import LedgerReading, find_flaw
 from stateless_billing.domain.epochs import QUIET_SECONDS
 
-MAX_FAILURES = 2  # so many flawed readings make a ledger one that an admin has to look at
+MAX_FAILURES = 2  # flawed readings after which an admin must examine the ledger
 _CACHE_SIZE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Whether a reading proves an absence: yes; not before `wait` seconds; or `flaw`, seen `failures` times by now."""
+    """Whether an absence is proven.
+
+    If not: the wait until a second reading, or the `flaw` of this one. `failures` is the number of flawed readings so
+    far.
+    """
 
     proven: bool
     wait_seconds: int = 0
@@ -33,31 +37,31 @@ class _Evidence:
 
 
 class Proofs:
-    """First tellings, by what is looked for, the customer and the epoch."""
+    """First readings, by the entry sought, the customer and the epoch."""
 
     def __init__(self) -> None:
         self._evidence: LRUCache[Hashable, _Evidence] = LRUCache(_CACHE_SIZE)
         self._failures: LRUCache[Hashable, int] = LRUCache(_CACHE_SIZE)
 
     def judge(self, sought: str, customer: str, epoch: int, reading: LedgerReading, *, unused: bool = False) -> Proof:
-        """Judge a reading that was begun in `epoch`, outside of the quiet zone after its border.
+        """Judge a reading that started in `epoch`, after the quiet zone at the epoch's start.
 
-        `unused`: the customer has no currency, so it never had an entry: an empty ledger needs no second telling.
+        `unused`: the customer has no currency, so it never had an entry, and an empty ledger needs no second reading.
         """
         key = sought, customer, epoch
-        if fault := find_flaw(reading):
-            return self.record_failure(sought, customer, epoch, fault)
+        if flaw := find_flaw(reading):
+            return self.record_failure(sought, customer, epoch, flaw)
         if unused and not reading.entries:
             return Proof(proven=True)
-        before = self._evidence.get(key)
-        if before is None or before.oldest_id != reading.oldest_id or before.read_at > reading.read_at:
-            before = self._evidence[key] = _Evidence(reading.read_at, reading.oldest_id)
+        first = self._evidence.get(key)
+        if first is None or first.oldest_id != reading.oldest_id or first.read_at > reading.read_at:
+            first = self._evidence[key] = _Evidence(reading.read_at, reading.oldest_id)
         self._failures.pop(key, None)
-        wait = QUIET_SECONDS - (reading.read_at - before.read_at)
+        wait = QUIET_SECONDS - (reading.read_at - first.read_at)
         return Proof(proven=wait <= 0, wait_seconds=max(0, wait))
 
-    def record_failure(self, sought: str, customer: str, epoch: int, fault: str) -> Proof:
-        """Count a reading that proves nothing."""
+    def record_failure(self, sought: str, customer: str, epoch: int, flaw: str) -> Proof:
+        """Count a flawed reading."""
         key = sought, customer, epoch
         self._failures[key] = failures = self._failures.get(key, 0) + 1
-        return Proof(proven=False, flaw=fault, failures=failures)
+        return Proof(proven=False, flaw=flaw, failures=failures)

@@ -1,4 +1,7 @@
-"""The two bookkeeping customers in Stripe: they prove that the key is the right account's, and one keeps `swept`."""
+"""The two bookkeeping customers in Stripe: the service record and the grants record.
+
+They prove that the API key belongs to the right account. The service record also stores the sweep's progress.
+"""
 
 from chain.gateway import Gateway
 from stateless_billing.stripe.client import StripeApi
@@ -11,7 +14,7 @@ MAX_OPEN = 20
 
 
 class NotOurAccount(Exception):
-    """The Stripe account does not hold our bookkeeping customers, or this key may not read them."""
+    """The Stripe account lacks our bookkeeping customers, or the key may not read them."""
 
 
 class ServiceRecords:
@@ -23,7 +26,10 @@ class ServiceRecords:
         self.grants_id = ""
 
     async def load(self) -> Customer:
-        """Read both records; the service record. Raises NotOurAccount, or StripeFailure where Stripe was not read."""
+        """Read both records and return the service record.
+
+        Raises: NotOurAccount; StripeFailure if Stripe could not be read.
+        """
         async with self._stripe.session() as session:
             try:
                 service = await session.get_customer(self.service_id)
@@ -38,20 +44,25 @@ class ServiceRecords:
         return service
 
     async def update(self, values: dict[str, str]) -> None:
-        """Merge values into the service record; an empty one removes its key. Raises StripeFailure."""
+        """Merge values into the service record; an empty value removes its key.
+
+        Raises: StripeFailure.
+        """
         async with self._stripe.session() as session:
             await session.set_metadata(self.service_id, values)
 
 
 async def create_records(stripe: StripeApi) -> str:
-    """Make the bookkeeping customers where the account has none; the service record's id. Raises StripeFailure.
+    """Create the bookkeeping customers unless they exist; return the service record's ID.
 
-    The idempotency keys keep two runs at once, or within a day, from making two pairs; after that, search finds them.
+    Idempotency keys keep concurrent runs, or runs within a day, from creating two pairs; later, search finds the first.
+
+    Raises: StripeFailure.
     """
     async with stripe.session() as session:
-        found = sorted(await search_metadata(session, RECORD_MARKER, "service"), key=lambda one: (one.created, one.id))
-        if found:
-            return found[0].id
+        existing = await search_metadata(session, RECORD_MARKER, "service")
+        if existing:
+            return min(existing, key=lambda record: (record.created, record.id)).id
         grants = await session.create_customer(
             "Grants ledger of the billing service", {RECORD_MARKER: "grants"}, "init:grants"
         )
@@ -61,27 +72,27 @@ async def create_records(stripe: StripeApi) -> str:
 
 
 def swept_key(gateway: Gateway) -> str:
-    """The service record's key for the index up to which a gateway's payments are done."""
+    """Return the key of a gateway's `swept` index, before which all payments are done."""
     return f"swept:{gateway.chain_id}:{gateway.short}"
 
 
 def open_key(gateway: Gateway, index: int) -> str:
-    """The service record's key for one final payment behind `swept` that is not credited yet."""
+    """Return the key of a final payment before `swept` that is not credited yet."""
     return f"open:{gateway.chain_id}:{gateway.short}:{index}"
 
 
 def parse_swept(service: Customer, gateway: Gateway) -> int:
-    """Where to go on from; 0 where the record does not say."""
+    """Return a gateway's `swept` index; 0 if the record has none."""
     text = service.value(swept_key(gateway)) or ""
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def parse_open_payments(service: Customer, gateway: Gateway) -> dict[int, str]:
-    """The open payments' indices and causes."""
+    """Return the causes of a gateway's open payments by index."""
     prefix = open_key(gateway, 0)[:-1]
-    found = {}
+    causes = {}
     for name, cause in (service.metadata or {}).items():
         index = name.removeprefix(prefix)
         if name.startswith(prefix) and index.isascii() and index.isdigit():
-            found[int(index)] = cause
-    return found
+            causes[int(index)] = cause
+    return causes

@@ -1,4 +1,4 @@
-"""Takes one entry back by its opposite, exactly once: looked for first, then written under the reversal's own key."""
+"""Reverses an entry exactly once, by writing its opposite under the reversal's own key."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from stateless_billing.stripe.ledger_reader import read_session
 
 
 def reversal_draft(entry: Entry, operator: str, reason: str) -> EntryDraft:
-    """The opposite of an entry. Its epochs are counted from that entry's `created`."""
+    """Create the reversal of an entry. Its epochs are counted from that entry's `created`."""
     return EntryDraft(
         customer_id=entry.customer,
         cents=-entry.cents,
@@ -26,32 +26,36 @@ def reversal_draft(entry: Entry, operator: str, reason: str) -> EntryDraft:
 
 
 class Reversals:
-    """Writes reversals. `proofs` remembers what ledgers told of entries older than an epoch."""
+    """Writes reversals. `proofs` holds the evidence that an old entry is not reversed yet."""
 
     def __init__(self, stripe: StripeApi, proofs: Proofs) -> None:
-        self._stripe, self._proofs = stripe, proofs
+        self._stripe = stripe
+        self._proofs = proofs
 
     async def reverse(self, entry: Entry, operator: str, reason: str) -> Entry:
-        """The entry that takes `entry` back, found or written now. Safe to repeat, by anybody, at any time.
+        """Return the reversal of `entry`, writing it if there is none. Safe to repeat at any time.
 
-        An entry older than its first epoch may have been taken back under a key that is forgotten: then its ledger
-        must show, twice and half an hour apart, everything from its newest entry down to this one.
-        Raises StripeFailure; InQuietZone around a border between two keys, NeedsSecondReading, LedgerUnproven.
+        An entry past its first epoch may have been reversed under a key that Stripe has forgotten. Its ledger must then
+        show, in two readings half an hour apart, everything from its newest entry back to this one.
+
+        Raises: StripeFailure, of which InQuietZone, NeedsSecondReading and LedgerUnproven ask for a later try.
         """
 
-        def found(entries: Sequence[Entry]) -> Entry | None:
+        def find_entry(entries: Sequence[Entry]) -> Entry | None:
             return reversal_of(entry, entries)
 
         async def check(session: StripeSession) -> Entry | None:
             return await self._require_proof(session, entry)
 
-        written = reversal_draft(entry, operator, reason)
-        return await find_or_write(self._stripe, written, entry.created - LISTING_LEAD_SECONDS, found, check)
+        draft = reversal_draft(entry, operator, reason)
+        return await find_or_write(self._stripe, draft, entry.created - LISTING_LEAD_SECONDS, find_entry, check)
 
     async def check_possible(self, entry: Entry) -> None:
-        """Have an old entry's ledger tell for the first time, so that a reversal half an hour later can be sent.
+        """Take the first reading of an old entry's ledger.
 
-        Raises StripeFailure.
+        The entry can then be reversed half an hour later.
+
+        Raises: StripeFailure.
         """
         async with self._stripe.session() as session:
             await session.get_customer(entry.customer)
@@ -59,7 +63,7 @@ class Reversals:
                 await self._require_proof(session, entry)
 
     async def _require_proof(self, session: StripeSession, entry: Entry) -> Entry | None:
-        """A reversal that only the whole reading shows; None where it is proven that there is none."""
+        """Return a reversal that only a full reading shows; None if proven to be absent."""
         now = session.now()
         position = epoch_position(now, entry.created)
         if position.epoch == 0:
@@ -69,21 +73,20 @@ class Reversals:
         _, reading = await read_session(session, entry.customer, entry.id)
         if reading is None:
             raise RequestRejected(f"{entry.customer} was deleted, and its entries with it", "resource_missing")
-        if there := reversal_of(entry, reading.entries):
-            return there
-        sought = f"reversal:{entry.id}"
+        if reversal := reversal_of(entry, reading.entries):
+            return reversal
         if not covers_entry(reading, entry):
-            raise LedgerUnproven(f"the ledger of {entry.customer} does not show {entry.id}, which was to be taken back")
-        proof = self._proofs.judge(sought, entry.customer, position.epoch, reading)
+            raise LedgerUnproven(f"the ledger of {entry.customer} does not show {entry.id}, the entry to reverse")
+        proof = self._proofs.judge(f"reversal:{entry.id}", entry.customer, position.epoch, reading)
         if proof.wait_seconds:
             raise NeedsSecondReading(proof.wait_seconds)
         if not proof.proven:
             raise LedgerUnproven(
-                f"the ledger of {entry.customer} does not prove that nothing takes it back: {proof.flaw}"
+                f"the ledger of {entry.customer} does not prove that the entry is not reversed yet: {proof.flaw}"
             )
         return None
 
 
 def covers_entry(reading: LedgerReading, entry: Entry) -> bool:
-    """Whether a reading shows the entry itself: what takes it back can only be newer."""
-    return any(one.id == entry.id for one in reading.entries)
+    """Whether a reading shows the entry, and so everything newer, its reversal included."""
+    return any(row.id == entry.id for row in reading.entries)

@@ -1,4 +1,4 @@
-"""The bookkeeping customers: proof of the right account, and what the service record remembers."""
+"""The bookkeeping customers identify the account and store the progress of the sweep."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ SERVICE_METADATA = {"stateless_billing": "service", "grants": "cus_Grants", "swe
 
 
 def record(id_: str, **metadata: str) -> Respond:
-    """A customer with this metadata."""
+    """Respond with a customer with this metadata."""
     return respond(200, raw_customer(id=id_, metadata=metadata))
 
 
-def gone(id_: str) -> Respond:
-    """A deleted customer."""
+def deleted(id_: str) -> Respond:
+    """Respond with a deleted customer."""
     return respond(200, {"id": id_, "object": "customer", "deleted": True})
 
 
@@ -32,43 +32,44 @@ GRANTS = record("cus_Grants", stateless_billing="grants")
 MISSING = respond_error(404, "invalid_request_error", "resource_missing")
 
 
-async def test_the_right_account() -> None:
+async def test_load() -> None:
     fake = FakeStripe(SERVICE, GRANTS)
-    books = ServiceRecords(fake.api(), "cus_Service")
-    service = await books.load()
-    assert (service.id, books.grants_id) == ("cus_Service", "cus_Grants")
-    assert [one.url.path for one in fake.requests] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
+    account_records = ServiceRecords(fake.api(), "cus_Service")
+    service = await account_records.load()
+    assert (service.id, account_records.grants_id) == ("cus_Service", "cus_Grants")
+    assert [request.url.path for request in fake.requests] == ["/v1/customers/cus_Service", "/v1/customers/cus_Grants"]
 
 
 @pytest.mark.parametrize(
-    "says",
+    "responses",
     [
         [MISSING],
-        [gone("cus_Service")],
+        [deleted("cus_Service")],
         [record("cus_Service")],  # an ordinary customer
         [record("cus_Service", stateless_billing="grants")],
         [SERVICE, MISSING],
-        [SERVICE, gone("cus_Grants")],
+        [SERVICE, deleted("cus_Grants")],
         [SERVICE, record("cus_Grants")],
         [SERVICE, record("cus_Grants", **SERVICE_METADATA)],
         [record("cus_Service", stateless_billing="service")],  # names no grants record
         [record("cus_Service", stateless_billing="service", grants="../v1")],
     ],
 )
-async def test_another_account_is_refused(says: list[Respond]) -> None:
+async def test_another_account_is_rejected(responses: list[Respond]) -> None:
     with pytest.raises(NotOurAccount):
-        await ServiceRecords(FakeStripe(*says).api(), "cus_Service").load()
+        await ServiceRecords(FakeStripe(*responses).api(), "cus_Service").load()
 
 
 @pytest.mark.parametrize(
-    "says", [[respond(500, "")], [respond_error(401, "invalid_request_error")], [SERVICE, respond(500, "")], [GRANTS]]
+    "responses",
+    [[respond(500, "")], [respond_error(401, "invalid_request_error")], [SERVICE, respond(500, "")], [GRANTS]],
 )
-async def test_an_account_that_could_not_be_read_is_not_another(says: list[Respond]) -> None:
+async def test_an_unreadable_account_is_not_another_account(responses: list[Respond]) -> None:
     with pytest.raises(StripeUnavailable):
-        await ServiceRecords(FakeStripe(*says).api(), "cus_Service").load()
+        await ServiceRecords(FakeStripe(*responses).api(), "cus_Service").load()
 
 
-async def test_values_are_merged_into_the_service_record() -> None:
+async def test_update_merges_into_the_service_record() -> None:
     fake = FakeStripe(SERVICE)
     await ServiceRecords(fake.api(), "cus_Service").update({"a": "1"})
     assert (fake.requests[0].method, fake.requests[0].url.path) == ("POST", "/v1/customers/cus_Service")
@@ -77,22 +78,22 @@ async def test_values_are_merged_into_the_service_record() -> None:
         await ServiceRecords(FakeStripe(respond(500, "")).api(), "cus_Service").update({"a": "1"})
 
 
-async def test_the_records_are_made_once() -> None:
+async def test_the_records_are_created_with_idempotency_keys() -> None:
     fake = FakeStripe(respond(200, raw_list()), GRANTS, SERVICE)
     assert await records.create_records(fake.api()) == "cus_Service"
-    assert [one.headers.get("idempotency-key") for one in fake.requests[1:]] == ["init:grants", "init:service"]
+    assert [request.headers.get("idempotency-key") for request in fake.requests[1:]] == ["init:grants", "init:service"]
     assert fake.sent_form(2)["metadata[grants]"] == ["cus_Grants"]
     assert fake.sent_form(2)["metadata[stateless_billing]"] == ["service"]
 
 
-async def test_records_that_are_there_are_found_and_the_oldest_counts() -> None:
+async def test_the_oldest_existing_record_is_used() -> None:
     pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
     fake = FakeStripe(respond(200, raw_list(*pair)))
     assert await records.create_records(fake.api()) == "cus_89"
     assert len(fake.requests) == 1
 
 
-async def test_nothing_is_made_where_search_failed() -> None:
+async def test_nothing_is_created_if_the_search_fails() -> None:
     fake = FakeStripe(respond(500, ""), GRANTS)
     with pytest.raises(StripeFailure):
         await records.create_records(fake.api())
@@ -103,13 +104,12 @@ MINE = Gateway(FakeNode(), CHAIN_ID, GATEWAY)
 
 
 def service(**metadata: Any) -> Customer:
-    """A service record."""
-    return Customer(
-        "cus_Service", deleted=False, metadata={name.replace("__", ":"): one for name, one in metadata.items()}
-    )
+    """Create a service record; `__` in names stands for `:`."""
+    values = {name.replace("__", ":"): value for name, value in metadata.items()}
+    return Customer("cus_Service", deleted=False, metadata=values)
 
 
-def test_the_names_of_what_is_kept() -> None:
+def test_keys() -> None:
     assert records.swept_key(MINE) == "swept:8453:a1b2c3d4"
     assert records.open_key(MINE, 12) == "open:8453:a1b2c3d4:12"
 
@@ -117,17 +117,17 @@ def test_the_names_of_what_is_kept() -> None:
 @pytest.mark.parametrize(
     ("text", "index"), [(None, 0), ("", 0), ("7", 7), ("x", 0), ("-1", 0), ("7.5", 0), ("٣", 0), ("²", 0), (" 7", 0)]
 )
-def test_where_to_go_on_from(text: str | None, index: int) -> None:
+def test_parse_swept(text: str | None, index: int) -> None:
     metadata = {} if text is None else {"swept__8453__a1b2c3d4": text}
     assert records.parse_swept(service(**metadata), MINE) == index
 
 
-def test_another_gateways_or_chains_place_is_not_ours() -> None:
+def test_other_gateways_and_chains_are_ignored() -> None:
     assert records.parse_swept(service(swept__8453__b1b2c3d4="7", swept__1__a1b2c3d4="8"), MINE) == 0
 
 
-def test_open_payments_of_this_gateway_only() -> None:
-    found = service(
+def test_parse_open_payments() -> None:
+    stored = service(
         open__8453__a1b2c3d4__12="customer_deleted",
         open__8453__a1b2c3d4__3="currency",
         open__8453__a1b2c3d4__x="no index",
@@ -135,5 +135,5 @@ def test_open_payments_of_this_gateway_only() -> None:
         open__8453__b1b2c3d4__5="another gateway's",
         swept__8453__a1b2c3d4="7",
     )
-    assert records.parse_open_payments(found, MINE) == {12: "customer_deleted", 3: "currency"}
+    assert records.parse_open_payments(stored, MINE) == {12: "customer_deleted", 3: "currency"}
     assert records.parse_open_payments(Customer("cus_Service", deleted=True), MINE) == {}
