@@ -1,1 +1,1 @@
-"""Who the operators are, and how they sign in."""
+"""Operators: roles, sign-in and mail."""

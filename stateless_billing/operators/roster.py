@@ -1,4 +1,4 @@
-"""Who may do what: the roles in one table, and the roster that the setting OPERATORS holds. Pure."""
+"""Roles and their rights, and the roster in the setting OPERATORS. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ ROLES: dict[str, frozenset[str]] = {
     "moderator": frozenset({READ, GRANT}),
     "admin": frozenset({READ, GRANT, RELEASE, REVERSE, OVERRIDE}),
 }
-"""Reading all · giving grants, and undoing one's own for ten minutes · orders · undoing any grant · the rate."""
+"""Read everything · give grants and undo one's own for ten minutes · order · undo any grant · set the rate."""
 
 _EMAIL = re.compile(r"[^@\s,=\"<>:]{1,64}@[^@\s,=\"<>:]{1,255}")
 _WALLET = re.compile(r"0x[0-9a-f]{40}")
@@ -19,13 +19,13 @@ _WALLET = re.compile(r"0x[0-9a-f]{40}")
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """Somebody on the roster: `name` is an email address or a wallet, lower-case."""
+    """A person on the roster. `name` is an email address or a wallet, in lower case."""
 
     name: str
     role: str
 
     def has_right(self, right: str) -> bool:
-        """Whether the role allows this."""
+        """Whether the role has a right."""
         return right in ROLES[self.role]
 
     @property
@@ -35,34 +35,37 @@ class Operator:
 
 
 def is_wallet(name: str) -> bool:
-    """Whether a roster's name is a wallet."""
+    """Whether a name is a wallet address."""
     return _WALLET.fullmatch(name) is not None
 
 
 def is_email(name: str) -> bool:
-    """Whether a name has the form of an email address as the roster takes it."""
+    """Whether a name is an email address that the roster accepts."""
     return _EMAIL.fullmatch(name) is not None
 
 
 def parse_roster(text: str) -> Mapping[str, str]:
-    """`support@example.org=moderator,0xabc…=admin` as roles by lower-case name. Raises ValueError."""
+    """Parse `support@example.org=moderator,0xabc…=admin` to roles by lower-case name.
+
+    Raises: ValueError.
+    """
     roster: dict[str, str] = {}
-    for part in filter(None, (one.strip() for one in text.split(","))):
-        name, _, role = (piece.strip().lower() for piece in part.rpartition("="))
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, _, role = (part.strip().lower() for part in item.rpartition("="))
         if role not in ROLES or not (is_wallet(name) or is_email(name)):
             raise ValueError("must be email=role or wallet=role with commas between; roles: " + ", ".join(ROLES))
         if name in roster:
-            raise ValueError("names somebody twice")
+            raise ValueError("lists an operator twice")
         roster[name] = role
     return roster
 
 
 def has_anybody_right(roster: Mapping[str, str], right: str) -> bool:
-    """Whether there is anybody whose role allows this."""
+    """Whether any operator's role has a right."""
     return any(right in ROLES[role] for role in roster.values())
 
 
 def find_operator(roster: Mapping[str, str], name: str) -> Operator | None:
-    """Somebody by name, in whatever case; None where the roster does not hold the name."""
+    """Find an operator by name, ignoring case; None if not on the roster."""
     role = roster.get(name.strip().lower())
     return Operator(name.strip().lower(), role) if role else None

@@ -1,7 +1,7 @@
-"""Who signs in, and how: a link or a code by mail, or a wallet's signature. Nothing is stored but in signed cookies.
+"""Sign-in by mail (link or code) or by wallet signature. All state is in signed cookies.
 
-A link or code works only in the browser that asked for it: the browser's cookie must name the same address and one of
-the minutes in which it asked. All mails to an address within a minute are one mail, so nothing in it is the browser's.
+A link or code works only in the browser that requested it: its cookie must contain the address and the minute of the
+request. All mails to one address in one minute are equal, so nothing in a mail depends on the browser.
 """
 
 import hashlib
@@ -25,91 +25,94 @@ SESSION_SECONDS = 7 * 24 * 3600
 RECENT_SIGN_IN_SECONDS = 12 * 3600
 LINK_SECONDS = 15 * 60
 WALLET_SECONDS = 5 * 60
-_MINUTE = 60
-_MAX_MINUTES = 5
+_MINUTE_SECONDS = 60
+_MAX_REQUESTED_MINUTES = 5
 _CACHE_SIZE = 100_000
-_MAX_GUESSES = RateLimit(rate=1 / 60, burst=10)  # codes for one address, in this process
+_CODE_ATTEMPTS = RateLimit(rate=1 / 60, burst=10)  # per address and process
 
-_ASK_AGAIN = "You are not signed in. Ask for a new email."
+_REQUEST_NEW_MAIL = "You are not signed in. Ask for a new email."
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorSession:
-    """Somebody who is signed in, and since when (unix seconds)."""
+    """A signed-in operator, and the Unix time of the sign-in."""
 
     operator: Operator
     since: int
 
 
 class SignIns:
-    """Makes and checks what signing in needs."""
+    """Creates and verifies sessions, mails and wallet challenges."""
 
     def __init__(
         self, *, tokens: Tokens, roster: Mapping[str, str], mailer: Mailer | None, chain_id: int, clock: Clock
     ) -> None:
         self.tokens = tokens
-        self._roster = roster
         self.mailer = mailer
+        self._roster = roster
         self._chain_id = chain_id
         self._clock = clock
-        self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
-        self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE, clock.boot)
-        self._guessed: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
+        self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
+        self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
+        self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
 
     @property
     def has_operators(self) -> bool:
-        """Whether there is anybody who could sign in."""
+        """Whether anyone can sign in."""
         return bool(self._roster)
 
     def session(self, token: str | None) -> OperatorSession | None:
-        """Who a session's cookie belongs to; None where it is none, too old, or not on the roster any more."""
+        """Return the session of a cookie; None if invalid, expired or not on the roster."""
         if not token:
             return None
         try:
             values = self.tokens.open("session", token, SESSION_SECONDS)
         except BadToken:
             return None
-        found = find_operator(self._roster, str(values.get("who", "")))
-        return OperatorSession(found, values["at"]) if found else None
+        operator = find_operator(self._roster, str(values.get("who", "")))
+        return OperatorSession(operator, values["at"]) if operator else None
 
-    def create_session(self, who: Operator) -> str:
-        """A new session's cookie."""
-        return self.tokens.seal("session", {"who": who.name})
+    def create_session(self, operator: Operator) -> str:
+        """Create the cookie of a new session."""
+        return self.tokens.seal("session", {"who": operator.name})
 
     def is_recent(self, session: OperatorSession) -> bool:
-        """Whether the sign-in is young enough for giving money."""
+        """Whether the sign-in is recent enough to give money."""
         return self._clock.wall() - session.since <= RECENT_SIGN_IN_SECONDS
 
     def request_link(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
-        """The asking browser's cookie, and the mail to send: None for who is not on the roster, or has it already.
+        """Return the requesting browser's new cookie and the mail to send.
 
-        `origin` is where links lead; None leaves the code alone in the mail. Raises ProblemError for no address.
+        The mail is None if the address is not on the roster or has this mail already. Links in it start with `origin`;
+        without one it has only the code.
+
+        Raises: ProblemError if `email` is not an email address.
         """
         name = email.strip().lower()
         if not is_email(name):
             raise ProblemError(
                 "invalid_input", "This is not an email address. Nothing was sent. Check it and try again."
             )
-        # Cookies are signed, not secret: the minute in them is the same whether or not there is a mail.
-        minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE)
-        before = self._open_request(cookie)
-        minutes = before.get("minutes", []) if before.get("email") == name else []
-        minutes = [*(one for one in minutes if one != minute), minute][-_MAX_MINUTES:]
-        asked = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
+        # Cookies are signed but not secret, so the minute must not depend on whether a mail is sent.
+        minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE_SECONDS)
+        previous = self._open_request(cookie)
+        minutes = previous.get("minutes", []) if previous.get("email") == name else []
+        minutes = [*(earlier for earlier in minutes if earlier != minute), minute][-_MAX_REQUESTED_MINUTES:]
+        request = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
         mail = None
         if find_operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
             self._mailed[name] = minute
             mail = self._create_mail(name, minute, origin)
-        return self.tokens.seal("asked", asked), mail
+        return self.tokens.seal("asked", request), mail
 
     def record_not_sent(self, mail: Mail) -> None:
-        """A mail did not go out: the next one to ask for it has it sent again."""
+        """Record that a mail was not sent, so that the next request sends it."""
         self._mailed.pop(mail.to, None)
 
     def _create_mail(self, email: str, minute: int, origin: str | None) -> Mail:
-        """The one mail of an address in a minute: nothing in it depends on who asked, or where."""
+        """Create the only mail of an address in a minute; it is the same for every browser."""
         code = _group_digits(self.tokens.code("code", f"{email} {minute}"))
-        token = self.tokens.seal("link", {"email": email, "minute": minute}, at=minute * _MINUTE)
+        token = self.tokens.seal("link", {"email": email, "minute": minute}, at=minute * _MINUTE_SECONDS)
         text = f"Your code: {code}\n\nType it on the page where you asked for it. It works for 15 minutes.\n"
         html = f"<p>Your code: <strong>{code}</strong>. Type it on the page where you asked, within 15 minutes.</p>"
         if origin:
@@ -122,41 +125,57 @@ class SignIns:
 
     def _open_request(self, cookie: str | None) -> dict[str, Any]:
         try:
-            return self.tokens.open("asked", cookie or "", LINK_SECONDS + _MINUTE)
+            return self.tokens.open("asked", cookie or "", LINK_SECONDS + _MINUTE_SECONDS)
         except BadToken:
             return {}
 
     def onward_path(self, cookie: str | None) -> str:
-        """Where the browser that asked wanted to go."""
+        """Return the page that the browser wanted to open."""
         return str(self._open_request(cookie).get("onward", ""))
 
     def requested_email(self, cookie: str | None) -> str | None:
-        """The address that this browser asked for."""
+        """Return the address for which this browser requested a mail."""
         return self._open_request(cookie).get("email")
 
     def email_of_link(self, token: str) -> tuple[str, int]:
-        """A link's address and minute. Raises ProblemError where it is too old or was altered."""
+        """Return a link's address and minute.
+
+        Raises: ProblemError if it is too old or was altered.
+        """
         try:
             values = self.tokens.open("link", token, LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
-            raise ProblemError("sign_in_failed", f"This link is more than 15 minutes old. {_ASK_AGAIN}") from error
+            raise ProblemError(
+                "sign_in_failed", f"This link is more than 15 minutes old. {_REQUEST_NEW_MAIL}"
+            ) from error
         except (BadToken, KeyError, ValueError, TypeError) as error:
-            raise ProblemError("sign_in_failed", f"This link is incomplete or was altered. {_ASK_AGAIN}") from error
+            raise ProblemError(
+                "sign_in_failed", f"This link is incomplete or was altered. {_REQUEST_NEW_MAIL}"
+            ) from error
 
     def is_same_browser(self, token: str, cookie: str | None) -> bool:
-        """Whether a link was asked for by this browser. Raises ProblemError where the link itself is bad."""
+        """Whether this browser requested the link.
+
+        Raises: ProblemError if the link itself is invalid.
+        """
         email, minute = self.email_of_link(token)
-        asked = self._open_request(cookie)
-        return asked.get("email") == email and minute in asked.get("minutes", [])
+        request = self._open_request(cookie)
+        return request.get("email") == email and minute in request.get("minutes", [])
 
     def code_of_link(self, token: str) -> str:
-        """The code in the same mail as a link. Raises ProblemError."""
+        """Return the code in the same mail as a link.
+
+        Raises: ProblemError.
+        """
         email, minute = self.email_of_link(token)
         return _group_digits(self.tokens.code("code", f"{email} {minute}"))
 
     def sign_in_by_link(self, token: str, cookie: str | None) -> Operator:
-        """Whoever followed a link in the browser that asked for it. Raises ProblemError."""
+        """Return the operator who opened a link in the requesting browser.
+
+        Raises: ProblemError.
+        """
         if not self.is_same_browser(token, cookie):
             raise ProblemError(
                 "sign_in_failed",
@@ -166,75 +185,84 @@ class SignIns:
         return self._find_operator(self.email_of_link(token)[0])
 
     def sign_in_by_code(self, code: str, cookie: str | None) -> Operator:
-        """Whoever typed the code of a mail into the browser that asked for it. Raises ProblemError."""
-        asked = self._open_request(cookie)
-        if not asked:
-            raise ProblemError("sign_in_failed", f"This browser asked for no link in the last 15 minutes. {_ASK_AGAIN}")
-        email, now = str(asked["email"]), self._clock.boot()
-        next_free_at, wait = _MAX_GUESSES.take(self._guessed.get(email, 0.0), now)
-        self._guessed[email] = next_free_at
+        """Return the operator who typed a mail's code in the requesting browser.
+
+        Raises: ProblemError.
+        """
+        request = self._open_request(cookie)
+        if not request:
+            raise ProblemError(
+                "sign_in_failed", f"This browser asked for no link in the last 15 minutes. {_REQUEST_NEW_MAIL}"
+            )
+        email, now = str(request["email"]), self._clock.boot()
+        next_free_at, wait = _CODE_ATTEMPTS.take(self._attempts.get(email, 0.0), now)
+        self._attempts[email] = next_free_at
         if wait:
             raise ProblemError(
                 "rate_limited", "Too many wrong codes. You are not signed in. Wait a minute and try again."
             )
         typed = "".join(code.split()).replace("-", "").upper().encode()
         oldest = self._clock.wall() - LINK_SECONDS
-        right = False
-        for minute in asked.get("minutes", []):
-            for one in self.tokens.codes("code", f"{email} {minute}"):
-                right |= minute * _MINUTE >= oldest and hmac.compare_digest(typed, one.encode())
-        if not right:
+        is_correct = False
+        for minute in request.get("minutes", []):
+            for expected in self.tokens.codes("code", f"{email} {minute}"):
+                is_correct |= minute * _MINUTE_SECONDS >= oldest and hmac.compare_digest(typed, expected.encode())
+        if not is_correct:
             raise ProblemError(
                 "sign_in_failed", "This is not the email's code. You are not signed in. Check the code and try again."
             )
-        self._guessed.pop(email, None)
+        self._attempts.pop(email, None)
         return self._find_operator(email)
 
     def create_challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
-        """The message that a wallet is to sign, and the cookie that its answer must come with."""
+        """Return the message for a wallet to sign, and the cookie to send with the signature."""
         if not is_wallet(address):
             raise ProblemError("invalid_input", "This is not a wallet address. You are not signed in.")
-        asked = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
+        challenge = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
         now = int(self._clock.wall())
-        return self._message(asked | {"at": now}, self._nonces(asked, now)[0]), self.tokens.seal("wallet", asked, now)
+        message = self._message(challenge | {"at": now}, self._nonces(challenge, now)[0])
+        return message, self.tokens.seal("wallet", challenge, now)
 
     def sign_in_by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
-        """Whoever signed the message that this browser was given, and where they wanted to go. Raises ProblemError."""
+        """Return the operator who signed this browser's message, and the page to open.
+
+        Raises: ProblemError.
+        """
         try:
-            asked = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
+            challenge = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
         except BadToken as error:
             raise ProblemError(
                 "sign_in_failed", "This request has expired or is incomplete. You are not signed in. Try again."
             ) from error
-        if asked.get("origin") != origin:
+        if challenge.get("origin") != origin:
             raise ProblemError(
                 "sign_in_failed",
                 "The message was made for another address of this site. You are not signed in. Try again.",
             )
-        nonces = self._nonces(asked, asked["at"])
-        signers = {signer_of(self._message(asked, nonce), signature) for nonce in nonces}
-        if asked["address"] not in signers:
+        nonces = self._nonces(challenge, challenge["at"])
+        signers = {signer_of(self._message(challenge, nonce), signature) for nonce in nonces}
+        if challenge["address"] not in signers:
             raise ProblemError(
                 "sign_in_failed", "The signature is not from this wallet. You are not signed in. Try again."
             )
-        return self._find_operator(asked["address"]), str(asked.get("onward", ""))
+        return self._find_operator(challenge["address"]), str(challenge.get("onward", ""))
 
-    def _nonces(self, asked: Mapping[str, Any], at: int) -> list[str]:
-        return self.tokens.nonce("wallet", f"{asked['address']} {asked['browser']} {at}")
+    def _nonces(self, challenge: Mapping[str, Any], at: int) -> list[str]:
+        return self.tokens.nonces("wallet", f"{challenge['address']} {challenge['browser']} {at}")
 
-    def _message(self, asked: Mapping[str, Any], nonce: str) -> str:
-        origin, at = str(asked["origin"]), int(asked["at"])
+    def _message(self, challenge: Mapping[str, Any], nonce: str) -> str:
+        origin, at = str(challenge["origin"]), int(challenge["at"])
         domain = origin.partition("://")[2]
-        return str(SignIn(domain, origin, str(asked["address"]), self._chain_id, nonce, at, at + WALLET_SECONDS))
+        return str(SignIn(domain, origin, str(challenge["address"]), self._chain_id, nonce, at, at + WALLET_SECONDS))
 
     def _find_operator(self, name: str) -> Operator:
-        found = find_operator(self._roster, name)
-        if found is None:
+        operator = find_operator(self._roster, name)
+        if operator is None:
             raise ProblemError(
                 "sign_in_failed",
                 "You may not sign in here. You are not signed in. Ask an admin to add you to the roster.",
             )
-        return found
+        return operator
 
 
 def _group_digits(code: str) -> str:

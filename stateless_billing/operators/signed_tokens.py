@@ -1,4 +1,7 @@
-"""Signed values that come back to us: sessions, sign-in links, forms. The newest secret signs, all of them verify."""
+"""Signed tokens for sessions, sign-in links and forms.
+
+The newest secret signs; all secrets verify.
+"""
 
 import base64
 import hashlib
@@ -10,51 +13,55 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from stateless_billing.runtime.clock import Clock
 
-_SKEW = 120  # seconds by which the clock of the process that signed may be ahead
+_CLOCK_SKEW_SECONDS = 120  # by which the signing process's clock may be ahead
 
 
 class BadToken(Exception):
-    """A value that was altered, is not ours or is meant for something else."""
+    """The token was altered, is not ours, or has another purpose."""
 
 
 class ExpiredToken(BadToken):
-    """A value that was ours, and is too old."""
+    """The token is ours but too old."""
 
 
 class Tokens:
-    """Signs and verifies; `purpose` keeps one kind of value from passing for another."""
+    """Signs and verifies tokens. A token is valid only for the `purpose` it was signed for."""
 
     def __init__(self, secrets: Sequence[str], clock: Clock) -> None:
-        self._secrets, self._clock = tuple(secrets), clock
+        self._secrets = tuple(secrets)
+        self._clock = clock
 
     def seal(self, purpose: str, values: Mapping[str, Any], at: int | None = None) -> str:
-        """The values signed, with the time. The same values and time give the same text."""
+        """Sign values together with the time. Equal values and times give equal tokens."""
         signed_at = int(self._clock.wall()) if at is None else at
         return str(self._serializer(purpose).dumps({**values, "at": signed_at}))
 
     def open(self, purpose: str, token: str, seconds: int) -> dict[str, Any]:
-        """What was signed at most so many seconds ago. Raises ExpiredToken, BadToken."""
+        """Return the values of a token signed at most `seconds` ago.
+
+        Raises: ExpiredToken, BadToken.
+        """
         try:
             values = self._serializer(purpose).loads(token)
         except BadData as error:
             raise BadToken("not signed by us") from error
         if not isinstance(values, dict) or type(values.get("at")) is not int:
-            raise BadToken("not of our making")
+            raise BadToken("signed without a time")
         age = self._clock.wall() - values["at"]
-        if not -_SKEW <= age <= seconds:
+        if not -_CLOCK_SKEW_SECONDS <= age <= seconds:
             raise ExpiredToken(f"signed {age:.0f} s ago")
         return values
 
     def code(self, purpose: str, text: str) -> str:
-        """Eight base32 characters that only we can tell for a text."""
+        """Derive a code of eight base32 characters from a text and the newest secret."""
         return self.codes(purpose, text)[0]
 
     def codes(self, purpose: str, text: str) -> list[str]:
-        """The code by each secret, the newest first."""
+        """Derive the code by each secret, newest first."""
         return [base64.b32encode(_digest(secret, purpose, text))[:8].decode() for secret in self._secrets]
 
-    def nonce(self, purpose: str, text: str) -> list[str]:
-        """Thirty-two hex digits by each secret, the newest first."""
+    def nonces(self, purpose: str, text: str) -> list[str]:
+        """Derive 32 hex digits by each secret, newest first."""
         return [_digest(secret, purpose, text).hex()[:32] for secret in self._secrets]
 
     def _serializer(self, purpose: str) -> URLSafeSerializer:
