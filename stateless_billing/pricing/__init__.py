@@ -1,1 +1,1 @@
-"""Market rates: the feed, the rule for a block's rate, and overrides by admins."""
+"""Market rates: the price feed, the rule for the rate of a block, and admins' overrides."""

@@ -1,4 +1,4 @@
-"""The rate that an admin has set for a while, kept on the service record, and the price that follows from it."""
+"""Rates that admins set for a limited time, stored on the service record."""
 
 import asyncio
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 KEY = "rate_override"
 REASON = "rate_override_reason"
 MAX_OVERRIDE_SECONDS = 24 * 3600
-MAX_HISTORY = 10  # the last ones, in slots that are used in turn
+MAX_HISTORY = 10  # slots for the latest overrides, reused in turn
 SOURCE = "override"
-_COPY_SECONDS = 60
+_CACHE_TTL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A rate in 10^-18 dollars per whole token, who set it, and from when until when (unix seconds)."""
+    """A rate in 10^-18 dollars per whole token, who set it, and its Unix time range."""
 
     rate: int
     operator: str
@@ -36,12 +36,12 @@ class Override:
         return f"{format_decimal(self.rate)}:{self.operator}:{self.since}:{self.until}"
 
     def applies_at(self, time: int) -> bool:
-        """Whether it prices what happens at `time`."""
+        """Whether it sets the rate at `time`."""
         return self.since <= time < self.until
 
 
 def parse_override(text: str, reason: str = "", slot: int | None = None) -> Override | None:
-    """An override as metadata holds it; None where it is none."""
+    """Parse an override from metadata; None if it is malformed."""
     pieces = text.split(":")
     if len(pieces) < 4 or not all(piece.isascii() and piece.isdigit() for piece in pieces[-2:]):
         return None
@@ -52,91 +52,116 @@ def parse_override(text: str, reason: str = "", slot: int | None = None) -> Over
 
 
 def parse_history(metadata: Mapping[str, str]) -> list[Override]:
-    """The last ten, newest first; the one that holds now may be among them."""
-    found = []
+    """Parse the latest overrides, newest first, including the current one."""
+    overrides = []
     for slot in range(MAX_HISTORY):
-        one = parse_override(metadata.get(f"{KEY}:{slot}", ""), metadata.get(f"{REASON}:{slot}", ""), slot)
-        found += [one] if one else []
-    return sorted(found, key=lambda one: one.since, reverse=True)
+        override = parse_override(metadata.get(f"{KEY}:{slot}", ""), metadata.get(f"{REASON}:{slot}", ""), slot)
+        if override:
+            overrides.append(override)
+    return sorted(overrides, key=lambda override: override.since, reverse=True)
 
 
 def override_at(metadata: Mapping[str, str], time: int) -> Override | None:
-    """The override that prices what happens at `time`; of several the newest."""
-    current = parse_override(metadata.get(KEY, ""))
-    every = [*parse_history(metadata), *([current] if current else [])]
-    return max((one for one in every if one.applies_at(time)), key=lambda one: one.since, default=None)
+    """Return the newest override that applies at `time`."""
+    overrides = parse_history(metadata)
+    if current := parse_override(metadata.get(KEY, "")):
+        overrides.append(current)
+    applicable = (override for override in overrides if override.applies_at(time))
+    return max(applicable, key=lambda override: override.since, default=None)
 
 
 class Overrides:
-    """Reads the service record where a price is needed, at most once a minute; writes it for admins."""
+    """Reads overrides from the service record, at most once a minute, and writes them."""
 
     def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock) -> None:
-        self._stripe, self._records, self._clock = stripe, records, clock
-        self._copy: TTLCache[None, Mapping[str, str]] = TTLCache(1, _COPY_SECONDS, clock.boot)
+        self._stripe = stripe
+        self._records = records
+        self._clock = clock
+        self._cached: TTLCache[None, Mapping[str, str]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
         self._reading = asyncio.Lock()
 
     async def effective_at(self, time: int) -> Override | None:
-        """The override that prices what happens at `time`. Raises StripeFailure."""
+        """Return the override that applies at `time`.
+
+        Raises: StripeFailure.
+        """
         async with self._reading:
-            copy = self._copy.get(None)
-            if copy is None:
-                copy = self._copy[None] = await self._read()
-        return override_at(copy, time)
+            metadata = self._cached.get(None)
+            if metadata is None:
+                metadata = self._cached[None] = await self._read()
+        return override_at(metadata, time)
 
     async def history(self) -> list[Override]:
-        """The last ten, newest first, as they are now. Raises StripeFailure."""
-        copy = self._copy[None] = await self._read()
-        return parse_history(copy)
+        """Read the latest overrides, newest first, bypassing the cache.
+
+        Raises: StripeFailure.
+        """
+        metadata = self._cached[None] = await self._read()
+        return parse_history(metadata)
 
     async def set(self, rate: int, operator: str, seconds: int, reason: str) -> Override:
-        """Set a rate from now on; one that holds ends now. Raises StripeFailure."""
+        """Set a rate from now on and end the current override.
+
+        Raises: StripeFailure.
+        """
         now = int(self._clock.wall())
-        metadata = await self._read()
-        before = parse_history(metadata)
-        used = {one.slot for one in before}
-        free = [slot for slot in range(MAX_HISTORY) if slot not in used]
-        slot = free[0] if free else before[-1].slot
-        made = Override(rate, operator, now, now + min(seconds, MAX_OVERRIDE_SECONDS), reason, slot)
-        values = {KEY: str(made), f"{KEY}:{slot}": str(made), f"{REASON}:{slot}": reason}
-        await self._write(_end(before, now) | values)
-        return made
+        history = parse_history(await self._read())
+        used_slots = {override.slot for override in history}
+        free_slots = [slot for slot in range(MAX_HISTORY) if slot not in used_slots]
+        slot = free_slots[0] if free_slots else history[-1].slot
+        override = Override(rate, operator, now, now + min(seconds, MAX_OVERRIDE_SECONDS), reason, slot)
+        values = {KEY: str(override), f"{KEY}:{slot}": str(override), f"{REASON}:{slot}": reason}
+        await self._write(_ended_values(history, now) | values)
+        return override
 
     async def clear(self) -> None:
-        """End the override that holds. What happened while it held keeps its price. Raises StripeFailure."""
+        """End the current override. Payments made while it applied keep their price.
+
+        Raises: StripeFailure.
+        """
         now = int(self._clock.wall())
-        await self._write({KEY: "", **_end(parse_history(await self._read()), now)})
+        await self._write({KEY: "", **_ended_values(parse_history(await self._read()), now)})
 
     async def _read(self) -> Mapping[str, str]:
         async with self._stripe.session() as session:
             try:
                 return (await session.get_customer(self._records.service_id)).metadata or {}
-            except RequestRejected as error:  # our own record is not there
+            except RequestRejected as error:  # our own record is missing
                 raise StripeUnavailable(f"the service record could not be read: {error}") from error
 
     async def _write(self, values: dict[str, str]) -> None:
-        self._copy.clear()
+        self._cached.clear()
         await self._records.update(values)
-        self._copy.clear()
+        self._cached.clear()
 
 
-def _end(before: list[Override], now: int) -> dict[str, str]:
-    """The slots of those that hold, as ended now."""
-    return {f"{KEY}:{one.slot}": str(replace(one, until=now)) for one in before if one.since <= now < one.until}
+def _ended_values(overrides: list[Override], now: int) -> dict[str, str]:
+    """Return the metadata that ends the overrides that apply now."""
+    current = [override for override in overrides if override.applies_at(now)]
+    return {f"{KEY}:{override.slot}": str(replace(override, until=now)) for override in current}
 
 
 class RateSource:
-    """The rate that counts: an override where one holds, else the market's."""
+    """The effective rate: an override if one applies, else the market rate."""
 
     def __init__(self, feed: PriceFeed, overrides: Overrides, clock: Clock) -> None:
-        self._feed, self._overrides, self._clock = feed, overrides, clock
+        self._feed = feed
+        self._overrides = overrides
+        self._clock = clock
 
     async def current_rate(self) -> Rate:
-        """The rate for a quote. Raises NoRate, StripeFailure."""
+        """Return the rate for a quote.
+
+        Raises: NoRate, StripeFailure.
+        """
         override = await self._overrides.effective_at(int(self._clock.wall()))
         return _rate_of(override) if override else await self._feed.current_rate()
 
     async def rate_at(self, time: int) -> Rate:
-        """The rate for a plain payment of a block at `time`. Raises NoRate, StripeFailure."""
+        """Return the rate for a plain payment in a block of `time`.
+
+        Raises: NoRate, StripeFailure.
+        """
         override = await self._overrides.effective_at(time)
         return _rate_of(override) if override else await self._feed.rate_at(time)
 

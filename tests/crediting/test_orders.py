@@ -525,7 +525,7 @@ def test_many_ordered_payments_do_not_deadlock_on_reading_the_rate_override() ->
 
         def expire(request: httpx.Request) -> None:
             if f"/{SERVICE}/balance_transactions" in str(request.url):
-                services.overrides._copy.clear()  # expires right here
+                services.overrides._cached.clear()  # its minute ends right here
 
         town.meddle = expire
         async with asyncio.timeout(HOUR):
