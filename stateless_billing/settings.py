@@ -1,4 +1,4 @@
-"""The settings: all from the environment, read here and nowhere else, every fault reported at once and by name only."""
+"""Settings from the environment. Reports all faults at once, by name and without values."""
 
 import os
 import re
@@ -13,13 +13,13 @@ from stateless_billing.operators.roster import parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
-_SECRET_LENGTH = 24
-_KEY_LENGTH = 12  # shorter parts of a URL's path are words
+_MIN_SECRET_LENGTH = 24
+_MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
 class BadSettings(Exception):
-    """What is missing or wrong, one sentence each, without any value."""
+    """Settings that are missing or invalid. `faults` has one sentence each, without values."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__("; ".join(faults))
@@ -43,7 +43,11 @@ def _parse_url(value: str) -> str:
 
 
 def _parse_origins(value: str) -> tuple[str, ...]:
-    return tuple(_parse_base(one.strip()).lower() for one in value.split(",") if one.strip())
+    return tuple(_parse_base(origin).lower() for origin in _split(value))
+
+
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _parse_header(value: str) -> str:
@@ -62,7 +66,7 @@ def _parse_integer(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def _parse_urls(value: str) -> tuple[str, ...]:
-    urls = tuple(url.strip() for url in value.split(",") if url.strip())
+    urls = _split(value)
     if not urls or not all(_is_url(url) for url in urls):
         raise ValueError("must be http(s) URLs with commas between them")
     return urls
@@ -77,12 +81,12 @@ def _is_url(value: str) -> bool:
 
 
 def _parse_addresses(value: str) -> tuple[str, ...]:
-    found = tuple(address.strip().lower() for address in value.split(",") if address.strip())
-    if not found or any(not _ADDRESS.fullmatch(address) for address in found) or len(set(found)) != len(found):
+    addresses = _split(value.lower())
+    if not addresses or not all(map(_ADDRESS.fullmatch, addresses)) or len(set(addresses)) != len(addresses):
         raise ValueError("must be different addresses (0x and 40 hex digits) with commas between them")
-    if len({address[:10] for address in found}) != len(found):
+    if len({address[:10] for address in addresses}) != len(addresses):
         raise ValueError("must differ in their first eight hex digits, by which Stripe's records name them")
-    return found
+    return addresses
 
 
 def _parse_key(value: str) -> str:
@@ -111,10 +115,12 @@ def _parse_switch(value: str) -> bool:
 
 
 def _parse_secrets(value: str) -> tuple[str, ...]:
-    found = tuple(one.strip() for one in value.split(",") if one.strip())
-    if not found or any(len(one) < _SECRET_LENGTH for one in found):
-        raise ValueError(f"must be secrets of at least {_SECRET_LENGTH} characters, newest first, with commas between")
-    return found
+    texts = _split(value)
+    if not texts or any(len(text) < _MIN_SECRET_LENGTH for text in texts):
+        raise ValueError(
+            f"must be secrets of at least {_MIN_SECRET_LENGTH} characters, newest first, with commas between"
+        )
+    return texts
 
 
 def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = False, absent: object = None) -> Any:
@@ -123,7 +129,10 @@ def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = F
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting, under its environment name in lower case. What a command does not use may be missing."""
+    """All settings, named as in the environment but in lower case.
+
+    Settings that a command does not use may be missing.
+    """
 
     stripe_api_key: str = _setting(_parse_text, secret=True)
     stripe_api_base: str | None = _setting(_parse_base)
@@ -172,23 +181,27 @@ class Settings:
 
 
 def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
-    """Every text in the environment that may not be seen by anybody: the values of secret settings, and their parts."""
+    """Collect every text to redact: the values of secret settings, and the parts of them."""
     environ = os.environ if environ is None else environ
-    found: set[str] = set()
-    for one in fields(Settings):
-        if one.metadata["secret"] and (value := environ.get(one.name.upper(), "").strip()):
-            found |= {value, value.removeprefix("0x")}
-            for part in filter(None, map(str.strip, value.split(","))):
-                found |= {part} | (_secrets_of_url(part) if _is_url(part) else set())
-    return found
+    texts: set[str] = set()
+    for setting in fields(Settings):
+        value = environ.get(setting.name.upper(), "").strip()
+        if not setting.metadata["secret"] or not value:
+            continue
+        texts |= {value, value.removeprefix("0x")}
+        for part in _split(value):
+            texts.add(part)
+            if _is_url(part):
+                texts |= _secrets_of_url(part)
+    return texts
 
 
 def _secrets_of_url(url: str) -> set[str]:
-    """What may be a key within a URL: user, password, values of the query, and long parts of the path."""
+    """Collect possible keys in a URL: user, password, query values and long path segments."""
     parts = urlsplit(url)
-    path = [one for one in parts.path.split("/") if len(one) >= _KEY_LENGTH]
+    path = [segment for segment in parts.path.split("/") if len(segment) >= _MIN_URL_KEY_LENGTH]
     query = [value for _, value in parse_qsl(parts.query)]
-    return {one for one in (parts.username, parts.password, *path, *query) if one}
+    return {text for text in (parts.username, parts.password, *path, *query) if text}
 
 
 STRIPE = frozenset({"STRIPE_API_KEY"})
@@ -198,13 +211,16 @@ SERVE = SWEEP | {"SIGNER_KEY"}
 
 
 def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings, of which `needed` must be there. Raises BadSettings with all faults together."""
-    given = os.environ if environ is None else environ
+    """Load the settings, of which `needed` are required.
+
+    Raises: BadSettings with all faults.
+    """
+    environ = os.environ if environ is None else environ
     values: dict[str, Any] = {}
     faults = []
     for setting in fields(Settings):
         name = setting.name.upper()
-        text = given.get(name, "").strip() or setting.metadata["default"]
+        text = environ.get(name, "").strip() or setting.metadata["default"]
         if not text and name in needed:
             faults.append(f"{name} is missing")
         try:
@@ -217,9 +233,9 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
         faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
     if values.get("operators") and not values.get("session_secrets"):
         faults.append("OPERATORS needs SESSION_SECRETS, which is missing")
-    for one, other in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
-        if values.get(one) and not values.get(other):
-            faults.append(f"{one.upper()} needs {other.upper()}, which is missing")
+    for name, needed_name in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
+        if values.get(name) and not values.get(needed_name):
+            faults.append(f"{name.upper()} needs {needed_name.upper()}, which is missing")
     if faults:
         raise BadSettings(faults)
     return Settings(**values)
