@@ -1,1 +1,1 @@
-"""Credits that moderators give, under caps."""
+"""Grants: credits given by moderators within caps."""

@@ -1,7 +1,7 @@
-"""How much moderators may give: the verdict on one reservation as a function of the grants ledger up to its row. Pure.
+"""Judges reservations against caps, from the grants ledger up to their row. Pure.
 
-The grants record holds a reservation for every grant, and Stripe serialises them: `created` and `ending_balance` fix
-each one's place. So whoever reads the ledger, whenever, comes to the same verdict on a row.
+The grants record has a reservation for every grant. Stripe serializes its entries, and `created` and `ending_balance`
+fix the position of each. Every process that reads the ledger, at any time, reaches the same verdict on a row.
 """
 
 import re
@@ -17,7 +17,7 @@ _CAPS = re.compile(r"([0-9]{1,12}):([0-9]{1,12}):([0-9]{1,12})")
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most cents: of one grant, of one operator's in 24 hours, of all operators' in 24 hours."""
+    """Limits in cents: per grant, per operator in 24 hours, and of all operators in 24 hours."""
 
     per_grant: int
     operator: int
@@ -29,7 +29,7 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a row of the grants ledger reserves: an amount for a customer, by an operator, under the caps of then."""
+    """A reservation in the grants ledger, with the caps that applied when it was written."""
 
     entry: Entry
     grant: str
@@ -42,7 +42,10 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows of the grants record, newest first; `whole` where they reach its beginning; read at `at`, Stripe's clock."""
+    """Rows of the grants record, newest first.
+
+    `complete`: they reach the start of the record. `read_at` is by Stripe's clock.
+    """
 
     entries: Sequence[Entry]
     complete: bool
@@ -51,7 +54,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The cents that count in a window, and when (unix seconds) the first of them will not count any more."""
+    """The cents used in a window, and the Unix time at which the first of them leave it."""
 
     cents: int
     frees_at: int | None
@@ -59,77 +62,84 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a reservation fits; `broken` names the cap that it does not fit: per_grant, operator or everyone."""
+    """Whether a reservation fits; if not, `broken` is the cap: per_grant, operator or everyone."""
 
     fits: bool
     broken: str | None = None
 
 
 def parse_caps(text: str) -> Caps | None:
-    """Caps as metadata holds them."""
-    found = _CAPS.fullmatch(text)
-    return Caps(int(found[1]), int(found[2]), int(found[3])) if found else None
+    """Parse caps from metadata; None if malformed."""
+    match = _CAPS.fullmatch(text)
+    return Caps(int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def parse_reservation(entry: Entry) -> Reservation | None:
-    """A ledger row as a reservation; None where it is none, or was edited until it says no more what it is."""
-    told = entry.metadata
-    caps = parse_caps(told.get("caps", ""))
+    """Parse a row of the grants ledger; None if it is not a complete reservation."""
+    metadata = entry.metadata
+    caps = parse_caps(metadata.get("caps", ""))
     names = ("grant", "operator", "reason", "customer")
-    if entry.kind != "reservation" or entry.cents <= 0 or caps is None or not all(told.get(name) for name in names):
+    if entry.kind != "reservation" or entry.cents <= 0 or caps is None or not all(map(metadata.get, names)):
         return None
     return Reservation(
-        entry, told["grant"], told["operator"], told["reason"], told.get("note", ""), told["customer"], caps
+        entry=entry,
+        grant=metadata["grant"],
+        operator=metadata["operator"],
+        reason=metadata["reason"],
+        note=metadata.get("note", ""),
+        customer=metadata["customer"],
+        caps=caps,
     )
 
 
 def with_entry(listing: Listing, entry: Entry) -> Listing:
-    """A listing that may lag, and what we know to be on the record beside it."""
-    if any(one.id == entry.id for one in listing.entries):
+    """Add an entry known to be on the record to a listing that may lag."""
+    if any(row.id == entry.id for row in listing.entries):
         return listing
     return Listing([entry, *listing.entries], listing.complete, listing.read_at)
 
 
 def ledger_up_to(entries: Sequence[Entry], mine: Entry, *, complete: bool) -> list[Entry] | None:
-    """The ledger up to my row, oldest first, reaching at least 24 hours back; None where it does not show all of that.
+    """Return the ledger up to row `mine`, oldest first; None if the listing may omit a row.
 
-    `whole` says that the listing reached the ledger's beginning. My own row must be listed: a list that lags hides its
-    newest rows, and what it hides before mine need not show in the balances (a grant and an undoing of as many cents).
+    It must reach at least 24 hours back, or to the start of the ledger (`complete`). Row `mine` must be listed: a
+    lagging list omits its newest rows, and rows that cancel out before `mine` would not show in the balances.
     """
     chain = gapless_chain(entries)
-    place = next((index for index, one in enumerate(chain or ()) if one.id == mine.id), None)
-    if chain is None or place is None:
+    position = next((index for index, row in enumerate(chain or ()) if row.id == mine.id), None)
+    if chain is None or position is None:
         return None
-    first = chain[0]
-    begins_at_nothing = complete and opening_balance(first) == 0
-    if first.created >= mine.created - DAY and not begins_at_nothing:
+    oldest = chain[0]
+    starts_at_zero = complete and opening_balance(oldest) == 0
+    if oldest.created >= mine.created - DAY and not starts_at_zero:
         return None
-    return chain[: place + 1]
+    return chain[: position + 1]
 
 
 def usage_since(chain: Sequence[Entry], since: int, operator: str | None = None) -> Usage:
-    """What was reserved from `since` on and not reversed, by one operator or by all.
+    """Sum what was reserved since `since` and not reversed, by one operator or by all.
 
-    A reversal counts only with what it reverses, and no row makes the sum less than nothing. A row that says no more
-    what it is counts as given by everybody.
+    A reversal counts only with the row it reverses, and no row lowers the sum. A row without an operator counts for
+    every operator.
     """
     counted = [
-        (one, max(0, net_cents(one, chain)))
-        for one in chain
-        if one.created >= since and one.cents > 0 and _counts_toward(one, operator)
+        (row, max(0, net_cents(row, chain)))
+        for row in chain
+        if row.created >= since and row.cents > 0 and _counts_toward(row, operator)
     ]
-    left = [(one, cents) for one, cents in counted if cents]
-    return Usage(sum(cents for _, cents in left), left[0][0].created + DAY + 1 if left else None)
+    unreversed = [(row, cents) for row, cents in counted if cents]
+    frees_at = unreversed[0][0].created + DAY + 1 if unreversed else None
+    return Usage(sum(cents for _, cents in unreversed), frees_at)
 
 
 def _counts_toward(entry: Entry, operator: str | None) -> bool:
     if entry.kind == "reversal":
-        return False  # it takes back a reversal: what that one reversed counts again, by its net
+        return False  # it reverses a reversal; the net of the original row already includes it
     return operator is None or entry.metadata.get("operator", operator) == operator
 
 
 def judge_caps(mine: Reservation, entries: Sequence[Entry], *, complete: bool) -> Verdict | None:
-    """Whether my reservation fits its caps; None while the listing does not show the ledger up to my row."""
+    """Judge whether a reservation fits its caps; None if the listing may omit a row before it."""
     chain = ledger_up_to(entries, mine.entry, complete=complete)
     if chain is None:
         return None
@@ -144,6 +154,6 @@ def judge_caps(mine: Reservation, entries: Sequence[Entry], *, complete: bool) -
 
 
 def last_changed_at(reserved: Reservation, entries: Sequence[Entry]) -> int:
-    """When the last thing happened to a reservation on the record, in unix seconds."""
+    """Return the Unix time of a reservation's last change on the record."""
     reversal = reversal_of(reserved.entry, entries)
     return (reversal or reserved.entry).created

@@ -1,4 +1,4 @@
-"""The entries of a grant: what is written, and how it is found again."""
+"""The two entries of a grant, its reservation and its credit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from stateless_billing.grants.caps import Caps, Reservation
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """What an operator asks for with one form. `grant` was minted with the form, for this operator and customer."""
+    """An operator's request, by one form.
+
+    `grant` is the form's ID, for this operator and customer.
+    """
 
     grant: str
     operator: str
@@ -24,13 +27,13 @@ class GrantRequest:
 
 
 def find_reservation(grant: str, entries: Sequence[Entry]) -> Reservation | None:
-    """The reservation of a form in a listing of the grants record."""
-    found = [one for one in map(caps.parse_reservation, entries) if one and one.grant == grant]
-    return min(found, key=lambda one: (one.entry.created, one.entry.id), default=None)
+    """Find a form's reservation in a listing of the grants record; of several the oldest."""
+    reservations = [row for row in map(caps.parse_reservation, entries) if row and row.grant == grant]
+    return min(reservations, key=lambda row: (row.entry.created, row.entry.id), default=None)
 
 
 def reservation_draft(request: GrantRequest, minted: int, limits: Caps, grants_id: str) -> EntryDraft:
-    """The reservation of a form: under one key, for as long as the form lives."""
+    """Create a form's reservation, under one key while the form is valid."""
     return EntryDraft(
         customer_id=grants_id,
         cents=request.cents,
@@ -51,20 +54,20 @@ def reservation_draft(request: GrantRequest, minted: int, limits: Caps, grants_i
 
 
 def find_grant(grant: str, entries: Sequence[Entry]) -> Entry | None:
-    """The credit of a grant in a customer's listing."""
-    found = [one for one in entries if one.kind == "grant" and one.metadata.get("grant") == grant]
-    return min(found, key=lambda one: (one.created, one.id), default=None)
+    """Find a grant's credit in a customer's listing; the oldest if there are several."""
+    matches = [entry for entry in entries if entry.kind == "grant" and entry.metadata.get("grant") == grant]
+    return min(matches, key=lambda entry: (entry.created, entry.id), default=None)
 
 
 def grant_draft(reserved: Reservation) -> EntryDraft:
-    """The grant: a function of its reservation alone, and only in epoch 0 of it."""
+    """Create a grant's credit from its reservation alone; it is valid only in epoch 0."""
     created = reserved.entry.created
-    told = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
+    metadata = {"kind": "grant", "grant": reserved.grant, "operator": reserved.operator, "reason": reserved.reason}
     return EntryDraft(
         customer_id=reserved.customer,
         cents=reserved.entry.cents,
         description=f"Grant by {reserved.operator}: {reserved.reason}"[:350],
-        metadata=told | ({"note": reserved.note} if reserved.note else {}),
+        metadata=metadata | ({"note": reserved.note} if reserved.note else {}),
         origin=created,
         idempotency_key=lambda epoch: f"grant:{reserved.grant}",
         still_valid=lambda now: epoch_position(now, created).epoch == 0,

@@ -1,4 +1,4 @@
-"""A grant's form: how long it lives, and what is written into it: amount, reason and note, checked. Pure."""
+"""Validation of the grant form: amount, reason and note. Pure."""
 
 import re
 import unicodedata
@@ -27,26 +27,32 @@ UNUSABLE = {
 
 
 def parse_note(text: str) -> str:
-    """A note as it is kept: one line, no control characters. Raises ProblemError; what was typed is never cut off."""
-    kept = " ".join("".join(" " if unicodedata.category(one) == "Cc" else one for one in text).split())
-    if len(kept) < NOTE_FEWEST:
+    """Normalize a note to one line without control characters; never truncate it.
+
+    Raises: ProblemError.
+    """
+    note = " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
+    if len(note) < NOTE_FEWEST:
         raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
-    if len(kept) > NOTE_MOST:
+    if len(note) > NOTE_MOST:
         raise ProblemError(
-            "invalid_input", f"The note has {len(kept):,} characters. At most {NOTE_MOST} fit. {_NOTHING}"
+            "invalid_input", f"The note has {len(note):,} characters. At most {NOTE_MOST} fit. {_NOTHING}"
         )
-    return kept
+    return note
 
 
 _AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,9}|[0-9]{1,3}(?:,[0-9]{3}){1,2})(?:\.(?P<part>[0-9]{1,2}))?", re.ASCII)
 
 
 def parse_cents(text: str) -> int:
-    """Dollars as people write them: `7`, `7.5`, `$7.50`, `1,234.50`. Raises ProblemError for what could be misread."""
-    found = _AMOUNT.fullmatch(text.strip())
-    if not found:
+    """Parse dollars as people write them (`7`, `7.5`, `$7.50`, `1,234.50`) to cents.
+
+    Raises: ProblemError if the amount is ambiguous.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if not match:
         raise ProblemError("invalid_input", f"Write the amount in dollars, such as 7.50. {_NOTHING}")
-    amount = int(found["whole"].replace(",", "")) * 100 + int((found["part"] or "").ljust(2, "0"))
+    amount = int(match["whole"].replace(",", "")) * 100 + int((match["part"] or "").ljust(2, "0"))
     if amount == 0:
         raise ProblemError("invalid_input", f"The amount must be more than $0.00. {_NOTHING}")
     return amount

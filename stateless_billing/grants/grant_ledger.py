@@ -1,14 +1,14 @@
-"""The grants record read, and whatever a crash left open on it completed or undone.
+"""Reads the grants record and completes or reverses its reservations, also after a crash.
 
-The record is the one ledger of what all moderators gave. A row reserves an amount; the verdict on it is a function of
-the ledger up to it; then the customer gets the grant, or the row is reversed. Every step may be repeated by anybody.
+The record is the ledger of all grants. A row reserves an amount and is judged by the ledger up to it; then the customer
+is credited or the row is reversed. Every step is idempotent and may be repeated by any process.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
 
@@ -30,12 +30,11 @@ from stateless_billing.stripe.errors import InQuietZone, RequestRejected, Stripe
 from stateless_billing.stripe.ledger_reader import entries_or_none
 
 SERVICE = "service"  # who reverses a reservation that did not become a grant
-RECONCILE_SECONDS = 3 * DAY  # how far back a look completes what it finds open
-_SETTLING_SECONDS = (
-    QUIET_SECONDS + 600
-)  # after a reversal: whoever decided before it has sent by then, and lists show it
-_START_SECONDS = 10.0
-_FRESH_SECONDS = 30  # seconds for which a listing may be used to give
+RECONCILE_SECONDS = 3 * DAY  # how far back open reservations are completed
+# After a reversal: by then, writes decided before it have been sent, and lists show them.
+_SETTLING_SECONDS = QUIET_SECONDS + 600
+_STARTUP_TIMEOUT_SECONDS = 10.0
+_LISTING_TTL_SECONDS = 30  # how long a listing may be used to give grants
 _CACHE_SIZE = 10_000
 _MAX_CONCURRENT = 4
 
@@ -44,11 +43,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A reservation and what became of it.
+    """A reservation and its outcome.
 
-    `state`: open, given, refused (its reservation was reversed before anything was given) or undone. `credit` is the
-    customer's entry and `taken_back` the one that reverses it, where they were seen; `settled`: nothing can change it
-    but an undoing.
+    `state`: open, given, refused (reversed before a credit was written) or undone. `credit` is the customer's entry and
+    `taken_back` its reversal, if they were read. `is_final`: only an undo can change it.
     """
 
     reservation: Reservation
@@ -61,7 +59,7 @@ class Grant:
 
 
 class IneligibleCustomer(Exception):
-    """The reservation can never become a grant; `reason` for its reversal."""
+    """The reservation can never become a grant, for the `reason` that its reversal states."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -69,90 +67,92 @@ class IneligibleCustomer(Exception):
 
 
 class GrantLedger:
-    """Reads the record and completes it. Several processes at once do no harm."""
+    """Reads the grants record and completes its reservations. Safe to run in several processes."""
 
     def __init__(self, *, stripe: StripeApi, records: ServiceRecords, clock: Clock, reversals: Reversals) -> None:
         self.stripe = stripe
         self.records = records
-        self._clock = clock
         self.reversals = reversals
+        self._clock = clock
         self._final: LRUCache[str, Grant] = LRUCache(_CACHE_SIZE)
         self._backoff = Backoff(clock)
         self._complete = False
         self._uncertain: float | None = None
-        self._open: dict[str, Reservation] = {}  # those that this process knows of: a list may not show them yet
-        self.in_flight: set[str] = set()  # grants that this process is giving right now
+        self._open: dict[str, Reservation] = {}  # written by this process; a list may not show them yet
+        self.in_flight: set[str] = set()  # grants that this process is giving now
 
     async def list_grants(self, since: int) -> Listing:
-        """The rows since then and at least one before, or all. Raises StripeFailure."""
+        """List the rows since `since` and at least one before, or all rows.
+
+        Raises: StripeFailure.
+        """
         async with self.stripe.session() as session:
             page = await session.list_newest_entries(self.records.grants_id, 0)
-            at = session.now()
+            read_at = session.now()
             entries = list(page.entries)
             while not page.complete and entries[-1].created >= since:
                 page = await session.list_newest_entries(self.records.grants_id, 0, entries[-1].id)
                 entries += page.entries
-        return Listing(entries, page.complete, at)
+        return Listing(entries, page.complete, read_at)
 
     async def reconcile(self, since: int | None = None, customer: str | None = None) -> list[Grant]:
-        """The reservations since then, newest first, after what is open among the latest was completed.
+        """Complete open reservations and return the grants since `since`, newest first.
 
-        What cannot be completed now stays open and is tried again by a later look. With `customer`, what others' are
-        is told by the record alone and completed by the next look of `forever`: nobody waits for all of them.
-        Raises StripeFailure where the record cannot be read.
+        Reservations that cannot be completed now stay open and are retried on the next pass. With `customer`, the state
+        of other customers' grants is taken from the record alone, and `run` completes them later.
+
+        Raises: StripeFailure if the record cannot be read.
         """
         now = read_at = int(self._clock.wall())
         recent = now - RECONCILE_SECONDS
         start = recent if since is None else min(since, now - DAY)
         listing = await self.list_grants(min(start, recent) - DAY)
         older = await lookups.find_reversed_entries(
-            self.stripe, self.records.grants_id, listing.entries, recent, self._is_taken_back
+            self.stripe, self.records.grants_id, listing.entries, recent, self._is_finally_reversed
         )
-        wanted = self._reservations(listing, older, min(start, recent), recent)
+        reservations = self._reservations(listing, older, min(start, recent), recent)
         grants: list[Grant] = []
-        for place in range(0, len(wanted), _MAX_CONCURRENT):
-            if self._clock.wall() - read_at > _FRESH_SECONDS:
+        for index in range(0, len(reservations), _MAX_CONCURRENT):
+            if self._clock.wall() - read_at > _LISTING_TTL_SECONDS:
                 read_at = int(self._clock.wall())
                 listing = await self.list_grants(min(start, recent) - DAY)
+            batch = reservations[index : index + _MAX_CONCURRENT]
             grants += await asyncio.gather(
-                *(
-                    self._complete_or_backoff(one, listing)
-                    if caps.last_changed_at(one, listing.entries) >= recent and customer in (None, one.customer)
-                    else _grant_without_writing(one, listing)
-                    for one in wanted[place : place + _MAX_CONCURRENT]
-                )
+                *(self._complete_if_recent(reserved, listing, recent, customer) for reserved in batch)
             )
-        latest = (one for one in wanted if caps.last_changed_at(one, listing.entries) >= recent)
-        doubted = self._uncertain is not None and self._clock.boot() - self._uncertain < _SETTLING_SECONDS
-        self._complete = not doubted and not self._open and all(self._final_grant(one, listing) for one in latest)
+        latest = (row for row in reservations if caps.last_changed_at(row, listing.entries) >= recent)
+        is_uncertain = self._uncertain is not None and self._clock.boot() - self._uncertain < _SETTLING_SECONDS
+        self._complete = not is_uncertain and not self._open and all(self._final_grant(row, listing) for row in latest)
         grants.reverse()
-        return [one for one in grants if one.reservation.entry.created >= start]
+        return [grant for grant in grants if grant.reservation.entry.created >= start]
 
     def _reservations(self, listing: Listing, older: Sequence[Entry], since: int, recent: int) -> list[Reservation]:
-        """What the rows reserve, oldest first, and what this process knows to be there beside it."""
-        shown = {entry.id for entry in listing.entries}
-        hidden = [one for one in self._open.values() if one.entry.id not in shown]
-        found = [*filter(None, map(caps.parse_reservation, [*older, *reversed(listing.entries)])), *hidden]
-        for one in found:
-            if caps.last_changed_at(one, listing.entries) < recent:
-                self._open.pop(one.entry.id, None)  # whatever became of it, the audit tells
-        return [one for one in found if caps.last_changed_at(one, listing.entries) >= since]
+        """Return the reservations in the rows, oldest first, and this process's own unlisted ones."""
+        listed = {entry.id for entry in listing.entries}
+        unlisted = [reserved for reserved in self._open.values() if reserved.entry.id not in listed]
+        rows = [*older, *reversed(listing.entries)]
+        reservations = [*filter(None, map(caps.parse_reservation, rows)), *unlisted]
+        for reserved in reservations:
+            if caps.last_changed_at(reserved, listing.entries) < recent:
+                self._open.pop(reserved.entry.id, None)  # too old to complete; the audit reports it
+        return [reserved for reserved in reservations if caps.last_changed_at(reserved, listing.entries) >= since]
 
-    def _is_taken_back(self, reservation_id: str) -> bool:
-        known = self._final.get(reservation_id)
-        return known is not None and known.reversal is not None
+    def _is_finally_reversed(self, reservation_id: str) -> bool:
+        grant = self._final.get(reservation_id)
+        return grant is not None and grant.reversal is not None
 
     def mark_uncertain(self) -> None:
-        """Something may have been written that no list shows yet: look again until lists must show it."""
-        self._uncertain, self._complete = self._clock.boot(), False
+        """Record that a write may not be listed yet: reconcile until lists must show it."""
+        self._uncertain = self._clock.boot()
+        self._complete = False
 
     async def reconcile_if_due(self) -> bool:
-        """A look where this process does not know the record to be complete; whether it is complete now."""
+        """Reconcile unless the record is known to be complete; return whether it is complete now."""
         if not self._complete and self.records.grants_id and self._backoff.is_due("look"):
             try:
                 await self.reconcile()
             except StripeFailure as error:
-                log.warning("the grants record was not read: %s", error)
+                log.warning("grants record: reading failed, retrying later: %s", error)
             if self._complete:
                 self._backoff.record_success("look")
             else:
@@ -160,56 +160,67 @@ class GrantLedger:
         return self._complete
 
     async def reconcile_at_start(self) -> None:
-        """A look that may not hold up a process that starts for long; what it leaves open a later one completes."""
+        """Reconcile during startup, for a limited time; `run` completes the rest."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_START_SECONDS):
+            async with asyncio.timeout(_STARTUP_TIMEOUT_SECONDS):
                 await self.reconcile_if_due()
 
     async def run(self, seconds: float) -> None:
-        """Look whenever one is due, until cancelled: no cost while the record is known to be complete."""
+        """Reconcile whenever it is due, until cancelled.
+
+        Sends nothing while the record is complete.
+        """
         while True:
             await asyncio.sleep(seconds)
             try:
                 await self.reconcile_if_due()
             except Exception:
-                log.exception("a look at the grants record failed; the next one begins again")
+                log.exception("grants record: reconciling failed, retrying on the next pass")
 
     def _final_grant(self, reserved: Reservation, listing: Listing) -> Grant | None:
-        """What became of it, where that was settled before and nothing has happened since."""
-        known = self._final.get(reserved.entry.id)
-        changed = known and not known.reversal and reversal_of(reserved.entry, listing.entries)
-        return None if changed else known
+        """Return a reservation's final grant, unless it was reversed since."""
+        grant = self._final.get(reserved.entry.id)
+        changed = grant and not grant.reversal and reversal_of(reserved.entry, listing.entries)
+        return None if changed else grant
 
-    async def _complete_or_backoff(self, reserved: Reservation, listing: Listing) -> Grant:
+    async def _complete_if_recent(
+        self, reserved: Reservation, listing: Listing, recent: int, customer: str | None
+    ) -> Grant:
+        if caps.last_changed_at(reserved, listing.entries) < recent or customer not in (None, reserved.customer):
+            return _grant_by_record(reserved, listing)
         if reserved.grant in self.in_flight:
             return Grant(reserved, "open", detail="being given right now")
         try:
             return await self.complete(reserved, listing)
         except StripeFailure as error:
-            log.warning("grant %s: %s", reserved.grant, error)
+            log.warning("grant %s: stays open, retrying later: %s", reserved.grant, error)
             return Grant(reserved, "open", reversal=reversal_of(reserved.entry, listing.entries), detail=str(error))
 
     async def complete(self, reserved: Reservation, listing: Listing) -> Grant:
-        """Take one reservation to its end, as far as that is possible now. Raises StripeFailure."""
-        if known := self._final_grant(reserved, listing):
-            return known
+        """Complete a reservation as far as possible now.
+
+        Raises: StripeFailure.
+        """
+        if final := self._final_grant(reserved, listing):
+            return final
         reversal = reversal_of(reserved.entry, listing.entries)
-        complete, self._complete, self._open[reserved.entry.id] = self._complete, False, reserved
+        was_complete, self._complete = self._complete, False
+        self._open[reserved.entry.id] = reserved
         grant = await (self.reverse_grant(reserved, reversal) if reversal else self._decide(reserved, listing))
         if grant.is_final:
             self._final[reserved.entry.id] = grant
             self._open.pop(reserved.entry.id, None)
-            self._complete = complete and not self._open
-        told = {"grant": reserved.grant, "customer": reserved.customer, "state": grant.state}
-        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail, extra=told)
+            self._complete = was_complete and not self._open
+        log_fields = {"grant": reserved.grant, "customer": reserved.customer, "state": grant.state}
+        log.info("grant %s: %s %s", reserved.grant, grant.state, grant.detail, extra=log_fields)
         return grant
 
     async def _decide(self, reserved: Reservation, listing: Listing) -> Grant:
-        judged = caps.judge_caps(reserved, listing.entries, complete=listing.complete)
-        if judged is None:
+        verdict = caps.judge_caps(reserved, listing.entries, complete=listing.complete)
+        if verdict is None:
             return Grant(reserved, "open", detail="Stripe's list does not show the whole ledger yet")
-        if not judged.fits:
-            return await self._refuse_reservation(reserved, f"over_cap:{judged.broken}")
+        if not verdict.fits:
+            return await self._refuse_reservation(reserved, f"over_cap:{verdict.broken}")
         if died_before(reserved.grant, reserved.entry.created):
             return await self._refuse_reservation(reserved, "form_dead")
         try:
@@ -230,56 +241,56 @@ class GrantLedger:
             await require_usable(session, reserved.customer)
             return None
 
-        def found(entries: Sequence[Entry]) -> Entry | None:
+        def find_entry(entries: Sequence[Entry]) -> Entry | None:
             return find_grant(reserved.grant, entries)
 
+        since = reserved.entry.created - LISTING_LEAD_SECONDS
         try:
-            return await find_or_write(
-                self.stripe, grant_draft(reserved), reserved.entry.created - LISTING_LEAD_SECONDS, found, check
-            )
+            return await find_or_write(self.stripe, grant_draft(reserved), since, find_entry, check)
         except RequestRejected as error:
             if error.code in ("resource_missing", "customer_invalid"):
                 raise IneligibleCustomer("customer_deleted") from error
             raise
 
     async def _refuse_reservation(self, reserved: Reservation, reason: str) -> Grant:
-        return await self.reverse_grant(reserved, await self.reversals.reverse(reserved.entry, SERVICE, reason))
+        reversal = await self.reversals.reverse(reserved.entry, SERVICE, reason)
+        return await self.reverse_grant(reserved, reversal)
 
     async def check_reversible(self, reserved: Reservation) -> None:
-        """Have the ledger of an old grant's customer tell for the first time what takes the grant back."""
+        """Take the first reading that proves an old grant's credit is not reversed yet."""
         async with self.stripe.session() as session:
             entries = await entries_or_none(session, reserved.customer, reserved.entry.created - LISTING_LEAD_SECONDS)
         if credit := find_grant(reserved.grant, entries or []):
             await self.reversals.check_possible(credit)
 
     async def reverse_grant(self, reserved: Reservation, reversal: Entry) -> Grant:
-        """What a reversed reservation means: a grant that lives is reversed too, by the same hand."""
-        by_hand = reversal.metadata.get("operator") != SERVICE
-        state, detail = "undone" if by_hand else "refused", reversal.metadata.get("reason", "")
-        credit = taken_back = None
+        """Reverse the credit of a reversed reservation, if any, in the same operator's name."""
+        operator, detail = reversal.metadata.get("operator", SERVICE), reversal.metadata.get("reason", "")
         async with self.stripe.session() as session:
             since = reserved.entry.created - LISTING_LEAD_SECONDS
-            entries = await entries_or_none(session, reserved.customer, since) or []  # gone, and all it had with it
+            entries = await entries_or_none(session, reserved.customer, since) or []  # a deleted customer has none
             now = session.now()
-        if credit := find_grant(reserved.grant, entries):
-            taken_back = reversal_of(credit, entries) or await self.reversals.reverse(
-                credit, reversal.metadata.get("operator", SERVICE), detail or "reservation_reversed"
-            )
-            state = "undone"
-        settled = taken_back is not None or now - reversal.created >= _SETTLING_SECONDS
-        return Grant(reserved, state, credit, reversal, taken_back, detail, settled)
+        grant = replace(_reversed_grant(reserved, reversal), is_final=now - reversal.created >= _SETTLING_SECONDS)
+        credit = find_grant(reserved.grant, entries)
+        if credit is None:
+            return grant
+        taken_back = reversal_of(credit, entries) or await self.reversals.reverse(
+            credit, operator, detail or "reservation_reversed"
+        )
+        return replace(grant, state="undone", credit=credit, taken_back=taken_back, is_final=True)
 
 
 async def require_usable(session: StripeSession, customer_id: str) -> None:
-    """Refuse a customer that cannot be credited. Raises IneligibleCustomer."""
+    """Raise IneligibleCustomer for a customer that cannot be credited."""
     if cause := find_obstacle(await session.get_customer(customer_id)):
         raise IneligibleCustomer(cause)
 
 
-async def _grant_without_writing(reserved: Reservation, listing: Listing) -> Grant:
-    """What a reservation became, by the record alone."""
+def _grant_by_record(reserved: Reservation, listing: Listing) -> Grant:
     reversal = reversal_of(reserved.entry, listing.entries)
-    if reversal is None:
-        return Grant(reserved, "given", is_final=True)
+    return _reversed_grant(reserved, reversal) if reversal else Grant(reserved, "given", is_final=True)
+
+
+def _reversed_grant(reserved: Reservation, reversal: Entry) -> Grant:
     state = "refused" if reversal.metadata.get("operator") == SERVICE else "undone"
     return Grant(reserved, state, reversal=reversal, detail=reversal.metadata.get("reason", ""), is_final=True)

@@ -1,7 +1,7 @@
-"""Credits that moderators give: forms, caps, the giving itself, and its undoing.
+"""Gives and undoes grants.
 
-Reserve first, then read: a reservation on the grants record fixes a grant's place among all grants, and only then the
-caps are judged. See `grant_ledger` for what happens after that, and after a crash.
+A grant is reserved first and judged afterwards: its reservation on the grants record fixes its position among all
+grants, and the caps are judged by that. `grant_ledger.py` completes it, also after a crash.
 """
 
 import secrets
@@ -37,7 +37,7 @@ _ID_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class RemainingLimits:
-    """The caps, and what counts against them now."""
+    """The caps and their current usage."""
 
     caps: Caps
     operator: Usage
@@ -45,19 +45,14 @@ class RemainingLimits:
 
     @property
     def cents(self) -> int:
-        """The most that a grant may be now."""
-        return max(
-            0,
-            min(
-                self.caps.per_grant,
-                self.caps.operator - self.operator.cents,
-                self.caps.everyone - self.everyone.cents,
-            ),
-        )
+        """The largest grant that is possible now."""
+        by_operator = self.caps.operator - self.operator.cents
+        by_everyone = self.caps.everyone - self.everyone.cents
+        return max(0, min(self.caps.per_grant, by_operator, by_everyone))
 
 
 class Grants:
-    """What the pages ask for. Every method may raise StripeFailure; refusals say what happened and what to do."""
+    """Grants for the moderators' pages. Every method may raise StripeFailure."""
 
     def __init__(
         self,
@@ -77,11 +72,11 @@ class Grants:
         self.ledger = GrantLedger(stripe=stripe, records=records, clock=clock, reversals=reversals)
 
     def create_grant_id(self) -> str:
-        """The ID of a new form; it says when it was minted."""
+        """Create the ID of a new form, which contains the current time."""
         return f"{int(self._clock.wall())}-{secrets.token_hex(_ID_BYTES)}"
 
     async def remaining_limits(self, operator: str) -> RemainingLimits:
-        """What an operator may still give now."""
+        """Read what an operator may still give."""
         return self._remaining_limits((await self.ledger.list_grants(int(self._clock.wall()) - DAY)).entries, operator)
 
     def _remaining_limits(self, entries: Sequence[Entry], operator: str) -> RemainingLimits:
@@ -90,22 +85,27 @@ class Grants:
         return RemainingLimits(self.caps, caps.usage_since(chain, since, operator), caps.usage_since(chain, since))
 
     def remaining_limits_of(self, grants: Sequence[Grant], operator: str) -> RemainingLimits:
-        """The same by the reservations of a look, which saves a read."""
-        living = [one.reservation.entry for one in grants if one.reversal is None]
-        return self._remaining_limits(living, operator)
+        """Compute what an operator may still give from grants already read."""
+        entries = [grant.reservation.entry for grant in grants if grant.reversal is None]
+        return self._remaining_limits(entries, operator)
 
     async def preview(self, request: GrantRequest) -> tuple[RemainingLimits, Grant | None]:
-        """What is left before this grant, and a grant like it of the last ten minutes. Writes nothing."""
+        """Return the limits before a grant, and a similar grant of the last ten minutes.
+
+        Writes nothing.
+        """
         self._check_form(request)
         listing = await self.ledger.list_grants(int(self._clock.wall()) - DAY)
-        left = self._remaining_limits(listing.entries, request.operator)
-        self._check_caps(request, left)
-        return left, self._find_duplicate(request, listing.entries, listing.read_at)
+        remaining = self._remaining_limits(listing.entries, request.operator)
+        self._check_caps(request, remaining)
+        return remaining, self._find_duplicate(request, listing.entries, listing.read_at)
 
     async def give(self, request: GrantRequest, *, confirm_duplicate: bool = False) -> Grant:
-        """Give it, or find out what became of an earlier try with the same form. Safe to repeat with the same form.
+        """Give a grant, or return the result of an earlier try with the same form. Safe to repeat.
 
-        `again` says that the operator saw the warning of a grant alike. Raises ProblemError.
+        `confirm_duplicate`: the operator confirmed the warning about a similar grant.
+
+        Raises: ProblemError.
         """
         self.ledger.in_flight.add(request.grant)
         try:
@@ -126,8 +126,8 @@ class Grants:
         async with self._locks.lock(self._records.grants_id):
             since = min(minted, int(self._clock.wall()) - DAY) - LISTING_LEAD_SECONDS
             listing = await self.ledger.list_grants(since)
-            if there := find_reservation(request.grant, listing.entries):
-                return _is_same_request(request, there)
+            if existing := find_reservation(request.grant, listing.entries):
+                return _require_same_request(request, existing)
             self._check_form(request)
             self._check_caps(request, self._remaining_limits(listing.entries, request.operator))
             if not confirm_duplicate and self._find_duplicate(request, listing.entries, listing.read_at):
@@ -138,8 +138,8 @@ class Grants:
                 )
             entry = await self._write_reservation(request, minted)
         reserved = caps.parse_reservation(entry)
-        assert reserved is not None, "a reservation of our own says what it is"
-        return _is_same_request(request, reserved)
+        assert reserved is not None, "our own reservation is valid"
+        return _require_same_request(request, reserved)
 
     async def _write_reservation(self, request: GrantRequest, minted: int) -> Entry:
         async def check(session: StripeSession) -> Entry | None:
@@ -149,20 +149,24 @@ class Grants:
                 raise ProblemError("unusable_customer", f"{UNUSABLE[error.reason]} {_NOTHING}") from error
             return None
 
-        def found(entries: Sequence[Entry]) -> Entry | None:
-            there = find_reservation(request.grant, entries)
-            return there.entry if there else None
+        def find_entry(entries: Sequence[Entry]) -> Entry | None:
+            existing = find_reservation(request.grant, entries)
+            return existing.entry if existing else None
 
         draft = reservation_draft(request, minted, self.caps, self._records.grants_id)
-        return await find_or_write(self._stripe, draft, minted - LISTING_LEAD_SECONDS, found, check)
+        return await find_or_write(self._stripe, draft, minted - LISTING_LEAD_SECONDS, find_entry, check)
 
     async def status(self, grant: str) -> Grant | None:
-        """What became of a form: reads the record, completes what is open. None where it reserved nothing (yet)."""
+        """Reconcile the record and return a form's grant; None if it has reserved nothing so far."""
         since = (minted_at(grant) or int(self._clock.wall())) - LISTING_LEAD_SECONDS
-        return next((one for one in await self.ledger.reconcile(since) if one.reservation.grant == grant), None)
+        grants = await self.ledger.reconcile(since)
+        return next((given for given in grants if given.reservation.grant == grant), None)
 
     async def undo(self, reservation_id: str, operator: Operator, reason: str) -> Grant:
-        """Take a grant back: its reservation first, then what the customer got. Safe to repeat. Raises ProblemError."""
+        """Reverse a grant: its reservation first, then its credit. Safe to repeat.
+
+        Raises: ProblemError.
+        """
         async with self._stripe.session() as session:
             entry = await lookups.get_entry(session, self._records.grants_id, reservation_id)
             now = session.now()
@@ -186,16 +190,16 @@ class Grants:
             raise
         try:
             listing = await self.ledger.list_grants(reserved.entry.created - DAY)
-            done = await self.ledger.complete(reserved, caps.with_entry(listing, reversal))
+            grant = await self.ledger.complete(reserved, caps.with_entry(listing, reversal))
         except StripeFailure as error:
             raise ProblemError(
                 "unclear",
                 f"The grant is being taken back, but Stripe did not finish ({error}). The service completes it"
                 " automatically. Check the customer in a minute.",
             ) from error
-        if done.state == "refused":
+        if grant.state == "refused":
             raise ProblemError("already_done", "This grant was refused before. There is nothing to take back.")
-        return done
+        return grant
 
     def _check_undo(self, reserved: Reservation, operator: Operator, now: int) -> None:
         if operator.has_right(REVERSE):
@@ -244,18 +248,18 @@ class Grants:
 
     def _find_duplicate(self, request: GrantRequest, entries: Sequence[Entry], now: int) -> Grant | None:
         for entry in entries:
-            other = caps.parse_reservation(entry) if now - entry.created <= DUPLICATE_SECONDS else None
-            if other is None or other.grant == request.grant or reversal_of(entry, entries):
+            earlier = caps.parse_reservation(entry) if now - entry.created <= DUPLICATE_SECONDS else None
+            if earlier is None or earlier.grant == request.grant or reversal_of(entry, entries):
                 continue
-            if (other.customer, other.entry.cents) == (request.customer, request.cents):
-                return Grant(other, "given")
+            if (earlier.customer, earlier.entry.cents) == (request.customer, request.cents):
+                return Grant(earlier, "given")
         return None
 
 
-def _is_same_request(request: GrantRequest, reserved: Reservation) -> Reservation:
-    """The form's own reservation. What it says counts; another operator's, customer's or amount is refused."""
-    told = (reserved.operator, reserved.customer, reserved.entry.cents)
-    if told != (request.operator, request.customer, request.cents):
+def _require_same_request(request: GrantRequest, reserved: Reservation) -> Reservation:
+    """Refuse a request whose form reserved another amount, or for another operator or customer."""
+    reserved_for = (reserved.operator, reserved.customer, reserved.entry.cents)
+    if reserved_for != (request.operator, request.customer, request.cents):
         raise ProblemError(
             "already_done",
             f"This form was used before, for {money.format_dollars(reserved.entry.cents)}. That grant stands."
