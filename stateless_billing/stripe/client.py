@@ -130,12 +130,8 @@ class StripeSession:
         Raises: NotSent, OutcomeUnknown (it may have been written), RateLimited, RequestRejected, StripeUnavailable (the
         API key was rejected).
         """
-        params = {
-            "amount": objects.parse_amount(cents),
-            "currency": CURRENCY,
-            "description": description,
-            "metadata": dict(metadata),
-        }
+        amount = objects.parse_amount(cents)
+        params = {"amount": amount, "currency": CURRENCY, "description": description, "metadata": dict(metadata)}
         _require_customer_id(customer_id)
         await self._wait_to_send(Endpoint.CREATE_ENTRY)
         self._connection.require_still_valid(still_valid)
@@ -164,11 +160,10 @@ class StripeSession:
     async def create_customer(self, description: str, metadata: Mapping[str, str], key: str) -> str:
         """Create a bookkeeping customer and return its ID."""
         await self._wait_to_send(Endpoint.CREATE_CUSTOMER)
+        params = {"description": description, "metadata": dict(metadata)}
         created = await self._call(
             Endpoint.CREATE_CUSTOMER,
-            lambda: self._api.create_async(
-                {"description": description, "metadata": dict(metadata)}, {"idempotency_key": key}
-            ),
+            lambda: self._api.create_async(params, {"idempotency_key": key}),
             OutcomeUnknown,
         )
         return _parse_response(objects.parse_customer, created, OutcomeUnknown).id
