@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from chain.signing import preload_crypto
+from chain.provider import preload_web3
 from stateless_billing.operators.roster import GRANT, has_anybody_right
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
@@ -42,7 +42,7 @@ async def _finish_loading(app: Starlette) -> None:
     """Load what the first requests do not need, before a payer has to wait for it."""
     await asyncio.sleep(_LAZY_LOADING_DELAY_SECONDS)
     await asyncio.to_thread(load_lazy_routes, app)
-    await asyncio.to_thread(preload_crypto)
+    await asyncio.to_thread(preload_web3)
 
 
 async def sweep(settings: Settings, *, once: bool) -> bool:

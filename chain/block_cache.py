@@ -1,4 +1,4 @@
-"""Blocks that one node showed lately, so that what is still on the chain need not be read again."""
+"""Caches blocks that one node showed recently, so that blocks still on the chain are not read again."""
 
 import asyncio
 from collections.abc import Mapping
@@ -7,42 +7,42 @@ from cachetools import TTLCache
 
 from chain.payment import Payment
 
-_MOST = 2_000
-_SECONDS = 120  # after which a block is read anew though it is still on the chain: the node may have lied about it
+_CACHE_SIZE = 2_000
+_CACHE_TTL_SECONDS = 120  # even a block still on the chain is then read again: the node may have lied about it
 
 
 class BlockCache:
-    """One gateway's payments by the numbers of their blocks, all of which were on one chain.
+    """One gateway's payments by block number. All blocks were on one chain.
 
-    Readings go on side by side. One that others changed this under keeps nothing: theirs may be of another chain.
+    Readings run concurrently. One that overlapped a change stores nothing: its blocks may be of another chain.
     """
 
     def __init__(self) -> None:
-        self._blocks: TTLCache[int, list[Payment]] = TTLCache(_MOST, _SECONDS, _now)
-        self.changes = 0
-        """How often this was changed."""
+        self._blocks: TTLCache[int, list[Payment]] = TTLCache(_CACHE_SIZE, _CACHE_TTL_SECONDS, _loop_time)
+        self.generation = 0
+        """The number of changes so far."""
 
-    def among(self, counted: Mapping[int, int]) -> dict[int, list[Payment]]:
-        """Those of the blocks that hold as many payments as `counted` says."""
-        found = ((number, self._blocks.get(number, [])) for number in counted)
-        return {number: payments for number, payments in found if len(payments) == counted[number]}
+    def matching(self, counts: Mapping[int, int]) -> dict[int, list[Payment]]:
+        """Return the cached blocks that hold as many payments as `counts` says."""
+        cached = ((number, self._blocks.get(number, [])) for number in counts)
+        return {number: payments for number, payments in cached if len(payments) == counts[number]}
 
-    def last(self) -> Payment | None:
-        """A payment of the newest block, which vouches for all: its hash names what came before it."""
-        found = self._blocks.get(max(self._blocks, default=0))
-        return found[0] if found else None
+    def anchor(self) -> Payment | None:
+        """Return a payment of the newest block. Its hash covers all blocks before it."""
+        newest = self._blocks.get(max(self._blocks, default=0))
+        return newest[0] if newest else None
 
-    def put(self, blocks: Mapping[int, list[Payment]], changes: int) -> None:
-        """Keep these too, unless there were more than so many changes."""
-        if blocks and self.changes == changes:
+    def store(self, blocks: Mapping[int, list[Payment]], generation: int) -> None:
+        """Add blocks, unless the cache changed since `generation`."""
+        if blocks and self.generation == generation:
             self._blocks.update(blocks)
-            self.changes += 1
+            self.generation += 1
 
     def clear(self) -> None:
-        """Forget all: the chain is another one."""
+        """Clear the cache after a reorg."""
         self._blocks.clear()
-        self.changes += 1
+        self.generation += 1
 
 
-def _now() -> float:
+def _loop_time() -> float:
     return asyncio.get_running_loop().time()

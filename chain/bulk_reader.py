@@ -1,7 +1,7 @@
-"""Many payments at once, for those who read all of them: several calls in one request, and the treasury's own receipts.
+"""Reads many payments at once, for the audit: several calls in one request, and the treasury's own receipts.
 
-The contract's index says which blocks to read, as everywhere; what a block's logs show is counted against it. Beside
-the payments, each block's `Transfer` logs to the treasury are read: what the token itself says of the same money.
+As everywhere, the contract's index says which blocks to read, and a block's logs are counted against it. Each block's
+`Transfer` logs to the treasury are read as well: the token's own record of the same money.
 """
 
 import asyncio
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chain import decoding
-from chain.calls import view
-from chain.decoding import PAYMENT_TOPIC
+from chain.decoding import PAYMENT_TOPIC, Log
 from chain.errors import InconsistentChainData, InvalidResponse, NodeError
-from chain.payment import Block, Payment, customer_id_from_bytes32, customer_id_to_bytes32
+from chain.payment import Block, Payment, customer_id_to_bytes32
 from chain.payment_index import PaymentIndex
 from chain.provider import Call, ChainClient
 
@@ -22,129 +21,134 @@ T = TypeVar("T")
 
 # keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk_reader.py recomputes it.
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
-BATCH = 100
-_AT_ONCE = 4  # batches side by side
+BATCH_SIZE = 100
+_MAX_CONCURRENT_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentBatch:
-    """Payments by their place in the index, and what the token says was sent to the treasury in their blocks.
+    """Payments by index, and the token's record of transfers to the treasury in their blocks.
 
-    `received` is the sum of what came with exactly these payments; `loose` holds, by EVM transaction and sender, what
-    was sent there that is not exactly what this gateway's payments say: straight, or to another gateway.
+    `received` is the sum of the transfers that match these payments exactly. `unmatched_transfers` holds, by EVM
+    transaction and sender, transfers that differ from this gateway's payments: direct, or through another gateway.
     """
 
     payments: list[tuple[int, Payment]]
     received: int
-    loose: Mapping[tuple[str, str], int]
+    unmatched_transfers: Mapping[tuple[str, str], int]
 
 
 class BulkReader(PaymentIndex):
-    """One gateway at one node, read in batches. Every method raises ChainError where it could not be told."""
+    """One gateway at one node, read in batches. Every method raises ChainError if the chain cannot be read."""
 
     async def read(self, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
-        """About a window of payments from the block of `start` on, to the end of a block."""
-        start -= await self._same_block_before(start)
-        counted = Counter(await self._whole_blocks(start, stop))
-        numbers = sorted(counted)
-        blocks = await many(self.reader, [("eth_getBlockByNumber", [hex(one), False]) for one in numbers], _block)
+        """Read about a window of payments from the block of `start` on, to the end of a block."""
+        start -= await self._count_same_block_before(start)
+        counts = Counter(await self._whole_blocks(start, stop))
+        numbers = sorted(counts)
+        headers: list[Call] = [("eth_getBlockByNumber", [hex(number), False]) for number in numbers]
+        blocks = await request_many(self.reader, headers, decoding.block)
         if [block.number for block in blocks] != numbers:
             raise InvalidResponse("blocks other than those asked for")
-        shown = await many(self.reader, [self.logs_of(block, self.address) for block in blocks], _items)
-        moved = await many(self.reader, [_transfers(block, token, treasury) for block in blocks], _items)
-        found: list[Payment] = []
+        logs = await request_many(self.reader, [self.logs_of(block, self.address) for block in blocks], _as_is)
+        transfers = await request_many(self.reader, [_transfers_of(block, token, treasury) for block in blocks], _as_is)
+        payments: list[Payment] = []
         received = 0
-        loose: dict[tuple[str, str], int] = {}
-        for block, logs, transfers in zip(blocks, shown, moved, strict=True):
-            payments = decoding.payments(logs, chain_id=self.chain_id, gateway=self.address, within=block)
-            if len(payments) != counted[block.number]:
+        unmatched: dict[tuple[str, str], int] = {}
+        for block, block_logs, block_transfers in zip(blocks, logs, transfers, strict=True):
+            in_block = decoding.payments(block_logs, chain_id=self.chain_id, gateway=self.address, within=block)
+            if len(in_block) != counts[block.number]:
                 raise InconsistentChainData(
-                    f"block {block.number} shows {len(payments)} payments, not {counted[block.number]}"
+                    f"block {block.number} shows {len(in_block)} payments, not {counts[block.number]}"
                 )
-            sent = transfers_to(transfers, token, treasury, block)
-            paid = paid_by(payments)
-            exact = {who for who, amount in paid.items() if sent.get(who, 0) == amount}
-            received += sum(sent[who] for who in exact)
-            loose |= {who: sent.get(who, 0) for who in sent.keys() | paid.keys() if who not in exact}
-            found += payments
-        return PaymentBatch(list(enumerate(found, start)), received, loose)
+            sent = transfers_to(block_transfers, token, treasury, block)
+            paid = paid_by(in_block)
+            matched = {sender for sender, amount in paid.items() if sent.get(sender, 0) == amount}
+            received += sum(sent[sender] for sender in matched)
+            unmatched |= {sender: sent.get(sender, 0) for sender in sent.keys() | paid.keys() if sender not in matched}
+            payments += in_block
+        return PaymentBatch(list(enumerate(payments, start)), received, unmatched)
 
     @staticmethod
     def logs_of(within: Block, gateway: str) -> Call:
-        """The question for the payments of one block."""
+        """Build the call for the payments of one block."""
         return "eth_getLogs", [{"blockHash": within.hash, "address": gateway, "topics": [PAYMENT_TOPIC]}]
 
     async def counts(self, customers: Sequence[str]) -> list[int]:
-        """How many payments the gateway counts for each customer."""
-        calls = [self._view("paymentCount", customer_id_to_bytes32(one)) for one in customers]
-        return await many(self.reader, calls, lambda value: int.from_bytes(decoding.data(value, 32)))
+        """Read how many payments the gateway counts for each customer."""
+        function = await self.load_function("paymentCount")
+        calls = [self.view_call(function, customer_id_to_bytes32(customer)) for customer in customers]
+        return await request_many(self.reader, calls, lambda value: int(function.decode(decoding.data(value))))
 
     async def customers_of(self, wallets: Sequence[str]) -> list[str | None]:
-        """The customer that the gateway has for each wallet."""
-        calls = [self._view("customerOf", wallet) for wallet in wallets]
-        return await many(self.reader, calls, lambda value: customer_id_from_bytes32(decoding.data(value, 32)))
-
-    def _view(self, function: str, argument: str | bytes) -> Call:
-        return "eth_call", [{"to": self.address, "data": view(function, argument)}, "latest"]
-
-    async def treasury(self) -> str:
-        """Where the tokens go."""
-        return await self._address("treasury")
+        """Read the customer that the gateway has for each wallet."""
+        function = await self.load_function("customerOf")
+        calls = [self.view_call(function, wallet) for wallet in wallets]
+        return await request_many(
+            self.reader, calls, lambda value: decoding.registered_customer(function.decode(decoding.data(value)))
+        )
 
 
-def _transfers(within: Block, token: str, treasury: str) -> Call:
-    topics = [TRANSFER_TOPIC, None, "0x" + treasury[2:].rjust(64, "0")]
+def _transfers_of(within: Block, token: str, treasury: str) -> Call:
+    topics = [TRANSFER_TOPIC, None, _treasury_topic(treasury)]
     return "eth_getLogs", [{"blockHash": within.hash, "address": token, "topics": topics}]
 
 
-def transfers_to(logs: Sequence[object], token: str, treasury: str, within: Block) -> Mapping[tuple[str, str], int]:
-    """What `(EVM transaction, sender)` sent to the treasury in one block."""
-    found: dict[tuple[str, str], int] = defaultdict(int)
-    for raw in logs:
-        log = decoding.fields(raw, "a log")
-        topics = [decoding.hash32(topic) for topic in decoding.items(log.get("topics"), "topics")]
-        if decoding.address(log.get("address")) != token or len(topics) != 3 or topics[0] != TRANSFER_TOPIC:
+def _treasury_topic(treasury: str) -> str:
+    return "0x" + treasury[2:].rjust(64, "0")
+
+
+def transfers_to(logs: object, token: str, treasury: str, within: Block) -> Mapping[tuple[str, str], int]:
+    """Sum the transfers to the treasury in one block by `(EVM transaction, sender)`."""
+    sums: dict[tuple[str, str], int] = defaultdict(int)
+    previous = -1
+    for log in decoding.typed(logs, list[Log], "logs"):
+        topics = [decoding.hash32(topic) for topic in log.topics]
+        if decoding.address(log.address) != token or len(topics) != 3 or topics[0] != TRANSFER_TOPIC:
             raise InvalidResponse("a log that is no transfer of the token")
-        if decoding.hash32(log.get("blockHash")) != within.hash or topics[2] != "0x" + treasury[2:].rjust(64, "0"):
-            raise InvalidResponse("a transfer of another block or to somebody else")
-        sender = decoding.word_as_address(int(topics[1], 16))
-        found[decoding.hash32(log.get("transactionHash")), sender] += int.from_bytes(decoding.data(log.get("data"), 32))
-    return found
+        decoding.check_block(log, within)
+        if topics[2] != _treasury_topic(treasury):
+            raise InvalidResponse("a transfer to somebody else")
+        position = decoding.quantity(log.log_index)
+        if position <= previous:
+            raise InvalidResponse("logs are not in the order of their index")
+        previous = position
+        amount = decoding.uint256(decoding.data(log.data))
+        sums[decoding.hash32(log.transaction_hash), decoding.topic_address(topics[1])] += amount
+    return sums
 
 
 def paid_by(payments: Iterable[Payment]) -> Mapping[tuple[str, str], int]:
-    """What `(EVM transaction, payer)` paid, by the payments' own word."""
-    found: Counter[tuple[str, str]] = Counter()
+    """Sum the payments by `(EVM transaction, payer)`."""
+    sums: Counter[tuple[str, str]] = Counter()
     for payment in payments:
-        found[payment.tx_hash, payment.payer] += payment.amount
-    return found
+        sums[payment.tx_hash, payment.payer] += payment.amount
+    return sums
 
 
-async def many(reader: ChainClient, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-    """All answers in order, in batches. What a node does not answer is asked in halves, down to single calls."""
-    found: list[T] = []
-    size = BATCH
-    while len(found) < len(calls):
-        left = calls[len(found) : len(found) + size * _AT_ONCE]
-        parts = [left[at : at + size] for at in range(0, len(left), size)]
-        answers = await asyncio.gather(*(_batch(reader, part, parse) for part in parts), return_exceptions=True)
-        for part, answer in zip(parts, answers, strict=True):
-            if isinstance(answer, BaseException):
-                if len(part) == 1 or not isinstance(answer, NodeError):
-                    raise answer
-                size = (len(part) + 1) // 2
+async def request_many(reader: ChainClient, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    """Make all calls in batches; the results are in order. A batch that fails is halved, down to single calls."""
+    results: list[T] = []
+    size = BATCH_SIZE
+    while len(results) < len(calls):
+        pending = calls[len(results) : len(results) + size * _MAX_CONCURRENT_BATCHES]
+        batches = [pending[start : start + size] for start in range(0, len(pending), size)]
+        responses = await asyncio.gather(*(_request(reader, batch, parse) for batch in batches), return_exceptions=True)
+        for batch, response in zip(batches, responses, strict=True):
+            if isinstance(response, BaseException):
+                if len(batch) == 1 or not isinstance(response, NodeError):
+                    raise response
+                size = (len(batch) + 1) // 2
                 break
-            found += answer
-    return found
+            results += response
+    return results
 
 
-async def _batch(reader: ChainClient, part: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-    return await reader.request_batch(part, parse) if len(part) > 1 else [await reader.ask(*part[0], parse)]
+async def _request(reader: ChainClient, batch: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    if len(batch) > 1:
+        return await reader.request_batch(batch, parse)
+    return [await reader.request(*batch[0], parse)]
 
 
-def _block(value: object) -> Block:
-    return decoding.block(value)
-
-
-def _items(value: object) -> list[object]:
-    return decoding.items(value, "logs")
+def _as_is(value: object) -> object:
+    return value

@@ -1,134 +1,256 @@
-"""JSON from a node → plain values, strictly. Pure: whatever does not fit its shape is a BadAnswer, never skipped."""
+"""Decodes JSON from nodes strictly. Pure: a value of the wrong shape raises InvalidResponse and is never skipped."""
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeVar, cast
 
-from chain.errors import InvalidResponse
+import msgspec
+
+from chain.errors import InconsistentChainData, InvalidResponse
 from chain.payment import Block, Payment, customer_id_from_bytes32
+
+T = TypeVar("T")
 
 # keccak256("Payment(bytes32,address,address,uint256,uint256,uint256)"); tests/chain/test_abi.py recomputes it.
 PAYMENT_TOPIC = "0x8a15d709d8ba7b3da2946a4110feb3f70e8a0dd1e55a69caba618fd7270d74f6"
 
-_KEPT = 1 << 14
+_TOPIC_CACHE_SIZE = 1 << 14
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
 
 
+class _Response(msgspec.Struct, frozen=True):
+    """A JSON-RPC response. Absent members are UNSET, since null is a result."""
+
+    id: int | None = None
+    result: Any = msgspec.UNSET
+    error: Any = msgspec.UNSET
+
+
+class _Header(msgspec.Struct, frozen=True):
+    number: str
+    hash: str
+    timestamp: str
+
+
+class LogHead(msgspec.Struct, frozen=True):
+    """The part of a receipt's log that says which contract emitted which event."""
+
+    address: str
+    topics: list[str]
+
+
+class Log(LogHead, frozen=True, rename="camel"):
+    """A log of a block as a node shows it, its hex still to be checked."""
+
+    data: str
+    block_hash: str
+    block_number: str
+    transaction_hash: str
+    log_index: str
+    removed: bool = False
+
+
+class _Receipt(msgspec.Struct, frozen=True, rename="camel"):
+    transaction_hash: str
+    status: str
+    block_number: str
+    block_hash: str
+    logs: list[LogHead]
+
+
+@dataclass(frozen=True, slots=True)
+class TxReceipt:
+    """The part of an EVM transaction's receipt that we use. `payment_counts` maps contracts to their Payment logs."""
+
+    tx_hash: str
+    block: int
+    block_hash: str
+    succeeded: bool
+    payment_counts: Counter[str]
+
+
+def result(content: bytes, number: int) -> object:
+    """Decode the body of a JSON-RPC response to the call with this ID."""
+    response = _response(content, _Response, "a JSON-RPC answer")
+    if response.error is not msgspec.UNSET:
+        raise InvalidResponse(f"error {str(response.error)[:300]}")
+    if response.id != number or response.result is msgspec.UNSET:
+        raise InvalidResponse("a JSON-RPC answer to another question")
+    return cast("object", response.result)
+
+
+def batch_results(content: bytes, numbers: Sequence[int]) -> list[object]:
+    """Decode the body of a batch response, ordered by ID: nodes answer in any order, and some omit answers."""
+    results: dict[int | None, object] = {}
+    for response in _response(content, list[_Response], "a list of JSON-RPC answers"):
+        if response.error is not msgspec.UNSET or response.result is msgspec.UNSET:
+            raise InvalidResponse(f"error {str(response.error)[:300]}")
+        if response.id in results:
+            raise InvalidResponse("two answers to one call")
+        results[response.id] = response.result
+    if len(results) != len(numbers) or any(number not in results for number in numbers):
+        raise InvalidResponse(f"{len(results)} answers to {len(numbers)} calls")
+    return [results[number] for number in numbers]
+
+
+def _response(content: bytes, type_: type[T], what: str) -> T:
+    try:
+        return msgspec.json.decode(content, type=type_)
+    except msgspec.ValidationError as error:
+        raise InvalidResponse(f"expected {what}, got {_excerpt(content.decode(errors='replace'))}: {error}") from error
+    except (ValueError, RecursionError) as error:  # of msgspec: DecodeError and UnicodeDecodeError are ValueErrors
+        raise InvalidResponse(f"no JSON: {content[:2000].decode(errors='replace')!r}") from error
+
+
 def quantity(value: object) -> int:
-    """A JSON-RPC quantity (`0x1b4`) as an integer."""
+    """Decode a JSON-RPC quantity (`0x1b4`)."""
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
-        raise InvalidResponse(f"expected a quantity, got {_shown(value)}")
+        raise InvalidResponse(f"expected a quantity, got {_excerpt(value)}")
     return int(value, 16)
 
 
 def data(value: object, size: int | None = None) -> bytes:
-    """JSON-RPC data (`0x…`), of exactly `size` bytes where given."""
+    """Decode JSON-RPC data (`0x…`), of exactly `size` bytes if given."""
     if not isinstance(value, str) or value[:2] != "0x":
-        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
+        raise InvalidResponse(f"expected hex data, got {_excerpt(value)}")
     try:
         raw = bytes.fromhex(value[2:])
     except ValueError:
         raw = b""
-    if len(value) != 2 + 2 * len(raw):  # fromhex takes spaces too
-        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
+    if len(value) != 2 + 2 * len(raw):  # fromhex accepts spaces
+        raise InvalidResponse(f"expected hex data, got {_excerpt(value)}")
     if size is not None and len(raw) != size:
         raise InvalidResponse(f"expected {size} bytes, got {len(raw)}")
     return raw
 
 
 def hash32(value: object) -> str:
-    """A 32-byte hash, lower-case."""
+    """Decode a 32-byte hash to lower case."""
     return "0x" + data(value, 32).hex()
 
 
 def address(value: object) -> str:
-    """A 20-byte address, lower-case."""
+    """Decode a 20-byte address to lower case."""
     return "0x" + data(value, 20).hex()
 
 
-def fields(value: object, what: str) -> Mapping[str, Any]:
-    """A JSON object."""
-    if not isinstance(value, dict):
-        raise InvalidResponse(f"expected {what}, got {_shown(value)}")
-    return value
-
-
 def items(value: object, what: str) -> list[Any]:
-    """A JSON array."""
+    """Check that a value is a JSON array."""
     if not isinstance(value, list):
-        raise InvalidResponse(f"expected a list of {what}, got {_shown(value)}")
+        raise InvalidResponse(f"expected a list of {what}, got {_excerpt(value)}")
     return value
 
 
-def topics(log: Mapping[str, Any]) -> list[str]:
-    """The topics of a log, lower-case."""
-    return [hash32(topic) for topic in items(log.get("topics"), "topics")]
+def typed(value: object, type_: type[T], what: str) -> T:
+    """Convert a JSON value to a type; unknown fields are ignored."""
+    try:
+        return msgspec.convert(value, type_)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise InvalidResponse(f"expected {what}: {error}") from error
 
 
-def words(raw: bytes) -> list[int]:
-    """ABI data as a list of 32-byte words."""
-    if len(raw) % 32:
-        raise InvalidResponse(f"expected whole 32-byte words, got {len(raw)} bytes")
-    return [int.from_bytes(raw[i : i + 32]) for i in range(0, len(raw), 32)]
+def uint256(raw: bytes) -> int:
+    """Decode return data that is one integer."""
+    if len(raw) != 32:
+        raise InvalidResponse(f"expected one integer, got {len(raw)} bytes")
+    return int.from_bytes(raw)
+
+
+def text(raw: bytes) -> str:
+    """Decode return data that is one UTF-8 string."""
+    length = int.from_bytes(raw[32:64])
+    content = raw[64 : 64 + length]
+    if raw[:64] != (32).to_bytes(32) + len(content).to_bytes(32) or raw[64:] != content + bytes(-len(content) % 32):
+        raise InvalidResponse("expected one string")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidResponse("expected a string in UTF-8") from error
 
 
 def word_as_address(word: int) -> str:
-    """An ABI word that must be an address."""
+    """Decode a 32-byte word that must be an address."""
     if word >> 160:
         raise InvalidResponse("a word holds more than an address")
     return f"0x{word:040x}"
 
 
-def uint64_array(raw: bytes) -> list[int]:
-    """The return data of a function that answers one `uint64[]`."""
-    values = words(raw)
-    if len(values) < 2 or values[0] != 32 or values[1] != len(values) - 2:
-        raise InvalidResponse("expected one array of integers")
-    if any(value >> 64 for value in values[2:]):
-        raise InvalidResponse("an array holds more than 64-bit integers")
-    return values[2:]
+def registered_customer(word: bytes) -> str | None:
+    """Decode the 32 bytes that `customerOf` returns; None if the wallet is not registered."""
+    customer_id = customer_id_from_bytes32(word)
+    if customer_id is None and any(word):
+        raise InvalidResponse("customerOf returned something that is no customer ID")
+    return customer_id
+
+
+def payment_blocks(blocks: list[int], expected: int) -> list[int]:
+    """Check the part of the contract's index that was asked for.
+
+    Raises: InconsistentChainData.
+    """
+    if len(blocks) != expected:
+        raise InconsistentChainData(f"asked the gateway for {expected} blocks, got {len(blocks)}")
+    if any(later < earlier for earlier, later in pairwise(blocks)):
+        raise InconsistentChainData("the gateway's index goes backwards")
+    return blocks
 
 
 def block(value: object) -> Block:
-    """A block header."""
-    got = fields(value, "a block")
-    return Block(quantity(got.get("number")), hash32(got.get("hash")), quantity(got.get("timestamp")))
+    """Decode a block header."""
+    header = typed(value, _Header, "a block")
+    return Block(quantity(header.number), hash32(header.hash), quantity(header.timestamp))
+
+
+def receipt(value: object, tx_hash: str) -> TxReceipt:
+    """Decode the receipt of one EVM transaction."""
+    fields = typed(value, _Receipt, "a receipt")
+    if hash32(fields.transaction_hash) != tx_hash:
+        raise InvalidResponse("a receipt of another transaction")
+    status = quantity(fields.status)
+    if status > 1:
+        raise InvalidResponse(f"a receipt with status {status}")
+    return TxReceipt(
+        tx_hash=tx_hash,
+        block=quantity(fields.block_number),
+        block_hash=hash32(fields.block_hash),
+        succeeded=status == 1,
+        payment_counts=Counter(emitter for emitter, topics in map(_head, fields.logs) if topics[:1] == [PAYMENT_TOPIC]),
+    )
+
+
+def _head(log: LogHead) -> tuple[str, list[str]]:
+    return address(log.address), [hash32(topic) for topic in log.topics]
 
 
 def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> list[Payment]:
-    """Every payment of `gateway` in one block, in order, from that block's complete list of its Payment logs.
+    """Decode every payment of `gateway` in one block, in order, from the complete list of its Payment logs.
 
-    Raises InvalidResponse on a log of another block, address or event, on a malformed one, or on an order that is not
-    strict.
+    Raises: InvalidResponse on a malformed log, one of another block, address or event, and on repeats or disorder.
     """
-    found: list[Payment] = []
+    decoded: list[Payment] = []
     ordinals: Counter[str] = Counter()
-    for log in items(logs, "logs"):
-        payment = _payment(fields(log, "a log"), ordinals, chain_id, gateway, within)
-        if found and payment.log_index <= found[-1].log_index:
+    for log in typed(logs, list[Log], "logs"):
+        payment = _payment(log, ordinals, chain_id, gateway, within)
+        if decoded and payment.log_index <= decoded[-1].log_index:
             raise InvalidResponse("logs are not in the order of their index")
-        found.append(payment)
-    return found
+        decoded.append(payment)
+    return decoded
 
 
-def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gateway: str, within: Block) -> Payment:
-    """One log. Whoever reads everything decodes millions, so what is just as expected is compared as text."""
-    topics = items(log.get("topics"), "topics")
-    contract, block_hash, number = log.get("address"), log.get("blockHash"), log.get("blockNumber")
-    if contract != gateway and address(contract) != gateway:
+def _payment(log: Log, ordinals: Counter[str], chain_id: int, gateway: str, within: Block) -> Payment:
+    # An audit decodes millions of logs: comparing the expected text first avoids parsing it.
+    topics = log.topics
+    if log.address != gateway and address(log.address) != gateway:
         raise InvalidResponse("a log of another contract")
     if len(topics) != 4 or (topics[0] != PAYMENT_TOPIC and hash32(topics[0]) != PAYMENT_TOPIC):
         raise InvalidResponse("a log that is no Payment event")
-    if block_hash != within.hash and hash32(block_hash) != within.hash:
-        raise InvalidResponse("a log of another block")
-    if number != hex(within.number) and quantity(number) != within.number:
-        raise InvalidResponse("a log of another block")
-    if log.get("removed", False) is not False:
-        raise InvalidResponse("a removed log")
-    raw = data(log.get("data"), 96)
-    tx_hash = hash32(log.get("transactionHash"))
+    check_block(log, within)
+    raw = data(log.data, 96)
+    tx_hash = hash32(log.transaction_hash)
     ordinal = ordinals[tx_hash]
     ordinals[tx_hash] += 1
     return Payment(
@@ -136,38 +258,41 @@ def _payment(log: Mapping[str, Any], ordinals: Counter[str], chain_id: int, gate
         gateway=gateway,
         tx_hash=tx_hash,
         ordinal=ordinal,
-        customer_id=_customer(_text(topics[1])),
-        wallet=_address(_text(topics[2])),
-        payer=_address(_text(topics[3])),
+        customer_id=_topic_customer(topics[1]),
+        wallet=topic_address(topics[2]),
+        payer=topic_address(topics[3]),
         sequence=int.from_bytes(raw[:32]),
         amount=int.from_bytes(raw[32:64]),
         cents=int.from_bytes(raw[64:]),
         block=within.number,
         block_hash=within.hash,
         time=within.time,
-        log_index=quantity(log.get("logIndex")),
+        log_index=quantity(log.log_index),
     )
 
 
-def _text(value: object) -> str:
-    """A topic that can be looked up in what is kept: a list or an object could not."""
-    if not isinstance(value, str):
-        raise InvalidResponse(f"expected hex data, got {_shown(value)}")
-    return value
+def check_block(log: Log, within: Block) -> None:
+    """Raise InvalidResponse unless a log is of this block and still on the chain."""
+    if log.block_hash != within.hash and hash32(log.block_hash) != within.hash:
+        raise InvalidResponse("a log of another block")
+    if log.block_number != hex(within.number) and quantity(log.block_number) != within.number:
+        raise InvalidResponse("a log of another block")
+    if log.removed:
+        raise InvalidResponse("a removed log")
 
 
-@lru_cache(_KEPT)
-def _customer(topic: str) -> str | None:
-    """Kept, so that a customer's many payments share one string."""
+@lru_cache(_TOPIC_CACHE_SIZE)
+def _topic_customer(topic: str) -> str | None:
+    """Decode a customer ID; cached, so that a customer's payments share one string."""
     return customer_id_from_bytes32(data(topic, 32))
 
 
-@lru_cache(_KEPT)
-def _address(topic: str) -> str:
-    """Kept, so that a payer's many payments share one string."""
+@lru_cache(_TOPIC_CACHE_SIZE)
+def topic_address(topic: str) -> str:
+    """Decode an indexed address; cached, so that a payer's payments share one string."""
     return word_as_address(int.from_bytes(data(topic, 32)))
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _excerpt(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,6 +1,6 @@
-"""The gateway's payments as one node tells them: read from the logs of the blocks that the contract's index names.
+"""Reads a gateway's payments at one node: from the logs of the blocks that the contract's index names.
 
-What the logs hold must be what the contract counts, else Inconsistent is raised.
+The logs must hold what the contract counts, else InconsistentChainData is raised.
 """
 
 import asyncio
@@ -9,76 +9,76 @@ from collections.abc import Mapping, Sequence
 
 from chain import decoding, provider
 from chain.block_cache import BlockCache
+from chain.contracts import GatewayContract
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
 from chain.provider import ChainClient
-from chain.views import GatewayContract
 
-WINDOW = 2_000  # index entries in one call, and about as many payments read before any is looked at
-_NEAR = 8  # entries behind one that is wanted, at first, so that its block is seen to end
-_AT_ONCE = 8  # blocks read side by side
+WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
+_NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
+_MAX_CONCURRENT_BLOCKS = 8
 
 
 class PaymentIndex(GatewayContract):
-    """One gateway at one node. Every method raises ChainError where it could not be told.
+    """One gateway at one node. Every method raises ChainError if the chain cannot be read.
 
-    `kept` are blocks that this node showed lately.
+    `cache` holds blocks that this node showed recently.
     """
 
-    def __init__(self, reader: ChainClient, chain_id: int, address: str, kept: BlockCache | None = None) -> None:
+    def __init__(self, reader: ChainClient, chain_id: int, address: str, cache: BlockCache | None = None) -> None:
         super().__init__(reader, chain_id, address)
-        self._kept = kept or BlockCache()
+        self._cache = cache or BlockCache()
 
     async def payments_in(self, number: int) -> list[Payment]:
-        """All payments that one block's logs show, in order."""
+        """Read all payments that one block's logs show, in order."""
         within = await provider.block(self.reader, number)
         raw = await provider.logs(self.reader, within, self.address, PAYMENT_TOPIC)
         return decoding.payments(raw, chain_id=self.chain_id, gateway=self.address, within=within)
 
-    async def _blocks_of_payments(self, numbers: Sequence[int]) -> dict[int, list[Payment]]:
-        found: dict[int, list[Payment]] = {}
-        for start in range(0, len(numbers), _AT_ONCE):
-            some = numbers[start : start + _AT_ONCE]
-            read = await asyncio.gather(*(self.payments_in(number) for number in some))
-            found.update(zip(some, read, strict=True))
-        return found
+    async def _read_blocks(self, numbers: Sequence[int]) -> dict[int, list[Payment]]:
+        blocks: dict[int, list[Payment]] = {}
+        for start in range(0, len(numbers), _MAX_CONCURRENT_BLOCKS):
+            chunk = numbers[start : start + _MAX_CONCURRENT_BLOCKS]
+            payments = await asyncio.gather(*(self.payments_in(number) for number in chunk))
+            blocks.update(zip(chunk, payments, strict=True))
+        return blocks
 
-    async def _counted_blocks(self, counted: Mapping[int, int]) -> Mapping[int, list[Payment]]:
-        """The payments of these blocks, as many as the contract counts in each.
+    async def _read_counted_blocks(self, counts: Mapping[int, int]) -> Mapping[int, list[Payment]]:
+        """Read the payments of these blocks, as many as the contract counts in each.
 
-        What was kept is told again while the newest of it is on the chain: its hash names all that came before it.
+        Cached blocks are used while the newest of them is on the chain: its hash covers all before it.
         """
-        changes, last, known = self._kept.changes, self._kept.last(), self._kept.among(counted)
-        new = sorted(counted.keys() - known.keys())
-        # The newest first: what is read between two looks at it that tell the same is on its chain.
-        read = await self._blocks_of_payments(new[-1:]) | await self._blocks_of_payments(new[:-1])
+        generation, anchor, cached = self._cache.generation, self._cache.anchor(), self._cache.matching(counts)
+        missing = sorted(counts.keys() - cached.keys())
+        # Newest first: blocks read between two equal readings of the newest are on its chain.
+        read = await self._read_blocks(missing[-1:]) | await self._read_blocks(missing[:-1])
         for number, payments in read.items():
-            if len(payments) != counted[number]:
-                raise InconsistentChainData(f"block {number} shows {len(payments)} payments, not {counted[number]}")
-        if last and not await self._is_on_chain(last):
-            self._kept.clear()
-            return await self._counted_blocks(counted)
-        if len(read) < 2 or await self._is_on_chain(read[new[-1]][0]):
-            self._kept.put(read, changes)
-        return known | read
+            if len(payments) != counts[number]:
+                raise InconsistentChainData(f"block {number} shows {len(payments)} payments, not {counts[number]}")
+        if anchor and not await self._is_on_chain(anchor):
+            self._cache.clear()
+            return await self._read_counted_blocks(counts)
+        if len(read) < 2 or await self._is_on_chain(read[missing[-1]][0]):
+            self._cache.store(read, generation)
+        return cached | read
 
     async def _is_on_chain(self, payment: Payment) -> bool:
-        """Whether this payment's block is on the chain, and with it all before it."""
+        """Check that a payment's block, and with it every block before, is on the chain."""
         try:
             return (await provider.block(self.reader, payment.block)).hash == payment.block_hash
         except ChainError:
             return False
 
     async def window(self, start: int, stop: int, size: int = WINDOW) -> list[tuple[int, Payment]]:
-        """About `size` of `(index, payment)` from the block of `start` on, to the end of a block."""
-        start -= await self._same_block_before(start)
-        counted = Counter(await self._whole_blocks(start, stop, size))
-        read = await self._counted_blocks(counted)
+        """Read about `size` of `(index, payment)` from the block of `start` on, to the end of a block."""
+        start -= await self._count_same_block_before(start)
+        counts = Counter(await self._whole_blocks(start, stop, size))
+        read = await self._read_counted_blocks(counts)
         return list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
 
     async def _whole_blocks(self, start: int, stop: int, size: int = WINDOW) -> list[int]:
-        """The index from the start of a block on, about `size` of it, to the end of a block."""
+        """Read the index from the start of a block on, about `size` entries, to the end of a block."""
         while True:
             blocks = await self.payment_blocks(start, min(start + size, stop))
             if start + len(blocks) == stop:
@@ -87,8 +87,8 @@ class PaymentIndex(GatewayContract):
                 return [number for number in blocks if number != blocks[-1]]
             size *= 2  # one block fills all of it
 
-    async def _same_block_before(self, start: int) -> int:
-        """How many entries before `start` lie in the block of the entry at `start`."""
+    async def _count_same_block_before(self, start: int) -> int:
+        """Count the entries before `start` in the block of the entry at `start`."""
         step = 1
         while start > 0:
             first = max(0, start - step)
@@ -100,66 +100,70 @@ class PaymentIndex(GatewayContract):
         return 0
 
     async def payment_at(self, index: int) -> Payment:
-        """The payment at one place of the index."""
+        """Read the payment at one position of the index."""
         total = await self.total_payments()
         if index >= total:
             raise InconsistentChainData(f"asked for payment {index} of {total}")
-        before = await self._same_block_before(index)
-        window = await self.window(index - before, total, before + _NEAR)
+        before = await self._count_same_block_before(index)
+        window = await self.window(index - before, total, before + _NEIGHBORS)
         return window[before][1]
 
     async def payments_above(self, number: int) -> list[Payment]:
-        """All payments in blocks after `number`, in order."""
+        """Read all payments in blocks after `number`, in order."""
         start, size = await self.total_payments(), 16
         above: list[int] = []
         while start > 0:
             blocks = await self.payment_blocks(max(0, start - size), start)
-            found = [block for block in blocks if block > number]
-            above += found
+            newer = [block for block in blocks if block > number]
+            above += newer
             start -= len(blocks)
             size = min(2 * size, WINDOW)
-            if len(found) < len(blocks):
+            if len(newer) < len(blocks):
                 break
-        read = await self._counted_blocks(Counter(above))
+        read = await self._read_counted_blocks(Counter(above))
         return [payment for number in sorted(read) for payment in read[number]]
 
-    async def payments_of(self, customer_id: str, start: int, stop: int, *, exact: bool = False) -> list[Payment]:
-        """One customer's payments with the sequences `[start, stop)`, in order, none missing.
+    async def payments_of(
+        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
+    ) -> list[Payment]:
+        """Read one customer's payments with the sequences `[start, stop)`, in order, none missing.
 
-        Other payments of the same EVM transaction are not counted, and what leaves them out shifts the ordinals:
-        `exact` compares with the receipts too, for whoever goes by the identities.
+        The index does not cover other customers' payments in the same transaction, and omitting one would shift
+        ordinals. Pass `verify_receipts` if you rely on payment identities.
         """
         if start >= stop:
             return []
         blocks = await self.payment_blocks_of(customer_id, start, stop)
-        read = await self._blocks_of_payments(sorted(set(blocks)))
-        found = [
+        read = await self._read_blocks(sorted(set(blocks)))
+        matches = [
             payment
             for number in sorted(read)
             for payment in read[number]
             if payment.customer_id == customer_id and start <= payment.sequence < stop
         ]
-        if [(payment.sequence, payment.block) for payment in found] != list(enumerate(blocks, start)):
+        if [(payment.sequence, payment.block) for payment in matches] != list(enumerate(blocks, start)):
             raise InconsistentChainData(f"the logs of {customer_id}'s payments are not those the gateway counts")
-        if exact:
+        if verify_receipts:
             shown = Counter(payment.tx_hash for payments in read.values() for payment in payments)
-            for tx_hash in dict.fromkeys(payment.tx_hash for payment in found):
-                await self._check_whole(tx_hash, shown[tx_hash])
-        return found
+            for tx_hash in dict.fromkeys(payment.tx_hash for payment in matches):
+                await self._verify_receipt(tx_hash, shown[tx_hash])
+        return matches
 
-    async def _check_whole(self, tx_hash: str, shown: int) -> None:
-        """Raise InconsistentChainData unless the receipt holds as many payments as the block's logs showed of it."""
+    async def _verify_receipt(self, tx_hash: str, shown: int) -> None:
+        """Check that the receipt holds as many payments as the block's logs showed.
+
+        Raises: InconsistentChainData.
+        """
         receipt = await provider.receipt(self.reader, tx_hash)
-        logs = [decoding.fields(log, "a log") for log in receipt.logs] if receipt else []
-        told = sum(
-            decoding.address(log.get("address")) == self.address and decoding.topics(log)[:1] == [PAYMENT_TOPIC]
-            for log in logs
-        )
-        if told != shown:
-            raise InconsistentChainData(f"{tx_hash} holds {told} payments, its block's logs show {shown}")
+        count = receipt.payment_counts[self.address] if receipt else 0
+        if count != shown:
+            raise InconsistentChainData(f"{tx_hash} holds {count} payments, its block's logs show {shown}")
 
     async def check_counted(self, payment: Payment) -> None:
-        """Raise InconsistentChainData unless the contract itself says that this payment happened in this block."""
+        """Check that the contract itself counts this payment in this block.
+
+        Raises: InconsistentChainData.
+        """
         if payment.customer_id is None:
             return
         blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)

@@ -1,124 +1,174 @@
-"""JSON-RPC over one httpx client, with failover, and the few questions we ask of a node.
+"""JSON-RPC over one httpx client, with failover, and the node as a provider of web3.
 
-Every answer is checked for shape. An answer that does not fit, an error, an HTML page or a cut body is a failure of
-that node, and the next one is asked; it is never an empty result.
+Every response is checked. One of the wrong shape, an error, an HTML page or a cut body is that node's failure: the next
+node is asked, and the result is never empty instead.
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 
 from chain import decoding
+from chain.decoding import TxReceipt
 from chain.errors import ChainError, InvalidResponse, NodeError, WrongChain
 from chain.payment import Block
+from chain.signatures import import_late
+
+if TYPE_CHECKING:
+    from web3 import AsyncWeb3
+    from web3.providers.async_base import AsyncBaseProvider
 
 T = TypeVar("T")
 Call = tuple[str, Sequence[object]]
 """A JSON-RPC method and its parameters."""
 RequestObserver = Callable[[str, str, bool], None]
-"""Whoever counts: a node's name, the method (`batch` for several calls in one request), whether it was answered."""
+"""Counts requests: a node's name, the method (`batch` for several calls in one request), whether it was answered."""
 
-TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-LONGEST_CALL = 20.0
-_REST_SECONDS = 30  # how long a node that failed is asked last
+CONNECTION_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+CALL_TIMEOUT_SECONDS = 20.0
+_BACKOFF_SECONDS = 30  # during which a node that failed is asked last
+_ETH_CALL: Any = "eth_call"
+_WEB3_MODULES = ("web3.providers.async_base", "web3")
 
 
 class ChainClient(Protocol):
-    """What can be asked: one node, or several of which the first that answers properly counts."""
+    """One node, or several of which the first proper answer counts."""
 
     @property
-    def each(self) -> Sequence["NodeProvider"]:
-        """The nodes behind it, the one to ask first in front."""
-        ...
+    def providers(self) -> Sequence["NodeProvider"]:
+        """The nodes behind it, in the order in which they are asked."""
 
-    async def with_failover(self, read: Callable[["ChainClient"], Awaitable[T]]) -> T:
-        """A reading of several questions that must fit together, all put to one node. Raises ChainError."""
-        ...
+    async def with_failover(self, read: Callable[["NodeProvider"], Awaitable[T]]) -> T:
+        """Run a reading of one or several calls that must fit together, all against one node.
 
-    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """The parsed result of one JSON-RPC call. Raises NodeError."""
-        ...
+        Raises: ChainError.
+        """
+
+    async def request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """Make one JSON-RPC call and parse its result.
+
+        Raises: NodeError.
+        """
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """The parsed results of several calls that go out as one request. Raises NodeError."""
-        ...
+        """Make several calls in one request and parse their results.
+
+        Raises: NodeError.
+        """
 
 
 class NodeProvider:
-    """One JSON-RPC endpoint. Its URL may hold a key, so messages carry its place in the list and its host only."""
+    """One JSON-RPC endpoint. Its URL may hold a key, so messages carry only its position in the list and its host."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, chain_id: int, place: int = 1, told: RequestObserver | None = None
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        chain_id: int,
+        position: int = 1,
+        on_request: RequestObserver | None = None,
     ) -> None:
-        self._http, self._told = http, told
+        self._http = http
         self._url = url
+        self._chain_id = chain_id
+        self._on_request = on_request
         self._ids = count(1)
-        self._chain_id, self._checked = chain_id, False
-        self.name = f"node {place} ({urlsplit(url).hostname})"
+        self._is_verified = False
+        self.name = f"node {position} ({urlsplit(url).hostname})"
         self.backoff_until = 0.0
 
     @property
-    def each(self) -> Sequence["NodeProvider"]:
+    def providers(self) -> Sequence["NodeProvider"]:
         """Itself."""
         return (self,)
 
-    async def with_failover(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
-        """A reading of several questions, all put to this node."""
+    @cached_property
+    def web3(self) -> "AsyncWeb3[Any]":
+        """web3 over this node alone, without middleware, so that it makes no calls of its own."""
+        preload_web3()
+        from web3 import AsyncWeb3
+
+        return AsyncWeb3(_web3_provider_class()(self), middleware=[])
+
+    async def with_failover(self, read: Callable[["NodeProvider"], Awaitable[T]]) -> T:
+        """Run a reading against this node."""
         return await read(self)
 
-    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """Ask once. Raises NodeError with the cause; never answers with less than was asked.
+    async def request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """Make one call. The node must prove its chain before its first answer counts.
 
-        Before its first answer counts, the node must be on the right chain, else WrongChain is raised, now and always.
+        Raises: NodeError with the cause; WrongChain for as long as the node is on another chain.
         """
-        await self._check()
-        return await self._ask(method, params, parse)
+        await self._verify_chain()
+        return await self._request(method, params, parse)
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """Ask all `calls` in one request; the answers in the order of the calls, none missing. Raises NodeError."""
-        await self._check()
-        asked = {next(self._ids): call for call in calls}
-        body = [_request(number, *call) for number, call in asked.items()]
-        return await self._exchange("batch", body, lambda answer: [parse(one) for one in _results(answer, list(asked))])
+        """Make all `calls` in one request; the results are in the order of the calls, none missing.
 
-    async def _check(self) -> None:
-        if not self._checked:
-            found = await self._ask("eth_chainId", [], decoding.quantity)
-            if found != self._chain_id:
-                raise WrongChain(f"{self.name} is on chain {found}, not {self._chain_id}")
-            self._checked = True
-
-    async def _ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        number = next(self._ids)
+        Raises: NodeError.
+        """
+        await self._verify_chain()
+        numbered = {next(self._ids): call for call in calls}
+        body = [_message(number, *call) for number, call in numbered.items()]
         return await self._exchange(
-            method, _request(number, method, params), lambda answer: parse(_result(answer, number))
+            "batch", body, lambda content: [parse(result) for result in decoding.batch_results(content, list(numbered))]
         )
 
-    async def _exchange(self, method: str, body: object, parse: Callable[[httpx.Response], T]) -> T:
-        answered = False
-        try:
-            async with asyncio.timeout(LONGEST_CALL):  # the phases' timeouts start again with every byte
-                answer = await self._http.post(
-                    self._url, content=json.dumps(body), headers={"content-type": "application/json"}, timeout=TIMEOUT
-                )
-            found = parse(answer)
-            answered = True
-        except (httpx.HTTPError, TimeoutError, InvalidResponse) as error:
-            raise NodeError(f"{self.name} did not answer {method}: {self._cause(error)}") from error
-        finally:
-            if self._told:
-                self._told(self.name, method, answered)
-        return found
+    async def call(self, to: str, calldata: str) -> bytes:
+        """Call a view at the head through web3.
 
-    def _cause(self, error: Exception) -> str:
-        """What went wrong, without the URL: httpx puts it into messages, and a proxy may echo its path."""
-        text = str(error) if isinstance(error, InvalidResponse) else type(error).__name__
+        Raises: NodeError.
+        """
+        raw: bytes = await self.web3.manager.coro_request(_ETH_CALL, [{"to": to, "data": calldata}, "latest"])
+        return raw
+
+    def reject(self, method: str, cause: str) -> InvalidResponse:
+        """Count an answer that decoded to nothing usable as a failed request; the error to raise."""
+        if self._on_request:
+            self._on_request(self.name, method, False)
+        return InvalidResponse(f"{self.name} did not answer {method}: {self._redact(cause)}")
+
+    async def _verify_chain(self) -> None:
+        if not self._is_verified:
+            actual = await self._request("eth_chainId", [], decoding.quantity)
+            if actual != self._chain_id:
+                raise WrongChain(f"{self.name} is on chain {actual}, not {self._chain_id}")
+            self._is_verified = True
+
+    async def _request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        number = next(self._ids)
+        return await self._exchange(
+            method, _message(number, method, params), lambda content: parse(decoding.result(content, number))
+        )
+
+    async def _exchange(self, method: str, body: object, parse: Callable[[bytes], T]) -> T:
+        is_answered = False
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_SECONDS):  # httpx restarts its own timeouts with every byte
+                response = await self._http.post(
+                    self._url,
+                    content=msgspec.json.encode(body),
+                    headers={"content-type": "application/json"},
+                    timeout=CONNECTION_TIMEOUT,
+                )
+            parsed = parse(_body(response))
+            is_answered = True
+        except (httpx.HTTPError, TimeoutError, InvalidResponse) as error:
+            cause = str(error) if isinstance(error, InvalidResponse) else type(error).__name__
+            raise NodeError(f"{self.name} did not answer {method}: {self._redact(cause)}") from error
+        finally:
+            if self._on_request:
+                self._on_request(self.name, method, is_answered)
+        return parsed
+
+    def _redact(self, text: str) -> str:
+        """Remove the URL's parts: httpx puts them into messages, and a proxy may echo its path."""
         parts = urlsplit(self._url)
         values = [part.partition("=")[2] for part in parts.query.split("&")]
         for secret in (parts.path.strip("/"), parts.query, *values, parts.username, parts.password):
@@ -128,145 +178,123 @@ class NodeProvider:
 
 
 class FailoverProvider:
-    """All configured nodes, asked in order; one that failed lately is asked last."""
+    """All configured nodes, asked in order; a node that failed recently is asked last."""
 
     def __init__(
-        self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, told: RequestObserver | None = None
+        self,
+        http: httpx.AsyncClient,
+        urls: Sequence[str],
+        chain_id: int,
+        on_request: RequestObserver | None = None,
     ) -> None:
-        self._nodes = [NodeProvider(http, url, chain_id, place, told) for place, url in enumerate(urls, 1)]
+        self._nodes = [NodeProvider(http, url, chain_id, position, on_request) for position, url in enumerate(urls, 1)]
 
     @property
-    def each(self) -> Sequence[NodeProvider]:
+    def providers(self) -> Sequence[NodeProvider]:
         """The nodes in the order in which they are asked now."""
         now = asyncio.get_running_loop().time()
         return sorted(self._nodes, key=lambda node: node.backoff_until > now)
 
-    async def with_failover(self, read: Callable[[ChainClient], Awaitable[T]]) -> T:
-        """The first reading that fits together. One that does not is the node's failure, and the next one is asked."""
+    async def with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
+        """Return the first reading that is consistent. An inconsistent one is the node's failure; ask the next."""
         causes: list[ChainError] = []
-        for node in self.each:
+        for node in self.providers:
             try:
-                answer = await read(node)
+                result = await read(node)
             except ChainError as error:
                 causes.append(error)
-                node.backoff_until = asyncio.get_running_loop().time() + _REST_SECONDS
+                node.backoff_until = asyncio.get_running_loop().time() + _BACKOFF_SECONDS
             else:
                 node.backoff_until = 0.0
-                return answer
+                return result
         if len(causes) == 1:
             raise causes[0]
         raise NodeError("; ".join(str(cause) for cause in causes))
 
-    async def ask(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """The first proper answer."""
-        return await self.with_failover(lambda node: node.ask(method, params, parse))
+    async def request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
+        """Return the first proper answer."""
+        return await self.with_failover(lambda node: node.request(method, params, parse))
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """The first proper answers, all of one node."""
+        """Return the first proper answers, all of one node."""
         return await self.with_failover(lambda node: node.request_batch(calls, parse))
 
 
-@dataclass(frozen=True, slots=True)
-class TxReceipt:
-    """The part of an EVM transaction's receipt that we use; `logs` are still raw."""
+def preload_web3() -> None:
+    """Import web3 now, so that the first contract call does not wait for it."""
+    import_late(*_WEB3_MODULES)
 
-    tx_hash: str
-    block: int
-    block_hash: str
-    succeeded: bool
-    logs: list[Any]
+
+@cache
+def _web3_provider_class() -> "Callable[[NodeProvider], AsyncBaseProvider]":
+    from web3.providers.async_base import AsyncBaseProvider
+
+    class Web3Provider(AsyncBaseProvider):
+        """Sends web3's requests through a NodeProvider, which refuses errors before web3 sees them."""
+
+        global_ccip_read_enabled = False  # a revert with OffchainLookup could otherwise make us fetch any URL
+
+        def __init__(self, node: NodeProvider) -> None:
+            super().__init__()
+            self._node = node
+
+        async def make_request(self, method: Any, params: Any) -> Any:
+            result = await self._node.request(method, params, decoding.data)
+            return {"jsonrpc": "2.0", "id": 1, "result": result}
+
+    return Web3Provider
 
 
 async def chain_id(reader: ChainClient) -> int:
-    """The chain's id."""
-    return await reader.ask("eth_chainId", [], decoding.quantity)
+    """Read the chain's ID."""
+    return await reader.request("eth_chainId", [], decoding.quantity)
 
 
 async def block(reader: ChainClient, which: int | str) -> Block:
-    """The canonical block with that number, or the one a tag (`latest`, `safe`, `finalized`) names."""
-    asked = hex(which) if isinstance(which, int) else which
+    """Read the canonical block with that number, or the block of a tag (`latest`, `safe`, `finalized`)."""
+    selector = hex(which) if isinstance(which, int) else which
 
     def parse(value: object) -> Block:
-        got = decoding.block(value)
-        if isinstance(which, int) and got.number != which:
-            raise InvalidResponse(f"asked for block {which}, got {got.number}")
-        return got
+        header = decoding.block(value)
+        if isinstance(which, int) and header.number != which:
+            raise InvalidResponse(f"asked for block {which}, got {header.number}")
+        return header
 
-    return await reader.ask("eth_getBlockByNumber", [asked, False], parse)
+    return await reader.request("eth_getBlockByNumber", [selector, False], parse)
 
 
 async def logs(reader: ChainClient, within: Block, address: str, topic: str) -> object:
-    """The raw logs of one event of one contract in one block, asked for by the block's hash."""
-    wanted = {"blockHash": within.hash, "address": address, "topics": [topic]}
-    return await reader.ask("eth_getLogs", [wanted], lambda value: decoding.items(value, "logs"))
+    """Read the raw logs of one event of one contract in one block, selected by the block's hash."""
+    query = {"blockHash": within.hash, "address": address, "topics": [topic]}
+    return await reader.request("eth_getLogs", [query], lambda value: decoding.items(value, "logs"))
 
 
 async def receipt(reader: ChainClient, tx_hash: str) -> TxReceipt | None:
-    """The receipt of an EVM transaction; None where the node knows of none (yet)."""
-
-    def parse(value: object) -> TxReceipt | None:
-        if value is None:
-            return None
-        got = decoding.fields(value, "a receipt")
-        if decoding.hash32(got.get("transactionHash")) != tx_hash:
-            raise InvalidResponse("a receipt of another transaction")
-        status = decoding.quantity(got.get("status"))
-        if status > 1:
-            raise InvalidResponse(f"a receipt with status {status}")
-        return TxReceipt(
-            tx_hash=tx_hash,
-            block=decoding.quantity(got.get("blockNumber")),
-            block_hash=decoding.hash32(got.get("blockHash")),
-            succeeded=status == 1,
-            logs=decoding.items(got.get("logs"), "logs"),
-        )
-
-    return await reader.ask("eth_getTransactionReceipt", [tx_hash], parse)
+    """Read the receipt of an EVM transaction; None if the node does not have it (yet)."""
+    return await reader.request(
+        "eth_getTransactionReceipt",
+        [tx_hash],
+        lambda value: None if value is None else decoding.receipt(value, tx_hash),
+    )
 
 
 async def call(reader: ChainClient, to: str, calldata: str, parse: Callable[[bytes], T]) -> T:
-    """The parsed return data of a view at the head."""
-    return await reader.ask(
+    """Call a view at the head, without web3, and parse its return data."""
+    return await reader.request(
         "eth_call", [{"to": to, "data": calldata}, "latest"], lambda value: parse(decoding.data(value))
     )
 
 
 async def code(reader: ChainClient, address: str) -> bytes:
-    """The code at an address, empty where there is none."""
-    return await reader.ask("eth_getCode", [address, "latest"], decoding.data)
+    """Read the code at an address, empty if there is none."""
+    return await reader.request("eth_getCode", [address, "latest"], decoding.data)
 
 
-def _request(number: int, method: str, params: Sequence[object]) -> dict[str, object]:
+def _message(number: int, method: str, params: Sequence[object]) -> dict[str, object]:
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
 
 
-def _result(answer: httpx.Response, number: int) -> object:
-    got = decoding.fields(_json(answer), "a JSON-RPC answer")
-    if "error" in got:
-        raise InvalidResponse(f"error {str(got['error'])[:300]}")
-    if got.get("id") != number or "result" not in got:
-        raise InvalidResponse("a JSON-RPC answer to another question")
-    return got["result"]
-
-
-def _results(answer: httpx.Response, numbers: Sequence[int]) -> list[object]:
-    """The results of a batch by their ids: nodes answer in any order, and some leave answers out."""
-    found: dict[object, object] = {}
-    for one in decoding.items(_json(answer), "JSON-RPC answers"):
-        got = decoding.fields(one, "a JSON-RPC answer")
-        if "result" not in got:
-            raise InvalidResponse(f"error {str(got.get('error'))[:300]}")
-        found[got.get("id")] = got["result"]
-    if len(found) != len(numbers) or any(number not in found for number in numbers):
-        raise InvalidResponse(f"{len(found)} answers to {len(numbers)} calls")
-    return [found[number] for number in numbers]
-
-
-def _json(answer: httpx.Response) -> object:
-    if answer.status_code != httpx.codes.OK:
-        raise InvalidResponse(f"HTTP {answer.status_code} {answer.text[:2000]!r}")
-    try:
-        body: object = answer.json()
-    except (ValueError, RecursionError) as error:
-        raise InvalidResponse(f"no JSON: {answer.text[:2000]!r}") from error
-    return body
+def _body(response: httpx.Response) -> bytes:
+    if response.status_code != httpx.codes.OK:
+        raise InvalidResponse(f"HTTP {response.status_code} {response.text[:2000]!r}")
+    return response.content

@@ -93,7 +93,7 @@ class CrossCustomerPass:
 
     async def _judge_cursor(self, chain: ChainFacts, customer: AuditedCustomer, name: str) -> None:
         match = CURSOR.fullmatch(name)
-        gateways = [gateway for gateway in self._reader.gateways if match and gateway.short == match[2]]
+        gateways = [gateway for gateway in self._reader.gateways if match and gateway.address_prefix == match[2]]
         if not gateways or not match or int(match[1]) != self._scope.chain_id:
             return
         address = gateways[0].address
@@ -142,10 +142,10 @@ class CrossCustomerPass:
 async def is_absent_on_chain(reader: ChainReader, identity: str) -> bool:
     """Return whether no node shows a payment. Raises: ChainError if a node does not answer."""
     _, _, tx_hash, _ = identity.split(":")
-    for node in reader.nodes.each:
+    for node in reader.nodes.providers:
         transaction = await find_payments_in_tx(node, reader.gateways, tx_hash)
         if transaction and any(payment.identity == identity for payment in transaction.payments):
             return False
-    if not reader.nodes.each:
+    if not reader.nodes.providers:
         raise ChainError("no node is configured")
     return True

@@ -190,7 +190,7 @@ class Repair:
             raise RepairRefused("its payment may yet become final")
         reader = ChainReader(self._services.nodes, self._services.gateways, lambda *_: None)
         orphaned = await is_absent_on_chain(reader, claimed_identity(credit))
-        if orphaned and len(self._services.nodes.each) == 1:
+        if orphaned and len(self._services.nodes.providers) == 1:
             head = await provider.block(self._services.nodes, "latest")
             self._report_line(f"only one node to ask: waiting until block {head.number} is final to ask it again\n")
             await self._wait_until_final(head.number)

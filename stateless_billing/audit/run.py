@@ -202,7 +202,7 @@ class Audit:
         chain = self._chain
         if chain.received != chain.paid + chain.sent_straight and not self._options.customer:
             self._coverage.missing.append("the treasury's transfers do not add up to the payments")
-        hosts = [node.name for node in self._sources.chain.nodes.each]
+        hosts = [node.name for node in self._sources.chain.nodes.providers]
         self._coverage.facts = describe_scope(self.scope, hosts, self._sources.chain.codes, live=self._sources.live)
         self._coverage.count("stripe_reads", self._sources.stripe.reads)
         totals = {

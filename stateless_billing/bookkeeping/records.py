@@ -73,12 +73,12 @@ async def create_records(stripe: StripeApi) -> str:
 
 def swept_key(gateway: Gateway) -> str:
     """Return the key of a gateway's `swept` index, before which all payments are done."""
-    return f"swept:{gateway.chain_id}:{gateway.short}"
+    return f"swept:{gateway.chain_id}:{gateway.address_prefix}"
 
 
 def open_key(gateway: Gateway, index: int) -> str:
     """Return the key of a final payment before `swept` that is not credited yet."""
-    return f"open:{gateway.chain_id}:{gateway.short}:{index}"
+    return f"open:{gateway.chain_id}:{gateway.address_prefix}:{index}"
 
 
 def parse_swept(service: Customer, gateway: Gateway) -> int:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 import app
 from chain.errors import ChainError
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing import settings
 from stateless_billing.audit.options import add_options as add_audit_options
 from stateless_billing.runtime import logs

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chain import calls
+from chain import contracts
 from chain.bulk_reader import BulkReader
 from chain.gateway import Gateway
-from chain.signing import Signer, to_checksum_address
+from chain.signatures import Signer, to_checksum_address
 from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.commands.registration_plan import (
     RegistrationIssue,
@@ -129,10 +129,13 @@ def sign_registrations(
 def create_calldata(registrations: Sequence[Registration], gateway: Gateway) -> Iterator[dict[str, Any]]:
     """Build EVM transactions of up to MULTICALL_SIZE registrations each, which anybody may send in any order."""
     for batch in batches(registrations, MULTICALL_SIZE):
-        inner = [calls.register(entry.wallet, entry.customer_id, entry.deadline, entry.signature) for entry in batch]
+        inner = [
+            contracts.encode_register(entry.wallet, entry.customer_id, entry.deadline, entry.signature)
+            for entry in batch
+        ]
         yield {
             "to": to_checksum_address(gateway.address),
-            "data": calls.multicall(inner),
+            "data": contracts.encode_multicall(inner),
             "value": "0x0",
             "registrations": len(batch),
         }

@@ -89,9 +89,11 @@ class Confirmations:
 
     async def _is_confirmed_by_two_nodes(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
         """Whether two nodes confirm this payment at this depth. A single configured node is trusted."""
-        if len(self._nodes.each) < _REQUIRED_NODES:
+        if len(self._nodes.providers) < _REQUIRED_NODES:
             return True
-        answers = await asyncio.gather(*(self._node_confirms(node, payment, tier, now) for node in self._nodes.each))
+        answers = await asyncio.gather(
+            *(self._node_confirms(node, payment, tier, now) for node in self._nodes.providers)
+        )
         return sum(answers) >= _REQUIRED_NODES
 
     async def nodes_agree(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
@@ -99,9 +101,9 @@ class Confirmations:
 
         A single configured node is trusted.
         """
-        if not blocks or len(self._nodes.each) < _REQUIRED_NODES:
+        if not blocks or len(self._nodes.providers) < _REQUIRED_NODES:
             return True
-        answers = await asyncio.gather(*(_has_blocks(gateway.through(node), blocks) for node in self._nodes.each))
+        answers = await asyncio.gather(*(_has_blocks(gateway.bound_to(node), blocks) for node in self._nodes.providers))
         if answers.count(True) >= _REQUIRED_NODES:
             return True
         return False if False in answers else None
@@ -110,7 +112,7 @@ class Confirmations:
         gateway = next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
         try:
             deep = finality.measure_depth(payment, tier, await _read_heads(reader), now).reached
-            return deep and payment in await gateway.through(reader).payments_in(payment.block)
+            return deep and payment in await gateway.bound_to(reader).payments_in(payment.block)
         except ChainError:
             return False
 

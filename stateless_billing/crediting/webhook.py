@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from chain.payment import Payment
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)

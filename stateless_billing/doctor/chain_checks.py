@@ -10,7 +10,7 @@ from chain.decoding import PAYMENT_TOPIC, items
 from chain.errors import ChainError, NodeError, WrongChain
 from chain.payment import Block
 from chain.provider import NodeProvider
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing.doctor import deployment_records
 from stateless_billing.doctor.checks import Check, CheckFailed, CheckNoted, CheckSkipped, State, run_check
 from stateless_billing.doctor.deployment_records import BadRecord, Deployment, find_differences
@@ -28,7 +28,7 @@ _TIGHT_CEILING_FACTOR = 2  # note a rate ceiling below this multiple of the curr
 async def check_nodes(services: Services) -> list[Check]:
     """Check each node, then whether they agree."""
     checks = []
-    for number, node in enumerate(services.nodes.each, 1):
+    for number, node in enumerate(services.nodes.providers, 1):
         checks.append(await run_check(f"node_{number}", partial(_check_node, services, node)))
         if checks[-1].state is not State.UNREAD:
             checks.append(await run_check(f"node_{number}_logs", partial(_check_logs, services, node)))
@@ -83,7 +83,7 @@ async def _widest_log_range(node: NodeProvider, gateway: str, until: int) -> int
         since = max(0, until - width + 1)
         log_filter = {"address": gateway, "topics": [PAYMENT_TOPIC], "fromBlock": hex(since), "toBlock": hex(until)}
         try:
-            await node.ask("eth_getLogs", [log_filter], lambda value: items(value, "logs"))
+            await node.request("eth_getLogs", [log_filter], lambda value: items(value, "logs"))
         except NodeError:
             continue
         return until - since + 1
@@ -91,7 +91,7 @@ async def _widest_log_range(node: NodeProvider, gateway: str, until: int) -> int
 
 
 async def _check_agreement(services: Services) -> str:
-    nodes, urls = services.nodes.each, services.settings.rpc_urls
+    nodes, urls = services.nodes.providers, services.settings.rpc_urls
     if len(nodes) == 1:
         raise CheckNoted("a single node is trusted", "Configure two, so that larger payments need both to agree.")
     height = min([(await provider.block(node, "finalized")).number for node in nodes])

@@ -13,7 +13,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
-from chain.messages import SignIn, signer_of
+from chain.signatures import SignIn, signer_of
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.operators.roster import Operator, find_operator, is_email, is_wallet

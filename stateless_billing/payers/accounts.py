@@ -7,7 +7,7 @@ from cachetools import TTLCache
 
 from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers

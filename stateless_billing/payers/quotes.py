@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from chain import calls, token
+from chain import contracts
+from chain.contracts import TokenContract
 from chain.gateway import Gateway
-from chain.signing import Quote, Signer, to_checksum_address
+from chain.signatures import Quote, Signer, to_checksum_address
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import ProblemError
@@ -170,17 +171,18 @@ class Quotes:
         self, quote: Quote, signature: bytes, registration: RegistrationResponse | None, payer: str | None
     ) -> list[CallResponse]:
         """Prepare the payer's calls in order: an approval if the allowance is too small, then the payment."""
-        gateway, reader = self._gateway.address, self._gateway.reader
+        gateway = self._gateway.address
         erc20 = await self._gateway.token()
-        tokens = f"{money.format_tokens(quote.amount)} {await token.symbol(reader, erc20)}"
-        pay = calls.pay_quoted(quote.wallet, quote.amount, quote.cents, quote.deadline, signature)
+        token = TokenContract(self._gateway.reader, erc20)
+        tokens = f"{money.format_tokens(quote.amount)} {await token.symbol()}"
+        pay = contracts.encode_pay_quoted(quote.wallet, quote.amount, quote.cents, quote.deadline, signature)
         if registration:
             signed = bytes.fromhex(registration.signature[2:])
-            register = calls.register(quote.wallet, registration.customer_id, registration.deadline, signed)
-            pay = calls.multicall([register, pay])
+            register = contracts.encode_register(quote.wallet, registration.customer_id, registration.deadline, signed)
+            pay = contracts.encode_multicall([register, pay])
         prepared = [_call(gateway, pay, f"Pay {tokens}")]
-        if payer is None or await token.allowance(reader, erc20, payer, gateway) < quote.amount:
-            prepared.insert(0, _call(erc20, calls.approve(gateway, quote.amount), f"Allow {tokens}"))
+        if payer is None or await token.allowance(payer, gateway) < quote.amount:
+            prepared.insert(0, _call(erc20, contracts.encode_approve(gateway, quote.amount), f"Allow {tokens}"))
         return prepared
 
 

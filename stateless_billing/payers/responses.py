@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from chain.payment import Payment
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.crediting.payment_status import STATES, PaymentStatus
 
 MAX_SHOWN_PAYMENTS = 20

@@ -2,10 +2,10 @@
 
 from cachetools import TTLCache
 
-from chain import token
+from chain.contracts import EarlyViews, TokenContract
 from chain.gateway import Gateway
 from chain.provider import FailoverProvider
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.services import health
 from stateless_billing.settings import Settings
@@ -27,14 +27,14 @@ class ContractFacts:
     async def permit_domain(self, token_address: str) -> dict[str, str] | None:
         """`name` and `version` by which the token's permits are signed; None if it has no permit. Raises ChainError."""
         if token_address not in self._permit_domains:
-            self._permit_domains[token_address] = await token.permit_domain(
-                self._nodes, token_address, self._settings.chain_id
-            )
+            token = TokenContract(self._nodes, token_address)
+            self._permit_domains[token_address] = await token.permit_domain(self._settings.chain_id)
         return self._permit_domains[token_address]
 
     async def signer_fault(self) -> str | None:
         """Why the newest gateway refuses our signatures; None if it accepts them. Raises ChainError."""
         if None not in self._signers:
-            self._signers[None] = await self._gateway.signer()
+            views = EarlyViews(self._nodes, self._gateway.address)  # the first /readyz does not wait for web3
+            self._signers[None] = await views.signer()
         own = Signer(self._settings.signer_key, self._settings.chain_id).address
         return health.signer_fault(own, self._signers[None], self._gateway.address)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.gateway import Gateway
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.payers.claims import PaymentClaims

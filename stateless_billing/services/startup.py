@@ -4,7 +4,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from chain import provider, token
+from chain import provider
+from chain.contracts import EarlyViews
 from chain.errors import ChainError, WrongChain
 from chain.gateway import Gateway
 from chain.provider import FailoverProvider
@@ -81,7 +82,7 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
 
     Raises: StartupRefused, ChainError.
     """
-    for node in nodes.each:
+    for node in nodes.providers:
         try:
             await provider.chain_id(node)
         except WrongChain as error:
@@ -92,12 +93,14 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
     for gateway in gateways:
         if not await provider.code(nodes, gateway.address):
             raise StartupRefused(f"There is no contract at {gateway.address}. Correct GATEWAY_ADDRESSES.")
-        addresses.add(await gateway.token())
-        await gateway.total_payments()
+        views = EarlyViews(nodes, gateway.address)  # the start does not wait for web3
+        addresses.add(await views.token())
+        await views.total_payments()
     if len(addresses) > 1:
         raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
     address = addresses.pop()
-    decimals = await token.decimals(nodes, address)
+    token = EarlyViews(nodes, address)
+    decimals = await token.decimals()
     if decimals != 18:
         raise StartupRefused(f"The token has {decimals} decimals; only 18 are supported.")
-    return Token(address, await token.symbol(nodes, address), decimals)
+    return Token(address, await token.symbol(), decimals)

@@ -61,7 +61,7 @@ class CursorUpdater:
         stop = max(payment.sequence for payment in payments) + 1
         unverified = [payment for payment in payments if payment.sequence >= start]
         if stop - start > len(unverified):  # the cursor does not cover earlier payments either
-            unverified = await gateway.payments_of(customer_id, start, stop, exact=True)
+            unverified = await gateway.payments_of(customer_id, start, stop, verify_receipts=True)
         for payment in unverified:
             await self._crediting.process(gateway, payment, heads)
         covered = {payment for payment in payments if payment.sequence < start}

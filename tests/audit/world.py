@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 
 from chain.bulk_reader import TRANSFER_TOPIC
-from chain.calls import SELECTORS
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
 from stateless_billing.audit.auditor import Auditor, ProgressReporting
@@ -18,18 +17,23 @@ from stateless_billing.sandbox.records import Contact, Customer
 from stateless_billing.sandbox.stripe_api import StripeStandIn
 from stateless_billing.settings import Settings
 from tests.audit.builders import TOKEN, credit
-from tests.chain.fake_node import FakeNode, raw_log, word
+from tests.chain.fake_node import FUNCTIONS, FakeNode, raw_log, word
 from tests.fakes.factories import CHAIN_ID, GATEWAY, FakeClock, block
 
 TREASURY = "0x" + "88" * 20
 KEY = "sk_test_sandbox"
 
 
-def transfer(paid: Payment) -> dict[str, Any]:
-    """Create the token's transfer log of a payment."""
-    topics = [TRANSFER_TOPIC, *("0x" + account[2:].rjust(64, "0") for account in (paid.payer, TREASURY))]
-    log = raw_log(paid)
-    return log | {"address": TOKEN, "topics": topics, "data": "0x" + word(paid.amount).hex(), "logIndex": "0x0"}
+def transfer(one: Payment) -> dict[str, Any]:
+    """The token's own log of a payment."""
+    topics = [TRANSFER_TOPIC, *("0x" + who[2:].rjust(64, "0") for who in (one.payer, TREASURY))]
+    log = raw_log(one)
+    return log | {
+        "address": TOKEN,
+        "topics": topics,
+        "data": "0x" + word(one.amount).hex(),
+        "logIndex": hex(one.log_index + 1),
+    }
 
 
 class AuditNode(FakeNode):
@@ -46,7 +50,7 @@ class AuditNode(FakeNode):
 
     def _eth_call(self, call: dict[str, str], tag: str) -> str:
         fixed = {"token": TOKEN, "treasury": TREASURY}
-        name = next(name for name, selector in SELECTORS.items() if selector == call["data"][2:10])
+        name = FUNCTIONS[call["data"][2:10]]
         if name in fixed:
             return "0x" + fixed[name][2:].rjust(64, "0")
         if name == "customerOf":

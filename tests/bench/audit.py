@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from chain.bulk_reader import BATCH, BulkReader, many
+from chain.bulk_reader import BATCH_SIZE, BulkReader, request_many
 from chain.decoding import payments as decoded
 from chain.payment import Block
 from chain.provider import FailoverProvider
@@ -84,8 +84,8 @@ def raw_seconds(port: int) -> float:
     calls = [BulkReader.logs_of(block(100 + number), GATEWAY) for number in range(EVENTS // PER_BLOCK)]
     begun = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
-        for start in range(0, len(calls), BATCH):
-            batch = calls[start : start + BATCH]
+        for start in range(0, len(calls), BATCH_SIZE):
+            batch = calls[start : start + BATCH_SIZE]
             asked = [
                 {"jsonrpc": "2.0", "id": n, "method": name, "params": some} for n, (name, some) in enumerate(batch)
             ]
@@ -106,7 +106,7 @@ async def read_seconds(node: str) -> float:
         nodes = FailoverProvider(http, [node], CHAIN_ID)
         begun = time.perf_counter()
         calls = [BulkReader.logs_of(one, GATEWAY) for one in blocks]
-        shown = await many(nodes.each[0], calls, lambda value: value)
+        shown = await request_many(nodes.providers[0], calls, lambda value: value)
         found = sum(len(_decoded(logs, one)) for logs, one in zip(shown, blocks, strict=True))
         assert found == EVENTS
         return time.perf_counter() - begun

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import httpx
 
-from chain import calls
-from chain.signing import Quote, Signer
+from chain import contracts
+from chain.signatures import Quote, Signer
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, encode_call
 from stateless_billing.sandbox.stack import KEY, Service, Stack, free_port
@@ -248,13 +248,15 @@ def _pay(stack: Stack, customers: list, each: int) -> None:  # type: ignore[type
     wanted = []
     for one in customers:
         registration = signer.registration(gateway, one.wallet, one.id, deadline)
-        wanted.append(calls.register(one.wallet, one.id, deadline, registration))
+        wanted.append(contracts.encode_register(one.wallet, one.id, deadline, registration))
     for one in customers:
         for sequence in range(each):
             quote = Quote(one.wallet, sequence, AMOUNT, CENTS, deadline)
-            wanted.append(calls.pay_quoted(one.wallet, AMOUNT, CENTS, deadline, signer.quote(gateway, quote)))
+            wanted.append(
+                contracts.encode_pay_quoted(one.wallet, AMOUNT, CENTS, deadline, signer.quote(gateway, quote))
+            )
     for place in range(0, len(wanted), TOGETHER):
-        stack.chain.send(stack.payer, gateway, calls.multicall(wanted[place : place + TOGETHER]))
+        stack.chain.send(stack.payer, gateway, contracts.encode_multicall(wanted[place : place + TOGETHER]))
     stack.chain.mine(1, interval=2)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from chain import calls
+from chain import contracts
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
@@ -278,7 +278,7 @@ def test_a_signature_does_for_an_allowance(tabs: Tabs, service: StandIn, wallet:
     assert (signed["message"]["value"], signed["message"]["nonce"]) == (str(5000 * PRICE), "7")
     [sent] = [params[0]["data"] for method, params in wallet.asked if method == "eth_sendTransaction"]
     words = [5000 * PRICE, int(signed["message"]["deadline"]), 27, int("11" * 32, 16), int("22" * 32, 16)]
-    assert sent == calls.multicall(["0x8024cfd4" + "".join(f"{word:064x}" for word in words), "0x02"])
+    assert sent == contracts.encode_multicall(["0x8024cfd4" + "".join(f"{word:064x}" for word in words), "0x02"])
 
 
 @pytest.mark.parametrize("how", ["unsupported", "smart account", "no nonce", "bad in the token's eyes"])

@@ -1,18 +1,32 @@
 """A node in memory: blocks, logs, receipts and the gateways' own index; a test makes it lie about any of them."""
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
-from chain.calls import SELECTORS
+from eth_utils.crypto import keccak
+
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import InvalidResponse, NodeError
 from chain.payment import Payment, customer_id_to_bytes32
-from chain.provider import Call, FailoverProvider, NodeProvider
+from chain.provider import Call, FailoverProvider, NodeProvider, preload_web3
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
 T = TypeVar("T")
 NOBODY = b"\xff" * 32  # what the event of a payment without a customer ID carries here
-_FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
+ABI = Path(__file__).parents[2] / "chain" / "abi"
+
+
+def _selectors(name: str) -> dict[str, str]:
+    """Map the selectors of a committed ABI to the functions' names."""
+    functions = [entry for entry in json.loads((ABI / f"{name}.json").read_text()) if entry["type"] == "function"]
+    types = {entry["name"]: ",".join(argument["type"] for argument in entry["inputs"]) for entry in functions}
+    return {keccak(text=f"{name}({arguments})")[:4].hex(): name for name, arguments in types.items()}
+
+
+preload_web3()  # a virtual loop cannot wait for the thread that loads it
+FUNCTIONS = _selectors("PaymentGateway") | _selectors("ERC20Permit")
 
 
 class FakeNode(NodeProvider):
@@ -21,6 +35,8 @@ class FakeNode(NodeProvider):
     def __init__(self, payments: Sequence[Payment] = (), *, latest: int = 10_000, finalized: int = 9_000) -> None:
         self.name = "the fake node"
         self.backoff_until = 0.0
+        self._url = "https://fake.example"
+        self._on_request = None
         self.payments = list(payments)
         self.tags = {"latest": latest, "safe": (latest + finalized) // 2, "finalized": finalized}
         self.lies: dict[str, Callable[[Any], Any]] = {}
@@ -29,16 +45,16 @@ class FakeNode(NodeProvider):
         self.asked: list[str] = []
         self.viewed: list[tuple[str, str]] = []  # gateway and function of each call
 
-    async def ask(self, method: str, params: Sequence[Any], parse: Callable[[object], T]) -> T:
-        """Like `Node.ask`: what does not parse is a failure of this node."""
+    async def request(self, method: str, params: Sequence[Any], parse: Callable[[object], T]) -> T:
+        """Like `NodeProvider.request`: a result that does not parse is a failure of this node."""
         try:
             return parse(self.answer(method, params))
         except InvalidResponse as error:
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """Like `Node.ask_all`, one after another."""
-        return [await self.ask(method, params, parse) for method, params in calls]
+        """Like `NodeProvider.request_batch`, one after another."""
+        return [await self.request(method, params, parse) for method, params in calls]
 
     def answer(self, method: str, params: Sequence[Any]) -> Any:
         """The result as it would stand in the JSON-RPC answer. Raises NodeError where that would be an error."""
@@ -76,7 +92,7 @@ class FakeNode(NodeProvider):
         }
 
     def _eth_call(self, call: dict[str, str], _: str) -> str:
-        function, arguments = _FUNCTIONS[call["data"][2:10]], bytes.fromhex(call["data"][10:])
+        function, arguments = FUNCTIONS[call["data"][2:10]], bytes.fromhex(call["data"][10:])
         self.viewed.append((call["to"], function))
         words = [arguments[at : at + 32] for at in range(0, len(arguments), 32)]
         value = self._view(call["to"], function, words)

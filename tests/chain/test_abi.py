@@ -1,4 +1,4 @@
-"""Selectors and the event's topic, recomputed from the compiled contract."""
+"""The committed ABIs, the event's topic and the early calldata, recomputed from the compiled contracts."""
 
 import json
 from pathlib import Path
@@ -7,50 +7,62 @@ from typing import Any
 import pytest
 from eth_utils.crypto import keccak
 
-from chain.calls import SELECTORS
+from chain.contracts import EARLY_CALLDATA, ERC20_ABI, GATEWAY_ABI, contract_functions
 from chain.decoding import PAYMENT_TOPIC
-from chain.signing import TYPES
+from chain.signatures import TYPES
+from tests.chain.fake_node import ABI
 
-COMPILED = Path(__file__).parents[2] / "contracts" / "out" / "PaymentGateway.sol" / "PaymentGateway.json"
-TOKEN = {
-    "approve": "approve(address,uint256)",
-    "allowance": "allowance(address,address)",
-    "decimals": "decimals()",
-    "symbol": "symbol()",
-    "name": "name()",
-    "nonces": "nonces(address)",
-    "DOMAIN_SEPARATOR": "DOMAIN_SEPARATOR()",
-}
+OUT = Path(__file__).parents[2] / "contracts" / "out"
+NO_ARGUMENTS = {"token": GATEWAY_ABI, "signer": GATEWAY_ABI, "totalPayments": GATEWAY_ABI, "decimals": ERC20_ABI}
 
 
-@pytest.fixture(scope="module")
-def compiled() -> dict[str, Any]:
-    """Forge's output."""
-    assert COMPILED.exists(), "the contracts are not built: run `make contracts`"
-    found: dict[str, Any] = json.loads(COMPILED.read_text())
-    return found
+def compiled(name: str) -> dict[str, Any]:
+    """Read Forge's output for a contract."""
+    path = OUT / f"{name}.sol" / f"{name}.json"
+    assert path.exists(), "the contracts are not built: run `make contracts`"
+    artifact: dict[str, Any] = json.loads(path.read_text())
+    return artifact
 
 
-def signatures(compiled: dict[str, Any], kind: str) -> dict[str, str]:
-    """Name → signature of the contract's functions or events."""
+def signatures(abi: list[dict[str, Any]], kind: str) -> dict[str, str]:
+    """Map the names of an ABI's functions or events to their signatures."""
     return {
-        one["name"]: f"{one['name']}({','.join(argument['type'] for argument in one['inputs'])})"
-        for one in compiled["abi"]
-        if one["type"] == kind
+        entry["name"]: f"{entry['name']}({','.join(argument['type'] for argument in entry['inputs'])})"
+        for entry in abi
+        if entry["type"] == kind
     }
 
 
-def test_every_selector_is_the_compiled_contracts_or_the_tokens(compiled: dict[str, Any]) -> None:
-    functions = signatures(compiled, "function") | TOKEN
-    assert {name: keccak(text=functions[name])[:4].hex() for name in SELECTORS} == SELECTORS
-    for name, selector in SELECTORS.items():
-        assert name in TOKEN or compiled["methodIdentifiers"][functions[name]] == selector
+def test_the_committed_token_abi_is_part_of_the_compiled_one() -> None:
+    committed = json.loads((ABI / f"{ERC20_ABI}.json").read_text())
+    entries = compiled(ERC20_ABI)["abi"]
+    assert [entry for entry in committed if entry not in entries] == []
+    names = ["DOMAIN_SEPARATOR", "allowance", "approve", "decimals", "name", "nonces", "symbol"]
+    assert sorted(entry["name"] for entry in committed) == names
 
 
-def test_the_events_topic_and_layout(compiled: dict[str, Any]) -> None:
-    assert "0x" + keccak(text=signatures(compiled, "event")["Payment"]).hex() == PAYMENT_TOPIC
-    [event] = [one for one in compiled["abi"] if one["type"] == "event" and one["name"] == "Payment"]
-    assert [(one["name"], one["indexed"]) for one in event["inputs"]] == [
+@pytest.mark.parametrize("name", [GATEWAY_ABI, ERC20_ABI])
+def test_every_selector_is_the_compiled_contracts(name: str) -> None:
+    selectors = compiled(name)["methodIdentifiers"]
+    committed = signatures(json.loads((ABI / f"{name}.json").read_text()), "function")
+    assert committed
+    for function, signature in committed.items():
+        assert contract_functions(name)[function].selector.hex() == selectors[signature]
+        assert keccak(text=signature)[:4].hex() == selectors[signature]
+
+
+def test_the_early_calldata_is_web3s() -> None:
+    expected = {
+        name: contract_functions(abi)[name].encode() for name, abi in (NO_ARGUMENTS | {"symbol": ERC20_ABI}).items()
+    }
+    assert expected == EARLY_CALLDATA
+
+
+def test_the_events_topic_and_layout() -> None:
+    abi = compiled(GATEWAY_ABI)["abi"]
+    assert "0x" + keccak(text=signatures(abi, "event")["Payment"]).hex() == PAYMENT_TOPIC
+    [event] = [entry for entry in abi if entry["type"] == "event" and entry["name"] == "Payment"]
+    assert [(argument["name"], argument["indexed"]) for argument in event["inputs"]] == [
         ("customerId", True),
         ("wallet", True),
         ("payer", True),
@@ -61,6 +73,7 @@ def test_the_events_topic_and_layout(compiled: dict[str, Any]) -> None:
 
 
 def test_the_signed_types_are_those_in_the_contracts_source() -> None:
-    source = (COMPILED.parents[2] / "src" / "PaymentGateway.sol").read_text()
+    source = (OUT.parent / "src" / "PaymentGateway.sol").read_text()
     for name, fields in TYPES.items():
-        assert f'keccak256("{name}({",".join(one["type"] + " " + one["name"] for one in fields)})")' in source
+        members = ",".join(f"{field['type']} {field['name']}" for field in fields)
+        assert f'keccak256("{name}({members})")' in source

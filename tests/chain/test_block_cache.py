@@ -59,15 +59,15 @@ def test_what_is_still_on_the_chain_is_read_once() -> None:
     async def main() -> None:
         node = FakeNode(history(2, 1, 3))
         gateway = Gateway(node, CHAIN_ID, GATEWAY)
-        assert await gateway._window_from(0, 6) == WHOLE
+        assert await gateway._read_window(0, 6) == WHOLE
         assert blocks_read(node) == 3
-        assert await gateway._window_from(0, 6) == WHOLE
+        assert await gateway._read_window(0, 6) == WHOLE
         assert node.asked.count("eth_getBlockByNumber") == 1, "the newest vouches for all"
         assert blocks_read(node) == 0
         node.payments = history(2, 1, 3, 1)
         assert (await gateway.payments_above(102))[-1].block == 106
         assert blocks_read(node) == 1
-        await gateway.through(node)._window_from(0, 7)
+        await gateway.bound_to(node)._read_window(0, 7)
         assert blocks_read(node) == 4, "what another one showed is not asked"
 
     run_virtually(main())
@@ -80,11 +80,11 @@ def test_after_a_while_it_is_read_again_since_the_node_may_have_lied() -> None:
         node.lies["eth_getLogs"] = lambda logs: [
             log | {"data": log["data"][:130] + f"{1:064x}" + log["data"][194:]} for log in logs
         ]
-        lied = await gateway._window_from(0, 6)
+        lied = await gateway._read_window(0, 6)
         del node.lies["eth_getLogs"]
-        assert await gateway._window_from(0, 6) == lied != WHOLE
+        assert await gateway._read_window(0, 6) == lied != WHOLE
         await asyncio.sleep(121)
-        assert await gateway._window_from(0, 6) == WHOLE
+        assert await gateway._read_window(0, 6) == WHOLE
 
     run_virtually(main())
 
@@ -100,9 +100,9 @@ def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
             node.fork(100)
 
         node.before_logs = once
-        await gateway._window_from(0, 3)
+        await gateway._read_window(0, 3)
         blocks_read(node)
-        found = await gateway._window_from(0, 3)
+        found = await gateway._read_window(0, 3)
         assert blocks_read(node) == 3
         assert [one for _, one in found] == node.payments
 
@@ -112,16 +112,16 @@ def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
 def test_a_reading_that_ends_after_another_one_changed_it_keeps_nothing() -> None:
     async def main() -> None:
         first, second = history(1, 1)
-        kept = BlockCache()
-        begun = kept.changes
-        kept.clear()
-        kept.put({100: [first]}, begun)
-        assert kept.among({100: 1}) == {}
-        kept.put({100: [first]}, kept.changes)
-        assert kept.among({100: 1, 102: 1}) == {100: [first]}
-        kept.put({102: [second]}, begun)
-        assert kept.among({100: 1, 102: 1}) == {100: [first]}
-        assert kept.among({100: 2}) == {}, "the contract counts otherwise now"
+        cache = BlockCache()
+        begun = cache.generation
+        cache.clear()
+        cache.store({100: [first]}, begun)
+        assert cache.matching({100: 1}) == {}
+        cache.store({100: [first]}, cache.generation)
+        assert cache.matching({100: 1, 102: 1}) == {100: [first]}
+        cache.store({102: [second]}, begun)
+        assert cache.matching({100: 1, 102: 1}) == {100: [first]}
+        assert cache.matching({100: 2}) == {}, "the contract counts otherwise now"
 
     run_virtually(main())
 
@@ -157,7 +157,7 @@ def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[st
                 total = len(node.payments)
                 if step == "read":
                     start = number % total
-                    assert await gateway._window_from(start, total) == await fresh.window(start, total)
+                    assert await gateway._read_window(start, total) == await fresh.window(start, total)
                 else:
                     assert await gateway.payments_above(95 + number) == await fresh.payments_above(95 + number)
 

@@ -7,7 +7,7 @@ import pytest
 from eth_utils.crypto import keccak
 
 from chain import decoding
-from chain.bulk_reader import BATCH, TRANSFER_TOPIC, many, paid_by, transfers_to
+from chain.bulk_reader import BATCH_SIZE, TRANSFER_TOPIC, paid_by, request_many, transfers_to
 from chain.errors import InvalidResponse, NodeError
 from chain.provider import Call
 from tests.audit.builders import TOKEN
@@ -43,13 +43,13 @@ async def test_batches_are_halved_until_the_node_takes_them(most: int) -> None:
     def number_of(raw: Any) -> int:
         return int(raw["number"], 16)
 
-    assert await many(node, calls, number_of) == list(range(230))
-    assert max(node.sizes) <= BATCH
+    assert await request_many(node, calls, number_of) == list(range(230))
+    assert max(node.sizes) <= BATCH_SIZE
 
 
 async def test_one_call_that_fails_alone_fails() -> None:
     with pytest.raises(NodeError):
-        await many(Few(1), [("eth_getBlockByNumber", [hex(10**9), False])] * 2, decoding.block)
+        await request_many(Few(1), [("eth_getBlockByNumber", [hex(10**9), False])] * 2, decoding.block)
 
 
 def test_the_topic_is_the_tokens() -> None:
@@ -58,7 +58,7 @@ def test_the_topic_is_the_tokens() -> None:
 
 def test_transfers_are_summed_by_transaction_and_sender() -> None:
     [one, two] = history(2, customers=1)
-    logs = [transfer(one), transfer(one), transfer(two)]
+    logs = [transfer(one), transfer(one) | {"logIndex": "0x2"}, transfer(two) | {"logIndex": "0x3"}]
     sent = transfers_to(logs, TOKEN, TREASURY, block(100))
     assert sent == {(one.tx_hash, one.payer): 2 * one.amount, (two.tx_hash, two.payer): two.amount}
     assert paid_by([one, two]) == {(one.tx_hash, one.payer): one.amount, (two.tx_hash, two.payer): two.amount}
@@ -72,8 +72,16 @@ def test_transfers_are_summed_by_transaction_and_sender() -> None:
         {"topics": ["0x" + "00" * 32]},
         {"blockHash": block(7).hash},
         {"data": "0x"},
+        {"data": "0x" + "00" * 64},
+        {"removed": True},
+        {"blockNumber": hex(101)},
     ],
 )
 def test_a_log_that_is_no_such_transfer_is_refused(lie: dict[str, Any]) -> None:
     with pytest.raises(InvalidResponse):
         transfers_to([transfer(payment()) | lie], TOKEN, TREASURY, block(100))
+
+
+def test_a_transfer_that_is_shown_twice_is_refused() -> None:
+    with pytest.raises(InvalidResponse, match="order"):
+        transfers_to([transfer(payment())] * 2, TOKEN, TREASURY, block(100))

@@ -134,7 +134,7 @@ async def test_a_node_whose_story_does_not_fit_is_passed_over_and_rests(reading_
     gateway = Gateway(nodes, CHAIN_ID, GATEWAY)
     read = READINGS[reading_of]
     assert await read(gateway) == await read(reading(FakeNode(made)))
-    assert nodes.each == [honest, liar]
+    assert nodes.providers == [honest, liar]
     asked = len(liar.asked)
     await read(gateway)
     assert len(liar.asked) == asked  # it rests

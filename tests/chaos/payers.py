@@ -3,8 +3,8 @@
 import random
 from dataclasses import dataclass
 
-from chain import calls
-from chain.signing import Quote, Signer
+from chain import contracts
+from chain.signatures import Quote, Signer
 from stateless_billing.sandbox.localchain import RpcError, dev_account, encode_call
 from stateless_billing.sandbox.stack import TOKEN, Stack
 
@@ -53,8 +53,10 @@ class Payers:
             signed = [
                 (one, self._signer.registration(gateway, one.wallet, one.id, _FAR_DEADLINE)) for one in self._customers
             ]
-            data = [calls.register(one.wallet, one.id, _FAR_DEADLINE, signature) for one, signature in signed]
-            self._stack.chain.send(self._stack.payer, gateway, calls.multicall(data))
+            data = [
+                contracts.encode_register(one.wallet, one.id, _FAR_DEADLINE, signature) for one, signature in signed
+            ]
+            self._stack.chain.send(self._stack.payer, gateway, contracts.encode_multicall(data))
 
     def send_batch(self, limit: int) -> tuple[list[str], int]:
         """Send up to `limit` payments of different customers at once; their EVM hashes and the number of payments."""
@@ -83,7 +85,7 @@ class Payers:
         if self._random.random() < 0.25:
             return gateway, encode_call("pay(address,uint256)", customer.wallet, amount)
         quote = Quote(customer.wallet, sequence, amount, cents, _FAR_DEADLINE)
-        return gateway, calls.pay_quoted(
+        return gateway, contracts.encode_pay_quoted(
             customer.wallet, amount, cents, _FAR_DEADLINE, self._signer.quote(gateway, quote)
         )
 

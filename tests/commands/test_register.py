@@ -4,7 +4,7 @@ import pytest
 from eth_abi.abi import decode
 
 from chain.gateway import Gateway
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing.commands import register
 from stateless_billing.commands.register import Registration, create_calldata, create_plan, sign_registrations
 from stateless_billing.commands.registration_plan import RegistrationTarget
@@ -66,7 +66,7 @@ async def test_registrations_recover_to_the_signer_and_batches_contain_them() ->
     from eth_account import Account
     from eth_account.messages import encode_typed_data
 
-    from chain.signing import TYPES
+    from chain.signatures import TYPES
 
     reports: list[str] = []
     targets = [RegistrationTarget(f"0x{number:040x}", f"cus_{number}") for number in range(1, 251)]

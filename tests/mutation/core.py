@@ -8,8 +8,7 @@ ROOT = Path(__file__).parents[2]
 COPIED = ("chain", "stateless_billing", "tests", "contracts/src", "contracts/out", "pyproject.toml")
 PYTEST = ("-x", "-q", "-n0", "-p", "no:cacheprovider", "-p", "tests.mutation.profile")
 MODULES = {
-    "chain.calls": ("tests/chain/test_calls*.py", "tests/chain/test_abi.py"),
-    "chain.decoding": ("tests/chain/test_decoding*.py", "tests/chain/test_abi.py"),
+    "chain.decoding": ("tests/chain/decoding", "tests/chain/test_abi.py"),
     "chain.payment": ("tests/chain/test_payment*.py",),
     "stateless_billing.grants.caps": ("tests/grants/test_caps*.py",),
     "stateless_billing.domain.finality": ("tests/domain/test_finality.py",),

@@ -3,7 +3,7 @@
 import asyncio
 from decimal import Decimal
 
-from chain.signing import Signer
+from chain.signatures import Signer
 from stateless_billing.sandbox.effects import error_unsaved, wrong_date
 from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import readiness

@@ -192,7 +192,7 @@ def no_count_check() -> list[Patch]:
     """The logs are not compared with the contract's payment count."""
 
     async def blocks(self: PaymentIndex, counted: Mapping[int, int]) -> Mapping[int, list[Payment]]:
-        payments = await self._blocks_of_payments(sorted(counted))
+        payments = await self._read_blocks(sorted(counted))
         if counted and not any(payments.values()):
             raise InconsistentChainData("no payments at all")
         return payments
@@ -200,7 +200,7 @@ def no_count_check() -> list[Patch]:
     async def counted(self: PaymentIndex, payment: Payment) -> None:
         """Check nothing."""
 
-    return [(PaymentIndex, "_counted_blocks", blocks), (PaymentIndex, "check_counted", counted)]
+    return [(PaymentIndex, "_read_counted_blocks", blocks), (PaymentIndex, "check_counted", counted)]
 
 
 def one_node_is_enough() -> list[Patch]:

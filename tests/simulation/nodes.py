@@ -1,7 +1,6 @@
 """One to three nodes and the price feed behind one httpx transport. Each node lags, fails or lies in its own way."""
 
 import asyncio
-import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,15 +8,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
+import msgspec
 
-from chain.calls import SELECTORS
 from chain.payment import Payment
-from tests.chain.fake_node import event_customer, raw_log, word
+from tests.chain.fake_node import FUNCTIONS, event_customer, raw_log, word
 from tests.simulation.chain import CHAIN_ID, START, Chain, Version
 from tests.simulation.faults import Coverage
 from tests.simulation.prices import NONSENSE, Prices
 
-_FUNCTIONS = {selector: name for name, selector in SELECTORS.items()}
 _MESSAGES = (
     "missing trie node",
     "no backend is currently healthy to serve traffic",
@@ -40,20 +38,21 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class NodeAnswer:
-    """An HTTP answer as `chain.provider` reads it: a parsed JSON body, or a text that is not JSON."""
+    """The part of an HTTP response that `chain.provider` reads: a body of JSON, or a text that is not JSON."""
 
     status_code: int
     body: Any
     broken: str = ""
 
     @property
-    def text(self) -> str:
-        """The body as it would be on the wire."""
-        return self.broken or json.dumps(self.body)
+    def content(self) -> bytes:
+        """The body as it is on the wire."""
+        return self.broken.encode() or msgspec.json.encode(self.body)
 
-    def json(self) -> Any:
-        """The body. Raises: ValueError if the text is not JSON."""
-        return json.loads(self.broken) if self.broken else self.body
+    @property
+    def text(self) -> str:
+        """The same as text."""
+        return self.content.decode()
 
 
 @dataclass(frozen=True)
@@ -85,13 +84,13 @@ class NodesTransport(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("no feed")
         return self._prices(request, int(START + asyncio.get_running_loop().time()))
 
-    async def ask(self, host: str, body: str) -> NodeAnswer:
-        """Answer a JSON-RPC request to a node after a short delay."""
+    async def ask(self, host: str, body: bytes) -> NodeAnswer:
+        """A JSON-RPC request to the node of that name, after a short way."""
         loop = asyncio.get_running_loop()
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
         if self.over or loop.time() < self.down_until:
             raise httpx.ConnectError("no node")
-        return self._node(self.nodes[int(host[4:-5])], json.loads(body), loop.time())
+        return self._node(self.nodes[int(host[4:-5])], msgspec.json.decode(body), loop.time())
 
     def _prices(self, request: httpx.Request, now: int) -> httpx.Response:
         if self._rng.random() < self.price_faults and self.faulty("no_price"):
@@ -186,7 +185,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
 
     def _eth_call(self, node: Node, view: View, params: list[Any]) -> "str | _Error":
         to, calldata = params[0]["to"], params[0]["data"]
-        function, arguments = _FUNCTIONS[calldata[2:10]], bytes.fromhex(calldata[10:])
+        function, arguments = FUNCTIONS[calldata[2:10]], bytes.fromhex(calldata[10:])
         if function == "symbol":
             return "0x" + (word(32) + word(6) + b"LITKEY".ljust(32, b"\0")).hex()
         if function in ("token", "decimals"):

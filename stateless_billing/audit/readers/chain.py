@@ -94,7 +94,7 @@ class ChainReader:
                     self._add_payments(facts.payments, payments)
                     facts.paid += sum(payment.amount for payment in payments)
                     facts.received += batch.received
-                    unmatched |= batch.loose
+                    unmatched |= batch.unmatched_transfers
                 else:
                     self._add_payments(facts.later, payments)
                 start = batch.payments[-1][0] + 1

@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
 
 MAX_BODY_BYTES = 16 * 1024

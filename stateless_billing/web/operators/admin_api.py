@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.bookkeeping.orders import OrderDraft
 from stateless_billing.domain import money, order_rules
 from stateless_billing.domain.errors import ProblemError

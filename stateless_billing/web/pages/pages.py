@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from chain.errors import ChainError
-from chain.signing import to_checksum_address
+from chain.signatures import to_checksum_address
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.payers.responses import AccountResponse, Offer

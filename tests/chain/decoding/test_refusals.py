@@ -39,15 +39,16 @@ def refusal(parse: Callable[[], object]) -> str:
         (decoding.data, 5, "expected hex data, got 5"),
         (decoding.hash32, "0x00", "expected 32 bytes, got 1"),
         (decoding.address, "0x" + "00" * 32, "expected 20 bytes, got 32"),
-        (decoding.block, [], "expected a block, got []"),
-        (decode, None, "expected a list of logs, got None"),
-        (decode, {}, "expected a list of logs, got {}"),
-        (decode, [5], "expected a log, got 5"),
-        (decode, [LOG | {"topics": "0x"}], "expected a list of topics, got '0x'"),
-        (decoding.words, b"\0" * 33, "expected whole 32-byte words, got 33 bytes"),
+        (decoding.block, [], "expected a block: Expected `object`, got `array`"),
+        (decoding.block, {}, "expected a block: Object missing required field `number`"),
+        (decode, None, "expected logs: Expected `array`, got `null`"),
+        (decode, {}, "expected logs: Expected `array`, got `object`"),
+        (decode, [5], "expected logs: Expected `object`, got `int` - at `$[0]`"),
+        (decode, [LOG | {"topics": "0x"}], "expected logs: Expected `array`, got `str` - at `$[0].topics`"),
+        (decoding.uint256, b"\0" * 33, "expected one integer, got 33 bytes"),
+        (decoding.text, b"\0" * 64, "expected one string"),
+        (decoding.text, word(32) + word(1) + b"\xff".ljust(32, b"\0"), "expected a string in UTF-8"),
         (decoding.word_as_address, 2**160, "a word holds more than an address"),
-        (decoding.uint64_array, word(32), "expected one array of integers"),
-        (decoding.uint64_array, word(32) + word(1) + word(2**64), "an array holds more than 64-bit integers"),
         (decode, [LOG, LOG], "logs are not in the order of their index"),
         (decode, [LOG | {"address": OTHER_GATEWAY}], "a log of another contract"),
         (decode, [LOG | {"topics": TOPICS[:3]}], "a log that is no Payment event"),
@@ -56,10 +57,11 @@ def refusal(parse: Callable[[], object]) -> str:
         (decode, [LOG | {"blockHash": HASH}], "a log of another block"),
         (decode, [LOG | {"blockNumber": "0x65"}], "a log of another block"),
         (decode, [LOG | {"removed": True}], "a removed log"),
-        (decode, [LOG | {"removed": None}], "a removed log"),
+        (decode, [LOG | {"removed": None}], "expected logs: Expected `bool`, got `null` - at `$[0].removed`"),
         (decode, [LOG | {"data": "0x"}], "expected 96 bytes, got 0"),
         (decode, [LOG | {"transactionHash": "0x01"}], "expected 32 bytes, got 1"),
-        (decode, [LOG | {"logIndex": 3}], "expected a quantity, got 3"),
+        (decode, [LOG | {"logIndex": 3}], "expected logs: Expected `str`, got `int` - at `$[0].logIndex`"),
+        (decode, [LOG | {"logIndex": "3"}], "expected a quantity, got '3'"),
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_shows_it(parse: Callable[[Any], object], value: Any, sentence: str) -> None:
@@ -70,16 +72,17 @@ def test_a_refusal_says_what_is_wrong_and_shows_it(parse: Callable[[Any], object
 @pytest.mark.parametrize(
     ("topic", "sentence"),
     [
-        (None, "expected hex data, got None"),
-        (7, "expected hex data, got 7"),
-        ([TOPICS[1]], f"expected hex data, got ['{TOPICS[1][:55]}..."),
-        ({}, "expected hex data, got {}"),
+        (None, "expected logs: Expected `str`, got `null` - at `$[0].topics[...]`"),
+        (7, "expected logs: Expected `str`, got `int` - at `$[0].topics[...]`"),
+        ([TOPICS[1]], "expected logs: Expected `str`, got `array` - at `$[0].topics[...]`"),
+        ({}, "expected logs: Expected `str`, got `object` - at `$[0].topics[...]`"),
         ("0x00", "expected 32 bytes, got 1"),
+        ("zz", "expected hex data, got 'zz'"),
     ],
 )
 def test_a_topic_of_any_kind_that_is_no_word_is_refused_and_shown(place: int, topic: object, sentence: str) -> None:
     wrong = [*TOPICS[:place], topic, *TOPICS[place + 1 :]]
-    assert refusal(lambda: decode([LOG | {"topics": wrong}])) == sentence
+    assert refusal(lambda: decode([LOG | {"topics": wrong}])) == sentence.replace("[...]", f"[{place}]")
 
 
 @pytest.mark.parametrize("length", [57, 58, 59, 60, 61, 1_000])
@@ -115,14 +118,6 @@ def test_an_address_has_twenty_bytes(size: int) -> None:
         decoding.address("0x" + "00" * size)
 
 
-@given(st.lists(st.integers(0, 2**256 - 1), max_size=6), st.integers(1, 31))
-def test_words_are_whole(numbers: list[int], extra: int) -> None:
-    raw = b"".join(word(one) for one in numbers)
-    assert decoding.words(raw) == numbers
-    with pytest.raises(InvalidResponse):
-        decoding.words(raw + b"\0" * extra)
-
-
 @given(st.text(max_size=80))
 def test_any_text_is_a_quantity_or_refused_in_one_short_line(text: str) -> None:
     try:
@@ -133,22 +128,31 @@ def test_any_text_is_a_quantity_or_refused_in_one_short_line(text: str) -> None:
         assert "\n" not in said
 
 
-def test_topics_are_told_in_lower_case_and_one_by_one() -> None:
-    assert decoding.topics({"topics": [topic.upper().replace("0X", "0x") for topic in TOPICS]}) == TOPICS
-    assert decoding.topics({"topics": []}) == []
+def receipt(*logs: object) -> dict[str, Any]:
+    """A receipt with these logs."""
+    head = {"transactionHash": HASH, "status": "0x1", "blockNumber": "0x64", "blockHash": block(100).hash}
+    return head | {"logs": list(logs)}
+
+
+def test_a_receipts_payments_are_counted_by_contract_in_any_case() -> None:
+    shouting = {name: [topic.upper().replace("0X", "0x") for topic in TOPICS] for name in ("topics",)}
+    foreign = {"address": OTHER_GATEWAY, "topics": [HASH, TOPICS[0]], "data": "0x"}
+    logs = [LOG, LOG | shouting | {"address": "0x" + GATEWAY[2:].upper()}, foreign, foreign | {"topics": []}]
+    assert decoding.receipt(receipt(*logs), HASH).payment_counts == {GATEWAY: 2}
 
 
 @pytest.mark.parametrize(
     ("log", "sentence"),
     [
-        ({}, "expected a list of topics, got None"),
-        ({"topics": "0x"}, "expected a list of topics, got '0x'"),
-        ({"topics": [HASH, "0x00"]}, "expected 32 bytes, got 1"),
-        ({"topics": [None]}, "expected hex data, got None"),
+        ({"address": GATEWAY}, "expected a receipt: Object missing required field `topics` - at `$.logs[0]`"),
+        (LOG | {"topics": "0x"}, "expected a receipt: Expected `array`, got `str` - at `$.logs[0].topics`"),
+        (LOG | {"topics": [HASH, "0x00"]}, "expected 32 bytes, got 1"),
+        (LOG | {"topics": [None]}, "expected a receipt: Expected `str`, got `null` - at `$.logs[0].topics[0]`"),
+        (LOG | {"address": HASH}, "expected 20 bytes, got 32"),
     ],
 )
-def test_topics_that_are_none(log: dict[str, Any], sentence: str) -> None:
-    assert refusal(lambda: decoding.topics(log)) == sentence
+def test_a_receipt_with_a_malformed_log_is_refused(log: dict[str, Any], sentence: str) -> None:
+    assert refusal(lambda: decoding.receipt(receipt(log), HASH)) == sentence
 
 
 def test_payments_of_one_customer_share_their_strings() -> None:

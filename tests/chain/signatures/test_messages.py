@@ -6,7 +6,7 @@ from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.messages import SignIn, signer_of
+from chain.signatures import SignIn, signer_of
 
 KEY = "0x" + "4c" * 32
 ACCOUNT = Account.from_key(KEY)

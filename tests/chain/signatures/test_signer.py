@@ -8,9 +8,9 @@ from eth_utils.crypto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain import signing
+from chain import signatures
 from chain.payment import customer_id_to_bytes32
-from chain.signing import Quote, Signer
+from chain.signatures import Quote, Signer
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET
 
 KEY = "0x" + "4c" * 32
@@ -77,4 +77,4 @@ def test_what_is_no_customer_id_is_not_signed() -> None:
 def test_checksum() -> None:
     # https://eips.ethereum.org/EIPS/eip-55
     for address in ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359"):
-        assert signing.to_checksum_address(address.lower()) == address
+        assert signatures.to_checksum_address(address.lower()) == address

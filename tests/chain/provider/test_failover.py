@@ -8,8 +8,8 @@ import pytest
 
 from chain import provider
 from chain.errors import InconsistentChainData, NodeError, WrongChain
-from chain.provider import LONGEST_CALL, ChainClient, FailoverProvider
-from tests.chain.test_provider import FAILURES, Network, Says, answer, body, broken, result
+from chain.provider import CALL_TIMEOUT_SECONDS, ChainClient, FailoverProvider
+from tests.chain.provider.network import FAILURES, Network, Says, answer, body, broken, result
 from tests.fakes.factories import CHAIN_ID, GATEWAY
 from tests.fakes.virtual_time import run_virtually
 
@@ -28,7 +28,7 @@ async def test_a_node_on_another_chain_never_answers() -> None:
     for _ in range(3):
         assert await code_of(network) == b"\x02"
     assert network.asked == ["two", "two", "two"]
-    [first] = [one for one in network.nodes.each if "one.example" in one.name]
+    [first] = [one for one in network.nodes.providers if "one.example" in one.name]
     for _ in range(2):
         with pytest.raises(WrongChain, match="is on chain 8454, not 8453"):
             await provider.code(first, GATEWAY)
@@ -103,8 +103,8 @@ async def test_one_nodes_failure_is_told_as_it_is_and_several_together() -> None
 
 async def test_one_node_is_its_own_list() -> None:
     network = Network(one=result("0x01"), two=result("0x02"))
-    second = network.nodes.each[1]
-    assert list(second.each) == [second]
+    second = network.nodes.providers[1]
+    assert list(second.providers) == [second]
     assert await second.with_failover(twice) == b"\x02"
     assert network.asked == ["two", "two"]
 
@@ -146,4 +146,4 @@ def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
             await provider.chain_id(nodes)
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(scenario()) == LONGEST_CALL
+    assert run_virtually(scenario()) == CALL_TIMEOUT_SECONDS

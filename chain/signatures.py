@@ -1,0 +1,176 @@
+"""EIP-712 signatures of quotes and registrations, and EIP-4361 sign-in messages recovered by EIP-191.
+
+`eth_account` takes about a second to import, so it is imported where it is first used; `preload_crypto` does it early.
+"""
+
+import re
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from chain.payment import customer_id_to_bytes32
+
+TYPES = {
+    "Quote": [
+        {"name": "wallet", "type": "address"},
+        {"name": "sequence", "type": "uint256"},
+        {"name": "amount", "type": "uint256"},
+        {"name": "cents", "type": "uint256"},
+        {"name": "deadline", "type": "uint256"},
+    ],
+    "Registration": [
+        {"name": "wallet", "type": "address"},
+        {"name": "customerId", "type": "bytes32"},
+        {"name": "deadline", "type": "uint256"},
+    ],
+}
+STATEMENT = "Sign in to the moderators' pages. This sends no transaction and costs nothing."
+
+_SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}")
+_import_lock = threading.Lock()
+_imported: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The terms of `payQuoted`: `amount` base units for `cents`, once, at this `sequence`, until `deadline`."""
+
+    wallet: str
+    sequence: int
+    amount: int
+    cents: int
+    deadline: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The fields of an EIP-4361 message; `issued` and `expires` in unix seconds."""
+
+    domain: str
+    uri: str
+    address: str
+    chain_id: int
+    nonce: str
+    issued: int
+    expires: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.domain} wants you to sign in with your Ethereum account:\n{to_checksum_address(self.address)}\n\n"
+            f"{STATEMENT}\n\n"
+            f"URI: {self.uri}\nVersion: 1\nChain ID: {self.chain_id}\nNonce: {self.nonce}\n"
+            f"Issued At: {_iso(self.issued)}\nExpiration Time: {_iso(self.expires)}"
+        )
+
+
+class Signer:
+    """Signs for every gateway of one chain with a private key held in memory.
+
+    Raises: ValueError if the key is not valid.
+    """
+
+    def __init__(self, key: str, chain_id: int) -> None:
+        self._key = key
+        self._chain_id = chain_id
+
+    @property
+    def address(self) -> str:
+        """The signer's address, lower-case."""
+        preload_crypto()
+        from eth_account import Account
+
+        return str(Account.from_key(self._key).address).lower()
+
+    def quote(self, gateway: str, quote: Quote) -> bytes:
+        """Sign a quote for one gateway: 65 bytes."""
+        message = {
+            "wallet": quote.wallet,
+            "sequence": quote.sequence,
+            "amount": quote.amount,
+            "cents": quote.cents,
+            "deadline": quote.deadline,
+        }
+        return self._sign(gateway, "Quote", message)
+
+    def registration(self, gateway: str, wallet: str, customer_id: str, deadline: int) -> bytes:
+        """Sign the permission to register `customer_id` for `wallet` until `deadline`: 65 bytes."""
+        message = {"wallet": wallet, "customerId": customer_id_to_bytes32(customer_id), "deadline": deadline}
+        return self._sign(gateway, "Registration", message)
+
+    def _sign(self, gateway: str, kind: str, message: dict[str, Any]) -> bytes:
+        preload_crypto()
+        from eth_account import Account
+        from eth_account.messages import encode_typed_data
+
+        domain = {
+            "name": "PaymentGateway",
+            "version": "1",
+            "chainId": self._chain_id,
+            "verifyingContract": gateway,
+        }
+        signable = encode_typed_data(domain, {kind: TYPES[kind]}, message)
+        return bytes(Account.sign_message(signable, self._key).signature)
+
+
+def signer_of(message: str, signature: str) -> str | None:
+    """Recover the lower-case address that signed a message; None if the signature is not valid."""
+    preload_crypto()
+    from eth_account import Account
+    from eth_account.messages import encode_defunct
+    from eth_keys.exceptions import BadSignature
+
+    if not _SIGNATURE.fullmatch(signature):
+        return None
+    try:
+        return str(Account.recover_message(encode_defunct(text=message), signature=signature)).lower()
+    except (ValueError, TypeError, BadSignature):
+        return None
+
+
+def domain_separator(name: str, version: str, chain_id: int, contract: str) -> bytes:
+    """Hash an EIP-712 domain of name, version, chain and contract."""
+    preload_crypto()
+    from eth_utils.crypto import keccak
+
+    kind = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    hashes = [keccak(text=text) for text in (kind, name, version)]
+    return keccak(b"".join([*hashes, chain_id.to_bytes(32), bytes.fromhex(contract[2:]).rjust(32, b"\0")]))
+
+
+def to_checksum_address(address: str) -> str:
+    """Convert an address to EIP-55 mixed case."""
+    preload_crypto()
+    from eth_utils.address import to_checksum_address
+
+    return to_checksum_address(address)
+
+
+def preload_crypto() -> None:
+    """Import eth_account now, so that the first quote does not wait for it."""
+    import_late("eth_account.messages", "eth_utils.address")
+
+
+def import_late(*modules: str) -> None:
+    """Import packages that are slow to load, and restore Python's recursion limit.
+
+    py_ecc, which eth_account and web3 import, raises the limit to 100,000, so that deeply nested JSON would crash the
+    process instead of being refused. It is imported first to keep that interval short, and under a lock: a second
+    thread would otherwise save, and later restore, the raised limit.
+    """
+    if _imported.issuperset(modules):
+        return
+    with _import_lock:
+        limit = sys.getrecursionlimit()
+        for module in ("py_ecc", *modules):
+            try:
+                import_module(module)
+            finally:
+                sys.setrecursionlimit(limit)
+        _imported.update(modules)
+
+
+def _iso(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
