@@ -7,10 +7,11 @@ ARG PYTHON=python:3.11-slim@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da21
 FROM ${PYTHON} AS build
 WORKDIR /srv
 COPY requirements.txt ./
-# Without pip in it, and from wheels only: nothing is compiled and no setup script runs.
+# Without pip in it, and from wheels only: nothing is compiled and no setup script runs. web3's own test contracts go.
 RUN python -m venv --without-pip venv && \
     python -m pip --python venv/bin/python install --require-hashes --no-deps --only-binary=:all: --no-compile \
-      --disable-pip-version-check --quiet --root-user-action=ignore -r requirements.txt
+      --disable-pip-version-check --quiet --root-user-action=ignore -r requirements.txt && \
+    find venv/lib -name '*.sol' -delete
 COPY app.py ./
 COPY chain chain
 COPY stateless_billing stateless_billing
