@@ -53,7 +53,7 @@ class FakeNode(NodeProvider):
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """Like `NodeProvider.request_batch`, one after another."""
+        """Like `NodeProvider.request_batch`, call after call."""
         return [await self.request(method, params, parse) for method, params in calls]
 
     def answer(self, method: str, params: Sequence[Any]) -> Any:
@@ -69,18 +69,18 @@ class FakeNode(NodeProvider):
         number = self.tags[which] if which in self.tags else int(which, 16)
         if number > self.tags["latest"]:
             return None
-        found = block(number)
-        return {"number": hex(number), "hash": found.hash, "timestamp": hex(found.time)}
+        header = block(number)
+        return {"number": hex(number), "hash": header.hash, "timestamp": hex(header.time)}
 
     def _eth_getLogs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: N802
         return [
-            raw_log(one)
-            for one in self.payments
-            if (one.block_hash, one.gateway) == (wanted["blockHash"], wanted["address"])
+            raw_log(paid)
+            for paid in self.payments
+            if (paid.block_hash, paid.gateway) == (wanted["blockHash"], wanted["address"])
         ]
 
     def _eth_getTransactionReceipt(self, hash_: str) -> dict[str, Any] | None:  # noqa: N802
-        logs = [raw_log(one) for one in self.payments if one.tx_hash == hash_]
+        logs = [raw_log(paid) for paid in self.payments if paid.tx_hash == hash_]
         if not logs and hash_ not in self.reverted:
             return None
         return {
@@ -98,20 +98,20 @@ class FakeNode(NodeProvider):
         value = self._view(call["to"], function, words)
         if function in self.lies:
             value = self.lies[function](value)
-        return "0x" + b"".join(word(one) for one in _flat(value)).hex()
+        return "0x" + b"".join(word(number) for number in _flat(value)).hex()
 
     def _view(self, gateway: str, function: str, words: list[bytes]) -> int | list[int]:
         if not function.startswith(("total", "paymentBlocks", "paymentCount")):
             return self.views.get(function, 0)
-        mine = [one for one in self.payments if one.gateway == gateway]
+        mine = [paid for paid in self.payments if paid.gateway == gateway]
         if function in ("paymentCount", "paymentBlocksOf"):
-            mine = [one for one in mine if event_customer(one) == words[0]]
+            mine = [paid for paid in mine if event_customer(paid) == words[0]]
         if function in ("totalPayments", "paymentCount"):
             return len(mine)
-        start, stop = (int.from_bytes(one) for one in words[-2:])
+        start, stop = (int.from_bytes(argument) for argument in words[-2:])
         if stop > len(mine):
             raise NodeError("the fake node did not answer eth_call: execution reverted")
-        return [one.block for one in mine[start:stop]]
+        return [paid.block for paid in mine[start:stop]]
 
 
 class FakeNodes(FailoverProvider):
@@ -130,29 +130,29 @@ def word(value: int) -> bytes:
     return value.to_bytes(32)
 
 
-def event_customer(one: Payment) -> bytes:
+def event_customer(paid: Payment) -> bytes:
     """The 32 bytes that the event carries."""
-    return customer_id_to_bytes32(one.customer_id) if one.customer_id else NOBODY
+    return customer_id_to_bytes32(paid.customer_id) if paid.customer_id else NOBODY
 
 
-def raw_log(one: Payment) -> dict[str, Any]:
+def raw_log(paid: Payment) -> dict[str, Any]:
     """A payment's log as a node shows it."""
-    indexed = [event_customer(one), bytes.fromhex(one.wallet[2:]).rjust(32, b"\0")]
-    indexed.append(bytes.fromhex(one.payer[2:]).rjust(32, b"\0"))
+    indexed = [event_customer(paid), bytes.fromhex(paid.wallet[2:]).rjust(32, b"\0")]
+    indexed.append(bytes.fromhex(paid.payer[2:]).rjust(32, b"\0"))
     return {
-        "address": one.gateway,
+        "address": paid.gateway,
         "topics": [PAYMENT_TOPIC, *("0x" + topic.hex() for topic in indexed)],
-        "data": "0x" + (word(one.sequence) + word(one.amount) + word(one.cents)).hex(),
-        "blockNumber": hex(one.block),
-        "blockHash": one.block_hash,
-        "transactionHash": one.tx_hash,
-        "logIndex": hex(one.log_index),
+        "data": "0x" + (word(paid.sequence) + word(paid.amount) + word(paid.cents)).hex(),
+        "blockNumber": hex(paid.block),
+        "blockHash": paid.block_hash,
+        "transactionHash": paid.tx_hash,
+        "logIndex": hex(paid.log_index),
         "removed": False,
     }
 
 
 def history(*sizes: int, customers: int = 3, gateway: str = GATEWAY, first_block: int = 100) -> list[Payment]:
-    """Payments in blocks of these sizes, two blocks apart, of some customers in turn, one EVM transaction each."""
+    """Payments in blocks of these sizes, two blocks apart, of a few customers in turn, one EVM transaction each."""
     made: list[Payment] = []
     sequences = [0] * customers
     for place, size in enumerate(sizes):

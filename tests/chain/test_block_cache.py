@@ -37,15 +37,15 @@ class Forking(FakeNode):
         """Another chain from this block on, with the same payments paid in other amounts."""
         self.forks[number] = self.forks.get(number, 0) + 1
         moved = [
-            replace(one, block_hash=self.hash(one.block), amount=one.amount + (one.block >= number))
-            for one in self.payments
+            replace(payment, block_hash=self.hash(payment.block), amount=payment.amount + (payment.block >= number))
+            for payment in self.payments
         ]
         self.payments = moved
 
     def _eth_getLogs(self, wanted: dict[str, object]) -> list[dict[str, object]]:  # noqa: N802
-        found = super()._eth_getLogs(wanted)
+        shown = super()._eth_getLogs(wanted)
         self.before_logs()
-        return found
+        return shown
 
 
 def blocks_read(node: FakeNode) -> int:
@@ -102,9 +102,9 @@ def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
         node.before_logs = once
         await gateway._read_window(0, 3)
         blocks_read(node)
-        found = await gateway._read_window(0, 3)
+        shown = await gateway._read_window(0, 3)
         assert blocks_read(node) == 3
-        assert [one for _, one in found] == node.payments
+        assert [payment for _, payment in shown] == node.payments
 
     run_virtually(main())
 
@@ -147,7 +147,7 @@ def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[st
                 paid = replace(
                     new,
                     block=last.block + 1 + number % 3,
-                    sequence=sum(one.customer_id == new.customer_id for one in node.payments),
+                    sequence=sum(payment.customer_id == new.customer_id for payment in node.payments),
                 )
                 node.payments.append(replace(paid, block_hash=node.hash(paid.block), time=block(paid.block).time))
             elif step == "wait":

@@ -57,11 +57,14 @@ def test_the_topic_is_the_tokens() -> None:
 
 
 def test_transfers_are_summed_by_transaction_and_sender() -> None:
-    [one, two] = history(2, customers=1)
-    logs = [transfer(one), transfer(one) | {"logIndex": "0x2"}, transfer(two) | {"logIndex": "0x3"}]
+    [first, second] = history(2, customers=1)
+    logs = [transfer(first), transfer(first) | {"logIndex": "0x2"}, transfer(second) | {"logIndex": "0x3"}]
     sent = transfers_to(logs, TOKEN, TREASURY, block(100))
-    assert sent == {(one.tx_hash, one.payer): 2 * one.amount, (two.tx_hash, two.payer): two.amount}
-    assert paid_by([one, two]) == {(one.tx_hash, one.payer): one.amount, (two.tx_hash, two.payer): two.amount}
+    assert sent == {(first.tx_hash, first.payer): 2 * first.amount, (second.tx_hash, second.payer): second.amount}
+    assert paid_by([first, second]) == {
+        (first.tx_hash, first.payer): first.amount,
+        (second.tx_hash, second.payer): second.amount,
+    }
 
 
 @pytest.mark.parametrize(

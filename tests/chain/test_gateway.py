@@ -27,12 +27,12 @@ def reading(node: FakeNode, address: str = GATEWAY) -> Gateway:
 
 async def everything(gateway: Gateway, start: int, stop: int) -> list[tuple[int, Payment]]:
     """All windows as one list; each must end with a block."""
-    found: list[tuple[int, Payment]] = []
+    payments: list[tuple[int, Payment]] = []
     async for window in gateway.payments(start, stop):
         assert window
-        assert not found or window[0][1].block > found[-1][1].block
-        found += window
-    return found
+        assert not payments or window[0][1].block > payments[-1][1].block
+        payments += window
+    return payments
 
 
 SIZES = st.lists(st.sampled_from([1, 1, 2, 3, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 7]), min_size=1, max_size=5)
@@ -43,12 +43,12 @@ SIZES = st.lists(st.sampled_from([1, 1, 2, 3, WINDOW - 1, WINDOW, WINDOW + 1, 2 
 def test_an_honest_index_is_read_exactly_whatever_the_blocks_hold(sizes: list[int], part: float) -> None:
     made = history(*sizes)
     start = int(part * len(made))
-    found = asyncio.run(everything(reading(FakeNode(made)), start, len(made)))
+    payments = asyncio.run(everything(reading(FakeNode(made)), start, len(made)))
     if start == len(made):
-        assert found == []
+        assert payments == []
         return
-    begins = next(at for at, one in enumerate(made) if one.block == made[start].block)
-    assert found == list(enumerate(made))[begins:]
+    begins = next(at for at, payment in enumerate(made) if payment.block == made[start].block)
+    assert payments == list(enumerate(made))[begins:]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def test_a_start_within_a_block_reads_the_whole_block(sizes: tuple[int, ..
 
 async def test_two_gateways_on_one_chain_are_told_apart() -> None:
     mine = history(2, 2)
-    others = [replace(one, log_index=one.log_index + 50) for one in history(1, 2, gateway=OTHER_GATEWAY)]
+    others = [replace(payment, log_index=payment.log_index + 50) for payment in history(1, 2, gateway=OTHER_GATEWAY)]
     node = FakeNode([*mine, *others])
     assert await everything(reading(node), 0, 4) == list(enumerate(mine))
     assert await everything(reading(node, OTHER_GATEWAY), 0, 3) == list(enumerate(others))
@@ -151,7 +151,7 @@ async def test_index_and_logs_are_never_mixed_from_two_nodes() -> None:
 
 async def test_where_no_node_tells_a_story_that_fits_all_causes_are_told() -> None:
     nodes = [FakeNode(history(2, 3, 4)) for _ in range(2)]
-    for one in nodes:
-        one.lies["eth_getLogs"] = LIES["omits the last log"][1]
+    for node in nodes:
+        node.lies["eth_getLogs"] = LIES["omits the last log"][1]
     with pytest.raises(NodeError, match=r"2 payments, not 3; .*2 payments, not 3"):
         await everything(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), 0, 9)

@@ -11,9 +11,9 @@ ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
 
 
 def test_identity_and_quoted() -> None:
-    one = payment(ordinal=2)
-    assert one.identity == f"8453:{ADDRESS}:{one.tx_hash}:2"
-    assert one.quoted
+    third = payment(ordinal=2)
+    assert third.identity == f"8453:{ADDRESS}:{third.tx_hash}:2"
+    assert third.quoted
     assert not payment(cents=0).quoted
 
 
@@ -55,10 +55,30 @@ def test_a_customer_id_survives_the_contract(customer_id: str) -> None:
 
 @given(st.binary(min_size=32, max_size=32))
 def test_any_32_bytes_are_one_customer_id_or_none(raw: bytes) -> None:
-    found = customer_id_from_bytes32(raw)
-    assert found is None or customer_id_to_bytes32(found) == raw
+    decoded = customer_id_from_bytes32(raw)
+    assert decoded is None or customer_id_to_bytes32(decoded) == raw
 
 
 @pytest.mark.parametrize("raw", [b"\0" * 32, b"cus_a\0b".ljust(32, b"\0"), b"\0cus_a".ljust(32, b"\0"), b"\xff" * 32])
 def test_bytes_that_are_no_customer_id(raw: bytes) -> None:
     assert customer_id_from_bytes32(raw) is None
+
+
+class TestPadding:
+    """Only zero bytes are padding, and a refusal does not repeat its input."""
+
+    @pytest.mark.parametrize("customer_id", ["cus_X", "cus_endsInX", "cus_XX", "cus_0", "cus_endsIn0"])
+    def test_only_zero_bytes_are_padding(self, customer_id: str) -> None:
+        assert customer_id_from_bytes32(customer_id_to_bytes32(customer_id)) == customer_id
+
+    def test_the_smallest_quote_is_a_quote(self) -> None:
+        assert payment(cents=1).quoted is True
+        assert payment(cents=0).quoted is False
+
+    def test_a_longest_and_a_shortest_customer_id(self) -> None:
+        assert is_customer_id("cus_" + "Z" * 28)
+        assert is_customer_id("cus_0")
+
+    def test_the_refusal_does_not_repeat_what_was_given(self) -> None:
+        with pytest.raises(ValueError, match=r"^not a Stripe customer ID that the gateway accepts$"):
+            customer_id_to_bytes32("cus_/../secret")

@@ -24,8 +24,8 @@ def reading(node: FakeNode, address: str = GATEWAY) -> PaymentIndex:
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(90, 120))
 def test_the_payments_above_a_block(sizes: list[int], number: int) -> None:
     made = history(*sizes)
-    found = asyncio.run(reading(FakeNode(made)).payments_above(number))
-    assert found == [one for one in made if one.block > number]
+    above = asyncio.run(reading(FakeNode(made)).payments_above(number))
+    assert above == [paid for paid in made if paid.block > number]
 
 
 async def test_every_place_of_the_index() -> None:
@@ -38,7 +38,7 @@ async def test_every_place_of_the_index() -> None:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
 def test_one_customers_payments(sizes: list[int], data: st.DataObject) -> None:
     made = history(*sizes)
-    mine = [one for one in made if one.customer_id == "cus_Payer0"]
+    mine = [paid for paid in made if paid.customer_id == "cus_Payer0"]
     start = data.draw(st.integers(0, len(mine)))
     stop = data.draw(st.integers(start, len(mine)))
     assert asyncio.run(reading(FakeNode(made)).payments_of("cus_Payer0", start, stop)) == mine[start:stop]

@@ -22,7 +22,9 @@ ALL = [OTHERS, FIRST, MIDDLE, LAST]
 
 async def claim(node: ChainClient, hash_: str = FIRST.tx_hash) -> TxPayments | None:
     """Claim a transaction of both gateways, the newer one first."""
-    return await find_payments_in_tx(node, [Gateway(node, CHAIN_ID, one) for one in (OTHER_GATEWAY, GATEWAY)], hash_)
+    return await find_payments_in_tx(
+        node, [Gateway(node, CHAIN_ID, address) for address in (OTHER_GATEWAY, GATEWAY)], hash_
+    )
 
 
 async def test_one_transaction_with_payments_of_two_gateways() -> None:

@@ -51,11 +51,11 @@ def test_a_log_with_any_value_in_one_place_gives_a_payment_of_that_block_or_a_ba
     place: str, value: object
 ) -> None:
     try:
-        [found] = decode([LOG | {place: value}])
+        [decoded] = decode([LOG | {place: value}])
     except InvalidResponse:
         return
-    assert (found.gateway, found.block, found.block_hash) == (GATEWAY, 100, block(100).hash)
-    assert 0 <= found.amount < 2**256
+    assert (decoded.gateway, decoded.block, decoded.block_hash) == (GATEWAY, 100, block(100).hash)
+    assert 0 <= decoded.amount < 2**256
 
 
 @pytest.mark.parametrize("value", ["0x", "0x00", "0x01", "1", 1, True, None, "0xg", "-0x1", "0x1 ", "0x1\n", "0X1", ""])
@@ -91,18 +91,18 @@ def test_a_word_that_holds_more_than_an_address() -> None:
 
 def test_payments_are_read_exactly() -> None:
     made = history(5)
-    assert decode([raw_log(one) for one in made]) == made
+    assert decode([raw_log(paid) for paid in made]) == made
 
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
 def test_numbers_of_any_size_are_read_exactly(sequence: int, amount: int, cents: int) -> None:
-    one = payment(sequence=sequence, amount=amount, cents=cents)
-    assert decode([raw_log(one)]) == [one]
+    paid = payment(sequence=sequence, amount=amount, cents=cents)
+    assert decode([raw_log(paid)]) == [paid]
 
 
 def test_one_evm_transaction_with_several_payments_numbers_them() -> None:
     made = [payment(log_index=at, sequence=at, tx_hash=tx_hash(at % 2), ordinal=at // 2) for at in range(6)]
-    assert decode([raw_log(one) for one in made]) == made
+    assert decode([raw_log(paid) for paid in made]) == made
 
 
 def test_bytes_that_are_no_customer_id_give_a_payment_without_one() -> None:

@@ -91,7 +91,7 @@ async def test_each_question_has_an_id_of_its_own() -> None:
     assert await provider.chain_id(network.nodes) == CHAIN_ID
     await provider.chain_id(network.nodes)
     assert seen[0] == {"jsonrpc": "2.0", "id": seen[0]["id"], "method": "eth_chainId", "params": []}
-    assert len({one["id"] for one in seen}) == len(seen) == 3  # the first time the node proves its chain
+    assert len({message["id"] for message in seen}) == len(seen) == 3  # the first time the node proves its chain
 
 
 async def test_blocks_by_number_and_by_tag() -> None:
@@ -106,16 +106,16 @@ async def test_blocks_by_number_and_by_tag() -> None:
 
 
 async def test_receipts() -> None:
-    one = payment()
-    fake = FakeNode([one])
+    paid = payment()
+    fake = FakeNode([paid])
     fake.reverted.add(tx_hash(8))
     assert await provider.receipt(fake, tx_hash(7)) is None
-    failed, found = await provider.receipt(fake, tx_hash(8)), await provider.receipt(fake, one.tx_hash)
+    failed, succeeded = await provider.receipt(fake, tx_hash(8)), await provider.receipt(fake, paid.tx_hash)
     assert failed is not None
-    assert found is not None
-    assert (failed.succeeded, found.succeeded) == (False, True)
-    assert (found.tx_hash, found.block, found.block_hash) == (one.tx_hash, 100, one.block_hash)
-    assert found.payment_counts == {GATEWAY: 1}
+    assert succeeded is not None
+    assert (failed.succeeded, succeeded.succeeded) == (False, True)
+    assert (succeeded.tx_hash, succeeded.block, succeeded.block_hash) == (paid.tx_hash, 100, paid.block_hash)
+    assert succeeded.payment_counts == {GATEWAY: 1}
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ async def test_code() -> None:
 
 async def test_a_views_parser_decides_what_is_an_answer() -> None:
     network = Network(one=result("0x"), two=result("0x" + "00" * 31 + "05"))
-    found = await provider.call(network.nodes, GATEWAY, "0x", decoding.uint256)
-    assert found == 5
+    total = await provider.call(network.nodes, GATEWAY, "0x", decoding.uint256)
+    assert total == 5
     assert network.asked == ["one", "two"]
