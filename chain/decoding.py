@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -80,7 +80,8 @@ def result(content: bytes, number: int) -> object:
         raise InvalidResponse(f"error {str(response.error)[:300]}")
     if response.id != number or response.result is msgspec.UNSET:
         raise InvalidResponse("a JSON-RPC answer to another question")
-    return cast("object", response.result)
+    value: object = response.result
+    return value
 
 
 def batch_results(content: bytes, numbers: Sequence[int]) -> list[object]:
