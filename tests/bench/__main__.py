@@ -17,8 +17,8 @@ PACKAGES = ("starlette", "uvicorn", "httptools", "stripe", "httpx", "prometheus_
 HEAD = """# Benchmarks
 
 `make bench` writes this page. Everything runs on one machine over 127.0.0.1, against the sandbox's stand-ins with
-Stripe's limits. Each figure stands beside its floor of the same run: ratios mean something elsewhere, the rest hardly.
-The day is played in virtual time at its own pace, an hour and more of it; `python -m tests.bench.day` plays all of it.
+Stripe's limits. Each figure is shown with its floor from the same run: compare the ratios, not the absolute figures.
+The day is simulated in virtual time, at least one hour of it; `python -m tests.bench.day` simulates all of it.
 
 {machine}
 
