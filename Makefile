@@ -1,20 +1,20 @@
-# Everything a newcomer or CI runs. Needs Python 3.11+, Node 20+, npm and make; no root, no Docker.
+# Commands for development and CI. Requires Python 3.11+, Node 20+, npm and make; no root, no Docker.
 PYTHON ?= python3
 PY := .venv/bin/python
-# Without warnings: pip has one for every package that one of several mirrors does not hold. Errors are shown.
+# Warnings are off, because pip warns for every package that is missing on one of several mirrors. Errors are shown.
 COMPILE := -m piptools compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url \
   --no-emit-trusted-host --no-emit-find-links
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes
 
 .PHONY: demo test check contracts install lock prerequisites
 
-demo: contracts  ## one payment from the wallet to the credit; ONCE=1 exits afterwards
+demo: contracts  ## run the system with one payment from wallet to credit; ONCE=1 exits afterwards
 	$(PY) -m stateless_billing.sandbox.demo $(if $(ONCE),--once)
 
-test: contracts  ## every test, the contracts' and the browser's included
+test: contracts  ## run every test, including contracts and browser
 	@$(PY) -m tests
 
-check: install .venv-slither/installed  ## format, lint, types, static analysis and gas of the contracts
+check: install .venv-slither/installed  ## check format, lint, types, and the contracts' static analysis and gas
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
@@ -22,12 +22,12 @@ check: install .venv-slither/installed  ## format, lint, types, static analysis 
 	tools/slither
 	FOUNDRY_PROFILE=gas tools/forge test
 
-contracts: install  ## contracts/out/PaymentGateway.sol/PaymentGateway.json
+contracts: install  ## build contracts/out/PaymentGateway.sol/PaymentGateway.json
 	tools/forge build --quiet
 
 install: .venv/installed node_modules/.package-lock.json
 
-prerequisites:  ## one sentence that says what this machine lacks, before anything is downloaded
+prerequisites:  ## report what this machine lacks, before anything is downloaded
 	@PYTHON="$(PYTHON)" tools/prerequisites
 
 .venv/installed: requirements.txt requirements/dev.txt | prerequisites
@@ -48,18 +48,18 @@ lock: install  ## pin the newest releases of requirements/*.in, with hashes
 
 .PHONY: simulate mutants chaos
 
-simulate: install  ## SEEDS=20000: the whole service on a virtual clock, with every fault we know of
+simulate: install  ## run the whole service on a virtual clock with every known fault; SEEDS=20000
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
 
-mutants: install  ## each rule broken once; every mutant must be caught
+mutants: install  ## break each rule once; every mutant must be caught
 	$(PY) -m tests.simulation --mutant all --seeds 5000
 
-chaos: contracts  ## SEED=, PAYMENTS=500: real processes on this machine, killed and stopped at random for a few minutes
+chaos: contracts  ## kill and stop real processes at random for a few minutes; SEED=, PAYMENTS=500
 	$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
 
 .PHONY: mutation
 
-mutation: contracts .venv-mutation/installed  ## mutants of the pure core: 95 % must be killed, each survivor explained
+mutation: contracts .venv-mutation/installed  ## mutate the pure core: 95 % must be killed, each survivor explained
 	.venv-mutation/bin/python -m tests.mutation
 
 .venv-mutation/installed: requirements.txt requirements/mutation.txt | prerequisites
@@ -70,19 +70,19 @@ mutation: contracts .venv-mutation/installed  ## mutants of the pure core: 95 % 
 
 .PHONY: contracts-deep contracts-coverage contracts-mutants contracts-gas deploy
 
-contracts-deep: contracts  ## a million calls, every promise checked after each; then more fuzzing
+contracts-deep: contracts  ## check every guarantee after each of a million calls; then more fuzzing
 	FOUNDRY_PROFILE=deep tools/forge test
 
-contracts-coverage: contracts  ## lines and branches of contracts/src: all of them, or it fails
+contracts-coverage: contracts  ## require full line and branch coverage of contracts/src
 	tools/coverage
 
-contracts-mutants: contracts  ## each mistake of contracts/mutants.toml alone, in a copy; every one must be noticed
+contracts-mutants: contracts  ## make each mistake of contracts/mutants.toml in a copy; every one must be caught
 	$(PY) tools/mutants.py
 
-contracts-gas: contracts  ## write contracts/snapshots/ anew, after a change of gas that was meant
+contracts-gas: contracts  ## regenerate contracts/snapshots/ after an intended change of gas
 	FOUNDRY_PROFILE=gas tools/forge test --gas-snapshot-check false --gas-snapshot-emit true
 
-deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variables are in docs/deploying.md
+deploy: contracts  ## dry run; BROADCAST=1 sends, reads back and records; docs/deploying.md lists the variables
 	tools/deploy
 
 .venv-slither/installed: requirements/slither.txt | prerequisites
@@ -92,12 +92,12 @@ deploy: contracts  ## dry; BROADCAST=1 sends, reads back and records; the variab
 
 .PHONY: bench
 
-bench: contracts  ## how fast it is, beside what cannot be avoided; writes docs/benchmarks.md. SCALE=0.1 for a tenth
+bench: contracts  ## measure speed against its floor and write docs/benchmarks.md; SCALE=0.1 for a tenth
 	$(PY) -m tests.bench $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: fuzz-api
 
-fuzz-api: contracts .venv-schemathesis/installed  ## what /openapi.json allows, and what it does not, put to the service
+fuzz-api: contracts .venv-schemathesis/installed  ## send the service valid and invalid requests generated from /openapi.json
 	$(PY) -m tests.fuzz
 
 .venv-schemathesis/installed: requirements/schemathesis.txt | prerequisites

@@ -1,8 +1,8 @@
-// Unpacks the npm Chromium and the libraries it brings along: node tools/unpack_chromium.mjs <folder>
+// Unpacks the npm Chromium and its libraries: node tools/unpack_chromium.mjs <folder>
 import { fileURLToPath } from "node:url";
 import { inflate } from "@sparticuz/chromium";
 
-// The package unpacks into the folder for temporary files, so that is what we name.
+// The package unpacks into the temporary folder, so redirect that.
 process.env.TMPDIR = process.argv[2];
 
 const archives = new URL("../bin/", import.meta.resolve("@sparticuz/chromium"));
