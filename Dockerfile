@@ -1,4 +1,4 @@
-# The production image: Python and the files that run, nothing else. `fly deploy` builds it on Fly. Elsewhere, build with
+# The production image: only Python and the files that run. `fly deploy` builds it on Fly. Elsewhere, build with
 # `docker build --build-arg COMMIT=$(git rev-parse HEAD) .` and run with `docker run --read-only --cap-drop ALL`.
 # The digest is that of the tag's multi-platform index. Update it and requirements.txt when either gets a security fix;
 # `docker buildx imagetools inspect python:3.11-slim` prints the current one.

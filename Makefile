@@ -54,7 +54,7 @@ simulate: install  ## run the whole service on a virtual clock with every known 
 mutants: install  ## break each rule once; every mutant must be caught
 	$(PY) -m tests.simulation --mutant all --seeds 5000
 
-chaos: contracts  ## kill and stop real processes at random for a few minutes; SEED=, PAYMENTS=500
+chaos: contracts  ## kill and stop real processes at random; SEED=, PAYMENTS=500
 	$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
 
 .PHONY: mutation
@@ -97,7 +97,7 @@ bench: contracts  ## measure speed against its floor and write docs/benchmarks.m
 
 .PHONY: fuzz-api
 
-fuzz-api: contracts .venv-schemathesis/installed  ## send the service valid and invalid requests generated from /openapi.json
+fuzz-api: contracts .venv-schemathesis/installed  ## fuzz the service with requests generated from /openapi.json
 	$(PY) -m tests.fuzz
 
 .venv-schemathesis/installed: requirements/schemathesis.txt | prerequisites
