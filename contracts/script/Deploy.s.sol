@@ -7,11 +7,11 @@ import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IER
 import {PaymentGateway} from "../src/PaymentGateway.sol";
 import {Vm} from "../test/Vm.sol";
 
-/// @notice Deploys a gateway where its code and arguments alone decide, or finds that it is there; reads everything back
-/// and keeps it in `deployments/<chain id>.json`, with which `doctor` compares what it sees. See docs/deploying.md.
-/// @dev `run` in a dry run changes nothing anywhere. Whoever sends the EVM transaction gets no rights by it.
+/// @notice Deploys a gateway to the address that its code and arguments determine, unless it exists; reads everything
+/// back and records it in `deployments/<chain id>.json`, which `doctor` compares with the chain. See docs/deploying.md.
+/// @dev `run` in a dry run changes nothing. The sender of the EVM transaction gets no rights.
 contract Deploy {
-    /// @notice What the environment asks for, under these names in capitals.
+    /// @notice The deployment that the environment describes; the variables are these names in capitals.
     struct Plan {
         uint256 chainId;
         IERC20Metadata token;
@@ -23,33 +23,34 @@ contract Deploy {
         bytes32 salt;
     }
 
-    /// @notice Thrown when the node is on another chain than CHAIN_ID says.
+    /// @notice Thrown when the node's chain is not CHAIN_ID.
     error WrongChain(uint256 found, uint256 expected);
 
     /// @notice Thrown when the deterministic deployment proxy is not on this chain.
     error NoDeployer(address deployer);
 
-    /// @notice Thrown when TOKEN has no code, no symbol, or other than 18 decimals.
+    /// @notice Thrown when TOKEN has no code, no symbol, or not 18 decimals.
     error NotAToken(address token, string reason);
 
-    /// @notice Thrown when TREASURY is nobody, the token or a gateway, from which nobody could take the tokens out.
+    /// @notice Thrown when TREASURY is the zero address, the token or a gateway, where the tokens would be lost.
     error BadTreasury(address treasury);
 
-    /// @notice Thrown when something that was read back is not what was asked for.
+    /// @notice Thrown when a value read back differs from the plan.
     error Differs(string what);
 
-    /// @notice Thrown when there is no contract where the gateway should be.
+    /// @notice Thrown when the gateway's address has no code.
     error NotDeployed(address gateway);
 
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     address private constant CONSOLE = 0x000000000000000000636F6e736F6c652e6c6f67;
 
-    /// @notice The proxy that deploys to the same address on every chain (github.com/Arachnid, and part of Base).
+    /// @notice The deterministic deployment proxy, at the same address on every chain (github.com/Arachnid; part of
+    /// Base).
     address public constant DEPLOYER = 0x4e59b44847b379578588920cA78FbF26c0B4956C;
 
     string private constant FOLDER = "../deployments/";
 
-    /// @notice Checks the plan, and deploys it unless it is there already; in a dry run only as if.
+    /// @notice Checks the plan and deploys the gateway unless it exists; a dry run only simulates.
     function run() external {
         Plan memory plan = fromEnvironment();
         check(plan);
@@ -66,7 +67,7 @@ contract Deploy {
         tell(PaymentGateway(gateway));
     }
 
-    /// @notice Reads back from the chain what `run` sent, and records it.
+    /// @notice Reads back what `run` deployed and records it.
     function confirm() external {
         Plan memory plan = fromEnvironment();
         check(plan);
@@ -74,7 +75,7 @@ contract Deploy {
         record(addressOf(plan));
     }
 
-    /// @notice Records a gateway as it is now, after a change that was meant: another owner or signer, a pause.
+    /// @notice Records the current state of a gateway, after an intended change: another owner or signer, a pause.
     function record(address gateway) public {
         require(gateway.code.length > 0, NotDeployed(gateway));
         string memory file = string.concat(FOLDER, vm.toString(block.chainid), ".json");
@@ -86,7 +87,7 @@ contract Deploy {
         log(string.concat("recorded in deployments/", vm.toString(block.chainid), ".json"));
     }
 
-    /// @notice Refuses what the constructor cannot know to be wrong, and what it would refuse, before anything is sent.
+    /// @notice Rejects invalid plans before anything is sent, including mistakes that the constructor cannot detect.
     function check(Plan memory plan) public view {
         require(block.chainid == plan.chainId, WrongChain(block.chainid, plan.chainId));
         require(DEPLOYER.code.length > 0, NoDeployer(DEPLOYER));
@@ -97,7 +98,7 @@ contract Deploy {
         );
     }
 
-    /// @notice Where the plan's gateway is or will be: the same on every chain for the same code and arguments.
+    /// @notice The address of the plan's gateway: the same on every chain for the same code and arguments.
     function addressOf(Plan memory plan) public pure returns (address) {
         bytes32 hash = keccak256(abi.encodePacked(bytes1(0xff), DEPLOYER, plan.salt, keccak256(initCode(plan))));
         return address(uint160(uint256(hash)));
@@ -110,7 +111,7 @@ contract Deploy {
         require(done && keccak256(made) == keccak256(abi.encodePacked(gateway)), NotDeployed(gateway));
     }
 
-    /// @notice Compares everything that can be read with the plan.
+    /// @notice Compares every readable value with the plan.
     function readBack(Plan memory plan) public view {
         PaymentGateway gateway = PaymentGateway(addressOf(plan));
         require(address(gateway).code.length > 0, NotDeployed(address(gateway)));
@@ -144,7 +145,7 @@ contract Deploy {
         }
     }
 
-    /// @dev The new one's own address depends on its treasury, so it can only be one that is there already.
+    /// @dev Checking existing code suffices: the new gateway's own address depends on its treasury.
     function isGateway(address account) private view returns (bool) {
         (bool answered, bytes memory count) = account.staticcall(abi.encodeCall(PaymentGateway.totalPayments, ()));
         return answered && count.length == 32;
@@ -169,7 +170,7 @@ contract Deploy {
         });
     }
 
-    /// @dev Large numbers as text: many JSON readers keep 53 bits only.
+    /// @dev Large numbers are strings, because many JSON readers keep only 53 bits.
     function json(PaymentGateway gateway) private returns (string memory) {
         string memory object = vm.toString(address(gateway));
         vm.serializeAddress(object, "token", address(gateway.token()));
@@ -202,6 +203,6 @@ contract Deploy {
 
     function log(string memory text) private view {
         (bool done,) = CONSOLE.staticcall(abi.encodeWithSignature("log(string)", text));
-        done; // forge prints it; elsewhere nobody is there to listen
+        done; // forge prints it; elsewhere the call has no effect
     }
 }

@@ -4,10 +4,10 @@ pragma solidity 0.8.37;
 import {PaymentGateway} from "../src/PaymentGateway.sol";
 import {Vm} from "../test/Vm.sol";
 
-/// @notice What the owner may do, tried on the chain as it is now: prints the call for a Safe, and sends it where the
-/// owner is a single key. Run by tools/owner; see docs/deploying.md.
+/// @notice Simulates an owner's action on the current chain, prints the call for a Safe, and sends it if the owner is a
+/// single key. Run by tools/owner; see docs/deploying.md.
 contract Owner {
-    /// @notice Thrown when the gateway refuses.
+    /// @notice Thrown when the gateway rejects the call.
     error Refused(bytes reason);
 
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
@@ -35,7 +35,7 @@ contract Owner {
 
     function correctCustomer(PaymentGateway gateway, address wallet, string calldata customer) external {
         require(bytes(customer).length <= 32, Refused("the customer ID is too long"));
-        // forge-lint: disable-next-line(unsafe-typecast) -- its length was just looked at
+        // forge-lint: disable-next-line(unsafe-typecast) -- its length was just checked
         act(gateway, gateway.owner(), abi.encodeCall(gateway.correctCustomer, (wallet, bytes32(bytes(customer)))));
     }
 
@@ -59,6 +59,6 @@ contract Owner {
 
     function log(string memory text) private view {
         (bool done,) = CONSOLE.staticcall(abi.encodeWithSignature("log(string)", text));
-        done; // forge prints it; elsewhere nobody is there to listen
+        done; // forge prints it; elsewhere the call has no effect
     }
 }

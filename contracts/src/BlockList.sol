@@ -4,10 +4,10 @@ pragma solidity 0.8.37;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title BlockList
-/// @notice A list of block numbers that only grows, packed so that adding one mostly writes a single storage slot.
-/// @dev Six block numbers of 40 bits make a word. The head holds the count (56 bits) and, above it, the word that is
-/// not full yet (at most five numbers, 200 bits); the sixth number moves that word to `words` and empties it in the
-/// head. 40 bits last for 7,000 years at five blocks a second.
+/// @notice An append-only list of block numbers, packed so that a push usually writes a single storage slot.
+/// @dev A word holds six block numbers of 40 bits. The head holds the count (56 bits) and, above it, the partial word
+/// (at most five numbers, 200 bits); the sixth number moves that word to `words` and clears it in the head. 40 bits
+/// last for 7,000 years at five blocks a second.
 library BlockList {
     struct List {
         uint256 head;
@@ -20,13 +20,13 @@ library BlockList {
     uint256 private constant COUNT_BITS = 56;
     uint256 private constant COUNT_MASK = 2 ** COUNT_BITS - 1;
 
-    /// @notice Thrown when [`from`, `to`) is not a part of a list of `count` entries.
+    /// @notice Thrown when [`from`, `to`) is not within a list of `count` entries.
     error OutOfRange(uint256 from, uint256 to, uint256 count);
 
-    /// @notice Adds the current block.
+    /// @notice Appends the current block number.
     function push(List storage self) internal {
         uint256 head = self.head;
-        // Every payment pays for this. Each term stays within its bits: no chain sees 2^56 payments.
+        // Unchecked to save gas on every payment. Each term stays within its bits: no chain sees 2^56 payments.
         unchecked {
             uint256 index = head & COUNT_MASK;
             uint256 place = index % PER_WORD;
@@ -40,7 +40,7 @@ library BlockList {
         }
     }
 
-    /// @notice How many entries there are.
+    /// @notice The number of entries.
     function count(List storage self) internal view returns (uint256) {
         return self.head & COUNT_MASK;
     }

@@ -18,7 +18,7 @@ import {BlockList} from "./BlockList.sol";
 import {IPaymentGateway} from "./IPaymentGateway.sol";
 
 /// @title PaymentGateway
-/// @notice See {IPaymentGateway}, which documents units, promises and assumptions.
+/// @notice See {IPaymentGateway}, which documents units, guarantees and assumptions.
 contract PaymentGateway is IPaymentGateway, Ownable2Step, EIP712, Pausable, ReentrancyGuardTransient, Multicall {
     using BlockList for BlockList.List;
     using SafeERC20 for IERC20;
@@ -77,11 +77,11 @@ contract PaymentGateway is IPaymentGateway, Ownable2Step, EIP712, Pausable, Reen
         _remember(customerId);
 
         uint256 received = _collect(amount);
-        // More than the payer gave can only be somebody else's payment, made while the token had control.
+        // A surplus can only be another payer's payment, made while the token had control.
         require(received <= amount, ReceivedOther(received, amount));
         _requireMinimum(received);
 
-        // Last, against the usual order, because it carries what arrived; `nonReentrant` makes up for it.
+        // Emitted after the transfer because it carries the received amount; `nonReentrant` makes that safe.
         emit Payment(customerId, wallet, msg.sender, sequence, received, 0);
     }
 
@@ -213,13 +213,13 @@ contract PaymentGateway is IPaymentGateway, Ownable2Step, EIP712, Pausable, Reen
         emit CustomerRegistered(wallet, customerId);
     }
 
-    /// @dev Writes this block into both indices.
+    /// @dev Appends this block to both indices.
     function _remember(bytes32 customerId) private {
         _payments.push();
         _paymentsOf[customerId].push();
     }
 
-    /// @dev Moves `amount` from the caller to the treasury and returns what arrived.
+    /// @dev Transfers `amount` from the caller to the treasury and returns the amount received.
     function _collect(uint256 amount) private returns (uint256 received) {
         uint256 before = token.balanceOf(treasury);
         token.safeTransferFrom(msg.sender, treasury, amount);
@@ -232,17 +232,18 @@ contract PaymentGateway is IPaymentGateway, Ownable2Step, EIP712, Pausable, Reen
     }
 
     function _requireSigned(bytes32 structHash, uint256 deadline, bytes calldata signature) private view {
-        // A sequencer that is off by seconds makes a quote of minutes live that much longer, which is harmless.
+        // A sequencer clock that is off by seconds extends a quote of minutes by as much, which is harmless.
         // slither-disable-next-line timestamp
         require(block.timestamp <= deadline, DeadlinePassed(deadline));
-        // The third value explains an error, and every error is answered alike.
+        // The third value details the error; all errors revert alike.
         // slither-disable-next-line unused-return
         (address recovered, ECDSA.RecoverError err,) = ECDSA.tryRecoverCalldata(_hashTypedDataV4(structHash), signature);
         require(err == ECDSA.RecoverError.NoError && recovered == signer, InvalidSignature());
     }
 
     function _requireBelowCeiling(uint256 cents, uint256 amount) private view {
-        // Rounding down loses nothing, since cents are whole; saturating keeps absurd amounts from a bare overflow.
+        // Rounding down is exact, since cents are whole. Saturating avoids a bare overflow panic for implausible
+        // amounts.
         uint256 ceiling = Math.saturatingMul(amount, rateCeiling) / CEILING_SCALE;
         require(0 < cents && cents <= ceiling, AboveRateCeiling(cents, amount));
     }
@@ -252,9 +253,9 @@ contract PaymentGateway is IPaymentGateway, Ownable2Step, EIP712, Pausable, Reen
         require(amount >= minimum, BelowMinimum(amount, minimum));
     }
 
-    /// @dev `cus_`, then letters and digits, then nothing but zero bytes.
+    /// @dev Requires `cus_`, then letters and digits, then only zero bytes.
     function _requireCustomerId(bytes32 customerId) private pure {
-        // forge-lint: disable-next-line(unsafe-typecast) -- the first four bytes are what is asked
+        // forge-lint: disable-next-line(unsafe-typecast) -- only the first four bytes are needed
         require(bytes4(customerId) == "cus_" && _isAlphanumeric(customerId[4]), InvalidCustomerId(customerId));
 
         uint256 end = 5;

@@ -16,7 +16,7 @@ contract BlockListTest is GatewayTest {
 
     function setUp() public override {}
 
-    /// @dev Against a plain array, read back whole after each addition: no neighbour may be touched.
+    /// @dev Compares the whole list with a plain array after each push: no neighboring entry may change.
     function testFuzz_equalsAPlainArray(uint256 seed, uint8 size) public {
         uint256 count = bound(size, 0, 20);
         for (uint256 i = 0; i < count; ++i) {
@@ -37,7 +37,7 @@ contract BlockListTest is GatewayTest {
         compare();
     }
 
-    /// @dev The layout that docs/contracts.md shows: the head until a word is full, then a word of six.
+    /// @dev Checks the layout in docs/contracts.md: the head until a word is full, then a word of six.
     function test_packsSixToAWord() public {
         uint256 slot;
         assembly {

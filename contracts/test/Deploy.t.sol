@@ -9,7 +9,7 @@ import {GatewayTest} from "./GatewayTest.sol";
 import {OddToken} from "./mocks/OddToken.sol";
 import {SilentToken} from "./mocks/SilentToken.sol";
 
-/// @notice What the deployment refuses, and that what it deploys is what was asked for. Files and the real proxy are
+/// @notice Tests what the deployment rejects and that it deploys the plan. The record file and the real proxy are
 /// tested from outside, against a local chain.
 contract DeployTest is GatewayTest {
     bytes private constant PROXY =
@@ -42,7 +42,7 @@ contract DeployTest is GatewayTest {
         assertPayments(1, 1);
     }
 
-    /// @dev The sender of the EVM transaction is not in the address, each argument and the salt is.
+    /// @dev The address depends on each argument and the salt, but not on the sender of the EVM transaction.
     function test_theAddressDependsOnArgumentsAlone() public {
         address here = script.addressOf(plan());
         vm.prank(other);

@@ -10,7 +10,7 @@ import {PaymentGateway} from "../src/PaymentGateway.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Vm} from "./Vm.sol";
 
-/// @notice A gateway with a token, accounts and a signer, and the few words the tests are written in.
+/// @notice Test base: a gateway with a token, accounts and a signer, plus helpers for actions and expectations.
 abstract contract GatewayTest {
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
@@ -65,7 +65,7 @@ abstract contract GatewayTest {
         return new PaymentGateway(anyToken, treasury, owner, signer, MINIMUM, CEILING);
     }
 
-    /// @dev A gateway on a token of bad manners, with a payer who has funds and an allowance there.
+    /// @dev Deploys a gateway on a misbehaving token, with a funded payer and an allowance.
     function deployHostile(IERC20 hostile) internal {
         gateway = deploy(hostile);
         (bool minted,) = address(hostile).call(abi.encodeCall(TestToken.mint, (payer, FUNDS)));
@@ -81,7 +81,7 @@ abstract contract GatewayTest {
         where.register(whose, customerId, block.timestamp, signature);
     }
 
-    // Signatures, spelled out here independently of the contract's own hashing.
+    // Signatures, computed independently of the contract's own hashing.
 
     function domainSeparator(address verifier, uint256 chain) internal pure returns (bytes32) {
         return keccak256(
@@ -122,7 +122,7 @@ abstract contract GatewayTest {
         );
     }
 
-    /// @dev The signer's quote for the gateway under test.
+    /// @dev Signs a quote for the gateway under test.
     function signQuote(address whose, uint256 sequence, uint256 amount, uint256 cents, uint256 deadline)
         internal
         view
@@ -152,7 +152,7 @@ abstract contract GatewayTest {
         return signStruct(key, address(where), block.chainid, structHash);
     }
 
-    /// @dev The same signature with the other s, which recovers to the same key in sloppy verifiers.
+    /// @dev Returns the malleated signature (high s), which lenient verifiers recover to the same key.
     function malleated(bytes memory signature) internal pure returns (bytes memory) {
         (bytes32 r, bytes32 s, uint8 v) = split(signature);
         return abi.encodePacked(r, bytes32(SECP256K1_ORDER - uint256(s)), v == 27 ? uint8(28) : uint8(27));

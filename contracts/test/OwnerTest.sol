@@ -5,7 +5,7 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
 import {GatewayTest} from "./GatewayTest.sol";
 
-/// @notice What the tests of the owner's functions share.
+/// @notice Test base for the owner's functions.
 abstract contract OwnerTest is GatewayTest {
     function refuses(address stranger, bytes memory call) internal {
         vm.assume(stranger != owner);

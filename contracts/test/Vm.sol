@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @notice The cheat codes of forge that tests and scripts use.
+/// @notice The forge cheat codes that tests and scripts use.
 interface Vm {
     struct Gas {
         uint64 gasLimit;

@@ -55,7 +55,7 @@ contract ConstructorTest is GatewayTest {
         new PaymentGateway(IERC20(noToken), treasury, owner, signer, MINIMUM, CEILING);
     }
 
-    // One refused deployment a test: linked dynamically, as for the mutants, a test ends with its first one.
+    // One failing deployment per test: with dynamic linking, as for the mutants, a test ends at its first one.
 
     function test_reverts_withoutTreasury() public {
         expectInvalidAddress(address(0));
@@ -89,7 +89,7 @@ contract ConstructorTest is GatewayTest {
         new PaymentGateway(token, treasury, owner, signer, MINIMUM, ceiling);
     }
 
-    /// @dev Where the next contract of this test will be.
+    /// @dev The address of the next contract this test creates.
     function next() private view returns (address) {
         return vm.computeCreateAddress(address(this), vm.getNonce(address(this)));
     }

@@ -11,7 +11,7 @@ contract MulticallTest is GatewayTest {
 
     bytes[] private calls;
 
-    /// @dev What the pay page sends: everything a first payment needs, in one EVM transaction.
+    /// @dev As the pay page sends it: everything a first payment needs, in one EVM transaction.
     function test_permitsRegistersAndPays() public {
         vm.prank(payer);
         token.approve(address(gateway), 0);
@@ -90,7 +90,7 @@ contract MulticallTest is GatewayTest {
 
     function test_isAllOrNone() public {
         addQuote(wallet, 0);
-        addQuote(wallet, 0); // the same quote a second time
+        addQuote(wallet, 0); // the same quote again
         Balances memory before = balances();
         expectInvalidSignature();
         vm.prank(payer);

@@ -5,7 +5,7 @@ import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
 
 import {OwnerTest} from "./OwnerTest.sol";
 
-/// @notice transferOwnership, acceptOwnership and renounceOwnership.
+/// @notice Tests transferOwnership, acceptOwnership and renounceOwnership.
 contract OwnershipTest is OwnerTest {
     function testFuzz_changesInTwoSteps(address heir) public {
         vm.assume(heir != owner && heir != address(0));

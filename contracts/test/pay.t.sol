@@ -158,7 +158,7 @@ contract PayTest is GatewayTest {
         assertPayments(0, 0);
     }
 
-    /// @dev Two gateways share token and treasury. Without the check on a surplus the inner payment would count twice.
+    /// @dev Two gateways share token and treasury. Without the surplus check the inner payment would count twice.
     function test_reverts_whenAnotherGatewayIsPaidMeanwhile() public {
         HookToken hostile = new HookToken();
         PaymentGateway second = deploy(hostile);

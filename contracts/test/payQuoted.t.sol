@@ -221,7 +221,8 @@ contract PayQuotedTest is GatewayTest {
         send(signature);
     }
 
-    /// @dev `cents · 10^24 ≤ amount · ceiling` in products that fit, on both sides of the border.
+    /// @dev Checks `cents · 10^24 ≤ amount · ceiling` on both sides of the boundary, with products that do not
+    /// overflow.
     function testFuzz_rateCeiling(uint256 amount, uint256 cents, uint256 ceiling) public {
         amount = bound(amount, MINIMUM, FUNDS);
         ceiling = bound(ceiling, 0, 1e9);
@@ -265,7 +266,7 @@ contract PayQuotedTest is GatewayTest {
         gateway.payQuoted(wallet, amount, cents, DEADLINE, signature);
     }
 
-    /// @dev Far beyond any product that fits into 256 bits, the answer is still the error with its values.
+    /// @dev If the product exceeds 256 bits, the error with its values is still raised.
     function testFuzz_reverts_whenCentsAreHuge(uint256 amount, uint256 cents) public {
         cents = bound(cents, 2 ** 177, type(uint256).max);
         vm.prank(owner);
@@ -354,7 +355,7 @@ contract PayQuotedTest is GatewayTest {
         assertPayments(0, 0);
     }
 
-    /// @dev When several things are wrong, the first that the payer can do something about is named.
+    /// @dev If several things are wrong, the error names the first that the payer can fix.
     function test_errorsInOrder() public {
         bytes memory bad = new bytes(65);
         vm.startPrank(payer);

@@ -6,7 +6,7 @@ import {GatewayTest} from "./GatewayTest.sol";
 contract PaymentBlocksTest is GatewayTest {
     uint64[] private happened;
 
-    /// @dev Payments of two customers, several of them in one block.
+    /// @dev Makes payments of two customers, several of them in one block.
     function testFuzz_namesTheBlockOfEachPayment(uint256 seed, uint8 size) public {
         enroll(gateway, other, BOB);
         uint256 count = bound(size, 0, 40);

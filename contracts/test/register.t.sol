@@ -129,14 +129,14 @@ contract RegisterTest is GatewayTest {
         gateway.register(other, BOB, DEADLINE, signature);
     }
 
-    /// @dev Letters and digits at random, of every length that fits.
+    /// @dev Random letters and digits of every valid length.
     function testFuzz_acceptsCustomerIds(uint256 seed, uint256 length) public {
         bytes32 customerId = makeCustomerId(seed, bound(length, 5, 32));
         enroll(gateway, other, customerId);
         vm.assertEq(gateway.customerOf(other), customerId, "customer of the wallet");
     }
 
-    /// @dev One byte of a good ID is replaced by one that does not belong there.
+    /// @dev Replaces one byte of a valid ID with an invalid one.
     function testFuzz_reverts_withAWrongByte(uint256 seed, uint256 length, uint256 place, bytes1 wrong) public {
         length = bound(length, 5, 32);
         place = bound(place, 0, length - 1);

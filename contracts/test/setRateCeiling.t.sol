@@ -15,9 +15,9 @@ contract SetRateCeilingTest is OwnerTest {
         vm.assertEq(gateway.rateCeiling(), ceiling, "rate ceiling");
     }
 
-    /// @dev The example of the documentation: $0.006 per token and 25 % off need at least 800,000.
+    /// @dev The example of docs/deploying.md: $0.006 per token at a discount of 25 % needs at least 800,000.
     function test_theDocumentedExample() public {
-        uint256 amount = 10_000e18; // $60 at the market, $80 of credit
+        uint256 amount = 10_000e18; // worth $60 at the market, credited as $80
         vm.prank(owner);
         gateway.setRateCeiling(799_999);
         bytes memory signature = signQuote(wallet, 0, amount, 8_000, block.timestamp);

@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {GatewayTest} from "../GatewayTest.sol";
 import {PeerGateway} from "./PeerGateway.sol";
 
-/// @notice What whole EVM transactions cost, the 21,000 and the calldata included. Runs isolated (profile `gas`), so that
-/// every call of a test is an EVM transaction of its own, and writes `snapshots/`, which `make check` compares.
-/// @dev The treasury holds tokens before and the payer afterwards: no balance slot is made or cleared. The allowance is
-/// the one the payment's name says: `exact` is used up by it, `more` is not, `unlimited` is not written at all.
+/// @notice Measures whole EVM transactions, including the base of 21,000 and the calldata. Runs isolated (profile
+/// `gas`), so that every call of a test is its own EVM transaction, and writes `snapshots/`, which `make check`
+/// compares.
+/// @dev The treasury holds tokens before and the payer after: no balance slot is created or cleared. The payment's name
+/// states the allowance: `exact` is used up by it, `more` is not, `unlimited` is not written at all.
 contract GasTest is GatewayTest {
     uint256 private constant AMOUNT = 8_333_333333333333333334; // 50 dollars at 0.006
     uint256 private constant CENTS = 5_000;
@@ -92,14 +93,14 @@ contract GasTest is GatewayTest {
         measureTens("unlimited allowance", type(uint256).max);
     }
 
-    /// @dev A customer and a gateway that have had a payment.
+    /// @dev Sets up a customer and a gateway with an earlier payment.
     function warmUp() private {
         approve(address(gateway), AMOUNT);
         plain();
     }
 
     /// @dev The mean of ten in a row depends on where the ten begin: every sixth payment fills a word of an index, and
-    /// here those of both indices fall together. So all windows of ten are looked at; `allowance` before each payment.
+    /// here both indices fill at the same payment. So all windows of ten are measured; `allowance` before each payment.
     function measureTens(string memory kind, uint256 allowance) private {
         uint256[] memory plainly = new uint256[](WINDOW + CYCLE);
         uint256[] memory quotedly = new uint256[](WINDOW + CYCLE);

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 
-/// @notice The least that a payment contract can do: move the tokens and say for whom. No customers, no price, no index,
-/// no pause, nothing measured. What our gateway costs is told beside it.
+/// @notice A minimal payment contract as the baseline for gas: transfers the tokens and emits an event. It has no
+/// customers, price, index, pause or measurement of the received amount.
 contract PeerGateway {
     using SafeERC20 for IERC20;
 

@@ -7,10 +7,11 @@ import {TestToken} from "../../src/TestToken.sol";
 import {GatewayTest} from "../GatewayTest.sol";
 import {Vm} from "../Vm.sol";
 
-/// @notice Everybody who may do something to a gateway, doing it in any order, and what they saw happen.
-/// @dev What must fail is tried too, and its failing is asserted: with `fail_on_revert` a broken assertion ends the run.
+/// @notice Every actor that can call a gateway, acting in any order, with a record of the observed events.
+/// @dev Calls that must fail are made too, and their failure is asserted: `fail_on_revert` ends the run if one
+/// succeeds.
 contract Actors is GatewayTest {
-    /// @notice One `Payment` event as a reader of logs sees it, with its block and the ceiling that was in force.
+    /// @notice A `Payment` event as a reader of logs sees it, with its block and the ceiling in effect.
     struct Seen {
         bytes32 customerId;
         address wallet;
@@ -22,7 +23,7 @@ contract Actors is GatewayTest {
         uint256 ceiling;
     }
 
-    /// @notice A quote that was signed and may be paid, now, later, or never.
+    /// @notice A signed quote that may be paid now, later or never.
     struct Quote {
         address wallet;
         uint256 sequence;
@@ -43,9 +44,9 @@ contract Actors is GatewayTest {
     mapping(uint256 index => mapping(bytes32 customerId => uint256)) private _timesPaid;
     uint256 public quotesPaid;
     bool public paidTwice;
-    uint256 public straight; // tokens that went to the treasury without the gateway
+    uint256 public straight; // tokens sent to the treasury without the gateway
     uint256 private signerKey = SIGNER_KEY;
-    mapping(address whose => bytes32) public customerFrom; // as registered first or set by the owner
+    mapping(address whose => bytes32) public customerFrom; // as first registered or set by the owner
 
     constructor() {
         setUp();
@@ -71,7 +72,7 @@ contract Actors is GatewayTest {
         vm.warp(block.timestamp + uint256(number % 300) / 5);
     }
 
-    /// @dev Registered already: with the same customer it does nothing, with another it is refused.
+    /// @dev For a registered wallet, the same customer does nothing and another one reverts.
     function register(uint8 which, bool bob, bool paidFor) external {
         address whose = wallets[which % 3];
         bytes32 customerId = customers[bob ? 1 : 0];
@@ -134,7 +135,7 @@ contract Actors is GatewayTest {
         payQuoteAt(_quotes.length - 1);
     }
 
-    /// @dev For one of the next sequences, so that it may fit once others have been paid.
+    /// @dev Signs a quote for one of the next sequences, so that it may match once others have been paid.
     function signAQuote(uint8 which, uint8 ahead, uint256 amount, uint256 cents, uint16 delay) external {
         address whose = wallets[which % 3];
         uint256 sequence = gateway.paymentCount(gateway.customerOf(whose)) + ahead % 3;
@@ -185,13 +186,13 @@ contract Actors is GatewayTest {
 
     function pauseOrUnpause(uint8 often) external {
         bool paused = gateway.paused();
-        if (!paused && often % 4 != 0) return; // mostly open
+        if (!paused && often % 4 != 0) return; // usually not paused
         vm.prank(owner);
         if (paused) gateway.unpause();
         else gateway.pause();
     }
 
-    // How it is done
+    // Helpers
 
     function canPay(address whose) private view returns (bool) {
         return !gateway.paused() && gateway.customerOf(whose) != 0;
@@ -203,7 +204,7 @@ contract Actors is GatewayTest {
 
     function quote(address whose, uint256 sequence, uint256 amount, uint256 cents, uint256 delay) private {
         amount = bound(amount, 0, 1e24);
-        cents = bound(cents, 0, amount / 1e16); // up to a hundred cents a token, which the ceiling may or may not allow
+        cents = bound(cents, 0, amount / 1e16); // up to 100 cents per token, which the ceiling may or may not allow
         uint256 deadline = block.timestamp + delay;
         bytes32 structHash = quoteHash(whose, sequence, amount, cents, deadline);
         bytes memory signature = signStruct(signerKey, address(gateway), block.chainid, structHash);
@@ -218,7 +219,7 @@ contract Actors is GatewayTest {
         attempt(callOf(it), possible);
         if (!possible) return;
         ++quotesPaid;
-        // For another customer it may hold again: the owner corrected the wallet's while the quote was young.
+        // It may be valid again for another customer: the owner corrected the wallet while the quote was still open.
         if (++_timesPaid[index][gateway.customerOf(it.wallet)] > 1) paidTwice = true;
     }
 
@@ -226,7 +227,7 @@ contract Actors is GatewayTest {
         return abi.encodeCall(gateway.payQuoted, (it.wallet, it.amount, it.cents, it.deadline, it.signature));
     }
 
-    /// @dev The payer's call, which must succeed or fail as `possible` says; what its logs tell is kept.
+    /// @dev Makes the payer's call, which must succeed exactly if `possible`, and records its logs.
     function attempt(bytes memory call, bool possible) private {
         vm.recordLogs();
         vm.prank(payer);
@@ -234,7 +235,7 @@ contract Actors is GatewayTest {
         vm.assertEq(done, possible, "a payment went otherwise than it must");
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; done && i < logs.length; ++i) {
-            // forge records what was reverted too
+            // forge also records reverted logs
             if (logs[i].emitter == address(gateway)) keep(logs[i]);
         }
     }

@@ -4,8 +4,8 @@ pragma solidity 0.8.37;
 import {GatewayTest} from "../GatewayTest.sol";
 import {Actors} from "./Actors.sol";
 
-/// @notice After every single call of anybody, all promises hold. One campaign checks them all, so that each of its calls
-/// counts for each of them; the label of an assertion says which one was broken.
+/// @notice Checks every guarantee after every single call. One campaign checks them all, so that each call counts for
+/// each guarantee; the label of an assertion names the broken one.
 contract GatewayInvariants is GatewayTest {
     struct FuzzSelector {
         address addr;
@@ -19,7 +19,7 @@ contract GatewayInvariants is GatewayTest {
         (gateway, token) = actors.deployed();
     }
 
-    /// @dev forge asks here what it may call.
+    /// @dev Tells forge what it may call.
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         bytes4[15] memory all = [
             Actors.passTime.selector,
@@ -62,7 +62,8 @@ contract GatewayInvariants is GatewayTest {
         checkRegister();
     }
 
-    /// @dev The treasury received exactly the sum of the amounts, the payer gave just that, the gateway holds nothing.
+    /// @dev The treasury received exactly the sum of the amounts, the payer sent exactly that, the gateway holds
+    /// nothing.
     function checkTokens(Actors.Seen[] memory seen) private view {
         uint256 sum = actors.straight();
         for (uint256 i = 0; i < seen.length; ++i) {
@@ -99,14 +100,14 @@ contract GatewayInvariants is GatewayTest {
         vm.assertEq(found, count, "payments of the customer");
     }
 
-    /// @dev No event promises more than the ceiling that was in force.
+    /// @dev No event promises more than the ceiling in effect at that time.
     function checkPrices(Actors.Seen[] memory seen) private pure {
         for (uint256 i = 0; i < seen.length; ++i) {
             vm.assertTrue(seen[i].cents * 1e24 <= seen[i].amount * seen[i].ceiling, "below the rate ceiling");
         }
     }
 
-    /// @dev Each quote paid at most once for the customer that its wallet had, and no event with cents is without a quote.
+    /// @dev Each quote paid at most once for its wallet's customer, and every event with cents has a quote.
     function checkQuotes(Actors.Seen[] memory seen) private view {
         uint256 quoted;
         for (uint256 i = 0; i < seen.length; ++i) {
@@ -116,7 +117,7 @@ contract GatewayInvariants is GatewayTest {
         vm.assertEq(actors.paidTwice(), false, "a quote paid once");
     }
 
-    /// @dev A wallet's customer is the one first registered, until the owner sets another.
+    /// @dev A wallet keeps its first customer until the owner sets another.
     function checkRegister() private view {
         address[3] memory wallets = actors.allWallets();
         for (uint256 i = 0; i < wallets.length; ++i) {

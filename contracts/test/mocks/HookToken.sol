@@ -5,7 +5,7 @@ import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 
 import {TestToken} from "../../src/TestToken.sol";
 
-/// @notice Hands control to somebody during the next transfer, once.
+/// @notice Calls another contract during the next transfer, once.
 contract HookToken is TestToken {
     address public target;
     bytes public call;

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 
-/// @notice Has another symbol or other decimals than are wanted.
+/// @notice Has an unexpected symbol or number of decimals.
 contract OddToken is ERC20 {
     uint8 private immutable _decimals;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @notice Transfers well but returns nothing, as some old tokens do. Has no permit.
+/// @notice Transfers correctly but returns nothing, as some old tokens do. Has no permit.
 contract SilentToken {
     mapping(address account => uint256) public balanceOf;
     mapping(address account => mapping(address spender => uint256)) public allowance;

@@ -3,7 +3,7 @@ pragma solidity 0.8.37;
 
 import {TestToken} from "../../src/TestToken.sol";
 
-/// @notice Delivers another amount than asked: less, as with a fee on transfers, or more.
+/// @notice Delivers a different amount than requested: less, as with a fee on transfers, or more.
 contract SkewedToken is TestToken {
     int256 public immutable skew;
 
