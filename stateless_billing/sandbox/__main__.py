@@ -1,7 +1,7 @@
-"""`python -m stateless_billing.sandbox --port 12111`: Stripe, price feed and mailbox on one address.
+"""Serves the Stripe, price feed and mailbox stand-ins: `python -m stateless_billing.sandbox --port 12111`.
 
-Prints one line, `sandbox http://…`, when it is ready. `--key` adds API keys (`sk_test_…` full; `rk_…` without any
-permission until `/_sandbox/api_keys` grants some), `--price` sets the price, `--seed` the identifiers that are drawn.
+Prints one line, `sandbox http://…`, when ready. `--key` adds API keys (`sk_test_…` full; `rk_…` without permissions
+until `/_sandbox/api_keys` grants some), `--price` sets the price, `--seed` determines the generated identifiers.
 """
 
 import argparse
@@ -11,11 +11,11 @@ from decimal import Decimal, InvalidOperation
 
 from stateless_billing.sandbox.api_keys import ApiKey
 from stateless_billing.sandbox.sandbox import Sandbox
-from stateless_billing.sandbox.server import SandboxServer, listening
+from stateless_billing.sandbox.server import SandboxServer, listening_socket
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until a signal ends it."""
+    """Serve until a signal arrives."""
     options = _parser().parse_args(arguments)
     sandbox = Sandbox(seed=options.seed)
     for secret in options.key:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 async def _serve(sandbox: Sandbox, port: int, host: str) -> None:
-    bound, base = listening(port, host)
+    bound, base = listening_socket(port, host)
     server = SandboxServer(sandbox)
     task = asyncio.create_task(server.serve([bound]))
     await server.ready.wait()
@@ -38,9 +38,9 @@ async def _serve(sandbox: Sandbox, port: int, host: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stateless_billing.sandbox", description=__doc__)
-    parser.add_argument("--port", type=int, default=12111, help="0 takes a free one")
+    parser.add_argument("--port", type=int, default=12111, help="0 selects a free port")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--key", action="append", default=[], help="a further API key; may be repeated")
+    parser.add_argument("--key", action="append", default=[], help="an additional API key; may be repeated")
     parser.add_argument("--price", type=_price, default=Decimal("0.006"), help="dollars per token")
     parser.add_argument("--search-lag", type=int, default=0, help="seconds by which search trails writes")
     parser.add_argument("--seed", type=int, default=0)

@@ -11,8 +11,8 @@ from stateless_billing.sandbox.idempotency import IdempotencyKeys
 from stateless_billing.sandbox.paging import insert
 from stateless_billing.sandbox.records import Contact, Customer, Transaction
 
-HIGHEST_AMOUNT = 99_999_999
-"""Cents. Stripe documents eight digits for charges and nothing for balances; this is the stricter reading."""
+MAX_AMOUNT_CENTS = 99_999_999
+"""Stripe documents eight digits for charges and nothing for balances; this is the stricter reading."""
 CURRENCIES = frozenset({
     "aed", "ars", "aud", "bgn", "brl", "cad", "chf", "clp", "cny", "cop", "czk", "dkk", "eur", "gbp", "hkd", "huf",
     "idr", "ils", "inr", "jpy", "krw", "mxn", "myr", "nok", "nzd", "pen", "php", "pln", "ron", "sar", "sek", "sgd",
@@ -20,12 +20,12 @@ CURRENCIES = frozenset({
 })  # fmt: skip
 DEFAULT_CURRENCY = "usd"
 INITIAL = "initial"
-"""The type of the row that a customer made with a balance begins with: its `ending_balance` is its `amount`."""
+"""The type of the first row of a customer created with a balance: its `ending_balance` is its `amount`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a balance transaction is to say: cents in Stripe's sign, and its texts."""
+    """The content of a balance transaction: cents with Stripe's sign, and its texts."""
 
     amount: int
     currency: str
@@ -36,10 +36,10 @@ class Entry:
 
 
 class Account:
-    """Holds customers in order of `created` and appends to their ledgers; nothing is ever taken out of a ledger.
+    """Holds customers in order of `created` and their append-only ledgers.
 
-    `lies` counts the pages of a ledger that were told otherwise than they are, by the name of the effect;
-    `test_clocks` are the frozen times of the account's test clocks, in unix seconds, by their ids.
+    `lies` counts the falsified ledger pages by the name of the effect; `test_clocks` maps the ids of the account's
+    test clocks to their frozen times in Unix seconds.
     """
 
     def __init__(self, identifier: str, livemode: bool, rng: random.Random) -> None:
@@ -53,8 +53,8 @@ class Account:
         self.test_clocks: dict[str, int] = {}
         self._number = 0
 
-    def living(self, identifier: str, param: str = "id") -> Customer:
-        """The customer; raises `Refusal` 404 `resource_missing` when there is none or it was deleted."""
+    def get_customer(self, identifier: str, param: str = "id") -> Customer:
+        """Return an existing customer. Raises: `Refusal` 404 `resource_missing` if it is unknown or deleted."""
         customer = self.by_id.get(identifier)
         if customer is None or customer.deleted:
             raise no_such("customer", identifier, param)
@@ -69,9 +69,9 @@ class Account:
         identifier: str = "",
         test_clock: str | None = None,
     ) -> Customer:
-        """Make a customer; `identifier` overrides the drawn one. On a test clock, `created` is the clock's time.
+        """Create a customer; `identifier` overrides the generated one. On a test clock, `created` is the clock's time.
 
-        Raises `Refusal` 400 for a test clock that does not exist.
+        Raises: `Refusal` 400 for a test clock that does not exist.
         """
         if test_clock is not None:
             created = self.frozen_time(test_clock)
@@ -86,37 +86,37 @@ class Account:
         return customer
 
     def delete(self, identifier: str) -> Customer:
-        """Delete a customer for good; its ledger goes out of reach with it. Raises `Refusal` 404."""
-        customer = self.living(identifier)
+        """Delete a customer permanently, along with its ledger. Raises: `Refusal` 404."""
+        customer = self.get_customer(identifier)
         customer.deleted = True
         return customer
 
     def set_test_clock(self, identifier: str, frozen_time: int) -> None:
-        """Make a test clock, or advance one; time never goes back on it, which raises `ValueError`.
+        """Create or advance a test clock (docs.stripe.com/api/test_clocks).
 
-        docs.stripe.com/api/test_clocks
+        Raises: `ValueError` if its time would move backward.
         """
         if frozen_time < self.test_clocks.get(identifier, frozen_time):
             raise ValueError(f"the test clock {identifier} is already later than {frozen_time}")
         self.test_clocks[identifier] = frozen_time
 
     def frozen_time(self, test_clock: str) -> int:
-        """What a test clock shows; raises `Refusal` 400 when there is none."""
+        """Return the time of a test clock. Raises: `Refusal` 400 if it does not exist."""
         if test_clock not in self.test_clocks:
             raise no_such("test_clock", test_clock, "test_clock", 400)
         return self.test_clocks[test_clock]
 
     def attach(self, customer: Customer, test_clock: str) -> None:
-        """Put an existing customer on a test clock, from which nothing takes it off again."""
+        """Attach an existing customer to a test clock, permanently."""
         if customer.test_clock not in (None, test_clock):
             raise ValueError(f"{customer.id} is on another test clock")
         self.frozen_time(test_clock)
         customer.test_clock = test_clock
 
     def add_transaction(self, customer: Customer, entry: Entry, now: float, created: int) -> Transaction:
-        """Append to the ledger and move the balance of the entry's currency; an unset customer currency becomes it.
+        """Append to the ledger and update the balance of the entry's currency; it becomes an unset customer currency.
 
-        Every currency has a balance and a chain of its own; none is refused because the customer's is another one
+        Every currency has its own balance and chain; none is rejected for differing from the customer's currency
         (docs.stripe.com/api/customer_balance_transactions/create). On a test clock, `created` is the clock's time.
         """
         if customer.test_clock is not None:
@@ -132,18 +132,18 @@ class Account:
         return row
 
     def set_balance(self, customer: Customer, balance: int, kind: str, now: float, created: int) -> None:
-        """Set the balance in the customer's currency, by a row without metadata (`adjustment` or `initial`)."""
+        """Set the balance in the customer's currency with a row without metadata (`adjustment` or `initial`)."""
         currency = customer.currency or DEFAULT_CURRENCY
         difference = balance - customer.balances.get(currency, 0)
         if difference:
             self.add_transaction(customer, Entry(difference, currency, type=kind), now, created)
 
     def add_past(self, customer: Customer, entries: Iterable[tuple[int, Entry]]) -> list[Transaction]:
-        """Write rows at given past times, as if they had always been there: later `ending_balance`s follow suit.
+        """Insert rows at past times and recompute every later `ending_balance`.
 
         Each item is (`created`, entry), in any currency. A row of type `initial` is the starting value of its
-        currency's balance: only the oldest of that currency may be one, else `ValueError` and nothing is written.
-        For the control interface and simulations; order O(n log n) in the whole ledger.
+        currency's balance. For the control interface and simulations; O(n log n) in the whole ledger.
+        Raises: `ValueError`, with nothing written, if an `initial` row is not the oldest of its currency.
         """
         rows = [self._row(customer, entry, created, created) for created, entry in entries]
         ledger = sorted([*customer.rows, *rows], key=lambda row: row.order)
@@ -162,7 +162,7 @@ class Account:
         return rows
 
     def age_rows(self, customer: Customer, seconds: int) -> int:
-        """Make a customer's rows older by `seconds`; how many there are."""
+        """Make a customer's rows older by `seconds` and return their number."""
         for row in customer.rows:
             row.created -= seconds
             row.order = (row.created, row.order[1])
@@ -191,18 +191,18 @@ class Account:
 
 
 def checked_currency(currency: str) -> str:
-    """A supported currency in lower case; raises `Refusal` 400."""
+    """Return a supported currency in lower case. Raises: `Refusal` 400."""
     if currency.lower() not in CURRENCIES:
         raise Refusal(400, f"Invalid currency: {currency}", param="currency")
     return currency.lower()
 
 
 def checked_amount(amount: int, param: str = "amount") -> int:
-    """An amount in cents of at most eight digits and not zero; raises `Refusal` 400."""
+    """Return a nonzero amount in cents of at most eight digits. Raises: `Refusal` 400."""
     if amount == 0:
         raise Refusal(
             400, "Invalid integer: 0; the amount must not be zero", param=param, code="parameter_invalid_integer"
         )
-    if abs(amount) > HIGHEST_AMOUNT:
-        raise Refusal(400, f"Amount must be no more than {HIGHEST_AMOUNT}", param=param, code="amount_too_large")
+    if abs(amount) > MAX_AMOUNT_CENTS:
+        raise Refusal(400, f"Amount must be no more than {MAX_AMOUNT_CENTS}", param=param, code="amount_too_large")
     return amount

@@ -1,4 +1,4 @@
-"""What a stand-in answers, and how Stripe words a refusal (docs.stripe.com/api/errors)."""
+"""Answers of the stand-ins, and Stripe's error objects (docs.stripe.com/api/errors)."""
 
 import json
 from dataclasses import dataclass, field
@@ -16,27 +16,27 @@ CODES = frozenset({
     "parameters_exclusive", "platform_api_key_expired", "rate_limit", "resource_already_exists", "resource_missing",
     "secret_key_required", "testmode_charges_only", "url_invalid",
 })  # fmt: skip
-"""Those of Stripe's published codes that could concern these endpoints (docs.stripe.com/error-codes).
+"""The published error codes relevant to these endpoints (docs.stripe.com/error-codes).
 
-Many an `invalid_request_error` carries no code at all: a group where a string is due, a text that is too long.
+Many `invalid_request_error`s have no code, for example for a group instead of a string or a text that is too long.
 """
 
 
 class Delivery(StrEnum):
-    """What becomes of an answer on its way to the caller."""
+    """How an answer is delivered to the caller."""
 
     WHOLE = "whole"
     LOST = "lost"
     """Nothing is written; the connection closes."""
     CUT = "cut"
-    """The head announces the full length, `body` is only its beginning, then the connection closes."""
+    """The headers announce the full length; only the beginning of the body is sent, then the connection closes."""
     CLOSED = "closed"
-    """The answer arrives, then the connection closes without having said so."""
+    """The answer is sent completely, then the connection closes without notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer; `length` is the announced Content-Length, more than `body` holds when the delivery is CUT."""
+    """An HTTP answer. `length` is the announced Content-Length, which exceeds `body` if the delivery is CUT."""
 
     status: int
     headers: dict[str, str]
@@ -46,7 +46,7 @@ class Answer:
 
 
 def json_answer(status: int, body: bytes, headers: dict[str, str] | None = None) -> Answer:
-    """A whole answer with a JSON body."""
+    """Return a complete answer with a JSON body."""
     return Answer(status, {"Content-Type": "application/json", **(headers or {})}, body, length=len(body))
 
 
@@ -54,9 +54,9 @@ LOST_ANSWER = Answer(0, {}, b"", Delivery.LOST)
 
 
 class Refusal(Exception):
-    """A Stripe error object: HTTP status, `type`, `message`, and where there are such `code`, `param` and headers.
+    """A Stripe error object: HTTP status, `type`, `message`, and optionally `code`, `param` and headers.
 
-    Raises `ValueError` for a `code` that is not one of `CODES`.
+    Raises: `ValueError` for a `code` that is not in `CODES`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Refusal(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """The result of one request before the edge touches it: status, body and the headers that go with them."""
+    """The result of a request before delivery: status, body and headers."""
 
     status: int
     body: bytes
@@ -92,7 +92,7 @@ class Outcome:
 
 
 def refusal_outcome(refusal: Refusal, request_id: str, now: int) -> Outcome:
-    """Render a refusal as Stripe does; fields that do not apply are absent, not null."""
+    """Render a refusal as Stripe does: fields that do not apply are absent, not null."""
     error: Json = {}
     if refusal.code is not None:
         error["code"] = refusal.code
@@ -106,5 +106,5 @@ def refusal_outcome(refusal: Refusal, request_id: str, now: int) -> Outcome:
 
 
 def no_such(kind: str, identifier: str, param: str = "id", status: int = 404) -> Refusal:
-    """The refusal for an object that does not exist or was deleted; cursors to such objects are a 400."""
+    """Return the refusal for a missing or deleted object; for a cursor, pass status 400."""
     return Refusal(status, f"No such {kind}: '{identifier}'", code="resource_missing", param=param)

@@ -7,10 +7,10 @@ from stateless_billing.sandbox.answers import Refusal
 CUSTOMER_READ = "rak_customer_read"
 CUSTOMER_WRITE = "rak_customer_write"
 BALANCE_READ = "rak_customer_balance_transaction_read"
-"""Stripe documents no name for this permission; a caller has to show the refusal's text instead of knowing it."""
+"""Stripe documents no name for this permission: callers must show the error's text instead of matching it."""
 BALANCE_WRITE = "rak_customer_balance_transaction_write"
 ACCOUNT_READ = "rak_accounts_kyc_id_numbers_read"
-"""What `GET /v1/account` asks for; the Dashboard offers it to no restricted key (stripe/stripe-node#2246)."""
+"""Required by `GET /v1/account`; the Dashboard cannot give it to a restricted key (stripe/stripe-node#2246)."""
 
 DEFAULT_ACCOUNT = "acct_1Sandb0xLitkeyPay"
 DEFAULT_KEY = "sk_test_sandbox"
@@ -18,7 +18,7 @@ DEFAULT_KEY = "sk_test_sandbox"
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A secret, its account, and its permissions; None stands for a full key."""
+    """A secret, its account, and its permissions (None for a full key)."""
 
     secret: str
     account: str = DEFAULT_ACCOUNT
@@ -27,12 +27,12 @@ class ApiKey:
 
     @property
     def livemode(self) -> bool:
-        """Whether the key reads and writes live objects, by its prefix."""
+        """Whether the key accesses live objects, according to its prefix."""
         return "_live_" in self.secret
 
     @property
     def redacted(self) -> str:
-        """The secret as error texts show it."""
+        """The secret as shown in error texts."""
         prefix = self.secret[:8]
         return f"{prefix}{'*' * max(4, len(self.secret) - 12)}{self.secret[8:][-4:]}"
 
@@ -48,13 +48,13 @@ class ApiKey:
 
 
 class KeyRing:
-    """The keys that exist."""
+    """The existing keys."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self._keys = {key.secret: key for key in keys}
 
     def add(self, key: ApiKey) -> None:
-        """Add a key, or change what one may do."""
+        """Add or replace a key."""
         self._keys[key.secret] = key
 
     def remove(self, secret: str) -> None:
@@ -62,7 +62,7 @@ class KeyRing:
         self._keys.pop(secret, None)
 
     def authenticated(self, authorization: str) -> ApiKey:
-        """The key of an `Authorization: Bearer …` header; raises `Refusal` 401."""
+        """Return the key of an `Authorization: Bearer …` header. Raises: `Refusal` 401."""
         scheme, _, secret = authorization.partition(" ")
         if not secret or scheme.lower() != "bearer":
             raise unauthorized("You did not provide an API key in the Authorization header, using Bearer auth.")
@@ -75,18 +75,18 @@ class KeyRing:
 
 
 def permit(key: ApiKey, permission: str) -> None:
-    """Raise `Refusal` 403 unless the key has the permission."""
+    """Require a permission. Raises: `Refusal` 403."""
     if not key.may(permission):
         raise forbidden(key.redacted, key.account, permission)
 
 
 def unauthorized(message: str, code: str | None = None) -> Refusal:
-    """A 401."""
+    """Return a 401 refusal."""
     return Refusal(401, message, code=code, headers={"WWW-Authenticate": 'Bearer realm="Stripe"'})
 
 
 def forbidden(redacted: str, account: str, permission: str) -> Refusal:
-    """The 403 of a restricted key, which names the permission that is missing."""
+    """Return the 403 refusal of a restricted key, which names the missing permission."""
     message = (
         f"The provided key '{redacted}' does not have the required permissions for this endpoint on account "
         f"'{account}'. Having the '{permission}' permission would allow this request to continue."

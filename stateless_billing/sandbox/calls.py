@@ -1,4 +1,4 @@
-"""One request to the stand-in, and the shape of an endpoint."""
+"""A request to the stand-in, and the definition of an endpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ from typing import TypeAlias
 from stateless_billing.sandbox.account import Account
 from stateless_billing.sandbox.answers import Json
 from stateless_billing.sandbox.forms import Group
+from stateless_billing.sandbox.listing_faults import NO_LISTING_FAULT, ListingFault
 from stateless_billing.sandbox.parameters import Parameters
-from stateless_billing.sandbox.tellings import TRUTH, Telling
 
 
 @dataclass(slots=True)
 class Call:
-    """What an endpoint is given: ids of the path, parameters, and the lags of lists and search in seconds.
+    """The input of an endpoint: path ids, parameters, and the lags of lists and search in seconds.
 
-    `telling` is how a listing of balance transactions is told; the other lists pay no heed to it.
+    `listing_fault` falsifies a listing of balance transactions; other lists ignore it.
     """
 
     account: Account
@@ -24,20 +24,20 @@ class Call:
     group: Group
     list_lag: float
     search_lag: float
-    telling: Telling = TRUTH
+    listing_fault: ListingFault = NO_LISTING_FAULT
 
     def parameters(self) -> Parameters:
-        """The parameters, each to be read once."""
+        """Return a fresh reader of the parameters."""
         return Parameters(self.group)
 
 
 Work: TypeAlias = Callable[[float, int], Json]
-"""The execution of a validated request: takes the clock and the `created` to write, returns the object."""
+"""Executes a validated request: takes the time and the `created` to write, returns the object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A route: `prepare` checks the parameters (refusals there are never saved) and returns the work."""
+    """A route. `prepare` validates the parameters (its refusals are never saved) and returns the work."""
 
     method: str
     template: str
@@ -46,5 +46,5 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """Method and template, the name under which requests are counted and limited."""
+        """Method and template: the name used for counts and rate limits."""
         return f"{self.method} {self.template}"

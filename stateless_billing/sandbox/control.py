@@ -1,38 +1,38 @@
-"""The control interface under `/_sandbox/`: JSON in, JSON out; what tests and demos steer the stand-ins with.
+"""The control interface under `/_sandbox/`, with which tests and demos control the stand-ins: JSON in, JSON out.
 
-GET    state             counts per endpoint, reads, writes, keys, faults in force, pages told untruly, clock
-DELETE state             counts and request rows forgotten
-GET    requests?last=N   the latest request rows, newest last (100)
+GET    state             counts per endpoint, reads, writes, keys, active faults, falsified pages, clock
+DELETE state             clear counts and request rows
+GET    requests?last=N   the latest request rows, newest last (default 100)
 POST   faults            {"effect": "lost_after", "with": {…}, "method", "template", "path", "times", "skip",
                          "probability"}: names and arguments in `effects`, matching in `faults`
-DELETE faults            all Stripe, price, mail and connection faults ended
-POST   keys/age          {"seconds": N}: every idempotency key older by N; the clock stays
+DELETE faults            end all Stripe, price, mail and connection faults
+POST   keys/age          {"seconds": N}: make every idempotency key older by N; the clock stays
 POST   settings          any of search_lag, list_lag, longest_key_life (seconds), same_second ("newest_first" or
                          "oldest_first": a ledger's rows within one second), and limits: false, or any of
                          {"endpoint", "search", "account"} (requests a second)
-POST   clock             {"offset": N} or {"advance": N}: the clock of everything, `Date` included
-POST   api_keys          {"secret", "permissions": […] or null, "account", "expired"}: made or changed
-DELETE api_keys/ID       revoked
-POST   customers         {"email", "name", "metadata", "created", "id", "currency", "balance", "test_clock"}: made by
-                         another system; a balance leaves a row of type `initial`
+POST   clock             {"offset": N} or {"advance": N}: the clock of all stand-ins, `Date` included
+POST   api_keys          {"secret", "permissions": […] or null, "account", "expired"}: create or replace
+DELETE api_keys/ID       revoke
+POST   customers         {"email", "name", "metadata", "created", "id", "currency", "balance", "test_clock"}: create as
+                         another system; a balance makes a row of type `initial`
 GET    customers/ID      the object
-POST   customers/ID      {"metadata": {…}, "currency", "test_clock"}: metadata replaced as a whole, currency set, put
-                         on a test clock for good
-DELETE customers/ID      deleted, as in the Dashboard
-POST   test_clocks       {"id", "frozen_time"}: a test clock made or advanced; `created` of its customers' new rows
+POST   customers/ID      {"metadata": {…}, "currency", "test_clock"}: replace the metadata, set the currency, attach
+                         to a test clock permanently
+DELETE customers/ID      delete, as in the Dashboard
+POST   test_clocks       {"id", "frozen_time"}: create or advance a test clock; `created` of its customers' new rows
 POST   customers/ID/rows {"amount", "currency", "description", "metadata", "type", "invoice", "created", "count",
-                         "every"}: rows by another system or a human, the first at `created`, `every` seconds
-                         apart; past ones get their place, and the balances of each currency follow; of type
+                         "every"}: rows of another system or a person, the first at `created`, `every` seconds
+                         apart; past rows are inserted and the balances recomputed per currency; of type
                          `initial` only the oldest row of its currency
-POST   customers/ID/age  {"seconds": N}: all rows of a customer older by N
-POST   rows/ID           {"metadata": {…}, "description"}: texts replaced, as in the Dashboard
+POST   customers/ID/age  {"seconds": N}: make all rows of a customer older by N
+POST   rows/ID           {"metadata": {…}, "description"}: replace the texts, as in the Dashboard
 POST   price             {"price": "0.006"} or {"steps": [[unix, "0.006"], …]}
 POST   price/faults      {"name", "times", "seconds"}: see `prices.FAULT_NAMES`
-GET    mails             what was sent, oldest first
-DELETE mails             forgotten
+GET    mails             accepted mails, oldest first
+DELETE mails             clear them
 POST   mails/faults      {"name", "times"}: see `mailbox.FAULTS`
 POST   mails/settings    any of {"per_second": N or null, "api_keys": […], "full_access": true}
-POST   connections       {"refuse": N}: the next N connections are closed when accepted
+POST   connections       {"refuse": N}: close the next N connections when accepted
 """
 
 import json
@@ -79,30 +79,30 @@ COMMANDS: tuple[tuple[str, str, Command], ...] = (
 
 
 def control(sandbox: Sandbox, method: str, path: str, body: bytes) -> Answer:
-    """Carry out one command; 404 for an unknown one, 400 with a sentence for one that makes no sense."""
+    """Execute a command. Answers 404 if it is unknown and 400 with a message if it is invalid."""
     bare, _, query = path.partition("?")
     parts = [unquote(part) for part in bare.removeprefix(PREFIX).split("/")]
-    found = _found(method, parts)
-    if found is None:
-        return _said(404, {"error": f"no command {method} {bare}"})
-    command, words = found
+    match = _find_command(method, parts)
+    if match is None:
+        return _json_answer(404, {"error": f"no command {method} {bare}"})
+    command, words = match
     try:
         payload = json.loads(body) if body else dict(parse_qsl(query))
         result = command(sandbox, words, payload)
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, Refusal) as fault:
-        return _said(400, {"error": f"{type(fault).__name__}: {fault}"})
-    return _said(200, result)
+        return _json_answer(400, {"error": f"{type(fault).__name__}: {fault}"})
+    return _json_answer(200, result)
 
 
-def _found(method: str, parts: list[str]) -> tuple[Command, list[str]] | None:
-    for wanted, pattern, command in COMMANDS:
+def _find_command(method: str, parts: list[str]) -> tuple[Command, list[str]] | None:
+    for command_method, pattern, command in COMMANDS:
         names = pattern.split("/")
-        if wanted != method or len(names) != len(parts):
+        if command_method != method or len(names) != len(parts):
             continue
         if all(name in ("*", part) for name, part in zip(names, parts, strict=True)):
             return command, [part for name, part in zip(names, parts, strict=True) if name == "*"]
     return None
 
 
-def _said(status: int, result: object) -> Answer:
+def _json_answer(status: int, result: object) -> Answer:
     return json_answer(status, json.dumps(result).encode())

@@ -1,4 +1,4 @@
-"""The control commands that steer the Stripe stand-in; each takes (sandbox, words of the path, JSON body)."""
+"""Control commands for the Stripe stand-in; each takes (sandbox, words of the path, JSON body)."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Payload = dict[str, Any]
 
 
 def state(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Counts per endpoint and what is in force."""
+    """Return counts per endpoint and the active faults."""
     stripe = sandbox.stripe
     return {
         "counts": dict(stripe.log.counts),
@@ -32,19 +32,19 @@ def state(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def reset(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Forget counts and rows of the request log."""
+    """Clear counts and rows of the request log."""
     sandbox.stripe.log.reset()
     return {}
 
 
 def requests(sandbox: Sandbox, words: list[str], payload: Payload) -> list[Json]:
-    """The latest request rows."""
+    """Return the latest request rows."""
     last = int(payload.get("last", 100))
-    return [row.shown() for row in list(sandbox.stripe.log.rows)[-last:]]
+    return [row.to_json() for row in list(sandbox.stripe.log.rows)[-last:]]
 
 
 def add_fault(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Put a fault in force."""
+    """Activate a fault."""
     rest = {name: value for name, value in payload.items() if name not in ("effect", "with")}
     effect = EFFECTS[payload["effect"]](**payload.get("with", {}))
     sandbox.stripe.faults.add(effect, **rest)
@@ -55,25 +55,25 @@ def clear_faults(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
     """End every fault of every stand-in."""
     sandbox.stripe.faults.clear()
     sandbox.prices.faults.clear()
-    sandbox.mailbox.mend()
+    sandbox.mailbox.clear_faults()
     sandbox.refused_connections = 0
     return {}
 
 
 def age_keys(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make the idempotency keys older."""
+    """Age the idempotency keys."""
     sandbox.stripe.age_keys(payload["seconds"])
     return {"keys": len(sandbox.stripe.account.keys)}
 
 
 def age_rows(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make a customer's rows older."""
+    """Age a customer's rows."""
     rows = sandbox.stripe.account.age_rows(_customer(sandbox, words[0]), int(payload["seconds"]))
     return {"count": rows}
 
 
 def settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Lags, key life, the order within a second, and rate limits."""
+    """Set lags, key life, the order within a second, and rate limits."""
     stripe = sandbox.stripe
     stripe.same_second = SameSecond(payload.get("same_second", stripe.same_second))
     stripe.search_lag = payload.get("search_lag", stripe.search_lag)
@@ -91,7 +91,7 @@ def settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def set_api_key(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make or change an API key; `permissions` null is a full key."""
+    """Create or replace an API key; null `permissions` make a full key."""
     permissions = payload.get("permissions")
     key = ApiKey(
         payload["secret"],
@@ -110,7 +110,7 @@ def revoke_api_key(sandbox: Sandbox, words: list[str], payload: Payload) -> Json
 
 
 def add_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make a customer at a given time, or on a test clock at the clock's; a balance leaves an `initial` row."""
+    """Create a customer at a given time, or on a test clock at its time; a balance makes an `initial` row."""
     contact = Contact(payload.get("email"), payload.get("name"), None, dict(payload.get("metadata", {})))
     now = sandbox.clock()
     created = payload.get("created", int(now))
@@ -122,7 +122,7 @@ def add_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def show_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """The customer object, balances by currency included; not counted as a request to Stripe."""
+    """Return the customer object with balances by currency; not counted as a request to Stripe."""
     return _customer(sandbox, words[0]).rendered({"invoice_credit_balance"})
 
 
@@ -143,14 +143,14 @@ def delete_customer(sandbox: Sandbox, words: list[str], payload: Payload) -> Jso
 
 
 def set_test_clock(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Make a test clock, or advance it."""
+    """Create or advance a test clock."""
     account, identifier = sandbox.stripe.account, payload["id"]
     account.set_test_clock(identifier, int(payload["frozen_time"]))
     return {"id": identifier, "frozen_time": account.frozen_time(identifier)}
 
 
 def add_rows(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Write rows as another system would, in the past if need be."""
+    """Write rows as another system would, optionally in the past."""
     customer = _customer(sandbox, words[0])
     account = sandbox.stripe.account
     now = account.test_clocks[customer.test_clock] if customer.test_clock else sandbox.clock()

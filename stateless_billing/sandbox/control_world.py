@@ -1,4 +1,4 @@
-"""The control commands that steer the clock, the price feed, the mailbox and the connections."""
+"""Control commands for the clock, the price feed, the mailbox and the connections."""
 
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ Payload = dict[str, Any]
 
 
 def set_clock(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Set the clock off by `offset` seconds, or move it on by `advance`."""
+    """Set the clock's `offset` in seconds, or `advance` it."""
     if "advance" in payload:
         sandbox.clock.offset += payload["advance"]
     else:
@@ -19,7 +19,7 @@ def set_clock(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def set_price(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Set one price, or steps; prices are strings, so that they stay exact."""
+    """Set one price, or steps; prices are strings to stay exact."""
     if "steps" in payload:
         sandbox.prices.set_steps(*((int(since), _price(price)) for since, price in payload["steps"]))
     else:
@@ -34,12 +34,12 @@ def fail_price(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def mails(sandbox: Sandbox, words: list[str], payload: Payload) -> list[Json]:
-    """The mails that were accepted, oldest first."""
-    return [mail.shown() for mail in sandbox.mailbox.mails]
+    """Return the accepted mails, oldest first."""
+    return [mail.to_json() for mail in sandbox.mailbox.mails]
 
 
 def forget_mails(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Forget them."""
+    """Clear the accepted mails."""
     sandbox.mailbox.mails.clear()
     return {}
 
@@ -51,7 +51,7 @@ def fail_mail(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
 
 
 def mail_settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
-    """Requests a second that the mailbox takes, null for no limit; the keys it knows, none for any; what they may."""
+    """Set the requests per second (null: no limit), the valid keys (none: any) and whether they have full access."""
     mailbox = sandbox.mailbox
     mailbox.per_second = payload.get("per_second", mailbox.per_second)
     mailbox.api_keys = set(payload.get("api_keys", mailbox.api_keys))

@@ -5,21 +5,21 @@ import binascii
 from collections.abc import Callable
 from dataclasses import replace
 
-from stateless_billing.sandbox.account import HIGHEST_AMOUNT, INITIAL, Account
+from stateless_billing.sandbox.account import INITIAL, MAX_AMOUNT_CENTS, Account
 from stateless_billing.sandbox.answers import Json, Refusal, no_such
 from stateless_billing.sandbox.calls import Call, Work
 from stateless_billing.sandbox.paging import page
 from stateless_billing.sandbox.parameters import Parameters, Window
 from stateless_billing.sandbox.records import Contact, Customer
-from stateless_billing.sandbox.search_query import parsed
+from stateless_billing.sandbox.search_query import parse_query
 
 EXPAND = frozenset({"invoice_credit_balance"})
 EXPAND_LIST = frozenset({"data.invoice_credit_balance"})
-LONGEST = {"email": 512, "name": 256, "phone": 20, "description": 5000}
+MAX_LENGTHS = {"email": 512, "name": 256, "phone": 20, "description": 5000}
 
 
 def create(call: Call) -> Work:
-    """POST /v1/customers. A starting `balance` leaves a row of type `initial`; `test_clock` names an existing one."""
+    """POST /v1/customers. A starting `balance` makes a row of type `initial`; `test_clock` names an existing one."""
     given = call.parameters()
     texts = _texts(given, unset=False)
     description = texts.pop("description", None)
@@ -54,7 +54,7 @@ def retrieve(call: Call) -> Work:
 
 
 def update(call: Call) -> Work:
-    """POST /v1/customers/{customer}. Setting `balance` leaves a row of type `adjustment` without metadata."""
+    """POST /v1/customers/{customer}. Setting `balance` makes a row of type `adjustment` without metadata."""
     given = call.parameters()
     texts = _texts(given, unset=True)
     description = texts.pop("description", None)
@@ -63,7 +63,7 @@ def update(call: Call) -> Work:
     given.finish()
 
     def work(now: float, created: int) -> Json:
-        customer = call.account.living(call.ids[0])
+        customer = call.account.get_customer(call.ids[0])
         metadata = change.applied(customer.contact.metadata)
         if description is not None:
             customer.description = description or None
@@ -76,7 +76,7 @@ def update(call: Call) -> Work:
 
 
 def delete(call: Call) -> Work:
-    """DELETE /v1/customers/{customer}. The ledger goes out of reach with it."""
+    """DELETE /v1/customers/{customer}. The ledger becomes unreadable too."""
     call.parameters().finish()
 
     def work(now: float, created: int) -> Json:
@@ -86,9 +86,9 @@ def delete(call: Call) -> Work:
 
 
 def listing(call: Call) -> Work:
-    """GET /v1/customers: newest first, `email` compared exactly, case included; deleted ones are left out.
+    """GET /v1/customers: newest first, `email` compared case-sensitively, without deleted customers.
 
-    Customers on a test clock are listed only where `test_clock` names theirs.
+    Customers on a test clock are listed only if `test_clock` names theirs.
     """
     given = call.parameters()
     cursor, window, email = given.cursor(), given.created(), given.text("email", longest=512)
@@ -97,8 +97,8 @@ def listing(call: Call) -> Work:
     given.finish()
 
     def work(now: float, created: int) -> Json:
-        after = _at(call.account, cursor.starting_after, "starting_after")
-        before = _at(call.account, cursor.ending_before, "ending_before")
+        after = _cursor_customer(call.account, cursor.starting_after, "starting_after")
+        before = _cursor_customer(call.account, cursor.ending_before, "ending_before")
         keep = _listed(email, test_clock, now - call.list_lag)
         rows, more = page(call.account.customers, window, after, before, cursor.limit, keep)
         data = [row.rendered(expand) for row in rows]
@@ -108,12 +108,12 @@ def listing(call: Call) -> Work:
 
 
 def search(call: Call) -> Work:
-    """GET /v1/customers/search: the index lags behind, the objects in the answer do not (docs.stripe.com/search).
+    """GET /v1/customers/search: the index lags, but the objects in the answer are current (docs.stripe.com/search).
 
-    Customers on a test clock are found like all others; nothing documents that they are not.
+    Customers on a test clock are found too, since nothing documents otherwise.
     """
     given = call.parameters()
-    query = parsed(given.text("query", required=True) or "")
+    query = parse_query(given.text("query", required=True) or "")
     limit, expand = given.limit(), _inner(given.expand(EXPAND_LIST))
     end = _page_end(given.text("page"))
     given.finish()
@@ -124,7 +124,7 @@ def search(call: Call) -> Work:
         def keep(customer: Customer) -> bool:
             if customer.deleted or (end is not None and customer.order >= end):
                 return False
-            contact = customer.indexed(moment)
+            contact = customer.indexed_contact(moment)
             return contact is not None and query.matches(contact, customer.created)
 
         window = Window(end=None if end is None else end[0] + 1)
@@ -142,7 +142,7 @@ def search(call: Call) -> Work:
 
 def _texts(given: Parameters, *, unset: bool) -> dict[str, str]:
     texts: dict[str, str] = {}
-    for name, longest in LONGEST.items():
+    for name, longest in MAX_LENGTHS.items():
         text = given.text(name, longest=longest, unset=unset)
         if text is not None:
             texts[name] = text
@@ -154,8 +154,8 @@ def _texts(given: Parameters, *, unset: bool) -> dict[str, str]:
 
 def _balance(given: Parameters) -> int | None:
     balance = given.integer("balance")
-    if balance is not None and abs(balance) > HIGHEST_AMOUNT:
-        raise Refusal(400, f"Amount must be no more than {HIGHEST_AMOUNT}", param="balance", code="amount_too_large")
+    if balance is not None and abs(balance) > MAX_AMOUNT_CENTS:
+        raise Refusal(400, f"Amount must be no more than {MAX_AMOUNT_CENTS}", param="balance", code="amount_too_large")
     return balance
 
 
@@ -170,7 +170,7 @@ def _listed(email: str | None, test_clock: str | None, moment: float) -> Callabl
     return keep
 
 
-def _at(account: Account, identifier: str | None, param: str) -> Customer | None:
+def _cursor_customer(account: Account, identifier: str | None, param: str) -> Customer | None:
     if identifier is None:
         return None
     customer = account.by_id.get(identifier)

@@ -1,4 +1,4 @@
-// A wallet for the demo: it asks before it does anything, and the local chain signs for its test account.
+// A wallet for the demo: asks before each action; the local chain signs for its test account.
 (() => {
   const ICON =
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E%3Crect width='8' height='8' rx='2' fill='%232f7d4f'/%3E%3Cpath d='M2 3h4v3H2z' fill='%23fff'/%3E%3C/svg%3E";
@@ -24,7 +24,7 @@
       const question = QUESTIONS[method];
       const isNew = method !== "eth_requestAccounts" || !connected;
       if (question && isNew && !confirm(`Test wallet\n\n${question}`)) {
-        throw { code: 4001, message: "The user refused." };
+        throw { code: 4001, message: "The user rejected the request." };
       }
       if (method === "eth_requestAccounts") connected = true;
       if (method === "eth_accounts" && !connected) return [];

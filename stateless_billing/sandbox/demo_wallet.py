@@ -1,6 +1,6 @@
-"""The service's pages with a test wallet in them, on an address of their own; all else is passed on to the service.
+"""Proxies the service on another address and adds a test wallet to its pages.
 
-The service itself knows nothing of it, and its content policy stays as it is.
+The service itself is unchanged, including its content security policy.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stateless_billing.sandbox.server import listening
+from stateless_billing.sandbox.server import listening_socket
 
 SCRIPT = Path(__file__).with_suffix(".js")
 ADDRESS = "/demo-wallet/script.js"
 _TAG = f'<script src="{ADDRESS}"></script>\n</head>'.encode()
-_OWN = ("host", "content-length", "accept-encoding", "connection")
-_PASSED = (
+_HOP_HEADERS = ("host", "content-length", "accept-encoding", "connection")
+_FORWARDED_HEADERS = (
     "content-type",
     "content-security-policy",
     "location",
@@ -37,7 +37,7 @@ _METHODS = ["GET", "POST", "PUT", "DELETE"]
 
 
 def create_app(service: str, chain: str, account: str) -> Starlette:
-    """The application. The wallet holds one account, for which the chain's node signs."""
+    """Return the application. The wallet holds one account, for which the chain's node signs."""
     http = httpx.AsyncClient(trust_env=False, timeout=60)
 
     async def script(request: Request) -> Response:
@@ -51,10 +51,10 @@ def create_app(service: str, chain: str, account: str) -> Starlette:
         return Response(answer.content, answer.status_code, media_type="application/json")
 
     async def pass_on(request: Request) -> Response:
-        headers = {name: value for name, value in request.headers.items() if name not in _OWN}
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_HEADERS}
         target = f"{service}{request.url.path}{f'?{request.url.query}' if request.url.query else ''}"
         answer = await http.request(request.method, target, headers=headers, content=await request.body())
-        passed = {name: value for name, value in answer.headers.items() if name in _PASSED}
+        passed = {name: value for name, value in answer.headers.items() if name in _FORWARDED_HEADERS}
         body = answer.content
         if answer.headers.get("content-type", "").startswith("text/html"):
             body = body.replace(b"</head>", _TAG, 1)
@@ -76,8 +76,8 @@ def create_app(service: str, chain: str, account: str) -> Starlette:
 
 @contextmanager
 def pages(service: str, chain: str, account: str) -> Iterator[str]:
-    """Serve them from a thread; yields the base address."""
-    bound, base = listening()
+    """Serve the pages from a thread; yields the base address."""
+    bound, base = listening_socket()
     app = create_app(service, chain, account)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)

@@ -1,7 +1,7 @@
-"""What a fault does to one request, and the named effects that tests, demos and the control interface ask for.
+"""Effects of faults on a request, by name, for tests, demos and the control interface.
 
-The words of FAULTS: an answer is *lost* when the connection closes without it, *saved* when a retry under the same
-idempotency key gets it again, *done* when the row was written.
+An answer is *lost* if the connection closes without it, *saved* if a retry under the same idempotency key gets it
+again, *done* if the row was written.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from stateless_billing.sandbox.answers import Delivery, Refusal
 from stateless_billing.sandbox.api_keys import CUSTOMER_WRITE, forbidden, unauthorized
 from stateless_billing.sandbox.idempotency import in_use
 from stateless_billing.sandbox.limits import lock_timeout, rate_limited
+from stateless_billing.sandbox.listing_faults import NO_LISTING_FAULT, Lie, ListingFault
 from stateless_billing.sandbox.paging import SameSecond
-from stateless_billing.sandbox.tellings import TRUTH, Lie, Telling
 
 REASONS = ("global-concurrency", "global-rate", "endpoint-concurrency", "endpoint-rate", "resource-specific")
 
 
 class Work(StrEnum):
-    """Whether the request's work happens."""
+    """Whether the request's work is executed."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -28,12 +28,12 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One fault. Times in seconds.
+    """The effect of one fault. Times in seconds.
 
     `early` is an answer given before keys, limits and the idempotency layer: nothing runs, nothing is saved.
-    `instead` replaces what execution answers. `html` is the status of a page that the edge sends instead.
-    `kept` is the share of the body that is sent; the head announces the whole length unless `shortened`.
-    `telling` is what becomes of a listing of balance transactions; other requests go on as if it were not there.
+    `instead` replaces the answer of the execution. `html` is the status of a page that the edge sends instead.
+    `sent_fraction` is the share of the body that is sent; the headers announce the full length unless `shortened`.
+    `listing_fault` falsifies a listing of balance transactions; other requests ignore it.
     """
 
     name: str = ""
@@ -45,14 +45,14 @@ class Effect:
     saved: bool = True
     html: int = 0
     delivery: Delivery = Delivery.WHOLE
-    kept: float = 1.0
+    sent_fraction: float = 1.0
     shortened: bool = False
     before: float = 0.0
     inside: float = 0.0
     after: float = 0.0
     list_lag: float = 0.0
     date_offset: float = 0.0
-    telling: Telling = TRUTH
+    listing_fault: ListingFault = NO_LISTING_FAULT
 
 
 NO_EFFECT = Effect()
@@ -68,66 +68,66 @@ def lost_after() -> Effect:
     return Effect("lost_after", delivery=Delivery.LOST)
 
 
-def cut(kept: float = 0.5) -> Effect:
-    """Executed and saved; a part of the body arrives under the full Content-Length, then the connection closes."""
-    return Effect("cut", delivery=Delivery.CUT, kept=kept)
+def cut(sent_fraction: float = 0.5) -> Effect:
+    """Executed and saved; part of the body arrives under the full Content-Length, then the connection closes."""
+    return Effect("cut", delivery=Delivery.CUT, sent_fraction=sent_fraction)
 
 
-def shortened(kept: float = 0.5) -> Effect:
-    """Executed and saved; a part of the body arrives as if it were all of it (200 with broken JSON)."""
-    return Effect("shortened", kept=kept, shortened=True)
+def shortened(sent_fraction: float = 0.5) -> Effect:
+    """Executed and saved; part of the body arrives with a matching Content-Length (200 with broken JSON)."""
+    return Effect("shortened", sent_fraction=sent_fraction, shortened=True)
 
 
 def closed_after() -> Effect:
-    """Answered as usual; then the connection closes unannounced, which hits the next request on it."""
+    """Answered as usual; then the connection closes without notice, which breaks the next request on it."""
     return Effect("closed_after", delivery=Delivery.CLOSED)
 
 
 def error_saved(status: int = 500) -> Effect:
-    """Nothing is done, but the error is saved under the key."""
+    """Not executed, but the error is saved under the key."""
     return Effect("error_saved", work=Work.SKIPPED, instead=server_error(status))
 
 
 def error_saved_done(status: int = 500) -> Effect:
-    """The row is made, yet the error is answered and saved."""
+    """The row is written, but the error is answered and saved."""
     return Effect("error_saved_done", instead=server_error(status))
 
 
 def error_saved_late(seconds: float = 108_000.0, status: int = 500, backdated: bool = False) -> Effect:
-    """The error is saved; Stripe finishes the request `seconds` later (`backdated`: with the old `created`)."""
+    """The error is saved; Stripe completes the request `seconds` later (`backdated`: with the old `created`)."""
     error = server_error(status)
     return Effect("error_saved_late", work=Work.LATER, late_by=seconds, backdated=backdated, instead=error)
 
 
 def error_unsaved(status: int = 500) -> Effect:
-    """An error from before execution: nothing done, nothing saved."""
+    """An error before execution: nothing done, nothing saved."""
     return Effect("error_unsaved", early=server_error(status, should_retry=None))
 
 
 def gateway(status: int = 502, executed: bool = False) -> Effect:
-    """An HTML page from the edge, before execution or (`executed`) instead of the saved answer."""
+    """An HTML page from the edge, before execution or (`executed`) in place of the saved answer."""
     return Effect("gateway", early=None if executed else Refusal(0, ""), html=status)
 
 
 def limited(reason: str = "endpoint-rate") -> Effect:
-    """A rate limiter's 429 with one of `REASONS`."""
+    """A 429 of a rate limiter with one of `REASONS`."""
     if reason not in REASONS:
         raise ValueError(f"unknown reason {reason}")
     return Effect("limited", early=rate_limited(reason))
 
 
 def locked(saved: bool = False) -> Effect:
-    """A 429 `lock_timeout` from inside execution. Whether Stripe saves it is not documented, hence the switch."""
+    """A 429 `lock_timeout` during execution. Stripe does not document whether it saves it, hence `saved`."""
     return Effect("locked", work=Work.SKIPPED, instead=lock_timeout(), saved=saved)
 
 
 def unknown_key() -> Effect:
-    """A 401, as after a revocation."""
+    """A 401, as after a key's revocation."""
     return Effect("unknown_key", early=unauthorized("Invalid API Key provided: sk_test_****oked"))
 
 
 def not_permitted(permission: str = CUSTOMER_WRITE) -> Effect:
-    """A 403 that names a missing permission."""
+    """A 403 that names the missing permission."""
     return Effect("not_permitted", early=forbidden("rk_test_****rict", "acct_", permission))
 
 
@@ -137,42 +137,42 @@ def key_in_use() -> Effect:
 
 
 def slow(before: float = 0.0, inside: float = 0.0, after: float = 0.0) -> Effect:
-    """Only slow: before execution, inside it (the key is taken, the row not yet written), or after it."""
+    """A delay before execution, during it (the key is taken, the row not yet written), or after it."""
     return Effect("slow", before=before, inside=inside, after=after)
 
 
 def stale_list(seconds: float = 1500.0) -> Effect:
-    """A list without the rows of the last `seconds`."""
+    """A listing without the rows of the last `seconds`."""
     return Effect("stale_list", list_lag=seconds)
 
 
 def listing_cut() -> Effect:
-    """A ledger's page that is not the last says `has_more: false`; a page that is the last stays as it is."""
-    return Effect("listing_cut", telling=Telling(Lie.CUT))
+    """A ledger page other than the last says `has_more: false`; the last page is unchanged."""
+    return Effect("listing_cut", listing_fault=ListingFault(Lie.CUT))
 
 
 def listing_ends_empty(later: bool = False) -> Effect:
-    """A ledger's page is empty and says `has_more: false` where rows are left (`later`: only if it has a cursor)."""
-    return Effect("listing_ends_empty", telling=Telling(Lie.EMPTY, later))
+    """A ledger page is empty with `has_more: false` although rows remain (`later`: only if it has a cursor)."""
+    return Effect("listing_ends_empty", listing_fault=ListingFault(Lie.EMPTY, later))
 
 
 def listing_hole() -> Effect:
-    """One row is missing from a ledger's page, any but the one from which paging goes on; `has_more` is right."""
-    return Effect("listing_hole", telling=Telling(Lie.HOLE))
+    """A ledger page lacks one row, but never the one that the next page starts from; `has_more` is correct."""
+    return Effect("listing_hole", listing_fault=ListingFault(Lie.HOLE))
 
 
 def same_second_order(order: str = SameSecond.OLDEST_FIRST) -> Effect:
-    """A ledger's page orders the rows of one second in this way (`SameSecond`), whatever the stand-in is set to."""
-    return Effect("same_second_order", telling=Telling(same_second=SameSecond(order)))
+    """A ledger page orders the rows of one second this way (`SameSecond`), overriding the stand-in's setting."""
+    return Effect("same_second_order", listing_fault=ListingFault(same_second=SameSecond(order)))
 
 
 def wrong_date(seconds: float) -> Effect:
-    """A `Date` header that is wrong by `seconds`."""
+    """A `Date` header that is off by `seconds`."""
     return Effect("wrong_date", date_offset=seconds)
 
 
 def server_error(status: int, should_retry: str | None = "false") -> Refusal:
-    """Stripe's own error; it answers `Stripe-Should-Retry: false` where a retry would only replay it."""
+    """Return Stripe's own error, with `Stripe-Should-Retry: false` if a retry would only replay it."""
     headers = {} if should_retry is None else {"Stripe-Should-Retry": should_retry}
     return Refusal(status, "Sorry! There was an error while talking to Stripe.", kind="api_error", headers=headers)
 

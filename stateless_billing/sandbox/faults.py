@@ -1,4 +1,4 @@
-"""Which requests a fault hits: the next N of an endpoint, after letting some pass, or some by seeded chance."""
+"""Selects the requests that a fault hits: the next N of an endpoint, after skipping some, or by seeded chance."""
 
 import random
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from stateless_billing.sandbox.effects import NO_EFFECT, Effect
 
 @dataclass(slots=True)
 class Fault:
-    """An effect and the requests it is meant for; empty `method`, `template`, `path` match anything.
+    """An effect and the requests it applies to; empty `method`, `template` and `path` match anything.
 
-    `template` is the URL template, as in `/v1/customers/{customer}/balance_transactions`; `path` is one exact path;
-    `skip` requests that match are let through first (so `skip=2` on a list fails its third page); `times` is how many
-    are hit then, None for all; `probability` is asked each time.
+    `template` is the URL template, as in `/v1/customers/{customer}/balance_transactions`; `path` is an exact path.
+    The first `skip` matching requests pass (so `skip=2` on a list fails its third page), then `times` are hit (None:
+    all), each with `probability`.
     """
 
     effect: Effect
@@ -24,7 +24,7 @@ class Fault:
     probability: float = 1.0
 
     def matches(self, method: str, template: str, path: str) -> bool:
-        """Whether a request is one this fault is meant for."""
+        """Whether the fault applies to a request."""
         return (
             self.method in ("", method)
             and self.template in ("", template)
@@ -34,7 +34,7 @@ class Fault:
 
 
 class FaultPlan:
-    """The faults in force, oldest first; the first that matches a request hits it, alone."""
+    """The active faults, oldest first; only the first that matches a request applies."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -51,17 +51,17 @@ class FaultPlan:
         skip: int = 0,
         probability: float = 1.0,
     ) -> Fault:
-        """Put a fault in force; see `Fault`."""
+        """Activate a fault; see `Fault`."""
         fault = Fault(effect, method, template, path, times, skip, probability)
         self.faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """End all faults."""
+        """Remove all faults."""
         self.faults.clear()
 
-    def taken(self, method: str, template: str, path: str) -> Effect:
-        """The effect on this request, counted as used."""
+    def next_effect(self, method: str, template: str, path: str) -> Effect:
+        """Return the effect on this request and count it as used."""
         for fault in self.faults:
             if not fault.matches(method, template, path):
                 continue

@@ -1,4 +1,4 @@
-"""Form decoding with bracketed names, as Stripe's API takes its parameters (docs.stripe.com/api/metadata)."""
+"""Decodes forms with bracketed names, as Stripe's API takes parameters (docs.stripe.com/api/metadata)."""
 
 from typing import TypeAlias, Union
 from urllib.parse import parse_qsl
@@ -8,17 +8,17 @@ from stateless_billing.sandbox.answers import Refusal
 Value: TypeAlias = Union[str, "Group"]
 Group: TypeAlias = dict[str, Value]
 
-MOST_FIELDS = 1000
+MAX_FIELDS = 1000
 
 
-def decoded(text: str) -> Group:
-    """Turn `a=1&b[c]=2&d[]=3` into nested groups; members of `d[]` get the names `[0]`, `[1]`, ….
+def decode_form(text: str) -> Group:
+    """Decode `a=1&b[c]=2&d[]=3` into nested groups; members of `d[]` are named `[0]`, `[1]`, ….
 
-    Raises `Refusal` 400 for text that is no form.
+    Raises: `Refusal` 400 for text that is not a form.
     """
     try:
         pairs = parse_qsl(
-            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MOST_FIELDS
+            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError:
         raise Refusal(400, "Invalid request: the parameters are not form-encoded") from None

@@ -1,8 +1,8 @@
 """Idempotency keys of API v1 (docs.stripe.com/api/idempotent_requests, docs.stripe.com/error-low-level).
 
-The first answer given after execution began is saved with its status, a 500 included, and replayed. A key lives at
-least 24 hours, counted from its first request; how much longer is drawn per key, because nothing says when it goes.
-A key belongs to the whole account: another path or other parameters are refused, never executed.
+The first answer given after execution began is saved with its status, including a 500, and replayed. A key lives at
+least 24 hours from its first request; the additional time is random per key, because Stripe does not document it.
+A key belongs to the whole account: another path or other parameters are rejected, never executed.
 """
 
 import random
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from stateless_billing.sandbox.answers import Outcome, Refusal
 from stateless_billing.sandbox.forms import Group
 
-SHORTEST_LIFE = 86_400.0
-LONGEST_KEY = 255
+MIN_KEY_LIFE_SECONDS = 86_400.0
+MAX_KEY_LENGTH = 255
 
 
 @dataclass(slots=True)
 class SavedAnswer:
-    """One key: the request it was first used for, and what was answered (None while that request runs)."""
+    """A key: the request it was first used for, and the outcome (None while that request runs)."""
 
     path: str
     parameters: Group
@@ -28,7 +28,7 @@ class SavedAnswer:
 
 
 class IdempotencyKeys:
-    """The keys of one account. `longest_life` (seconds, at least 24 h) bounds how long a key may live."""
+    """The keys of an account. `longest_life` (seconds, at least 24 h) bounds a key's life."""
 
     def __init__(self, rng: random.Random, longest_life: float = 30 * 3600.0) -> None:
         self._rng = rng
@@ -38,10 +38,10 @@ class IdempotencyKeys:
     def __len__(self) -> int:
         return len(self._saved)
 
-    def replayed(self, key: str, path: str, parameters: Group, now: float) -> Outcome | None:
-        """The saved answer, or None when the key is free.
+    def find_replay(self, key: str, path: str, parameters: Group, now: float) -> Outcome | None:
+        """Return the saved answer, or None if the key is free.
 
-        Raises `Refusal` 400 `idempotency_error` for another endpoint or other parameters, and 409
+        Raises: `Refusal` 400 `idempotency_error` for another endpoint or other parameters, and 409
         `idempotency_key_in_use` while the first request still runs.
         """
         saved = self._saved.get(key)
@@ -60,27 +60,27 @@ class IdempotencyKeys:
         return Outcome(outcome.status, outcome.body, outcome.headers, replayed=True, original=saved.request_id)
 
     def start(self, key: str, path: str, parameters: Group, request_id: str, now: float) -> None:
-        """Take the key: execution begins."""
-        extra = max(0.0, self.longest_life - SHORTEST_LIFE)
-        life = SHORTEST_LIFE + self._rng.random() * extra
+        """Take the key as execution begins."""
+        extra = max(0.0, self.longest_life - MIN_KEY_LIFE_SECONDS)
+        life = MIN_KEY_LIFE_SECONDS + self._rng.random() * extra
         self._saved[key] = SavedAnswer(path, parameters, request_id, now, life)
 
     def save(self, key: str, outcome: Outcome) -> None:
-        """Keep the answer of the request that took the key."""
+        """Save the answer of the request that took the key."""
         self._saved[key].outcome = outcome
 
     def forget(self, key: str) -> None:
-        """Free the key: this answer is one that Stripe does not save."""
+        """Free the key, for an answer that Stripe does not save."""
         self._saved.pop(key, None)
 
     def age(self, seconds: float) -> None:
-        """Make every key older, without moving the clock."""
+        """Make every key older without moving the clock."""
         for saved in self._saved.values():
             saved.started -= seconds
 
 
 def in_use(key: str) -> Refusal:
-    """The refusal of a request whose key another running request holds."""
+    """Return the refusal of a request whose key another running request holds."""
     message = (
         "There is currently another in-progress request using this Idempotent Key (that probably means you submitted "
         f"twice, and the other request is still going through): {key}. Please try again later."
@@ -88,10 +88,10 @@ def in_use(key: str) -> Refusal:
     return Refusal(409, message, code="idempotency_key_in_use")
 
 
-def checked_key(key: str) -> str:
-    """The key, if it is short enough; raises `Refusal` 400."""
-    if len(key) > LONGEST_KEY:
-        raise Refusal(400, f"Idempotency keys are at most {LONGEST_KEY} characters", kind="idempotency_error")
+def check_key(key: str) -> str:
+    """Return the key if it is short enough. Raises: `Refusal` 400."""
+    if len(key) > MAX_KEY_LENGTH:
+        raise Refusal(400, f"Idempotency keys are at most {MAX_KEY_LENGTH} characters", kind="idempotency_error")
     return key
 
 

@@ -1,4 +1,4 @@
-"""Identifiers of Stripe's look, drawn from the injected generator so that a seed gives the same ones again."""
+"""Generates identifiers in Stripe's format, reproducible by seed."""
 
 import random
 import string

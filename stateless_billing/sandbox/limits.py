@@ -11,7 +11,7 @@ SECOND = 1.0
 
 @dataclass(slots=True)
 class RateLimits:
-    """Requests per second over a sliding second of the clock; refused requests do not count."""
+    """Request limits per sliding second; rejected requests do not count."""
 
     enabled: bool = True
     endpoint: int = 25
@@ -20,9 +20,9 @@ class RateLimits:
     _windows: dict[str, deque[float]] = field(default_factory=dict)
 
     def admit(self, endpoint: str, now: float) -> None:
-        """Count a request; raises `Refusal` 429 with the reason of the limit that is exhausted.
+        """Count a request. Runs before the idempotency layer, so refusals are not saved.
 
-        Runs before the idempotency layer, so nothing of a refusal is saved.
+        Raises: `Refusal` 429 with the reason of the exhausted limit.
         """
         if not self.enabled:
             return
@@ -45,13 +45,13 @@ class RateLimits:
 
 
 def rate_limited(reason: str) -> Refusal:
-    """The 429 of a rate limiter, with its reason in a header."""
+    """Return the 429 of a rate limiter, with its reason in a header."""
     return Refusal(
         429, "Request rate limit exceeded.", code="rate_limit", headers={"Stripe-Rate-Limited-Reason": reason}
     )
 
 
 def lock_timeout() -> Refusal:
-    """The 429 of an object lock: no reason header, and Stripe says that a retry is worth it."""
+    """Return the 429 of an object lock: no reason header, and Stripe recommends a retry."""
     message = "This object can't be accessed right now because another API request or process is accessing it."
     return Refusal(429, message, code="lock_timeout", headers={"Stripe-Should-Retry": "true"})

@@ -1,8 +1,8 @@
-"""The mailbox stand-in: Resend's `POST /emails` (resend.com/docs/api-reference/emails/send-email), readable by tests.
+"""Mailbox stand-in: Resend's `POST /emails` (resend.com/docs/api-reference/emails/send-email), readable by tests.
 
-Its keys may only send unless `full_access`: any other endpoint is a 401 (resend.com/docs/api-reference/errors).
+Keys may only send unless `full_access`: any other endpoint is a 401 (resend.com/docs/api-reference/errors).
 
-Idempotency keys live 24 h and have 1 to 256 characters; the same key with another payload is a 409
+Idempotency keys live 24 h and have 1 to 256 characters; the same key with a different payload is a 409
 (resend.com/docs/dashboard/emails/idempotency-keys). Two requests a second per team by default
 (resend.com/docs/api-reference/rate-limit).
 """
@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from stateless_billing.sandbox import identifiers
 from stateless_billing.sandbox.answers import LOST_ANSWER, Answer, Json, json_answer
 
-KEY_LIFE = 86_400
-LONGEST_KEY = 256
-MAILS_KEPT = 1000
+KEY_LIFE_SECONDS = 86_400
+MAX_KEY_LENGTH = 256
+MAX_MAILS = 1000
 FAULTS = {
     "rate_limited": (429, "rate_limit_exceeded"),
     "daily_quota": (429, "daily_quota_exceeded"),
@@ -32,7 +32,7 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail that was accepted; `at` in unix seconds."""
+    """An accepted mail; `at` in Unix seconds."""
 
     id: str
     at: float
@@ -43,13 +43,13 @@ class Mail:
     html: str
     idempotency_key: str
 
-    def shown(self) -> Json:
-        """The mail for the control interface."""
+    def to_json(self) -> Json:
+        """Return the mail for the control interface."""
         return asdict(self)
 
 
 class Mailbox:
-    """Takes mail. `api_keys`, when not empty, are the keys that may send; `per_second` None switches the limit off."""
+    """Accepts mail. A nonempty `api_keys` lists the keys that may send; `per_second` None disables the limit."""
 
     def __init__(self, clock: Callable[[], float], rng: random.Random, per_second: int | None = 2) -> None:
         self._clock = clock
@@ -57,19 +57,19 @@ class Mailbox:
         self.per_second = per_second
         self.api_keys: set[str] = set()
         self.full_access = False
-        self.mails: deque[Mail] = deque(maxlen=MAILS_KEPT)
+        self.mails: deque[Mail] = deque(maxlen=MAX_MAILS)
         self._faults: deque[str] = deque()
         self._recent: deque[float] = deque()
         self._saved: dict[str, tuple[float, object, bytes]] = {}
 
     def fail(self, name: str, times: int = 1) -> None:
-        """Make the next `times` requests fail as `FAULTS` names it; raises ValueError for another name."""
+        """Make the next `times` requests fail with a fault of `FAULTS`. Raises: ValueError for an unknown name."""
         if name not in FAULTS:
             raise ValueError(f"unknown mail fault {name}")
         self._faults.extend([name] * times)
 
-    def mend(self) -> None:
-        """End all faults."""
+    def clear_faults(self) -> None:
+        """Remove all faults."""
         self._faults.clear()
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
@@ -87,7 +87,7 @@ class Mailbox:
         refused = self._refusal(lower, now, fault)
         if refused is not None:
             return refused
-        answer = self._accepted(lower.get("idempotency-key"), body, now)
+        answer = self._accept(lower.get("idempotency-key"), body, now)
         return LOST_ANSWER if fault == "lost_after" else answer
 
     def _domains(self) -> Answer:
@@ -112,9 +112,9 @@ class Mailbox:
             self._recent.append(now)
         return None
 
-    def _accepted(self, key: str | None, body: bytes, now: float) -> Answer:
-        if key is not None and not 1 <= len(key) <= LONGEST_KEY:
-            return _failure(400, "invalid_idempotency_key", f"The key must be between 1-{LONGEST_KEY} chars.")
+    def _accept(self, key: str | None, body: bytes, now: float) -> Answer:
+        if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
+            return _failure(400, "invalid_idempotency_key", f"The key must be between 1-{MAX_KEY_LENGTH} chars.")
         try:
             payload = json.loads(body)
             mail = self._mail(payload, key or "", now)
@@ -123,7 +123,7 @@ class Mailbox:
         except KeyError as missing:
             return _failure(422, "missing_required_field", f"Missing `{missing.args[0]}` field.")
         saved = self._saved.get(key) if key else None
-        if saved is not None and now - saved[0] < KEY_LIFE:
+        if saved is not None and now - saved[0] < KEY_LIFE_SECONDS:
             if saved[1] != payload:
                 return _failure(
                     409, "invalid_idempotent_request", "Same idempotency key used with a different payload."

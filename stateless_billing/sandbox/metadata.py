@@ -1,4 +1,4 @@
-"""Metadata: the limits, and the merge per key (docs.stripe.com/api/metadata)."""
+"""Metadata limits and merging by key (docs.stripe.com/api/metadata)."""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +7,18 @@ from stateless_billing.sandbox.forms import Value
 
 MOST_KEYS = 50
 LONGEST_KEY = 40
-LONGEST_VALUE = 500
+MAX_VALUE_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class MetadataChange:
-    """What one request wants changed; an empty value unsets its key, `clear` unsets every key first."""
+    """A requested change: an empty value unsets its key; `clear` unsets every key first."""
 
     clear: bool = False
     values: dict[str, str] = field(default_factory=dict)
 
     def applied(self, old: dict[str, str]) -> dict[str, str]:
-        """A new mapping; `old` is never altered, so snapshots stay true. Raises `Refusal` 400 beyond 50 keys."""
+        """Return a new mapping; `old` is unchanged, so snapshots stay valid. Raises: `Refusal` 400 beyond 50 keys."""
         new = {} if self.clear else dict(old)
         for key, value in self.values.items():
             if value:
@@ -34,7 +34,7 @@ NO_CHANGE = MetadataChange()
 
 
 def metadata_change(value: Value) -> MetadataChange:
-    """Read the `metadata` parameter; raises `Refusal` 400 for keys, values or shapes Stripe does not take."""
+    """Parse the `metadata` parameter. Raises: `Refusal` 400 for invalid keys, values or shapes."""
     if isinstance(value, str):
         if value:
             raise Refusal(400, "Invalid hash", param="metadata")
@@ -45,8 +45,8 @@ def metadata_change(value: Value) -> MetadataChange:
             raise Refusal(400, f"Invalid key: {key} must not have square brackets", param="metadata")
         if len(key) > LONGEST_KEY:
             raise Refusal(400, f"Invalid key: {key} must be a string under {LONGEST_KEY} characters", param="metadata")
-        if not isinstance(text, str) or len(text) > LONGEST_VALUE:
-            shown = f"Invalid val: {text} must be a string under {LONGEST_VALUE} characters"
-            raise Refusal(400, shown, param=f"metadata[{key}]")
+        if not isinstance(text, str) or len(text) > MAX_VALUE_LENGTH:
+            message = f"Invalid val: {text} must be a string under {MAX_VALUE_LENGTH} characters"
+            raise Refusal(400, message, param=f"metadata[{key}]")
         values[key] = text
     return MetadataChange(values=values)

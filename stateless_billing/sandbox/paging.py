@@ -1,7 +1,7 @@
-"""Pages of a list kept in order of `created`: by bisection, so that page 900 costs what page 1 costs.
+"""Pages a list ordered by `created`, by bisection, so that page 900 costs as much as page 1.
 
-docs.stripe.com/api/pagination: newest first, `starting_after` goes to the older, `ending_before` to the newer. Which of
-two rows of one second comes first is not documented.
+docs.stripe.com/api/pagination: newest first; `starting_after` returns older rows, `ending_before` newer ones. The order
+within one second is not documented.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -14,13 +14,13 @@ from stateless_billing.sandbox.parameters import Window
 
 
 class Ordered(Protocol):
-    """Anything with a place: (`created`, running number)."""
+    """Anything with a position: (`created`, sequence number)."""
 
     order: tuple[int, int]
 
 
 class SameSecond(StrEnum):
-    """Which row comes first in a page among those of one second: the one written last, or the one written first."""
+    """The order of rows within one second: latest written first, or earliest written first."""
 
     NEWEST_FIRST = "newest_first"
     OLDEST_FIRST = "oldest_first"
@@ -31,7 +31,7 @@ _order = attrgetter("order")
 
 
 class Mirrored(Sequence[R]):
-    """A view of rows in their order that turns each second around: the row written last has the lowest place."""
+    """A view of ordered rows that reverses each second: the row written last comes first."""
 
     def __init__(self, rows: list[R]) -> None:
         self._rows = rows
@@ -46,9 +46,9 @@ class Mirrored(Sequence[R]):
     def __getitem__(self, place: slice) -> list[R]: ...
 
     def __getitem__(self, place: int | slice) -> R | list[R]:
-        """The row at a place of the view, or a list of several."""
+        """Return the row at an index of the view, or a list for a slice."""
         if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self._rows)))]
+            return [self[index] for index in range(*place.indices(len(self._rows)))]
         second = self._rows[place].order[0]
         first = bisect_left(self._rows, (second,), key=_order)
         end = bisect_left(self._rows, (second + 1,), key=_order)
@@ -56,7 +56,7 @@ class Mirrored(Sequence[R]):
 
 
 def insert(rows: list[R], row: R) -> None:
-    """Put a row in its place; nearly always at the end."""
+    """Insert a row in order, nearly always at the end."""
     if not rows or rows[-1].order < row.order:
         rows.append(row)
     else:
@@ -72,7 +72,7 @@ def page(
     keep: Callable[[R], bool] | None = None,
     same_second: SameSecond = SameSecond.NEWEST_FIRST,
 ) -> tuple[list[R], bool]:
-    """One page, newest first, and whether more follows in the direction of travel. `keep` filters row by row."""
+    """Return a page, newest first, and whether more rows follow in the paging direction. `keep` filters rows."""
     low, high = 0, len(rows)
     if window.first is not None:
         low = bisect_left(rows, (window.first,), key=_order)
@@ -85,10 +85,10 @@ def page(
         high = min(high, bisect_left(view, key(after), key=key))
     if before is not None:
         low = max(low, bisect_right(view, key(before), key=key))
-        found = _forwards(view, low, high, limit + 1, keep)
-        return found[:limit][::-1], len(found) > limit
-    found = _backwards(view, low, high, limit + 1, keep)
-    return found[:limit], len(found) > limit
+        matches = _forwards(view, low, high, limit + 1, keep)
+        return matches[:limit][::-1], len(matches) > limit
+    matches = _backwards(view, low, high, limit + 1, keep)
+    return matches[:limit], len(matches) > limit
 
 
 def _mirrored_order(row: Ordered) -> tuple[int, int]:
@@ -98,24 +98,24 @@ def _mirrored_order(row: Ordered) -> tuple[int, int]:
 def _forwards(rows: Sequence[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
     if keep is None:
         return [*rows[low : min(high, low + count)]]
-    found: list[R] = []
+    matches: list[R] = []
     for place in range(low, high):
         row = rows[place]
         if keep(row):
-            found.append(row)
-            if len(found) == count:
+            matches.append(row)
+            if len(matches) == count:
                 break
-    return found
+    return matches
 
 
 def _backwards(rows: Sequence[R], low: int, high: int, count: int, keep: Callable[[R], bool] | None) -> list[R]:
     if keep is None:
         return [*rows[max(low, high - count) : high]][::-1] if high > low else []
-    found: list[R] = []
+    matches: list[R] = []
     for place in range(high - 1, low - 1, -1):
         row = rows[place]
         if keep(row):
-            found.append(row)
-            if len(found) == count:
+            matches.append(row)
+            if len(matches) == count:
                 break
-    return found
+    return matches

@@ -1,4 +1,4 @@
-"""Reading a request's parameters: every one is typed, and what nobody read is refused."""
+"""Reads a request's parameters: each is typed, and unread ones are rejected."""
 
 import re
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from stateless_billing.sandbox.metadata import NO_CHANGE, MetadataChange, metada
 
 WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 DEFAULT_LIMIT = 10
-HIGHEST_LIMIT = 100
+MAX_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A range of `created`, unix seconds: from `first` (inclusive) to `end` (exclusive); None is open."""
+    """A range of `created` in Unix seconds: `first` inclusive, `end` exclusive; None is open."""
 
     first: int | None = None
     end: int | None = None
@@ -22,7 +22,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page begins: after one object, before one object, or at the newest."""
+    """The start of a page: after an object, before an object, or at the newest."""
 
     starting_after: str | None
     ending_before: str | None
@@ -30,14 +30,14 @@ class Cursor:
 
 
 class Parameters:
-    """Hands out each parameter once, checked; `finish` refuses the rest, as Stripe does (`parameter_unknown`)."""
+    """Returns each parameter once, validated; `finish` rejects the rest, as Stripe does (`parameter_unknown`)."""
 
     def __init__(self, group: Group) -> None:
-        self._left = dict(group)
+        self._unread = dict(group)
 
     def text(self, name: str, *, longest: int = 5000, required: bool = False, unset: bool = False) -> str | None:
-        """A string, None when absent. An empty one is refused unless the parameter may be `unset`."""
-        value = self._taken(name, required=required)
+        """Return a string, or None if absent. An empty one is rejected unless the parameter may be `unset`."""
+        value = self._take(name, required=required)
         if value is None:
             return None
         if not isinstance(value, str):
@@ -50,18 +50,18 @@ class Parameters:
         return value
 
     def integer(self, name: str, *, required: bool = False) -> int | None:
-        """A whole number, None when absent."""
-        value = self._taken(name, required=required)
+        """Return an integer, or None if absent."""
+        value = self._take(name, required=required)
         return None if value is None else _whole(value, name)
 
     def metadata(self) -> MetadataChange:
-        """The change that `metadata` asks for; no change when absent."""
-        value = self._taken("metadata")
+        """Return the change requested by `metadata`; no change if absent."""
+        value = self._take("metadata")
         return NO_CHANGE if value is None else metadata_change(value)
 
     def created(self) -> Window:
-        """`created=<seconds>` or `created[gt|gte|lt|lte]=<seconds>`."""
-        value = self._taken("created")
+        """Return the range of `created=<seconds>` or `created[gt|gte|lt|lte]=<seconds>`."""
+        value = self._take("created")
         if value is None:
             return Window()
         if isinstance(value, str):
@@ -81,25 +81,25 @@ class Parameters:
         return Window(first, end)
 
     def cursor(self) -> Cursor:
-        """`starting_after`, `ending_before` and `limit` (1 to 100, default 10)."""
+        """Return `starting_after`, `ending_before` and `limit`."""
         after, before = self.text("starting_after"), self.text("ending_before")
         if after is not None and before is not None:
             raise Refusal(400, "You cannot parameterize both starting_after and ending_before.", param="ending_before")
         return Cursor(after, before, self.limit())
 
     def limit(self) -> int:
-        """`limit`, 1 to 100, default 10."""
+        """Return `limit`, 1 to 100, default 10."""
         limit = self.integer("limit")
         if limit is None:
             return DEFAULT_LIMIT
-        if not 1 <= limit <= HIGHEST_LIMIT:
-            message = f"Invalid integer: {limit}; must be between 1 and {HIGHEST_LIMIT}"
+        if not 1 <= limit <= MAX_LIMIT:
+            message = f"Invalid integer: {limit}; must be between 1 and {MAX_LIMIT}"
             raise Refusal(400, message, param="limit", code="parameter_invalid_integer")
         return limit
 
     def expand(self, allowed: frozenset[str]) -> frozenset[str]:
-        """The names in `expand[]`; anything that is not `allowed` on this endpoint is refused."""
-        value = self._taken("expand")
+        """Return the names in `expand[]`; names that are not `allowed` on this endpoint are rejected."""
+        value = self._take("expand")
         if value is None:
             return frozenset()
         if isinstance(value, str):
@@ -111,24 +111,24 @@ class Parameters:
         return frozenset(names)
 
     def finish(self) -> None:
-        """Refuse what is left over."""
-        for name, value in self._left.items():
+        """Reject unread parameters."""
+        for name, value in self._unread.items():
             raise unknown_parameter(name if isinstance(value, str) else f"{name}[{next(iter(value), '')}]")
 
-    def _taken(self, name: str, *, required: bool = False) -> Value | None:
-        value = self._left.pop(name, None)
+    def _take(self, name: str, *, required: bool = False) -> Value | None:
+        value = self._unread.pop(name, None)
         if value is None and required:
             raise Refusal(400, f"Missing required param: {name}.", param=name, code="parameter_missing")
         return value
 
 
 def unknown_parameter(name: str) -> Refusal:
-    """The refusal for a parameter that this endpoint does not have."""
+    """Return the refusal for a parameter that this endpoint does not have."""
     return Refusal(400, f"Received unknown parameter: {name}", param=name, code="parameter_unknown")
 
 
 def _whole(value: Value, name: str) -> int:
     if not isinstance(value, str) or not WHOLE_NUMBER.fullmatch(value):
-        shown = value if isinstance(value, str) else "{…}"
-        raise Refusal(400, f"Invalid integer: {shown}", param=name, code="parameter_invalid_integer")
+        text = value if isinstance(value, str) else "{…}"
+        raise Refusal(400, f"Invalid integer: {text}", param=name, code="parameter_invalid_integer")
     return int(value)

@@ -1,8 +1,8 @@
-"""The price feed stand-in: two CoinGecko endpoints with its granularity, caches and refusals.
+"""Price feed stand-in: two CoinGecko endpoints with their granularity, caches and errors.
 
 docs.coingecko.com/demo/reference/coins-id-market-chart-range: five-minute points only for a range of at most one day
-that ends now, hourly ones up to 90 days, daily ones above. What "now" tolerates is not documented; 300 s are taken.
-Prices are exact decimals, printed digit for digit. Times in unix seconds, in answers milliseconds.
+that ends now, hourly ones up to 90 days, daily ones above. The tolerance of "now" is not documented; 300 s are used.
+Prices are exact decimals, printed in full. Times are Unix seconds, in answers milliseconds.
 """
 
 import json
@@ -27,7 +27,7 @@ CURRENCIES = frozenset({"usd", "eur", "gbp", "btc", "eth"})
 
 @dataclass(slots=True)
 class PriceFault:
-    """One of `FAULT_NAMES`, for so many requests (None: all); `seconds` is the age of a `stale` price."""
+    """A fault of `FAULT_NAMES` for `times` requests (None: all); `seconds` is the age of a `stale` price."""
 
     name: str
     times: int | None = 1
@@ -41,8 +41,8 @@ NO_FAULT = PriceFault("")
 class PriceFeed:
     """Serves `/api/v3/coins/{id}/market_chart/range`, `/api/v3/simple/price` and `/api/v3/ping`.
 
-    `api_key`, when set, must come in `x-cg-demo-api-key` or `x-cg-pro-api-key`; `calls_per_minute` limits, when set;
-    `strict` grants five-minute points only to ranges that end now (the narrow reading of the documentation).
+    If `api_key` is set, requests need it in `x-cg-demo-api-key` or `x-cg-pro-api-key`. `calls_per_minute` None disables
+    the limit. `strict` returns five-minute points only for ranges that end now (the narrow reading of the docs).
     """
 
     def __init__(
@@ -59,20 +59,20 @@ class PriceFeed:
         self._steps: list[tuple[int, Decimal]] = [(0, price)]
 
     def set_steps(self, *steps: tuple[int, Decimal]) -> None:
-        """The price from each given unix second on; before the first it is the first's."""
+        """Set prices, each effective from a Unix second; the first one also applies before its second."""
         self._steps = sorted(steps)
 
     def set_price(self, price: Decimal) -> None:
-        """One price for all times."""
+        """Set one price for all times."""
         self._steps = [(0, price)]
 
     def price_at(self, moment: float) -> Decimal:
-        """The price at a unix second."""
+        """Return the price at a Unix second."""
         place = bisect_right(self._steps, moment, key=lambda step: step[0])
         return self._steps[max(0, place - 1)][1]
 
     def fail(self, name: str, times: int | None = 1, seconds: int = 7200) -> None:
-        """Make the next `times` requests fail; raises ValueError for an unknown name."""
+        """Make the next `times` requests fail. Raises: ValueError for an unknown name."""
         if name not in FAULT_NAMES:
             raise ValueError(f"unknown price fault {name}")
         self.faults.append(PriceFault(name, times, seconds))
@@ -80,7 +80,7 @@ class PriceFeed:
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
         """Answer one request; `path` includes the query string."""
         self.calls += 1
-        fault = self._taken()
+        fault = self._next_fault()
         now = self._clock()
         if fault.name == "lost":
             return LOST_ANSWER
@@ -104,7 +104,7 @@ class PriceFeed:
         missing = b'{"error":"coin not found"}' if bare.startswith("/api/v3/coins/") else b'{"error":"Incorrect path."}'
         return json_answer(404, missing)
 
-    def _taken(self) -> PriceFault:
+    def _next_fault(self) -> PriceFault:
         if not self.faults:
             return NO_FAULT
         fault = self.faults[0]
@@ -152,7 +152,7 @@ class PriceFeed:
         if fault.name == "stale":
             now -= fault.seconds
         points = [] if fault.name == "empty" else _points(first, last, step, now)
-        prices = ",".join(f"[{point},{self._shown(point / 1000, digits, fault)}]" for point in points)
+        prices = ",".join(f"[{point},{self._price_text(point / 1000, digits, fault)}]" for point in points)
         zeros = ",".join(f"[{point},0.0]" for point in points)
         body = f'{{"prices":[{prices}],"market_caps":[{zeros}],"total_volumes":[{zeros}]}}'
         return json_answer(200, body.encode())
@@ -173,12 +173,12 @@ class PriceFeed:
         updated = int(now - now % 60) - (fault.seconds if fault.name == "stale" else 0)
         digits = _digits(given.get("precision"))
         names = [name for name in given["vs_currencies"].split(",") if name in CURRENCIES]
-        fields = [f"{json.dumps(name)}:{self._shown(updated, digits, fault)}" for name in names]
+        fields = [f"{json.dumps(name)}:{self._price_text(updated, digits, fault)}" for name in names]
         if given.get("include_last_updated_at") == "true":
             fields.append(f'"last_updated_at":{updated}')
         return json_answer(200, f"{{{json.dumps(self.coin)}:{{{','.join(fields)}}}}}".encode())
 
-    def _shown(self, moment: float, digits: int | None, fault: PriceFault) -> str:
+    def _price_text(self, moment: float, digits: int | None, fault: PriceFault) -> str:
         if fault.name in ("null", "nan", "zero"):
             return {"null": "null", "nan": "NaN", "zero": "0"}[fault.name]
         price = self.price_at(moment) * (1000 if fault.name == "absurd" else 1)
@@ -188,7 +188,7 @@ class PriceFeed:
 
 
 def _points(first: int, last: int, step: int, now: float) -> list[int]:
-    """Milliseconds of the points in a range, as a cache of the documented age shows them."""
+    """Return the times of the points in a range, in milliseconds, as a cache of the documented age shows them."""
     cache = {RECENT: 30, 3600: 1800, DAY: DAY // 2}[step]
     seen = (now - now % cache - (DAILY_READY if step == DAY else 0)) * 1000
     end = min(last * 1000, seen)
@@ -197,7 +197,7 @@ def _points(first: int, last: int, step: int, now: float) -> list[int]:
 
 
 def _jitter(number: int, step: int) -> int:
-    """Points lie some seconds after their grid; daily ones on midnight."""
+    """Return a point's offset from its grid: some seconds, or none for daily points."""
     return 0 if step == DAY else random.Random(number).randrange(20_000)  # noqa: S311 - reproducible, not secret
 
 

@@ -1,8 +1,8 @@
-"""Starts processes that end with the process that started them, even if that one is killed.
+"""Starts processes that end with their parent, even if it is killed.
 
 Tests, benchmarks and the demo start everything through `start` and `run`. Each process inherits a mark in its
-environment, by which `watchdog` finds it and its descendants once the starting process is gone. What `start` starts
-also gets its own session: Ctrl-C then reaches only the program that knows in which order to stop the others.
+environment, by which `watchdog` finds it and its descendants after the parent has died. `start` also creates a session,
+so that Ctrl-C reaches only the program that knows in which order to stop the others.
 """
 
 import atexit
@@ -24,12 +24,12 @@ MARK = "STARTED_BY"
 Command = Sequence[str | os.PathLike[str]]
 POLL_SECONDS = 0.01
 _starting = threading.Lock()
-_watched: list[int] = []  # the process that the watchdog watches: a forked child needs its own
+_watched: list[int] = []  # the process that the watchdog watches; a forked child needs its own
 _running: list[subprocess.Popen[Any]] = []
 
 
 def watch() -> None:
-    """Start the watchdog of this process and put the mark into the environment; later calls do nothing."""
+    """Start this process's watchdog and set the mark in the environment; later calls do nothing."""
     with _starting:
         if os.getpid() not in _watched:
             os.environ[MARK] = secrets.token_hex(16)
@@ -38,7 +38,7 @@ def watch() -> None:
 
 
 def _start_watchdog(mark: str) -> None:
-    theirs, ours = os.pipe()  # not inherited by what is started, so only this process keeps it open
+    theirs, ours = os.pipe()  # not inherited by children, so only this process keeps it open
     script = str(Path(__file__).with_name("watchdog.py"))
     nothing = os.open(os.devnull, os.O_RDWR)
     watchdog = os.posix_spawn(
@@ -54,7 +54,7 @@ def _start_watchdog(mark: str) -> None:
 
 
 def _release(owner: int, pipe: int, watchdog: int) -> None:
-    """At exit, wait until the watchdog has ended what is left."""
+    """At exit, wait until the watchdog has ended the remaining processes."""
     if os.getpid() == owner:
         os.close(pipe)
         with suppress(ChildProcessError):
@@ -62,7 +62,7 @@ def _release(owner: int, pipe: int, watchdog: int) -> None:
 
 
 def marked(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment, or `env`, with the mark in it: for processes that a library starts."""
+    """Return the environment (or `env`) with the mark, for processes that a library starts."""
     watch()
     return {**(os.environ if env is None else env), MARK: os.environ[MARK]}
 
@@ -76,7 +76,7 @@ def start(
     stderr: int | IO[Any] | None = None,
     text: bool = False,
 ) -> subprocess.Popen[Any]:
-    """Start a process in a session of its own."""
+    """Start a process in its own session."""
     environment = marked(env)
     process = subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, text=text, start_new_session=True
@@ -95,7 +95,7 @@ def run(
     timeout: float | None = None,
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and return what it printed. Ctrl-C reaches it too."""
+    """Run a command to completion and return its output. Ctrl-C reaches it too."""
     return subprocess.run(
         command, cwd=cwd, env=marked(env), stdout=stdout, stderr=stderr, text=True, timeout=timeout, check=check
     )
@@ -106,7 +106,7 @@ def end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:
     if process.returncode is None:
         _signal(process, signal.SIGTERM, signal.SIGCONT)
         _wait_without_reaping(process, seconds)
-        _signal(process, signal.SIGKILL)  # also its children; the ID is its own until it is reaped
+        _signal(process, signal.SIGKILL)  # also its children; the ID is not reused until it is reaped
         process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
@@ -132,7 +132,7 @@ def _signal(process: subprocess.Popen[Any], *numbers: signal.Signals) -> None:
 
 @contextmanager
 def ended_afterwards() -> Iterator[None]:
-    """End the processes that the block starts, however it ends."""
+    """End the processes that the block starts, however it exits."""
     before = set(map(id, _running))
     try:
         yield

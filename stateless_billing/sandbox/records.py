@@ -1,6 +1,6 @@
 """Customers and their balance transactions, with exactly the fields of Stripe's example objects.
 
-Signs stay Stripe's: a negative amount is a credit to the customer; `invoice_credit_balance` has the opposite sign.
+Amounts have Stripe's sign: negative is a credit to the customer. `invoice_credit_balance` has the opposite sign.
 """
 
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from stateless_billing.sandbox.answers import Json
 
-INDEX_KEPT = 7200.0
-"""Seconds for which older states of a customer stay findable by a lagging search."""
+INDEX_HISTORY_SECONDS = 7200.0
+"""How long a lagging search can find older states of a customer."""
 
 
 @dataclass(slots=True)
 class Transaction:
-    """A customer balance transaction; amounts in cents, `created` in unix seconds, `written` by the clock."""
+    """A customer balance transaction; amounts in cents, `created` in Unix seconds, `written` by the clock."""
 
     id: str
     customer: str
@@ -54,7 +54,7 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The searchable fields of a customer; `metadata` is replaced on every change, never altered."""
+    """The searchable fields of a customer; `metadata` is replaced on every change, never mutated."""
 
     email: str | None = None
     name: str | None = None
@@ -64,7 +64,7 @@ class Contact:
 
 @dataclass(slots=True)
 class Customer:
-    """A customer and its ledger. `balances` by currency, in cents, Stripe's sign."""
+    """A customer and its ledger. `balances` by currency, in cents with Stripe's sign."""
 
     id: str
     created: int
@@ -83,32 +83,34 @@ class Customer:
 
     @property
     def balance(self) -> int:
-        """The balance in the customer's own currency, as `customer.balance` shows it."""
+        """The balance in the customer's own currency, as in `customer.balance`."""
         return self.balances.get(self.currency or "", 0)
 
     def change(self, now: float, contact: Contact) -> None:
-        """Take new searchable fields, remembering since when they hold."""
+        """Set the searchable fields and record when they changed."""
         self.contact = contact
-        if len(self.states) > 1 and self.states[1][0] < now - INDEX_KEPT:
-            self.states = [state for state in self.states[1:-1] if state[0] >= now - INDEX_KEPT] + [self.states[-1]]
+        if len(self.states) > 1 and self.states[1][0] < now - INDEX_HISTORY_SECONDS:
+            self.states = [state for state in self.states[1:-1] if state[0] >= now - INDEX_HISTORY_SECONDS] + [
+                self.states[-1]
+            ]
         self.states.append((now, contact))
 
     def set_metadata(self, now: float, metadata: dict[str, str]) -> None:
         """Replace the metadata."""
         self.change(now, replace(self.contact, metadata=metadata))
 
-    def indexed(self, moment: float) -> Contact | None:
-        """What a search index that saw everything written until `moment` knows; None when it has no such customer."""
+    def indexed_contact(self, moment: float) -> Contact | None:
+        """Return the fields in a search index that is current up to `moment`; None if the customer is not in it."""
         for since, contact in reversed(self.states):
             if since <= moment:
                 return contact
         return None
 
     def rendered(self, expand: Iterable[str] = ()) -> Json:
-        """The API object, or the short form of a deleted customer (docs.stripe.com/api/customers/delete)."""
+        """Return the API object, or the short form of a deleted customer (docs.stripe.com/api/customers/delete)."""
         if self.deleted:
             return {"id": self.id, "object": "customer", "deleted": True}
-        shown: Json = {
+        rendered: Json = {
             "id": self.id,
             "object": "customer",
             "address": None,
@@ -138,5 +140,5 @@ class Customer:
             "test_clock": self.test_clock,
         }
         if "invoice_credit_balance" in expand:
-            shown["invoice_credit_balance"] = {currency: -cents for currency, cents in self.balances.items()}
-        return shown
+            rendered["invoice_credit_balance"] = {currency: -cents for currency, cents in self.balances.items()}
+        return rendered

@@ -1,8 +1,8 @@
-"""Every URL of the Stripe stand-in, in one table; whatever is not here is Stripe's 404 for unknown URLs."""
+"""The route table of the Stripe stand-in; any other URL gets Stripe's 404 for unknown URLs."""
 
 from urllib.parse import unquote
 
-from stateless_billing.sandbox import customers, elsewhere, transactions
+from stateless_billing.sandbox import customers, other_lists, transactions
 from stateless_billing.sandbox.answers import Json, Refusal
 from stateless_billing.sandbox.api_keys import (
     ACCOUNT_READ,
@@ -21,7 +21,7 @@ TRANSACTION = "/v1/customers/{customer}/balance_transactions/{transaction}"
 
 
 def account(call: Call) -> Work:
-    """GET /v1/account: the account the key belongs to (docs.stripe.com/api/accounts)."""
+    """GET /v1/account: the account of the key (docs.stripe.com/api/accounts)."""
     call.parameters().finish()
 
     def work(now: float, created: int) -> Json:
@@ -53,23 +53,23 @@ ENDPOINTS = (
     Endpoint("POST", TRANSACTIONS, BALANCE_WRITE, transactions.create),
     Endpoint("GET", TRANSACTION, BALANCE_READ, transactions.retrieve),
     Endpoint("POST", TRANSACTION, BALANCE_WRITE, transactions.update),
-    *elsewhere.ENDPOINTS,
+    *other_lists.ENDPOINTS,
 )
 
 _TABLE = [(endpoint, endpoint.template.split("/")) for endpoint in ENDPOINTS]
 
 
-def routed(method: str, path: str) -> tuple[Endpoint | None, tuple[str, ...]]:
-    """The endpoint of a request and the ids in its path; None when there is no such URL."""
+def find_endpoint(method: str, path: str) -> tuple[Endpoint | None, tuple[str, ...]]:
+    """Return the endpoint of a request, or None if the URL is unknown, and the ids in its path."""
     parts = path.split("/")
     for endpoint, pattern in _TABLE:
         if endpoint.method != method or len(pattern) != len(parts):
             continue
         ids: list[str] = []
-        for wanted, part in zip(pattern, parts, strict=True):
-            if wanted[:1] == "{" and part:
+        for segment, part in zip(pattern, parts, strict=True):
+            if segment[:1] == "{" and part:
                 ids.append(unquote(part))
-            elif wanted != part:
+            elif segment != part:
                 break
         else:
             return endpoint, tuple(ids)
@@ -77,6 +77,6 @@ def routed(method: str, path: str) -> tuple[Endpoint | None, tuple[str, ...]]:
 
 
 def unrecognized(method: str, path: str) -> Refusal:
-    """The refusal for a URL that does not exist."""
+    """Return the refusal for an unknown URL."""
     hint = " If you are trying to list objects, remove the trailing slash." if path.endswith("/") else ""
     return Refusal(404, f"Unrecognized request URL ({method}: {path}).{hint} Please see https://docs.stripe.com/api.")

@@ -1,4 +1,4 @@
-"""The three stand-ins, one clock and one seed: what the server serves and what the control interface steers."""
+"""The three stand-ins with a shared clock and seed, as served and controlled over HTTP."""
 
 import random
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from stateless_billing.sandbox.stripe_api import StripeStandIn
 
 
 class AdjustableClock:
-    """A clock in unix seconds that can be set off by `offset` seconds; every stand-in and `Date` follow it."""
+    """A clock in Unix seconds with an adjustable `offset`; every stand-in and the `Date` header use it."""
 
     def __init__(self, base: Callable[[], float]) -> None:
         self._base = base
@@ -21,7 +21,7 @@ class AdjustableClock:
 
 
 class Sandbox:
-    """Stripe, prices and mail. `refused_connections` is how many of the next connections are dropped when accepted."""
+    """Stripe, prices and mail. The next `refused_connections` connections are dropped when accepted."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Stripe's search query language for customers (docs.stripe.com/search#search-query-language).
 
-Clauses `field:value`, `field~"part"`, `created>N`, `metadata["key"]:"value"`, `-` in front negates, joined by AND or by
-OR but never both; strings in double or single quotes, a quote or backslash inside them escaped with a backslash.
+Clauses are `field:value`, `field~"part"`, `created>N` and `metadata["key"]:"value"`; a leading `-` negates. They are
+joined by AND or by OR but never both. Strings use double or single quotes; a backslash escapes a quote or backslash.
 """
 
 import re
@@ -21,34 +21,34 @@ CLAUSE = re.compile(
     re.VERBOSE | re.ASCII,
 )
 JOIN = re.compile(r"(AND|OR|and|or)\s|$")
-MOST_CLAUSES = 10
+MAX_CLAUSES = 10
 
 Match = Callable[[Contact, int], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed query: `matches(contact, created)` of each clause, joined by all or by any."""
+    """A parsed query: clauses that must all match, or any of them."""
 
     clauses: tuple[Match, ...]
     every: bool
 
     def matches(self, contact: Contact, created: int) -> bool:
-        """Whether a customer with these fields is found."""
+        """Whether the query finds a customer with these fields."""
         return (all if self.every else any)(clause(contact, created) for clause in self.clauses)
 
 
-def parsed(text: str) -> Query:
-    """Parse a query; raises `Refusal` 400 for anything the language does not have."""
+def parse_query(text: str) -> Query:
+    """Parse a query. Raises: `Refusal` 400 for invalid syntax."""
     clauses: list[Match] = []
     joins: set[str] = set()
     place = 0
     while True:
-        found = CLAUSE.match(text, place)
-        if found is None:
+        match = CLAUSE.match(text, place)
+        if match is None:
             _refuse(text)
-        clauses.append(_clause(found, text))
-        place = found.end()
+        clauses.append(_clause(match, text))
+        place = match.end()
         join = JOIN.match(text, place)
         if join is None:
             _refuse(text)
@@ -56,13 +56,13 @@ def parsed(text: str) -> Query:
             break
         joins.add(join.group(1).upper())
         place = join.end()
-    if len(joins) > 1 or len(clauses) > MOST_CLAUSES:
+    if len(joins) > 1 or len(clauses) > MAX_CLAUSES:
         _refuse(text)
     return Query(tuple(clauses), "OR" not in joins)
 
 
-def _clause(found: re.Match[str], text: str) -> Match:
-    field, key, operator, value = found["field"], found["key"], found["operator"], found["value"]
+def _clause(parts: re.Match[str], text: str) -> Match:
+    field, key, operator, value = parts["field"], parts["key"], parts["operator"], parts["value"]
     match: Match
     if field == "metadata" and key is not None and operator == ":":
         match = _metadata(_unquoted(key), value, text)
@@ -74,7 +74,7 @@ def _clause(found: re.Match[str], text: str) -> Match:
         match = _text(field, operator, value, text)
     else:
         _refuse(text)
-    if found["negated"]:
+    if parts["negated"]:
         return lambda contact, created: not match(contact, created)
     return match
 
@@ -84,8 +84,8 @@ def _metadata(key: str, value: str, text: str) -> Match:
         return lambda contact, _: key not in contact.metadata
     if value[0] not in "\"'":
         _refuse(text)
-    wanted = _unquoted(value)
-    return lambda contact, _: contact.metadata.get(key) == wanted
+    expected = _unquoted(value)
+    return lambda contact, _: contact.metadata.get(key) == expected
 
 
 def _created(operator: str, value: str, text: str) -> Match:
@@ -108,12 +108,12 @@ def _text(field: str, operator: str, value: str, text: str) -> Match:
         return lambda contact, _: getattr(contact, field) is None
     if value[0] not in "\"'":
         _refuse(text)
-    wanted = _unquoted(value).lower()
+    expected = _unquoted(value).lower()
     if operator == "~":
-        if len(wanted) < SHORTEST_PART:
+        if len(expected) < SHORTEST_PART:
             _refuse(text)
-        return lambda contact, _: wanted in (getattr(contact, field) or "").lower()
-    return lambda contact, _: wanted == (getattr(contact, field) or "").lower()
+        return lambda contact, _: expected in (getattr(contact, field) or "").lower()
+    return lambda contact, _: expected == (getattr(contact, field) or "").lower()
 
 
 def _unquoted(value: str) -> str:

@@ -1,7 +1,7 @@
-"""The stand-ins over HTTP/1.1 with keep-alive: a thin shell that turns faults into what happens on a socket.
+"""Serves the stand-ins over HTTP/1.1 with keep-alive and applies faults to the socket.
 
-A lost answer closes the connection without a byte, a cut one closes it in the middle of the announced body, a refused
-connection is closed as soon as it is accepted (the nearest to a refusal that a listening process can come).
+A lost answer closes the connection without a byte, a cut one closes it in the middle of the announced body, and a
+refused connection is closed as soon as it is accepted (a listening process cannot refuse it any earlier).
 """
 
 import asyncio
@@ -28,10 +28,10 @@ CONNECTION = "connection"
 
 
 class SandboxProtocol(HttpToolsProtocol):
-    """One connection; hands its transport to the application, which needs it to break off."""
+    """A connection; passes its transport to the application, which may need to close it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take the connection, or drop it when connections are to be refused."""
+        """Accept the connection, or drop it if connections are refused."""
         self.app_state = {**self.app_state, CONNECTION: transport}
         super().connection_made(transport)
         sandbox = _sandbox_of(self.config.app)
@@ -41,13 +41,13 @@ class SandboxProtocol(HttpToolsProtocol):
 
 
 class Delivered:
-    """An answer as an ASGI response, delivered the way it says."""
+    """An answer as an ASGI response, with its delivery applied."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it, and close the connection where the delivery asks for that."""
+        """Send the answer, and close the connection if the delivery requires it."""
         answer = self._answer
         if answer.delivery is not Delivery.LOST:
             headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
@@ -62,12 +62,12 @@ class Delivered:
 
 
 def _unheard(request: Request, error: Exception) -> Response:
-    """The answer to a caller that went away in the middle of its request: nobody reads it."""
+    """Return a placeholder for a caller that disconnected in the middle of its request."""
     return Response(status_code=400)
 
 
 def create_app(sandbox: Sandbox) -> Starlette:
-    """The application; its paths are the services' own, so one address serves all three."""
+    """Return the application; the stand-ins' paths are distinct, so one address serves all three."""
 
     async def stripe(request: Request) -> Delivered:
         steps = sandbox.stripe.exchange(request.method, _target(request), request.headers, await request.body())
@@ -98,8 +98,8 @@ def create_app(sandbox: Sandbox) -> Starlette:
     return app
 
 
-def configured(sandbox: Sandbox) -> uvicorn.Config:
-    """The server's configuration: no headers of its own, and connections that stay open."""
+def create_config(sandbox: Sandbox) -> uvicorn.Config:
+    """Return the server's configuration: no headers of its own, and persistent connections."""
     return uvicorn.Config(
         create_app(sandbox),
         http=SandboxProtocol,
@@ -115,10 +115,10 @@ def configured(sandbox: Sandbox) -> uvicorn.Config:
 
 
 class SandboxServer(uvicorn.Server):
-    """A server that says when it is ready."""
+    """A server that signals when it is ready."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(configured(sandbox))
+        super().__init__(create_config(sandbox))
         self.ready = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -128,7 +128,7 @@ class SandboxServer(uvicorn.Server):
 
 
 class QuietServer(SandboxServer):
-    """A server that leaves the process's signal handlers alone and ends at once when `stop` is called."""
+    """A server that does not touch the process's signal handlers and ends at once on `stop`."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         super().__init__(sandbox)
@@ -136,7 +136,7 @@ class QuietServer(SandboxServer):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """End serving; may be called from another thread."""
+        """Stop serving; thread-safe."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._stopped.set)
 
@@ -152,10 +152,10 @@ class QuietServer(SandboxServer):
         yield
 
 
-def listening(port: int = 0, host: str = "127.0.0.1") -> tuple[socket.socket, str]:
-    """A bound socket and its base address; port 0 takes a free one.
+def listening_socket(port: int = 0, host: str = "127.0.0.1") -> tuple[socket.socket, str]:
+    """Return a bound socket and its base address; port 0 selects a free one.
 
-    The protocol is named because asyncio switches Nagle's algorithm off for such sockets only (40 ms an answer).
+    The protocol is explicit because asyncio disables Nagle's algorithm only for such sockets (40 ms per answer).
     """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -166,7 +166,7 @@ def listening(port: int = 0, host: str = "127.0.0.1") -> tuple[socket.socket, st
 @asynccontextmanager
 async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     """Serve inside the running event loop; yields the base address."""
-    bound, base = listening(port)
+    bound, base = listening_socket(port)
     server = QuietServer(sandbox)
     task = asyncio.create_task(server.serve([bound]))
     try:
@@ -180,11 +180,11 @@ async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
 
 @contextmanager
 def serving_in_thread(sandbox: Sandbox, port: int = 0) -> Iterator[str]:
-    """Serve from a thread with its own event loop, for callers that are synchronous or other processes."""
-    bound, base = listening(port)
+    """Serve from a thread with its own event loop, for synchronous callers and other processes."""
+    bound, base = listening_socket(port)
     server = QuietServer(sandbox)
     ready = threading.Event()
-    thread = threading.Thread(target=_served, args=(server, bound, ready), daemon=True)
+    thread = threading.Thread(target=_serve, args=(server, bound, ready), daemon=True)
     thread.start()
     try:
         ready.wait(10)
@@ -195,7 +195,7 @@ def serving_in_thread(sandbox: Sandbox, port: int = 0) -> Iterator[str]:
         bound.close()
 
 
-def _served(server: SandboxServer, bound: socket.socket, ready: threading.Event) -> None:
+def _serve(server: SandboxServer, bound: socket.socket, ready: threading.Event) -> None:
     async def run() -> None:
         task = asyncio.create_task(server.serve([bound]))
         await server.ready.wait()

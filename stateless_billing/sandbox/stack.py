@@ -1,4 +1,4 @@
-"""The whole system on this machine: chain, contracts, stand-ins, bookkeeping customers, and the real service on top.
+"""Runs the whole system on this machine: chain, contracts, stand-ins, bookkeeping customers and the real service.
 
 with Stack.start() as stack:
     service = stack.serve()
@@ -27,14 +27,14 @@ from stateless_billing.settings import secrets
 KEY = "sk_test_sandbox"
 SESSION_SECRET = "of-the-sandbox-alone-0123456789"  # noqa: S105 - signs for stand-ins only
 START_SECONDS = 30.0
-# Nothing of a real deployment may leak into a local one.
+# Settings of a real deployment must not leak into a local one.
 _DROPPED = ("STRIPE_", "RPC_", "SIGNER_", "SESSION_", "OPERATORS", "RESEND_", "MAIL_")
 TOKEN = 10**18
 CEILING = 5_000_000  # millionths of a cent per whole token: eight times the sandbox's price
 
 
 class Service:
-    """One process of the service, and what it printed."""
+    """A process of the service and its output."""
 
     def __init__(self, arguments: list[str], environment: Mapping[str, str], url: str | None) -> None:
         self.url = url or ""
@@ -46,9 +46,9 @@ class Service:
         weakref.finalize(self, self._log.close)
         self.process = processes.start(command, cwd=cwd, env=environment, stdout=self._log, stderr=subprocess.STDOUT)
         if self.url:
-            self._wait()
+            self._wait_until_ready()
 
-    def _wait(self) -> None:
+    def _wait_until_ready(self) -> None:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -61,26 +61,26 @@ class Service:
         raise RuntimeError(f"the service did not start:\n{self.log()}")
 
     def log(self) -> str:
-        """Everything it printed so far."""
+        """Return its output so far."""
         self._log.flush()
         return Path(f"/proc/self/fd/{self._log.fileno()}").read_text()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill it, as a crash would."""
         self.process.kill()
         self.process.wait()
 
     def stop(self) -> None:
-        """Ask it to end, and wait until it has."""
+        """Terminate it and wait until it has ended."""
         processes.end(self.process)
         if not self._log.closed:
             printed = self.log()
             self._log.close()
-            _keep_quiet(self._secrets, printed)
+            _require_no_secrets(self._secrets, printed)
 
 
 class Stack:
-    """A running system. `settings` are the service's; change them before `serve` to run it otherwise."""
+    """A running system. Change `settings` before `serve` to configure the service."""
 
     def __init__(self, chain: LocalChain, sandbox: str, gateways: int, extra: Mapping[str, str]) -> None:
         self.chain, self.sandbox = chain, sandbox
@@ -116,7 +116,7 @@ class Stack:
         self._running = ExitStack()
         self.sandbox_pid = 0
         self._services: list[Service] = []
-        self.settings["SERVICE_CUSTOMER_ID"] = self._initialise()
+        self.settings["SERVICE_CUSTOMER_ID"] = self._init_records()
 
     @classmethod
     def start(
@@ -129,13 +129,13 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         rates: bool = False,
     ) -> Self:
-        """Start all but the service. `rates` switches Stripe's rate limits on."""
+        """Start everything except the service. `rates` enables Stripe's rate limits."""
         build_contracts()
         with ExitStack() as starting:
             chain = starting.enter_context(
                 LocalChain.start(block_time=block_time, slots_in_an_epoch=slots_in_an_epoch, timestamp=timestamp)
             )
-            sandbox = starting.enter_context(_Sandbox())
+            sandbox = starting.enter_context(_SandboxProcess())
             stack = cls(chain, sandbox.url, gateways, settings or {})
             stack.sandbox_pid = sandbox.process.pid
             if not rates:
@@ -144,45 +144,45 @@ class Stack:
             return stack
 
     def environment(self, **settings: str) -> dict[str, str]:
-        """What a process of the service is started with."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
-        return {**kept, "PYTHONWARNINGS": "error", **self.settings, **settings}
+        """Return the environment for a process of the service."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_DROPPED)}
+        return {**inherited, "PYTHONWARNINGS": "error", **self.settings, **settings}
 
-    def _initialise(self) -> str:
+    def _init_records(self) -> str:
         done = self.run("doctor", "--init")
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().removeprefix("SERVICE_CUSTOMER_ID=")
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the service to its end."""
+        """Run a command of the service to completion."""
         environment = self.environment(**settings)
         command = [sys.executable, "-m", "stateless_billing", *arguments]
         done = processes.run(command, cwd=ROOT, env=environment, timeout=120)
-        _keep_quiet(secrets(environment), done.stdout + done.stderr)
+        _require_no_secrets(secrets(environment), done.stdout + done.stderr)
         return done
 
     def serve(self, **settings: str) -> Service:
-        """One more process of the service, answering when this returns."""
-        with _held_port() as port:
+        """Start another `serve` process and wait until it answers."""
+        with _reserved_port() as port:
             environment = self.environment(**settings, PORT=str(port))
             service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
         self._services.append(service)
         return service
 
     def sweeper(self, **settings: str) -> Service:
-        """A process that only sweeps."""
+        """Start a process that only sweeps."""
         service = Service(["sweep"], self.environment(**settings), None)
         self._services.append(service)
         return service
 
     def control(self, method: str, path: str, body: object = None) -> Any:
-        """One command to the stand-ins; see `control`."""
+        """Send a command to the stand-ins; see `control`."""
         answer = self.http.request(method, f"{self.sandbox}/_sandbox/{path}", json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
     def stripe(self, path: str, **params: str) -> Any:
-        """One read of the Stripe stand-in, as anybody with a key could make it."""
+        """Read from the Stripe stand-in through its API."""
         answer = self.http.get(
             f"{self.sandbox}/v1/{path}",
             params=params,
@@ -192,17 +192,17 @@ class Stack:
         return answer.json()
 
     def add_customer(self, email: str, wallet: str) -> str:
-        """A Stripe customer of another system with this wallet; its ID."""
+        """Create a customer of another system with this wallet and return its ID."""
         made = self.control("POST", "customers", {"email": email, "metadata": {"wallet_address": wallet.lower()}})
         return str(made["id"])
 
     def credits(self, customer: str) -> list[dict[str, Any]]:
-        """The customer's balance transactions that this service wrote for payments, newest first."""
+        """Return the customer's credits for payments, newest first."""
         rows = self.stripe(f"customers/{customer}/balance_transactions", limit="100")["data"]
         return [row for row in rows if (row["metadata"] or {}).get("kind") == "payment"]
 
     def balance(self, customer: str) -> int:
-        """The customer's credit in cents."""
+        """Return the customer's credit balance in cents."""
         return -int(self.stripe(f"customers/{customer}")["balance"])
 
     def __enter__(self) -> Self:
@@ -217,8 +217,8 @@ class Stack:
         self._running.close()
 
 
-class _Sandbox:
-    """The stand-ins, in a process of their own."""
+class _SandboxProcess:
+    """The stand-ins in their own process."""
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY]
@@ -234,23 +234,23 @@ class _Sandbox:
         processes.end(self.process)
 
 
-def _keep_quiet(hidden: Collection[str], printed: str) -> None:
-    """Whatever is tried with a process here, it never prints a secret that it was given."""
-    if any(one in printed for one in hidden):
+def _require_no_secrets(hidden: Collection[str], printed: str) -> None:
+    """Require that the output of a process contains none of its secrets."""
+    if any(secret in printed for secret in hidden):
         raise RuntimeError(f"a secret was printed:\n{printed}")
 
 
 @contextmanager
-def _held_port() -> Iterator[int]:
-    """A port of 127.0.0.1 that is given to nobody else meanwhile; a server that names it may listen on it."""
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", 0))
-        yield int(one.getsockname()[1])
+def _reserved_port() -> Iterator[int]:
+    """Reserve a port of 127.0.0.1; a server can still listen on it explicitly."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", 0))
+        yield int(listener.getsockname()[1])
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return an unused port of 127.0.0.1."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,7 +1,7 @@
-"""The Stripe stand-in: one request in, one answer out, by the clock and the seed it was given.
+"""The Stripe stand-in: answers requests deterministically, given a clock and a seed.
 
-The order of the checks is Stripe's as far as documented (docs.stripe.com/error-low-level): key, rate limit, URL,
-permission, idempotency key, parameters, execution. Only what happens in execution is saved under the key.
+Checks run in Stripe's order as far as documented (docs.stripe.com/error-low-level): key, rate limit, URL, permission,
+idempotency key, parameters, execution. Only the result of execution is saved under the key.
 """
 
 import heapq
@@ -20,12 +20,12 @@ from stateless_billing.sandbox.calls import Call, Endpoint, Work
 from stateless_billing.sandbox.effects import Effect
 from stateless_billing.sandbox.effects import Work as Does
 from stateless_billing.sandbox.faults import FaultPlan
-from stateless_billing.sandbox.forms import Group, decoded
-from stateless_billing.sandbox.idempotency import checked_key
+from stateless_billing.sandbox.forms import Group, decode_form
+from stateless_billing.sandbox.idempotency import check_key
 from stateless_billing.sandbox.limits import RateLimits
 from stateless_billing.sandbox.paging import SameSecond
 from stateless_billing.sandbox.request_log import LogRow, RequestLog
-from stateless_billing.sandbox.routes import routed, unrecognized
+from stateless_billing.sandbox.routes import find_endpoint, unrecognized
 
 API_VERSION = "2026-10-28.endive"
 FORM = "application/x-www-form-urlencoded"
@@ -34,7 +34,7 @@ PAGE = b"<html><head><title>Bad gateway</title></head><body><center><h1>nginx</h
 
 @dataclass(slots=True)
 class Request:
-    """A request on its way through the stand-in."""
+    """A request in progress."""
 
     method: str
     path: str
@@ -50,19 +50,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """A request whose execution begins."""
+    """A request that passed all checks before execution."""
 
     account: Account
     work: Work
 
 
 class StripeStandIn:
-    """Stripe, as far as the project uses it. Not thread-safe; one loop or one simulation owns it.
+    """The part of Stripe that the project uses. Not thread-safe.
 
-    `clock` gives unix seconds; `search_lag` and `list_lag` are seconds by which search and lists trail the writes;
-    `api_version` is what `Stripe-Version` must say, None to accept anything; `save_refusals`: whether a 4xx from inside
-    execution is saved under the key (Stripe documents both); `same_second` is the order of a ledger's rows within one
-    second (Stripe documents neither).
+    `clock` returns Unix seconds. `search_lag` and `list_lag` are the seconds by which search and lists trail writes.
+    `api_version` is the required `Stripe-Version`; None accepts any. `save_refusals` saves a 4xx of the execution under
+    the key (Stripe documents both). `same_second` is the order of a ledger's rows within one second (Stripe documents
+    neither).
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class StripeStandIn:
         self.account = self.account_of(keys[0]) if keys else self._account(DEFAULT_ACCOUNT, False)
 
     def account_of(self, key: ApiKey) -> Account:
-        """The account a key reads and writes; test and live objects never meet. `account` is the first key's."""
+        """Return a key's account; test and live mode are separate. `account` is that of the first key."""
         return self._account(key.account, key.livemode)
 
     def handle(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """Answer at once, without waiting where a fault says so. `path` includes the query string."""
+        """Answer at once, ignoring delays of faults. `path` includes the query string."""
         steps = self.exchange(method, path, headers, body)
         try:
             while True:
@@ -112,27 +112,27 @@ class StripeStandIn:
     def exchange(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes = b""
     ) -> Generator[float, None, Answer]:
-        """Work a request stage by stage, yielding the seconds to wait before each next stage; returns the answer.
+        """Process a request in stages, yielding the seconds to wait before each; return the answer.
 
-        The row is written when the generator goes on after the `inside` wait; until then the key is in use.
+        The row is written when the generator resumes after the `inside` wait; until then the key is in use.
         """
-        request = self._arrived(method, path, headers, body)
+        request = self._receive(method, path, headers, body)
         effect = request.effect
         if effect.before:
             yield effect.before
-        admitted = self._admitted(request)
+        admitted = self._admit(request)
         if isinstance(admitted, Outcome):
             outcome = admitted
         else:
             if effect.inside:
                 yield effect.inside
-            outcome = self._executed(request, admitted)
+            outcome = self._execute(request, admitted)
         if effect.after:
             yield effect.after
-        return self._answered(request, outcome)
+        return self._render_answer(request, outcome)
 
-    def settle(self) -> None:
-        """Finish what earlier requests left for later and is now due; every request does this first."""
+    def finish_late_work(self) -> None:
+        """Run deferred work of earlier requests that is due; every request does this first."""
         now = self.clock()
         while self._late and self._late[0][0] <= now:
             due, _, work, created = heapq.heappop(self._late)
@@ -147,7 +147,7 @@ class StripeStandIn:
             account.keys.age(seconds)
 
     def set_key_life(self, longest: float) -> None:
-        """How long a key may live at most, in seconds (at least 24 h are certain); holds for keys used from now on."""
+        """Set the longest life of keys used from now on, in seconds (at least 24 h)."""
         self.longest_key_life = longest
         for account in self._accounts.values():
             account.keys.longest_life = longest
@@ -159,14 +159,14 @@ class StripeStandIn:
             account.keys.longest_life = self.longest_key_life
         return account
 
-    def _arrived(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
-        self.settle()
+    def _receive(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Request:
+        self.finish_late_work()
         bare, _, query = path.partition("?")
         lower = {name.lower(): value for name, value in headers.items()}
-        endpoint, ids = routed(method, bare)
+        endpoint, ids = find_endpoint(method, bare)
         template = endpoint.template if endpoint else ""
         name = endpoint.name if endpoint else f"{method} (unrecognized)"
-        effect = self.faults.taken(method, template, bare)
+        effect = self.faults.next_effect(method, template, bare)
         identifier = identifiers.request_id(self.rng)
         key = lower.get("idempotency-key", "") if method == "POST" else ""
         version = lower.get("stripe-version", "")
@@ -174,18 +174,18 @@ class StripeStandIn:
         self.log.add(row)
         return Request(method, bare, query, lower, body, endpoint, ids, effect, row, key=key)
 
-    def _admitted(self, request: Request) -> Outcome | Admitted:
-        """Everything before execution: the answer, or what is to be executed."""
+    def _admit(self, request: Request) -> Outcome | Admitted:
+        """Run the checks before execution: return the answer, or the work to execute."""
         now = self.clock()
         early = request.effect.early
         if early is not None:
             return refusal_outcome(early, request.row.id, int(now))
         try:
-            return self._checked(request, now)
+            return self._check(request, now)
         except Refusal as refusal:
             return refusal_outcome(refusal, request.row.id, int(now))
 
-    def _checked(self, request: Request, now: float) -> Outcome | Admitted:
+    def _check(self, request: Request, now: float) -> Outcome | Admitted:
         api_key = self.keys.authenticated(request.headers.get("authorization", ""))
         self.limits.admit(request.row.endpoint, now)
         endpoint = request.endpoint
@@ -197,24 +197,24 @@ class StripeStandIn:
         account = self.account_of(api_key)
         group = _group(request)
         if request.key:
-            saved = account.keys.replayed(checked_key(request.key), request.path, group, now)
+            saved = account.keys.find_replay(check_key(request.key), request.path, group, now)
             if saved is not None:
                 return saved
         lag = max(self.list_lag, request.effect.list_lag)
-        telling = request.effect.telling
-        if telling.same_second is None:
-            telling = replace(telling, same_second=self.same_second)
-        work = endpoint.prepare(Call(account, request.path, request.ids, group, lag, self.search_lag, telling))
+        listing_fault = request.effect.listing_fault
+        if listing_fault.same_second is None:
+            listing_fault = replace(listing_fault, same_second=self.same_second)
+        work = endpoint.prepare(Call(account, request.path, request.ids, group, lag, self.search_lag, listing_fault))
         if request.key:
             account.keys.start(request.key, request.path, group, request.row.id, now)
         return Admitted(account, work)
 
-    def _executed(self, request: Request, admitted: Admitted) -> Outcome:
+    def _execute(self, request: Request, admitted: Admitted) -> Outcome:
         now = self.clock()
         effect, keys = request.effect, admitted.account.keys
         saved = effect.saved
         try:
-            outcome = self._worked(effect, admitted.work, now, int(request.row.time))
+            outcome = self._run_work(effect, admitted.work, now, int(request.row.time))
         except Refusal as refusal:
             outcome = refusal_outcome(refusal, request.row.id, int(now))
             saved = saved and self.save_refusals
@@ -228,7 +228,7 @@ class StripeStandIn:
             keys.forget(request.key)
         return outcome
 
-    def _worked(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
+    def _run_work(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
         if effect.work is Does.LATER:
             created = arrived if effect.backdated else 0
             heapq.heappush(self._late, (now + effect.late_by, next(self._numbers), work, created))
@@ -236,7 +236,7 @@ class StripeStandIn:
             return Outcome(0, b"")
         return Outcome(200, json.dumps(work(now, int(now))).encode())
 
-    def _answered(self, request: Request, outcome: Outcome) -> Answer:
+    def _render_answer(self, request: Request, outcome: Outcome) -> Answer:
         effect, row = request.effect, request.row
         row.replayed = outcome.replayed
         if effect.delivery is Delivery.LOST:
@@ -261,21 +261,21 @@ class StripeStandIn:
             if outcome.replayed:
                 headers["Idempotent-Replayed"] = "true"
         body = outcome.body
-        if effect.kept < 1.0:
-            body = body[: int(len(body) * effect.kept)]
+        if effect.sent_fraction < 1.0:
+            body = body[: int(len(body) * effect.sent_fraction)]
         length = len(body) if effect.shortened else len(outcome.body)
         return Answer(outcome.status, headers, body, effect.delivery, length)
 
 
 def _group(request: Request) -> Group:
     if request.method != "POST":
-        return decoded(request.query)
+        return decode_form(request.query)
     kind = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if request.body and kind != FORM:
         raise Refusal(400, f"Invalid request: the body must be {FORM}")
     if request.query:
         raise Refusal(400, "Invalid request: parameters of a POST belong into its body")
     try:
-        return decoded(request.body.decode())
+        return decode_form(request.body.decode())
     except UnicodeDecodeError:
         raise Refusal(400, "Invalid request: the body is not UTF-8") from None

@@ -1,6 +1,6 @@
 """Customer balance transactions: create, retrieve, update, list (docs.stripe.com/api/customer_balance_transactions).
 
-There is no deletion, and an update reaches the texts only: amount, currency and customer of a row never change.
+Rows cannot be deleted, and an update changes only the texts, never amount, currency or customer.
 """
 
 from collections.abc import Callable
@@ -8,30 +8,30 @@ from collections.abc import Callable
 from stateless_billing.sandbox.account import Entry, checked_amount, checked_currency
 from stateless_billing.sandbox.answers import Json, no_such
 from stateless_billing.sandbox.calls import Call, Work
+from stateless_billing.sandbox.listing_faults import apply_listing_fault
 from stateless_billing.sandbox.paging import SameSecond, page
 from stateless_billing.sandbox.records import Customer, Transaction
-from stateless_billing.sandbox.tellings import told
 
 EXPAND = frozenset({"customer", "invoice", "credit_note"})
 EXPAND_LIST = frozenset("data." + name for name in EXPAND)
-LONGEST_DESCRIPTION = 350
+MAX_DESCRIPTION_LENGTH = 350
 KIND = "customer balance transaction"
 
 
 def create(call: Call) -> Work:
-    """POST: `amount` in cents, negative for a credit; sets the customer's currency when it has none."""
+    """POST: `amount` in cents, negative for a credit; sets the customer's currency if it has none."""
     given = call.parameters()
     amount = checked_amount(given.integer("amount", required=True) or 0)
     currency = checked_currency(given.text("currency", required=True) or "")
-    description = given.text("description", longest=LONGEST_DESCRIPTION)
+    description = given.text("description", longest=MAX_DESCRIPTION_LENGTH)
     change, expand = given.metadata(), given.expand(EXPAND)
     given.finish()
     metadata = change.applied({})
 
     def work(now: float, created: int) -> Json:
-        customer = call.account.living(call.ids[0], "customer")
+        customer = call.account.get_customer(call.ids[0], "customer")
         entry = Entry(amount, currency, description, metadata)
-        return _shown(call.account.add_transaction(customer, entry, now, created), customer, expand)
+        return _rendered(call.account.add_transaction(customer, entry, now, created), customer, expand)
 
     return work
 
@@ -43,8 +43,8 @@ def retrieve(call: Call) -> Work:
     given.finish()
 
     def work(now: float, created: int) -> Json:
-        customer, row = _found(call)
-        return _shown(row, customer, expand)
+        customer, row = _find_row(call)
+        return _rendered(row, customer, expand)
 
     return work
 
@@ -52,24 +52,24 @@ def retrieve(call: Call) -> Work:
 def update(call: Call) -> Work:
     """POST to one row: `description` and `metadata` only."""
     given = call.parameters()
-    description = given.text("description", longest=LONGEST_DESCRIPTION, unset=True)
+    description = given.text("description", longest=MAX_DESCRIPTION_LENGTH, unset=True)
     change, expand = given.metadata(), given.expand(EXPAND)
     given.finish()
 
     def work(now: float, created: int) -> Json:
-        customer, row = _found(call)
+        customer, row = _find_row(call)
         row.metadata = change.applied(row.metadata)
         if description is not None:
             row.description = description or None
-        return _shown(row, customer, expand)
+        return _rendered(row, customer, expand)
 
     return work
 
 
 def listing(call: Call) -> Work:
-    """GET: newest first, filtered by `created` and `invoice`; a lag hides rows younger than so many seconds.
+    """GET: newest first, filtered by `created` and `invoice`; a lag hides younger rows.
 
-    What `call.telling` makes untrue is counted in the account's `lies`.
+    Pages falsified by `call.listing_fault` are counted in the account's `lies`.
     """
     given = call.parameters()
     cursor, window, invoice = given.cursor(), given.created(), given.text("invoice")
@@ -77,16 +77,16 @@ def listing(call: Call) -> Work:
     given.finish()
 
     def work(now: float, created: int) -> Json:
-        customer = call.account.living(call.ids[0], "customer")
-        after = _at(customer, cursor.starting_after, "starting_after")
-        before = _at(customer, cursor.ending_before, "ending_before")
+        customer = call.account.get_customer(call.ids[0], "customer")
+        after = _cursor_row(customer, cursor.starting_after, "starting_after")
+        before = _cursor_row(customer, cursor.ending_before, "ending_before")
         moment = now - call.list_lag if call.list_lag else None
-        keep, same_second = _filter(invoice, moment), call.telling.same_second or SameSecond.NEWEST_FIRST
+        keep, same_second = _filter(invoice, moment), call.listing_fault.same_second or SameSecond.NEWEST_FIRST
         true = page(customer.rows, window, after, before, cursor.limit, keep, same_second)
-        rows, more = told(call.telling, *true, cursor, call.account.rng)
+        rows, more = apply_listing_fault(call.listing_fault, *true, cursor, call.account.rng)
         if (rows, more) != true:
-            call.account.lies[call.telling.lie] += 1
-        data = [_shown(row, customer, expand) for row in rows]
+            call.account.lies[call.listing_fault.lie] += 1
+        data = [_rendered(row, customer, expand) for row in rows]
         return {"object": "list", "data": data, "has_more": more, "url": call.path}
 
     return work
@@ -102,15 +102,15 @@ def _filter(invoice: str | None, moment: float | None) -> Callable[[Transaction]
     return keep
 
 
-def _found(call: Call) -> tuple[Customer, Transaction]:
-    customer = call.account.living(call.ids[0], "customer")
+def _find_row(call: Call) -> tuple[Customer, Transaction]:
+    customer = call.account.get_customer(call.ids[0], "customer")
     row = customer.by_id.get(call.ids[1])
     if row is None:
         raise no_such(KIND, call.ids[1], "transaction")
     return customer, row
 
 
-def _at(customer: Customer, identifier: str | None, param: str) -> Transaction | None:
+def _cursor_row(customer: Customer, identifier: str | None, param: str) -> Transaction | None:
     if identifier is None:
         return None
     row = customer.by_id.get(identifier)
@@ -119,8 +119,8 @@ def _at(customer: Customer, identifier: str | None, param: str) -> Transaction |
     return row
 
 
-def _shown(row: Transaction, customer: Customer, expand: frozenset[str]) -> Json:
-    shown = row.rendered()
+def _rendered(row: Transaction, customer: Customer, expand: frozenset[str]) -> Json:
+    rendered = row.rendered()
     if "customer" in expand:
-        shown["customer"] = customer.rendered()
-    return shown
+        rendered["customer"] = customer.rendered()
+    return rendered

@@ -1,8 +1,8 @@
-"""Ends the processes of a parent that has died; `processes` starts one for each process that starts others.
+"""Ends the processes of a parent that has died; `processes` starts one watchdog per parent.
 
 Run as a script with the mark of the parent's processes as its argument. Standard input is a pipe whose other end only
-the parent holds: end of file means that the parent is gone, however it died. Every process whose environment holds the
-mark is then terminated, and killed if it outlives the grace period.
+the parent holds: end of file means that the parent has died. Every process with the mark in its environment is then
+terminated, and killed if it outlives the grace period.
 """
 
 import os
@@ -18,27 +18,27 @@ ROUNDS = 100
 
 
 def marked(mark: str) -> list[int]:
-    """The processes whose environment holds the mark, this one left out."""
-    wanted = mark.encode()
-    found = []
+    """Return the other processes with the mark in their environment."""
+    entry_mark = mark.encode()
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and int(entry.name) != os.getpid():
             with suppress(OSError):  # it ended meanwhile, or belongs to another user
-                if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found
+                if entry_mark in (entry / "environ").read_bytes().split(b"\0"):
+                    pids.append(int(entry.name))
+    return pids
 
 
 def end(mark: str) -> None:
-    """End every marked process. Repeats, because a process may start another one while it ends."""
+    """End every marked process; repeat, because a process may start another while it ends."""
     _signal(marked(mark), signal.SIGTERM)
     deadline = time.monotonic() + GRACE_SECONDS
     while marked(mark) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     for _ in range(ROUNDS):
-        if not (left := marked(mark)):
+        if not (remaining := marked(mark)):
             return
-        _signal(left, signal.SIGKILL)
+        _signal(remaining, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
 
 
@@ -49,7 +49,7 @@ def _signal(processes: list[int], number: signal.Signals) -> None:
 
 
 def main() -> None:
-    """Wait for the parent's death, then end what it left."""
+    """Wait for the parent's death, then end its processes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     while os.read(0, 1024):

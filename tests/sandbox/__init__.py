@@ -1,1 +1,1 @@
-"""Tests of the stand-ins: contract tests with the real SDK over HTTP, and tests of the core in process."""
+"""Tests of the stand-ins: contract tests with the real SDK over HTTP, and in-process tests of the core."""

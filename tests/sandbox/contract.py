@@ -1,4 +1,4 @@
-"""The service under contract, through the real SDK: the stand-in, or Stripe's test mode with STRIPE_TEST_KEY set."""
+"""The contract through the real SDK: the stand-in, or Stripe's test mode if STRIPE_TEST_KEY is set."""
 
 import os
 import uuid
@@ -17,7 +17,7 @@ from stateless_billing.sandbox.sandbox import Sandbox
 REAL_KEY = os.environ.get("STRIPE_TEST_KEY", "")
 marks = [
     pytest.mark.anyio,
-    # the SDK's own client still hands its body to httpx the old way
+    # the SDK's own client uses a deprecated way to pass its body to httpx
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
 needs_controls = pytest.mark.skipif(bool(REAL_KEY), reason="Stripe's test mode has no faults and no ageing on demand")
@@ -25,20 +25,20 @@ needs_controls = pytest.mark.skipif(bool(REAL_KEY), reason="Stripe's test mode h
 
 @dataclass
 class Contract:
-    """The service under contract: the SDK's client, and the stand-ins behind it unless it is the real Stripe."""
+    """The SDK's client, and the stand-ins behind it unless it talks to Stripe itself."""
 
     client: stripe.StripeClient
     sandbox: Sandbox
     base: str
 
     async def customer(self, **params: Any) -> stripe.Customer:
-        """A new customer, with a random key of the SDK's."""
+        """Create a customer with the SDK's random key."""
         return await self.client.v1.customers.create_async(params)  # type: ignore[arg-type]
 
     async def credit(
         self, customer: str, cents: int = 100, key: str | None = None, **params: Any
     ) -> stripe.CustomerBalanceTransaction:
-        """A credit of so many cents; Stripe's sign makes it negative."""
+        """Write a credit (negative, as in Stripe)."""
         return await self.client.v1.customers.balance_transactions.create_async(
             customer,
             {"amount": -cents, "currency": "usd", **params},  # type: ignore[typeddict-item]
@@ -46,7 +46,7 @@ class Contract:
         )
 
     async def rows(self, customer: str, **params: Any) -> list[stripe.CustomerBalanceTransaction]:
-        """Every row of the ledger, all pages."""
+        """Return every row of the ledger over all pages."""
         listing = self.client.v1.customers.balance_transactions.list_async
         listed = await listing(customer, {"limit": 100, **params})  # type: ignore[arg-type]
         return [row async for row in listed.auto_paging_iter()]
@@ -58,7 +58,7 @@ class Contract:
 
 @asynccontextmanager
 async def contract_with(sandbox: Sandbox, base: str, key: str) -> AsyncIterator[Contract]:
-    """A contract under another key."""
+    """Return a contract with another key."""
     http = stripe.HTTPXClient(timeout=20)
     address = "https://api.stripe.com" if REAL_KEY else base
     client = stripe.StripeClient(REAL_KEY or key, base_addresses={"api": address}, http_client=http)
@@ -69,11 +69,11 @@ async def contract_with(sandbox: Sandbox, base: str, key: str) -> AsyncIterator[
 
 
 def headers_of(answer: Any) -> Any:
-    """The headers of the answer an object came from."""
+    """Return the headers of the answer that contained an object."""
     return answer.last_response.headers
 
 
 def error_of(caught: pytest.ExceptionInfo[stripe.StripeError]) -> Any:
-    """The error object of a refusal."""
+    """Return the error object of a refusal."""
     assert caught.value.error is not None
     return caught.value.error

@@ -1,4 +1,4 @@
-"""An account's books."""
+"""An account's ledgers keep Stripe's rules for balances, currencies and test clocks."""
 
 import random
 
@@ -11,7 +11,7 @@ from stateless_billing.sandbox.records import Contact
 
 @pytest.fixture
 def account() -> Account:
-    """An empty one."""
+    """Return an empty account."""
     return Account("acct_1", False, random.Random(1))
 
 
@@ -102,20 +102,20 @@ def test_a_customer_put_on_a_test_clock_stays_there(account: Account) -> None:
     assert [(row.created, row.ending_balance) for row in customer.rows] == [(60, -12), (100, -5)]
 
 
-def test_a_deleted_customer_is_gone_for_good(account: Account) -> None:
+def test_deletion_is_permanent(account: Account) -> None:
     account.add_customer(1, 1, Contact(), identifier="cus_A")
     assert account.delete("cus_A").rendered() == {"id": "cus_A", "object": "customer", "deleted": True}
     with pytest.raises(Refusal, match="No such customer"):
         account.delete("cus_A")
 
 
-def test_only_the_living_are_found(account: Account) -> None:
+def test_deleted_customers_are_not_found(account: Account) -> None:
     customer = account.add_customer(1, 1, Contact(), identifier="cus_A")
-    assert account.living("cus_A") is customer
+    assert account.get_customer("cus_A") is customer
     customer.deleted = True
     for identifier in ("cus_A", "cus_B"):
         with pytest.raises(Refusal, match=f"No such customer: '{identifier}'"):
-            account.living(identifier)
+            account.get_customer(identifier)
 
 
 def test_setting_an_equal_balance_writes_nothing(account: Account) -> None:

@@ -1,4 +1,4 @@
-"""Refusals in Stripe's form."""
+"""Refusals have Stripe's format."""
 
 import json
 

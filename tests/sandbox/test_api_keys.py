@@ -1,4 +1,4 @@
-"""API keys: who is let in, and what a restricted key may do."""
+"""API keys: authentication and the permissions of restricted keys."""
 
 import pytest
 
@@ -18,7 +18,7 @@ FULL = ApiKey("sk_test_abcdefghijklmnop")
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic c2tfdGVzdA==", "sk_test_abcdefghijklmnop"])
-def test_without_a_bearer_key_there_is_no_entry(header: str) -> None:
+def test_a_bearer_key_is_required(header: str) -> None:
     with pytest.raises(Refusal) as refusal:
         KeyRing(FULL).authenticated(header)
     assert refusal.value.status == 401

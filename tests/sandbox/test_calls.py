@@ -1,4 +1,4 @@
-"""Calls."""
+"""A call's parameters can be read more than once."""
 
 import random
 

@@ -1,6 +1,6 @@
-"""What the project builds on, asked through the real SDK over HTTP.
+"""The Stripe behavior that the project relies on, through the real SDK over HTTP.
 
-Against the stand-in by default; with STRIPE_TEST_KEY set, the same tests ask Stripe's test mode.
+Runs against the stand-in by default; with STRIPE_TEST_KEY set, the same tests run against Stripe's test mode.
 """
 
 import uuid
@@ -20,7 +20,7 @@ async def test_a_credit_lowers_the_balance_and_is_listed(contract: Contract) -> 
     assert (row.amount, row.ending_balance, row.type, row.currency) == (-150, -150, "adjustment", "usd")
     assert row.metadata is not None
     assert row.metadata.to_dict() == {"kind": "payment", "payment": "8453:0x1:0x2:0"}
-    assert [found.id for found in await contract.rows(customer.id)] == [row.id]
+    assert [listed.id for listed in await contract.rows(customer.id)] == [row.id]
     assert (await contract.client.v1.customers.retrieve_async(customer.id)).balance == -150
 
 
@@ -44,8 +44,8 @@ async def test_the_same_key_with_other_parameters_is_refused(contract: Contract)
 
 
 async def test_the_same_key_for_another_customer_is_refused(contract: Contract) -> None:
-    one, other, key = await contract.customer(), await contract.customer(), str(uuid.uuid4())
-    await contract.credit(one.id, 5, key)
+    first, other, key = await contract.customer(), await contract.customer(), str(uuid.uuid4())
+    await contract.credit(first.id, 5, key)
     with pytest.raises(stripe.IdempotencyError):
         await contract.credit(other.id, 5, key)
     assert await contract.rows(other.id) == []
@@ -104,10 +104,10 @@ async def test_the_first_row_sets_the_currency(contract: Contract) -> None:
     customer = await contract.customer()
     assert customer.currency is None
     await contract.credit(customer.id, 7)
-    shown = await contract.client.v1.customers.retrieve_async(customer.id, {"expand": ["invoice_credit_balance"]})
-    assert (shown.currency, shown.balance) == ("usd", -7)
-    assert shown.invoice_credit_balance is not None
-    assert shown.invoice_credit_balance.to_dict() == {"usd": 7}
+    retrieved = await contract.client.v1.customers.retrieve_async(customer.id, {"expand": ["invoice_credit_balance"]})
+    assert (retrieved.currency, retrieved.balance) == ("usd", -7)
+    assert retrieved.invoice_credit_balance is not None
+    assert retrieved.invoice_credit_balance.to_dict() == {"usd": 7}
 
 
 async def test_setting_the_balance_leaves_a_bare_row(contract: Contract) -> None:
@@ -147,8 +147,8 @@ async def test_the_ledger_of_a_deleted_customer_is_gone_but_a_saved_answer_is_re
 async def test_emails_are_listed_by_exact_case(contract: Contract) -> None:
     email = f"Bob-{uuid.uuid4()}@example.org"
     customer = await contract.customer(email=email)
-    found = await contract.client.v1.customers.list_async({"email": email})
-    assert [listed.id for listed in found.data] == [customer.id]
+    page = await contract.client.v1.customers.list_async({"email": email})
+    assert [listed.id for listed in page.data] == [customer.id]
     assert (await contract.client.v1.customers.list_async({"email": email.lower()})).data == []
 
 
@@ -160,8 +160,8 @@ async def test_an_unknown_cursor_is_a_400(contract: Contract) -> None:
 
 
 async def test_search_escapes_quotes(contract: Contract) -> None:
-    found = await contract.client.v1.customers.search_async({"query": r'name:"a\"b" AND metadata["k"]:"v\\w"'})
-    assert found.data == []
+    page = await contract.client.v1.customers.search_async({"query": r'name:"a\"b" AND metadata["k"]:"v\\w"'})
+    assert page.data == []
     with pytest.raises(stripe.InvalidRequestError):
         await contract.client.v1.customers.search_async({"query": 'name:"a"b"'})
     with pytest.raises(stripe.InvalidRequestError):

@@ -1,4 +1,4 @@
-"""What the SDK makes of faults, limits and keys; skipped against Stripe's test mode, which has none on demand."""
+"""The SDK's handling of faults, limits and keys; skipped against Stripe's test mode."""
 
 import asyncio
 
@@ -17,8 +17,8 @@ pytestmark = [*marks, needs_controls]
 async def test_search_finds_by_metadata_and_by_email_whatever_its_case(contract: Contract) -> None:
     customer = await contract.customer(email="Bob@Example.org", metadata={"wallet_address": "0xabc"})
     for query in ('metadata["wallet_address"]:"0xabc"', 'email:"bob@example.org"', "email~'example' AND created>5"):
-        found = await contract.client.v1.customers.search_async({"query": query})
-        assert [listed.id for listed in found.data] == [customer.id]
+        page = await contract.client.v1.customers.search_async({"query": query})
+        assert [listed.id for listed in page.data] == [customer.id]
 
 
 async def test_an_aged_key_makes_a_second_row(contract: Contract) -> None:
@@ -69,7 +69,7 @@ async def test_a_connection_closed_after_its_answer_breaks_nothing_but_itself(co
         (effects.not_permitted(), stripe.PermissionError, 403, None),
     ],
 )
-async def test_how_the_sdk_sees_each_refusal(
+async def test_the_sdk_maps_each_refusal(
     contract: Contract, effect: Effect, error: type[stripe.StripeError], status: int, code: str | None
 ) -> None:
     customer = await contract.customer()
@@ -84,7 +84,7 @@ async def test_how_the_sdk_sees_each_refusal(
 
 
 @pytest.mark.parametrize(
-    ("effect", "shown"),
+    ("effect", "amounts"),
     [
         (effects.listing_cut(), [-5, -4]),
         (effects.listing_ends_empty(later=True), [-5, -4]),
@@ -92,22 +92,22 @@ async def test_how_the_sdk_sees_each_refusal(
         (effects.same_second_order(), [-1, -2, -1]),
     ],
 )
-async def test_the_sdk_believes_a_listing_that_lies(contract: Contract, effect: Effect, shown: list[int]) -> None:
+async def test_the_sdk_believes_a_listing_that_lies(contract: Contract, effect: Effect, amounts: list[int]) -> None:
     customer = await contract.customer()
     moment = contract.sandbox.clock()
     contract.sandbox.stripe.clock = lambda: moment
     for cents in range(1, 6):
         await contract.credit(customer.id, cents)
-    skip = 1 if effect.telling.later else 0
+    skip = 1 if effect.listing_fault.later else 0
     contract.sandbox.stripe.faults.add(effect, method="GET", template=TRANSACTIONS, skip=skip)
-    assert [row.amount for row in await contract.rows(customer.id, limit=2)] == shown
+    assert [row.amount for row in await contract.rows(customer.id, limit=2)] == amounts
     assert [row.amount for row in await contract.rows(customer.id, limit=2)] == [-5, -4, -3, -2, -1]
 
 
 async def arrived(contract: Contract) -> None:
-    """Wait until the stand-in has the request that is to fail."""
+    """Wait until the stand-in has received the failing request."""
     async with asyncio.timeout(10):
-        while contract.sandbox.stripe.faults.faults:  # noqa: ASYNC110 - the stand-in tells nobody
+        while contract.sandbox.stripe.faults.faults:  # noqa: ASYNC110 - the stand-in has no event for it
             await asyncio.sleep(0.005)
 
 
@@ -154,7 +154,7 @@ async def test_the_26th_request_of_a_second_is_refused(contract: Contract) -> No
     assert (await contract.credit(customer.id, 1, "25")).amount == -1
 
 
-async def test_a_restricted_key_is_told_what_it_lacks(contract: Contract) -> None:
+async def test_the_error_names_a_missing_permission(contract: Contract) -> None:
     customer = await contract.customer()
     keys = contract.sandbox.stripe.keys
     keys.add(ApiKey("rk_test_limited", permissions=frozenset({CUSTOMER_READ})))

@@ -1,4 +1,4 @@
-"""The control interface: commands are found, and nonsense is refused with a sentence."""
+"""The control interface dispatches commands and rejects invalid ones with a message."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from stateless_billing.sandbox.sandbox import Sandbox
 
 
 def ask(sandbox: Sandbox, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """One command."""
+    """Send one command."""
     answer = control(sandbox, method, f"/_sandbox/{path}", json.dumps(body).encode() if body is not None else b"")
     return answer.status, json.loads(answer.body)
 
@@ -33,13 +33,13 @@ def ask(sandbox: Sandbox, method: str, path: str, body: Any = None) -> tuple[int
         ("POST", "rows/cbtxn_none", {}, 400),
     ],
 )
-def test_nonsense_is_refused(sandbox: Sandbox, method: str, path: str, body: Any, status: int) -> None:
-    said, answer = ask(sandbox, method, path, body)
-    assert said == status
+def test_invalid_commands_are_rejected(sandbox: Sandbox, method: str, path: str, body: Any, status: int) -> None:
+    actual, answer = ask(sandbox, method, path, body)
+    assert actual == status
     assert answer["error"]
 
 
-def test_broken_json_is_refused(sandbox: Sandbox) -> None:
+def test_broken_json_is_rejected(sandbox: Sandbox) -> None:
     assert control(sandbox, "POST", "/_sandbox/price", b"{").status == 400
 
 

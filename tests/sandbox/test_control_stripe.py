@@ -1,4 +1,4 @@
-"""Steering the Stripe stand-in from outside the process."""
+"""Control commands for the Stripe stand-in."""
 
 import time
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from stateless_billing.sandbox.sandbox import Sandbox
-from tests.sandbox.asking import START, Asker, SetClock
+from tests.sandbox.in_process_client import START, InProcessClient, SetClock
 from tests.sandbox.test_control import ask as command
 
 
-class Steered(Asker):
-    """An asker whose stand-in belongs to a whole sandbox."""
+class ControlledClient(InProcessClient):
+    """A client whose stand-in belongs to a whole sandbox."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,19 +20,19 @@ class Steered(Asker):
         self.stripe = self.sandbox.stripe
 
     def steer(self, method: str, path: str, body: Any = None) -> Any:
-        """A command that succeeds."""
+        """Send a command that must succeed."""
         status, answer = command(self.sandbox, method, path, body)
         assert status == 200, answer
         return answer
 
 
 @pytest.fixture
-def world() -> Steered:
-    """A fresh one."""
-    return Steered()
+def world() -> ControlledClient:
+    """Return a fresh client."""
+    return ControlledClient()
 
 
-def test_faults_are_set_and_cleared(world: Steered) -> None:
+def test_faults_are_set_and_cleared(world: ControlledClient) -> None:
     world.steer(
         "POST", "faults", {"effect": "gateway", "with": {"status": 503}, "method": "GET", "times": 2, "skip": 1}
     )
@@ -43,7 +43,7 @@ def test_faults_are_set_and_cleared(world: Steered) -> None:
     assert world.answer("GET", "/v1/customers").status == 200
 
 
-def test_requests_are_counted_and_listed(world: Steered) -> None:
+def test_requests_are_counted_and_listed(world: ControlledClient) -> None:
     customer = world.customer()
     world.credit(customer, key="k")
     world.rows(customer)
@@ -57,14 +57,14 @@ def test_requests_are_counted_and_listed(world: Steered) -> None:
     assert world.steer("GET", "state")["counts"] == {}
 
 
-def test_keys_can_be_aged(world: Steered) -> None:
+def test_keys_can_be_aged(world: ControlledClient) -> None:
     customer = world.customer()
     world.credit(customer, key="k")
     assert world.steer("POST", "keys/age", {"seconds": 31 * 3600}) == {"keys": 1}
     assert "Idempotent-Replayed" not in world.credit(customer, key="k").headers
 
 
-def test_settings(world: Steered) -> None:
+def test_settings(world: ControlledClient) -> None:
     world.steer("POST", "settings", {"search_lag": 60, "list_lag": 5, "longest_key_life": 90_000})
     assert (world.stripe.search_lag, world.stripe.list_lag) == (60, 5)
     assert world.stripe.account.keys.longest_life == 90_000
@@ -77,7 +77,7 @@ def test_settings(world: Steered) -> None:
     assert world.answer("GET", "/v1/customers").status == 200
 
 
-def test_listings_lie_on_demand(world: Steered) -> None:
+def test_listings_lie_on_demand(world: ControlledClient) -> None:
     customer = world.customer()
     ids = [world.credit(customer).body["id"] for _ in range(3)]
     world.steer("POST", "settings", {"same_second": "oldest_first"})
@@ -91,7 +91,7 @@ def test_listings_lie_on_demand(world: Steered) -> None:
     assert command(world.sandbox, "POST", "settings", {"same_second": "mood"})[0] == 400
 
 
-def test_api_keys_are_made_and_revoked(world: Steered) -> None:
+def test_api_keys_are_made_and_revoked(world: ControlledClient) -> None:
     world.steer("POST", "api_keys", {"secret": "rk_test_some", "permissions": ["rak_customer_read"]})
     assert world("GET", "/v1/customers", secret="rk_test_some").status == 200
     assert world("POST", "/v1/customers", secret="rk_test_some").status == 403
@@ -101,7 +101,7 @@ def test_api_keys_are_made_and_revoked(world: Steered) -> None:
     assert world("GET", "/v1/customers", secret="rk_test_some").status == 401
 
 
-def test_customers_of_another_system(world: Steered) -> None:
+def test_customers_of_another_system(world: ControlledClient) -> None:
     body = {"email": "a@b.c", "metadata": {"wallet_address": "0xa"}, "created": START - 90_000, "id": "cus_Old"}
     assert world.steer("POST", "customers", body)["created"] == START - 90_000
     assert world("GET", "/v1/customers/cus_Old").body["metadata"] == {"wallet_address": "0xa"}
@@ -111,7 +111,7 @@ def test_customers_of_another_system(world: Steered) -> None:
     assert world("GET", "/v1/customers/search", {"query": 'metadata["x"]:"y"'}).body["data"]
 
 
-def test_rows_of_another_system_get_their_place_in_the_past(world: Steered) -> None:
+def test_rows_of_another_system_get_their_place_in_the_past(world: ControlledClient) -> None:
     customer = world.customer()
     world.credit(customer, 5)
     body = {
@@ -133,7 +133,7 @@ def test_rows_of_another_system_get_their_place_in_the_past(world: Steered) -> N
     assert world.rows(customer, invoice="in_2") == []
 
 
-def test_rows_in_several_currencies_have_chains_of_their_own(world: Steered) -> None:
+def test_rows_in_several_currencies_have_chains_of_their_own(world: ControlledClient) -> None:
     customer = world.steer("POST", "customers", {"currency": "eur", "created": START - 900})["id"]
     for currency, amount, created in (("usd", -5, 300), (None, -7, 200), ("usd", -1, 100)):
         body = {"amount": amount, "created": START - created}
@@ -145,12 +145,16 @@ def test_rows_in_several_currencies_have_chains_of_their_own(world: Steered) -> 
         ("eur", -7),
         ("usd", -5),
     ]
-    shown = world.steer("GET", f"customers/{customer}")
-    assert (shown["currency"], shown["balance"], shown["invoice_credit_balance"]) == ("eur", -7, {"usd": 10, "eur": 7})
+    rendered = world.steer("GET", f"customers/{customer}")
+    assert (rendered["currency"], rendered["balance"], rendered["invoice_credit_balance"]) == (
+        "eur",
+        -7,
+        {"usd": 10, "eur": 7},
+    )
     assert world.steer("POST", f"customers/{customer}", {"currency": "usd"})["balance"] == -10
 
 
-def test_a_ledger_may_begin_with_an_initial_row(world: Steered) -> None:
+def test_a_ledger_may_begin_with_an_initial_row(world: ControlledClient) -> None:
     born = world.steer("POST", "customers", {"balance": -300, "created": START - 500})["id"]
     assert [(row["type"], row["created"]) for row in world.rows(born)] == [("initial", START - 500)]
     customer = world.customer()
@@ -166,7 +170,7 @@ def test_a_ledger_may_begin_with_an_initial_row(world: Steered) -> None:
     assert len(world.rows(customer)) == 2
 
 
-def test_customers_are_deleted_as_by_a_human(world: Steered) -> None:
+def test_customers_are_deleted_as_in_the_dashboard(world: ControlledClient) -> None:
     customer = world.customer(**{"metadata[a]": "1"})
     stump = {"id": customer, "object": "customer", "deleted": True}
     assert world.steer("DELETE", f"customers/{customer}") == stump
@@ -175,7 +179,7 @@ def test_customers_are_deleted_as_by_a_human(world: Steered) -> None:
     assert command(world.sandbox, "DELETE", f"customers/{customer}")[0] == 400
 
 
-def test_test_clocks_are_made_advanced_and_attached(world: Steered) -> None:
+def test_test_clocks_are_made_advanced_and_attached(world: ControlledClient) -> None:
     clock = {"id": "clock_1", "frozen_time": START + 5000}
     assert command(world.sandbox, "POST", "customers", {"test_clock": "clock_1"})[0] == 400
     assert world.steer("POST", "test_clocks", clock) == clock
@@ -190,14 +194,14 @@ def test_test_clocks_are_made_advanced_and_attached(world: Steered) -> None:
     assert [row["created"] - START for row in world.rows(customer)] == [6000, 6000]
 
 
-def test_a_human_edits_a_row(world: Steered) -> None:
+def test_rows_are_edited_as_in_the_dashboard(world: ControlledClient) -> None:
     customer = world.customer()
     row = world.credit(customer, 5, **{"metadata[kind]": "payment"}).body["id"]
     world.steer("POST", f"rows/{row}", {"metadata": None, "description": "edited"})
-    assert [(found["metadata"], found["description"]) for found in world.rows(customer)] == [({}, "edited")]
+    assert [(entry["metadata"], entry["description"]) for entry in world.rows(customer)] == [({}, "edited")]
 
 
-def test_100_000_old_rows_are_written_quickly_and_read_in_pages(world: Steered) -> None:
+def test_100_000_old_rows_are_written_quickly_and_read_in_pages(world: ControlledClient) -> None:
     customer = world.customer()
     began = time.process_time()
     body = {"amount": 1, "created": START - 200_000, "count": 100_000}

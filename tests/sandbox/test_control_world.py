@@ -1,14 +1,14 @@
-"""Steering the clock, the price feed, the mailbox and the connections."""
+"""Control commands for the clock, the price feed, the mailbox and the connections."""
 
 from decimal import Decimal
 
 from stateless_billing.sandbox.sandbox import Sandbox
-from tests.sandbox.asking import START, SetClock
+from tests.sandbox.in_process_client import START, SetClock
 from tests.sandbox.test_control import ask as command
 from tests.sandbox.test_mailbox import HEADERS, MAIL
 
 
-def test_the_clock_is_set_off_and_moved_on(clock: SetClock) -> None:
+def test_the_clock_is_offset_and_advanced(clock: SetClock) -> None:
     sandbox = Sandbox(clock)
     assert command(sandbox, "POST", "clock", {"offset": 100})[1] == {"clock": START + 100, "offset": 100}
     assert command(sandbox, "POST", "clock", {"advance": 10})[1]["offset"] == 110
@@ -34,7 +34,7 @@ def test_mails_are_read_failed_and_forgotten(sandbox: Sandbox) -> None:
     assert sandbox.mailbox.per_second == 1
 
 
-def test_connections_are_refused_until_mended(sandbox: Sandbox) -> None:
+def test_connections_are_refused_until_faults_are_cleared(sandbox: Sandbox) -> None:
     command(sandbox, "POST", "connections", {"refuse": 3})
     assert sandbox.refused_connections == 3
     command(sandbox, "DELETE", "faults")

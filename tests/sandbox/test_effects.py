@@ -1,4 +1,4 @@
-"""The named effects: each is what its name says."""
+"""Each named effect has the effect it names."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.effects import EFFECTS, REASONS, Work
 
 
-def test_every_effect_bears_its_name() -> None:
+def test_every_effect_has_its_name() -> None:
     for name, made in EFFECTS.items():
         assert (made(5) if name == "wrong_date" else made()).name == name
 

@@ -1,4 +1,4 @@
-"""Which requests a fault hits."""
+"""A fault hits exactly the requests it selects."""
 
 import random
 
@@ -10,13 +10,13 @@ from stateless_billing.sandbox.faults import FaultPlan
 
 @pytest.fixture
 def plan() -> FaultPlan:
-    """An empty plan."""
+    """Return an empty plan."""
     return FaultPlan(random.Random(1))
 
 
 def hits(plan: FaultPlan, count: int, method: str = "POST", template: str = "/t", path: str = "/p") -> list[bool]:
-    """Whether each of so many requests is hit."""
-    return [plan.taken(method, template, path) is not NO_EFFECT for _ in range(count)]
+    """Return whether each of `count` requests is hit."""
+    return [plan.next_effect(method, template, path) is not NO_EFFECT for _ in range(count)]
 
 
 def test_the_next_n_after_some(plan: FaultPlan) -> None:
@@ -46,7 +46,7 @@ def test_by_chance_and_the_same_chance_again() -> None:
 def test_the_oldest_matching_fault_alone(plan: FaultPlan) -> None:
     plan.add(lost_before())
     plan.add(lost_after())
-    assert [plan.taken("GET", "", "").name for _ in range(3)] == ["lost_before", "lost_after", ""]
+    assert [plan.next_effect("GET", "", "").name for _ in range(3)] == ["lost_before", "lost_after", ""]
 
 
 def test_times_0_never_hits(plan: FaultPlan) -> None:

@@ -1,9 +1,9 @@
-"""Form decoding."""
+"""Forms decode into nested groups."""
 
 import pytest
 
 from stateless_billing.sandbox.answers import Refusal
-from stateless_billing.sandbox.forms import Group, decoded
+from stateless_billing.sandbox.forms import Group, decode_form
 
 
 @pytest.mark.parametrize(
@@ -23,10 +23,10 @@ from stateless_billing.sandbox.forms import Group, decoded
     ],
 )
 def test_groups(text: str, group: Group) -> None:
-    assert decoded(text) == group
+    assert decode_form(text) == group
 
 
 @pytest.mark.parametrize("text", ["a", "a=1&", "a=%ff", "[a]=1", "a[b=1", "a[b]c=1"])
-def test_what_is_no_form(text: str) -> None:
+def test_invalid_forms(text: str) -> None:
     with pytest.raises(Refusal):
-        decoded(text)
+        decode_form(text)

@@ -1,4 +1,4 @@
-"""Identifiers."""
+"""Identifiers have Stripe's format and are reproducible."""
 
 import random
 import re
@@ -19,6 +19,6 @@ from stateless_billing.sandbox import identifiers
         (identifiers.uuid, "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}"),
     ],
 )
-def test_they_look_real_and_come_again_with_the_seed(made: Callable[[random.Random], str], pattern: str) -> None:
+def test_identifiers_have_the_format_and_depend_on_the_seed(made: Callable[[random.Random], str], pattern: str) -> None:
     assert re.fullmatch(pattern, made(random.Random(1)))
     assert made(random.Random(1)) == made(random.Random(1)) != made(random.Random(2))

@@ -4,11 +4,11 @@ import pytest
 
 from stateless_billing.sandbox.answers import Refusal
 from stateless_billing.sandbox.limits import RateLimits
-from tests.sandbox.asking import Asker
+from tests.sandbox.in_process_client import InProcessClient
 
 
 def reason(limits: RateLimits, endpoint: str, now: float) -> str | None:
-    """Why a request is refused, None when it is not."""
+    """Return why a request is rejected, or None."""
     try:
         limits.admit(endpoint, now)
     except Refusal as refusal:
@@ -58,7 +58,7 @@ def test_a_clock_that_is_set_back_frees_the_window() -> None:
 
 
 @pytest.mark.parametrize("count", [26])
-def test_all_ids_of_a_template_share_its_limit(ask: Asker, count: int) -> None:
+def test_all_ids_of_a_template_share_its_limit(ask: InProcessClient, count: int) -> None:
     customers = [ask.customer() for _ in range(count)]
     ask.stripe.limits.enabled = True
     assert [ask("GET", f"/v1/customers/{customer}").status for customer in customers] == [200] * 25 + [429]

@@ -1,4 +1,4 @@
-"""The local chain, for real: anvil, the compiled contracts, payments, and what they cost."""
+"""The local chain: anvil, the compiled contracts, payments and their gas."""
 
 import os
 import time
@@ -42,7 +42,7 @@ class Shop:
     wallet: str
 
     def sign(self, kind: str, fields: list[tuple[str, str]], message: dict[str, object]) -> bytes:
-        """The signer's EIP-712 signature; every message ends with a deadline."""
+        """Return the signer's EIP-712 signature; every message ends with a deadline."""
         types = {kind: [{"name": name, "type": of} for name, of in [*fields, ("deadline", "uint256")]]}
         domain = {
             "name": "PaymentGateway",
@@ -60,7 +60,7 @@ class Shop:
         self.chain.send(self.payer, self.gateway, call)
 
     def quoted(self, amount: int, cents: int, sequence: int) -> str:
-        """Call data that pays a fresh quote."""
+        """Return call data that pays a fresh quote."""
         deadline = int(self.chain.block()["timestamp"], 16) + 300
         message = {"wallet": self.wallet, "sequence": sequence, "amount": amount, "cents": cents, "deadline": deadline}
         signature = self.sign("Quote", QUOTE, message)
@@ -114,7 +114,7 @@ def test_a_plain_payment_is_found_where_the_index_says(shop: Shop) -> None:
 
 
 def test_ten_quoted_payments_cost_at_most_two_and_a_half_transfers_each(shop: Shop) -> None:
-    """Of a new customer on a new gateway, the first payments' fresh storage included, against the cheapest transfer."""
+    """Compare a new customer's payments on a new gateway, including fresh storage, with the cheapest transfer."""
     chain = shop.chain
     transfer = encode_call("transfer(address,uint256)", shop.treasury, TOKEN)
     chain.send(shop.payer, shop.token, transfer)
@@ -173,7 +173,7 @@ def test_finality_follows_the_height() -> None:
         assert [chain.height(tag) for tag in ("latest", "safe", "finalized")] == [1, 1, 1]
 
 
-def test_time_starts_where_asked_and_goes_on() -> None:
+def test_time_starts_at_the_timestamp_and_continues() -> None:
     genesis = 1_700_000_000
     with LocalChain.start(timestamp=genesis, chain_id=8453) as chain:
         assert chain.chain_id == 8453
@@ -203,16 +203,16 @@ def test_blocks_come_by_themselves_five_a_second() -> None:
         assert len(set(times)) < 13
 
 
-def test_a_reorganisation_drops_what_its_blocks_held() -> None:
+def test_a_reorg_drops_the_transactions_of_its_blocks() -> None:
     with LocalChain.start() as chain:
         chain.mine(3)
         old = chain.send(chain.accounts[0], chain.accounts[1])
-        kept = chain.block(3)["hash"]
+        surviving = chain.block(3)["hash"]
         chain.reorg(1)
         assert chain.rpc("eth_getTransactionReceipt", old["transactionHash"]) is None
         assert chain.rpc("eth_getBlockByHash", old["blockHash"], False) is None
         assert chain.height() == 4
-        assert chain.block(3)["hash"] == kept
+        assert chain.block(3)["hash"] == surviving
         assert chain.block(4)["hash"] != old["blockHash"]
 
 

@@ -1,4 +1,4 @@
-"""The mailbox: what it takes, its idempotency keys and its limits."""
+"""The mailbox: accepted mails, idempotency keys and limits."""
 
 import json
 import random
@@ -7,7 +7,7 @@ import pytest
 
 from stateless_billing.sandbox.answers import Answer, Delivery
 from stateless_billing.sandbox.mailbox import Mailbox
-from tests.sandbox.asking import SetClock
+from tests.sandbox.in_process_client import SetClock
 
 HEADERS = {"Authorization": "Bearer re_test"}
 MAIL = json.dumps({"from": "us@x.org", "to": "a@b.c", "subject": "Hello", "text": "Hi"}).encode()
@@ -15,18 +15,18 @@ MAIL = json.dumps({"from": "us@x.org", "to": "a@b.c", "subject": "Hello", "text"
 
 @pytest.fixture
 def mailbox(clock: SetClock) -> Mailbox:
-    """Without a limit."""
+    """Return a mailbox without a rate limit."""
     return Mailbox(clock, random.Random(1), per_second=None)
 
 
 def send(mailbox: Mailbox, body: bytes = MAIL, key: str | None = None) -> tuple[int, dict[str, str]]:
-    """One mail."""
+    """Send one mail."""
     headers = HEADERS if key is None else {**HEADERS, "Idempotency-Key": key}
     answer = mailbox.handle("POST", "/emails", headers, body)
     return answer.status, json.loads(answer.body)
 
 
-def test_a_mail_is_taken_and_kept(mailbox: Mailbox) -> None:
+def test_a_mail_is_accepted_and_stored(mailbox: Mailbox) -> None:
     status, body = send(mailbox)
     assert status == 200
     (mail,) = mailbox.mails
@@ -70,7 +70,7 @@ def test_a_key_has_1_to_256_characters(mailbox: Mailbox, key: str, status: int) 
         (b'{"from": "x@y.z", "to": "a@b.c", "subject": "s"}', 422, "missing_required_field"),
     ],
 )
-def test_what_is_no_mail_is_refused(mailbox: Mailbox, body: bytes, status: int, name: str) -> None:
+def test_invalid_mails_are_rejected(mailbox: Mailbox, body: bytes, status: int, name: str) -> None:
     assert (send(mailbox, body)[0], send(mailbox, body)[1]["name"]) == (status, name)
     assert not mailbox.mails
 
@@ -107,7 +107,7 @@ def test_faults_are_named(mailbox: Mailbox) -> None:
     with pytest.raises(ValueError, match="unknown"):
         mailbox.fail("nonesuch")
     mailbox.fail("server_error")
-    mailbox.mend()
+    mailbox.clear_faults()
     assert send(mailbox)[0] == 200
 
 

@@ -1,4 +1,4 @@
-"""Starting it as a program."""
+"""The stand-ins start as a program."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import httpx
 from stateless_billing.sandbox import processes
 
 
-def test_it_says_where_it_is_and_serves_there() -> None:
+def test_it_prints_its_address_and_serves_there() -> None:
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""Metadata: limits and merging."""
+"""Metadata limits and merging."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_keys_merge_and_empty_values_unset() -> None:
         {"[0]": "v"},
     ],
 )
-def test_what_is_refused(value: Value) -> None:
+def test_invalid_metadata_is_rejected(value: Value) -> None:
     with pytest.raises(Refusal) as refusal:
         metadata_change(value)
     assert refusal.value.status == 400

@@ -1,4 +1,4 @@
-"""Pages against the plain definition: filter, cut at the cursor, take the nearest."""
+"""Pages equal a naive implementation: filter, cut at the cursor, take the nearest."""
 
 import random
 from dataclasses import dataclass
@@ -12,28 +12,28 @@ from stateless_billing.sandbox.parameters import Window
 
 @dataclass
 class Row:
-    """Anything with a place."""
+    """A row with only a position."""
 
     order: tuple[int, int]
 
 
-def plainly(
+def expected_page(
     rows: list[Row], window: Window, after: Row | None, before: Row | None, limit: int, way: int
 ) -> tuple[list[tuple[int, int]], bool]:
-    """The same, by walking everything; `way` is -1 where the row written first comes first within a second."""
+    """Return the page by scanning all rows; `way` is -1 if the row written first comes first within a second."""
 
     def key(order: tuple[int, int]) -> tuple[int, int]:
         return order[0], way * order[1]
 
-    found = sorted((row.order for row in rows), key=key, reverse=True)
-    found = [order for order in found if window.first is None or order[0] >= window.first]
-    found = [order for order in found if window.end is None or order[0] < window.end]
+    orders = sorted((row.order for row in rows), key=key, reverse=True)
+    orders = [order for order in orders if window.first is None or order[0] >= window.first]
+    orders = [order for order in orders if window.end is None or order[0] < window.end]
     if after is not None:
-        found = [order for order in found if key(order) < key(after.order)]
+        orders = [order for order in orders if key(order) < key(after.order)]
     if before is not None:
-        found = [order for order in found if key(order) > key(before.order)]
-        return found[-limit:], len(found) > limit
-    return found[:limit], len(found) > limit
+        orders = [order for order in orders if key(order) > key(before.order)]
+        return orders[-limit:], len(orders) > limit
+    return orders[:limit], len(orders) > limit
 
 
 @given(
@@ -45,7 +45,7 @@ def plainly(
     filtered=st.booleans(),
     same_second=st.sampled_from(SameSecond),
 )
-def test_pages_are_what_walking_the_list_gives(
+def test_pages_equal_a_full_scan(
     times: list[int],
     first: int | None,
     end: int | None,
@@ -61,10 +61,12 @@ def test_pages_are_what_walking_the_list_gives(
     at = rows[cursor // 3 % len(rows)] if rows and cursor % 3 else None
     after, before = (at, None) if cursor % 3 == 1 else (None, at)
     keep = (lambda row: row.order[1] % 2 == 0) if filtered else None
-    shown = [row for row in rows if keep is None or keep(row)]
-    found, more = page(rows, Window(first, end), after, before, limit, keep, same_second)
+    expected = [row for row in rows if keep is None or keep(row)]
+    actual, more = page(rows, Window(first, end), after, before, limit, keep, same_second)
     way = 1 if same_second is SameSecond.NEWEST_FIRST else -1
-    assert ([row.order for row in found], more) == plainly(shown, Window(first, end), after, before, limit, way)
+    assert ([row.order for row in actual], more) == expected_page(
+        expected, Window(first, end), after, before, limit, way
+    )
 
 
 def test_a_mirrored_view_turns_every_second_around() -> None:

@@ -1,4 +1,4 @@
-"""Typed parameters, each handed out once."""
+"""Parameters are typed and returned once."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_whole_numbers(text: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1.0", "1e3", " 1", "0x1", "٣", "9" * 19, "-"])
-def test_what_is_no_whole_number(text: str) -> None:
+def test_invalid_integers(text: str) -> None:
     with pytest.raises(Refusal) as refusal:
         Parameters({"n": text}).integer("n")
     assert refusal.value.code == "parameter_invalid_integer"
@@ -46,7 +46,7 @@ def test_expansions() -> None:
         assert refusal.value.param == "expand"
 
 
-def test_what_nobody_read_is_unknown() -> None:
+def test_unread_parameters_are_unknown() -> None:
     given = Parameters({"a": "1", "b": "2"})
     given.text("a")
     with pytest.raises(Refusal) as refusal:

@@ -1,4 +1,4 @@
-"""The price feed: which points a range gives, and how it fails."""
+"""The price feed: the points of a range, and its faults."""
 
 import json
 from decimal import Decimal
@@ -9,60 +9,60 @@ import pytest
 
 from stateless_billing.sandbox.answers import Delivery
 from stateless_billing.sandbox.prices import DAY, PriceFeed
-from tests.sandbox.asking import START, SetClock
+from tests.sandbox.in_process_client import START, SetClock
 
 HOUR = 3600
 
 
 @pytest.fixture
 def feed(clock: SetClock) -> PriceFeed:
-    """One price for all times."""
+    """Return a feed with a constant price."""
     return PriceFeed(clock)
 
 
 def ask(feed: PriceFeed, path: str, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-    """One request; prices come as exact decimals."""
+    """Send a request; prices are parsed as exact decimals."""
     answer = feed.handle("GET", path, headers or {})
     return answer.status, json.loads(answer.body, parse_float=Decimal)
 
 
 def points(feed: PriceFeed, first: float, last: float, rest: str = "") -> list[tuple[int, Decimal]]:
-    """The points of a range."""
+    """Return the points of a range."""
     path = f"/api/v3/coins/lit-protocol/market_chart/range?vs_currency=usd&from={int(first)}&to={int(last)}{rest}"
     status, body = ask(feed, path)
     assert status == 200, body
     return [(point[0], point[1]) for point in body["prices"]]
 
 
-def grain(found: list[tuple[int, Decimal]]) -> int:
-    """The usual distance between points, in seconds, rounded to minutes."""
-    times = [moment // 1000 for moment, _ in found]
+def grain(series: list[tuple[int, Decimal]]) -> int:
+    """Return the median distance between points, in seconds, rounded to minutes."""
+    times = [moment // 1000 for moment, _ in series]
     gaps = sorted(later - earlier for earlier, later in pairwise(times))
     return round(gaps[len(gaps) // 2] / 60) * 60
 
 
-def test_the_last_day_comes_in_five_minutes(feed: PriceFeed) -> None:
-    found = points(feed, START - DAY, START)
-    assert grain(found) == 300
-    assert len(found) == 288
-    assert START - 300 - 50 <= found[-1][0] / 1000 <= START
-    assert {price for _, price in found} == {Decimal("0.006")}
+def test_the_last_day_has_five_minute_points(feed: PriceFeed) -> None:
+    series = points(feed, START - DAY, START)
+    assert grain(series) == 300
+    assert len(series) == 288
+    assert START - 300 - 50 <= series[-1][0] / 1000 <= START
+    assert {price for _, price in series} == {Decimal("0.006")}
 
 
-def test_the_same_range_asked_a_day_later_comes_in_hours(feed: PriceFeed, clock: SetClock) -> None:
+def test_the_same_range_a_day_later_has_hourly_points(feed: PriceFeed, clock: SetClock) -> None:
     clock.now += DAY
-    found = points(feed, START - DAY, START)
-    assert (grain(found), len(found)) == (3600, 24)
+    series = points(feed, START - DAY, START)
+    assert (grain(series), len(series)) == (3600, 24)
 
 
-def test_a_range_that_does_not_end_now_comes_in_hours_unless_read_generously(feed: PriceFeed) -> None:
+def test_a_range_that_does_not_end_now_has_hourly_points_unless_lenient(feed: PriceFeed) -> None:
     assert grain(points(feed, START - 8 * HOUR, START - 2 * HOUR)) == 3600
     feed.strict = False
     assert grain(points(feed, START - 8 * HOUR, START - 2 * HOUR)) == 300
 
 
 @pytest.mark.parametrize(("days", "step"), [(2, 3600), (90, 3600), (91, DAY)])
-def test_longer_ranges_come_in_hours_then_days(feed: PriceFeed, days: int, step: int) -> None:
+def test_longer_ranges_have_hourly_then_daily_points(feed: PriceFeed, days: int, step: int) -> None:
     assert grain(points(feed, START - days * DAY, START)) == step
 
 
@@ -76,15 +76,15 @@ def test_a_day_is_complete_at_35_past_midnight(feed: PriceFeed, clock: SetClock)
     midnight = START - START % DAY + DAY
     for late, complete in ((0, False), (12 * HOUR + 1, True)):
         clock.now = midnight + late
-        found = points(feed, midnight - 100 * DAY, midnight)
-        assert (found[-1][0] == midnight * 1000) is complete
+        series = points(feed, midnight - 100 * DAY, midnight)
+        assert (series[-1][0] == midnight * 1000) is complete
 
 
 def test_prices_step_and_print_exactly(feed: PriceFeed) -> None:
     feed.set_steps((0, Decimal("0.005")), (START - HOUR, Decimal("0.0061234567890123456")))
-    found = dict(points(feed, START - DAY, START, "&precision=full"))
-    assert set(found.values()) == {Decimal("0.005"), Decimal("0.0061234567890123456")}
-    assert max(moment for moment, price in found.items() if price == Decimal("0.005")) < (START - HOUR) * 1000
+    series = dict(points(feed, START - DAY, START, "&precision=full"))
+    assert set(series.values()) == {Decimal("0.005"), Decimal("0.0061234567890123456")}
+    assert max(moment for moment, price in series.items() if price == Decimal("0.005")) < (START - HOUR) * 1000
     assert {price for _, price in points(feed, START - 600, START, "&precision=4")} == {Decimal("0.0061")}
 
 
@@ -97,7 +97,7 @@ def test_history_ends_after_365_days(feed: PriceFeed) -> None:
 @pytest.mark.parametrize(
     "query", ["", "vs_currency=usd", "vs_currency=usd&from=9&to=5", "vs_currency=usd&from=x&to=5", "vs_currency=xxx"]
 )
-def test_ranges_that_make_no_sense_are_refused(feed: PriceFeed, query: str) -> None:
+def test_invalid_ranges_are_rejected(feed: PriceFeed, query: str) -> None:
     assert ask(feed, f"/api/v3/coins/lit-protocol/market_chart/range?{query}")[0] == 400
 
 
@@ -123,7 +123,7 @@ def test_the_simple_price(feed: PriceFeed) -> None:
     assert ask(feed, "/api/v3/simple/price")[0] == 422
 
 
-def test_a_key_when_one_is_needed(feed: PriceFeed) -> None:
+def test_a_key_is_required_if_set(feed: PriceFeed) -> None:
     feed.api_key = "CG-1"
     assert ask(feed, "/api/v3/ping")[1]["status"]["error_code"] == 10002
     assert ask(feed, "/api/v3/ping", {"X-CG-Demo-API-Key": "CG-2"})[0] == 401

@@ -1,10 +1,10 @@
-"""Records: what a lagging index remembers."""
+"""Records: a lagging index returns older states."""
 
-from stateless_billing.sandbox.records import INDEX_KEPT, Contact, Customer, Transaction
+from stateless_billing.sandbox.records import INDEX_HISTORY_SECONDS, Contact, Customer, Transaction
 
 
 def customer() -> Customer:
-    """Nobody yet."""
+    """Return a customer without contact fields."""
     return Customer("cus_1", 5, (5, 1), False, "ABC")
 
 
@@ -12,9 +12,9 @@ def test_an_index_knows_the_state_at_its_moment() -> None:
     made = customer()
     made.change(10, Contact(email="a"))
     made.set_metadata(20, {"k": "v"})
-    assert made.indexed(9) is None
-    assert made.indexed(10) == Contact(email="a")
-    assert made.indexed(25) == Contact(email="a", metadata={"k": "v"})
+    assert made.indexed_contact(9) is None
+    assert made.indexed_contact(10) == Contact(email="a")
+    assert made.indexed_contact(25) == Contact(email="a", metadata={"k": "v"})
 
 
 def test_old_states_are_dropped_but_the_state_at_the_longest_lag_stays() -> None:
@@ -22,7 +22,7 @@ def test_old_states_are_dropped_but_the_state_at_the_longest_lag_stays() -> None
     for number in range(1000):
         made.change(60.0 * number, Contact(name=str(number)))
     assert len(made.states) < 200
-    assert made.indexed(999 * 60 - INDEX_KEPT / 2) == Contact(name="939")
+    assert made.indexed_contact(999 * 60 - INDEX_HISTORY_SECONDS / 2) == Contact(name="939")
 
 
 def test_other_currencies_do_not_count_in_the_balance() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.sandbox.routes import ENDPOINTS, routed, unrecognized
+from stateless_billing.sandbox.routes import ENDPOINTS, find_endpoint, unrecognized
 
 
 @pytest.mark.parametrize(
@@ -20,10 +20,10 @@ from stateless_billing.sandbox.routes import ENDPOINTS, routed, unrecognized
         ),
     ],
 )
-def test_what_is_found(method: str, path: str, name: str, ids: tuple[str, ...]) -> None:
-    endpoint, found = routed(method, path)
+def test_known_urls(method: str, path: str, name: str, ids: tuple[str, ...]) -> None:
+    endpoint, actual_ids = find_endpoint(method, path)
     assert endpoint is not None
-    assert (endpoint.name, found) == (name, ids)
+    assert (endpoint.name, actual_ids) == (name, ids)
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,8 @@ def test_what_is_found(method: str, path: str, name: str, ids: tuple[str, ...]) 
         ("GET", "/v2/customers"),
     ],
 )
-def test_what_does_not_exist(method: str, path: str) -> None:
-    assert routed(method, path) == (None, ())
+def test_unknown_urls(method: str, path: str) -> None:
+    assert find_endpoint(method, path) == (None, ())
     assert f"({method}: {path})" in unrecognized(method, path).message
 
 

@@ -1,10 +1,10 @@
-"""One clock for all."""
+"""All stand-ins share one clock."""
 
 import json
 import time
 
 from stateless_billing.sandbox.sandbox import Sandbox
-from tests.sandbox.asking import START, SetClock
+from tests.sandbox.in_process_client import START, SetClock
 from tests.sandbox.test_mailbox import HEADERS, MAIL
 
 

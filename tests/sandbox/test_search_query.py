@@ -1,16 +1,16 @@
-"""The search language: what it finds and what it refuses."""
+"""The search language: matching and invalid queries."""
 
 import pytest
 
 from stateless_billing.sandbox.answers import Refusal
 from stateless_billing.sandbox.records import Contact
-from stateless_billing.sandbox.search_query import parsed
+from stateless_billing.sandbox.search_query import parse_query
 
 BOB = Contact("Bob@Example.org", "Bob B", None, {"wallet_address": "0xab", 'odd"key': "a\\b"})
 
 
 @pytest.mark.parametrize(
-    ("query", "found"),
+    ("query", "matches"),
     [
         ('email:"bob@example.org"', True),
         ('email:"bob@example"', False),
@@ -39,8 +39,8 @@ BOB = Contact("Bob@Example.org", "Bob B", None, {"wallet_address": "0xab", 'odd"
         ('-email:"bob@example.org"', False),
     ],
 )
-def test_what_is_found(query: str, found: bool) -> None:
-    assert parsed(query).matches(BOB, 100) is found
+def test_matching(query: str, matches: bool) -> None:
+    assert parse_query(query).matches(BOB, 100) is matches
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_is_found(query: str, found: bool) -> None:
         'metadata["k"]:"v" OR email~"@" x',
     ],
 )
-def test_what_is_refused(query: str) -> None:
+def test_invalid_queries(query: str) -> None:
     with pytest.raises(Refusal) as refusal:
-        parsed(query)
+        parse_query(query)
     assert (refusal.value.status, refusal.value.param) == (400, "query")

@@ -1,4 +1,4 @@
-"""What a fault does to a socket, seen with plain HTTP."""
+"""The effect of faults on a socket, observed with plain HTTP."""
 
 import asyncio
 
@@ -8,10 +8,10 @@ import pytest
 from stateless_billing.sandbox import effects
 from stateless_billing.sandbox.sandbox import Sandbox
 from stateless_billing.sandbox.server import serving_in_thread
-from tests.sandbox.asking import Asker
+from tests.sandbox.in_process_client import InProcessClient
 
 pytestmark = pytest.mark.anyio
-HEADERS = Asker().headers()
+HEADERS = InProcessClient().headers()
 
 
 async def raw(base: str, text: str) -> bytes:
@@ -26,7 +26,7 @@ async def raw(base: str, text: str) -> bytes:
 
 
 def get(path: str) -> str:
-    """A request in the words of HTTP/1.1."""
+    """Return an HTTP/1.1 request."""
     named = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
     return f"GET {path} HTTP/1.1\r\nHost: x\r\n{named}\r\n"
 
@@ -36,7 +36,7 @@ async def test_a_lost_answer_is_a_connection_closed_without_a_byte(sandbox: Sand
     assert await raw(base, get("/v1/customers")) == b""
 
 
-async def test_a_caller_that_dies_in_the_middle_of_its_request_is_no_failure(
+async def test_a_caller_that_disconnects_during_its_request_is_no_failure(
     sandbox: Sandbox, base: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", int(base.rpartition(":")[2]))
@@ -100,8 +100,8 @@ async def test_a_slow_answer_takes_its_time(sandbox: Sandbox, base: str) -> None
 
 async def test_ids_are_taken_from_the_path_as_it_was_sent(sandbox: Sandbox, base: str) -> None:
     async with httpx.AsyncClient(base_url=base, headers=HEADERS) as http:
-        said = await http.get("/v1/customers/cus_a%2Fbalance_transactions")
-    assert said.json()["error"]["message"] == "No such customer: 'cus_a/balance_transactions'"
+        answer = await http.get("/v1/customers/cus_a%2Fbalance_transactions")
+    assert answer.json()["error"]["message"] == "No such customer: 'cus_a/balance_transactions'"
 
 
 async def test_three_services_share_one_address(sandbox: Sandbox, base: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from stateless_billing.sandbox import effects
 from stateless_billing.sandbox.account import Entry
-from tests.sandbox.asking import START, Asker, rows_path
+from tests.sandbox.in_process_client import START, InProcessClient, rows_path
 
 FIELDS = {
     *(
@@ -25,7 +25,7 @@ FIELDS = {
 }
 
 
-def test_a_row_has_exactly_stripes_fields(ask: Asker) -> None:
+def test_a_row_has_exactly_stripes_fields(ask: InProcessClient) -> None:
     customer = ask.customer()
     row = ask.credit(customer, 500, description="d", **{"metadata[kind]": "payment"}).body
     assert set(row) == FIELDS
@@ -35,7 +35,7 @@ def test_a_row_has_exactly_stripes_fields(ask: Asker) -> None:
     assert (row["description"], row["metadata"], row["livemode"]) == ("d", {"kind": "payment"}, False)
 
 
-def test_ending_balances_are_a_chain_and_end_in_the_customers_balance(ask: Asker) -> None:
+def test_ending_balances_are_a_chain_and_end_in_the_customers_balance(ask: InProcessClient) -> None:
     customer = ask.customer()
     for cents in (500, -200, 1):
         ask.credit(customer, cents)
@@ -43,18 +43,18 @@ def test_ending_balances_are_a_chain_and_end_in_the_customers_balance(ask: Asker
     assert ask("GET", f"/v1/customers/{customer}").body["balance"] == -301
 
 
-def test_the_first_row_sets_an_unset_currency_and_others_have_balances_of_their_own(ask: Asker) -> None:
+def test_the_first_row_sets_an_unset_currency_and_others_have_balances_of_their_own(ask: InProcessClient) -> None:
     customer = ask.customer()
     assert ask("GET", f"/v1/customers/{customer}").body["currency"] is None
     ask.credit(customer, 5, currency="eur")
     row = ask.credit(customer, 7, currency="USD").body
     assert (row["currency"], row["ending_balance"]) == ("usd", -7)
-    shown = ask("GET", f"/v1/customers/{customer}", {"expand[]": "invoice_credit_balance"}).body
-    assert (shown["currency"], shown["balance"]) == ("eur", -5)
-    assert shown["invoice_credit_balance"] == {"eur": 5, "usd": 7}
+    rendered = ask("GET", f"/v1/customers/{customer}", {"expand[]": "invoice_credit_balance"}).body
+    assert (rendered["currency"], rendered["balance"]) == ("eur", -5)
+    assert rendered["invoice_credit_balance"] == {"eur": 5, "usd": 7}
 
 
-def test_an_update_reaches_the_texts_only(ask: Asker) -> None:
+def test_an_update_reaches_the_texts_only(ask: InProcessClient) -> None:
     customer = ask.customer()
     path = f"{rows_path(customer)}/{ask.credit(customer, 5, description='d', **{'metadata[a]': '1'}).body['id']}"
     row = ask("POST", path, {"metadata[b]": "2", "description": ""}).body
@@ -80,27 +80,27 @@ def test_an_update_reaches_the_texts_only(ask: Asker) -> None:
         ({"nested[a]": "red"}, "parameter_unknown", "nested[a]"),
     ],
 )
-def test_bad_parameters_are_refused_by_name(ask: Asker, form: dict[str, Any], code: str, param: str) -> None:
+def test_bad_parameters_are_refused_by_name(ask: InProcessClient, form: dict[str, Any], code: str, param: str) -> None:
     customer = ask.customer()
-    said = ask.credit(customer, 1, **form)
-    assert (said.status, said.error["code"], said.error["param"]) == (400, code, param)
-    assert said.error["doc_url"] == "https://docs.stripe.com/error-codes/" + code.replace("_", "-")
+    answer = ask.credit(customer, 1, **form)
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, code, param)
+    assert answer.error["doc_url"] == "https://docs.stripe.com/error-codes/" + code.replace("_", "-")
     assert ask.rows(customer) == []
 
 
 @pytest.mark.parametrize("missing", ["amount", "currency"])
-def test_missing_parameters_are_named(ask: Asker, missing: str) -> None:
+def test_missing_parameters_are_named(ask: InProcessClient, missing: str) -> None:
     form = {"amount": "-1", "currency": "usd"}
     del form[missing]
-    said = ask("POST", rows_path(ask.customer()), form)
-    assert (said.error["code"], said.error["param"]) == ("parameter_missing", missing)
+    answer = ask("POST", rows_path(ask.customer()), form)
+    assert (answer.error["code"], answer.error["param"]) == ("parameter_missing", missing)
 
 
-def test_an_unknown_currency_is_refused(ask: Asker) -> None:
+def test_an_unknown_currency_is_refused(ask: InProcessClient) -> None:
     assert ask.credit(ask.customer(), 1, currency="xxx").error["param"] == "currency"
 
 
-def test_the_list_is_newest_first_ten_by_default_and_pages_both_ways(ask: Asker) -> None:
+def test_the_list_is_newest_first_ten_by_default_and_pages_both_ways(ask: InProcessClient) -> None:
     customer = ask.customer()
     ids = [ask.credit(customer, cents).body["id"] for cents in range(1, 26)][::-1]
     first = ask("GET", rows_path(customer)).body
@@ -114,7 +114,7 @@ def test_the_list_is_newest_first_ten_by_default_and_pages_both_ways(ask: Asker)
     assert back["has_more"] is True
 
 
-def test_created_filters(ask: Asker) -> None:
+def test_created_filters(ask: InProcessClient) -> None:
     customer = ask.customer()
     for _ in range(4):
         ask.credit(customer)
@@ -133,34 +133,34 @@ def test_created_filters(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["starting_after", "ending_before"])
-def test_an_unknown_cursor_is_a_400(ask: Asker, cursor: str) -> None:
-    one, other = ask.customer(), ask.customer()
+def test_an_unknown_cursor_is_a_400(ask: InProcessClient, cursor: str) -> None:
+    first, other = ask.customer(), ask.customer()
     foreign = ask.credit(other).body["id"]
     for identifier in ("cbtxn_none", foreign):
-        said = ask("GET", rows_path(one), {cursor: identifier})
-        assert (said.status, said.error["code"], said.error["param"]) == (400, "resource_missing", cursor)
+        answer = ask("GET", rows_path(first), {cursor: identifier})
+        assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "resource_missing", cursor)
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "ten"])
-def test_a_limit_is_1_to_100(ask: Asker, limit: str) -> None:
+def test_a_limit_is_1_to_100(ask: InProcessClient, limit: str) -> None:
     assert ask("GET", rows_path(ask.customer()), {"limit": limit}).error["code"] == "parameter_invalid_integer"
 
 
-def test_there_is_no_filter_by_metadata_or_type(ask: Asker) -> None:
+def test_there_is_no_filter_by_metadata_or_type(ask: InProcessClient) -> None:
     for name in ("metadata[kind]", "type", "currency"):
         assert ask("GET", rows_path(ask.customer()), {name: "x"}).error["code"] == "parameter_unknown"
 
 
-def test_expand_takes_only_what_can_be_expanded(ask: Asker) -> None:
+def test_expand_takes_only_what_can_be_expanded(ask: InProcessClient) -> None:
     customer = ask.customer()
     row = ask.credit(customer, 1, **{"expand[]": "customer"}).body
     assert row["customer"]["id"] == customer
     assert ask.rows(customer, **{"expand[]": "data.customer"})[0]["customer"]["object"] == "customer"
-    said = ask.credit(customer, 1, **{"expand[]": "ledger"})
-    assert said.error["message"] == "This property cannot be expanded (ledger)."
+    answer = ask.credit(customer, 1, **{"expand[]": "ledger"})
+    assert answer.error["message"] == "This property cannot be expanded (ledger)."
 
 
-def test_a_lagging_list_lacks_the_young_rows_for_everybody(ask: Asker) -> None:
+def test_a_lagging_list_lacks_the_young_rows_for_everybody(ask: InProcessClient) -> None:
     customer = ask.customer()
     ask.credit(customer)
     ask.stripe.list_lag = 60
@@ -169,37 +169,37 @@ def test_a_lagging_list_lacks_the_young_rows_for_everybody(ask: Asker) -> None:
     assert len(ask.rows(customer)) == 1
 
 
-def test_a_deleted_customer_takes_no_row_and_shows_none(ask: Asker) -> None:
+def test_a_deleted_customer_takes_no_row_and_shows_none(ask: InProcessClient) -> None:
     customer = ask.customer()
     ask.credit(customer)
     ask("DELETE", f"/v1/customers/{customer}")
     for method in ("POST", "GET"):
-        said = ask(method, rows_path(customer), {"amount": -1, "currency": "usd"} if method == "POST" else {})
-        assert (said.status, said.error["code"], said.error["param"]) == (404, "resource_missing", "customer")
-        assert said.error["message"] == f"No such customer: '{customer}'"
+        answer = ask(method, rows_path(customer), {"amount": -1, "currency": "usd"} if method == "POST" else {})
+        assert (answer.status, answer.error["code"], answer.error["param"]) == (404, "resource_missing", "customer")
+        assert answer.error["message"] == f"No such customer: '{customer}'"
 
 
-def test_the_rows_of_a_deleted_customer_are_gone_one_by_one_too(ask: Asker) -> None:
+def test_the_rows_of_a_deleted_customer_are_gone_one_by_one_too(ask: InProcessClient) -> None:
     customer = ask.customer()
     row = ask.credit(customer).body["id"]
     ask("DELETE", f"/v1/customers/{customer}")
     for method in ("GET", "POST"):
-        said = ask(method, f"{rows_path(customer)}/{row}")
-        assert (said.status, said.error["code"]) == (404, "resource_missing")
+        answer = ask(method, f"{rows_path(customer)}/{row}")
+        assert (answer.status, answer.error["code"]) == (404, "resource_missing")
     assert ask("GET", rows_path(ask.customer()), {"starting_after": row}).error["code"] == "resource_missing"
 
 
-def test_what_was_left_for_later_is_never_written_to_a_deleted_customer(ask: Asker) -> None:
+def test_deferred_work_is_never_written_to_a_deleted_customer(ask: InProcessClient) -> None:
     customer = ask.customer()
     ask.stripe.faults.add(effects.error_saved_late(60), method="POST")
     ask.credit(customer)
     ask("DELETE", f"/v1/customers/{customer}")
     ask.clock.now += 61
-    ask.stripe.settle()
+    ask.stripe.finish_late_work()
     assert ask.stripe.account.by_id[customer].rows == []
 
 
-def test_rows_inserted_while_paging_do_not_move_the_pages(ask: Asker) -> None:
+def test_rows_inserted_while_paging_do_not_move_the_pages(ask: InProcessClient) -> None:
     customer = ask.customer()
     ids = [ask.credit(customer).body["id"] for _ in range(5)][::-1]
     page = ask("GET", rows_path(customer), {"limit": 2}).body["data"]
@@ -208,7 +208,7 @@ def test_rows_inserted_while_paging_do_not_move_the_pages(ask: Asker) -> None:
     assert [row["id"] for row in page + rest] == ids
 
 
-def test_a_page_of_a_long_ledger_costs_no_more_than_one_of_a_short(ask: Asker) -> None:
+def test_a_page_of_a_long_ledger_costs_no_more_than_one_of_a_short(ask: InProcessClient) -> None:
     def seconds(customer: str, after: str) -> float:
         began = time.process_time()
         for _ in range(50):

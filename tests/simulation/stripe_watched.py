@@ -38,16 +38,16 @@ class WatchedStripe(StripeStandIn):
 
     def settle(self) -> None:
         """Complete what is due. Rows that appear now count as late."""
-        super().settle()
+        super().finish_late_work()
         self._notify(late=True)
 
     def _worked(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
         if effect.work is Does.LATER:
             self._at(effect.late_by, self.settle)
-        return super()._worked(effect, work, now, arrived)
+        return super()._run_work(effect, work, now, arrived)
 
     def _executed(self, request: Request, admitted: Admitted) -> Outcome:
-        outcome = super()._executed(request, admitted)
+        outcome = super()._execute(request, admitted)
         if request.method == "POST":
             self._notify(late=False)
         return outcome

@@ -1,7 +1,7 @@
-"""Stripe's other lists, empty: there so that a restricted key can be refused them, or be found to be too strong.
+"""Empty versions of Stripe's other lists, with which `doctor` detects a key with too many permissions.
 
 The permissions of charges and customers are those that Stripe's own tool prints (stripe/stripe-cli#1604); the others
-are named after them, and no caller may depend on them.
+follow the same pattern, and no caller may depend on them.
 """
 
 from stateless_billing.sandbox.answers import Json
@@ -25,7 +25,7 @@ _LISTS = {
 
 
 def listing(call: Call) -> Work:
-    """A list of nothing."""
+    """Return an empty list."""
     parameters = call.parameters()
     parameters.integer("limit")
     parameters.finish()
@@ -37,7 +37,7 @@ def listing(call: Call) -> Work:
 
 
 def balance(call: Call) -> Work:
-    """GET /v1/balance: the account's own money (docs.stripe.com/api/balance)."""
+    """GET /v1/balance: the account's own funds (docs.stripe.com/api/balance)."""
     call.parameters().finish()
 
     def work(now: float, created: int) -> Json:

@@ -1,4 +1,4 @@
-"""Asking the Stripe core in process, by a clock that stands still until a test moves it."""
+"""Calls the Stripe stand-in in process, with a clock that only tests advance."""
 
 import json
 import random
@@ -13,7 +13,7 @@ START = 1_790_000_000
 
 
 class SetClock:
-    """A clock that shows what it was set to, unix seconds."""
+    """A clock in Unix seconds that shows the value it was set to."""
 
     def __init__(self, now: float = START) -> None:
         self.now = now
@@ -22,8 +22,8 @@ class SetClock:
         return self.now
 
 
-class Said(NamedTuple):
-    """An answer, read."""
+class ParsedAnswer(NamedTuple):
+    """A parsed answer."""
 
     status: int
     body: Any
@@ -32,12 +32,12 @@ class Said(NamedTuple):
     @property
     def error(self) -> dict[str, Any]:
         """The error object."""
-        found: dict[str, Any] = self.body["error"]
-        return found
+        error: dict[str, Any] = self.body["error"]
+        return error
 
 
-class Asker:
-    """A stand-in and a caller in one. Forms are flat: `{"metadata[a]": "b"}`."""
+class InProcessClient:
+    """A stand-in and its caller. Forms are flat: `{"metadata[a]": "b"}`."""
 
     def __init__(self, **settings: Any) -> None:
         self.clock = SetClock()
@@ -45,7 +45,7 @@ class Asker:
         self.stripe.limits.enabled = False
 
     def headers(self, key: str | None = None, secret: str = DEFAULT_KEY) -> dict[str, str]:
-        """The headers of an ordinary request."""
+        """Return the headers of an ordinary request."""
         named = {"Authorization": f"Bearer {secret}", "Stripe-Version": API_VERSION}
         return named if key is None else {**named, "Idempotency-Key": key}
 
@@ -57,7 +57,7 @@ class Asker:
         key: str | None = None,
         secret: str = DEFAULT_KEY,
     ) -> Answer:
-        """Ask, and get the answer as it would go to the socket."""
+        """Send a request and return the raw answer."""
         text = urlencode(form or {})
         if method != "POST" and text:
             path = f"{path}?{text}"
@@ -71,26 +71,26 @@ class Asker:
         form: dict[str, Any] | None = None,
         key: str | None = None,
         secret: str = DEFAULT_KEY,
-    ) -> Said:
-        """Ask, and read the answer."""
+    ) -> ParsedAnswer:
+        """Send a request and return the parsed answer."""
         answer = self.answer(method, path, form, key, secret)
-        return Said(answer.status, json.loads(answer.body), answer.headers)
+        return ParsedAnswer(answer.status, json.loads(answer.body), answer.headers)
 
     def customer(self, **form: Any) -> str:
-        """Make a customer; its id."""
+        """Create a customer and return its id."""
         identifier: str = self("POST", "/v1/customers", form).body["id"]
         return identifier
 
-    def credit(self, customer: str, cents: int = 100, key: str | None = None, **form: Any) -> Said:
-        """Credit a customer (Stripe's sign: the amount sent is negative)."""
+    def credit(self, customer: str, cents: int = 100, key: str | None = None, **form: Any) -> ParsedAnswer:
+        """Credit a customer (the amount sent is negative, as in Stripe)."""
         return self("POST", rows_path(customer), {"amount": -cents, "currency": "usd", **form}, key)
 
     def rows(self, customer: str, **form: Any) -> list[dict[str, Any]]:
-        """One page of the ledger."""
-        found: list[dict[str, Any]] = self("GET", rows_path(customer), {"limit": 100, **form}).body["data"]
-        return found
+        """Return one page of the ledger."""
+        rows: list[dict[str, Any]] = self("GET", rows_path(customer), {"limit": 100, **form}).body["data"]
+        return rows
 
 
 def rows_path(customer: str) -> str:
-    """The path of a customer's balance transactions."""
+    """Return the path of a customer's balance transactions."""
     return f"/v1/customers/{customer}/balance_transactions"
