@@ -1,1 +1,1 @@
-"""The real service as processes, on a real chain, against the stand-ins."""
+"""Tests of the real service as processes, on a real chain, against the stand-ins."""

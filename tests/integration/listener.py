@@ -1,4 +1,4 @@
-"""Another system's end of the credit hook."""
+"""The receiver of the credit webhook."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Listener(ThreadingHTTPServer):
-    """Keeps what was posted; answers 500 to the first `failures`."""
+    """Stores the posted bodies; answers 500 to the first `failures`."""
 
     daemon_threads = True
 
@@ -18,7 +18,7 @@ class Listener(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server_address[1]}/credited"
 
 
@@ -31,13 +31,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(500 if len(server.heard) <= server.failures else 204)
         self.end_headers()
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
-        """Stay silent."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+        """Log nothing."""
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
-    """A listener for as long as the block lasts."""
+def start_listener() -> Iterator[Listener]:
+    """Run a receiver for the duration of the block."""
     with Listener() as listener:
         thread = threading.Thread(target=listener.serve_forever)
         thread.start()

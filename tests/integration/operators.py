@@ -1,4 +1,4 @@
-"""Operators at the service: what a browser that is signed in sends, without a browser."""
+"""Operators of the service: the requests of a signed-in browser, without a browser."""
 
 import json
 import re
@@ -20,17 +20,17 @@ WHY = "They waited for an hour, ticket 123"
 
 
 def session_of(name: str, age: int = 0) -> str:
-    """A session's cookie, as the service signs it, begun so many seconds ago."""
+    """Return a session cookie as the service signs it, `age` seconds old."""
     return TOKENS.seal("session", {"who": name}, int(time.time()) - age)
 
 
-def _ask(method: str, url: str, **rest: Any) -> httpx.Response:
-    """One request over a connection of its own, as any thread may make it."""
+def _request(method: str, url: str, **rest: Any) -> httpx.Response:
+    """Send a request over a new connection; thread-safe."""
     return httpx.request(method, url, verify=create_ssl_context(), trust_env=False, timeout=120, **rest)
 
 
 class Operator:
-    """Somebody who is signed in; any process will do."""
+    """A signed-in operator, on any process."""
 
     def __init__(self, name: str = MODERATOR, age: int = 0, cookie: str | None = None) -> None:
         self.name = name
@@ -41,25 +41,25 @@ class Operator:
 
     def get(self, service: Service, path: str) -> httpx.Response:
         """Load a page."""
-        return _ask("GET", f"{service.url}{path}", headers=self._headers())
+        return _request("GET", f"{service.url}{path}", headers=self._headers())
 
-    def http_find(self, service: Service, query: str) -> dict[str, Any]:
-        """Ask the box."""
+    def search(self, service: Service, query: str) -> dict[str, Any]:
+        """Search for customers."""
         answer = self.get(service, f"/api/admin/find?{urlencode({'q': query})}")
         assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
 
     def post(self, service: Service, path: str, body: object, **headers: str) -> httpx.Response:
-        """Press a button of a page."""
+        """Post JSON, as a button of a page does."""
         return self.post_bytes(service, path, json.dumps(body).encode(), **headers)
 
     def post_bytes(self, service: Service, path: str, body: bytes, **headers: str) -> httpx.Response:
-        """Send a body that no page of ours would send."""
+        """Send an arbitrary body."""
         usual = {"origin": service.url, "sec-fetch-site": "same-origin", "content-type": "application/json"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        return _ask(
+        return _request(
             "POST",
             f"{service.url}{path}",
             content=body,
@@ -67,61 +67,61 @@ class Operator:
         )
 
     def send(self, service: Service, path: str, form: dict[str, str], **headers: str) -> httpx.Response:
-        """Send an ordinary form, and keep the cookies of the answer."""
+        """Send an HTML form and store the cookies of the answer."""
         usual = {"origin": "null", "sec-fetch-site": "same-origin"} | {
             name.replace("_", "-"): value for name, value in headers.items()
         }
-        answer = _ask("POST", f"{service.url}{path}", data=form, headers=self._headers(**usual))
-        self.keep(answer)
+        answer = _request("POST", f"{service.url}{path}", data=form, headers=self._headers(**usual))
+        self.store_cookies(answer)
         return answer
 
-    def keep(self, answer: httpx.Response) -> None:
-        """Keep cookies as a browser does."""
+    def store_cookies(self, answer: httpx.Response) -> None:
+        """Store cookies as a browser does."""
         for header in answer.headers.get_list("set-cookie"):
             name, _, rest = header.partition("=")
             self.cookies[name] = rest.partition(";")[0].strip('"')
 
     def form(self, service: Service, customer: str) -> str:
-        """The form of a customer's page."""
+        """Return the grant form of a customer's page."""
         page = self.get(service, f"/admin/customers/{customer}")
         assert page.is_success, page.text
-        found = re.search(r'data-form="([^"]+)"', page.text)
-        assert found, "the page offers no grant"
-        return found[1]
+        match = re.search(r'data-form="([^"]+)"', page.text)
+        assert match, "the page offers no grant"
+        return match[1]
 
-    def wish(self, service: Service, customer: str, amount: str = "7.50", **changes: Any) -> dict[str, Any]:
-        """A form filled in."""
+    def grant_form(self, service: Service, customer: str, amount: str = "7.50", **changes: Any) -> dict[str, Any]:
+        """Return a completed grant form."""
         form = {"form": self.form(service, customer), "amount": amount, "reason": "goodwill", "note": WHY}
         return form | changes
 
     def give(self, service: Service, customer: str, amount: str = "7.50", **changes: Any) -> dict[str, Any]:
-        """Give, and have it given."""
-        answer = self.post(service, "/api/admin/grants", self.wish(service, customer, amount, **changes))
+        """Give a grant, which must succeed."""
+        answer = self.post(service, "/api/admin/grants", self.grant_form(service, customer, amount, **changes))
         assert answer.is_success, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        body: dict[str, Any] = answer.json()
+        return body
 
 
 def mails_to(stack: Stack, address: str) -> list[dict[str, Any]]:
-    """What was sent to an address, oldest first."""
+    """Return the mails to an address, oldest first."""
     return [mail for mail in stack.control("GET", "mails") if address in mail["to"]]
 
 
 def mail_to(stack: Stack, address: str, number: int = 1) -> dict[str, Any]:
-    """The latest mail to an address, once so many were sent."""
+    """Wait for `number` mails to an address and return the latest."""
     wait_until(lambda: len(mails_to(stack, address)) >= number)
     return mails_to(stack, address)[-1]
 
 
 def token_in(mail: dict[str, Any]) -> str:
-    """The token of a mail's link."""
-    found = re.search(r"token=([\w.=-]+)", mail["text"])
-    assert found
-    return found[1]
+    """Return the token of a mail's link."""
+    match = re.search(r"token=([\w.=-]+)", mail["text"])
+    assert match
+    return match[1]
 
 
 def code_in(mail: dict[str, Any]) -> str:
-    """A mail's code."""
-    found = re.search(r"code: ([A-Z2-7]{4}-[A-Z2-7]{4})", mail["text"])
-    assert found
-    return found[1]
+    """Return a mail's code."""
+    match = re.search(r"code: ([A-Z2-7]{4}-[A-Z2-7]{4})", mail["text"])
+    assert match
+    return match[1]

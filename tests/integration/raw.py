@@ -1,4 +1,4 @@
-"""Clients that do not behave: bytes on a socket, at their own pace."""
+"""A raw client for misbehavior: arbitrary bytes on a socket at any pace."""
 
 import socket
 import struct
@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 PATIENCE = 30
 
 
-class Raw:
-    """One connection; whatever the service does to it is noted, never raised."""
+class RawClient:
+    """A connection that records errors instead of raising them."""
 
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
@@ -16,7 +16,7 @@ class Raw:
         self.open = True
 
     def send(self, data: bytes) -> bool:
-        """Whether it could still be sent."""
+        """Send bytes; return whether it succeeded."""
         try:
             self._socket.sendall(data)
         except OSError:
@@ -24,22 +24,22 @@ class Raw:
         return self.open
 
     def closed(self) -> bytes:
-        """Wait until the service closes; everything it said."""
-        said = b""
+        """Wait until the service closes the connection and return the bytes received."""
+        received = b""
         try:
             while more := self._socket.recv(65536):
-                said += more
+                received += more
         except ConnectionError:
             pass
         self._socket.close()
-        return said
+        return received
 
-    def vanish(self) -> None:
-        """Go away without a word, as a machine does that is switched off."""
+    def abort(self) -> None:
+        """Reset the connection, as a machine that is switched off."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
 
-def statuses(said: bytes) -> list[int]:
-    """The statuses of all answers."""
-    return [int(part[:3]) for part in said.split(b"HTTP/1.1 ")[1:]]
+def statuses(received: bytes) -> list[int]:
+    """Return the statuses of all answers."""
+    return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]

@@ -1,4 +1,4 @@
-"""What the integration tests do again and again: make customers, quote, pay, claim, wait."""
+"""Common steps of the integration tests: create customers, quote, pay, claim, wait."""
 
 import time
 from dataclasses import dataclass
@@ -16,48 +16,48 @@ _NUMBERS = count(0xABC0_0001)
 
 @dataclass(frozen=True)
 class Customer:
-    """A Stripe customer and the wallet that is credited to it."""
+    """A Stripe customer and its wallet."""
 
     id: str
     wallet: str
 
 
 class Shop:
-    """A stack, and the steps of payers and customers on it."""
+    """A stack, with the steps of payers and customers."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
 
     def customer(self) -> Customer:
-        """A new customer with a wallet of its own."""
+        """Create a customer with its own wallet."""
         number = next(_NUMBERS)
         wallet = f"0x{number:040x}"
         return Customer(self.stack.add_customer(f"payer{number}@example.org", wallet), wallet)
 
     def quote(self, service: Service, customer: Customer, cents: int = 5000) -> dict[str, Any]:
-        """A quote for the stack's payer."""
-        asked = {"wallet": customer.wallet, "cents": cents, "payer": self.stack.payer}
-        answer = self.stack.http.post(f"{service.url}/api/quotes", json=asked)
+        """Request a quote for the stack's payer."""
+        request = {"wallet": customer.wallet, "cents": cents, "payer": self.stack.payer}
+        answer = self.stack.http.post(f"{service.url}/api/quotes", json=request)
         assert answer.is_success, answer.text
         quote: dict[str, Any] = answer.json()
         return quote
 
     def send(self, quote: dict[str, Any]) -> str:
-        """Send a quote's calls; the hash of the payment's EVM transaction."""
+        """Send a quote's calls and return the hash of the payment's EVM transaction."""
         tx_hash = ""
         for call in quote["calls"]:
             tx_hash = self.stack.chain.send(self.stack.payer, call["to"], call["data"])["transactionHash"]
         return tx_hash
 
     def pay(self, service: Service, customer: Customer, cents: int = 5000, *, deep: bool = True) -> str:
-        """A quoted payment, as deep as the first tier asks unless told otherwise."""
+        """Make a quoted payment, by default as deep as the first tier requires."""
         tx_hash = self.send(self.quote(service, customer, cents))
         if deep:
             self.deepen()
         return tx_hash
 
     def pay_plainly(self, customer: Customer, amount: int) -> str:
-        """A plain payment of base units for a wallet that is registered, made final."""
+        """Make a plain payment of base units for a registered wallet, and make it final."""
         gateway = self.stack.gateways[0]
         self.approve(gateway, amount)
         pay = encode_call("pay(address,uint256)", customer.wallet, amount)
@@ -66,7 +66,7 @@ class Shop:
         return str(tx_hash)
 
     def approve(self, spender: str, amount: int) -> None:
-        """Let `spender` take the payer's tokens."""
+        """Approve `spender` for the payer's tokens."""
         self.stack.chain.send(
             self.stack.payer, self.stack.token, encode_call("approve(address,uint256)", spender, amount)
         )
@@ -76,7 +76,7 @@ class Shop:
         self.claimed(service, self.pay(service, customer))
 
     def deepen(self) -> None:
-        """Mine what the first tier of confirmations asks, and no more than that."""
+        """Mine exactly the depth that the first tier requires."""
         self.stack.chain.mine(1, interval=2)
 
     def finalize(self) -> None:
@@ -91,7 +91,7 @@ class Shop:
         return claimed
 
     def claimed(self, service: Service, tx_hash: str, state: str = "credited") -> dict[str, Any]:
-        """Claim until the payments stand at `state`."""
+        """Claim until the payments reach `state`."""
         end, answer = time.monotonic() + PATIENCE, {}
         while time.monotonic() < end:
             answer = self.claim(service, tx_hash)
@@ -101,28 +101,28 @@ class Shop:
         raise AssertionError(f"not {state} in time: {answer}\n{service.log()}")
 
     def counts(self) -> dict[str, int]:
-        """Stripe calls by endpoint since they were last counted from 0."""
+        """Return the Stripe calls by endpoint since the last reset."""
         counts: dict[str, int] = self.stack.control("GET", "state")["counts"]
         return counts
 
     def count_from_zero(self) -> None:
-        """Forget the calls so far."""
+        """Reset the call counts."""
         self.stack.control("DELETE", "state")
 
     def fault(self, effect: str, *, method: str = "POST", times: int = 1, **arguments: object) -> None:
-        """Have Stripe fail in one of its ways at the next `times` calls for balance transactions."""
+        """Make the next `times` Stripe calls for balance transactions fail with an effect."""
         template = "/v1/customers/{customer}/balance_transactions"
         body = {"effect": effect, "with": arguments, "method": method, "template": template, "times": times}
         self.stack.control("POST", "faults", body)
 
 
 def next_second() -> None:
-    """Wait for a new second to begin: an audit reads Stripe up to the last whole one, as the running one may grow."""
+    """Wait for the next second: an audit covers Stripe's whole seconds only."""
     time.sleep(1.01 - time.time() % 1)
 
 
 def wait_until(true: Any, seconds: float = PATIENCE) -> None:
-    """Wait for a condition; fail if it does not come."""
+    """Wait for a condition; fail on timeout."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "waited in vain"
@@ -130,7 +130,7 @@ def wait_until(true: Any, seconds: float = PATIENCE) -> None:
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
-    """A problem+json answer, checked for its form."""
+    """Check a problem+json answer and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()

@@ -1,4 +1,4 @@
-"""A node that thinks before it answers, and counts how many ask it at once."""
+"""A node that answers slowly and counts concurrent requests."""
 
 import http.client
 import threading
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 class SlowNode(ThreadingHTTPServer):
-    """Hands every question on to another node, after so many seconds."""
+    """Forwards every request to another node after a delay."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -23,17 +23,17 @@ class SlowNode(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def count(self, change: int) -> None:
-        """One more, or one less, is asking."""
+        """Change the number of concurrent requests."""
         with self.counting:
             self.asking += change
             self.most = max(self.most, self.asking)
 
     def ask(self, body: bytes) -> bytes:
-        """The other node's answer."""
+        """Return the other node's answer."""
         line = http.client.HTTPConnection(self.behind.netloc, timeout=30)
         try:
             line.request("POST", self.behind.path or "/", body, {"content-type": "application/json"})
@@ -42,7 +42,7 @@ class SlowNode(ThreadingHTTPServer):
             line.close()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever went away is not missed."""
+        """Ignore disconnected clients."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,13 +63,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it
-        """Stay silent."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the base class
+        """Log nothing."""
 
 
 @contextmanager
 def slow_node(behind: str, seconds: float) -> Iterator[SlowNode]:
-    """A slow node for as long as the block lasts."""
+    """Run a slow node for the duration of the block."""
     with SlowNode(behind, seconds) as node:
         thread = threading.Thread(target=node.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()

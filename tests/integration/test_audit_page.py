@@ -1,4 +1,4 @@
-"""`/audit` of a running service: who may see it, what it costs, that it streams, and that it is the same report."""
+"""`/audit` of a running service: access, cost, streaming, and equality with the command's report."""
 
 import json
 import re
@@ -18,14 +18,14 @@ AT = re.compile(r"audit --at (\d+:\d+)")
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A system with a few settled payments."""
+    """Run a system with a few settled payments."""
     with Stack.start(settings=SETTINGS) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def service(stack: Stack) -> Service:
-    """A service that does not sweep, and three payments."""
+    """Start a service that does not sweep, and make three payments."""
     service, shop = stack.serve(), Shop(stack)
     for _ in range(3):
         shop.claimed(service, shop.pay(service, shop.customer()))
@@ -35,13 +35,13 @@ def service(stack: Stack) -> Service:
 
 
 def reads(stack: Stack) -> int:
-    """How often Stripe was read since it was last counted from 0."""
-    found: int = stack.control("GET", "state")["reads"]
-    return found
+    """Return the number of Stripe reads since the last reset."""
+    count: int = stack.control("GET", "state")["reads"]
+    return count
 
 
 def streamed(service: Service, path: str) -> list[str]:
-    """The pieces of an answer, as they came."""
+    """Return the chunks of an answer as they arrived."""
     headers = {"cookie": "; ".join(f"{name}={value}" for name, value in Operator(AUDITOR).cookies.items())}
     headers |= {"accept-encoding": "identity"}
     with httpx.stream(
@@ -51,12 +51,12 @@ def streamed(service: Service, path: str) -> list[str]:
         return [piece.decode() for piece in answer.iter_raw()]
 
 
-def begun(service: Service, query: str = "") -> tuple[str, str]:
-    """A report, and what its `--at` is."""
+def start_report(service: Service, query: str = "") -> tuple[str, str]:
+    """Start a report; return the page and its `--at`."""
     page = "".join(streamed(service, f"/audit?run=1{query}"))
-    found = AT.search(page)
-    assert found, page
-    return page, found[1]
+    match = AT.search(page)
+    assert match, page
+    return page, match[1]
 
 
 @pytest.mark.parametrize("name", [AUDITOR, MODERATOR, ADMIN])
@@ -68,31 +68,31 @@ def test_every_operator_may_read_it_and_looking_costs_nothing(stack: Stack, serv
     assert reads(stack) == 0
 
 
-def test_nobody_else_may(service: Service) -> None:
+def test_access_needs_a_session(service: Service) -> None:
     for path in ("/audit", "/audit?run=1", "/audit/report.csv?at=1:1"):
         answer = httpx.get(f"{service.url}{path}", trust_env=False)
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/login?next=%2Faudit")
 
 
-def test_it_streams_says_what_it_costs_and_is_the_report_of_the_command(stack: Stack, service: Service) -> None:
+def test_it_streams_states_its_cost_and_equals_the_commands_report(stack: Stack, service: Service) -> None:
     stack.control("DELETE", "state")
     pieces = streamed(service, "/audit?run=1")
     assert stack.control("GET", "state")["writes"] == 0
-    assert 'id="verdict"' not in "".join(pieces[:-1])  # the frame and the progress came before the report was there
+    assert 'id="verdict"' not in "".join(pieces[:-1])  # frame and progress arrived before the report
     page = "".join(pieces)
     assert page.index("3 Stripe reads or more") < page.index('id="verdict"')
     assert "CLEAN: 3 rows, no exception, everything was read" in page
     assert page.index('id="verdict"') < page.index("<svg") < page.index('id="rows"')
-    found = AT.search(page)
-    assert found
+    match = AT.search(page)
+    assert match
     stack.control("DELETE", "state")
     for form in ("json", "csv", "jsonl"):
-        file = Operator(AUDITOR).get(service, f"/audit/report.{form}?at={found[1]}")
+        file = Operator(AUDITOR).get(service, f"/audit/report.{form}?at={match[1]}")
         assert file.status_code == 200
-        assert f"audit-{found[1].replace(':', '-')}.{form}" in file.headers["content-disposition"]
+        assert f"audit-{match[1].replace(':', '-')}.{form}" in file.headers["content-disposition"]
         assert reads(stack) == 0
-        mine = stack.run("audit", "--at", found[1], "--format", form)
+        mine = stack.run("audit", "--at", match[1], "--format", form)
         theirs = file.text
         if form == "json":
             assert json.loads(theirs)["rows"] == json.loads(mine.stdout)["rows"]
@@ -101,7 +101,7 @@ def test_it_streams_says_what_it_costs_and_is_the_report_of_the_command(stack: S
 
 
 def test_filters_and_rows_are_addresses_and_cost_nothing(stack: Stack, service: Service) -> None:
-    _, at = begun(service)
+    _, at = start_report(service)
     stack.control("DELETE", "state")
     auditor = Operator(AUDITOR)
     assert "0 of 3 rows" in auditor.get(service, f"/audit?at={at}&status=exceptions").text
@@ -118,21 +118,21 @@ def test_filters_and_rows_are_addresses_and_cost_nothing(stack: Stack, service: 
     assert reads(stack) == 0
 
 
-def test_what_this_process_does_not_hold_is_made_again_only_on_a_press(stack: Stack, service: Service) -> None:
-    _, at = begun(service)
+def test_a_report_of_another_process_is_recreated_only_on_request(stack: Stack, service: Service) -> None:
+    _, at = start_report(service)
     other = stack.serve()
     stack.control("DELETE", "state")
     page = Operator(AUDITOR).get(other, f"/audit?at={at}&status=matched")
     assert "no longer holds the report" in page.text
     assert Operator(AUDITOR).get(other, f"/audit/report.csv?at={at}").status_code == 404
     assert reads(stack) == 0
-    again, then = begun(other, f"&at={at}&status=matched")
+    again, then = start_report(other, f"&at={at}&status=matched")
     assert then == at
     assert "3 of 3 rows" in again
     other.stop()
 
 
-def test_another_site_s_link_begins_nothing(stack: Stack, service: Service) -> None:
+def test_a_link_on_another_site_starts_nothing(stack: Stack, service: Service) -> None:
     stack.control("DELETE", "state")
     cookie = "; ".join(f"{name}={value}" for name, value in Operator(AUDITOR).cookies.items())
     page = httpx.get(
@@ -147,13 +147,13 @@ def test_another_site_s_link_begins_nothing(stack: Stack, service: Service) -> N
 
 
 @pytest.mark.parametrize("query", ["since=yesterday", "at=7", "at=99999999:1", "customer=cus_Nobody", "customer=../x"])
-def test_what_cannot_be_asked_is_said(service: Service, query: str) -> None:
+def test_invalid_queries_are_explained(service: Service, query: str) -> None:
     page = "".join(streamed(service, f"/audit?run=1&{query}"))
     assert "Nothing was changed and no money moved." in page or "Not read:" in page
     assert 'class="verdict good"' not in page
 
 
-def test_a_source_that_breaks_off_is_never_clean(stack: Stack, service: Service) -> None:
+def test_an_incomplete_source_is_never_clean(stack: Stack, service: Service) -> None:
     broken = {"effect": "error_unsaved", "method": "GET", "times": 40, "path": "/v1/customers"}
     stack.control("POST", "faults", broken | {"path": "/v1/customers"})
     page = "".join(streamed(service, "/audit?run=1&since=2"))

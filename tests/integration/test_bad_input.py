@@ -1,4 +1,4 @@
-"""Whatever is sent: a clear problem, the right status, and nothing secret in the logs."""
+"""Invalid input gets a clear problem and the right status; no secret is logged."""
 
 import json
 
@@ -65,8 +65,8 @@ def test_malformed_addresses(shop: Shop, service: Service, path: str, status: in
 def test_malformed_bodies(shop: Shop, service: Service, path: str, body: str, status: int, code: str) -> None:
     sent = body.encode("latin-1")
     answer = shop.stack.http.post(service.url + path, content=sent, headers={"content-type": "application/json"})
-    told = problem(answer, status, code)
-    assert WALLET[5:] not in told["detail"], "an error never repeats what was sent"
+    error_body = problem(answer, status, code)
+    assert WALLET[5:] not in error_body["detail"], "an error never repeats the input"
 
 
 def test_bodies_that_are_not_json(shop: Shop, service: Service) -> None:
@@ -113,23 +113,23 @@ def test_an_account_that_takes_no_payments_gets_no_quote(shop: Shop, service: Se
 
 
 def test_unknown_and_known_wallets_answer_in_the_same_shape(shop: Shop, service: Service) -> None:
-    known, unknown = (
+    registered, unknown = (
         shop.stack.http.get(f"{service.url}/api/accounts/{wallet}").json()
         for wallet in (shop.customer().wallet, WALLET)
     )
-    assert known.keys() == unknown.keys()
-    assert (known["found"], unknown["found"], unknown["email"], unknown["payments"]) == (True, False, None, [])
-    assert known["email"] == "p…9@e…" or known["email"].startswith("p…")
+    assert registered.keys() == unknown.keys()
+    assert (registered["found"], unknown["found"], unknown["email"], unknown["payments"]) == (True, False, None, [])
+    assert registered["email"] == "p…9@e…" or registered["email"].startswith("p…")
 
 
-def test_pages_take_bad_queries_calmly(shop: Shop, service: Service) -> None:
+def test_pages_tolerate_bad_queries(shop: Shop, service: Service) -> None:
     for query in ("wallet=hello&usd=<script>", "wallet=&usd=1e9", "usd=²", "wallet=0x00", "wallet=%F0%9F%92%A9&usd=-1"):
         answer = shop.stack.http.get(f"{service.url}/pay?{query}")
         assert answer.status_code == 200
         assert "<script>" not in answer.text.replace("<script ", "")
 
 
-def test_nodes_and_stripe_away_are_503_and_not_an_empty_answer(shop: Shop, stack: Stack) -> None:
+def test_unavailable_nodes_and_stripe_are_503_and_not_an_empty_answer(shop: Shop, stack: Stack) -> None:
     lost = stack.serve(STRIPE_API_BASE=stack.sandbox)
     customer = shop.customer()
     stack.control("POST", "faults", {"effect": "lost_before", "times": 50})
@@ -151,7 +151,7 @@ def test_settings_are_checked_together_and_by_name(stack: Stack) -> None:
     assert "geheim" not in done.stderr
 
 
-def test_the_wrong_world_is_refused_at_the_start(stack: Stack) -> None:
+def test_a_wrong_chain_or_account_is_rejected_at_start(stack: Stack) -> None:
     for settings, named, code in [
         ({"CHAIN_ID": "8453"}, "CHAIN_ID", 2),
         ({"GATEWAY_ADDRESSES": stack.treasury}, "GATEWAY_ADDRESSES", 2),
@@ -164,8 +164,8 @@ def test_the_wrong_world_is_refused_at_the_start(stack: Stack) -> None:
         assert named in done.stderr
 
 
-def test_the_doctor_says_what_to_mend(shop: Shop, stack: Stack) -> None:
-    shop.deepen()  # a chain that stood still for a minute would be a finding
+def test_the_doctor_says_what_to_fix(shop: Shop, stack: Stack) -> None:
+    shop.deepen()  # a chain without a block for a minute would be reported
     stack.control("POST", "mails/settings", {"per_second": None})
     well = stack.run("doctor")
     assert well.returncode == 0, well.stdout
@@ -175,13 +175,13 @@ def test_the_doctor_says_what_to_mend(shop: Shop, stack: Stack) -> None:
     assert ill.returncode == 1
     mended = [line.split()[1] for line in ill.stdout.splitlines() if line.startswith("MEND")]
     assert mended == ["gateways:", "signer:"]
-    told = json.loads(stack.run("doctor", "--json", RPC_URLS="http://127.0.0.1:9").stdout)
-    assert (told["schema_version"], told["exit_code"]) == (1, 3)
-    states = {check["name"]: check["state"] for check in told["checks"]}
+    report = json.loads(stack.run("doctor", "--json", RPC_URLS="http://127.0.0.1:9").stdout)
+    assert (report["schema_version"], report["exit_code"]) == (1, 3)
+    states = {check["name"]: check["state"] for check in report["checks"]}
     assert (states["stripe_key"], states["node_1"], states["signer"]) == ("ok", "unread", "unread")
     bad = stack.run("doctor", "--json", SIGNER_KEY="geheim", RPC_URLS="")
     assert (bad.returncode, json.loads(bad.stdout)["exit_code"]) == (2, 2)
-    assert [one["detail"].split()[0] for one in json.loads(bad.stdout)["checks"]] == ["RPC_URLS", "SIGNER_KEY"]
+    assert [check["detail"].split()[0] for check in json.loads(bad.stdout)["checks"]] == ["RPC_URLS", "SIGNER_KEY"]
     assert "geheim" not in bad.stdout + bad.stderr
 
 

@@ -1,4 +1,4 @@
-"""A payment becomes a credit, at the price in calls that was promised."""
+"""A payment becomes a credit with the documented number of calls."""
 
 import time
 
@@ -26,7 +26,7 @@ def test_a_fresh_quoted_credit_costs_one_read_and_one_write(shop: Shop, service:
     assert shop.stack.balance(customer.id) == 5000
 
 
-def test_asking_again_in_the_same_process_costs_nothing(shop: Shop, service: Service) -> None:
+def test_polling_again_in_the_same_process_costs_nothing(shop: Shop, service: Service) -> None:
     tx_hash = shop.pay(service, shop.customer())
     first = shop.claimed(service, tx_hash)
     shop.count_from_zero()
@@ -36,7 +36,7 @@ def test_asking_again_in_the_same_process_costs_nothing(shop: Shop, service: Ser
 
 
 @pytest.mark.parametrize("older", [10, 100_000])
-def test_asking_again_later_costs_one_read_however_long_the_ledger(shop: Shop, stack: Stack, older: int) -> None:
+def test_polling_after_a_restart_costs_one_read_for_any_ledger_length(shop: Shop, stack: Stack, older: int) -> None:
     service = stack.serve()
     customer = shop.customer()
     rows = {"amount": 1, "currency": "usd", "count": older, "every": 1, "created": int(time.time()) - 2 * older - 9999}
@@ -87,7 +87,7 @@ def test_registration_in_the_same_multicall_lets_it_pass(shop: Shop, service: Se
     customer = shop.customer()
     quote = shop.quote(service, customer)
     assert quote["registration"]["customer_id"] == customer.id
-    assert len(quote["calls"]) == 2  # approve; register and pay in one
+    assert len(quote["calls"]) == 2  # approve; register and pay in one call
     tx_hash = shop.send(quote)
     shop.deepen()
     assert shop.claimed(service, tx_hash)["payments"][0]["wallet"].lower() == customer.wallet
@@ -127,7 +127,7 @@ def test_three_payments_of_one_evm_transaction_are_three_credits(shop: Shop, ser
     assert [len(stack.credits(customer.id)) for customer in customers] == [1, 1, 2]
 
 
-def test_the_sweep_credits_and_finalises_what_nobody_claims(shop: Shop, service: Service) -> None:
+def test_the_sweep_credits_and_finalizes_unclaimed_payments(shop: Shop, service: Service) -> None:
     stack, customer = shop.stack, shop.customer()
     tx_hash = shop.pay(service, customer)
     shop.count_from_zero()
@@ -140,12 +140,12 @@ def test_the_sweep_credits_and_finalises_what_nobody_claims(shop: Shop, service:
     assert len(stack.credits(customer.id)) == 1
 
 
-def test_an_idle_sweep_reads_stripe_not_at_all(shop: Shop) -> None:
+def test_an_idle_sweep_sends_no_stripe_reads(shop: Shop) -> None:
     stack = shop.stack
     shop.finalize()
     assert stack.run("sweep", "--once").returncode == 0
     shop.count_from_zero()
-    sweeper = stack.sweeper()  # reads the two bookkeeping customers when it starts
+    sweeper = stack.sweeper()  # reads the two bookkeeping customers at start
     wait_until(lambda: shop.counts().get(READ_CUSTOMER, 0) >= 2)
     shop.count_from_zero()
     time.sleep(3)

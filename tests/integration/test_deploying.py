@@ -1,4 +1,4 @@
-"""tools/deploy on a local chain, from a copy of the repository, and what `doctor` makes of its record."""
+"""tools/deploy on a local chain, from a copy of the repository, and `doctor`'s check of its record."""
 
 import json
 import os
@@ -26,7 +26,7 @@ TOKEN = 10**18
 
 @dataclass(frozen=True)
 class Site:
-    """A copy from which is deployed to the stack's chain."""
+    """A copy of the repository that deploys to the stack's chain."""
 
     folder: Path
     stack: Stack
@@ -40,7 +40,7 @@ class Site:
         return self.run("owner", *arguments, BROADCAST="1", WALLET=f"--unlocked --sender {sender}")
 
     def run(self, tool: str, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the tools."""
+        """Run a tool."""
         stack = self.stack
         plan = {
             "RPC_URL": stack.chain.url,
@@ -59,11 +59,11 @@ class Site:
 
     @property
     def record(self) -> Path:
-        """Where the deployment is kept."""
+        """The path of the deployment record."""
         return self.folder / "deployments" / f"{self.stack.chain.chain_id}.json"
 
     async def examined(self, *gateways: str) -> Check:
-        """What `doctor` says of these gateways' deployment."""
+        """Return `doctor`'s check of these gateways' deployment."""
         environ = {**self.stack.settings, "GATEWAY_ADDRESSES": ",".join(gateways)}
         async with Services(settings.load(settings.SERVE, environ), SystemClock()) as services:
             checks = await examine(services, self.record.parent)
@@ -72,7 +72,7 @@ class Site:
 
 @pytest.fixture
 def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
-    """With what forge made already, so that nothing is compiled again, and with a blank in its path."""
+    """Create a copy with forge's build output, to avoid recompiling, and a space in its path."""
     folder = tmp_path / "a clone"
     shutil.copytree(ROOT / "tools", folder / "tools")
     shutil.copytree(ROOT / "contracts", folder / "contracts", symlinks=True)
@@ -83,10 +83,10 @@ def site(stack: Stack, tmp_path: Path) -> Iterator[Site]:
 
 
 def address(printed: str) -> str:
-    """The gateway that forge's output names."""
-    found = re.search(r"(?:would be deployed, or is when sent:|is deployed already:) (0x[0-9a-fA-F]{40})", printed)
-    assert found, printed
-    return found[1]
+    """Return the gateway named in forge's output."""
+    match = re.search(r"(?:would be deployed, or is when sent:|is deployed already:) (0x[0-9a-fA-F]{40})", printed)
+    assert match, printed
+    return match[1]
 
 
 async def test_a_dry_run_then_a_real_one_then_the_doctor(site: Site) -> None:
@@ -104,8 +104,8 @@ async def test_a_dry_run_then_a_real_one_then_the_doctor(site: Site) -> None:
     assert chain.rpc("eth_getCode", gateway, "latest") != "0x"
     recorded = json.loads(site.record.read_text())
     assert recorded["chain_id"] == chain.chain_id
-    kept = recorded["gateways"][gateway]
-    assert (kept["treasury"], kept["rate_ceiling"], kept["paused"]) == (site.stack.treasury, "5000000", False)
+    entry = recorded["gateways"][gateway]
+    assert (entry["treasury"], entry["rate_ceiling"], entry["paused"]) == (site.stack.treasury, "5000000", False)
     assert (await site.examined(gateway)).ok
 
     again = site.deploy(BROADCAST="1")
@@ -131,7 +131,7 @@ async def test_a_dry_run_then_a_real_one_then_the_doctor(site: Site) -> None:
     assert len(json.loads(site.record.read_text())["gateways"]) == 2
 
 
-def test_what_is_refused_sends_nothing(site: Site) -> None:
+def test_a_rejected_plan_sends_nothing(site: Site) -> None:
     chain = site.stack.chain
     nobody = "0x" + "99" * 20
     height = chain.height()

@@ -1,4 +1,4 @@
-"""Real answers of the running service: as `/openapi.json` describes them, with the headers that every answer has."""
+"""Answers of the running service match `/openapi.json` and have the common headers."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.fakes.json_schema import faults
-from tests.integration.raw import Raw
+from tests.integration.raw import RawClient
 from tests.integration.shop import Shop
 
 NOBODY = "0x" + "12" * 20
@@ -69,23 +69,23 @@ BYTES = [
 def test_every_answer_has_the_headers(shop: Shop, service: Service, method: str, path: str, status: int) -> None:
     answer = shop.stack.http.request(method, service.url + path)
     assert answer.status_code == status
-    headed(answer.headers)
-    kept = path.startswith("/static/") and answer.is_success
-    assert answer.headers["cache-control"] == ("no-cache" if kept else "no-store")
+    assert_headers(answer.headers)
+    cacheable = path.startswith("/static/") and answer.is_success
+    assert answer.headers["cache-control"] == ("no-cache" if cacheable else "no-store")
 
 
 @pytest.mark.parametrize(("data", "status"), BYTES)
-def test_what_is_refused_before_it_is_a_request_has_them_too(service: Service, data: bytes, status: int) -> None:
-    client = Raw(service.url)
+def test_rejections_before_parsing_have_the_headers_too(service: Service, data: bytes, status: int) -> None:
+    client = RawClient(service.url)
     client.send(data)
     head, _, _ = client.closed().partition(b"\r\n\r\n")
     first, *rows = head.decode().split("\r\n")
     assert first.split()[1] == str(status)
-    headed(httpx.Headers([(name, value) for name, _, value in (row.partition(": ") for row in rows)]))
+    assert_headers(httpx.Headers([(name, value) for name, _, value in (row.partition(": ") for row in rows)]))
 
 
-def headed(headers: httpx.Headers) -> None:
-    """All of them, once each, and none that tells too much."""
+def assert_headers(headers: httpx.Headers) -> None:
+    """Check that every common header is present once, and no revealing one."""
     assert {name: headers.get(name) for name in HEADERS} == HEADERS
     assert re.fullmatch("[0-9a-f]{16}", headers["x-request-id"])
     assert not [name for name in ABSENT if name in headers]
@@ -121,8 +121,8 @@ def test_real_answers_are_as_described(shop: Shop, stack: Stack, service: Servic
         check(accounts, "GET", f"/api/accounts/{customer.wallet}", 200)
         check(receipt, "GET", f"/receipt/{tx_hash}/0", 200, headers=JSON)
         shop.finalize()
-    told = check(claim, "GET", f"/api/payments/{tx_hash}", 200)
-    assert told["state"] == "credited"
+    body = check(claim, "GET", f"/api/payments/{tx_hash}", 200)
+    assert body["state"] == "credited"
     check("/api/quotes", "POST", "/api/quotes", 200, json={**wish, "payer": None, "cents": 500})
     check(claim, "GET", f"/api/payments/{NOTHING}", 200)
     check(payments, "POST", "/api/payments", 413, json={"tx_hash": "a" * 20_000})

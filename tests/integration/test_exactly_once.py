@@ -1,4 +1,4 @@
-"""One credit for each payment, whatever Stripe answers and whenever a process dies."""
+"""Every payment gets one credit, whatever Stripe answers and whenever a process dies."""
 
 import time
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ HOUR = 3600
 
 
 def only_credit(shop: Shop, customer: str) -> str:
-    """The id of the customer's one credit; fails if there is another number of them."""
+    """Return the id of the customer's only credit."""
     [credit] = shop.stack.credits(customer)
     assert shop.stack.balance(customer) == 5000
     return str(credit["id"])
@@ -33,10 +33,10 @@ def test_claimed_fifty_times_at_once_over_three_processes(shop: Shop, stack: Sta
 
     with ThreadPoolExecutor(50) as threads:
         answers = list(threads.map(lambda number: claim(services[number % 3]), range(50)))
-    for one in answers:
-        assert one.is_success or problem(one, 503, "busy"), "a line of those who wait has an end"
-    told = {shop.claimed(service, tx_hash)["payments"][0]["credit"] for service in services}
-    assert told == {only_credit(shop, customer.id)}
+    for answer in answers:
+        assert answer.is_success or problem(answer, 503, "busy"), "the wait queue is bounded"
+    credit_ids = {shop.claimed(service, tx_hash)["payments"][0]["credit"] for service in services}
+    assert credit_ids == {only_credit(shop, customer.id)}
 
 
 @pytest.mark.parametrize("effect", ["lost_after", "cut", "shortened", "error_saved_done"])
@@ -59,7 +59,7 @@ def test_an_unclear_answer_leaves_it_pending_and_never_makes_two(
     [payment] = shop.claimed(service, tx_hash, "pending")["payments"]
     assert payment["cause"] in ("stripe_unclear", "rate_limited")
     stack.control("DELETE", "faults")
-    other = stack.serve()  # another process has another time table, and tries at once
+    other = stack.serve()  # another process has its own backoff and tries at once
     if effect == "error_saved":
         assert shop.claim(other, tx_hash)["state"] == "pending"
         assert stack.credits(customer.id) == []
@@ -89,13 +89,13 @@ def test_killed_between_the_write_and_everything_after(shop: Shop, stack: Stack)
 def test_a_customer_deleted_after_paying_is_held_and_the_next_one_is_not(
     shop: Shop, stack: Stack, service: Service
 ) -> None:
-    gone, there = shop.customer(), shop.customer()
-    tx_hash, next_hash = shop.pay(service, gone), shop.pay(service, there)
+    gone, present = shop.customer(), shop.customer()
+    tx_hash, next_hash = shop.pay(service, gone), shop.pay(service, present)
     headers = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"}
     assert stack.http.delete(f"{stack.sandbox}/v1/customers/{gone.id}", headers=headers).is_success
     assert shop.claimed(service, tx_hash, "held")["payments"][0]["cause"] == "customer_deleted"
     shop.claimed(service, next_hash)
-    only_credit(shop, there.id)
+    only_credit(shop, present.id)
 
 
 def test_a_customer_billed_in_another_currency_is_held(shop: Shop, stack: Stack, service: Service) -> None:
@@ -147,7 +147,7 @@ def test_a_reverted_transaction_is_failed_and_an_unheard_of_one_unknown(
     quote = shop.quote(service, shop.customer())
     shop.send(quote)
     call = quote["calls"][-1]
-    tx_hash = stack.chain.submit(stack.payer, call["to"], call["data"], gas=500_000)  # the quote was used already
+    tx_hash = stack.chain.submit(stack.payer, call["to"], call["data"], gas=500_000)  # the quote is used
     assert shop.claimed(service, tx_hash, "failed")["payments"] == []
     shop.count_from_zero()
     unknown = shop.claim(service, "0x" + "ab" * 32)
@@ -156,7 +156,7 @@ def test_a_reverted_transaction_is_failed_and_an_unheard_of_one_unknown(
 
 @pytest.fixture(scope="module")
 def old_stack() -> Iterator[Stack]:
-    """A chain whose clock is 30 hours behind, so that its payments are 30 hours old. The two records are older."""
+    """Run a chain 30 hours behind, so that its payments are 30 hours old. The two records are older."""
     with Stack.start(timestamp=int(time.time()) - 30 * HOUR, settings=SETTINGS) as running:
         created = int(time.time()) - 90 * 24 * HOUR
         grants = running.control("POST", "customers", {"metadata": {RECORD_MARKER: "grants"}, "created": created})["id"]
@@ -167,7 +167,7 @@ def old_stack() -> Iterator[Stack]:
 
 
 def old_payment(shop: Shop) -> tuple[str, str]:
-    """The customer and the EVM transaction of a payment that is 30 hours old."""
+    """Return the customer and the EVM transaction of a payment 30 hours old."""
     customer = shop.customer()
     signing = shop.stack.serve(QUOTE_SECONDS="600")
     tx_hash = shop.pay(signing, customer)

@@ -1,4 +1,4 @@
-"""Grants over real processes: never above a cap, never twice, on whichever process, whatever dies in between."""
+"""Grants over several processes: never above a cap and never twice, even with crashes."""
 
 import secrets
 import time
@@ -19,14 +19,14 @@ FAST = {"STRIPE_RATE": "100"}
 
 @pytest.fixture(scope="module", autouse=True)
 def many_mails(stack: Stack) -> Iterator[None]:
-    """Resend's two mails a second are for the tests of signing in."""
+    """Disable Resend's limit of two mails a second."""
     stack.control("POST", "mails/settings", {"per_second": None})
     yield
     stack.control("POST", "mails/settings", {"per_second": 2})
 
 
 def record(stack: Stack) -> list[dict[str, Any]]:
-    """The grants record, oldest first."""
+    """Return the grants record, oldest first."""
     service = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")
     rows: list[dict[str, Any]] = []
     while True:
@@ -45,23 +45,23 @@ def rows_of(stack: Stack, customer: str, kind: str) -> list[dict[str, Any]]:
 LIMITS = {"MAX_GRANT_CENTS": "500", "MAX_GRANTS_PER_DAY_CENTS": "3700"}
 
 
-def told(answer: httpx.Response | None) -> str:
-    """What an answer says of a grant: its state, or why not; `lost` where none came."""
+def outcome_of(answer: httpx.Response | None) -> str:
+    """Return the state of a grant or the reason against it; `lost` without an answer."""
     if answer is None:
         return "lost"
     return str(answer.json()["state"] if answer.is_success else answer.json()["type"].split("/")[-1])
 
 
-class Storm:
-    """Two hundred forms of four operators for twenty customers, pressed at once on three processes.
+class GrantBurst:
+    """Two hundred forms of four operators for twenty customers, submitted at once on three processes.
 
-    `most` cents for all operators; `name` begins the operators' names, since what they gave counts for a day.
+    `most` is the cap for all operators; `name` prefixes the operators' names, since grants count for a day.
     """
 
     def __init__(self, shop: Shop, name: str, most: int = 14_003) -> None:
         self.stack = shop.stack
         self.names = [f"{name}{number}@example.org" for number in range(4)]
-        roster = {"OPERATORS": ",".join(f"{one}=moderator" for one in self.names)}
+        roster = {"OPERATORS": ",".join(f"{name}=moderator" for name in self.names)}
         used = sum(-row["amount"] for row in record(self.stack))
         settings = {**FAST, **LIMITS, **roster, "MAX_GRANTS_ALL_CENTS": str(used + most)}
         self.most, self.settings = most, settings
@@ -71,14 +71,14 @@ class Storm:
         self.wishes = [self._wish(number) for number in range(200)]
 
     def _wish(self, number: int) -> dict[str, Any]:
-        """A form as any of the processes makes it: they share the secret that signs it."""
+        """Return a form as any process would create it: they share the signing secret."""
         made = {"grant": f"{int(time.time())}-{secrets.token_hex(8)}", "operator": self.names[number % 4]}
         form = TOKENS.seal("grant", {**made, "customer": self.customers[number % 20]})
         amount = f"{3 + number % 3}.{number % 100:02d}"
         return {"form": form, "amount": amount, "reason": "goodwill", "note": WHY, "again": True}
 
     def press(self, number: int, service: Service | None = None) -> httpx.Response | None:
-        """Press one; no answer where the process died."""
+        """Submit a form; returns None if the process died."""
         service = service or self.services[number % 3]
         try:
             return Operator(self.names[number % 4]).post(service, "/api/admin/grants", self.wishes[number])
@@ -86,84 +86,89 @@ class Storm:
             return None
 
     def judge(self, answers: list[httpx.Response | None], seconds: float) -> None:
-        """No cap is passed, everything given is reserved once, and nobody was told of a grant that is not there."""
+        """Check that no cap is exceeded, every grant is reserved once, and every reported grant exists."""
         given = [row for customer in self.customers for row in rows_of(self.stack, customer, "grant")]
         by_operator = Counter[str]()
         for row in given:
             by_operator[row["metadata"]["operator"]] -= row["amount"]
         total, rows = sum(by_operator.values()), record(self.stack)[self.before :]
+        outcomes = dict(Counter(map(outcome_of, answers)))
         print(
-            f"\n200 grants at once over 3 processes in {seconds:.1f} s: {dict(Counter(map(told, answers)))}; given"
+            f"\n200 grants at once over 3 processes in {seconds:.1f} s: {outcomes}; given"
             f" {len(given)}, {total} of {self.most} cents; by operator {dict(by_operator)} of 3700; {len(rows)} rows on"
             " the grants record"
         )
         assert total <= self.most
         assert all(cents <= 3_700 for cents in by_operator.values())
         assert max(-row["amount"] for row in given) <= 500
-        left = min(self.most - total, 3_700 - min(by_operator.values()))
-        assert left < 600, "what is left could hardly have held another grant"
+        remaining = min(self.most - total, 3_700 - min(by_operator.values()))
+        assert remaining < 600, "the remainder leaves hardly room for another grant"
         assert len({row["metadata"]["grant"] for row in given}) == len(given)
         reversed_ = {row["metadata"]["reverses"] for row in rows if row["metadata"]["kind"] == "reversal"}
         living = [row for row in rows if row["metadata"]["kind"] == "reservation" and row["id"] not in reversed_]
         assert sorted(row["metadata"]["grant"] for row in living) == sorted(row["metadata"]["grant"] for row in given)
         assert sum(-row["amount"] for row in rows) == total
-        promised = {one.json()["grant"] for one in answers if one is not None and told(one) == "given"}
+        promised = {
+            answer.json()["grant"] for answer in answers if answer is not None and outcome_of(answer) == "given"
+        }
         assert promised <= {row["metadata"]["grant"] for row in given}
 
 
 def test_two_hundred_at_once_over_three_processes_never_pass_a_cap(shop: Shop, stack: Stack) -> None:
-    storm = Storm(shop, "storm")
+    storm = GrantBurst(shop, "storm")
     with ThreadPoolExecutor(100) as threads:
         begun = time.monotonic()
         answers = list(threads.map(storm.press, range(200)))
         seconds = time.monotonic() - begun
     for service in storm.services:
-        assert Operator(storm.names[0]).get(service, "/admin/grants").is_success  # a look completes what is open
+        assert (
+            Operator(storm.names[0]).get(service, "/admin/grants").is_success
+        )  # loading the page completes open reservations
     storm.judge(answers, seconds)
 
 
-def test_a_process_that_is_killed_in_the_midst_of_two_hundred_loses_and_doubles_none(shop: Shop, stack: Stack) -> None:
-    storm = Storm(shop, "killed")
+def test_a_kill_amid_two_hundred_grants_loses_and_doubles_none(shop: Shop, stack: Stack) -> None:
+    storm = GrantBurst(shop, "killed")
     with ThreadPoolExecutor(100) as threads:
         begun = time.monotonic()
         presses = [threads.submit(storm.press, number) for number in range(200)]
         wait_until(lambda: len(record(stack)) > storm.before + 6)
         storm.services[1].kill()
         answers = [press.result() for press in presses]
-        lost = [number for number, answer in enumerate(answers) if told(answer) in ("lost", "unclear")]
+        lost = [number for number, answer in enumerate(answers) if outcome_of(answer) in ("lost", "unclear")]
         assert lost, "the killed process was at work"
         storm.services[1] = stack.serve(**storm.settings)
         again = list(threads.map(lambda number: storm.press(number, storm.services[number % 3]), lost))
         seconds = time.monotonic() - begun
     for service in storm.services:
         assert Operator(storm.names[0]).get(service, "/admin/grants").is_success
-    print(f"\nkilled: {len(lost)} answers were lost, pressed again: {dict(Counter(map(told, again)))}")
+    print(f"\nkilled: {len(lost)} answers were lost, pressed again: {dict(Counter(map(outcome_of, again)))}")
     storm.judge([*answers, *again], seconds)
 
 
 def test_sign_in_on_one_process_grant_on_another_undo_on_a_third_all_restarted(shop: Shop, stack: Stack) -> None:
     customer, operator = shop.customer(), Operator(cookie="none")
     public = {"PUBLIC_URL": "http://billing.test"}
-    here = {"origin": "http://billing.test"}
+    headers = {"origin": "http://billing.test"}
     first = stack.serve(**public)
-    operator.send(first, "/login", {"email": MODERATOR}, **here)
+    operator.send(first, "/login", {"email": MODERATOR}, **headers)
     mail = mail_to(stack, MODERATOR)
     first.kill()
     second = stack.serve(**public)
-    assert operator.send(second, "/login/link", {"token": token_in(mail)}, **here).headers["location"] == "/admin"
-    wish = operator.wish(second, customer.id)
+    assert operator.send(second, "/login/link", {"token": token_in(mail)}, **headers).headers["location"] == "/admin"
+    wish = operator.grant_form(second, customer.id)
     second.kill()
     third = stack.serve(**public)
-    given = operator.post(third, "/api/admin/grants", wish, **here).json()
+    given = operator.post(third, "/api/admin/grants", wish, **headers).json()
     assert (given["state"], given["after_cents"]) == ("given", 750)
     third.kill()
     fourth = stack.serve(**public)
     undo = {"reservation": given["reservation"], "reason": "wrong customer"}
-    undone = operator.post(fourth, "/api/admin/grants/undo", undo, **here).json()
+    undone = operator.post(fourth, "/api/admin/grants/undo", undo, **headers).json()
     assert undone["state"] == "undone"
     fourth.kill()
     fifth = stack.serve(**public)
-    again = operator.post(fifth, "/api/admin/grants", wish, **here).json()
+    again = operator.post(fifth, "/api/admin/grants", wish, **headers).json()
     assert (again["state"], again["taken_back"]) == ("undone", undone["taken_back"])
     assert stack.balance(customer.id) == 0
     assert len(rows_of(stack, customer.id, "grant")) == 1
@@ -172,7 +177,7 @@ def test_sign_in_on_one_process_grant_on_another_undo_on_a_third_all_restarted(s
 def test_a_crash_between_reservation_and_grant_is_completed_when_a_process_starts(shop: Shop, stack: Stack) -> None:
     customer, operator = shop.customer(), Operator()
     dying = stack.serve()
-    wish = operator.wish(dying, customer.id, "3.21")
+    wish = operator.grant_form(dying, customer.id, "3.21")
     before = len(record(stack))
     stack.control(
         "POST",
@@ -202,7 +207,7 @@ def test_a_crash_between_reservation_and_grant_is_completed_when_a_process_start
 
 def test_a_lost_answer_is_unclear_to_the_page_and_the_ledger_tells(shop: Shop, stack: Stack, service: Service) -> None:
     customer, operator = shop.customer(), Operator()
-    wish = operator.wish(service, customer.id, "4.44")
+    wish = operator.grant_form(service, customer.id, "4.44")
     shop.fault("lost_before")
     refused = operator.post(service, "/api/admin/grants", wish)
     assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unclear")
@@ -217,7 +222,7 @@ def test_the_step_before_says_what_it_would_do_and_asks_again_about_a_grant_alik
 ) -> None:
     customer, operator = shop.customer(), Operator()
     stack.control("POST", f"customers/{customer.id}/rows", {"amount": -310, "currency": "usd"})
-    wish = operator.wish(service, customer.id)
+    wish = operator.grant_form(service, customer.id)
     facts = operator.post(service, "/api/admin/grants/check", wish).json()
     assert (facts["cents"], facts["before_cents"], facts["after_cents"]) == (750, 310, 1060)
     assert facts["email"].startswith("p")
@@ -225,7 +230,7 @@ def test_the_step_before_says_what_it_would_do_and_asks_again_about_a_grant_alik
     assert (facts["note"], facts["alike"]) == (WHY, None)
     assert stack.balance(customer.id) == 310
     operator.give(service, customer.id)
-    again = operator.wish(service, customer.id)
+    again = operator.grant_form(service, customer.id)
     assert operator.post(service, "/api/admin/grants/check", again).json()["alike"] is not None
     refused = operator.post(service, "/api/admin/grants", again)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/look_alike")

@@ -1,4 +1,4 @@
-"""What an idle deployment asks of Stripe: nothing, whether or not anybody may give."""
+"""An idle deployment sends nothing to Stripe, whether or not anybody may grant."""
 
 import time
 
@@ -13,18 +13,16 @@ READ_CUSTOMER = "GET /v1/customers/{customer}"
 LIST = "GET /v1/customers/{customer}/balance_transactions"
 
 
-def given(shop: Shop) -> None:
-    """A grant by a process that is gone, on a stack where nobody else runs."""
+def past_grant(shop: Shop) -> None:
+    """Make a grant with a process that has ended; no other process runs."""
     giving = shop.stack.serve()
     Operator().give(giving, shop.customer().id)
     giving.stop()
     shop.count_from_zero()
 
 
-def test_an_idle_process_looks_at_the_grants_once_when_it_starts_and_then_reads_nothing(
-    shop: Shop, stack: Stack
-) -> None:
-    given(shop)
+def test_an_idle_process_reads_the_grants_once_at_start_and_then_nothing(shop: Shop, stack: Stack) -> None:
+    past_grant(shop)
     service = stack.serve(SWEEP="on", SWEEP_SECONDS="1")
     assert shop.counts() == {READ_CUSTOMER: 2, LIST: 2}, "its two records; the grants record and the one customer on it"
     Operator().give(service, shop.customer().id)
@@ -35,16 +33,16 @@ def test_an_idle_process_looks_at_the_grants_once_when_it_starts_and_then_reads_
 
 
 @pytest.mark.parametrize("roster", ["", f"{AUDITOR}=auditor"])
-def test_where_nobody_may_give_the_grants_record_is_never_read(shop: Shop, stack: Stack, roster: str) -> None:
-    given(shop)
+def test_without_granting_operators_the_grants_record_is_never_read(shop: Shop, stack: Stack, roster: str) -> None:
+    past_grant(shop)
     service = stack.serve(OPERATORS=roster, SWEEP="on", SWEEP_SECONDS="1")
     time.sleep(2)
     assert shop.counts() == {READ_CUSTOMER: 2}
     service.stop()
 
 
-def test_a_sweep_alone_leaves_the_grants_to_those_who_serve(shop: Shop, stack: Stack) -> None:
-    given(shop)
+def test_a_sweep_process_never_reads_the_grants(shop: Shop, stack: Stack) -> None:
+    past_grant(shop)
     sweeper = stack.sweeper()
     wait_until(lambda: shop.counts().get(READ_CUSTOMER, 0) >= 2)
     time.sleep(3)

@@ -1,4 +1,4 @@
-"""Find, bad input, orders, the rate set by hand, and the list of grants, over real processes."""
+"""Customer search, bad input, orders, the manual rate, and the list of grants, over real processes."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ TOKEN = 10**18
 HOUR = 3600
 
 
-def nothing(shop: Shop, customer: Customer) -> None:
-    """That nothing was given."""
+def assert_nothing_given(shop: Shop, customer: Customer) -> None:
+    """Check that nothing was given."""
     assert shop.stack.balance(customer.id) == 0
 
 
@@ -33,13 +33,13 @@ def nothing(shop: Shop, customer: Customer) -> None:
 )
 def test_amounts_in_every_notation(shop: Shop, service: Service, text: str, cents: int | None) -> None:
     customer, operator = shop.customer(), Operator()
-    answer = operator.post(service, "/api/admin/grants/check", operator.wish(service, customer.id, text))
+    answer = operator.post(service, "/api/admin/grants/check", operator.grant_form(service, customer.id, text))
     if cents:
         assert answer.json()["cents"] == cents
     else:
         assert answer.status_code in (409, 422)
         assert "Nothing was given" in answer.json()["detail"]
-    nothing(shop, customer)
+    assert_nothing_given(shop, customer)
 
 
 @pytest.mark.parametrize(
@@ -56,23 +56,23 @@ def test_amounts_in_every_notation(shop: Shop, service: Service, text: str, cent
 )
 def test_notes_that_do_not_fit(shop: Shop, service: Service, note: str, sentence: str) -> None:
     customer, operator = shop.customer(), Operator()
-    answer = operator.post(service, "/api/admin/grants", operator.wish(service, customer.id, note=note))
+    answer = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id, note=note))
     assert sentence in problem(answer, 422, "invalid_input")["detail"]
-    nothing(shop, customer)
+    assert_nothing_given(shop, customer)
 
 
 @pytest.mark.parametrize(
     "bad", [b'"\\ud800 and so on, and on"', b'"\xff\xfe and so on"', b"NaN", b'{"a": 1}', b"[" * 50_000]
 )
-def test_half_characters_and_other_bodies_are_told_and_give_nothing(shop: Shop, service: Service, bad: bytes) -> None:
+def test_malformed_bodies_are_rejected_and_give_nothing(shop: Shop, service: Service, bad: bytes) -> None:
     customer, operator = shop.customer(), Operator()
     for name in ("note", "amount", "reason", "form"):
-        wish = {**operator.wish(service, customer.id), name: "here"}
+        wish = {**operator.grant_form(service, customer.id), name: "here"}
         body = json.dumps(wish).encode().replace(b'"here"', bad)
         for path in ("/api/admin/grants/check", "/api/admin/grants"):
             answer = operator.post_bytes(service, path, body)
             assert answer.status_code in (400, 401, 422), answer.text
-    nothing(shop, customer)
+    assert_nothing_given(shop, customer)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_notes_in_any_script_are_kept_and_shown_as_text(shop: Shop, service: Ser
 @pytest.mark.parametrize("bad", ["another's", "another customer's order", "altered", "old", "none", "future"])
 def test_foreign_forms_give_nothing(shop: Shop, service: Service, bad: str) -> None:
     customer, operator = shop.customer(), Operator()
-    wish = operator.wish(service, customer.id)
+    wish = operator.grant_form(service, customer.id)
     now = int(time.time())
     made = {"grant": f"{now}-abc", "operator": MODERATOR, "customer": customer.id}
     form = {
@@ -105,7 +105,7 @@ def test_foreign_forms_give_nothing(shop: Shop, service: Service, bad: str) -> N
     answer = operator.post(service, "/api/admin/grants", wish | {"form": form})
     assert answer.json()["type"].split("/")[-1] in ("form_invalid", "form_dead")
     assert "Load the page again" in answer.json()["detail"]
-    nothing(shop, customer)
+    assert_nothing_given(shop, customer)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_foreign_forms_give_nothing(shop: Shop, service: Service, bad: str) -> N
 )
 def test_other_faults_in_a_form(shop: Shop, service: Service, changes: dict[str, Any]) -> None:
     customer, operator = shop.customer(), Operator()
-    answer = operator.post(service, "/api/admin/grants", operator.wish(service, customer.id) | changes)
+    answer = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id) | changes)
     problem(answer, 422, "invalid_input")
-    nothing(shop, customer)
+    assert_nothing_given(shop, customer)
 
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -145,7 +145,7 @@ HOSTILE: list[Any] = [
 
 @pytest.fixture(scope="module")
 def behind(stack: Stack) -> Service:
-    """A service behind a proxy that names each caller's address, so that nobody's allowance is used up."""
+    """Start a service that takes client addresses from a header, so that tests do not share a rate limit."""
     return stack.serve(CLIENT_IP_HEADER="x-ip")
 
 
@@ -153,7 +153,7 @@ def behind(stack: Stack) -> Service:
 def test_no_value_of_any_field_is_an_error_of_ours(shop: Shop, stack: Stack, behind: Service, path: str) -> None:
     service, operator, whole = behind, Operator(ADMIN), BODIES[path]
     if path.endswith("/check"):
-        whole = operator.wish(service, shop.customer().id)
+        whole = operator.grant_form(service, shop.customer().id)
     stack.control("DELETE", "state")
     for field in whole:
         for number, value in enumerate(HOSTILE):
@@ -170,8 +170,8 @@ def test_no_value_of_any_field_is_an_error_of_ours(shop: Shop, stack: Stack, beh
 
 
 def matches(service: Service, query: str) -> tuple[dict[str, Any], list[str]]:
-    answer = Operator(AUDITOR).http_find(service, query)
-    return answer, [one["customer"] for one in answer["matches"]]
+    answer = Operator(AUDITOR).search(service, query)
+    return answer, [match["customer"] for match in answer["matches"]]
 
 
 def test_one_box_finds_by_all_five(shop: Shop, stack: Stack, service: Service) -> None:
@@ -182,8 +182,8 @@ def test_one_box_finds_by_all_five(shop: Shop, stack: Stack, service: Service) -
     tx_hash = shop.pay(service, customer)
     credit = shop.claimed(service, tx_hash)["payments"][0]["credit"]
     for query in ("o'neil.mac+TAG@example.org", "  O'Neil.Mac+tag@Example.org "):
-        answer, found = matches(service, query)
-        assert sorted(found) == sorted([first, second])
+        answer, customers = matches(service, query)
+        assert sorted(customers) == sorted([first, second])
         assert "within the last minute" in answer["note"]
         page = Operator().get(service, "/admin?" + urlencode({"q": query})).text
         assert "2 customers: choose the right one" in page
@@ -195,15 +195,15 @@ def test_one_box_finds_by_all_five(shop: Shop, stack: Stack, service: Service) -
     assert match["last_activity"] >= match["created"]
 
 
-def test_more_customers_than_are_shown_are_told(stack: Stack, service: Service) -> None:
+def test_a_truncated_result_says_so(stack: Stack, service: Service) -> None:
     made = [stack.add_customer("many@example.org", "0x" + f"{number:02x}" * 20) for number in range(1, 23)]
-    answer, found = matches(service, "MANY@example.org")
-    assert len(found) == 20
-    assert set(found) < set(made)
+    answer, customers = matches(service, "MANY@example.org")
+    assert len(customers) == 20
+    assert set(customers) < set(made)
     assert "22 customers fit and 20 are shown" in answer["note"]
 
 
-def test_what_is_not_there_is_nobody(shop: Shop, stack: Stack, service: Service) -> None:
+def test_unknown_values_match_nobody(shop: Shop, stack: Stack, service: Service) -> None:
     bookkeeping = stack.settings["SERVICE_CUSTOMER_ID"]
     for query in (
         "nobody@nowhere.example",
@@ -225,7 +225,7 @@ def test_what_is_not_there_is_nobody(shop: Shop, stack: Stack, service: Service)
 @pytest.mark.parametrize(
     "query", ["alice", "0x12", "cus_", '" OR email~"@', "<script>", "'", "x" * 5000, "٣@", "ch_123"]
 )
-def test_what_is_no_question_gets_a_sentence(service: Service, query: str) -> None:
+def test_invalid_searches_are_explained(service: Service, query: str) -> None:
     page = Operator().get(service, "/admin?" + urlencode({"q": query}))
     assert page.status_code == 200
     assert "Type an email address, a wallet" in page.text
@@ -270,17 +270,17 @@ def test_the_list_of_all_operators_its_totals_and_its_csv(shop: Shop, service: S
 def test_the_list_sorted_every_way(shop: Shop, service: Service, sort: str, cents: list[int]) -> None:
     customer = shop.customer()
     for number, (name, amount) in enumerate([(MODERATOR, "2"), (MODERATOR, "1"), (ADMIN, "3")]):
-        time.sleep(1 if number else 0)  # Stripe's times are whole seconds
+        time.sleep(1 if number else 0)  # Stripe's times are in whole seconds
         Operator(name).give(service, customer.id, amount)
     query = urlencode({"customer": customer.id, "sort": sort})
     assert [int(row["cents"]) for row in csv_of(service, query)] == cents
     page = Operator(AUDITOR).get(service, f"/admin/grants?{query}").text
-    places = [page.index(f">${amount}.00</td>") for amount in (one // 100 for one in cents)]
+    places = [page.index(f">${amount}.00</td>") for amount in (amount_cents // 100 for amount_cents in cents)]
     assert places == sorted(places)
 
 
 @pytest.mark.parametrize("after", ["<script>", "cbtxn_Nobody", "../x", "0", "cbtxn_" + "x" * 500, "'", "\0"])
-def test_older_pages_of_nothing_are_told(shop: Shop, service: Service, after: str) -> None:
+def test_older_pages_without_entries_say_so(shop: Shop, service: Service, after: str) -> None:
     query = urlencode({"after": after})
     page = Operator().get(service, f"/admin/customers/{shop.customer().id}?{query}")
     assert (page.status_code, "no such entry" in page.text) == (404, True)
@@ -294,8 +294,8 @@ def test_older_pages_follow_each_other_and_leave_nothing_out(shop: Shop, service
     first = Operator().get(service, f"/admin/customers/{customer.id}").text
     [after] = re.findall(r'href="\?after=(cbtxn_\w+)"', first)
     second = Operator().get(service, f"/admin/customers/{customer.id}?after={after}").text
-    shown = [re.findall(r"Usage (\d+)", page) for page in (first, second)]
-    assert shown[0] + shown[1] == [f"{number:03d}" for number in reversed(range(120))]
+    numbers = [re.findall(r"Usage (\d+)", page) for page in (first, second)]
+    assert numbers[0] + numbers[1] == [f"{number:03d}" for number in reversed(range(120))]
     assert "?after=" not in second
 
 
@@ -307,26 +307,26 @@ def csv_of(service: Service, query: str) -> list[dict[str, str]]:
 
 
 def card_of(service: Service, tx_hash: str, who: str = ADMIN) -> str:
-    """What the page says of a stuck payment."""
+    """Return the card of a stuck payment."""
     page = Operator(who).get(service, "/admin/stuck")
     assert page.status_code == 200, page.text
-    return next(one for one in page.text.split('<li class="card">') if tx_hash in one)
+    return next(card for card in page.text.split('<li class="card">') if tx_hash in card)
 
 
 def order_form(service: Service, tx_hash: str, who: str = ADMIN) -> str:
-    """The form of a stuck payment."""
+    """Return the order form of a stuck payment."""
     card = card_of(service, tx_hash, who)
-    found = re.search(r'data-order="([^"]+)"', card)
-    assert found, card
-    return found[1]
+    match = re.search(r'data-order="([^"]+)"', card)
+    assert match, card
+    return match[1]
 
 
-def ordered(service: Service, tx_hash: str, text: str, who: str = ADMIN) -> dict[str, Any]:
+def place_order(service: Service, tx_hash: str, text: str, who: str = ADMIN) -> dict[str, Any]:
     body = {"form": order_form(service, tx_hash, who), "order": text, "reason": "checked with the customer"}
     answer = Operator(who).post(service, "/api/admin/orders", body)
     assert answer.is_success, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    answer_body: dict[str, Any] = answer.json()
+    return answer_body
 
 
 def orders_of(stack: Stack, order: str) -> dict[str, Any]:
@@ -344,7 +344,7 @@ def test_a_payment_over_the_limit_is_released_by_an_admin_and_names_its_order(sh
     page = Operator().get(service, "/admin/stuck").text
     assert "Ask an admin" in page
     assert "data-order" not in page
-    done = ordered(service, second, "release")
+    done = place_order(service, second, "release")
     assert done["state"] == "credited"
     credit = next(row for row in stack.credits(customer.id) if row["id"] == done["credit"])
     assert credit["metadata"]["order"] == done["order"]
@@ -364,7 +364,7 @@ def test_a_payment_over_the_limit_is_released_by_an_admin_and_names_its_order(sh
     assert second not in Operator(ADMIN).get(service, "/admin/stuck").text
 
 
-def test_a_payment_whose_customer_is_gone_goes_to_another_one(shop: Shop, stack: Stack, service: Service) -> None:
+def test_a_payment_of_a_deleted_customer_is_redirected(shop: Shop, stack: Stack, service: Service) -> None:
     gone, other = shop.customer(), shop.customer()
     tx_hash = shop.pay(service, gone)
     shop.finalize()
@@ -385,7 +385,7 @@ def test_a_payment_whose_customer_is_gone_goes_to_another_one(shop: Shop, stack:
         answer = admin.post(service, "/api/admin/orders", {"form": form, "order": order, "reason": "because"})
         assert answer.status_code in (409, 422), order
         assert "Nothing was ordered" in answer.json()["detail"]
-    done = ordered(service, tx_hash, f"redirect:{other.id}")
+    done = place_order(service, tx_hash, f"redirect:{other.id}")
     assert done["state"] == "credited"
     assert stack.balance(other.id) == 5000
     late = admin.post(service, "/api/admin/orders", {"form": form, "order": "release", "reason": "changed my mind"})
@@ -402,7 +402,7 @@ def test_a_payment_whose_customer_is_gone_goes_to_another_one(shop: Shop, stack:
     assert stack.balance(other.id) == 10_000, "the other customer's own payment of the same sequence has its own key"
 
 
-def test_who_can_be_credited_is_not_passed_over(shop: Shop, stack: Stack) -> None:
+def test_an_eligible_customer_cannot_be_redirected(shop: Shop, stack: Stack) -> None:
     service = stack.serve(MAX_PAYMENT_CENTS="4000")
     customer, other = shop.customer(), shop.customer()
     tx_hash = shop.pay(stack.serve(), customer)
@@ -411,7 +411,7 @@ def test_who_can_be_credited_is_not_passed_over(shop: Shop, stack: Stack) -> Non
     body = {"form": order_form(service, tx_hash), "order": f"redirect:{other.id}", "reason": "as a favour"}
     problem(Operator(ADMIN).post(service, "/api/admin/orders", body), 422, "invalid_input")
     assert stack.balance(other.id) == 0
-    assert ordered(service, tx_hash, "release")["state"] == "credited"
+    assert place_order(service, tx_hash, "release")["state"] == "credited"
 
 
 def test_a_payment_that_is_credited_in_the_meantime_needs_no_order(shop: Shop, stack: Stack) -> None:
@@ -439,7 +439,7 @@ def test_a_plain_payment_without_a_price_is_credited_at_the_rate_of_an_order(sho
         tx_hash = shop.pay_plainly(customer, 1000 * TOKEN)
         fresh = stack.serve()
         shop.claimed(fresh, tx_hash, "held")
-        done = ordered(fresh, tx_hash, "release:0.0075")
+        done = place_order(fresh, tx_hash, "release:0.0075")
     finally:
         stack.control("POST", "price", {"price": "0.006"})
     assert (done["state"], done["cents"]) == ("credited", 750)
@@ -457,7 +457,7 @@ def test_a_credit_that_lost_its_metadata_holds_and_an_admin_who_saw_it_releases(
     )
     shop.finalize()
     assert shop.claimed(service, tx_hash, "held")["payments"][0]["cause"] == "ledger_altered"
-    assert ordered(service, tx_hash, "release")["state"] == "credited"
+    assert place_order(service, tx_hash, "release")["state"] == "credited"
     assert stack.balance(customer.id) == 10_000
 
 
@@ -468,7 +468,7 @@ def quoted_rate(shop: Shop, service: Service, customer: Customer) -> tuple[str, 
 
 @pytest.fixture
 def young() -> Iterator[Shop]:
-    """A system of its own: blocks made in a hurry set the chain's clock ahead of ours, in others by a minute."""
+    """Run a separate system: in the shared one, fast blocks put the chain's clock up to a minute ahead."""
     with Stack.start(settings=SETTINGS) as stack:
         yield Shop(stack)
 
@@ -527,7 +527,7 @@ def test_bad_rates_change_nothing(stack: Stack, service: Service, body: dict[str
     assert stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"] == before
 
 
-def test_pages_say_so_when_stripe_is_away(shop: Shop, stack: Stack) -> None:
+def test_pages_say_so_when_stripe_is_unavailable(shop: Shop, stack: Stack) -> None:
     service, customer, operator = stack.serve(), shop.customer(), Operator()
     form = operator.form(service, customer.id)
     stack.control("POST", "faults", {"effect": "gateway", "times": None})

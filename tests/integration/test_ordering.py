@@ -1,4 +1,4 @@
-"""Orders about stuck payments over real processes: the newest stands, two admins, and what has to be answered for."""
+"""Orders about stuck payments over real processes: replacement, two admins, and confirmations."""
 
 import re
 import time
@@ -19,34 +19,34 @@ BETH = "beth@example.org"
 
 
 def card_of(service: Service, tx_hash: str, who: str = ADMIN) -> str:
-    """What the page says of a stuck payment."""
+    """Return the card of a stuck payment."""
     page = Operator(who).get(service, "/admin/stuck")
     assert page.status_code == 200, page.text
-    return next(one for one in page.text.split('<li class="card">') if tx_hash in one)
+    return next(card for card in page.text.split('<li class="card">') if tx_hash in card)
 
 
 def form_in(card: str, kind: str) -> str:
-    """The form of one kind of order on a card."""
-    found = re.search(rf'data-order="([^"]+)" data-kind="{kind}"', card)
-    assert found, card
-    return found[1]
+    """Return the form for a kind of order on a card."""
+    match = re.search(rf'data-order="([^"]+)" data-kind="{kind}"', card)
+    assert match, card
+    return match[1]
 
 
 def order(service: Service, tx_hash: str, kind: str, text: str, who: str = ADMIN) -> dict[str, Any]:
-    """Order by the page's form of a kind."""
+    """Give an order with the page's form."""
     body = {"form": form_in(card_of(service, tx_hash, who), kind), "order": text, "reason": "asked the payer"}
     answer = Operator(who).post(service, "/api/admin/orders", body)
     assert answer.is_success, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    answer_body: dict[str, Any] = answer.json()
+    return answer_body
 
 
 def confirm(service: Service, tx_hash: str, row: str, who: str, form: str = "") -> httpx.Response:
-    """Confirm an order by the page's form, or by another one."""
+    """Confirm an order with the page's form, or another one."""
     if not form:
-        found = re.search(rf'data-confirm="([^"]+)" data-row="{row}"', card_of(service, tx_hash, who))
-        assert found, "the page offers to confirm it"
-        form = found[1]
+        match = re.search(rf'data-confirm="([^"]+)" data-row="{row}"', card_of(service, tx_hash, who))
+        assert match, "the page offers to confirm it"
+        form = match[1]
     body = {"form": form, "confirms": row, "reason": "looked at it too"}
     return Operator(who).post(service, "/api/admin/orders", body)
 
@@ -61,7 +61,7 @@ def cause(shop: Shop, service: Service, tx_hash: str, state: str = "held") -> st
 
 @pytest.fixture(scope="module")
 def roster(stack: Stack) -> dict[str, str]:
-    """Two admins who may each decide about ten dollars alone."""
+    """Return settings with two admins who may each order up to ten dollars alone."""
     return {"OPERATORS": f"{stack.settings['OPERATORS']},{BETH}=admin", "MAX_ORDER_CENTS": "1000"}
 
 
@@ -72,7 +72,7 @@ def strict(stack: Stack, roster: dict[str, str]) -> Service:
 
 @pytest.fixture(scope="module")
 def payee(stack: Stack) -> Service:
-    """A service that quotes without a narrow limit."""
+    """Start a service that quotes without a low limit."""
     return stack.serve()
 
 
@@ -110,7 +110,8 @@ def test_above_the_bound_another_admin_confirms_word_for_word(shop: Shop, payee:
         f"customers/{shop.stack.settings['SERVICE_CUSTOMER_ID']}/balance_transactions", limit="100"
     )["data"]
     first, second = (
-        next(row for row in rows if row["id"] == one)["metadata"] for one in (done["order"], theirs.json()["order"])
+        next(row for row in rows if row["id"] == order_id)["metadata"]
+        for order_id in (done["order"], theirs.json()["order"])
     )
     assert second["confirms"] == done["order"]
     assert [first[name] for name in ("payment", "order", "value")] == [
@@ -119,26 +120,25 @@ def test_above_the_bound_another_admin_confirms_word_for_word(shop: Shop, payee:
     assert (first["operator"], second["operator"]) == (ADMIN, BETH)
 
 
-def test_what_cannot_be_confirmed(shop: Shop, payee: Service, strict: Service) -> None:
+def test_invalid_confirmations(shop: Shop, payee: Service, strict: Service) -> None:
     customer, tx_hash = over_limit(shop, payee, strict)
     _, other = over_limit(shop, payee, strict)
     waiting = order(strict, tx_hash, "release", "release")["order"]
     elsewhere = form_in(card_of(strict, other, BETH), "release")
-    here = form_in(card_of(strict, tx_hash, BETH), "release")
+    form = form_in(card_of(strict, tx_hash, BETH), "release")
     problem(confirm(strict, tx_hash, waiting, BETH, elsewhere), 404, "not_found")
-    problem(confirm(strict, tx_hash, "cbtxn_Nobody", BETH, here), 404, "not_found")
-    both = {"form": here, "confirms": waiting, "order": "release", "reason": "because"}
+    problem(confirm(strict, tx_hash, "cbtxn_Nobody", BETH, form), 404, "not_found")
+    both = {"form": form, "confirms": waiting, "order": "release", "reason": "because"}
     problem(Operator(BETH).post(strict, "/api/admin/orders", both), 422, "invalid_input")
-    problem(confirm(strict, tx_hash, waiting, MODERATOR, here), 403, "not_allowed")
+    problem(confirm(strict, tx_hash, waiting, MODERATOR, form), 403, "not_allowed")
     assert shop.stack.balance(customer.id) == 0
     confirmed = confirm(strict, tx_hash, waiting, BETH)
     assert confirmed.json()["state"] == "credited"
-    assert (
-        "needs no confirmation" in problem(confirm(strict, tx_hash, waiting, BETH, here), 409, "already_done")["detail"]
-    )
+    refusal = problem(confirm(strict, tx_hash, waiting, BETH, form), 409, "already_done")
+    assert "needs no confirmation" in refusal["detail"]
 
 
-def test_the_newest_order_stands_and_withdrawing_ends_it(shop: Shop, stack: Stack, payee: Service) -> None:
+def test_the_newest_order_is_effective_and_withdrawing_ends_it(shop: Shop, stack: Stack, payee: Service) -> None:
     service, own, first, second = stack.serve(), shop.customer(), shop.customer(), shop.customer()
     tx_hash = shop.pay(payee, own)
     shop.finalize()
@@ -185,7 +185,7 @@ def test_a_customer_that_takes_no_payments_is_held_until_an_admin_releases(
     shop.finalize()
     assert cause(shop, service, tx_hash) == "not_payable"
     operator = Operator(ADMIN)
-    refused = operator.post(service, "/api/admin/grants", operator.wish(service, customer.id))
+    refused = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id))
     assert "gateway_payments is off" in problem(refused, 409, "unusable_customer")["detail"]
     assert 'data-kind="redirect"' in card_of(service, tx_hash)
     assert order(service, tx_hash, "release", "release")["state"] == "credited"
@@ -200,7 +200,7 @@ def test_a_customer_on_a_test_clock_is_held(shop: Shop, stack: Stack, payee: Ser
     shop.finalize()
     assert cause(shop, service, tx_hash) == "test_clock"
     operator = Operator(ADMIN)
-    refused = operator.post(service, "/api/admin/grants", operator.wish(service, customer.id))
+    refused = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id))
     assert "test clock" in problem(refused, 409, "unusable_customer")["detail"]
     other = shop.customer()
     assert order(service, tx_hash, "redirect", f"redirect:{other.id}")["state"] == "credited"
@@ -208,7 +208,7 @@ def test_a_customer_on_a_test_clock_is_held(shop: Shop, stack: Stack, payee: Ser
 
 @pytest.fixture(scope="module")
 def old() -> Iterator[Shop]:
-    """A chain whose clock is 30 hours behind, and a service record that is older."""
+    """Run a chain 30 hours behind, with an older service record."""
     with Stack.start(timestamp=int(time.time()) - 30 * HOUR, settings=SETTINGS) as stack:
         grants = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]["grants"]
         metadata = {"stateless_billing": "service", "grants": grants}
@@ -224,7 +224,7 @@ def old_payment(shop: Shop) -> tuple[Customer, str]:
     return customer, tx_hash
 
 
-def test_a_day_later_a_deleted_customer_has_to_be_answered_for(old: Shop) -> None:
+def test_a_day_later_a_deleted_customer_needs_a_confirmation(old: Shop) -> None:
     service, (customer, tx_hash), other = old.stack.serve(), old_payment(old), old.customer()
     delete(old.stack, customer)
     assert cause(old, service, tx_hash) == "customer_deleted"
@@ -247,7 +247,7 @@ def test_a_day_later_a_deleted_customer_has_to_be_answered_for(old: Shop) -> Non
     assert old.stack.balance(other.id) == 5000
 
 
-def test_a_ledger_that_proves_nothing_is_vouched_for(old: Shop) -> None:
+def test_an_unproven_ledger_is_vouched_for(old: Shop) -> None:
     stack, service = old.stack, old.stack.serve()
     customer, tx_hash = old_payment(old)
     used = {"amount": 100, "currency": "usd", "description": "Usage", "count": 5, "every": HOUR}

@@ -1,4 +1,4 @@
-"""`docs/pay-without-the-page.md`, run as it stands."""
+"""Runs the commands of `docs/pay-without-the-page.md` verbatim."""
 
 import json
 import os
@@ -19,12 +19,12 @@ MISSING = [program for program in ("curl", "jq") if not shutil.which(program)]
 
 
 def commands() -> str:
-    """All commands of the page, one after the other."""
+    """Return all commands of the page in order."""
     return "\n".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL))
 
 
 @pytest.mark.skipif(bool(MISSING), reason=f"the page needs {' and '.join(MISSING)}, which this machine does not have")
-def test_the_page_pays_as_it_says(shop: Shop, stack: Stack, service: Service, tmp_path: Path) -> None:
+def test_the_documented_commands_pay(shop: Shop, stack: Stack, service: Service, tmp_path: Path) -> None:
     customer = shop.customer()
     stack.chain.rpc("evm_setIntervalMining", 1)
     try:

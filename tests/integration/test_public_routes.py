@@ -1,4 +1,4 @@
-"""What anybody may ask: receipts, limits, the way back, the hook of credits."""
+"""Public routes: receipts, limits, the return link, and the credit webhook."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from stateless_billing.crediting.webhook import sign_body
 from stateless_billing.sandbox.stack import Service, Stack
-from tests.integration.listener import listening
+from tests.integration.listener import start_listener
 from tests.integration.shop import Shop, problem, wait_until
 
 SECRET = "whsec_geheim"
@@ -23,11 +23,11 @@ def test_a_receipt_from_one_read(shop: Shop, stack: Stack, service: Service) -> 
     paid = shop.claimed(service, tx_hash)["payments"][0]
     fresh = stack.serve()
     shop.count_from_zero()
-    told = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
-    assert told.pop("rate") == "0.005999999999999999", "the amount was rounded up"
-    assert told.pop("chain_id") == stack.chain.chain_id
-    assert (told.pop("tx_hash"), told.pop("retry_after")) == (tx_hash, None)
-    assert told == {**paid, "confirmed": None, "needed": None}
+    receipt = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
+    assert receipt.pop("rate") == "0.005999999999999999", "the amount was rounded up"
+    assert receipt.pop("chain_id") == stack.chain.chain_id
+    assert (receipt.pop("tx_hash"), receipt.pop("retry_after")) == (tx_hash, None)
+    assert receipt == {**paid, "confirmed": None, "needed": None}
     assert sum(shop.counts().values()) == 1
 
 
@@ -40,8 +40,8 @@ def test_a_receipt_behind_many_newer_entries(shop: Shop, stack: Stack, service: 
     stack.control("POST", f"customers/{customer.id}/rows", {"amount": 1, "currency": "usd", "count": 150})
     fresh = stack.serve()
     shop.count_from_zero()
-    told = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
-    assert (told["state"], told["cents"], told["credit"]) == ("credited", 5000, None)
+    receipt = stack.http.get(f"{fresh.url}/receipt/{tx_hash}/0", headers=JSON).json()
+    assert (receipt["state"], receipt["cents"], receipt["credit"]) == ("credited", 5000, None)
     assert sum(shop.counts().values()) == 1
 
 
@@ -52,13 +52,13 @@ def test_a_receipt_is_a_page_without_personal_data(shop: Shop, stack: Stack, ser
     page = stack.http.get(f"{service.url}/receipt/{tx_hash}/0", headers=HTML)
     assert page.headers["content-type"].startswith("text/html")
     assert page.headers["vary"].lower().startswith("accept")
-    for shown in ("$50.00", "Credited", tx_hash, "cbtxn_", '<svg viewBox="'):
-        assert shown in page.text
+    for text in ("$50.00", "Credited", tx_hash, "cbtxn_", '<svg viewBox="'):
+        assert text in page.text
     for hidden in ("<script", "example.org", customer.id, "payer"):
         assert hidden not in page.text
 
 
-def test_a_receipt_before_its_time_says_so(shop: Shop, stack: Stack, service: Service) -> None:
+def test_a_receipt_before_the_credit_says_so(shop: Shop, stack: Stack, service: Service) -> None:
     tx_hash = shop.pay(service, shop.customer(), 50_000, deep=False)
     page = stack.http.get(f"{service.url}/receipt/{tx_hash}/0", headers=HTML)
     assert '<meta http-equiv="refresh"' in page.text
@@ -76,13 +76,13 @@ def test_a_receipt_before_its_time_says_so(shop: Shop, stack: Stack, service: Se
         (f"0x{'ab' * 32}/0?gateway=0x1", 422, "invalid_input"),
     ],
 )
-def test_receipts_that_are_none(stack: Stack, service: Service, path: str, status: int, code: str) -> None:
+def test_invalid_receipts(stack: Stack, service: Service, path: str, status: int, code: str) -> None:
     problem(stack.http.get(f"{service.url}/receipt/{path}"), status, code)
 
 
-def test_the_hook_hears_of_each_credit_and_holds_up_none(shop: Shop, stack: Stack) -> None:
+def test_the_webhook_receives_each_credit_and_delays_none(shop: Shop, stack: Stack) -> None:
     customer = shop.customer()
-    with listening() as listener:
+    with start_listener() as listener:
         listener.failures = 1
         service = stack.serve(CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
         paid = shop.claimed(service, shop.pay(service, customer))["payments"][0]
@@ -101,16 +101,16 @@ def test_the_hook_hears_of_each_credit_and_holds_up_none(shop: Shop, stack: Stac
     assert SECRET not in service.log()
 
 
-def test_the_hook_hears_of_what_the_sweep_credits(shop: Shop, stack: Stack, service: Service) -> None:
-    with listening() as listener:
+def test_the_webhook_receives_credits_of_the_sweep(shop: Shop, stack: Stack, service: Service) -> None:
+    with start_listener() as listener:
         shop.pay(service, shop.customer())
         done = stack.run("sweep", "--once", CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
         assert done.returncode == 0, done.stderr
         assert len(listener.heard) >= 1
 
 
-def test_the_hook_hears_of_a_credit_whose_answer_was_lost(shop: Shop, stack: Stack) -> None:
-    with listening() as listener:
+def test_the_webhook_receives_a_credit_whose_answer_was_lost(shop: Shop, stack: Stack) -> None:
+    with start_listener() as listener:
         service = stack.serve(CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
         tx_hash = shop.pay(service, shop.customer())
         shop.fault("lost_after")
@@ -118,24 +118,24 @@ def test_the_hook_hears_of_a_credit_whose_answer_was_lost(shop: Shop, stack: Sta
         wait_until(lambda: len(listener.heard) == 1)
 
 
-def test_a_hook_needs_its_secret(stack: Stack) -> None:
+def test_a_webhook_needs_its_secret(stack: Stack) -> None:
     done = stack.run("serve", CREDIT_HOOK_URL="https://api.example.org/hook")
     assert (done.returncode, "CREDIT_HOOK_SECRET" in done.stderr) == (2, True)
 
 
-def test_each_address_of_origin_has_its_limit(stack: Stack) -> None:
+def test_each_client_address_has_its_limit(stack: Stack) -> None:
     service = stack.serve(CLIENT_IP_HEADER="Fly-Client-IP")
 
     def ask(_: int) -> httpx.Response:
         return stack.http.get(f"{service.url}/api/payments/0x12", headers={"fly-client-ip": "198.51.100.7"})
 
     refused, answers = None, []
-    with ThreadPoolExecutor(20) as threads:  # faster than what is allowed comes back
+    with ThreadPoolExecutor(20) as threads:  # faster than tokens are refilled
         for _ in range(40):
             answers += list(threads.map(ask, range(40)))
-            if refused := next((one for one in answers if one.status_code == 429), None):
+            if refused := next((answer for answer in answers if answer.status_code == 429), None):
                 break
-    assert {one.status_code for one in answers} == {422, 429}
+    assert {answer.status_code for answer in answers} == {422, 429}
     assert refused is not None
     problem(refused, 429, "rate_limited")
     assert int(refused.headers["retry-after"]) >= 1
@@ -144,8 +144,8 @@ def test_each_address_of_origin_has_its_limit(stack: Stack) -> None:
 
 
 def test_a_flood_of_unknown_wallets_spends_a_small_budget(shop: Shop, stack: Stack, service: Service) -> None:
-    known = shop.customer()
-    shop.register(service, known)
+    registered = shop.customer()
+    shop.register(service, registered)
     fresh = stack.serve(CLIENT_IP_HEADER="x-ip")
 
     def ask(number: int) -> tuple[int, str]:
@@ -160,15 +160,15 @@ def test_a_flood_of_unknown_wallets_spends_a_small_budget(shop: Shop, stack: Sta
     shop.count_from_zero()
     begun = time.monotonic()
     with ThreadPoolExecutor(40) as pool:
-        told = list(pool.map(ask, range(1, 401)))
+        results = list(pool.map(ask, range(1, 401)))
     took = time.monotonic() - begun
-    assert set(told) == {(200, ""), (404, "/problems/unknown_wallet"), (503, "/problems/busy")}
+    assert set(results) == {(200, ""), (404, "/problems/unknown_wallet"), (503, "/problems/busy")}
     assert sum(shop.counts().values()) <= 60 + 5 * took + 1
-    account = stack.http.get(f"{fresh.url}/api/accounts/{known.wallet}").json()
+    account = stack.http.get(f"{fresh.url}/api/accounts/{registered.wallet}").json()
     assert account["found"], "a registered wallet needs no search"
 
 
-def test_the_way_back_is_for_allowed_origins(shop: Shop, stack: Stack) -> None:
+def test_the_return_link_needs_an_allowed_origin(shop: Shop, stack: Stack) -> None:
     service = stack.serve(RETURN_URLS="https://dashboard.example.org", PUBLIC_URL="https://pay.example.org")
     wallet = shop.customer().wallet
     ask = {"wallet": wallet, "usd": "25", "return_url": "https://dashboard.example.org/credits", "ref": "inv-7"}
@@ -180,7 +180,7 @@ def test_the_way_back_is_for_allowed_origins(shop: Shop, stack: Stack) -> None:
     assert "Back to" not in other
 
 
-def test_a_price_feed_that_is_away_leaves_the_page(shop: Shop, stack: Stack) -> None:
+def test_the_page_works_without_the_price_feed(shop: Shop, stack: Stack) -> None:
     stack.control("POST", "price/faults", {"name": "lost", "times": 20})
     service = stack.serve()
     page = stack.http.get(f"{service.url}/pay", params={"wallet": shop.customer().wallet})

@@ -1,4 +1,4 @@
-"""The `register` command against the stand-ins and a real gateway: it prints, anybody sends, and nothing is left."""
+"""The `register` command against the stand-ins and a real gateway: anybody can send its output."""
 
 import json
 
@@ -10,30 +10,34 @@ CLEAN, FINDINGS, USAGE, UNREAD = 0, 1, 2, 3
 
 
 def rows(printed: str) -> list[dict[str, object]]:
-    """JSON lines."""
+    """Parse JSON Lines."""
     return [json.loads(line) for line in printed.splitlines()]
 
 
 def registered(stack: Stack, wallet: str) -> bytes:
-    """The gateway's customer of a wallet."""
-    found = stack.chain.call(stack.gateways[0], "customerOf(address)", wallet, returns="bytes32")
-    return bytes(found).rstrip(b"\0")
+    """Return the gateway's customer of a wallet."""
+    customer_id = stack.chain.call(stack.gateways[0], "customerOf(address)", wallet, returns="bytes32")
+    return bytes(customer_id).rstrip(b"\0")
 
 
-def test_everybody_is_registered_by_a_stranger_and_then_nobody_is_left(shop: Shop) -> None:
+def test_anybody_can_register_all_customers_and_then_none_is_left(shop: Shop) -> None:
     stack = shop.stack
     customers = [shop.customer() for _ in range(130)]
     done = stack.run("register")
     assert done.returncode == CLEAN, done.stderr
     assert "130 signed, 0 registered already, 0 findings" in done.stderr
     assert {(row["wallet"], row["customer_id"]) for row in rows(done.stdout)} == {
-        (one.wallet, one.id) for one in customers
+        (customer.wallet, customer.id) for customer in customers
     }
-    one = rows(done.stdout)[0]
-    signature = bytes.fromhex(str(one["signature"])[2:])
-    customer = str(one["customer_id"]).encode().ljust(32, b"\0")
+    registration = rows(done.stdout)[0]
+    signature = bytes.fromhex(str(registration["signature"])[2:])
+    customer = str(registration["customer_id"]).encode().ljust(32, b"\0")
     call = encode_call(
-        "register(address,bytes32,uint256,bytes)", str(one["wallet"]), customer, one["deadline"], signature
+        "register(address,bytes32,uint256,bytes)",
+        str(registration["wallet"]),
+        customer,
+        registration["deadline"],
+        signature,
     )
     stranger = stack.chain.accounts[9]
     stack.chain.send(stranger, stack.gateways[0], call)
@@ -43,18 +47,18 @@ def test_everybody_is_registered_by_a_stranger_and_then_nobody_is_left(shop: Sho
     for batch in batches:
         receipt = stack.chain.send(stranger, str(batch["to"]), str(batch["data"]))
         print(f"{batch['registrations']} registrations: {int(receipt['gasUsed'], 16)} gas")
-    assert all(registered(stack, one.wallet) == one.id.encode() for one in customers)
+    assert all(registered(stack, customer.wallet) == customer.id.encode() for customer in customers)
 
     again = stack.run("register")
     assert (again.returncode, again.stdout) == (CLEAN, "")
     assert "0 signed, 130 registered already, 0 findings" in again.stderr
 
 
-def test_conflicts_are_told_and_the_rest_is_signed(shop: Shop, service: Service) -> None:
+def test_conflicts_are_reported_and_the_rest_is_signed(shop: Shop, service: Service) -> None:
     stack = shop.stack
-    known, moved, fresh, twin = shop.customer(), shop.customer(), shop.customer(), shop.customer()
-    for one in (known, moved):
-        shop.register(service, one)
+    registered, moved, fresh, twin = shop.customer(), shop.customer(), shop.customer(), shop.customer()
+    for customer in (registered, moved):
+        shop.register(service, customer)
     stack.control("POST", f"customers/{moved.id}", {"metadata": {}})
     heir = stack.add_customer("heir@example.org", moved.wallet)
     second = stack.add_customer("twin@example.org", twin.wallet)
@@ -63,13 +67,13 @@ def test_conflicts_are_told_and_the_rest_is_signed(shop: Shop, service: Service)
     done = stack.run("register")
     assert done.returncode == FINDINGS
     assert [row["customer_id"] for row in rows(done.stdout)] == [fresh.id]
-    for told in (
+    for line in (
         f"finding capitals: {shouting}:",
         f"finding several_wallets: {several}:",
         f"finding wallet_of_several_customers: {', '.join(sorted([twin.id, second]))}:",
         f"finding registered_otherwise: {heir}: {moved.wallet} is registered for {moved.id}",
     ):
-        assert told in done.stderr
+        assert line in done.stderr
     for mended in (shouting, several, second, heir):
         stack.control("POST", f"customers/{mended}", {"metadata": {}})
     assert stack.run("register").returncode == CLEAN
@@ -81,7 +85,7 @@ def test_nothing_is_signed_that_the_gateway_would_refuse(stack: Stack) -> None:
     assert "accepts" in done.stderr
 
 
-def test_half_a_listing_signs_nothing(shop: Shop) -> None:
+def test_a_partial_listing_signs_nothing(shop: Shop) -> None:
     shop.customer()
     body = {"effect": "error_unsaved", "method": "GET", "template": "/v1/customers", "times": 5}
     shop.stack.control("POST", "faults", body)

@@ -1,4 +1,4 @@
-"""docs/deploying.md, "Replacing the gateway": the written steps, while payments to the old one are under way."""
+"""Follows docs/deploying.md, "Replacing the gateway", while payments to the old one are in flight."""
 
 import json
 from typing import Any
@@ -15,15 +15,15 @@ TOKEN = 10**18
 
 @pytest.fixture(scope="module")
 def stack() -> Any:
-    """One gateway, which is going to be the old one."""
+    """Run a system with one gateway, the old one."""
     with Stack.start(gateways=1, settings=SETTINGS) as running:
         yield running
 
 
 def gateways_of(service: Service, stack: Stack, wallet: str) -> str:
-    """The gateway that a service's quotes are for."""
-    asked = {"wallet": wallet, "cents": 5000, "payer": stack.payer}
-    return str(stack.http.post(f"{service.url}/api/quotes", json=asked).json()["gateway"])
+    """Return the gateway of a service's quotes."""
+    request = {"wallet": wallet, "cents": 5000, "payer": stack.payer}
+    return str(stack.http.post(f"{service.url}/api/quotes", json=request).json()["gateway"])
 
 
 def test_replacing_the_gateway_loses_and_doubles_nothing(shop: Shop) -> None:
@@ -31,12 +31,12 @@ def test_replacing_the_gateway_loses_and_doubles_nothing(shop: Shop) -> None:
     [old] = stack.gateways
     owner = chain.accounts[0]
     before = stack.serve()
-    known, crossing, late, plain = (shop.customer() for _ in range(4))
-    shop.register(before, known)
+    claimed, crossing, late, plain = (shop.customer() for _ in range(4))
+    shop.register(before, claimed)
     shop.register(before, plain)
 
-    # Under way: paid and not claimed; quoted and not paid; paid without a quote and not final.
-    unclaimed = shop.pay(before, known, deep=False)
+    # In flight: paid but not claimed; quoted but not paid; paid without a quote but not final.
+    unclaimed = shop.pay(before, claimed, deep=False)
     open_quote = shop.quote(before, crossing)
     unregistered = shop.quote(before, late)
     shop.approve(old, 100 * TOKEN)
@@ -52,17 +52,17 @@ def test_replacing_the_gateway_loses_and_doubles_nothing(shop: Shop) -> None:
         assert batch["to"].lower() == new.lower()
         chain.send(chain.accounts[9], batch["to"], batch["data"])
 
-    # 3. New processes know both, newest first; the old process is still running.
+    # 3. New processes use both, newest first; the old process is still running.
     after = stack.serve(GATEWAY_ADDRESSES=both)
-    assert gateways_of(before, stack, known.wallet).lower() == old.lower()
-    assert gateways_of(after, stack, known.wallet).lower() == new.lower()
+    assert gateways_of(before, stack, claimed.wallet).lower() == old.lower()
+    assert gateways_of(after, stack, claimed.wallet).lower() == new.lower()
 
-    # What was under way arrives, through the new process, also what is only now paid with a quote of the old one.
+    # Payments in flight are credited by the new process, also one paid only now with a quote of the old gateway.
     crossed = shop.send(open_quote)
     shop.deepen()
     for tx_hash in (unclaimed, crossed):
         assert shop.claimed(after, tx_hash)["payments"][0]["gateway"].lower() == old.lower()
-    first_new = shop.pay(after, known)
+    first_new = shop.pay(after, claimed)
     [payment] = shop.claimed(after, first_new)["payments"]
     assert (payment["gateway"].lower(), payment["sequence"]) == (new.lower(), 0)
     shop.finalize()
@@ -76,7 +76,7 @@ def test_replacing_the_gateway_loses_and_doubles_nothing(shop: Shop) -> None:
     assert chain.balance(stack.token, old) == 0
     shop.claimed(after, shop.pay(after, late))
 
-    # 5. Both stay configured: a process that starts on nothing finds all, credits nothing twice, and settles both.
+    # 5. Both stay configured: a fresh process finds all payments, credits nothing twice, and finalizes both.
     shop.finalize()
     sweeper = stack.sweeper(GATEWAY_ADDRESSES=both)
     service = stack.settings["SERVICE_CUSTOMER_ID"]
@@ -90,7 +90,11 @@ def test_replacing_the_gateway_loses_and_doubles_nothing(shop: Shop) -> None:
         )
     )
     sweeper.stop()
-    assert [len(stack.credits(one.id)) for one in (known, crossing, late, plain)] == [3, 1, 1, 2]
-    assert [stack.balance(one.id) for one in (known, crossing, late, plain)] == [15000, 5000, 5000, 5060]
-    identities = [row["metadata"]["payment"] for one in (known, crossing, late, plain) for row in stack.credits(one.id)]
+    assert [len(stack.credits(customer.id)) for customer in (claimed, crossing, late, plain)] == [3, 1, 1, 2]
+    assert [stack.balance(customer.id) for customer in (claimed, crossing, late, plain)] == [15000, 5000, 5000, 5060]
+    identities = [
+        row["metadata"]["payment"]
+        for customer in (claimed, crossing, late, plain)
+        for row in stack.credits(customer.id)
+    ]
     assert len(set(identities)) == len(identities) == sum(totals.values())

@@ -1,4 +1,4 @@
-"""Signing in: two ways, bound to the browser that asked, the same answer for everybody, and nothing to forge."""
+"""Sign-in by mail and wallet: bound to the requesting browser, uniform answers, and no forgery."""
 
 import re
 import time
@@ -33,13 +33,13 @@ SERVED = {"CLIENT_IP_HEADER": "x-ip"}
 
 @pytest.fixture(scope="module")
 def service(stack: Stack) -> Service:
-    """A service that is told where requests come from, so that tests do not use up each other's tries."""
+    """Start a service that takes client addresses from a header, so that tests do not share a limit."""
     stack.control("POST", "mails/settings", {"per_second": None})
     return stack.serve(**SERVED)
 
 
 class Visitor(Operator):
-    """A browser that is not signed in, at an address of its own."""
+    """A signed-out browser with its own address."""
 
     _addresses = 0
 
@@ -54,7 +54,7 @@ class Visitor(Operator):
 
 
 def newcomer(stack: Stack, name: str) -> tuple[Service, str]:
-    """A service whose roster holds one more moderator, so that each test has mails of its own."""
+    """Start a service with an additional moderator, so that each test has its own mails."""
     address = f"{name}@example.org"
     return stack.serve(**SERVED, OPERATORS=f"{address}=moderator"), address
 
@@ -69,16 +69,16 @@ def test_the_link_of_the_mail_signs_in_the_browser_that_asked(stack: Stack) -> N
     assert (
         visitor.get(service, "/admin/grants?days=30").headers["location"] == "/login?next=%2Fadmin%2Fgrants%3Fdays%3D30"
     )
-    asked = visitor.send(service, "/login", {"email": f"  {address.title()} ", "next": "/admin/grants?days=30"})
-    assert asked.status_code == 200
+    answer = visitor.send(service, "/login", {"email": f"  {address.title()} ", "next": "/admin/grants?days=30"})
+    assert answer.status_code == 200
     token = token_in(mail_to(stack, address))
     for _ in range(3):
-        shown = visitor.get(service, f"/login/link?token={token}")  # a mail's scanner may do this
-        assert 'action="/login/link"' in shown.text
+        page = visitor.get(service, f"/login/link?token={token}")  # a mail scanner may do this
+        assert 'action="/login/link"' in page.text
         assert not signed_in(service, visitor)
     followed = visitor.send(service, "/login/link", {"token": token})
     assert (followed.status_code, followed.headers["location"]) == (303, "/admin/grants?days=30")
-    cookie = next(one for one in followed.headers.get_list("set-cookie") if one.startswith("__Host-session="))
+    cookie = next(header for header in followed.headers.get_list("set-cookie") if header.startswith("__Host-session="))
     for part in ("HttpOnly", "Path=/", "SameSite=lax", "Secure", "Max-Age=604800"):
         assert part in cookie
     assert "Domain" not in cookie
@@ -87,14 +87,14 @@ def test_the_link_of_the_mail_signs_in_the_browser_that_asked(stack: Stack) -> N
     assert (replayed.status_code, "only in the browser that asked" in replayed.text) == (401, True)
 
 
-def test_opened_elsewhere_the_link_shows_a_code_that_signs_in_where_it_was_asked(stack: Stack) -> None:
+def test_in_another_browser_the_link_shows_a_code_for_the_requesting_browser(stack: Stack) -> None:
     service, address = newcomer(stack, "elsewhere")
     asking, phone = Visitor(), Visitor()
     asking.send(service, "/login", {"email": address})
     mail = mail_to(stack, address)
-    shown = phone.get(service, f"/login/link?token={token_in(mail)}").text
-    assert code_in(mail) in shown
-    assert 'action="/login/link"' not in shown
+    page = phone.get(service, f"/login/link?token={token_in(mail)}").text
+    assert code_in(mail) in page
+    assert 'action="/login/link"' not in page
     assert phone.send(service, "/login/link", {"token": token_in(mail)}).status_code == 401
     assert phone.send(service, "/login/code", {"code": code_in(mail)}).status_code == 401
     assert not signed_in(service, phone)
@@ -110,7 +110,7 @@ def test_codes_cannot_be_guessed_for_long(stack: Stack) -> None:
     attacker = Visitor()
     answer = attacker.send(service, "/login", {"email": address})
     for number in range(40):
-        attacker.address = f"10.7.0.{number}"  # from everywhere
+        attacker.address = f"10.7.0.{number}"  # a new address each time
         answer = attacker.send(service, "/login/code", {"code": f"AAAAAA{number:02d}"})
         assert answer.status_code in (401, 429)
     assert answer.status_code == 429
@@ -121,7 +121,7 @@ def test_one_mail_a_minute_over_all_processes_and_it_works_for_all_who_asked(sta
     services = [newcomer(stack, "often")[0] for _ in range(3)]
     address = "often@example.org"
     visitors = [Visitor() for _ in range(6)]
-    time.sleep(max(0.0, 61 - time.time() % 60) if time.time() % 60 > 40 else 0)  # within one minute of the clock
+    time.sleep(max(0.0, 61 - time.time() % 60) if time.time() % 60 > 40 else 0)  # stay within one minute of the clock
     for number, visitor in enumerate(visitors):
         assert visitor.send(services[number % 3], "/login", {"email": address}).status_code == 200
     mail = mail_to(stack, address)
@@ -138,7 +138,7 @@ def test_the_same_answer_after_the_same_time_for_unknown_addresses(stack: Stack)
     service, address = newcomer(stack, "known")
     times: dict[str, list[float]] = {address: [], NOBODY: []}
     texts = {}
-    assert Visitor().send(service, "/login", {"email": "first@example.org"}).is_success  # what a first one loads
+    assert Visitor().send(service, "/login", {"email": "first@example.org"}).is_success  # warm up lazy imports
     for name in [address, NOBODY] * 4:
         begun = time.monotonic()
         answer = Visitor().send(service, "/login", {"email": name})
@@ -147,12 +147,12 @@ def test_the_same_answer_after_the_same_time_for_unknown_addresses(stack: Stack)
         assert answer.status_code == 200
     assert texts[address] == texts[NOBODY]
     print(f"\nknown {mean(times[address]):.3f} s, unknown {mean(times[NOBODY]):.3f} s")
-    assert min(min(one) for one in times.values()) >= 0.5
+    assert min(min(samples) for samples in times.values()) >= 0.5
     assert abs(mean(times[address]) - mean(times[NOBODY])) < 0.25
     assert mails_to(stack, NOBODY) == []
 
 
-def test_who_asks_too_often_from_one_address_waits(service: Service) -> None:
+def test_too_many_requests_of_one_address_are_limited(service: Service) -> None:
     visitor, other = Visitor(), Visitor()
     answers = [visitor.send(service, "/login/code", {"code": "x"}).status_code for _ in range(25)]
     assert answers[-1] == 429
@@ -163,19 +163,19 @@ def test_who_asks_too_often_from_one_address_waits(service: Service) -> None:
 
 
 @pytest.mark.parametrize("fault", ["rate_limited", "server_error", "lost_after", "lost_before", "concurrent"])
-def test_a_mail_that_stumbles_arrives_once(stack: Stack, fault: str) -> None:
+def test_a_mail_with_a_fault_arrives_once(stack: Stack, fault: str) -> None:
     service, address = newcomer(stack, f"stumbles-{fault.replace('_', '-')}")
     stack.control("POST", "mails/faults", {"name": fault, "times": 1})
     visitor = Visitor()
     visitor.send(service, "/login", {"email": address})
     if fault == "concurrent":
-        return  # another process is sending it right now
+        return  # another process is sending it
     assert visitor.send(service, "/login/code", {"code": code_in(mail_to(stack, address))}).status_code == 303
     assert len(mails_to(stack, address)) == 1
 
 
 @pytest.mark.parametrize("bad", ["expired", "altered", "cut", "other purpose", "other secret", "empty"])
-def test_bad_links_get_a_sentence(stack: Stack, service: Service, bad: str) -> None:
+def test_bad_links_are_explained(stack: Stack, service: Service, bad: str) -> None:
     visitor = Visitor()
     visitor.send(service, "/login", {"email": MODERATOR})
     minute = int(time.time()) // 60
@@ -200,7 +200,7 @@ def test_bad_links_get_a_sentence(stack: Stack, service: Service, bad: str) -> N
 
 
 @pytest.mark.parametrize("bad", ["expired", "altered", "asked", "link", "wallet", "nobody", "removed", "empty"])
-def test_bad_session_cookies_are_nobodys(stack: Stack, service: Service, bad: str) -> None:
+def test_bad_session_cookies_are_rejected(stack: Stack, service: Service, bad: str) -> None:
     good = session_of(ADMIN)
     cookie = {
         "expired": session_of(ADMIN, 7 * 24 * 3600 + 1),
@@ -218,10 +218,10 @@ def test_bad_session_cookies_are_nobodys(stack: Stack, service: Service, bad: st
     problem(visitor.post(service, "/api/admin/rate/end", {}), 401, "signed_out")
 
 
-def test_who_is_taken_off_the_roster_is_out_at_once(stack: Stack) -> None:
+def test_a_removed_operator_is_out_at_once(stack: Stack) -> None:
     operator = Operator("gone@example.org")
-    there = stack.serve(OPERATORS="gone@example.org=admin")
-    assert operator.get(there, "/admin").status_code == 200
+    former = stack.serve(OPERATORS="gone@example.org=admin")
+    assert operator.get(former, "/admin").status_code == 200
     without = stack.serve(OPERATORS="other@example.org=admin")
     assert operator.get(without, "/admin").status_code == 303
     lesser = stack.serve(OPERATORS="gone@example.org=auditor")
@@ -237,10 +237,10 @@ def test_secrets_are_rotated_without_signing_anybody_out(stack: Stack) -> None:
     assert operator.get(newest, "/admin").status_code == 303
 
 
-def test_money_needs_a_young_sign_in(shop: Shop, service: Service) -> None:
+def test_money_needs_a_recent_sign_in(shop: Shop, service: Service) -> None:
     customer = shop.customer()
     old = Operator(age=12 * 3600 + 60)
-    wish = old.wish(service, customer.id)
+    wish = old.grant_form(service, customer.id)
     for path in ("check", "undo"):
         problem(old.post(service, f"/api/admin/grants/{path}", {}), 401, "sign_in_again")
     body = problem(old.post(service, "/api/admin/grants", wish), 401, "sign_in_again")
@@ -262,7 +262,7 @@ ROLES = [
 
 
 @pytest.mark.parametrize(("role", "path", "status"), ROLES)
-def test_roles_are_held_to_their_table(service: Service, role: str, path: str, status: int) -> None:
+def test_roles_have_their_rights(service: Service, role: str, path: str, status: int) -> None:
     operator = Operator(f"{role}@example.org")
     assert operator.post(service, path, {}).status_code == status
     assert operator.get(service, "/admin").status_code == 200
@@ -321,16 +321,14 @@ def test_forged_origins_do_nothing(service: Service, headers: dict[str, str]) ->
         ({}, None),
     ],
 )
-def test_forms_that_no_page_of_ours_sends_get_a_page(
-    service: Service, path: str, form: dict[str, str], status: int | None
-) -> None:
+def test_foreign_forms_get_an_error_page(service: Service, path: str, form: dict[str, str], status: int | None) -> None:
     answer = Visitor().send(service, path, form)
     assert answer.status_code == status or (status is None and answer.status_code in (401, 422)), answer.text
     assert answer.headers["content-type"].startswith("text/html")
     assert 'role="alert"' in answer.text
 
 
-def test_ways_onward_stay_here(service: Service) -> None:
+def test_redirects_stay_on_this_host(service: Service) -> None:
     for onward in (
         "//evil.example/admin",
         "https://evil.example/admin",
@@ -349,19 +347,19 @@ def test_ways_onward_stay_here(service: Service) -> None:
 def test_signing_out_ends_the_session(service: Service) -> None:
     operator = Operator()
     assert signed_in(service, operator)
-    left = operator.send(service, "/logout", {})
-    assert (left.status_code, left.headers["location"]) == (303, "/login?left=1")
+    answer = operator.send(service, "/logout", {})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login?left=1")
     assert not signed_in(service, operator)
 
 
 def challenge(service: Service, visitor: Visitor, address: str) -> str:
     answer = visitor.post(service, "/login/wallet/message", {"address": address, "next": "/admin/stuck"})
     assert answer.is_success, answer.text
-    visitor.keep(answer)
+    visitor.store_cookies(answer)
     return str(answer.json()["message"])
 
 
-def test_a_wallet_signs_in_by_a_message_of_our_making(stack: Stack, service: Service) -> None:
+def test_a_wallet_signs_in_with_the_services_message(stack: Stack, service: Service) -> None:
     visitor, account = Visitor(), dev_account(4)
     message = challenge(service, visitor, account.address)
     host = service.url.partition("://")[2]
@@ -373,7 +371,7 @@ def test_a_wallet_signs_in_by_a_message_of_our_making(stack: Stack, service: Ser
     signature = account.sign_message(encode_defunct(text=message)).signature.hex()
     answer = visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"})
     assert answer.json() == {"next": "/admin/stuck"}
-    visitor.keep(answer)
+    visitor.store_cookies(answer)
     assert signed_in(service, visitor)
     problem(visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
     thief = Visitor()

@@ -1,4 +1,4 @@
-"""Whatever clients do, a payer is served: after each attack one pays and is credited, and nothing was unforeseen."""
+"""Payers are served during attacks: after each, one pays and is credited, without unexpected errors."""
 
 import asyncio
 import json
@@ -16,25 +16,25 @@ import httpx
 import pytest
 
 from stateless_billing.sandbox.stack import Service, Stack
-from tests.integration.raw import Raw, statuses
+from tests.integration.raw import RawClient, statuses
 from tests.integration.shop import PATIENCE, Customer, Shop, wait_until
 from tests.integration.slow_node import slow_node
 
 HEADER = "x-ip"
 GET = "GET {} HTTP/1.1\r\nhost: x\r\nx-ip: {}\r\n"
 POST = "POST {} HTTP/1.1\r\nhost: x\r\nx-ip: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n"
-FLOODING = 150  # requests under way at a time
+FLOODING = 150  # concurrent requests
 
 
 @pytest.fixture(scope="module")
 def attacked(stack: Stack) -> Service:
-    """A service that does not sweep and knows its visitors by a header."""
+    """Start a service that does not sweep and takes client addresses from a header."""
     return stack.serve(CLIENT_IP_HEADER=HEADER)
 
 
 @pytest.fixture(autouse=True)
 def serves_afterwards(shop: Shop, attacked: Service) -> Iterator[None]:
-    """After each test a payer is credited, and the log holds no failure of ours."""
+    """After each test, check that a payer is credited and the log has no unexpected error."""
     yield
     tx_hash = shop.pay(attacked, shop.customer())
     shop.claimed(attacked, tx_hash)
@@ -43,35 +43,35 @@ def serves_afterwards(shop: Shop, attacked: Service) -> Iterator[None]:
 
 
 def origin(number: int) -> str:
-    """One of many addresses."""
+    """Return one of many addresses."""
     return f"10.{number // 40_000 % 200}.{number // 200 % 200}.{number % 200 + 1}"
 
 
 def test_clients_that_send_slowly_or_nothing(shop: Shop, attacked: Service) -> None:
-    silent = [Raw(attacked.url) for _ in range(60)]
-    heads = [Raw(attacked.url) for _ in range(60)]
-    bodies = [Raw(attacked.url) for _ in range(60)]
-    unread = [Raw(attacked.url) for _ in range(20)]
-    for number, one in enumerate(heads):
-        one.send(GET.format("/pay", origin(number)).encode())
-    for number, one in enumerate(bodies):
-        one.send(POST.format("/api/payments", origin(number % 2), 100).encode())
-    for number, one in enumerate(unread):
-        one.send(POST.format("/nothing", origin(number), 100).encode() + b"{")
+    silent = [RawClient(attacked.url) for _ in range(60)]
+    heads = [RawClient(attacked.url) for _ in range(60)]
+    bodies = [RawClient(attacked.url) for _ in range(60)]
+    unread = [RawClient(attacked.url) for _ in range(20)]
+    for number, client in enumerate(heads):
+        client.send(GET.format("/pay", origin(number)).encode())
+    for number, client in enumerate(bodies):
+        client.send(POST.format("/api/payments", origin(number % 2), 100).encode())
+    for number, client in enumerate(unread):
+        client.send(POST.format("/nothing", origin(number), 100).encode() + b"{")
     shop.claimed(attacked, shop.pay(attacked, shop.customer()))
     assert shop.stack.http.get(f"{attacked.url}/healthz").is_success
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and any(one.open for one in heads + bodies):
-        for one in heads + bodies:
-            if one.open:
-                one.send(b"a: b\r\n" if one in heads else b" ")
+    while time.monotonic() < end and any(client.open for client in heads + bodies):
+        for client in heads + bodies:
+            if client.open:
+                client.send(b"a: b\r\n" if client in heads else b" ")
         time.sleep(0.5)
-    assert not any(one.open for one in heads + bodies), "each was given up in its time"
-    assert {one.closed() for one in silent} == {b""}
-    told = Counter(status for one in bodies for status in statuses(one.closed()))
-    assert told.keys() <= {408, 429}, "one origin has so many requests under way, and no more"
-    assert {status for one in heads for status in statuses(one.closed())} <= {408}
-    assert {status for one in unread for status in statuses(one.closed())} <= {404, 408}
+    assert not any(client.open for client in heads + bodies), "each was closed on time"
+    assert {client.closed() for client in silent} == {b""}
+    counts = Counter(status for client in bodies for status in statuses(client.closed()))
+    assert counts.keys() <= {408, 429}, "concurrent requests per address are limited"
+    assert {status for client in heads for status in statuses(client.closed())} <= {408}
+    assert {status for client in unread for status in statuses(client.closed())} <= {404, 408}
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_clients_that_send_slowly_or_nothing(shop: Shop, attacked: Service) -> N
         (POST.format("/api/payments", "10.0.0.1", 10**30).encode() + b"{", 400),
     ],
 )
-def test_what_is_malformed_or_too_large(attacked: Service, data: bytes, status: int) -> None:
-    client = Raw(attacked.url)
+def test_malformed_and_oversized_requests(attacked: Service, data: bytes, status: int) -> None:
+    client = RawClient(attacked.url)
     client.send(data)
     assert statuses(client.closed())[:1] == [status]
 
@@ -100,18 +100,18 @@ def test_what_is_malformed_or_too_large(attacked: Service, data: bytes, status: 
 def test_garbage_behind_a_request(attacked: Service) -> None:
     good = (GET.format("/healthz", "10.0.0.2") + "\r\n").encode()
     for garbage in (b"\x00\xff\r\n\r\n" * 100, b"GET", good * 3_000, b"HTTP/1.1 200 OK\r\n\r\n"):
-        client = Raw(attacked.url)
+        client = RawClient(attacked.url)
         client.send(good + garbage)
-        said = statuses(client.closed())
-        assert said[0] == 200
-        assert set(said) <= {200, 408}
-        assert len(said) <= 20
+        codes = statuses(client.closed())
+        assert codes[0] == 200
+        assert set(codes) <= {200, 408}
+        assert len(codes) <= 20
 
 
 def test_endless_bodies(attacked: Service) -> None:
     head = POST.format("/api/payments", "10.0.0.3", 0).replace("content-length: 0", "transfer-encoding: chunked")
     for path in ("/api/payments", "/nothing"):
-        client = Raw(attacked.url)
+        client = RawClient(attacked.url)
         client.send(head.replace("/api/payments", path).encode())
         sent = 0
         while client.send(b"4000\r\n" + b"a" * 0x4000 + b"\r\n"):
@@ -120,19 +120,19 @@ def test_endless_bodies(attacked: Service) -> None:
         assert set(statuses(client.closed())) <= {413}
 
 
-def test_more_connections_than_there_is_room_for(shop: Shop, attacked: Service) -> None:
-    idle = [Raw(attacked.url) for _ in range(700)]
-    try:  # over a connection of its own: one that was kept has made room
+def test_more_connections_than_the_limit(shop: Shop, attacked: Service) -> None:
+    idle = [RawClient(attacked.url) for _ in range(700)]
+    try:  # over a new connection: a pooled one may have been closed to make room
         assert httpx.get(f"{attacked.url}/healthz", trust_env=False).is_success
     finally:
-        for one in idle:
-            one.vanish()
+        for client in idle:
+            client.abort()
 
 
-def test_clients_that_go_away_in_the_middle(shop: Shop, attacked: Service) -> None:
+def test_clients_that_disconnect_during_a_request(shop: Shop, attacked: Service) -> None:
     wallet = shop.customer().wallet
     for number in range(120):
-        client = Raw(attacked.url)
+        client = RawClient(attacked.url)
         where = origin(number)
         halves = (
             GET.format("/pay", where),
@@ -144,18 +144,18 @@ def test_clients_that_go_away_in_the_middle(shop: Shop, attacked: Service) -> No
         client.send(halves[number % len(halves)].encode())
         if number % 3:
             time.sleep(0.01)
-        client.vanish()
+        client.abort()
     wait_until(lambda: shop.stack.http.get(f"{attacked.url}/healthz").is_success)
 
 
 class Flood:
-    """Claims of hashes that nobody paid, from many origins."""
+    """Claims of hashes without payments, from many addresses."""
 
     def __init__(self, url: str) -> None:
-        self._where, self.ended, self.told = urlsplit(url), threading.Event(), Counter[tuple[int, str]]()
+        self._where, self.ended, self.results = urlsplit(url), threading.Event(), Counter[tuple[int, str]]()
 
     async def run(self) -> None:
-        """Ask until told to end."""
+        """Send requests until stopped."""
         await asyncio.gather(*(self._ask(number) for number in range(FLOODING)))
 
     async def _ask(self, number: int) -> None:
@@ -163,26 +163,26 @@ class Flood:
         while not self.ended.is_set():
             tx_hash, where = "0x" + secrets.token_hex(32), origin(secrets.randbelow(30_000))
             body = json.dumps({"tx_hash": tx_hash})
-            asked = (
+            requests = (
                 POST.format("/api/payments", where, len(body)) + body,
                 GET.format(f"/api/payments/{tx_hash}", where) + "\r\n",
                 GET.format(f"/receipt/{tx_hash}/0", where) + "\r\n",
             )
-            writer.write(asked[number % 3].encode())
+            writer.write(requests[number % 3].encode())
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
             length = re.search(r"content-length: (\d+)", head)
             assert length, head
-            told: dict[str, Any] = json.loads(await reader.readexactly(int(length[1])))
+            answer_body: dict[str, Any] = json.loads(await reader.readexactly(int(length[1])))
             status = int(head.split()[1])
             assert ("retry-after: " in head) == (status == 503)
-            self.told[status, told.get("state") or told["type"].removeprefix("/problems/")] += 1
+            self.results[status, answer_body.get("state") or answer_body["type"].removeprefix("/problems/")] += 1
         writer.close()
         await writer.wait_closed()
 
 
 @contextmanager
 def flooded(service: Service) -> Iterator[Flood]:
-    """A flood for as long as the block lasts."""
+    """Run a flood for the duration of the block."""
     flood = Flood(service.url)
     thread = threading.Thread(target=asyncio.run, args=(flood.run(),))
     thread.start()
@@ -194,34 +194,36 @@ def flooded(service: Service) -> Iterator[Flood]:
 
 
 def paid(shop: Shop, service: Service) -> tuple[Customer, str]:
-    """A payment that nobody has claimed yet."""
+    """Make an unclaimed payment."""
     customer = shop.customer()
     return customer, shop.pay(service, customer)
 
 
-def test_a_flood_of_claims_spends_no_stripe_and_starves_nobody(shop: Shop, stack: Stack, attacked: Service) -> None:
+def test_a_flood_of_claims_sends_nothing_to_stripe_and_starves_nobody(
+    shop: Shop, stack: Stack, attacked: Service
+) -> None:
     customer, tx_hash = paid(shop, attacked)
     with slow_node(stack.chain.url, 0.03) as node:
         service = stack.serve(CLIENT_IP_HEADER=HEADER, RPC_URLS=node.url)
         shop.count_from_zero()
         with flooded(service) as flood:
-            wait_until(lambda: flood.told[503, "busy"] > 100 and flood.told[200, "unknown"] > 20)
+            wait_until(lambda: flood.results[503, "busy"] > 100 and flood.results[200, "unknown"] > 20)
             assert shop.counts() == {}, "not one call to Stripe"
-            # What it may take of the node: six look-ups of two questions at a time each, and who paid lately.
+            # Concurrent node requests are bounded: six lookups of two calls each, and recent payers.
             assert node.most <= 16
-            shop.claimed(service, tx_hash)  # each of whose claims must be answered: none is refused
-        assert set(flood.told) <= {(200, "unknown"), (503, "busy"), (404, "not_found")}
+            shop.claimed(service, tx_hash)  # every claim must be answered, none rejected
+        assert set(flood.results) <= {(200, "unknown"), (503, "busy"), (404, "not_found")}
         assert len(stack.credits(customer.id)) == 1
         assert "Traceback" not in service.log()
         service.stop()
 
 
-def test_the_sweep_goes_on_in_a_flood(shop: Shop, stack: Stack, attacked: Service) -> None:
+def test_the_sweep_continues_during_a_flood(shop: Shop, stack: Stack, attacked: Service) -> None:
     customer, _ = paid(shop, attacked)
     with slow_node(stack.chain.url, 0.03) as node:
         service = stack.serve(CLIENT_IP_HEADER=HEADER, RPC_URLS=node.url, SWEEP="on")
         with flooded(service) as flood:
-            wait_until(lambda: flood.told[503, "busy"] > 100)
+            wait_until(lambda: flood.results[503, "busy"] > 100)
             shop.finalize()
             wait_until(lambda: len(stack.credits(customer.id)) == 1)
         assert "Traceback" not in service.log()
