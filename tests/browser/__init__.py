@@ -1,1 +1,1 @@
-"""The pages in a real browser, with a scripted wallet."""
+"""Tests of the pages in a real browser, with a scripted wallet."""

@@ -1,4 +1,4 @@
-"""The operators' pages of a real service in a real browser, and what can be judged on every one of them."""
+"""The operators' pages of a real service in a real browser, and checks that apply to each of them."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElemen
 
 @dataclass
 class Office:
-    """A running system and the moderators' way into it."""
+    """A running system and its operators' access."""
 
     stack: Stack
     service: Service
     shop: Shop
 
     def open(self, tabs: Tabs, path: str, who: str | None = MODERATOR, *, width: int = 1280, **options: Any) -> Page:
-        """Open a page as somebody who is signed in."""
+        """Open a page as a signed-in operator."""
         page = tabs.open(width=width, **options)
         if who:
             self.sign_in(page, who)
@@ -50,7 +50,7 @@ class Office:
         return page
 
     def sign_in(self, page: Page, who: str, age: int = 0) -> None:
-        """Give the browser a session, as the service signs it."""
+        """Set a session cookie as the service signs it."""
         tokens = Tokens((SESSION_SECRET,), SystemClock())
         value = tokens.seal("session", {"who": who}, int(time.time()) - age)
         page.context.add_cookies(
@@ -65,7 +65,7 @@ class Office:
         )
 
     def customer(self, cents: int = 0) -> str:
-        """A customer with a balance."""
+        """Create a customer with a balance."""
         made = self.shop.customer().id
         if cents:
             row = {
@@ -79,28 +79,28 @@ class Office:
 
 
 def started() -> Iterator[Office]:
-    """A system for one module."""
+    """Run a system for one module."""
     with Stack.start(settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}) as stack:
         stack.control("POST", "mails/settings", {"per_second": None})
         yield Office(stack, stack.serve(MAX_PAYMENT_CENTS="40000"), Shop(stack))
 
 
 def fill(page: Page, amount: str = "7.50", reason: str = "goodwill", note: str = NOTE) -> None:
-    """Fill the grant's form in."""
+    """Fill in the grant form."""
     page.get_by_label("Amount in dollars").fill(amount)
     page.get_by_label("Reason").select_option(reason)
     page.get_by_label("Note for your colleagues").fill(note)
 
 
 def ask(page: Page, **values: str) -> None:
-    """Fill the form in and go to the sentence."""
+    """Fill in the form and continue to the summary."""
     fill(page, **values)
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#grant-sentence")).to_be_focused()
 
 
 def judge(page: Page, name: str, scheme: Literal["light", "dark"]) -> None:
-    """No violation that axe knows, no sideways scrolling, nothing too small to press, at every width; photographed."""
+    """Check axe rules, horizontal scrolling and target sizes at every width, and take screenshots."""
     PICTURES.mkdir(exist_ok=True)
     page.evaluate(AXE)
     for width in WIDTHS:

@@ -35,7 +35,7 @@ FONTS = """<?xml version="1.0"?>
 
 
 def unpacked() -> Path:
-    """Return the folder of the unpacked browser; several test runs may ask at once."""
+    """Return the folder of the unpacked browser; safe for concurrent test runs."""
     version = json.loads(PACKAGE.read_text())["version"]
     target = Path(tempfile.gettempdir()) / f"stateless-billing-chromium-{version}-{os.getuid()}"
     if target.exists():
@@ -49,7 +49,7 @@ def unpacked() -> Path:
         if not target.exists():
             staging.rename(target)
     except OSError:
-        if not target.exists():  # else another run was faster
+        if not target.exists():  # otherwise another run was faster
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -57,16 +57,16 @@ def unpacked() -> Path:
 
 
 def node() -> str:
-    """Return the path of the Node that the README asks for."""
-    found = shutil.which("node")
-    assert found, "install Node 20 or later"
-    return found
+    """Return the path of the Node that README.md requires."""
+    path = shutil.which("node")
+    assert path, "install Node 20 or later"
+    return path
 
 
 def use_own_node() -> None:
-    """Have Playwright run on the machine's Node, unless the environment already names one.
+    """Make Playwright use the machine's Node, unless the environment already names one.
 
-    The Node that comes with Playwright needs system libraries that a small machine does not have.
+    Playwright's bundled Node needs system libraries that a minimal machine lacks.
     """
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", node())
 

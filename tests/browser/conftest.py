@@ -1,4 +1,4 @@
-"""A browser for the package, and pages that fail their test on any violation of the content policy."""
+"""A browser for the package; pages fail their test on any violation of the content security policy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Tabs:
-    """Opens pages with wallets in them and keeps what went wrong inside."""
+    """Opens pages with wallets and records their errors."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
@@ -46,7 +46,7 @@ class Tabs:
         color_scheme: Literal["light", "dark"] = "light",
         **options: Any,
     ) -> Page:
-        """Open an empty page in a browser profile of its own."""
+        """Open an empty page in a new browser profile."""
         context = self.browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme=color_scheme,
@@ -59,7 +59,7 @@ class Tabs:
         context.add_init_script(WATCH_POLICY)
         page = context.new_page()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda message: self._heard(message.type, message.text))
+        page.on("console", lambda message: self._record(message.type, message.text))
         return page
 
     def close(self) -> None:
@@ -67,15 +67,15 @@ class Tabs:
         for context in self._contexts:
             context.close()
 
-    def _heard(self, kind: str, text: str) -> None:
-        # An answer with an error status is a fact of the test, not a fault of the page.
+    def _record(self, kind: str, text: str) -> None:
+        # An error status is part of the test, not an error of the page.
         if kind == "error" and not text.startswith("Failed to load resource"):
             self.faults.append(text)
 
 
 @pytest.fixture
 def tabs(browser: Browser) -> Iterator[Tabs]:
-    """Give pages to a test; nothing may have gone wrong inside them."""
+    """Provide pages to a test and fail it on any error in them."""
     opened = Tabs(browser)
     yield opened
     opened.close()
@@ -84,7 +84,7 @@ def tabs(browser: Browser) -> Iterator[Tabs]:
 
 @pytest.fixture
 def service() -> StandIn:
-    """A service that credits what it is asked for."""
+    """Return a service that credits every claim."""
     stand_in = StandIn()
     stand_in.default_claims = [lambda number: answer("credited", number)]
     return stand_in
@@ -92,13 +92,13 @@ def service() -> StandIn:
 
 @pytest.fixture
 def wallet() -> ScriptedWallet:
-    """A wallet on the right network."""
+    """Return a wallet on the right network."""
     return ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID)
 
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where the real service and its chain answer, who pays, and whose wallet is credited."""
+    """The real service and its chain, the payer, and the credited wallet."""
 
     url: str
     rpc_url: str
@@ -108,7 +108,7 @@ class RunningStack:
 
 @pytest.fixture(scope="package")
 def stack() -> Iterator[RunningStack]:
-    """The whole system, sweeping, on a chain with a block a second."""
+    """Run the whole system, sweeping, on a chain with one block per second."""
     with Stack.start(block_time=1, settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
         running.add_customer("payer@example.org", WALLET)
         yield RunningStack(running.serve().url, running.chain.url, running.payer, WALLET)

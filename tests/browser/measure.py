@@ -1,9 +1,9 @@
-"""How fast the pay page is: `python -m tests.browser.measure`. Prints numbers; nothing is asserted.
+"""Measures the pay page: `python -m tests.browser.measure`. Prints figures without asserting them.
 
-1. Until the page is usable on slow 4G (1.6 Mbit/s down, 750 kbit/s up, 150 ms a round trip, a CPU four times slower,
-   nothing cached), by the browser's own throttling.
-2. From the first block that makes a payment deep enough until the page says `credited`, and the parts it consists of:
-   until the page asks next, the claim that credits (the chain's and Stripe's round trips), and showing it.
+1. Time until the page is usable on slow 4G (1.6 Mbit/s down, 750 kbit/s up, 150 ms round trips, a CPU four times
+   slower, cold cache), with the browser's own throttling.
+2. Time from the first block that makes a payment deep enough until the page shows `credited`, and its parts: until the
+   next poll, the claim that credits (round trips to the chain and Stripe), and rendering.
 """
 
 import re
@@ -72,7 +72,7 @@ def _load(browser: Browser, service: Service) -> float:
 
 
 class _Heads(threading.Thread):
-    """Notes when each new block of the chain was first seen."""
+    """Records when each new block was first seen."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -81,14 +81,14 @@ class _Heads(threading.Thread):
         self.ended = False
 
     def run(self) -> None:
-        """Ask again and again."""
+        """Poll the head."""
         while not self.ended:
             at = int(self._node("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
             self.seen.setdefault(at, time.time())
             time.sleep(0.01)
 
     def reached(self, at: int) -> float:
-        """When a block of this time or a later one was first there."""
+        """Return when a block of this time or later was first seen."""
         return min(moment for stamp, moment in self.seen.items() if stamp >= at)
 
 
@@ -101,15 +101,15 @@ def _payments(browser: Browser, stack: Stack, service: Service) -> list[tuple[fl
     page = context.new_page()
     page.goto(f"{service.url}/pay?wallet={WALLET}&usd=5")
     press(page, "Connect wallet")
-    found = []
+    measured = []
     for number in range(PAYMENTS):
-        found.append(_payment(page, heads))
+        measured.append(_payment(page, heads))
         if number < PAYMENTS - 1:
             page.get_by_role("button", name="Make another payment").click()
     heads.ended = True
     heads.join()
     context.close()
-    return found
+    return measured
 
 
 def _payment(page: Page, heads: _Heads) -> tuple[float, ...]:
@@ -123,21 +123,21 @@ def _payment(page: Page, heads: _Heads) -> tuple[float, ...]:
     page.evaluate(WATCH)
     press(page, re.compile("^Pay "))
     expect(page.locator("#status-title")).to_have_text("$5.00 added", timeout=60_000)
-    while not claims or _told(claims[-1])["state"] != "credited":
+    while not claims or _answer_body(claims[-1])["state"] != "credited":
         page.wait_for_timeout(10)
     page.remove_listener("requestfinished", note)
-    shown = page.evaluate("window.shownAt") / 1000
-    deep = heads.reached(_told(claims[-1])["payments"][0]["time"] + DEPTH_SECONDS)
+    shown_at = page.evaluate("window.shownAt") / 1000
+    deep = heads.reached(_answer_body(claims[-1])["payments"][0]["time"] + DEPTH_SECONDS)
     timing = claims[-1].timing
-    asked, told = timing["startTime"] / 1000, (timing["startTime"] + timing["responseEnd"]) / 1000
-    return shown - deep, asked - deep, told - asked, shown - told
+    requested_at, answered_at = timing["startTime"] / 1000, (timing["startTime"] + timing["responseEnd"]) / 1000
+    return shown_at - deep, requested_at - deep, answered_at - requested_at, shown_at - answered_at
 
 
-def _told(claim: Request) -> dict[str, Any]:
+def _answer_body(claim: Request) -> dict[str, Any]:
     answer = claim.response()
     assert answer
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def _report(name: str, seconds: Sequence[float]) -> None:

@@ -1,4 +1,4 @@
-"""Run by tests/test_processes.py in a pytest of its own: starts a process of each kind and stops none of them."""
+"""Starts a process of each kind and stops none; run by tests/test_processes.py in a separate pytest."""
 
 import gc
 import json
@@ -13,7 +13,7 @@ from playwright.sync_api import Browser
 from stateless_billing.sandbox.stack import Stack
 from tests.descendants import Descendant, own, survivors
 
-STARTED = "ONE_OF_EACH_STARTED"  # names the file that says which processes there are
+STARTED = "ONE_OF_EACH_STARTED"  # names the file that lists the processes
 ENDING = "ONE_OF_EACH_ENDING"
 
 
@@ -23,7 +23,7 @@ def test_that_stops_nothing(browser: Browser) -> None:
     stack.serve()
     stack.sweeper()
     path = Path(os.environ[STARTED])
-    path.with_suffix(".part").write_text(json.dumps([asdict(one) for one in own()]))
+    path.with_suffix(".part").write_text(json.dumps([asdict(process) for process in own()]))
     path.with_suffix(".part").rename(path)
     if os.environ[ENDING] == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -34,8 +34,8 @@ def test_that_stops_nothing(browser: Browser) -> None:
 
 def test_after_it_finds_only_the_browser_of_the_package() -> None:
     gc.collect()
-    started = [Descendant(**one) for one in json.loads(Path(os.environ[STARTED]).read_text())]
-    ours = [one for one in started if "stateless_billing " in one.command or "anvil" in one.command]
-    ours += [one for one in started if "stateless_billing.sandbox " in one.command]
+    started = [Descendant(**fields) for fields in json.loads(Path(os.environ[STARTED]).read_text())]
+    ours = [process for process in started if "stateless_billing " in process.command or "anvil" in process.command]
+    ours += [process for process in started if "stateless_billing.sandbox " in process.command]
     assert len(ours) >= 4
     assert not survivors(ours, 0)

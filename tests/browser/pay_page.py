@@ -1,4 +1,4 @@
-"""What tests do on the pay page."""
+"""Steps on the pay page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.browser.stand_in import ORIGIN, WALLET, StandIn
 def page_of(
     tabs: Tabs, service: StandIn, *wallets: ScriptedWallet, usd: str = "50", clock: bool = False, **options: Any
 ) -> Page:
-    """Open the pay page of the known wallet, answered by a stand-in; `clock` lets the test move the page's time."""
+    """Open the pay page of the known wallet on a stand-in; `clock` lets the test control the page's time."""
     page = tabs.open(wallets, **options)
     if clock:
         page.clock.install()
@@ -25,7 +25,7 @@ def page_of(
 
 
 def press(page: Page, label: str | re.Pattern[str]) -> None:
-    """Press the primary button once it says what we expect and may be pressed."""
+    """Press the primary button once it has the expected label and is enabled."""
     button = page.locator("#primary")
     expect(button).to_have_text(label)
     expect(button).to_have_attribute("aria-disabled", "false")

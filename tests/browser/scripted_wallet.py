@@ -1,4 +1,4 @@
-"""A wallet that does what the test says, over any node."""
+"""A wallet controlled by the test, on any node."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BATCHES = ("wallet_getCapabilities", "wallet_sendCalls", "wallet_getCallsStatus"
 
 
 class NodeRefused(Exception):
-    """The node answered with an error, which wallets hand through."""
+    """The node answered with an error, which wallets pass on."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(error.get("message", ""))
@@ -33,7 +33,7 @@ class NodeRefused(Exception):
 
 
 def rpc(url: str) -> Node:
-    """Return a node that asks over JSON-RPC; it signs for its own unlocked accounts."""
+    """Return a JSON-RPC node, which signs for its own unlocked accounts."""
 
     def ask(method: str, params: list[Any]) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
@@ -46,7 +46,7 @@ def rpc(url: str) -> Node:
 
 
 class ScriptedWallet:
-    """One wallet: an account, a network, a node, and faults that wait for their method."""
+    """A wallet: an account, a network, a node, and queued faults by method."""
 
     def __init__(
         self, node: Node, account: str, *, chain_id: int, name: str = "Test wallet", legacy: bool = False
@@ -63,10 +63,10 @@ class ScriptedWallet:
         self.asked: list[tuple[str, list[Any]]] = []
         self._faults: dict[str, deque[Callable[[str, list[Any]], Answer]]] = defaultdict(deque)
 
-    # Knobs: each changes the next answer to one method.
+    # Controls: each changes the next answer to one method.
 
     def refuse(self, method: str, code: int, *, inner: int | None = None, message: str = "") -> None:
-        """Answer with an error; `inner` wraps the real code as some mobile wallets do."""
+        """Answer with an error; `inner` nests the real code, as some mobile wallets do."""
         error: dict[str, Any] = {"code": code, "message": message or f"refused with {code}"}
         if inner is not None:
             error["data"] = {"originalError": {"code": inner}}
@@ -82,15 +82,15 @@ class ScriptedWallet:
         self._faults[method].append(late)
 
     def behave(self, method: str, times: int) -> None:
-        """Answer as usual so many times before the next fault."""
+        """Answer as usual `times` times before the next fault."""
         self._faults[method].extend([self._plain] * times)
 
     def drop_answer(self, method: str) -> None:
-        """Do what is asked and never say so."""
+        """Execute the request but never answer."""
         self._faults[method].append(lambda name, params: {**self._plain(name, params), "silent": True})
 
     def fail_after(self, method: str) -> None:
-        """Do what is asked and report an error whose meaning nobody knows."""
+        """Execute the request and report an unspecific error."""
 
         def failed(name: str, params: list[Any]) -> Answer:
             self._plain(name, params)
@@ -99,19 +99,19 @@ class ScriptedWallet:
         self._faults[method].append(failed)
 
     def answer_with(self, method: str, result: Any) -> None:
-        """Answer something of our own, for example a smart account's own hash."""
+        """Answer with a fixed result, such as a smart account's own hash."""
         self._faults[method].append(lambda *_: {"result": result})
 
     def answer_after(self, method: str, result: Any) -> None:
-        """Do what is asked, and answer something of our own."""
+        """Execute the request and answer with a fixed result."""
         self._faults[method].append(lambda name, params: {**self._plain(name, params), "result": result})
 
     def count(self, method: str) -> int:
-        """How often the page asked for a method."""
+        """Return how often the page called a method."""
         return sum(1 for name, _ in self.asked if name == method)
 
     def answer(self, method: str, params: list[Any]) -> Answer:
-        """Answer one request of the page."""
+        """Answer a request of the page."""
         self.asked.append((method, params))
         if self._faults[method]:
             return self._faults[method].popleft()(method, params)
@@ -139,11 +139,11 @@ class ScriptedWallet:
             return {"error": refusal.error}
 
     def _batched(self, method: str, params: list[Any]) -> Answer:
-        """EIP-5792, by one EVM transaction after the other; the batch is named by none of them."""
+        """EIP-5792 as consecutive EVM transactions; none of their hashes is the batch's id."""
         if method == "wallet_getCapabilities":
             return {"result": {self.chain: {"atomic": {"status": self.batch}}}}
         if method == "wallet_getCallsStatus":
-            receipts = [{"transactionHash": one, "status": "0x1", "logs": []} for one in self.sent]
+            receipts = [{"transactionHash": sent_hash, "status": "0x1", "logs": []} for sent_hash in self.sent]
             return {"result": {"version": "2.0.0", "id": params[0], "status": 200, "receipts": receipts}}
         for call in params[0]["calls"]:
             sent = {"from": params[0]["from"], **call}

@@ -1,6 +1,6 @@
-"""The pay page without its service: the real template and files, scripted answers of the API.
+"""The pay page without its service: the real template and files, and scripted API answers.
 
-For what a running service cannot be brought to say at will: held payments, outages, prices that rise.
+For states that a running service cannot produce on demand: held payments, outages, rising prices.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHAIN = {
 
 
 def problem(code: str, status: int) -> Answer:
-    """Return a fault as the service words it."""
+    """Return a problem as the service phrases it."""
     title = code.replace("_", " ").capitalize()
     return status, {"type": f"/problems/{code}", "title": title, "status": status, "request_id": "req-7F3K"}
 
@@ -63,7 +63,7 @@ def tx_hash(number: int) -> str:
 
 
 def payment(state: str, number: int = 1, **facts: Any) -> dict[str, Any]:
-    """Return one payment as the API tells it."""
+    """Return a payment in the API's format."""
     return {
         "payment": f"{CHAIN_ID}:{GATEWAY.lower()}:{tx_hash(number)}:0",
         "ordinal": 0,
@@ -85,13 +85,13 @@ def payment(state: str, number: int = 1, **facts: Any) -> dict[str, Any]:
 
 
 def answer(state: str, number: int, **facts: Any) -> Answer:
-    """Return what a claim says about one payment."""
+    """Return the answer to a claim of one payment."""
     payments = [] if state in {"unknown", "failed"} else [payment(state, number, **facts)]
     return 200, {"tx_hash": tx_hash(number), "state": state, "retry_after": 1, "payments": payments}
 
 
 class Node:
-    """A node that accepts everything at once and keeps one balance."""
+    """A node that accepts everything at once and has one balance."""
 
     def __init__(self) -> None:
         self.tokens = 10**24
@@ -137,7 +137,7 @@ class Node:
 
 
 class StandIn:
-    """Answers the page's requests; tests change the answers by setting attributes."""
+    """Answers the page's requests; tests set attributes to change the answers."""
 
     def __init__(self) -> None:
         self.found = True
@@ -153,15 +153,15 @@ class StandIn:
         self.asked: list[tuple[str, str, dict[str, Any]]] = []
 
     def attach(self, page: Page) -> None:
-        """Serve one page."""
+        """Serve a page."""
         page.route(f"{ORIGIN}/**", self._serve)
 
     def count(self, method: str, path: str) -> int:
-        """How often the page asked for something."""
-        return sum(1 for verb, asked, _ in self.asked if (verb, asked) == (method, path))
+        """Return how often the page requested a path."""
+        return sum(1 for verb, requested, _ in self.asked if (verb, requested) == (method, path))
 
     def account(self) -> dict[str, Any]:
-        """Return the account as the API tells it."""
+        """Return the account in the API's format."""
         return {
             "wallet": WALLET,
             "found": self.found,
@@ -173,7 +173,7 @@ class StandIn:
         }
 
     def quote(self, wish: dict[str, Any]) -> Answer:
-        """Return a price for the wish."""
+        """Return a quote for the request."""
         if self.quote_fault:
             return self.quote_fault
         calls = [{"to": TOKEN, "data": "0x01", "value": "0x0", "label": "approve"}] if not self.allowed else []
@@ -225,7 +225,7 @@ class StandIn:
         return TEMPLATES.get_template("pay.html").render(**facts, **context, config=facts)
 
     def receipt(self) -> str:
-        """Render the receipt of the first of the account's payments."""
+        """Render the receipt of the account's first payment."""
         more = {"tx_hash": tx_hash(1), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
         told = {**self.payments[0], **more}
         world = {"chain": CHAIN, "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}}
@@ -235,7 +235,7 @@ class StandIn:
     def _claim(self, number: int) -> Answer:
         waiting = self.claims.setdefault(number, [])
         if not waiting:
-            waiting.extend(one(number) if callable(one) else one for one in self.default_claims)
+            waiting.extend(claim(number) if callable(claim) else claim for claim in self.default_claims)
         return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
     def _api(self, request: Request, path: str) -> Answer:

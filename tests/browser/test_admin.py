@@ -1,4 +1,4 @@
-"""What operators do, in a real browser: sign in, find, give, take back, release, set the rate."""
+"""Operators' tasks in a real browser: sign in, find, grant, reverse, release, set the rate."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ window.ethereum = { request: ({ method, params }) => window.__wallet(method, par
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    """A system of this module's own."""
+    """Run a system for this module."""
     yield from started()
 
 
 def link_in(mail: dict[str, Any]) -> str:
-    """The link of a mail."""
+    """Return the link in a mail."""
     found = re.search(r"https?://\S+", mail["text"])
     assert found
     return found[0]
@@ -47,7 +47,7 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     page.goto(link_in(mail_to(office.stack, MODERATOR)))
     page.locator("main").get_by_role("button", name="Sign in").press("Enter")
     expect(page.get_by_role("heading", name="Find a customer")).to_be_visible()
-    page.wait_for_load_state()  # keys are the script's
+    page.wait_for_load_state()  # the script handles the keys
     expect(page.locator("#q")).to_be_focused()
     page.keyboard.press("Escape")
     page.keyboard.press("/")
@@ -233,7 +233,7 @@ def test_being_offline_is_told(tabs: Tabs, office: Office) -> None:
 
 
 def held(office: Office) -> tuple[str, str]:
-    """A payment that is held, and its customer."""
+    """Make a held payment; return its hash and customer."""
     shop, other = office.shop, office.stack.serve()
     customer = shop.customer()
     tx_hash = shop.pay(other, customer, 45_000)
@@ -291,7 +291,7 @@ Scheme = Literal["light", "dark"]
 
 
 def scene(name: str, tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    """One state of one page."""
+    """Open one state of one page."""
     customer = office.customer(310)
     path, who = {
         "login": ("/login", None),

@@ -1,4 +1,4 @@
-"""The operators' pages in every state that is not the ordinary one: refused, unclear, empty, held, ended, away."""
+"""The operators' pages in exceptional states: refused, unclear, empty, held, signed out, offline."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ STRIPE_VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    """A system of this module's own."""
+    """Run a system for this module."""
     yield from started()
 
 
 def elsewhere(office: Office, **settings: str) -> Office:
-    """The same system, by a process with other settings."""
+    """Return the same system with another process and other settings."""
     return Office(office.stack, office.stack.serve(**settings), office.shop)
 
 
 def given(office: Office, cents: int = 310) -> tuple[str, dict[str, object]]:
-    """A customer, and what it was given."""
+    """Create a customer with a grant."""
     customer = office.customer(cents)
     return customer, Operator(ADMIN).give(office.service, customer, "1.25")
 
 
 def held(office: Office, cause: str) -> Customer:
-    """A payment that is held, and whose it is."""
+    """Make a held payment and return its customer."""
     shop, service = office.shop, office.stack.serve()
     customer = shop.customer()
     tx_hash = shop.pay(service, customer, 45_000)
@@ -52,7 +52,7 @@ def held(office: Office, cause: str) -> Customer:
 
 
 def card_of(page: Page, customer: Customer) -> Locator:
-    """A customer's stuck payment, with its form open."""
+    """Return the card of a customer's stuck payment with its form open."""
     card = page.locator(".stuck li", has=page.locator(f'a[href$="{customer.id}"]'))
     closed = card.locator("details:not([open]) summary")
     if closed.count():
@@ -214,7 +214,7 @@ def not_given(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 
 
 def refused(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    """Another operator's grant came in between, and only the ledger could tell."""
+    """Another operator's grant came first, and only the ledger showed it."""
     page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
     ask(page, amount="3")
 

@@ -1,4 +1,4 @@
-"""The stuck page: orders that wait, decide, are replaced, and what an admin has to answer for with a yes."""
+"""The stuck page: pending, effective and replaced orders, and confirmations by an admin."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    """A system whose chain is 30 hours behind and whose service record is older, with two admins."""
+    """Run a system with a chain 30 hours behind, an older service record, and two admins."""
     settings = {"CONFIRMATIONS": "10000:1s,100000:safe,finalized", "SWEEP": "off"}
     with Stack.start(timestamp=int(time.time()) - 30 * HOUR, settings=settings) as stack:
         grants = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]["grants"]
@@ -43,7 +43,7 @@ def scheme(request: pytest.FixtureRequest) -> Scheme:
 
 
 def paid(office: Office, cents: int = 5000) -> tuple[Customer, str]:
-    """A final payment that nobody claimed yet."""
+    """Make a final, unclaimed payment."""
     customer, signing = office.shop.customer(), office.stack.serve(QUOTE_SECONDS="600")
     tx_hash = office.shop.pay(signing, customer, cents)
     office.shop.finalize()
@@ -63,7 +63,7 @@ ALONE = """
 
 
 def card_of(page: Page, tx_hash: str) -> Locator:
-    """A stuck payment, alone on the page, so that a picture shows it."""
+    """Return the card of a stuck payment, alone on the page for the screenshot."""
     page.evaluate(ALONE, tx_hash)
     card = page.locator(".stuck > li")
     expect(card).to_have_count(1)
@@ -71,7 +71,7 @@ def card_of(page: Page, tx_hash: str) -> Locator:
 
 
 def opened(card: Locator, title: str) -> Locator:
-    """A form of a card, unfolded."""
+    """Return a form of a card, expanded."""
     details = card.locator("details", has=card.page.locator("summary", has_text=title))
     if details.get_attribute("open") is None:
         details.locator("summary").click()

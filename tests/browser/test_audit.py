@@ -1,4 +1,4 @@
-"""The auditors' page in a real browser: begin, watch, read, filter, link, print."""
+"""The audit page in a real browser: start, progress, report, filters, links and print."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.integration.shop import next_second
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    """A system with three settled payments and one that was credited twice."""
+    """Run a system with three settled payments and one credited twice."""
     for office in started():
         shop, customers = office.shop, [office.shop.customer() for _ in range(3)]
         for customer, cents in zip(customers, (2500, 5000, 7500), strict=True):
@@ -29,7 +29,7 @@ def office() -> Iterator[Office]:
 
 
 def begun(tabs: Tabs, office: Office, **options: Any) -> Page:
-    """A report, made by pressing the button."""
+    """Start a report with the button."""
     page = office.open(tabs, "/audit", AUDITOR, **options)
     page.get_by_role("button", name="Run the audit").click()
     expect(page.locator("#verdict")).to_have_text("1 EXCEPTION")

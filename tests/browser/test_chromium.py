@@ -15,9 +15,9 @@ SETTING = "PLAYWRIGHT_NODEJS_PATH"
 
 def test_the_driver_runs_on_the_machines_node(browser: Browser) -> None:
     assert browser.is_connected()
-    drivers = [one for one in own() if "run-driver" in one.command]
+    drivers = [process for process in own() if "run-driver" in process.command]
     assert drivers
-    assert {Path(f"/proc/{one.pid}/exe").resolve() for one in drivers} == {Path(chromium.node()).resolve()}
+    assert {Path(f"/proc/{process.pid}/exe").resolve() for process in drivers} == {Path(chromium.node()).resolve()}
 
 
 def test_a_node_that_the_environment_names_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The pay page against the real service, a real chain and a scripted wallet, until the money is credited."""
+"""The pay page against the real service, a real chain and a scripted wallet, up to the credit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CENTS = 2500
 
 
 class Stack(Protocol):
-    """A running service, its chain, an account that holds tokens, and a wallet that Stripe knows."""
+    """A running service, its chain, an account with tokens, and a wallet of a Stripe customer."""
 
     url: str
     rpc_url: str
@@ -47,40 +47,40 @@ def open_pay(tabs: Tabs, stack: Stack, wallet: ScriptedWallet) -> Page:
 
 
 def api(stack: Stack, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Ask the service as any program would."""
+    """Call the service's API."""
     method = "POST" if body else "GET"
     return httpx.request(method, stack.url + path, json=body, timeout=30, trust_env=False).raise_for_status().json()
 
 
 def payments(stack: Stack) -> list[dict[str, Any]]:
     """Return the account's payments, newest first."""
-    found: list[dict[str, Any]] = api(stack, f"/api/accounts/{stack.wallet}")["payments"]
-    return found
+    latest: list[dict[str, Any]] = api(stack, f"/api/accounts/{stack.wallet}")["payments"]
+    return latest
 
 
-def until(wanted: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     """Wait for something outside the page."""
     end = time.monotonic() + CREDITED_MS / 1000
-    while not wanted():
+    while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.3)
 
 
 @pytest.fixture
 def before(stack: Stack) -> set[str]:
-    """The payments that were there before the test."""
-    return {one["payment"] for one in payments(stack)}
+    """Return the payments from before the test."""
+    return {payment["payment"] for payment in payments(stack)}
 
 
 def one_more_credited(stack: Stack, before: set[str]) -> bool:
     """Whether exactly one payment was added, and is credited."""
-    added = [one for one in payments(stack) if one["payment"] not in before]
+    added = [payment for payment in payments(stack) if payment["payment"] not in before]
     assert len(added) <= 1
-    return [(one["state"], one["cents"]) for one in added] == [("credited", CENTS)]
+    return [(payment["state"], payment["cents"]) for payment in added] == [("credited", CENTS)]
 
 
 def expect_credited(page: Page) -> None:
-    """Wait for the page to say so."""
+    """Wait until the page shows the credit."""
     expect(page.locator("#status-title")).to_have_text("$25.00 added", timeout=CREDITED_MS)
 
 
@@ -174,10 +174,10 @@ def test_receipt_is_the_next_action_and_needs_no_script(tabs: Tabs, stack: Stack
 def test_demo_pays_with_the_wallet_it_brings(tabs: Tabs, stack: Stack, before: set[str]) -> None:
     with demo_wallet.pages(stack.url, stack.rpc_url, stack.payer) as url:
         page = tabs.open()
-        asked: list[str] = []
+        messages: list[str] = []
 
         def agree(dialog: Dialog) -> None:
-            asked.append(dialog.message)
+            messages.append(dialog.message)
             dialog.accept()
 
         page.on("dialog", agree)
@@ -186,7 +186,7 @@ def test_demo_pays_with_the_wallet_it_brings(tabs: Tabs, stack: Stack, before: s
         press(page, NEXT_CALL)
         expect_credited(page)
         page.close()
-    assert len(asked) == 3
+    assert len(messages) == 3
     assert one_more_credited(stack, before)
 
 
@@ -237,7 +237,7 @@ def test_refused_call_moves_nothing(tabs: Tabs, stack: Stack, before: set[str], 
     press(page, "Connect wallet")
     press(page, NEXT_CALL)
     expect(page.locator("#notice .title")).to_have_text("You closed the request in your wallet")
-    assert {one["payment"] for one in payments(stack)} == before
+    assert {payment["payment"] for payment in payments(stack)} == before
     press(page, NEXT_CALL)
     expect_credited(page)
     assert one_more_credited(stack, before)

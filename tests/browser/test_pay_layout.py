@@ -1,4 +1,4 @@
-"""How the pay page looks: its states are photographed, and what a machine can judge is judged."""
+"""The layout of the pay page: screenshots of its states, and automated checks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def wallet_with(tokens: int = 10**24) -> ScriptedWallet:
 
 
 def paid(*states: tuple[str, dict[str, Any]]) -> Scene:
-    """Return a scene after paying, with the states in their order."""
+    """Return a scene after paying, with the states in order."""
 
     def scene(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
         service.allowed = True
@@ -61,7 +61,7 @@ def paid(*states: tuple[str, dict[str, Any]]) -> Scene:
 
 
 def ready(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Before anything was pressed, with a payment on its way."""
+    """Before any action, with a pending payment."""
     held = payment("held", 1, cause="over_limit", cents=250_000)
     service.payments = [payment("confirming", 2, confirmed=3, needed=15), held]
     service.claims = {2: [answer("confirming", 2)], 1: [answer("held", 1, cause="over_limit", cents=250_000)]}
@@ -71,7 +71,7 @@ def ready(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
 
 
 def connected(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Connected, the allowance comes next."""
+    """Connected; the allowance is next."""
     page = page_of(tabs, service, wallet_with(), color_scheme=scheme)
     press(page, "Connect wallet")
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
@@ -112,13 +112,13 @@ def ask(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
 
 
 def unknown(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """A wallet that nobody knows."""
+    """An unknown wallet."""
     service.found = False
     return page_of(tabs, service, color_scheme=scheme)
 
 
 def no_wallet(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """No wallet in this browser: the way to the phone."""
+    """No wallet in this browser: links to mobile wallets."""
     page = page_of(tabs, service, color_scheme=scheme)
     press(page, "Connect wallet")
     expect(page.locator("#elsewhere")).to_have_attribute("open", "")
@@ -126,7 +126,7 @@ def no_wallet(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
 
 
 def refused(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """The contract would refuse the payment."""
+    """The contract would reject the payment."""
     service.allowed = True
     wallet = wallet_with()
     page = page_of(tabs, service, wallet, color_scheme=scheme)
@@ -196,7 +196,7 @@ def test_script_is_one_module(tabs: Tabs) -> None:
 
 
 def test_weight() -> None:
-    """Script and style stay light, as they are sent."""
+    """Script and style stay small as transferred."""
     weight = sum(ASSETS.weight(name) for name in ("pay.js", "pay.css"))
     assert weight <= WEIGHT_LIMIT, f"{weight} bytes"
 

@@ -354,9 +354,9 @@ def test_details_for_support(tabs: Tabs, service: StandIn, wallet: ScriptedWalle
     expect(page.locator("#status-reference")).to_have_text("Reference: req-7F3K")
     page.get_by_role("button", name="Copy details for support").click()
     expect(page.locator("#support-done")).to_have_text("Copied")
-    told = page.evaluate("navigator.clipboard.readText()")
+    copied = page.evaluate("navigator.clipboard.readText()")
     for expected in (WALLET, PAYER, tx_hash(FIRST_HASH), "State: unknown", "req-7F3K", "Test wallet", "8453"):
-        assert expected in told
+        assert expected in copied
 
 
 def test_numbers_and_dates_follow_the_visitor(tabs: Tabs, service: StandIn) -> None:

@@ -1,4 +1,4 @@
-"""What wallets do, refuse and get wrong, and what the pay page makes of it."""
+"""The pay page with wallets that reject, fail or misbehave."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ PERMIT = {"name": "Test LITKEY", "version": "1"}
 
 
 def batching(status: str) -> ScriptedWallet:
-    """A wallet that takes several calls in one prompt, or may."""
+    """Return a wallet that supports batched calls."""
     wallet = ScriptedWallet(Node(), PAYER, chain_id=CHAIN_ID)
     wallet.batch = status
     return wallet
