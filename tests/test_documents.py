@@ -1,5 +1,6 @@
-"""A document whose commands need more than README.md asks for says what."""
+"""Documents name every program their commands need, and the tour of the code names existing functions."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -28,7 +29,7 @@ SHELL = {
 
 
 def commands(text: str) -> set[str]:
-    """The programs that the shell examples of a document start; paths within the project are not among them."""
+    """Return the programs in the shell examples of a document, without paths within the project."""
     blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     script = re.sub(r"\\\n", " ", "\n".join(blocks))
     script = re.sub(r"<<'(\w+)'\n.*?^ *\1$", "", script, flags=re.MULTILINE | re.DOTALL)
@@ -42,8 +43,36 @@ def test_commands_are_recognized() -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_what_else_is_needed_is_said(path: Path) -> None:
+def test_further_requirements_are_named(path: Path) -> None:
     text = path.read_text()
     prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    unsaid = [one for one in commands(text) - ASKED_FOR - SHELL if f"`{one}`" not in prose]
-    assert not unsaid, f"the README does not ask for {unsaid}: say where they come from"
+    unnamed = [command for command in commands(text) - ASKED_FOR - SHELL if f"`{command}`" not in prose]
+    assert not unnamed, f"{unnamed} are not in the README's requirements: say where they come from"
+
+
+def definitions(path: Path) -> set[str]:
+    """The classes and functions of a module, and the methods as `Class.method`."""
+    names = set[str]()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{method.name}"
+                for method in node.body
+                if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+    return names
+
+
+def test_the_tour_names_existing_functions() -> None:
+    text = (ROOT / "docs" / "code.md").read_text()
+    rows = re.findall(r"^\|[^|]*\| `([\w/]+\.py)` \| ([^|]+) \|", text, re.MULTILINE)
+    assert len(rows) > 30
+    missing = [
+        (path, name)
+        for path, cell in rows
+        for name in re.findall(r"`([\w.]+)`", cell)
+        if name not in definitions(ROOT / path)
+    ]
+    assert not missing

@@ -36,7 +36,7 @@ class WatchedStripe(StripeStandIn):
         self._metadata: dict[str, dict[str, str]] = {}
         self.ledger: Account = self.account
 
-    def settle(self) -> None:
+    def finish_late_work(self) -> None:
         """Complete what is due. Rows that appear now count as late."""
         super().finish_late_work()
         self._notify(late=True)
