@@ -1,6 +1,6 @@
-"""`make test`: the contracts' tests, then all others. The closing lines say what ran and how long it took.
+"""Runs the contracts' tests, then all others, and prints a summary: `make test`.
 
-Arguments are handed on to pytest.
+Arguments are passed to pytest.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.conftest import CONTRACTS
 
 
 def contracts() -> tuple[int, str]:
-    """Run forge's tests and show what they print; the exit code and the last line about all suites."""
+    """Run forge's tests and echo their output; return the exit code and the summary line."""
     color = "always" if sys.stdout.isatty() else "never"
     closing = "nothing ran"
     with processes.ended_afterwards():
@@ -38,7 +38,7 @@ def others(arguments: list[str], closing: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Run both; the exit code of the first that fails."""
+    """Run both and return the exit code of the first that fails."""
     try:
         code, closing = contracts()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What all tests share: asyncio as the loop, and no network but loopback, in child processes too."""
+"""Shared test configuration: asyncio as the event loop, and only loopback networking, also in child processes."""
 
 import os
 import runpy
@@ -11,17 +11,17 @@ import pytest
 
 from stateless_billing.sandbox import processes
 
-if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own
-    # A machine under load is no failure; what failed is printed so that it can be played again.
+if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own profile
+    # No deadline: a machine under load is no failure. Print failing examples so that they can be replayed.
     slow = [hypothesis.HealthCheck.too_slow]
     hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=slow, print_blob=True)
     hypothesis.settings.load_profile("suite")
-CONTRACTS = "CONTRACT_TESTS"  # what forge said at its end, where `make test` ran it before
+CONTRACTS = "CONTRACT_TESTS"  # forge's summary line, if `make test` ran it before
 _GUARD = Path(__file__).parent / "loopback"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the guard into this process and into every Python process that tests start."""
+    """Install the network guard in this process and in every Python process that tests start."""
     if not hasattr(config, "workerinput"):
         handle, path = tempfile.mkstemp(prefix="loopback-")
         os.close(handle)
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if any process tried to leave this machine."""
+    """Fail the run if any process tried to connect to another machine."""
     if hasattr(session.config, "workerinput"):
         return
     path = Path(os.environ["LOOPBACK_VIOLATIONS"])
@@ -45,14 +45,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """End the processes that the test itself started; those of its fixtures end with the fixtures."""
+    """End the processes started by the test itself; those of its fixtures end with the fixtures."""
     with processes.ended_afterwards():
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
-    """Say beside pytest's closing line what else `make test` ran."""
+    """Print what else `make test` ran, next to pytest's closing line."""
     yield
     if closing := os.environ.get(CONTRACTS):
         terminalreporter.write_line(f"contracts (forge): {closing}")

@@ -1,4 +1,4 @@
-"""The processes below a process, and which of them still run."""
+"""Finds the descendants of a process and those still running."""
 
 import os
 import time
@@ -8,14 +8,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Descendant:
-    """A process. Its ID may be used again, but not with the same start time."""
+    """A process, identified by ID and start time, since IDs are reused."""
 
     pid: int
     started: int
     command: str
 
     def runs(self) -> bool:
-        """Whether it has not ended. A zombie has."""
+        """Whether it still runs; a zombie does not."""
         try:
             state, *_, started = _stat(self.pid)
         except OSError:
@@ -24,13 +24,13 @@ class Descendant:
 
 
 def _stat(pid: int) -> tuple[str, str, str]:
-    """State, parent and start time of a process."""
+    """Return state, parent and start time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return fields[0], fields[1], fields[19]
 
 
-def descendants(of: int) -> list[Descendant]:
-    """Every process that `of` started, directly or not."""
+def descendants(pid: int) -> list[Descendant]:
+    """Return every descendant of a process."""
     children: dict[int, list[Descendant]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -40,22 +40,22 @@ def descendants(of: int) -> list[Descendant]:
             except OSError:
                 continue  # it ended meanwhile
             children.setdefault(int(parent), []).append(Descendant(int(entry.name), int(started), command))
-    found, parents = [], [of]
+    processes, parents = [], [pid]
     while parents:
         below = children.get(parents.pop(), [])
-        found += below
-        parents += [one.pid for one in below]
-    return found
+        processes += below
+        parents += [process.pid for process in below]
+    return processes
 
 
 def survivors(processes: list[Descendant], seconds: float) -> list[Descendant]:
-    """Those that still run after at most `seconds`."""
+    """Return those still running after at most `seconds`."""
     deadline = time.monotonic() + seconds
-    while (left := [one for one in processes if one.runs()]) and time.monotonic() < deadline:
+    while (running := [process for process in processes if process.runs()]) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return left
+    return running
 
 
 def own() -> list[Descendant]:
-    """The descendants of this process."""
+    """Return the descendants of this process."""
     return descendants(os.getpid())

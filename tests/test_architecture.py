@@ -1,4 +1,4 @@
-"""Style as a test: who may import whom, what is banned and what to use instead, and how large things may grow."""
+"""Architecture rules: allowed imports, banned patterns with their replacements, and size limits."""
 
 import ast
 import json
@@ -35,7 +35,7 @@ LAYERS = (
     ("stateless_billing.commands",),
     ("stateless_billing.__main__",),
 )
-"""The units of the service, lowest first: a unit imports from lower layers only."""
+"""The units of the service, lowest layer first: a unit imports from lower layers only."""
 
 INNER_LAYERS = (
     (
@@ -65,7 +65,7 @@ PURE = (
     "chain.decoding",
     "chain.errors",
 )
-"""Packages and modules that take values and give values."""
+"""Packages and modules without I/O."""
 
 FEWEST_FILES, MOST_FILES = 3, 10
 SMALL = {"stateless_billing.web": 2, "stateless_billing": 2}  # what holds packages
@@ -83,22 +83,22 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imports(path: Path, *, late: bool = True) -> set[str]:
-    """The modules a file imports; without `late`, only those it imports when it is imported itself."""
+    """Return the modules a file imports; without `late`, only those at module level."""
     tree = tree_of(path)
-    found = set()
+    names = set()
     for node in ast.walk(tree) if late else tree.body:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 def reaches(path: Path, *prefixes: str, late: bool = True) -> set[str]:
     return {
-        one
-        for one in imports(path, late=late)
-        if any(one == prefix or one.startswith(prefix + ".") for prefix in prefixes)
+        module
+        for module in imports(path, late=late)
+        if any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
     }
 
 
@@ -113,7 +113,7 @@ def within(module: str, *packages: str) -> bool:
 
 
 def unit_of(module: str, layers: Sequence[Sequence[str]]) -> tuple[int, str] | None:
-    """The layer and unit that a module belongs to; None for a module outside of the table."""
+    """Return the layer and unit of a module; None if it is not in the table."""
     for layer, units in enumerate(layers):
         for unit in units:
             if within(module, unit):
@@ -122,21 +122,21 @@ def unit_of(module: str, layers: Sequence[Sequence[str]]) -> tuple[int, str] | N
 
 
 def upward(path: Path, layers: Sequence[Sequence[str]]) -> set[str]:
-    """The imports of a file that do not go to a lower layer, or stay in its unit."""
+    """Return the imports of a file that neither go to a lower layer nor stay in its unit."""
     mine = unit_of(name_of(path), layers)
     if mine is None:
         return set()
-    found = set()
-    for one in imports(path):
-        other = unit_of(one, layers)
+    violations = set()
+    for imported in imports(path):
+        other = unit_of(imported, layers)
         if other and other[1] != mine[1] and other[0] >= mine[0]:
-            found.add(one)
-    return found
+            violations.add(imported)
+    return violations
 
 
 @pytest.mark.parametrize("path", PRODUCTION, ids=name_of)
 def test_every_module_has_its_layer(path: Path) -> None:
-    assert unit_of(name_of(path), LAYERS), "put it into a package of the table"
+    assert unit_of(name_of(path), LAYERS), "assign it to a layer of the table"
 
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
@@ -160,18 +160,22 @@ def test_who_may_import_whom(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for path in SERVICE if within(name_of(path), *PURE)], ids=name_of)
 def test_pure_modules_do_no_io(path: Path) -> None:
-    assert not reaches(path, *HEAVY, "asyncio", "socket", "time"), "a pure module takes values and gives values"
-    assert not any(isinstance(node, ast.AsyncFunctionDef) for node in functions(path)), "nothing pure waits"
+    assert not reaches(path, *HEAVY, "asyncio", "socket", "time"), "a pure module does no I/O"
+    assert not any(isinstance(node, ast.AsyncFunctionDef) for node in functions(path)), (
+        "a pure module has no coroutines"
+    )
     modules = {
-        one for one in reaches(path, "stateless_billing", "chain") if (ROOT / (one.replace(".", "/") + ".py")).exists()
+        imported
+        for imported in reaches(path, "stateless_billing", "chain")
+        if (ROOT / (imported.replace(".", "/") + ".py")).exists()
     }
-    assert all(within(one, *PURE) for one in modules), "a pure module imports pure modules only"
+    assert all(within(imported, *PURE) for imported in modules), "a pure module imports pure modules only"
 
 
 def test_the_tour_shows_the_layers() -> None:
     rows = re.findall(r"^\| (\d+) \| `([\w/.]+)` \|", (ROOT / "docs" / "code.md").read_text(), re.MULTILINE)
-    shown = {(int(layer), path.removesuffix(".py").replace("/", ".")) for layer, path in rows}
-    assert shown == {(layer, unit) for layer, units in enumerate(LAYERS, 1) for unit in units}
+    documented = {(int(layer), path.removesuffix(".py").replace("/", ".")) for layer, path in rows}
+    assert documented == {(layer, unit) for layer, units in enumerate(LAYERS, 1) for unit in units}
 
 
 def test_packages_have_three_to_ten_files() -> None:
@@ -185,7 +189,7 @@ def test_slow_packages_are_imported_late(path: Path) -> None:
     assert not reaches(path, *LATE, late=False), "import it where it is first used"
 
 
-def test_the_start_does_not_wait_for_what_only_some_need() -> None:
+def test_the_start_imports_no_optional_modules() -> None:
     code = "import stateless_billing.commands.cli, sys; print(*sys.modules)"
     loaded = set(processes.run([sys.executable, "-c", code], cwd=ROOT, check=True).stdout.split())
     assert "stripe" in loaded
@@ -198,10 +202,10 @@ def test_the_start_does_not_wait_for_what_only_some_need() -> None:
         "stateless_billing.audit.command",
         "stateless_billing.commands.register",
     ):
-        assert name not in loaded, f"{name} makes every start slower: load it where it is used"
+        assert name not in loaded, f"{name} slows every start: import it where it is used"
 
 
-# Orchestration and shell have no meaning alone: tests/integration and tests/browser run them as processes.
+# Orchestration and I/O shells have no unit tests: tests/integration and tests/browser run them as processes.
 RUN_WHOLE = (
     "app",
     "stateless_billing.__main__",
@@ -243,8 +247,8 @@ BANNED = {
 def test_what_is_banned_has_a_replacement(path: Path, pattern: str, rule: tuple[str, set[str]]) -> None:
     replacement, exempt = rule
     if name_of(path) not in exempt:
-        found = re.search(pattern, path.read_text())
-        assert not found, f"instead of {found[0]} use {replacement}"
+        match = re.search(pattern, path.read_text())
+        assert not match, f"instead of {match[0]} use {replacement}"
 
 
 def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
@@ -270,15 +274,15 @@ def test_tests_use_fakes_not_patches(path: Path) -> None:
 @pytest.mark.parametrize("path", CODE, ids=name_of)
 def test_sizes(path: Path) -> None:
     lines = len(path.read_text().splitlines())
-    assert lines <= (100 if path.name == "app.py" else 300), f"{lines} lines: one subject a file"
+    assert lines <= (100 if path.name == "app.py" else 300), f"{lines} lines: one subject per file"
     for function in functions(path):
         length = (function.end_lineno or 0) - function.lineno + 1
-        assert length <= 50, f"{function.name} has {length} lines: say it in smaller steps"
+        assert length <= 50, f"{function.name} has {length} lines: split it"
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(tree_of(path)), "a module begins with one line that says what it holds"
+def test_every_module_has_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(tree_of(path)), "a module begins with a one-line docstring"
 
 
 @cache
@@ -316,12 +320,12 @@ def test_the_committed_abi_is_the_compiled_one() -> None:
     ids=lambda path: path.name,
 )
 def test_named_paths_exist(path: Path) -> None:
-    made = ("contracts/out/", ".venv")  # by make
+    made = ("contracts/out/", ".venv")  # made by make
     for named in re.findall(r"[`(]((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|py|txt|toml))[`)#]", path.read_text()):
         if not named.startswith(made):
-            assert (ROOT / named).exists() or (path.parent / named).exists(), f"{named} is not there"
+            assert (ROOT / named).exists() or (path.parent / named).exists(), f"{named} does not exist"
 
 
 def test_the_repository_speaks_of_the_project_alone() -> None:
     lock = (ROOT / "package-lock.json").read_text()
-    assert '"resolved"' not in lock, "registry addresses do not belong into the lock file"
+    assert '"resolved"' not in lock, "registry addresses do not belong in the lock file"

@@ -1,4 +1,4 @@
-"""`make test` ends with what it ran, its slowest ten tests and pytest's own closing line."""
+"""`make test` ends with its ten slowest tests, a summary and pytest's closing line."""
 
 import os
 import re

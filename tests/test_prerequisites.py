@@ -1,4 +1,4 @@
-"""One sentence says what a machine lacks, before anything is downloaded."""
+"""A missing prerequisite is reported in one sentence, before anything is downloaded."""
 
 import shutil
 import subprocess
@@ -30,7 +30,7 @@ LACKING = {
 
 
 def machine(folder: Path, **changes: str | None) -> str:
-    """A PATH on which only these programs are."""
+    """Return a PATH with only these programs."""
     folder.mkdir()
     for name, script in {**COMPLETE, **changes}.items():
         if script is not None:
@@ -41,11 +41,11 @@ def machine(folder: Path, **changes: str | None) -> str:
 
 
 def examined(path: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """What tools/prerequisites says there."""
+    """Run tools/prerequisites with this PATH."""
     return processes.run([ROOT / "tools" / "prerequisites"], env={"PATH": path, **settings})
 
 
-def test_a_complete_machine_is_told_nothing(tmp_path: Path) -> None:
+def test_a_complete_machine_gets_no_output(tmp_path: Path) -> None:
     done = examined(machine(tmp_path / "bin"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -1,4 +1,4 @@
-"""Processes end with the test that started them: if it fails, if it is interrupted and if its worker is killed."""
+"""Processes end with the test that started them, even if it fails, is interrupted or its worker is killed."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SECONDS = 15.0
 
 
 def nested(ending: str, started: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A pytest of its own, as someone would start it from a terminal."""
+    """Start a separate pytest, as from a terminal."""
     command = [sys.executable, "-m", "pytest", *arguments]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     env |= {ENDING: ending, STARTED: str(started)}
@@ -33,33 +33,33 @@ def nested(ending: str, started: Path, *arguments: str) -> subprocess.Popen[str]
 
 
 def recorded(path: Path, run: subprocess.Popen[Any]) -> list[Descendant]:
-    """What the nested test started, one of each kind among it."""
+    """Return the processes of the nested test, at least one of each kind."""
     deadline = time.monotonic() + 60
     while not path.exists() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     assert path.exists(), run.communicate()[0]
-    started = [Descendant(**one) for one in json.loads(path.read_text())]
-    assert [kind for kind in KINDS if not any(kind in one.command for one in started)] == []
+    started = [Descendant(**process) for process in json.loads(path.read_text())]
+    assert [kind for kind in KINDS if not any(kind in process.command for process in started)] == []
     return started
 
 
 def assert_ended(started: list[Descendant]) -> None:
-    """Fail if one of them still runs, and leave none behind even then."""
-    left = survivors(started, SECONDS)
-    for one in left:
+    """Fail if any process still runs, and kill it."""
+    remaining = survivors(started, SECONDS)
+    for process in remaining:
         with suppress(ProcessLookupError):
-            os.kill(one.pid, signal.SIGKILL)
-    assert not left
+            os.kill(process.pid, signal.SIGKILL)
+    assert not remaining
 
 
-def test_a_test_that_fails_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+def test_a_failing_test_leaves_no_process(tmp_path: Path) -> None:
     run = nested("failed", tmp_path / "started", "-n", "0", FILE)
     printed = run.communicate(timeout=90)[0]
     assert "1 failed, 1 passed" in printed, printed
     assert_ended(recorded(tmp_path / "started", run))
 
 
-def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_no_process(tmp_path: Path) -> None:
     run = nested("interrupted", tmp_path / "started", "-n", "1", FIRST)
     started = recorded(tmp_path / "started", run)
     os.killpg(run.pid, signal.SIGINT)
@@ -67,31 +67,33 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     assert_ended(started)
 
 
-def test_a_worker_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+def test_a_killed_worker_leaves_no_process(tmp_path: Path) -> None:
     run = nested("killed", tmp_path / "started", "-n", "1", "--max-worker-restart", "0", FIRST)
     printed = run.communicate(timeout=90)[0]
     assert "crashed" in printed, printed
     assert_ended(recorded(tmp_path / "started", run))
 
 
-def test_a_demo_that_is_killed_leaves_nothing() -> None:
+def test_a_killed_demo_leaves_no_process() -> None:
     command = [sys.executable, "-m", "stateless_billing.sandbox.demo"]
     run = processes.start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert run.stdout
     assert any("the service answers" in line for line in run.stdout)
     started = descendants(run.pid)
-    assert [kind for kind in (" serve", "anvil", ".sandbox ") if not any(kind in one.command for one in started)] == []
+    assert [
+        kind for kind in (" serve", "anvil", ".sandbox ") if not any(kind in process.command for process in started)
+    ] == []
     run.kill()
     assert_ended(started)
 
 
 def still_running(seconds: float) -> list[str]:
-    """A command that ignores the signals to end."""
+    """Return a command that ignores termination signals."""
     return ["sh", "-c", f"trap '' TERM; echo started; sleep {seconds} & wait; wait"]
 
 
 @pytest.mark.parametrize("error", [AssertionError, KeyboardInterrupt])
-def test_a_block_ends_what_it_started_and_nothing_else(error: type[BaseException]) -> None:
+def test_a_block_ends_only_the_processes_it_started(error: type[BaseException]) -> None:
     before = processes.start(["sleep", "60"])
     inside = []
 
@@ -107,7 +109,7 @@ def test_a_block_ends_what_it_started_and_nothing_else(error: type[BaseException
     processes.end(before)
 
 
-def test_what_ignores_the_signal_is_killed_with_its_children() -> None:
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children() -> None:
     process = processes.start(still_running(60), stdout=subprocess.PIPE, text=True)
     assert process.stdout
     assert process.stdout.readline() == "started\n"
@@ -122,8 +124,8 @@ def files_of(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def test_everything_is_started_in_one_place() -> None:
+def test_processes_py_starts_every_process() -> None:
     banned = re.compile(r"subprocess\.(run|Popen|call|check_\w+)\(|create_subprocess_\w+\(|posix_spawn\(|os\.system\(")
     files = [*files_of("tests"), *files_of("stateless_billing/sandbox")]
-    found = {str(path.relative_to(ROOT)) for path in files if banned.search(path.read_text())}
-    assert found == {"stateless_billing/sandbox/processes.py"}, "use sandbox/processes.py"
+    users = {str(path.relative_to(ROOT)) for path in files if banned.search(path.read_text())}
+    assert users == {"stateless_billing/sandbox/processes.py"}, "use sandbox/processes.py"

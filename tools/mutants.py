@@ -1,6 +1,6 @@
-"""Makes each mistake of contracts/mutants.toml in a copy of the contracts, runs their tests, and says which noticed.
+"""Makes each mistake of contracts/mutants.toml in a copy of the contracts and reports which test catches it.
 
-Exit code 1 when a mutant survives, 2 when the list does not fit the contracts. Words as arguments choose by name.
+Exit code 1 if a mutant survives, 2 if the list does not match the contracts. Arguments select mutants by name.
 """
 
 import os
@@ -14,11 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UNIT, INVARIANTS = ["--no-match-contract", "Invariants"], ["--match-contract", "Invariants"]
-SKIPPED = ["--skip", "*/script/**", "--skip", "*/Deploy.t.sol"]  # they hold the gateway's code: compiled anew each time
+SKIPPED = [
+    "--skip",
+    "*/script/**",
+    "--skip",
+    "*/Deploy.t.sol",
+]  # they embed the gateway's code and would be recompiled each time
 
 
 class Workbench:
-    """A copy of contracts/ and the tools, in which a source can be altered and the tests run."""
+    """A copy of contracts/ and tools/ in which sources can be changed and the tests run."""
 
     def __init__(self, folder: Path) -> None:
         shutil.copytree(ROOT / "tools", folder / "tools")
@@ -29,11 +34,11 @@ class Workbench:
         self.folder = folder
 
     def source(self, file: str) -> Path:
-        """A contract's source in the copy."""
+        """Return the path of a contract's source in the copy."""
         return self.folder / "contracts" / "src" / file
 
     def test(self, only: list[str]) -> str | None:
-        """The first test that fails, or None."""
+        """Run the tests and return the first that fails, or None."""
         done = subprocess.run(  # noqa: S603 - our own tool
             [self.folder / "tools" / "forge", "test", "--fail-fast", *SKIPPED, *only],
             env={**os.environ, "FOUNDRY_PROFILE": "mutants"},
@@ -55,26 +60,26 @@ class Workbench:
 
 
 def main(words: list[str]) -> int:
-    """Try the mutants; the exit code."""
+    """Test the selected mutants and return the exit code."""
     mutants = tomllib.loads((ROOT / "contracts" / "mutants.toml").read_text())["mutant"]
-    chosen = [one for one in mutants if all(word in one["name"] for word in words)]
+    chosen = [mutant for mutant in mutants if all(word in mutant["name"] for word in words)]
     with tempfile.TemporaryDirectory(prefix="gateway-mutants-") as folder:
         bench = Workbench(Path(folder))
-        for one in chosen:
-            file = one.get("file", "PaymentGateway.sol")
-            if bench.source(file).read_text().count(one["old"]) != 1:
-                print(f"{one['name']}: its text does not stand once in {file}", file=sys.stderr)
+        for mutant in chosen:
+            file = mutant.get("file", "PaymentGateway.sol")
+            if bench.source(file).read_text().count(mutant["old"]) != 1:
+                print(f"{mutant['name']}: its text does not occur exactly once in {file}", file=sys.stderr)
                 return 2
-        if found := bench.test([]):
-            print(f"{found} fails without any mutant", file=sys.stderr)
+        if failing := bench.test([]):
+            print(f"{failing} fails without any mutant", file=sys.stderr)
             return 2
-        survivors = sum(not killed(bench, one) for one in chosen)
+        survivors = sum(not is_killed(bench, mutant) for mutant in chosen)
     print(f"\n{len(chosen)} mutants, {len(chosen) - survivors} killed, {survivors} alive")
     return 1 if survivors else 0
 
 
-def killed(bench: Workbench, mutant: dict[str, str]) -> bool:
-    """Whether the tests notice this mutant; prints its row."""
+def is_killed(bench: Workbench, mutant: dict[str, str]) -> bool:
+    """Return whether the tests catch this mutant, and print the result."""
     source = bench.source(mutant.get("file", "PaymentGateway.sol"))
     right = source.read_text()
     source.write_text(right.replace(mutant["old"], mutant["new"]))

@@ -1,1 +1,1 @@
-"""Benchmarks: ratios inside one run, against stand-ins in processes of their own. `make bench` runs them all."""
+"""Benchmarks: ratios within one run, against stand-ins in separate processes. `make bench` runs them all."""

@@ -1,4 +1,4 @@
-"""All benchmarks, one after another, written to docs/benchmarks.md: `python -m tests.bench`."""
+"""Runs all benchmarks and writes docs/benchmarks.md: `python -m tests.bench`."""
 
 import argparse
 import os
@@ -26,31 +26,31 @@ The day is simulated in virtual time, at least one hour of it; `python -m tests.
 
 
 def lines(module: str, *options: str) -> list[str]:
-    """What one benchmark prints, shown while it runs."""
-    found = []
+    """Run a benchmark, echo its output and return the lines."""
+    printed = []
     with processes.ended_afterwards():
         run = processes.start([sys.executable, "-m", module, *options], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert run.stdout
         for line in run.stdout:
             print(line, end="", flush=True)
-            found.append(line.strip())
+            printed.append(line.strip())
         run.wait()
     if run.returncode:
         raise SystemExit(f"{module} failed")
-    return found
+    return printed
 
 
 def machine() -> str:
-    """Where and when."""
+    """Describe the machine, versions and date."""
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    load = "/".join(f"{one:.1f}" for one in os.getloadavg())
+    load = "/".join(f"{average:.1f}" for average in os.getloadavg())
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     cores = f"{os.cpu_count()} cores ({platform.machine()}), load before {load}"
     return f"{day}, {cores}, Python {platform.python_version()}, {packages}."
 
 
 def main() -> None:
-    """Run them and write the page."""
+    """Run the benchmarks and write the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--scale", type=float, default=1.0)
     scale = parser.parse_args().scale
@@ -60,8 +60,10 @@ def main() -> None:
         ("A day of 100,000 payments", lines("tests.bench.day", f"--payments={max(500, round(5_000 * scale))}")),
         ("The audit", lines("tests.bench.audit", f"--scale={scale}")),
     ]
-    told = "\n\n".join("\n".join([f"## {title}", "", *(f"- {line}" for line in said)]) for title, said in parts)
-    PAGE.write_text(f"{head}{told}\n")
+    sections = "\n\n".join(
+        "\n".join([f"## {title}", "", *(f"- {line}" for line in results)]) for title, results in parts
+    )
+    PAGE.write_text(f"{head}{sections}\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How fast, and in how much memory, a large account is audited: `python -m tests.bench.audit`.
+"""Measures time and memory of the audit of a large account: `python -m tests.bench.audit`.
 
 100,000 payments of 10,000 customers and 1,000,000 unrelated charges, against the Stripe stand-in with 20 times Stripe's
-limits and a node in memory; and a twentieth of them at Stripe's own. The floor is what the limits allow for the reads
-that were needed; ratios are taken inside one run. `--scale 0.1` runs a tenth.
+limits and an in-memory node; and a twentieth of that at Stripe's own limits. The floor is the time that the limits
+impose on the reads made; ratios are within one run. `--scale 0.1` runs a tenth.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from chain.provider import FailoverProvider
 from stateless_billing.sandbox import processes
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 
-LIMIT = 25  # Stripe's reads a second; an audit in a hurry is given so many times as much
+LIMIT = 25  # Stripe's reads per second; the fast audit gets TIMES as many
 TIMES = 20
 EVENTS, PER_BLOCK = 60_000, 30
 CUSTOMERS, EACH, CHARGES = 10_000, 10, 100
@@ -33,7 +33,7 @@ CUSTOMERS, EACH, CHARGES = 10_000, 10, 100
 
 @contextmanager
 def stand_in(what: str, **sizes: int) -> Iterator[str]:
-    """One of the stand-ins; where it listens."""
+    """Start a stand-in; yields its address."""
     options = [f"--{name.replace('_', '-')}={value}" for name, value in sizes.items()]
     with processes.ended_afterwards():
         command = [sys.executable, "-m", "tests.bench.audit_world", what, *options]
@@ -42,8 +42,8 @@ def stand_in(what: str, **sizes: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
 
-def measured(stripe: str, node: str, rate: int, *, deep: bool) -> dict[str, Any]:
-    """One audit in a process of its own, with its peak memory."""
+def run_audit(stripe: str, node: str, rate: int, *, deep: bool) -> dict[str, Any]:
+    """Run an audit in its own process and return its cost, including peak memory."""
     command = [
         sys.executable,
         "-m",
@@ -60,27 +60,27 @@ def measured(stripe: str, node: str, rate: int, *, deep: bool) -> dict[str, Any]
 
 
 def compare(scale: float, times: int, *modes: bool) -> None:
-    """Audits, `deep` or not, against the floor, at so many times Stripe's limits."""
+    """Compare audits with the floor at `times` Stripe's limits; each of `modes` says whether it is deep."""
     customers, rate = max(10, round(CUSTOMERS * scale)), LIMIT * times
     sizes = {"customers": customers, "each": EACH, "per_block": 2}
     with ExitStack() as running:
         node = running.enter_context(stand_in("node", **sizes))
         stripe = running.enter_context(stand_in("stripe", charges=CHARGES, times=times, **sizes))
         for deep in modes:
-            found = measured(stripe, node, rate, deep=deep)
-            floor = (found["reads"] - customers // 100) / rate
-            told = (
+            cost = run_audit(stripe, node, rate, deep=deep)
+            floor = (cost["reads"] - customers // 100) / rate
+            parts = (
                 f"audit{' --deep' if deep else ''} at {f'{times} times ' if times > 1 else ''}Stripe's limits:",
-                f"{found['payments']} payments, {found['reads']} Stripe reads in",
-                f"{found['stripe_seconds']} s, floor {floor:.1f} s: {found['stripe_seconds'] / floor:.2f} (goal 1.2);",
-                f"in all {found['seconds']} s, {found['cpu_seconds']} s of them computing;",
-                f"peak {found['megabytes']} MB (goal 300); exit {found['exit']}",
+                f"{cost['payments']} payments, {cost['reads']} Stripe reads in",
+                f"{cost['stripe_seconds']} s, floor {floor:.1f} s: {cost['stripe_seconds'] / floor:.2f} (goal 1.2);",
+                f"in all {cost['seconds']} s, {cost['cpu_seconds']} s of them computing;",
+                f"peak {cost['megabytes']} MB (goal 300); exit {cost['exit']}",
             )
-            print(*told, *found["missing"], flush=True)
+            print(*parts, *cost["missing"], flush=True)
 
 
 def raw_seconds(port: int) -> float:
-    """Put the same questions through a bare socket and count the bytes of the answers; how long it took."""
+    """Send the same requests over a bare socket, read the answers, and return the seconds."""
     calls = [BulkReader.logs_of(block(100 + number), GATEWAY) for number in range(EVENTS // PER_BLOCK)]
     begun = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
@@ -100,7 +100,7 @@ def raw_seconds(port: int) -> float:
 
 
 async def read_seconds(node: str) -> float:
-    """Ask for the same logs and decode them strictly; how long it took."""
+    """Request the same logs, decode them strictly, and return the seconds."""
     blocks = [block(100 + number) for number in range(EVENTS // PER_BLOCK)]
     async with httpx.AsyncClient(trust_env=False) as http:
         nodes = FailoverProvider(http, [node], CHAIN_ID)
@@ -117,15 +117,16 @@ def _decoded(logs: object, within: Block) -> list[Any]:
 
 
 def logs(rounds: int = 5) -> None:
-    """Reading logs, against a bare socket that is answered the same bytes by the same node."""
+    """Compare reading logs with a bare socket that reads the same bytes from the same node."""
     sizes = {"customers": EVENTS // 10, "each": 10, "per_block": PER_BLOCK}
     with stand_in("node", **sizes) as node:
         port = int(node.rpartition(":")[2])
         pairs = [(raw_seconds(port), asyncio.run(read_seconds(node))) for _ in range(rounds)]
-    floor, read = min(pairs, key=lambda one: one[1] / one[0])
+    floor, read = min(pairs, key=lambda pair: pair[1] / pair[0])
+    ratios = ", ".join(f"{decoded_seconds / raw:.1f}" for raw, decoded_seconds in pairs)
     print(
         f"logs: raw socket {EVENTS / floor:,.0f} events/s, read and decoded {EVENTS / read:,.0f} events/s:"
-        f" {read / floor:.1f} times (goal 4); all rounds {', '.join(f'{two / one:.1f}' for one, two in pairs)}",
+        f" {read / floor:.1f} times (goal 4); all rounds {ratios}",
         flush=True,
     )
 

@@ -1,4 +1,4 @@
-"""One audit in a process that holds nothing else; the arguments: Stripe, node, gateway, rate, and `--deep`."""
+"""Runs one audit in a dedicated process; arguments: Stripe, node, gateway, rate, and `--deep`."""
 
 import asyncio
 import json
@@ -20,18 +20,21 @@ CHAIN = "payments of the chain"
 
 
 async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) -> dict[str, Any]:
-    """What it cost; the report itself is made and thrown away."""
+    """Run the audit and return its cost; the report is written and discarded."""
     environ = {"STRIPE_API_KEY": "sk_test_sandbox", "STRIPE_API_BASE": stripe, "RPC_URLS": node}
-    known = settings.load(settings.AUDIT, environ | {"GATEWAY_ADDRESSES": gateway, "CHAIN_ID": "8453"})
+    audit_settings = settings.load(settings.AUDIT, environ | {"GATEWAY_ADDRESSES": gateway, "CHAIN_ID": "8453"})
     begun, cpu = time.perf_counter(), time.process_time()
     marks: dict[str, float] = {}
 
-    def told(stage: str, done: int, total: int) -> None:
+    def note_time(stage: str, done: int, total: int) -> None:
         marks[stage] = time.perf_counter()
 
-    watching = ProgressReporting(told, ignore_progress)
+    reporting = ProgressReporting(note_time, ignore_progress)
     async with Auditor(
-        settings=replace(known, stripe_rate=int(rate)), clock=SystemClock(), reporting=watching, explorer=None
+        settings=replace(audit_settings, stripe_rate=int(rate)),
+        clock=SystemClock(),
+        reporting=reporting,
+        explorer=None,
     ) as auditor:
         report = await auditor.run(Options(deep=deep))
     written = sum(len(piece) for piece in write_jsonl(report))
@@ -50,7 +53,7 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
 
 
 def peak() -> int:
-    """The most memory that this process ever held; what a parent held before it is not counted."""
+    """Return the peak memory of this process in MB, without that of its parent."""
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) // 1024
 

@@ -1,6 +1,6 @@
-"""The stand-ins of the audit's benchmark, each a process: `python -m tests.bench.audit_world stripe|node …`.
+"""Stand-ins for the audit benchmark, one process each: `python -m tests.bench.audit_world stripe|node …`.
 
-The Stripe stand-in is the sandbox's own with its limits on, 20 times Stripe's; the node answers from memory.
+The Stripe stand-in is the sandbox's with 20 times Stripe's limits; the node answers from memory.
 """
 
 import argparse
@@ -26,7 +26,7 @@ EVERY = 3600  # seconds between a customer's charges
 
 
 def payments(customers: int, each: int, per_block: int) -> list[Payment]:
-    """The same payments in every process: customers in turn, `per_block` in a block."""
+    """Return the same payments in every process: customers in turn, `per_block` in a block."""
     made = []
     for number in range(customers * each):
         customer, sequence = number % customers, number // customers
@@ -44,59 +44,59 @@ def payments(customers: int, each: int, per_block: int) -> list[Payment]:
     return made
 
 
-def filled(customers: int, each: int, charges: int, per_block: int, times: int) -> Sandbox:
-    """The sandbox with everybody's ledger, as if the service had written it, at so many times Stripe's limits."""
+def fill_sandbox(customers: int, each: int, charges: int, per_block: int, times: int) -> Sandbox:
+    """Return a sandbox with all ledgers, as the service would have written them, at `times` Stripe's limits."""
     sandbox = Sandbox()
     account, limits = sandbox.stripe.account, sandbox.stripe.limits
-    limits.endpoint, limits.search, limits.account = (times * one for one in (25, 20, 100))
+    limits.endpoint, limits.search, limits.account = (times * limit for limit in (25, 20, 100))
     everything = payments(customers, each, per_block)
     for customer in range(customers):
         mine = everything[customer::customers]
         contact = Contact(metadata={"wallet_address": mine[0].wallet})
         made = account.add_customer(mine[0].time, mine[0].time, contact, identifier=mine[0].customer_id or "")
-        rows = [(one.time + 30, _row(one)) for one in mine]
+        rows = [(entry.time + 30, _row(entry)) for entry in mine]
         first = mine[0].time + EVERY
         rows += [(first + n * EVERY, Row(7, "usd", "Usage")) for n in range(charges)]
         account.add_past(made, rows)
     return sandbox
 
 
-def _row(one: Payment) -> Row:
-    made = credit(one)
+def _row(source: Payment) -> Row:
+    made = credit(source)
     return Row(-made.cents, made.currency, made.description, dict(made.metadata))
 
 
 class Node:
-    """Answers prepared in advance, so that what is measured is the reader."""
+    """A node with precomputed answers, so that the benchmark measures the reader."""
 
     def __init__(self, everything: list[Payment]) -> None:
         last = everything[-1].block
         self._node = AuditNode([], latest=last + 10, finalized=last + 5)
         self._everything = everything
         self._by_customer: dict[str, int] = {}
-        self._wallets = {one.wallet: one.customer_id for one in everything}
+        self._wallets = {entry.wallet: entry.customer_id for entry in everything}
         self._blocks: dict[str, list[Payment]] = {}
-        for one in everything:
-            self._blocks.setdefault(one.block_hash, []).append(one)
-            self._by_customer[one.customer_id or ""] = self._by_customer.get(one.customer_id or "", 0) + 1
-        self._logs = {name: _dumped([raw_log(one) for one in some]) for name, some in self._blocks.items()}
-        self._moved = {name: _dumped([transfer(one) for one in some]) for name, some in self._blocks.items()}
+        for entry in everything:
+            self._blocks.setdefault(entry.block_hash, []).append(entry)
+            self._by_customer[entry.customer_id or ""] = self._by_customer.get(entry.customer_id or "", 0) + 1
+        self._logs = {name: _dumped([raw_log(entry) for entry in members]) for name, members in self._blocks.items()}
+        self._moved = {name: _dumped([transfer(entry) for entry in members]) for name, members in self._blocks.items()}
 
     def answer(self, body: bytes) -> bytes:
-        """The answer to one request, a batch or a single call."""
-        asked = json.loads(body)
-        if isinstance(asked, list):
-            return b"[" + b",".join(self._one(call) for call in asked) + b"]"
-        return self._one(asked)
+        """Answer a request: a batch or a single call."""
+        request = json.loads(body)
+        if isinstance(request, list):
+            return b"[" + b",".join(self._answer_call(call) for call in request) + b"]"
+        return self._answer_call(request)
 
-    def _one(self, call: dict[str, Any]) -> bytes:
+    def _answer_call(self, call: dict[str, Any]) -> bytes:
         result = self._result(call["method"], call["params"])
         return b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (call["id"], result)
 
     def _result(self, method: str, params: Any) -> bytes:
         if method == "eth_getLogs":
-            kept = self._moved if params[0]["address"] == TOKEN else self._logs
-            return kept.get(params[0]["blockHash"], b"[]")
+            logs = self._moved if params[0]["address"] == TOKEN else self._logs
+            return logs.get(params[0]["blockHash"], b"[]")
         if method == "eth_call":
             return _dumped(self._call(params[0]["data"]))
         return _dumped(self._node.answer(method, params))
@@ -106,8 +106,8 @@ class Node:
         if selector == "005b4487":  # totalPayments
             return f"0x{len(self._everything):064x}"
         if selector == "f0e81aba":  # paymentBlocks
-            some = self._everything[int(words[0], 16) : int(words[1], 16)]
-            return "0x" + "".join(f"{n:064x}" for n in (32, len(some), *(one.block for one in some)))
+            members = self._everything[int(words[0], 16) : int(words[1], 16)]
+            return "0x" + "".join(f"{n:064x}" for n in (32, len(members), *(entry.block for entry in members)))
         if selector == "5456387b":  # paymentCount
             customer = bytes.fromhex(words[0]).rstrip(b"\0").decode()
             return f"0x{self._by_customer[customer]:064x}"
@@ -151,7 +151,7 @@ def main() -> None:
     bound = socket.create_server(("127.0.0.1", 0))
     if given.what == "stripe":
         sizes = given.customers, given.each, given.charges, given.per_block
-        server: uvicorn.Server = QuietServer(filled(*sizes, given.times))
+        server: uvicorn.Server = QuietServer(fill_sandbox(*sizes, given.times))
     else:
         server = uvicorn.Server(uvicorn.Config(Node(everything), log_level="warning", lifespan="off", http="httptools"))
     asyncio.run(_serve(server, bound))

@@ -1,8 +1,8 @@
-"""A day of 100,000 payments in one process and in virtual time: `python -m tests.bench.day [--payments N]`.
+"""Simulates a day of 100,000 payments in one process and virtual time: `python -m tests.bench.day [--payments N]`.
 
-The whole service sweeps and answers claims as it does in production; a node and Stripe's stand-in answer at once or
-after their usual latency, Stripe with its own limits. A smaller N is a shorter time at the same pace, never a slower
-one. What is told in seconds of the day is virtual; what is told of computing and memory is this process's own.
+The whole service sweeps and answers claims as in production. The stand-ins of the node and of Stripe answer after their
+usual latency, Stripe with its own limits. A smaller N shortens the day at the same pace. Latencies are in virtual
+seconds; computing time and memory are those of this process.
 """
 
 import argparse
@@ -27,39 +27,39 @@ from tests.fakes.virtual_time import run_virtually
 DAY_PAYMENTS, DAY = 100_000, 24 * 3600
 CUSTOMERS = 5_000
 LATENCY = 0.15
-PLAIN = 10  # one in so many payments carries no quote
-CLAIMED = 10  # of one in so many the payer's page stays open
+PLAIN = 10  # one in PLAIN payments has no quote
+CLAIMED = 10  # one in CLAIMED payers keeps the page open
 FIRST = 2 * HOUR // BLOCK_SECONDS + 30  # the block of the first payment
 SEED = 1
 LIMIT = 25
 
 
 class IndexedNode(FakeNode):
-    """A node that holds a day's payments and shows those up to its head."""
+    """A node with a day's payments that shows those up to its head."""
 
     def __init__(self, payments: list[Payment]) -> None:
         super().__init__(payments)
-        self._blocks = [one.block for one in payments]
+        self._blocks = [entry.block for entry in payments]
         self._mine: dict[bytes, list[int]] = defaultdict(list)
         self._in_block: dict[str, list[Payment]] = defaultdict(list)
-        self._in_transaction = {one.tx_hash: [one] for one in payments}
-        for one in payments:
-            self._mine[event_customer(one)].append(one.block)
-            self._in_block[one.block_hash].append(one)
+        self._in_transaction = {entry.tx_hash: [entry] for entry in payments}
+        for entry in payments:
+            self._mine[event_customer(entry)].append(entry.block)
+            self._in_block[entry.block_hash].append(entry)
 
     def answer(self, method: str, params: Any) -> Any:
-        """Without the log of questions, which a day would fill."""
+        """Answer without logging the request: a day's log would be too large."""
         self.asked.clear()
         self.viewed.clear()
         return super().answer(method, params)
 
-    def _eth_getLogs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: N802 # the method's own name
-        return [raw_log(one) for one in self._in_block[wanted["blockHash"]]]
+    def _eth_getLogs(self, filters: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: N802 # the method's own name
+        return [raw_log(entry) for entry in self._in_block[filters["blockHash"]]]
 
     def _eth_getTransactionReceipt(self, hash_: str) -> dict[str, Any] | None:  # noqa: N802
-        found = [one for one in self._in_transaction[hash_] if one.block <= self.tags["latest"]]
-        shown = {"status": "0x1", "logs": [raw_log(one) for one in found], "transactionHash": hash_}
-        return shown | {"blockNumber": hex(found[0].block), "blockHash": found[0].block_hash} if found else None
+        mined = [entry for entry in self._in_transaction[hash_] if entry.block <= self.tags["latest"]]
+        receipt = {"status": "0x1", "logs": [raw_log(entry) for entry in mined], "transactionHash": hash_}
+        return receipt | {"blockNumber": hex(mined[0].block), "blockHash": mined[0].block_hash} if mined else None
 
     def _view(self, gateway: str, function: str, words: list[bytes]) -> int | list[int]:
         if not function.startswith(("total", "paymentBlocks", "paymentCount")):
@@ -69,20 +69,20 @@ class IndexedNode(FakeNode):
         count = bisect_right(blocks, self.tags["latest"])
         if function in ("totalPayments", "paymentCount"):
             return count
-        start, stop = (int.from_bytes(one) for one in words[-2:])
+        start, stop = (int.from_bytes(word) for word in words[-2:])
         assert stop <= count
         return blocks[start:stop]
 
 
 class DistantStripe(StripeLine):
-    """Stripe as far away as it usually is."""
+    """Stripe with its usual latency."""
 
     def __init__(self, day: "Day") -> None:
         super().__init__(day.town)
         self._day = day
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Half of the latency before, half behind."""
+        """Answer with half of the latency before and half after execution."""
         await asyncio.sleep(LATENCY / 2)
         answer = await super().handle_async_request(request)
         self._day.refused += answer.status_code == httpx.codes.TOO_MANY_REQUESTS
@@ -91,31 +91,31 @@ class DistantStripe(StripeLine):
 
 
 class CountedNodes(NodesLine):
-    """The way to the node, which counts by method."""
+    """Counts the calls to the node by method."""
 
     def __init__(self, town: Town) -> None:
         super().__init__(town)
         self.calls = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer after a node's usual time."""
+        """Answer after a node's usual latency."""
         self.calls += request.url.host.startswith("node")
         await asyncio.sleep(0.03)
         return await super().handle_async_request(request)
 
 
-def made(count: int) -> list[Payment]:
-    """Payments at random moments, as many a second as `DAY_PAYMENTS` are in a day."""
+def generate_payments(count: int) -> list[Payment]:
+    """Return payments at random times, at the pace of `DAY_PAYMENTS` a day."""
     chance = random.Random(SEED)
     blocks = sorted(FIRST + chance.randrange(count * DAY // DAY_PAYMENTS // BLOCK_SECONDS) for _ in range(count))
-    found: list[Payment] = []
+    payments: list[Payment] = []
     sequences: Counter[int] = Counter()
     log_index = 0
     for number, block in enumerate(blocks):
-        log_index = log_index + 2 if found and found[-1].block == block else 1
+        log_index = log_index + 2 if payments and payments[-1].block == block else 1
         customer = chance.randrange(CUSTOMERS)
         cents = 0 if chance.randrange(PLAIN) == 0 else chance.randrange(500, 3_000)
-        found.append(
+        payments.append(
             payment(
                 block=block,
                 log_index=log_index,
@@ -127,14 +127,14 @@ def made(count: int) -> list[Payment]:
             )
         )
         sequences[customer] += 1
-    return found
+    return payments
 
 
 class Day:
-    """The town on that day, and one process of the service in it."""
+    """The simulated world on that day, with one process of the service."""
 
     def __init__(self, count: int) -> None:
-        self.payments = made(count)
+        self.payments = generate_payments(count)
         self.town = Town(self.payments)
         self.town.nodes = [IndexedNode(self.payments)]
         limits = self.town.stripe.limits
@@ -144,7 +144,7 @@ class Day:
         self.end = (self.payments[-1].block + FINALITY) * BLOCK_SECONDS - 2 * HOUR + 300
 
     def service(self) -> Services:
-        """One process with the settings of a busy shop."""
+        """Create a process with the settings of a busy deployment."""
         shop = self.town.process(
             STRIPE_RATE=str(LIMIT), MAX_UNFINALIZED_CENTS="10000000000", MAX_PAYMENT_CENTS="100000000"
         ).settings
@@ -154,7 +154,7 @@ class Day:
         return DistantStripe(self)
 
     async def run(self) -> None:
-        """From the first payment to the last one's finality."""
+        """Run from the first payment to the finality of the last."""
         services = self.service()
         services.sweeper.start(await services.records.load())
         begun = asyncio.get_running_loop().time()
@@ -163,54 +163,54 @@ class Day:
             asyncio.create_task(self._pages(services)),
         ]
         await asyncio.sleep(self.end - begun)
-        for one in work:
-            one.cancel()
+        for task in work:
+            task.cancel()
         await asyncio.gather(*work, return_exceptions=True)
         await services.sweeper.run_once(force=True)
 
     async def _pages(self, services: Services) -> None:
-        """Every so many payers keep the page open: it claims until it hears of the credit."""
+        """Claim on behalf of the payers who keep the page open, until each is credited."""
         pages = set()
-        for one in self.payments[::CLAIMED]:
-            await asyncio.sleep(max(0.0, one.time + 2 - LoopClock().wall()))
-            page = asyncio.create_task(self._page(services, one))
+        for entry in self.payments[::CLAIMED]:
+            await asyncio.sleep(max(0.0, entry.time + 2 - LoopClock().wall()))
+            page = asyncio.create_task(self._page(services, entry))
             pages.add(page)
             page.add_done_callback(pages.discard)
         await asyncio.gather(*pages)
 
     @staticmethod
-    async def _page(services: Services, one: Payment) -> None:
+    async def _page(services: Services, payment: Payment) -> None:
         for _ in range(20):
-            answer = await services.claims.claim(one.tx_hash)
+            answer = await services.claims.claim(payment.tx_hash)
             if answer.state == "credited":
                 return
             await asyncio.sleep(max(2, answer.retry_after or 2))
 
 
-def told(day: Day, seconds: float) -> list[str]:
-    """What the day was like, a line each. Raises where a payment has not exactly one credit."""
+def report_lines(day: Day, seconds: float) -> list[str]:
+    """Return the results, one line each. Raises: AssertionError unless every payment has exactly one credit."""
     count, hours = len(day.payments), round(day.payments[-1].time - day.payments[0].time) / HOUR
-    paid = {one.identity: one for one in day.payments}
+    paid = {entry.identity: entry for entry in day.payments}
     waits: dict[bool, list[int]] = {True: [], False: []}
     times: Counter[str] = Counter()
-    for customer in {one.customer_id for one in day.payments if one.customer_id}:
+    for customer in {entry.customer_id for entry in day.payments if entry.customer_id}:
         for row in day.town.rows(customer):
-            one = paid[row.metadata["payment"]]
-            times[one.identity] += 1
-            waits[one.quoted].append(row.created - one.time)
+            payment = paid[row.metadata["payment"]]
+            times[payment.identity] += 1
+            waits[payment.quoted].append(row.created - payment.time)
     assert times.keys() == paid.keys(), f"{len(paid.keys() - times.keys())} payments have no credit"
     assert set(times.values()) == {1}, "a payment has two credits"
     calls = day.town.stripe.log.counts
     swept, still_open = day.town.record()
-    shown = ", ".join(f"{number / count:.2f} {name}" for name, number in sorted(calls.items()))
-    told = f"a day's pace, {count} payments in {hours:.1f} h, {CUSTOMERS} customers, one in {PLAIN} plain, "
-    told += f"one in {CLAIMED} with its page open: each credited once, swept {swept}, {len(still_open)} open"
+    call_rates = ", ".join(f"{number / count:.2f} {name}" for name, number in sorted(calls.items()))
+    summary = f"a day's pace, {count} payments in {hours:.1f} h, {CUSTOMERS} customers, one in {PLAIN} plain, "
+    summary += f"one in {CLAIMED} with its page open: each credited once, swept {swept}, {len(still_open)} open"
     cost = f"computing: {seconds:.0f} s, {100 * seconds / hours / HOUR:.1f} % of one core; peak memory {peak()} MB; "
     return [
-        told,
+        summary,
         f"from a quoted payment's block to its credit: {_seconds(waits[True])} (15 s of depth in it)",
         f"from a plain payment's block to its credit: {_seconds(waits[False])} (20 min of finality in it)",
-        f"Stripe calls a payment: {sum(calls.values()) / count:.2f}: {shown}; {day.refused} 429s (goal 0)",
+        f"Stripe calls a payment: {sum(calls.values()) / count:.2f}: {call_rates}; {day.refused} 429s (goal 0)",
         f"calls to nodes: {day.counted.calls / count:.1f} a payment, {day.counted.calls / hours / HOUR:.1f} a second",
         cost + "the stand-ins' included",
     ]
@@ -223,13 +223,13 @@ def _seconds(waits: list[int]) -> str:
 
 
 def main() -> None:
-    """One day, or a part of it."""
+    """Simulate a day, or a part of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--payments", type=int, default=DAY_PAYMENTS)
     day = Day(parser.parse_args().payments)
     begun = time.process_time()
     run_virtually(day.run())
-    print("\n".join(told(day, time.process_time() - begun)), flush=True)
+    print("\n".join(report_lines(day, time.process_time() - begun)), flush=True)
 
 
 if __name__ == "__main__":

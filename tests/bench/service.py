@@ -1,7 +1,7 @@
-"""How fast the running service is, beside what cannot be avoided: `python -m tests.bench.service`.
+"""Measures the running service against its floor: `python -m tests.bench.service`.
 
-Every figure is taken beside its floor within the same run: an empty Starlette application under the same server, bare
-calls to the same stand-in, Stripe's own limits. Absolute figures say as much about the machine as about the service.
+Each figure has a floor from the same run: an empty Starlette application under the same server, bare calls to the same
+stand-in, or Stripe's own limits. Absolute figures depend on the machine as much as on the service.
 """
 
 import argparse
@@ -43,14 +43,14 @@ uvicorn.run(app, port=int(sys.argv[1]), log_config=None, access_log=False, lifes
 """
 
 
-def say(name: str, figure: str) -> None:
-    """One line of the report."""
+def report(name: str, figure: str) -> None:
+    """Print one line of the report."""
     print(f"{name}: {figure}", flush=True)
 
 
 @contextmanager
 def empty() -> Iterator[str]:
-    """An empty Starlette application, answering."""
+    """Serve an empty Starlette application; yields its address."""
     port = free_port()
     with processes.ended_afterwards():
         processes.start([sys.executable, "-c", EMPTY, str(port)], cwd=ROOT)
@@ -68,7 +68,7 @@ def _first_answer(url: str) -> None:
 
 
 def start(stack: Stack) -> None:
-    """From process start to the first answer, in turns, both as the image's processes."""
+    """Measure process start to first answer, alternating, both inside the image."""
     image = Image()
 
     def seconds(words: list[str], settings: dict[str, str]) -> float:
@@ -87,11 +87,11 @@ def start(stack: Stack) -> None:
     image.remove()
     ratio = statistics.median(ours) / statistics.median(floor)
     figures = f"{statistics.median(ours) * 1000:.0f} ms, empty Starlette {statistics.median(floor) * 1000:.0f} ms"
-    say("start to the first answer, in the image", f"{figures}: {ratio:.2f} times (goal 2)")
+    report("start to the first answer, in the image", f"{figures}: {ratio:.2f} times (goal 2)")
 
 
 async def _load(url: str, path: str, seconds: float, connections: int = 16) -> float:
-    """Requests a second over bare sockets, each connection from an address of its own."""
+    """Return requests per second over bare sockets, each connection with its own client address."""
     host, port = url.removeprefix("http://").split(":")
     end, done = time.perf_counter() + seconds, 0
 
@@ -116,44 +116,44 @@ async def _load(url: str, path: str, seconds: float, connections: int = 16) -> f
 
 
 def requests(stack: Stack, shop: Shop) -> None:
-    """Requests a second, in turns with the empty application, the load's own process beside them."""
+    """Measure requests per second, alternating with the empty application, next to the load's own process."""
     service = stack.serve(SWEEP="off", CLIENT_IP_HEADER="x-origin")
     tx_hash = shop.pay(service, shop.customer(), CENTS)
     shop.claimed(service, tx_hash)
     shop.finalize()
     paths = ("/healthz", f"/api/payments/{tx_hash}")
-    found: dict[str, list[float]] = {"empty": [], **{path: [] for path in paths}}
+    measured: dict[str, list[float]] = {"empty": [], **{path: [] for path in paths}}
     with empty() as floor:
         for _ in range(3):
-            found["empty"].append(asyncio.run(_load(floor, "/healthz", 3)))
+            measured["empty"].append(asyncio.run(_load(floor, "/healthz", 3)))
             for path in paths:
-                found[path].append(asyncio.run(_load(service.url, path, 3)))
-    base = statistics.median(found.pop("empty"))
-    say("requests/s, empty Starlette", f"{base:.0f}")
-    for name, rates in zip(("/healthz", "/api/payments/{credited}"), found.values(), strict=True):
-        say(f"requests/s, {name}", f"{statistics.median(rates):.0f}: {statistics.median(rates) / base:.2f} of it")
+                measured[path].append(asyncio.run(_load(service.url, path, 3)))
+    base = statistics.median(measured.pop("empty"))
+    report("requests/s, empty Starlette", f"{base:.0f}")
+    for name, rates in zip(("/healthz", "/api/payments/{credited}"), measured.values(), strict=True):
+        report(f"requests/s, {name}", f"{statistics.median(rates):.0f}: {statistics.median(rates) / base:.2f} of it")
     peak = next(
         line for line in Path(f"/proc/{service.process.pid}/status").read_text().splitlines() if "VmHWM" in line
     )
-    say("peak memory of the process that served these", f"{int(peak.split()[1]) // 1024} MB")
+    report("peak memory of the process that served these", f"{int(peak.split()[1]) // 1024} MB")
     service.stop()
 
 
 def calls_to_stripe(stack: Stack, shop: Shop) -> None:
-    """How many calls each step costs."""
+    """Count the Stripe calls of each step."""
 
     def counted(step: str, goal: int) -> None:
         rows = stack.control("GET", "requests?last=1000")
         record = sum(row["path"].endswith(stack.settings["SERVICE_CUSTOMER_ID"]) for row in rows)
         counts = Counter(row["endpoint"] for row in rows) - Counter({WRITE: record})
-        told = ", ".join(f"{count} {endpoint}" for endpoint, count in sorted(counts.items()))
+        breakdown = ", ".join(f"{count} {endpoint}" for endpoint, count in sorted(counts.items()))
         more = f"; and {record} of the sweep's record, which is one a minute for all payments" if record else ""
-        say(f"Stripe calls, {step}", f"{counts.total()} (goal {goal}) {told}{more}".strip())
+        report(f"Stripe calls, {step}", f"{counts.total()} (goal {goal}) {breakdown}{more}".strip())
         shop.count_from_zero()
 
     sweeper = stack.serve(SWEEP="on", SWEEP_SECONDS="1")
     shop.finalize()
-    time.sleep(75)  # what there was before is finalised, and the record of it written
+    time.sleep(75)  # earlier payments are finalized and the record is written
     tx_hash = shop.send(shop.quote(sweeper, shop.customer(), CENTS))
     shop.count_from_zero()
     shop.deepen()
@@ -178,14 +178,14 @@ def calls_to_stripe(stack: Stack, shop: Shop) -> None:
 
 
 def slow(stack: Stack) -> None:
-    """Each call to Stripe takes so long on its way from here on."""
+    """Add latency to every further call to Stripe."""
     rule = {"effect": "slow", "with": {"before": LATENCY}, "times": None, "probability": 1.0}
     for method in ("GET", "POST"):
         stack.control("POST", "faults", rule | {"method": method})
 
 
 def latency(stack: Stack, shop: Shop, rounds: int = 20) -> None:
-    """A claim of a fresh quoted payment, beside two bare calls to the stand-in in a row."""
+    """Compare a claim of a fresh quoted payment with two consecutive bare calls to the stand-in."""
     service, took, floor = stack.serve(SWEEP="off"), [], []
     headers = {"authorization": f"Bearer {KEY}", "stripe-version": "2026-10-28.endive"}
     for _ in range(rounds):
@@ -203,7 +203,7 @@ def latency(stack: Stack, shop: Shop, rounds: int = 20) -> None:
             stack.http.get(f"{stack.sandbox}/v1/customers/{customer.id}", headers=headers)
         floor.append(time.perf_counter() - begun)
     ours, least = statistics.median(took), statistics.median(floor)
-    say(
+    report(
         f"claim of a fresh quoted payment, {LATENCY * 1000:.0f} ms a call",
         f"median {ours * 1000:.0f} ms, two bare calls {least * 1000:.0f} ms: {ours / least:.2f} times (goal 1.1)",
     )
@@ -211,7 +211,7 @@ def latency(stack: Stack, shop: Shop, rounds: int = 20) -> None:
 
 
 def burst(stack: Stack, shop: Shop, payments: int, customers: int) -> None:
-    """Payments of many customers all at once, credited by the sweep of one process at Stripe's limits."""
+    """Measure how fast one sweeping process credits a burst of many customers at Stripe's limits."""
     _pay(stack, [shop.customer() for _ in range(customers)], payments // customers)
     stack.control("POST", "settings", {"limits": {"endpoint": LIMIT}})
     shop.count_from_zero()
@@ -223,13 +223,13 @@ def burst(stack: Stack, shop: Shop, payments: int, customers: int) -> None:
     wait_until(lambda: shop.counts()[CREATE] >= payments, 4 * payments / LIMIT)
     seconds = time.perf_counter() - begun
     rate = (payments - first) / seconds
-    shown = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    samples = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     refused = sum(
         int(float(line.rpartition(" ")[2]))
-        for line in shown.splitlines()
+        for line in samples.splitlines()
         if line.startswith("billing_stripe_requests_total") and 'outcome="limited"' in line
     )
-    say(
+    report(
         f"burst of {payments} fresh quoted payments, {LATENCY * 1000:.0f} ms a call",
         f"{rate:.1f} credits/s of {LIMIT} that Stripe allows: {rate / LIMIT:.2f} (goal 0.95); {refused} 429s of"
         " its rate limiter (goal 0)",
@@ -238,7 +238,7 @@ def burst(stack: Stack, shop: Shop, payments: int, customers: int) -> None:
 
 
 def _pay(stack: Stack, customers: list, each: int) -> None:  # type: ignore[type-arg]
-    """Register and pay everything in a few EVM transactions."""
+    """Register and pay for all customers in a few EVM transactions."""
     signer = Signer(stack.settings["SIGNER_KEY"], stack.chain.chain_id)
     gateway, deadline = stack.gateways[0], stack.chain.block()["timestamp"]
     deadline = (int(deadline, 16) if isinstance(deadline, str) else deadline) + 600
@@ -261,7 +261,7 @@ def _pay(stack: Stack, customers: list, each: int) -> None:  # type: ignore[type
 
 
 def main() -> None:
-    """Run all of it."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--payments", type=int, default=2_000)
     parser.add_argument("--customers", type=int, default=200)

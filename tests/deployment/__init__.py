@@ -1,1 +1,1 @@
-"""The image and the platform: what the files say, and what comes of doing it."""
+"""The image and the platform: the files, and the result of executing them."""

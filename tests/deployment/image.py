@@ -1,7 +1,7 @@
 """Builds the image from its Dockerfile without a container engine, and runs commands in it as a container would.
 
-Each step runs as it is written, at the paths it names: in a mount namespace of its own the stage's folder is `/srv` and
-the base image's Python is `/usr/local`. What runs afterwards is not root, and can write nowhere.
+Each step runs verbatim at the paths it names: in its own mount namespace the stage's folder is `/srv` and the base
+image's Python is `/usr/local`. The resulting processes are not root and can write nowhere.
 """
 
 import os
@@ -23,7 +23,7 @@ from stateless_billing.sandbox.stack import Service
 from stateless_billing.settings import secrets
 
 SRV = "/srv"
-# Where this machine's Python keeps its library; the base image's is in the loader's own list.
+# This machine's Python library; the base image's is on the loader's default path.
 _LOADER = {"LD_LIBRARY_PATH": "/usr/local/lib"}
 _SCRATCH = ("/tmp", "/var/tmp", "/dev/shm", "/run")  # noqa: S108 - hidden, not used
 _BUILD = 'mount --bind "$1" /srv && mount --bind "$2" /usr/local && cd /srv && exec sh -c "$3"'
@@ -37,46 +37,46 @@ _RUN = (
 
 @dataclass
 class Stage:
-    """One stage: its base, its name, and its instructions in order as (word, rest)."""
+    """A stage: base, name, and instructions in order as (word, rest)."""
 
     base: str
     name: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def only(self, word: str) -> str:
-        """The rest of the only instruction of its kind."""
-        [rest] = [rest for one, rest in self.steps if one == word]
+        """Return the arguments of the only instruction of a kind."""
+        [rest] = [rest for kind, rest in self.steps if kind == word]
         return rest
 
     @property
     def env(self) -> dict[str, str]:
-        """What ENV sets."""
+        """The variables set by ENV."""
         pairs = (pair for word, rest in self.steps if word == "ENV" for pair in rest.split())
         return dict(pair.split("=", 1) for pair in pairs)
 
 
 def stages(text: str) -> list[Stage]:
-    """The stages of a Dockerfile; an ARG before the first FROM is put in."""
+    """Return the stages of a Dockerfile, with an ARG before the first FROM substituted."""
     joined = re.sub(r"\\\n", " ", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
     given: dict[str, str] = {}
-    found: list[Stage] = []
+    parsed: list[Stage] = []
     for line in filter(None, map(str.strip, joined.splitlines())):
         word, rest = line.split(None, 1)
-        if word == "ARG" and not found:
+        if word == "ARG" and not parsed:
             name, value = rest.split("=", 1)
             given[name] = value
         elif word == "FROM":
             base, _, name = re.sub(r"\$\{(\w+)\}", lambda match: given[match[1]], rest).partition(" AS ")
-            found.append(Stage(base, name))
+            parsed.append(Stage(base, name))
         else:
-            found[-1].steps.append((word, " ".join(rest.split())))
-    return found
+            parsed[-1].steps.append((word, " ".join(rest.split())))
+    return parsed
 
 
-def sent(ignore: str, names: Sequence[str]) -> list[str]:
-    """Which files go to the builder: of the patterns that fit a file or a folder above it, the last one counts."""
+def files_sent(ignore: str, names: Sequence[str]) -> list[str]:
+    """Return the files sent to the builder: the last pattern that matches a file or a parent folder decides."""
     patterns = [line for line in ignore.splitlines() if line and not line.startswith("#")]
-    kept = []
+    context = []
     for name in names:
         parts = name.split("/")
         above = ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
@@ -84,15 +84,17 @@ def sent(ignore: str, names: Sequence[str]) -> list[str]:
         for pattern in patterns:
             bare = pattern.removeprefix("!")
             anywhere = bare.removeprefix("**/")
-            if any(fnmatch(one if anywhere == bare else one.rsplit("/")[-1], anywhere) for one in above):
+            if any(
+                fnmatch(candidate if anywhere == bare else candidate.rsplit("/")[-1], anywhere) for candidate in above
+            ):
                 ignored = not pattern.startswith("!")
         if not ignored:
-            kept.append(name)
-    return kept
+            context.append(name)
+    return context
 
 
-def why_not() -> str:
-    """Why the image cannot be built here; empty where it can."""
+def reason_unavailable() -> str:
+    """Return why the image cannot be built here; empty if it can."""
     tried = processes.run([*_unshared(), "mount", "-t", "tmpfs", "none", "/mnt"])
     if tried.returncode:
         return "this machine lets no process have a file system of its own (unshare)"
@@ -117,18 +119,18 @@ class Image:
         for stage in self.stages:
             self._build(stage)
         self.last = self.stages[-1]
-        self.root = self._at(self.last)
+        self.root = self._folder_of(self.last)
         self.user = self.last.only("USER")
 
     def _sent_files(self) -> list[str]:
         listed = processes.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True)
-        return sent((ROOT / ".dockerignore").read_text(), listed.stdout.splitlines())
+        return files_sent((ROOT / ".dockerignore").read_text(), listed.stdout.splitlines())
 
-    def _at(self, stage: Stage) -> Path:
+    def _folder_of(self, stage: Stage) -> Path:
         return self._folder / str(self.stages.index(stage))
 
     def _build(self, stage: Stage) -> None:
-        self._at(stage).mkdir()
+        self._folder_of(stage).mkdir()
         assert stage.only("WORKDIR") == SRV
         for word, rest in stage.steps:
             if word == "COPY":
@@ -138,50 +140,50 @@ class Image:
 
     def _copy(self, stage: Stage, *words: str) -> None:
         if words[0].startswith("--from="):
-            [origin] = [one for one in self.stages if one.name == words[0].removeprefix("--from=")]
+            [origin] = [candidate for candidate in self.stages if candidate.name == words[0].removeprefix("--from=")]
             assert words[1:] == (SRV, SRV)
-            self._at(stage).rmdir()
-            self._at(origin).rename(self._at(stage))  # nobody needs the other any more
+            self._folder_of(stage).rmdir()
+            self._folder_of(origin).rename(self._folder_of(stage))  # the origin is not needed any more
             return
         source, target = words
         chosen = [name for name in self._context if name == source or name.startswith(source + "/")]
         assert chosen, f"{source} is not sent to the builder"
         for name in chosen:
-            to = self._at(stage) / target / name.removeprefix(source).lstrip("/")
+            to = self._folder_of(stage) / target / name.removeprefix(source).lstrip("/")
             to = to / source if name == source and target == "./" else to
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to)
 
     def _run_step(self, stage: Stage, step: str) -> None:
-        # The package index is outside: the guard against connections is for what is tested, not for what installs it.
+        # The package index is external: the network guard covers the tested code, not its installation.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         done = processes.run(
-            [*_unshared(), "sh", "-c", _BUILD, "sh", str(self._at(stage)), sys.base_prefix, step],
+            [*_unshared(), "sh", "-c", _BUILD, "sh", str(self._folder_of(stage)), sys.base_prefix, step],
             env={**env, **_LOADER, "PATH": "/usr/local/bin:/usr/bin:/bin"},
         )
         assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """What runs `words` in the image: another user, and a file system that cannot be written to."""
+        """Return the command that runs `words` in the image, as another user on a read-only file system."""
         uid, gid = self.user.split(":")
         as_user = ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups"] if os.geteuid() == 0 else []
         return [*_unshared(), "sh", "-c", _RUN, "sh", str(self.root), sys.base_prefix, *as_user, *words]
 
     def environment(self, settings: Mapping[str, str]) -> dict[str, str]:
-        """What a process in the image sees: nothing of this machine's."""
+        """Return the environment of a process in the image, without this machine's variables."""
         return {**_LOADER, **self.last.env, **settings}
 
     def run(self, words: Sequence[str], settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
+        """Run a command to completion."""
         return processes.run(self.command(words), env=self.environment(settings), timeout=60)
 
     def remove(self) -> None:
-        """Take the folders away."""
+        """Remove the folders."""
         shutil.rmtree(self._folder)
 
 
 class Container(Service):
-    """A process of the image that goes on until it is told to end."""
+    """A long-running process of the image."""
 
     def __init__(self, image: Image, words: Sequence[str], settings: Mapping[str, str], url: str | None = None) -> None:
         self.url = url or ""
@@ -195,6 +197,6 @@ class Container(Service):
         self.stop()
 
     def ended(self, seconds: float) -> int:
-        """The exit code, once it was told to end and has, within `seconds`."""
+        """Terminate it and return its exit code within `seconds`."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)

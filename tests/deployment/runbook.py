@@ -1,4 +1,4 @@
-"""Reads docs/runbook.md: its sections, the commands in them, and whether a command for Fly has the form of one."""
+"""Reads docs/runbook.md: its sections and commands, and validates the commands for Fly."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ import shlex
 from stateless_billing.sandbox.localchain import ROOT
 
 TEXT = (ROOT / "docs" / "runbook.md").read_text()
-FLY_COMMANDS = {  # https://fly.io/docs/flyctl/, those we use, with the options we use
+FLY_COMMANDS = {  # https://fly.io/docs/flyctl/: the commands and options used
     ("apps", "create"): set(),
     ("auth", "login"): set(),
     ("certs", "add"): set(),
@@ -21,40 +21,40 @@ FLY_COMMANDS = {  # https://fly.io/docs/flyctl/, those we use, with the options 
 
 
 def section(title: str) -> str:
-    """One section's text."""
-    [found] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
-    return str(found)
+    """Return the text of a section."""
+    [text] = re.findall(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    return str(text)
 
 
 def commands(text: str) -> list[str]:
-    """The commands of its fenced blocks in order; one with a here-document is one."""
-    found: list[str] = []
+    """Return the commands of the fenced blocks in order, each with its here-document."""
+    parsed: list[str] = []
     for indent, block in re.findall(r"^( *)```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL):
         lines = [line.removeprefix(indent) for line in block.splitlines()]
         end = ""
         for line in lines:
             if end:
-                found[-1] += "\n" + line
+                parsed[-1] += "\n" + line
                 end = "" if line == end else end
             else:
-                found.append(line)
-                here = re.search(r"<<'(\w+)'$", line)
-                end = here[1] if here else ""
-    return found
+                parsed.append(line)
+                heredoc = re.search(r"<<'(\w+)'$", line)
+                end = heredoc[1] if heredoc else ""
+    return parsed
 
 
-def for_fly() -> list[str]:
-    """Every command for Fly on the page, in blocks and in sentences."""
+def fly_commands() -> list[str]:
+    """Return every command for Fly on the page, in blocks and in prose."""
     inline = re.findall(r"`(fly [^`]+)`", TEXT)
-    return [" ".join(one.split()) for one in inline if "/" not in one.split()[0]] + [
-        one for one in commands(TEXT) if one.startswith("fly ")
+    return [" ".join(command.split()) for command in inline if "/" not in command.split()[0]] + [
+        command for command in commands(TEXT) if command.startswith("fly ")
     ]
 
 
-def is_flys(command: str) -> bool:
-    """Whether a command is one that Fly has, with options that it takes."""
+def is_valid_fly_command(command: str) -> bool:
+    """Whether Fly has the command and its options."""
     words = shlex.split(command.partition(" < ")[0])[1:]
-    for known, options in FLY_COMMANDS.items():
-        if tuple(words[: len(known)]) == known:
+    for prefix, options in FLY_COMMANDS.items():
+        if tuple(words[: len(prefix)]) == prefix:
             return {word for word in words if word.startswith("-")} <= options
     return False

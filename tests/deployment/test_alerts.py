@@ -1,4 +1,4 @@
-"""The alerts ask for metrics that exist, in words that say what to do, and the runbook knows each of them."""
+"""Alerts query existing metrics and say what to do, and the runbook lists each of them."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ RULES = (ROOT / "deployments" / "alerts.yml").read_text()
 ALERTS = re.split(r"\n\s+- alert: ", RULES)[1:]
 
 
-def served() -> set[str]:
-    """The names of all series, as Prometheus knows them."""
+def served_metrics() -> set[str]:
+    """Return the names of all series in Prometheus."""
     assert metrics.CREDITS._name == "billing_credits"
-    counted = {sample for one in REGISTRY.collect() for sample in _series(one.name, one.type)}
-    told = set(re.findall(r'"(billing_\w+)"', Path(known.__file__).read_text()))
-    return counted | told
+    counted = {sample for metric in REGISTRY.collect() for sample in _series(metric.name, metric.type)}
+    gauges = set(re.findall(r'"(billing_\w+)"', Path(known.__file__).read_text()))
+    return counted | gauges
 
 
 def _series(name: str, kind: str) -> set[str]:
@@ -26,21 +26,21 @@ def _series(name: str, kind: str) -> set[str]:
     return {name + ending for ending in endings.get(kind, [""])}
 
 
-def test_alerts_ask_for_what_is_served() -> None:
-    asked = set(re.findall(r"billing_\w+", " ".join(re.findall(r"expr: (.*)", RULES))))
-    assert asked
-    assert asked <= served()
+def test_alerts_query_served_metrics() -> None:
+    queried = set(re.findall(r"billing_\w+", " ".join(re.findall(r"expr: (.*)", RULES))))
+    assert queried
+    assert queried <= served_metrics()
 
 
 def test_every_alert_says_what_to_do() -> None:
     assert len(ALERTS) == RULES.count("expr:")
-    for one in ALERTS:
-        assert re.search(r"severity: (page|ticket)", one)
-        assert re.search(r"\n\s+summary: .{20,}", one), one
-        assert re.search(r"\n\s+do: .{20,}", one), one
+    for alert in ALERTS:
+        assert re.search(r"severity: (page|ticket)", alert)
+        assert re.search(r"\n\s+summary: .{20,}", alert), alert
+        assert re.search(r"\n\s+do: .{20,}", alert), alert
 
 
-def test_the_runbook_knows_every_alert() -> None:
-    told = (ROOT / "docs" / "runbook.md").read_text()
-    for one in ALERTS:
-        assert f"| `{one.split()[0]}` |" in told
+def test_the_runbook_lists_every_alert() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text()
+    for alert in ALERTS:
+        assert f"| `{alert.split()[0]}` |" in runbook

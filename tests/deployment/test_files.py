@@ -1,4 +1,4 @@
-"""What Dockerfile, .dockerignore and fly.toml say, and that they agree with each other and with the program."""
+"""Dockerfile, .dockerignore and fly.toml agree with each other and with the program."""
 
 import json
 import re
@@ -13,16 +13,16 @@ from stateless_billing.commands import cli as program
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.web.server import serving
-from tests.deployment.image import sent, stages
+from tests.deployment.image import files_sent, stages
 
 FLY = tomllib.loads((ROOT / "fly.toml").read_text())
 STAGES = stages((ROOT / "Dockerfile").read_text())
 
 
 def commands() -> list[list[str]]:
-    """Every command that a platform starts."""
-    told = [*FLY["processes"].values(), FLY["deploy"]["release_command"]]
-    return [json.loads(STAGES[-1].only("CMD")), *(shlex.split(one) for one in told)]
+    """Return every command that a platform starts."""
+    started = [*FLY["processes"].values(), FLY["deploy"]["release_command"]]
+    return [json.loads(STAGES[-1].only("CMD")), *(shlex.split(command) for command in started)]
 
 
 def test_every_stage_begins_with_the_same_python_by_its_digest() -> None:
@@ -59,17 +59,19 @@ def test_every_command_is_one_of_the_programs(command: list[str]) -> None:
     program._parser().parse_args(command[3:])
 
 
-def test_nothing_is_sent_to_the_builder_but_what_runs() -> None:
+def test_only_production_files_are_sent_to_the_builder() -> None:
     listed = processes.run(["git", "ls-files"], cwd=ROOT, check=True)
     ignore = (ROOT / ".dockerignore").read_text()
-    names = sent(ignore, [*listed.stdout.splitlines(), ".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc"])
+    names = files_sent(
+        ignore, [*listed.stdout.splitlines(), ".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc"]
+    )
     folders = {name.split("/")[0] for name in names}
     assert folders == {"app.py", "chain", "deployments", "requirements.txt", "stateless_billing", "static"}
     assert "chain/abi/PaymentGateway.json" in names
     assert not [name for name in names if "sandbox" in name or "__pycache__" in name]
 
 
-def test_fly_replaces_machines_only_once_new_ones_are_well() -> None:
+def test_fly_replaces_machines_only_once_new_ones_are_healthy() -> None:
     assert FLY["deploy"]["strategy"] == "bluegreen"
     service = FLY["http_service"]
     assert service["processes"] == ["web"]
@@ -79,7 +81,7 @@ def test_fly_replaces_machines_only_once_new_ones_are_well() -> None:
     [check] = service["checks"]
     assert (check["path"], check["method"]) == ("/healthz", "GET")
     assert set(FLY["processes"]) == {"web", "sweep"}
-    [port] = [one.metadata["default"] for one in fields(settings.Settings) if one.name == "metrics_port"]
+    [port] = [field.metadata["default"] for field in fields(settings.Settings) if field.name == "metrics_port"]
     assert FLY["metrics"] == {"port": int(FLY["env"].get("METRICS_PORT", port)), "path": "/metrics"}
     [check] = FLY["checks"].values()
     assert check["processes"] == ["sweep"]
@@ -91,13 +93,13 @@ def test_it_is_killed_only_after_it_could_drain() -> None:
     assert serving._DRAIN_SECONDS < FLY["kill_timeout"] <= 300
 
 
-def test_the_environment_is_of_settings_and_of_no_secrets() -> None:
-    known = {one.name.upper(): one for one in fields(settings.Settings)}
+def test_the_environment_has_only_settings_and_no_secrets() -> None:
+    fields_by_name = {field.name.upper(): field for field in fields(settings.Settings)}
     for place in (FLY["env"], {"HOST": STAGES[-1].env["HOST"]}):
         for name, value in place.items():
             assert isinstance(value, str)
-            assert not known[name].metadata["secret"]
-            known[name].metadata["parse"](value)
+            assert not fields_by_name[name].metadata["secret"]
+            fields_by_name[name].metadata["parse"](value)
     assert FLY["env"]["PORT"] == str(FLY["http_service"]["internal_port"])
     assert FLY["env"]["SWEEP"] == "off"
     assert FLY["env"]["CLIENT_IP_HEADER"] == "Fly-Client-IP"

@@ -1,4 +1,4 @@
-"""The image's own steps, done; and what comes of them, started as a container and as Fly starts it."""
+"""Executes the image's build steps and runs the result as a container and as Fly does."""
 
 import importlib.util
 import json
@@ -13,10 +13,10 @@ import pytest
 
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Stack, free_port
-from tests.deployment.image import Container, Image, why_not
+from tests.deployment.image import Container, Image, reason_unavailable
 from tests.integration.shop import Shop, wait_until
 
-WHY_NOT = why_not()
+WHY_NOT = reason_unavailable()
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "it can be built"),
@@ -28,7 +28,7 @@ HASHED_AND_NEVER_CHECKED = 1  # https://docs.python.org/3/reference/import.html#
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    """Built once. Its packages come from the package index, as those of `make install` do."""
+    """Build the image once, with packages from the package index, as `make install` does."""
     built = Image()
     yield built
     built.remove()
@@ -36,31 +36,31 @@ def image() -> Iterator[Image]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """The world around it; the chain mines when told to."""
+    """Run the surrounding system; the chain mines on request."""
     with Stack.start(settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
         yield running
 
 
 def settings(stack: Stack) -> dict[str, str]:
-    """What a machine on Fly sees, but for the addresses it listens at."""
+    """Return the environment of a machine on Fly, without its listening addresses."""
     ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
     return {**FLY["env"], **stack.settings, **ports, "HOST": "127.0.0.1"}
 
 
 def words(group: str) -> list[str]:
-    """What Fly runs in a group's machines."""
+    """Return the command of a process group on Fly."""
     return shlex.split(FLY["processes"][group])
 
 
 def web(image: Image, stack: Stack) -> Container:
-    """A machine of the group `web`, answering."""
+    """Start a machine of the group `web`."""
     seen = settings(stack)
     return Container(image, words("web"), seen, f"http://127.0.0.1:{seen['PORT']}")
 
 
 def test_only_what_runs_is_in_it(image: Image) -> None:
-    there = {path.name for path in image.root.iterdir()}
-    assert there == {
+    names = {path.name for path in image.root.iterdir()}
+    assert names == {
         *("__pycache__", "app.py", "chain", "deployments", "requirements.txt", "static", "stateless_billing", "venv"),
     }
     assert not list(image.root.glob("stateless_billing/sandbox"))
@@ -77,7 +77,7 @@ def test_everything_is_compiled_and_never_compared_with_its_source(image: Image)
         assert int.from_bytes(compiled.read_bytes()[4:8], "little") == HASHED_AND_NEVER_CHECKED, source
 
 
-def test_the_process_is_nobody_and_can_write_nowhere(image: Image) -> None:
+def test_the_process_is_unprivileged_and_can_write_nowhere(image: Image) -> None:
     uid, gid = image.user.split(":")
     assert int(uid) >= 1000
     assert int(gid) >= 1000
@@ -87,12 +87,12 @@ def test_the_process_is_nobody_and_can_write_nowhere(image: Image) -> None:
     assert done.stdout.split()[4] == "/srv"
 
 
-def test_the_release_command_finds_nothing_to_mend(image: Image, stack: Stack) -> None:
+def test_the_release_command_finds_no_fault(image: Image, stack: Stack) -> None:
     done = image.run(shlex.split(FLY["deploy"]["release_command"]), settings(stack))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_health_check_tells_a_living_process_from_none(image: Image, stack: Stack) -> None:
+def test_the_health_check_detects_a_dead_process(image: Image, stack: Stack) -> None:
     check = json.loads(image.last.only("HEALTHCHECK").partition(" CMD ")[2])
     with web(image, stack) as machine:
         assert image.run(check, {"PORT": machine.url.rsplit(":")[-1]}).returncode == 0
@@ -100,23 +100,23 @@ def test_the_health_check_tells_a_living_process_from_none(image: Image, stack: 
 
 
 def claim(machine: Container, tx_hash: str) -> httpx.Response:
-    """Claim a payment over a connection of its own."""
+    """Claim a payment over a new connection."""
     return httpx.post(f"{machine.url}/api/payments", json={"tx_hash": tx_hash}, trust_env=False, timeout=60)
 
 
 def refused(machine: Container) -> bool:
-    """Whether it takes no new connection."""
+    """Whether it accepts no new connections."""
     try:
         httpx.get(f"{machine.url}/healthz", trust_env=False)
     except httpx.ConnectError:
         return True
     except httpx.TransportError:
-        pass  # it was accepted, and closed unheard
+        pass  # accepted, but closed before the request was read
     return False
 
 
 def written(stack: Stack) -> int:
-    """How many credits Stripe was asked to write."""
+    """Return the number of credit writes sent to Stripe."""
     counts: dict[str, int] = stack.control("GET", "state")["counts"]
     return counts.get(CREATE, 0)
 
@@ -125,16 +125,16 @@ def test_sigterm_drains_and_loses_nothing(image: Image, stack: Stack) -> None:
     shop = Shop(stack)
     payers = [shop.customer() for _ in range(4)]
     with web(image, stack) as machine, ThreadPoolExecutor(4) as pool:
-        *claimed, unclaimed = [shop.pay(machine, one) for one in payers]
+        *claimed, unclaimed = [shop.pay(machine, payer) for payer in payers]
         stack.control("DELETE", "state")
         shop.fault("slow", times=3, inside=8)
         under_way = [pool.submit(claim, machine, tx_hash) for tx_hash in claimed]
         wait_until(lambda: written(stack) == 3)
-        assert not any(stack.credits(one.id) for one in payers)
+        assert not any(stack.credits(payer.id) for payer in payers)
         code = pool.submit(machine.ended, FLY["kill_timeout"])
         wait_until(lambda: refused(machine))
-        for one in under_way:
-            answer = one.result()
+        for future in under_way:
+            answer = future.result()
             assert (answer.status_code, answer.json()["state"]) == (200, "credited"), answer.text
         assert code.result() == 0, machine.log()
         assert "Traceback" not in machine.log()
@@ -151,4 +151,4 @@ def test_sigterm_drains_and_loses_nothing(image: Image, stack: Stack) -> None:
     with web(image, stack) as successor:
         for tx_hash in (*claimed, unclaimed):
             assert claim(successor, tx_hash).json()["state"] == "credited"
-    assert [[row["amount"] for row in stack.credits(one.id)] for one in payers] == [[-5000]] * 4
+    assert [[row["amount"] for row in stack.credits(payer.id)] for payer in payers] == [[-5000]] * 4

@@ -1,4 +1,4 @@
-"""docs/runbook.md, done: the first deployment word for word, with stand-ins for the world; a new Stripe key."""
+"""Executes docs/runbook.md against stand-ins: the first deployment verbatim, and a new Stripe key."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ LINKED = (".venv", "node_modules", "app.py", "chain", "deployments", "requiremen
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A chain that goes on by itself, and a restricted key with the permissions that the page names."""
+    """Run a chain that mines by itself, and a restricted key with the permissions that the page names."""
     with Stack.start(block_time=1) as running:
         for secret in (KEY, NEW_KEY):
             grant(running, secret, CUSTOMER_WRITE, BALANCE_WRITE)
@@ -35,19 +35,19 @@ def stack() -> Iterator[Stack]:
 
 
 def grant(stack: Stack, secret: str, *permissions: str) -> None:
-    """What somebody does in the Dashboard."""
+    """Set a key's permissions, as in the Dashboard."""
     stack.control("POST", "api_keys", {"secret": secret, "permissions": list(permissions)})
 
 
 @dataclass
 class Operator:
-    """Somebody with a folder and a shell. `facts` are what stands for the page's placeholders."""
+    """An operator with a folder and a shell. `facts` replace the page's placeholders."""
 
     folder: Path
     facts: dict[str, str]
 
-    def does(self, command: str) -> str:
-        """Run a command as it stands on the page; what it printed."""
+    def run(self, command: str) -> str:
+        """Run a command of the page and return its output."""
         for placeholder, fact in self.facts.items():
             command = command.replace(placeholder, fact)
         assert "…" not in command, f"nothing stands for a placeholder: {command}"
@@ -57,13 +57,13 @@ class Operator:
 
     @property
     def env(self) -> dict[str, str]:
-        """What `.env` holds."""
+        """The variables in `.env`."""
         lines = (self.folder / ".env").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
 
-def as_fly_does(operator: Operator, command: str, url: str) -> Service:
-    """Start a process as a machine on Fly would, after `fly secrets import` and `fly deploy`: secrets win."""
+def start_as_fly(operator: Operator, command: str, url: str) -> Service:
+    """Start a process as Fly does after `fly secrets import` and `fly deploy`; secrets take precedence."""
     place = {"HOST": "127.0.0.1", "PORT": url.rsplit(":")[-1], "METRICS_PORT": str(free_port())}
     words = command.split()[3:]
     return Service(words, {**FLY["env"], **operator.env, **place}, url if words == ["serve"] else None)
@@ -87,53 +87,53 @@ def test_the_first_deployment_word_for_word(stack: Stack, tmp_path: Path) -> Non
             "https://pay.example.org": url,
         },
     )
-    # Which world it is: the page's own is Base and the real Stripe.
+    # The page uses Base and Stripe itself; point the service at the stand-ins.
     world = {
         name: stack.settings[name] for name in ("STRIPE_API_BASE", "CHAIN_ID", "PRICE_API_BASE", "RESEND_API_BASE")
     }
     running: list[Service] = []
     for command in FIRST:
         if command == "fly deploy":
-            running = [as_fly_does(operator, FLY["processes"][group], url) for group in ("web", "sweep")]
-        if only_of_that_form(command) or (command.startswith("curl ") and not shutil.which("curl")):
+            running = [start_as_fly(operator, FLY["processes"][group], url) for group in ("web", "sweep")]
+        if only_check_form(command) or (command.startswith("curl ") and not shutil.which("curl")):
             continue
         if "explain" in command:
             operator.facts["0x…"] = pay(stack, running[0])
-        told = operator.does(command)
+        output = operator.run(command)
         if command.startswith("cat > .env"):
             with (tmp_path / ".env").open("a") as file:
                 file.writelines(f"{name}={value}\n" for name, value in world.items())
         if command.endswith("doctor"):
-            assert {line.split()[0] for line in told.splitlines()} == {"ok", "note"}, told
+            assert {line.split()[0] for line in output.splitlines()} == {"ok", "note"}, output
     assert tomllib.loads((tmp_path / "fly.toml").read_text()) == FLY | {"app": "your-billing"}
     for service in running:
         assert "Traceback" not in service.log()
         service.stop()
     check_secrets(operator)
     if not shutil.which("curl"):
-        pytest.skip("all of it was done but the looks with curl, which this machine does not have")
+        pytest.skip("everything ran except the checks with curl, which this machine does not have")
 
 
-def only_of_that_form(command: str) -> bool:
-    """Whether a command needs Fly, or installs what is there: then it must at least be one that exists."""
+def only_check_form(command: str) -> bool:
+    """Whether a command cannot run here (Fly, installation); if so, check that it exists."""
     program, _, rest = command.partition(" ")
     if program == "fly":
-        assert runbook.is_flys(command), command
+        assert runbook.is_valid_fly_command(command), command
     if program == "make":
         assert re.search(rf"^{rest}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return program in ("fly", "make")
 
 
 def check_secrets(operator: Operator) -> None:
-    """What was imported: settings only, in the form that the import takes, and none that fly.toml sets otherwise."""
-    assert set(operator.env) <= {one.name.upper() for one in fields(Settings)}
+    """Check the imported secrets: only settings, in the import's format, and none that fly.toml also sets."""
+    assert set(operator.env) <= {field.name.upper() for field in fields(Settings)}
     assert not set(operator.env) & set(FLY["env"])
     assert all(re.fullmatch(r"[^\s'\"#]+", value) for value in operator.env.values())
     assert (operator.folder / ".env").stat().st_mode & 0o077 == 0
 
 
 def pay(stack: Stack, web: Service) -> str:
-    """A payment from the page, credited by the machine that sweeps, and final."""
+    """Pay from the page, wait for the sweep to credit it, and make it final."""
     shop = Shop(stack)
     customer = shop.customer()
     tx_hash = shop.pay(web, customer, 500, deep=False)
@@ -145,25 +145,25 @@ def pay(stack: Stack, web: Service) -> str:
     return tx_hash
 
 
-@pytest.mark.parametrize("command", runbook.for_fly())
-def test_every_command_for_fly_has_the_form_of_one(command: str) -> None:
-    assert runbook.is_flys(command)
+@pytest.mark.parametrize("command", runbook.fly_commands())
+def test_every_command_for_fly_is_valid(command: str) -> None:
+    assert runbook.is_valid_fly_command(command)
 
 
-def test_every_secret_has_its_rotation() -> None:
-    told = runbook.section("Keys, without downtime")
+def test_every_secret_has_a_rotation() -> None:
+    rotations = runbook.section("Keys, without downtime")
     for setting in fields(Settings):
         if setting.metadata["secret"]:
-            assert setting.name.upper() in told
+            assert setting.name.upper() in rotations
 
 
 def test_two_stripe_keys_never_write_at_once_and_pages_stay_up(stack: Stack) -> None:
-    """The page's steps for the Stripe key, but for the ten minutes."""
+    """Follow the page's steps for the Stripe key, without the ten minutes."""
     shop = Shop(stack)
     old = stack.serve(STRIPE_API_KEY=KEY, SWEEP="off", CONFIRMATIONS="10000:1s,finalized")
     customer = shop.customer()
     grant(stack, KEY, CUSTOMER_WRITE, BALANCE_READ)
-    tx_hash = shop.pay(old, customer)  # quotes go on
+    tx_hash = shop.pay(old, customer)  # quotes keep working
     waiting = shop.claimed(old, tx_hash, "pending")
     assert waiting["payments"][0]["cause"] == "stripe_down"
     assert stack.http.get(f"{old.url}/pay?wallet={customer.wallet}&usd=5").is_success

@@ -1,1 +1,1 @@
-"""The API's description put to the running service by schemathesis, which lives in an environment of its own."""
+"""Fuzzes the running service from its API description, with schemathesis in its own environment."""

@@ -1,6 +1,6 @@
-"""`make fuzz-api`: start the whole system on this machine, put what the description allows and forbids to the service.
+"""Starts the whole system on this machine and fuzzes the service with valid and invalid requests: `make fuzz-api`.
 
-The seed is fixed, so that a failure comes again; SEED=… tries others.
+The seed is fixed, so that failures are reproducible; SEED=… sets another.
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.integration.conftest import SETTINGS
 from tests.integration.shop import Shop
 
 EXAMPLES = "40"
-RATE = "18/s"  # below what one address may ask
+RATE = "18/s"  # below the limit of one address
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -29,12 +29,12 @@ CHECKS = (
 
 
 def main() -> int:
-    """Run it; schemathesis' exit code, or 1 where the log holds a failure of ours."""
+    """Run schemathesis; return its exit code, or 1 if the log contains an unexpected error."""
     with Stack.start(gateways=2, settings=SETTINGS) as stack:
         service = stack.serve()
         shop = Shop(stack)
         shop.claimed(service, shop.pay(service, shop.customer()))
-        asked = [
+        command = [
             *(
                 str(ROOT / ".venv-schemathesis/bin/schemathesis"),
                 "--config-file",
@@ -44,7 +44,7 @@ def main() -> int:
             *("--checks", ",".join(CHECKS), "--rate-limit", RATE, "--phases", "examples,coverage,fuzzing"),
             *("--generation-database", "none", "--no-color", "--max-time", "60"),
         ]
-        done = processes.run(asked, cwd=ROOT, stdout=None, stderr=None)
+        done = processes.run(command, cwd=ROOT, stdout=None, stderr=None)
         unforeseen = [line for line in service.log().splitlines() if "Traceback" in line or " ERROR " in line]
         for line in unforeseen:
             print(line)

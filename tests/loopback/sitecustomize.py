@@ -1,7 +1,7 @@
-"""Refuses every connection and name look-up but this machine's, in the tests' process and in all that it starts.
+"""Rejects connections and name lookups to other machines, in the test process and in all its children.
 
-Python imports a module of this name at start when its folder is on PYTHONPATH. What was refused is written into the
-file that LOOPBACK_VIOLATIONS names, because a service may swallow the refusal as it would any network fault.
+Python imports a module of this name at start if its folder is on PYTHONPATH. Violations are written to the file that
+LOOPBACK_VIOLATIONS names, because a service may handle the error as an ordinary network fault.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""What is mutated, and by which tests each module must be held. A run works in a copy of the tree, never in it."""
+"""The mutated modules and the tests that must catch their mutants. Runs use a copy of the tree."""
 
 import shutil
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MODULES = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One change of one line, and whether a test noticed it."""
+    """A change of one line, and whether a test caught it."""
 
     module: str
     was: str
@@ -31,19 +31,19 @@ class Mutant:
 
 
 def path_of(module: str) -> str:
-    """A module's file, from the root."""
+    """Return a module's file, relative to the root."""
     return module.replace(".", "/") + ".py"
 
 
 def tests_of(module: str) -> list[str]:
-    """The test files that must hold a module, from the root."""
-    found = sorted(path for pattern in MODULES[module] for path in ROOT.glob(pattern))
-    assert found, f"{module} has no tests"
-    return [str(path.relative_to(ROOT)) for path in found]
+    """Return the test files of a module, relative to the root."""
+    files = sorted(path for pattern in MODULES[module] for path in ROOT.glob(pattern))
+    assert files, f"{module} has no tests"
+    return [str(path.relative_to(ROOT)) for path in files]
 
 
 def copy_tree(target: Path) -> None:
-    """What the tests of the core read, and nothing else."""
+    """Copy the files that the tests of the core need."""
     for name in COPIED:
         source, copy = ROOT / name, target / name
         copy.parent.mkdir(parents=True, exist_ok=True)

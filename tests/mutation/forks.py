@@ -1,4 +1,4 @@
-"""Runs the tests of one mutated module in a forked process, which already holds what is slow to import."""
+"""Runs the tests of a mutated module in a forked process that already has the slow imports."""
 
 import importlib
 import os
@@ -18,15 +18,15 @@ OURS = ("chain", "stateless_billing", "tests")
 
 
 def run(tree: Path, modules: list[str], seconds: int = 60) -> list[Mutant]:
-    """Mutate what stands outside of functions, with the tests in `tree`."""
+    """Mutate code outside of functions and run the tests in `tree`."""
     for name in SLOW:
         importlib.import_module(name)
-    found = []
+    results = []
     for module in modules:
         assert _survives(tree, module, (tree / path_of(module)).read_text(), seconds), f"{module}: the tests fail"
         for was, becomes, source in mutants((tree / path_of(module)).read_text()):
-            found.append(Mutant(module, was, becomes, not _survives(tree, module, source, seconds)))
-    return found
+            results.append(Mutant(module, was, becomes, not _survives(tree, module, source, seconds)))
+    return results
 
 
 def _survives(tree: Path, module: str, source: str, seconds: int) -> bool:

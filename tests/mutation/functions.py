@@ -1,4 +1,4 @@
-"""What stands in functions is mutated by mutmut (https://mutmut.readthedocs.io), each mutant in a forked process."""
+"""Mutates functions with mutmut (https://mutmut.readthedocs.io), each mutant in a forked process."""
 
 import ast
 import difflib
@@ -30,8 +30,8 @@ def run(tree: Path, log: Path, timeout: float, modules: Sequence[str]) -> list[M
         processes.run(
             [*_mutmut(), "run", "--max-children", "2"], cwd=tree, stdout=file, stderr=None, timeout=timeout, check=True
         )
-    shown = _ask(tree, "results", "--all", "true").splitlines()
-    results = dict(line.strip().split(": ", 1) for line in shown if "__mutmut_" in line)
+    lines = _ask(tree, "results", "--all", "true").splitlines()
+    results = dict(line.strip().split(": ", 1) for line in lines if "__mutmut_" in line)
     unknown = set(results.values()) - KILLED - {"survived", "no tests"}
     assert not unknown, f"mutmut says {unknown}"
     return [
@@ -54,7 +54,7 @@ def _ask(tree: Path, *command: str) -> str:
 
 
 def _mutants(tree: Path, module: str, results: dict[str, str]) -> list[Mutant]:
-    """mutmut leaves every version of a function side by side in `mutants/`; what differs is the mutant."""
+    """Read the mutants from `mutants/`, where mutmut puts all versions of a function side by side."""
     source = (tree / "mutants" / path_of(module)).read_text()
     lines = source.splitlines()
     versions = {
@@ -65,11 +65,11 @@ def _mutants(tree: Path, module: str, results: dict[str, str]) -> list[Mutant]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef)
     }
-    found = []
+    mutants = []
     for name, status in results.items():
         changed = versions[name.rpartition(".")[2]]
         original = versions[name.rpartition(".")[2].split("__mutmut_")[0] + "__mutmut_orig"]
         differences = [line for line in difflib.ndiff(original, changed) if line.startswith(("- ", "+ "))]
         was, becomes = (" ".join(line[2:] for line in differences if line.startswith(sign)) for sign in "-+")
-        found.append(Mutant(module, was, becomes, status in KILLED))
-    return found
+        mutants.append(Mutant(module, was, becomes, status in KILLED))
+    return mutants

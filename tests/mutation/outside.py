@@ -1,4 +1,4 @@
-"""What mutmut leaves alone: constants, patterns, defaults of modules and classes, and functions with a decorator."""
+"""Mutates what mutmut skips: constants, patterns, defaults of modules and classes, and decorated functions."""
 
 import ast
 import re
@@ -21,12 +21,12 @@ OPERATORS: dict[type[ast.AST], str] = {
     ast.Sub: "+",
     ast.LShift: ">>",
 }
-# In a pattern: a bound, a range, a prefix, an alternative or what is optional; each goes or moves by one.
+# In a pattern: a bound, range, prefix, alternative or optional part; each is removed or moved by one.
 _PARTS = re.compile(r"(?<=[{,])\d+(?=[,}])|(?<=\[)0-9(?=\])|(?<=\[)1-9(?=\])|\w-\w|0x|cus_|:(?!\()|\?(?!:)|\|\w+")
 
 
 class Change(NamedTuple):
-    """A piece of the source, and what stands in its place."""
+    """A span of the source and its replacement."""
 
     start: int
     end: int
@@ -34,7 +34,7 @@ class Change(NamedTuple):
 
 
 def mutants(source: str) -> Iterator[tuple[str, str, str]]:
-    """Each mutant of a module: the changed line as it was, as it becomes, and the whole source."""
+    """Yield each mutant of a module: the original line, the changed line, and the whole source."""
     raw = source.encode()
     starts = [0]
     for line in raw.splitlines(keepends=True):
@@ -75,11 +75,11 @@ def _changes(tree: ast.Module, raw: bytes, starts: list[int]) -> Iterator[Change
 
 def _in_pattern(text: str, start: int) -> Iterator[Change]:
     for part in _PARTS.finditer(text):
-        found = part[0]
-        bounds = [str(int(found) + 1), str(max(0, int(found) - 1))] if found.isdigit() else []
-        for becomes in bounds or [{"0-9": "1-9", "1-9": "0-9"}.get(found, "") if _alone(part) else ""]:
+        token = part[0]
+        bounds = [str(int(token) + 1), str(max(0, int(token) - 1))] if token.isdigit() else []
+        for becomes in bounds or [{"0-9": "1-9", "1-9": "0-9"}.get(token, "") if _alone(part) else ""]:
             changed = f"{text[: part.start()]}{becomes}{text[part.end() :]}"
-            if becomes != found and _compiles(ast.literal_eval(changed)):
+            if becomes != token and _compiles(ast.literal_eval(changed)):
                 yield Change(start + part.start(), start + part.end(), becomes)
 
 
@@ -104,7 +104,7 @@ def _span(node: ast.AST, starts: list[int]) -> tuple[int, int]:
 
 
 def _outside(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run outside of plain functions; no annotation, docstring, base class, decorator or Literal."""
+    """Yield the nodes outside of plain functions, without annotations, docstrings, bases, decorators and Literals."""
     match node:
         case ast.FunctionDef(decorator_list=[]) | ast.Import() | ast.ImportFrom():
             return

@@ -1,4 +1,4 @@
-"""A pytest plugin: hypothesis under mutation. The same examples every time, and no time spent on shrinking failures."""
+"""A pytest plugin that configures hypothesis for mutation testing: fixed examples and no shrinking."""
 
 from hypothesis import HealthCheck, Phase, settings
 

@@ -71,7 +71,7 @@ class Ending:
             if world.plan.admins and number % ADMINS_EVERY == 0:
                 world.events.admins.finish(replica)
             await asyncio.sleep(ROUND_SECONDS / 2)
-            world.stripe.settle()
+            world.stripe.finish_late_work()
             if number > 0 and not world.oracle.uncredited():
                 break
 
