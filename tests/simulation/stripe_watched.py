@@ -41,12 +41,12 @@ class WatchedStripe(StripeStandIn):
         super().finish_late_work()
         self._notify(late=True)
 
-    def _worked(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
+    def _run_work(self, effect: Effect, work: Work, now: float, arrived: int) -> Outcome:
         if effect.work is Does.LATER:
-            self._at(effect.late_by, self.settle)
+            self._at(effect.late_by, self.finish_late_work)
         return super()._run_work(effect, work, now, arrived)
 
-    def _executed(self, request: Request, admitted: Admitted) -> Outcome:
+    def _execute(self, request: Request, admitted: Admitted) -> Outcome:
         outcome = super()._execute(request, admitted)
         if request.method == "POST":
             self._notify(late=False)
