@@ -83,7 +83,7 @@ class Mischief(FaultPlan):
         self.holes: set[str] = set()
         self.last = ""
 
-    def taken(self, method: str, template: str, path: str) -> Effect:
+    def next_effect(self, method: str, template: str, path: str) -> Effect:
         """Choose the effect on this request."""
         self.last = ""
         write = method == "POST" and template == TRANSACTIONS
