@@ -7,6 +7,20 @@ from stateless_billing.domain.ledger import Entry
 
 STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
 """All states of a payment, least advanced first."""
+PENDING_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
+HELD_CAUSES = (
+    "rate_unavailable",
+    "over_limit",
+    "customer_deleted",
+    "customer_invalid",
+    "currency",
+    "test_clock",
+    "not_payable",
+    "ledger_altered",
+    "ledger_unproven",
+    "stripe_refused",
+)
+"""All causes of `pending` and of `held`; the API's description lists them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,10 @@ from msgspec import Meta
 
 from chain.payment import Payment
 from chain.signatures import to_checksum_address
-from stateless_billing.crediting.payment_status import STATES, PaymentStatus
+from stateless_billing.crediting.payment_status import HELD_CAUSES, PENDING_CAUSES, STATES, PaymentStatus
 
 MAX_SHOWN_PAYMENTS = 20
 
-PENDING_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
-HELD_CAUSES = (
-    "rate_unavailable",
-    "over_limit",
-    "customer_deleted",
-    "customer_invalid",
-    "currency",
-    "test_clock",
-    "not_payable",
-    "ledger_altered",
-    "ledger_unproven",
-    "stripe_refused",
-)
 _NOT_OF_A_PAYMENT = ("unknown", "failed")
 
 Address = Annotated[

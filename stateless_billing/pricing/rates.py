@@ -53,7 +53,7 @@ def parse_samples(answer: bytes | str) -> list[Sample]:
 def _parse_price(raw: msgspec.Raw) -> int:
     """Convert a price to a rate, exactly."""
     try:
-        price = Decimal(bytes(raw).decode("ascii", "replace"))
+        price = Decimal(bytes(raw).decode(errors="replace"))
     except ArithmeticError:
         return IMPLAUSIBLE
     return int(Fraction(price) * RATE_SCALE) if _LOWEST <= price <= _HIGHEST else IMPLAUSIBLE

@@ -94,7 +94,6 @@ class _CustomerObject(msgspec.Struct, frozen=True, kw_only=True):
     def to_customer(self) -> Customer:
         if self.deleted:
             return Customer(self.id, deleted=True)
-        usd = self.invoice_credit_balance
         return Customer(
             id=self.id,
             deleted=False,
@@ -103,9 +102,14 @@ class _CustomerObject(msgspec.Struct, frozen=True, kw_only=True):
             currency=self.currency,
             balance_cents=-(self.balance or 0),
             metadata=self.metadata or {},
-            usd_cents=None if usd is UNSET else usd.usd if usd else 0,
+            usd_cents=self._usd_cents(),
             test_clock=self.test_clock is not None,
         )
+
+    def _usd_cents(self) -> int | None:
+        if self.invoice_credit_balance is UNSET:
+            return None
+        return self.invoice_credit_balance.usd if self.invoice_credit_balance else 0
 
 
 class _EntryObject(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Loads Stripe's SDK and makes it send through our connections.
+"""Loads Stripe's SDK, makes it send through our connections, and says what its errors mean.
 
 The SDK's synchronous client is never used, so its `requests` library is not loaded: that would take a fifth of the time
 from the start of the service to its first response.

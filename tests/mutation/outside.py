@@ -108,7 +108,7 @@ def _outside(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.FunctionDef(decorator_list=[]) | ast.Import() | ast.ImportFrom():
             return
-        case ast.Expr(value=ast.Constant()) | ast.Subscript(value=ast.Name(id="Literal")):
+        case ast.Expr(value=ast.Constant()) | ast.Subscript(value=ast.Name(id="Literal")) | ast.BinOp(op=ast.BitOr()):
             return
         case ast.Module() | ast.ClassDef() | ast.FunctionDef():
             children: list[ast.AST] = list(node.body)

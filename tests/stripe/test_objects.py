@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.objects import Customer, Page
 from tests.fakes.factories import CUSTOMER
@@ -159,7 +160,7 @@ def test_bytes_are_read_as_the_sdks_values_are() -> None:
     raw = {"data": [RAW_ENTRY], "has_more": False}
     assert objects.parse_page(json.dumps(raw).encode(), CUSTOMER) == objects.parse_page(raw, CUSTOMER)
     deep = b'{"data": [], "has_more": false, "more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
-    with pytest.raises(ValueError, match="nested too deeply"):
+    with pytest.raises(ValueError, match=r"^nested too deeply$"):
         objects.parse_page(deep, CUSTOMER)
 
 
@@ -175,3 +176,67 @@ def test_entries_that_carry_their_customer() -> None:
 def test_entries_that_do_not_carry_their_customer(carried: object) -> None:
     with pytest.raises(ValueError, match=r".+"):
         objects.parse_expanded_page({"data": [RAW_ENTRY | {"customer": carried}], "has_more": False}, CUSTOMER)
+
+
+@pytest.mark.parametrize(
+    ("balances", "cents"), [(None, 0), ({}, 0), ({"usd": 300}, 300), ({"usd": -1, "eur": 5}, -1), ({"eur": "odd"}, 0)]
+)
+def test_the_dollar_balance_counts_credit_as_positive(balances: object, cents: int) -> None:
+    assert objects.parse_customer(RAW_CUSTOMER | {"invoice_credit_balance": balances}).usd_cents == cents
+    assert objects.parse_customer(RAW_CUSTOMER).usd_cents is None, "it was not requested"
+
+
+@pytest.mark.parametrize("balances", [{"usd": "5"}, {"usd": 5.0}, {"usd": True}, {"usd": None}, [], 5, "usd"])
+def test_a_dollar_balance_of_another_form_is_refused(balances: object) -> None:
+    with pytest.raises(ValueError, match="invoice_credit_balance"):
+        objects.parse_customer(RAW_CUSTOMER | {"invoice_credit_balance": balances})
+
+
+def test_a_customer_of_a_test_clock() -> None:
+    assert objects.parse_customer(RAW_CUSTOMER | {"test_clock": "clock_1"}).test_clock
+    assert not objects.parse_customer(RAW_CUSTOMER | {"test_clock": None}).test_clock
+    assert not objects.parse_customer(RAW_CUSTOMER).test_clock
+
+
+@pytest.mark.parametrize("missing", ["created", "balance"])
+def test_a_live_customer_has_an_age_and_a_balance(missing: str) -> None:
+    with pytest.raises(ValueError, match="without `created` or `balance`"):
+        objects.parse_customer({name: value for name, value in RAW_CUSTOMER.items() if name != missing})
+
+
+def test_a_text_may_be_short_but_not_empty() -> None:
+    assert objects.parse_entry(RAW_ENTRY | {"id": "x", "type": "y"}, CUSTOMER).id == "x"
+    for name in ("id", "type", "currency"):
+        with pytest.raises(ValueError, match=name):
+            objects.parse_entry(RAW_ENTRY | {name: ""}, CUSTOMER)
+
+
+def test_every_field_of_an_entry() -> None:
+    raw = RAW_ENTRY | {"currency": "eur", "description": "Top-up"}
+    assert objects.parse_entry(raw, CUSTOMER) == Entry(
+        id="cbtxn_1",
+        cents=5_000,
+        created=1_790_000_000,
+        currency="eur",
+        customer=CUSTOMER,
+        type="adjustment",
+        description="Top-up",
+        ending_cents=7_500,
+        metadata={"kind": "payment"},
+    )
+
+
+def test_a_customer_of_nothing() -> None:
+    customer = objects.parse_customer(RAW_CUSTOMER | {"created": 0, "balance": 0, "metadata": {}})
+    assert (customer.created, customer.balance_cents, customer.metadata) == (0, 0, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("off", True), (" OFF ", True), ("on", False), ("", False), (None, False)]
+)
+def test_a_customer_may_be_marked_as_one_that_gets_nothing(value: str | None, expected: bool) -> None:
+    metadata = {} if value is None else {"gateway_payments": value}
+    assert Customer(CUSTOMER, deleted=False, metadata=metadata).is_not_payable is expected
+    assert not Customer(CUSTOMER, deleted=False).is_not_payable
+    assert Customer(CUSTOMER, deleted=False).test_clock is False
+    assert objects.WALLET == "wallet_address"

@@ -5,7 +5,7 @@ import re
 
 from eth_utils.crypto import keccak
 
-from stateless_billing.payers.responses import HELD_CAUSES
+from stateless_billing.crediting.payment_status import HELD_CAUSES
 from stateless_billing.support.uncredited_payments import ACTIONS
 from stateless_billing.web.pages.assets import STATIC
 from stateless_billing.web.pages.pages import TEMPLATES
