@@ -15,7 +15,7 @@ from chain import decoding, provider
 from chain.errors import ChainError, InvalidResponse
 from chain.payment import customer_id_to_bytes32
 from chain.provider import Call, ChainClient, NodeProvider, preload_web3
-from chain.signatures import domain_separator, preload_crypto
+from chain.signatures import domain_separator, is_imported, preload_crypto
 
 if TYPE_CHECKING:
     from eth_abi.codec import ABICodec
@@ -118,7 +118,7 @@ class Contract:
 
     async def load_function(self, name: str) -> ContractFunction:
         """Return a function's codec; load web3 first, in a thread, if nothing has loaded it yet."""
-        if not contract_functions.cache_info().currsize:
+        if not is_imported("web3"):
             await asyncio.to_thread(preload_web3)
         return contract_functions(self.abi)[name]
 

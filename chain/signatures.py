@@ -153,6 +153,11 @@ def preload_crypto() -> None:
     import_late("eth_account.messages", "eth_utils.address")
 
 
+def is_imported(module: str) -> bool:
+    """Check whether `import_late` has loaded a package completely."""
+    return module in _imported
+
+
 def import_late(*modules: str) -> None:
     """Import packages that are slow to load, and restore Python's recursion limit.
 

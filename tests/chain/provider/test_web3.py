@@ -13,13 +13,14 @@ from eth_abi.exceptions import InsufficientDataBytes
 from eth_utils.crypto import keccak
 from web3.exceptions import BadFunctionCallOutput, ContractLogicError, OffchainLookup
 
-from chain.contracts import GatewayContract
+from chain.contracts import GatewayContract, contract_functions
 from chain.errors import ChainError, InvalidResponse, NodeError
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.provider import FailoverProvider
 from tests.chain.fake_node import FakeNode, FakeNodes, history, word
 from tests.chain.provider.network import Network, Says, answer, result
 from tests.fakes.factories import CHAIN_ID, GATEWAY
+from tests.fakes.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[3]
@@ -206,3 +207,26 @@ async def test_a_node_that_answers_a_view_with_an_error_is_not_believed_by_failo
     network = Network(one=answer(error={"code": 3, "message": "reverted"}), two=answer(error={"code": 3}))
     with pytest.raises(NodeError, match=r"node 1 .*; node 2 "):
         await contract(network).paused()
+
+
+def test_a_view_waits_for_no_thread_once_web3_is_loaded() -> None:
+    contract_functions.cache_clear()
+    gateway = GatewayContract(FakeNode(history(3)), CHAIN_ID, GATEWAY)
+    assert run_virtually(gateway.total_payments()) == 3
+
+
+def test_the_first_view_loads_web3_in_a_thread() -> None:
+    assert (
+        _run(
+            "import asyncio, sys, threading\n"
+            "from chain import contracts, signatures\n"
+            "def load(preload=contracts.preload_web3):\n"
+            "    is_main = threading.current_thread() is threading.main_thread()\n"
+            "    assert not is_main or signatures.is_imported('web3')\n"
+            "    preload()\n"
+            "contracts.preload_web3 = load\n"
+            "gateway = contracts.GatewayContract(None, 1, '0x' + '11' * 20)\n"
+            "print(asyncio.run(gateway.load_function('owner')).encode())"
+        )
+        == "0x8da5cb5b"
+    )
