@@ -200,7 +200,7 @@ def test_a_truncated_result_says_so(stack: Stack, service: Service) -> None:
     answer, customers = matches(service, "MANY@example.org")
     assert len(customers) == 20
     assert set(customers) < set(made)
-    assert "22 customers fit and 20 are shown" in answer["note"]
+    assert "22 customers match and 20 are shown" in answer["note"]
 
 
 def test_unknown_values_match_nobody(shop: Shop, stack: Stack, service: Service) -> None:
@@ -537,7 +537,7 @@ def test_pages_say_so_when_stripe_is_unavailable(shop: Shop, stack: Stack) -> No
             assert page.status_code == 503
             assert "Nothing was changed and no money moved" in page.text
         wish = {"form": form, "amount": "5", "reason": "goodwill", "note": WHY}
-        assert "try again" in operator.post(service, "/api/admin/grants/check", wish).json()["detail"]
+        assert "Try again" in operator.post(service, "/api/admin/grants/check", wish).json()["detail"]
     finally:
         stack.control("DELETE", "faults")
     assert operator.get(service, "/admin/grants").status_code == 200
