@@ -103,7 +103,7 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
     theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
     card = card_of(theirs, tx_hash)
     form = opened(card, "Confirm it")
-    expect(form).to_contain_text("over up to $450.00 word for word")
+    expect(form).to_contain_text("for up to $450.00, word for word")
     judge(theirs, "stuck-confirming", scheme)
     form.get_by_label("Why").fill("asked them too")
     form.get_by_role("button", name="Confirm the order").click()

@@ -86,7 +86,7 @@ def over_limit(shop: Shop, payee: Service, strict: Service) -> tuple[Customer, s
 
 def test_above_the_bound_another_admin_confirms_word_for_word(shop: Shop, payee: Service, strict: Service) -> None:
     customer, tx_hash = over_limit(shop, payee, strict)
-    assert "This is above what you may decide alone: $10.00 an order" in card_of(strict, tx_hash)
+    assert "This is above what you may decide alone: $10.00 per order" in card_of(strict, tx_hash)
     done = order(strict, tx_hash, "release", "release")
     assert (done["waits"], done["state"], done["cause"]) == (True, "held", "over_limit")
     assert shop.stack.balance(customer.id) == 0

@@ -1,7 +1,6 @@
 """web3 over our own provider: one request a view, no calls of its own, and no way for a node to lead it elsewhere."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from chain.contracts import GatewayContract, contract_functions
 from chain.errors import ChainError, InvalidResponse, NodeError
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.provider import FailoverProvider
+from stateless_billing.sandbox import processes
 from tests.chain.fake_node import FakeNode, FakeNodes, history, word
 from tests.chain.provider.network import Network, Says, answer, result
 from tests.fakes.factories import CHAIN_ID, GATEWAY
@@ -154,7 +154,7 @@ async def test_the_requests_of_a_payment_are_counted() -> None:
 
 
 def _run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = processes.run([sys.executable, "-c", code], cwd=ROOT)
     assert done.returncode == 0, done.stderr[-500:]
     return done.stdout.strip()
 
