@@ -15,6 +15,7 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 _MIN_SECRET_LENGTH = 24
 _MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -179,6 +180,13 @@ class Settings:
         """Whether the Stripe key moves real money: `sk_live_…`, `rk_live_…`."""
         return "_live_" in self.stripe_api_key[:9]
 
+    @property
+    def site_url(self) -> str | None:
+        """The URL of this site; None if only a visitor's Host header could tell."""
+        if self.public_url or self.host not in LOOPBACK_HOSTS or self.client_ip_header:
+            return self.public_url
+        return f"http://localhost:{self.port}"
+
 
 def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
     """Collect every text to redact: the values of secret settings, and the parts of them."""
@@ -210,8 +218,8 @@ SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
 SERVE = SWEEP | {"SIGNER_KEY"}
 
 
-def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> Settings:
-    """Load the settings, of which `needed` are required.
+def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, serves_pages: bool = False) -> Settings:
+    """Load the settings, of which `needed` are required; with `serves_pages`, those that pages need too.
 
     Raises: BadSettings with all faults.
     """
@@ -227,6 +235,17 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
             values[setting.name] = setting.metadata["parse"](text) if text else setting.metadata["absent"]
         except ValueError as error:
             faults.append(f"{name} {error}")
+    faults += _combination_faults(values)
+    if serves_pages and values.get("operators") and (fault := _site_url_fault(values)):
+        faults.append(fault)
+    if faults:
+        raise BadSettings(faults)
+    return Settings(**values)
+
+
+def _combination_faults(values: Mapping[str, Any]) -> list[str]:
+    """Return what does not fit together."""
+    faults = []
     if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
     if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
@@ -236,6 +255,15 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None) -> S
     for name, needed_name in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
         if values.get(name) and not values.get(needed_name):
             faults.append(f"{name.upper()} needs {needed_name.upper()}, which is missing")
-    if faults:
-        raise BadSettings(faults)
-    return Settings(**values)
+    return faults
+
+
+def _site_url_fault(values: Mapping[str, Any]) -> str | None:
+    """Return why operators could be made to sign in under another site's name."""
+    if values.get("public_url"):
+        return None
+    if values.get("host") not in LOOPBACK_HOSTS:
+        return "PUBLIC_URL is missing: OPERATORS needs it unless HOST is 127.0.0.1, localhost or ::1"
+    if values.get("client_ip_header"):
+        return "PUBLIC_URL is missing: OPERATORS needs it where CLIENT_IP_HEADER is set"
+    return None

@@ -177,3 +177,16 @@ def test_any_environment_gives_settings_or_named_faults(environ: dict[str, str])
     except BadSettings as error:
         reported = error.faults or [""]
     assert all(fault.split()[0] in {*environ, *COMPLETE, "MIN_PAYMENT_CENTS"} for fault in reported)
+
+
+def test_pages_of_operators_need_our_own_name() -> None:
+    operators = COMPLETE | {"OPERATORS": "a@example.org=admin", "SESSION_SECRETS": "s" * 24}
+    local = load(SERVE, operators | {"PORT": "8123"}, serves_pages=True)
+    assert local.site_url == "http://localhost:8123"
+    public = {"PUBLIC_URL": "https://pay.example.org/"}
+    for place in ({"HOST": "0.0.0.0"}, {"CLIENT_IP_HEADER": "x-ip"}, {"HOST": "billing.internal"}):  # noqa: S104
+        with pytest.raises(BadSettings, match="PUBLIC_URL is missing: OPERATORS needs it"):
+            load(SERVE, operators | place, serves_pages=True)
+        assert load(SERVE, operators | place).site_url is None  # a command without pages
+        assert load(SERVE, COMPLETE | place, serves_pages=True).site_url is None  # nobody signs in
+        assert load(SERVE, operators | place | public, serves_pages=True).site_url == "https://pay.example.org"

@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(command: argparse.Namespace) -> int:
-    asyncio.run(app.serve(settings.load(settings.SERVE)))
+    asyncio.run(app.serve(settings.load(settings.SERVE, serves_pages=True)))
     return CLEAN
 
 

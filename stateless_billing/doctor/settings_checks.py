@@ -13,9 +13,8 @@ from stateless_billing.operators.roster import is_email
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.settings import Settings
+from stateless_billing.settings import LOOPBACK_HOSTS, Settings
 
-_LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
 
@@ -24,10 +23,15 @@ async def check_settings(services: Services) -> str:
     settings = services.settings
     changed = [field.name.upper() for field in fields(Settings) if _is_changed(settings, field)]
     detail = f"set: {', '.join(changed)}; the others by default"
-    if settings.host not in _LOCAL_HOSTS and not settings.client_ip_header:
+    if settings.operators and not settings.site_url:
+        raise CheckFailed(
+            "operators sign in, and nothing names this site",
+            "Set PUBLIC_URL to the URL that visitors use: `serve` does not start without it.",
+        )
+    if settings.host not in LOOPBACK_HOSTS and not settings.client_ip_header:
         raise CheckNoted(detail, "Behind a proxy, set CLIENT_IP_HEADER; otherwise all visitors share one rate limit.")
-    if settings.host not in _LOCAL_HOSTS and not settings.public_url:
-        raise CheckNoted(detail, "Set PUBLIC_URL to the URL that visitors use.")
+    if not settings.site_url:
+        raise CheckNoted(detail, "Set PUBLIC_URL to the URL that visitors use; without it no page shows its own.")
     return detail
 
 

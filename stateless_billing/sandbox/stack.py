@@ -164,8 +164,10 @@ class Stack:
     def serve(self, **settings: str) -> Service:
         """Start another `serve` process and wait until it answers."""
         with _reserved_port() as port:
-            environment = self.environment(**settings, PORT=str(port))
-            service = Service(["serve"], environment, f"http://127.0.0.1:{port}")
+            url = f"http://127.0.0.1:{port}"
+            own_name = {"PUBLIC_URL": url} if settings.get("CLIENT_IP_HEADER") else {}  # required together
+            environment = self.environment(**own_name | settings, PORT=str(port))
+            service = Service(["serve"], environment, url)
         self._services.append(service)
         return service
 

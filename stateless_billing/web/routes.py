@@ -18,6 +18,7 @@ from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
+from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
 
 _MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
 _PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
@@ -60,7 +61,9 @@ def create_app(services: Services) -> Starlette:
         Middleware(BodyLimitMiddleware),
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]
-    return Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
+    redirect_trailing_slashes(app.router)
+    return app
 
 
 def _load_page_routes(services: Services, api: Api) -> list[BaseRoute]:

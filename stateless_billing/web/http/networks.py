@@ -24,8 +24,3 @@ def explorer_url(chain_id: int) -> str | None:
     """Return the URL of a chain's block explorer, or None."""
     url: str | None = describe_network(chain_id)["explorer"]
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name is a loopback address."""
-    return host in ("localhost", "127.0.0.1", "::1")

@@ -1,7 +1,5 @@
 """Checks the session cookie on every request, and the origin of unsafe requests."""
 
-from urllib.parse import SplitResult, urlsplit
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -9,7 +7,7 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.roster import Operator
 from stateless_billing.operators.sign_in import SESSION_SECONDS, OperatorSession, SignIns
 from stateless_billing.services.container import Services
-from stateless_billing.web.http.networks import is_loopback
+from stateless_billing.web.http.own_url import is_same_site, own_url
 
 SESSION_COOKIE = "__Host-session"
 SIGN_IN_COOKIE = "__Host-asked"
@@ -58,8 +56,7 @@ class Sessions:
         """
         site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
         has_origin = origin is not None and not (origin == "null" and site == "same-origin")
-        theirs, ours = _split_origin(origin or ""), _split_origin(self.origin(request))
-        is_foreign = has_origin and not (theirs and ours and theirs.netloc == ours.netloc)
+        is_foreign = has_origin and not is_same_site(self._services.settings, origin or "")
         if is_foreign or site not in (None, "same-origin", "none"):
             raise ProblemError(
                 "forged_request",
@@ -67,15 +64,16 @@ class Sessions:
             )
 
     def origin(self, request: Request) -> str:
-        """Return the origin of this site."""
-        return self._services.settings.public_url or f"{request.url.scheme}://{request.headers.get('host', '')}"
+        """Return the origin of this site.
 
-    def trusted_origin(self, request: Request) -> str | None:
-        """Return the origin for links in mails: the Host header is trusted only on loopback."""
-        if public := self._services.settings.public_url:
-            return public
-        parts = _split_origin(self.origin(request))
-        return self.origin(request) if parts and is_loopback(parts.hostname or "") else None
+        Raises: ProblemError if the settings name none, so that nobody can sign in.
+        """
+        origin = own_url(self._services.settings, request)
+        if origin is None:
+            raise ProblemError(
+                "sign_in_failed", "Nobody can sign in here: the setting PUBLIC_URL is empty. You are not signed in."
+            )
+        return origin
 
     def set_cookie(self, response: Response, name: str, value: str, seconds: int) -> None:
         """Set a cookie that scripts cannot read and other sites' forms do not send.
@@ -96,14 +94,6 @@ class Sessions:
     def sign_out(self, response: Response) -> None:
         """End the session."""
         self.set_cookie(response, SESSION_COOKIE, "", 0)
-
-
-def _split_origin(origin: str) -> SplitResult | None:
-    """Split an origin into its parts; None if it is malformed."""
-    try:
-        return urlsplit(origin)
-    except ValueError:
-        return None
 
 
 def local_path(text: str) -> str:

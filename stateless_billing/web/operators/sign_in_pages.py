@@ -54,7 +54,7 @@ class SignInPages:
             form = await self._read_form(request)
             if self._sign_ins.mailer is None:
                 raise ProblemError("sign_in_failed", "This service sends no email. Sign in with your wallet.")
-            onward, origin = local_path(form.get("next", "")), self._sessions.trusted_origin(request)
+            onward, origin = local_path(form.get("next", "")), self._sessions.origin(request)
             cookie, mail = self._sign_ins.request_link(
                 form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin
             )

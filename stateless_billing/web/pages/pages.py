@@ -25,6 +25,7 @@ from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
 from stateless_billing.web.http.json_response import StructResponse
 from stateless_billing.web.http.networks import describe_network
+from stateless_billing.web.http.own_url import own_url
 from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
@@ -102,7 +103,8 @@ class Pages:
     ) -> dict[str, Any]:
         query, settings, world = request.query_params, self._services.settings, self._network_context()
         query_fields = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
-        here = f"{self._base(request)}/pay{'?' if query_fields else ''}{links.query_string(query_fields)}"
+        base = own_url(settings, request)
+        here = f"{base}/pay{'?' if query_fields else ''}{links.query_string(query_fields)}" if base else None
         return {
             **world,
             "token": {**world["token"], "permit": permit},
@@ -112,7 +114,7 @@ class Pages:
             "offer": offer,
             "back": links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls),
             "here": here,
-            "wallets": links.wallet_links(here),
+            "wallets": links.wallet_links(here) if here else [],
             "query_fields": {name: value for name, value in query_fields.items() if name != "wallet"},
             "presets": PRESETS,
             "seconds": settings.confirmations[0].seconds,
@@ -147,10 +149,6 @@ class Pages:
             "gateways": [to_checksum_address(gateway.address) for gateway in self._services.gateways],
         }
 
-    def _base(self, request: Request) -> str:
-        """The address visitors know us by."""
-        return self._services.settings.public_url or str(request.base_url).rstrip("/")
-
     async def receipt(self, request: Request) -> Response:
         """`GET /receipt/{tx_hash}/{ordinal}`: a page, or JSON for whoever asks for that."""
         tx_hash = inputs.parse_tx_hash(request.path_params["tx_hash"])
@@ -167,7 +165,8 @@ class Pages:
         headers = {"vary": "accept"}
         if _wants_json(request):
             return StructResponse(receipt, headers=headers)
-        here = f"{self._base(request)}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}"
+        base = own_url(self._services.settings, request)
+        here = f"{base}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}" if base else None
         page = self._templates.get_template("receipt.html")
         return HTMLResponse(page.render(self._network_context(), payment=receipt, here=here), headers=headers)
 

@@ -7,6 +7,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
+from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
+
 
 class LazyRoutes(BaseRoute):
     """Routes below some prefixes, created at the first request or by `load_lazy_routes`."""
@@ -23,6 +25,7 @@ class LazyRoutes(BaseRoute):
         with self._lock:
             if self._router is None:
                 self._router = Router(self._factory())
+                redirect_trailing_slashes(self._router)
             return self._router
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
