@@ -140,6 +140,14 @@ def domain_separator(name: str, version: str, chain_id: int, contract: str) -> b
     return keccak(b"".join([*hashes, chain_id.to_bytes(32), bytes.fromhex(contract[2:]).rjust(32, b"\0")]))
 
 
+def text_digest(text: str) -> str:
+    """Return the keccak-256 digest of a text, in hex without 0x."""
+    preload_crypto()
+    from eth_utils.crypto import keccak
+
+    return keccak(text=text).hex()
+
+
 def to_checksum_address(address: str) -> str:
     """Convert an address to EIP-55 mixed case."""
     preload_crypto()

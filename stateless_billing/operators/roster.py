@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 READ, GRANT, RELEASE, REVERSE, OVERRIDE = "read", "grant", "release", "reverse", "override"
+END_SESSIONS = "end_sessions"
 
 ROLES: dict[str, frozenset[str]] = {
     "auditor": frozenset({READ}),
     "moderator": frozenset({READ, GRANT}),
-    "admin": frozenset({READ, GRANT, RELEASE, REVERSE, OVERRIDE}),
+    "admin": frozenset({READ, GRANT, RELEASE, REVERSE, OVERRIDE, END_SESSIONS}),
 }
-"""Read everything · give grants and undo one's own for ten minutes · order · undo any grant · set the rate."""
+"""Read all · give grants and undo one's own for ten minutes · order · undo any grant · set the rate · end sessions."""
 
 _EMAIL = re.compile(r"[^@\s,=\"<>:]{1,64}@[^@\s,=\"<>:]{1,255}")
 _WALLET = re.compile(r"0x[0-9a-f]{40}")

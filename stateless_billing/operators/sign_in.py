@@ -22,6 +22,8 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
 
 SESSION_SECONDS = 7 * 24 * 3600
+IDLE_SECONDS = 12 * 3600
+_RENEWAL_SECONDS = 5 * 60  # a cookie is renewed at most so often
 RECENT_SIGN_IN_SECONDS = 12 * 3600
 LINK_SECONDS = 15 * 60
 WALLET_SECONDS = 5 * 60
@@ -35,10 +37,12 @@ _REQUEST_NEW_MAIL = "You are not signed in. Ask for a new email."
 
 @dataclass(frozen=True, slots=True)
 class OperatorSession:
-    """A signed-in operator, and the Unix time of the sign-in."""
+    """A signed-in operator, the Unix times of the sign-in and of the cookie, and the session's random id."""
 
     operator: Operator
     since: int
+    id: str
+    renewed_at: int
 
 
 class SignIns:
@@ -62,19 +66,30 @@ class SignIns:
         return bool(self._roster)
 
     def session(self, token: str | None) -> OperatorSession | None:
-        """Return the session of a cookie; None if invalid, expired or not on the roster."""
+        """Return the session of a cookie; None if invalid, idle for too long, expired or not on the roster."""
         if not token:
             return None
         try:
-            values = self.tokens.open("session", token, SESSION_SECONDS)
+            values = self.tokens.open("session", token, IDLE_SECONDS)
         except BadToken:
             return None
         operator = find_operator(self._roster, str(values.get("who", "")))
-        return OperatorSession(operator, values["at"]) if operator else None
+        since, renewed_at = values.get("since", values["at"]), values["at"]  # cookies of older versions have no `since`
+        if operator is None or type(since) is not int or self._clock.wall() - since > SESSION_SECONDS:
+            return None
+        return OperatorSession(operator, since, str(values.get("id", token)), renewed_at)
 
-    def create_session(self, operator: Operator) -> str:
-        """Create the cookie of a new session."""
-        return self.tokens.seal("session", {"who": operator.name})
+    def create_session(self, operator: Operator, skew: float = 0) -> str:
+        """Create the cookie of a new session. `skew` is by how much our clock is ahead of Stripe's."""
+        since = int(self._clock.wall() - skew)
+        return self.tokens.seal("session", {"who": operator.name, "id": secrets.token_hex(16), "since": since})
+
+    def renewed_cookie(self, session: OperatorSession) -> str | None:
+        """Return the cookie of a session in use; None if its present one is new enough."""
+        if self._clock.wall() - session.renewed_at < _RENEWAL_SECONDS:
+            return None
+        values = {"who": session.operator.name, "id": session.id, "since": session.since}
+        return self.tokens.seal("session", values)
 
     def is_recent(self, session: OperatorSession) -> bool:
         """Whether the sign-in is recent enough to give money."""

@@ -63,6 +63,7 @@ class Services:
         operators = create_operators(settings, clock, clients, crediting)
         self.grants = operators.grants
         self.sign_ins = operators.sign_ins
+        self.sign_outs = operators.sign_outs
         self.customer_search = operators.customer_search
         self.order_checks = operators.order_checks
         self.uncredited_payments = operators.uncredited_payments
@@ -82,7 +83,9 @@ class Services:
 
     async def start(self) -> None:
         """Check that chain, gateways and Stripe account are the right ones. Raises StartupRefused with what to mend."""
+        read_at = self.clock.boot()
         self.token, service = await check_startup(self.nodes, self.gateways, self.records)
+        self.sign_outs.load(service.metadata or {}, read_at)
         self.sweeper.start(service)
 
     async def __aenter__(self) -> "Services":

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
+from stateless_billing.bookkeeping.sign_outs import SignOuts
 from stateless_billing.grants.caps import Caps
 from stateless_billing.grants.granting import Grants
 from stateless_billing.operators.mailer import Mailer
@@ -23,6 +24,7 @@ class OperatorServices:
 
     grants: Grants
     sign_ins: SignIns
+    sign_outs: SignOuts
     customer_search: CustomerSearch
     order_checks: OrderChecks
     uncredited_payments: UncreditedPayments
@@ -43,6 +45,7 @@ def create_operators(
     return OperatorServices(
         grants=grants,
         sign_ins=_create_sign_ins(settings, clock, clients),
+        sign_outs=SignOuts(clients.lookup_stripe, crediting.records, clock, settings.operators),
         customer_search=CustomerSearch(
             stripe=clients.lookup_stripe,
             nodes=clients.nodes,

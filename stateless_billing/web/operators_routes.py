@@ -24,7 +24,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     pages = AdminPages(frame)
     api = AdminApi(services, sessions)
     audit = AuditPages(frame, AuditRuns(services), templates)
-    return [
+    routes = [
         Route("/login",                      sign_in.show_form),
         Route("/login",                      sign_in.request_link,       methods=["POST"]),
         Route("/login/link",                 sign_in.show_link),
@@ -33,12 +33,14 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/login/wallet/message",       sign_in.create_challenge,   methods=["POST"]),
         Route("/login/wallet",               sign_in.sign_in_by_wallet,  methods=["POST"]),
         Route("/logout",                     sign_in.sign_out,           methods=["POST"]),
+        Route("/logout/everywhere",          sign_in.sign_out_everywhere, methods=["POST"]),
         Route("/admin",                      pages.find),
         Route("/admin/customers/{customer}", pages.customer),
         Route("/admin/grants",               pages.grants),
         Route("/admin/grants.csv",           pages.grants_csv),
         Route("/admin/stuck",                UncreditedPage(frame).page),
         Route("/admin/rate",                 pages.rate),
+        Route("/admin/sessions",             pages.sessions),
         Route("/audit",                      audit.page),
         Route("/audit/report.{form}",        audit.download),
         Route("/api/admin/find",             api.find),
@@ -51,6 +53,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/api/admin/rate",             api.set_rate,               methods=["POST"]),
         Route("/api/admin/rate/end",         api.end_rate,               methods=["POST"]),
     ]  # fmt: skip
+    return [Route(route.path, sessions.create_handler(route.endpoint), methods=route.methods) for route in routes]
 
 
 def _dollars_per_token(market: int) -> str:

@@ -52,7 +52,8 @@ class Office:
     def sign_in(self, page: Page, who: str, age: int = 0) -> None:
         """Set a session cookie as the service signs it."""
         tokens = Tokens((SESSION_SECRET,), SystemClock())
-        value = tokens.seal("session", {"who": who}, int(time.time()) - age)
+        now = int(time.time())
+        value = tokens.seal("session", {"who": who, "since": now - age}, now)
         page.context.add_cookies(
             [
                 {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import time
 from typing import Any
 from urllib.parse import urlencode
@@ -20,8 +21,9 @@ WHY = "They waited for an hour, ticket 123"
 
 
 def session_of(name: str, age: int = 0) -> str:
-    """Return a session cookie as the service signs it, `age` seconds old."""
-    return TOKENS.seal("session", {"who": name}, int(time.time()) - age)
+    """Return the cookie of a session, in use now, that began `age` seconds ago."""
+    now = int(time.time())
+    return TOKENS.seal("session", {"who": name, "id": secrets.token_hex(16), "since": now - age}, now)
 
 
 def _request(method: str, url: str, **rest: Any) -> httpx.Response:

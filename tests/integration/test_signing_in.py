@@ -24,7 +24,7 @@ from tests.integration.operators import (
     session_of,
     token_in,
 )
-from tests.integration.shop import Shop, problem
+from tests.integration.shop import Shop, problem, wait_until
 
 NOBODY = "nobody@example.org"
 WALLET = ("/login/wallet", "/login/wallet/message")
@@ -79,7 +79,7 @@ def test_the_link_of_the_mail_signs_in_the_browser_that_asked(stack: Stack) -> N
     followed = visitor.send(service, "/login/link", {"token": token})
     assert (followed.status_code, followed.headers["location"]) == (303, "/admin/grants?days=30")
     cookie = next(header for header in followed.headers.get_list("set-cookie") if header.startswith("__Host-session="))
-    for part in ("HttpOnly", "Path=/", "SameSite=lax", "Secure", "Max-Age=604800"):
+    for part in ("HttpOnly", "Path=/", "SameSite=lax", "Secure", "Max-Age=43200"):
         assert part in cookie
     assert "Domain" not in cookie
     assert signed_in(service, visitor)
@@ -346,10 +346,41 @@ def test_redirects_stay_on_this_host(service: Service) -> None:
 
 def test_signing_out_ends_the_session(service: Service) -> None:
     operator = Operator()
+    copy = Operator(cookie=operator.cookies["__Host-session"])
     assert signed_in(service, operator)
     answer = operator.send(service, "/logout", {})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?left=1")
     assert not signed_in(service, operator)
+    assert not signed_in(service, copy)
+
+
+def test_signing_out_everywhere_ends_all_sessions_within_a_minute(stack: Stack, service: Service) -> None:
+    other = stack.serve(**SERVED)
+    moderator, admin = Operator(age=60), Operator(ADMIN, age=60)
+    laptops = [Operator(MODERATOR, age=60), Operator(ADMIN, age=60)]
+    assert all(signed_in(other, laptop) for laptop in laptops)
+    problem(moderator.send(service, "/logout/everywhere", {"name": ADMIN}), 403, "not_allowed")
+    problem(admin.send(service, "/logout/everywhere", {"name": "nobody@example.org"}), 422, "invalid_input")
+    assert "Sign me out everywhere" in moderator.get(service, "/admin/sessions").text
+    assert ADMIN not in moderator.get(service, "/admin/sessions").text
+    assert MODERATOR in admin.get(service, "/admin/sessions").text
+    ended = admin.send(service, "/logout/everywhere", {"name": MODERATOR})
+    assert ended.headers["location"] == "/admin/sessions?ended=1"
+    assert admin.send(service, "/logout/everywhere", {}).headers["location"] == "/login?left=1"
+    wait_until(lambda: not any(signed_in(other, laptop) for laptop in laptops), 60)
+    time.sleep(3)
+    assert signed_in(other, Operator())
+
+
+def test_a_session_in_use_is_renewed(service: Service) -> None:
+    now = int(time.time())
+    used = Operator(cookie=TOKENS.seal("session", {"who": AUDITOR, "id": "1", "since": now - 3600}, now - 3600))
+    answer = used.get(service, "/admin")
+    used.store_cookies(answer)
+    renewed = TOKENS.open("session", used.cookies["__Host-session"], 60)
+    assert (renewed["id"], renewed["since"]) == ("1", now - 3600)
+    assert "Max-Age=43200" in answer.headers["set-cookie"]
+    assert "set-cookie" not in used.get(service, "/admin").headers
 
 
 def challenge(service: Service, visitor: Visitor, address: str) -> str:

@@ -17,7 +17,7 @@ from stateless_billing.grants.caps import DAY
 from stateless_billing.grants.forms import NOTE_FEWEST, NOTE_MOST, REASONS
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import UNDO_SECONDS
-from stateless_billing.operators.roster import GRANT, OVERRIDE, REVERSE, Operator
+from stateless_billing.operators.roster import END_SESSIONS, GRANT, OVERRIDE, REVERSE, Operator
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Page
@@ -84,6 +84,7 @@ class AdminPages:
         self.grants = frame.create_handler(self._grants)
         self.grants_csv = frame.create_handler(self._grants_csv)
         self.rate = frame.create_handler(self._rate)
+        self.sessions = frame.create_handler(self._sessions)
 
     async def _find(self, request: Request, operator: Operator) -> Response:
         text = request.query_params.get("q", "")
@@ -211,6 +212,16 @@ class AdminPages:
             history=history,
             current=next((override for override in history if override.applies_at(now)), None),
             setting=operator.has_right(OVERRIDE),
+        )
+
+    async def _sessions(self, request: Request, operator: Operator) -> Response:
+        """Offer to end all sessions: one's own, and as an admin anybody's."""
+        others = sorted(name for name in self._services.settings.operators if name != operator.name)
+        return self._frame.render(
+            "admin_sessions.html",
+            request,
+            others=others if operator.has_right(END_SESSIONS) else [],
+            ended="ended" in request.query_params,
         )
 
     async def _current_rate(self) -> tuple[Rate | None, str]:

@@ -1,14 +1,17 @@
 """Checks the session cookie on every request, and the origin of unsafe requests."""
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.roster import Operator
-from stateless_billing.operators.sign_in import SESSION_SECONDS, OperatorSession, SignIns
+from stateless_billing.operators.sign_in import IDLE_SECONDS, SESSION_SECONDS, OperatorSession, SignIns
 from stateless_billing.services.container import Services
 from stateless_billing.web.http.own_url import is_same_site, own_url
 
+Handler = Callable[[Request], Awaitable[Response]]
 SESSION_COOKIE = "__Host-session"
 SIGN_IN_COOKIE = "__Host-asked"
 WALLET_COOKIE = "__Host-wallet"
@@ -23,7 +26,24 @@ class Sessions:
 
     def current(self, request: Request) -> OperatorSession | None:
         """Return the session of the signed-in operator, or None."""
-        return self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
+        session = self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
+        return None if session is None or self._services.sign_outs.is_ended(session) else session
+
+    def create_handler(self, handler: Handler) -> Handler:
+        """Wrap a handler: learn first which sessions were ended, and renew the cookie of a session in use."""
+
+        async def handle(request: Request) -> Response:
+            if self.sign_ins.session(request.cookies.get(SESSION_COOKIE)):
+                await self._services.sign_outs.refresh()
+            response = await handler(request)
+            session = self.current(request)
+            cookie = self.sign_ins.renewed_cookie(session) if session else None
+            if session and cookie and not _sets_cookie(response):
+                left = session.since + SESSION_SECONDS - int(self._services.clock.wall())
+                self.set_cookie(response, SESSION_COOKIE, cookie, min(left, IDLE_SECONDS))
+            return response
+
+        return handle
 
     def require(self, request: Request, right: str, *, require_recent_sign_in: bool = False) -> Operator:
         """Return the operator who is signed in with this right, if required within 12 hours.
@@ -35,6 +55,7 @@ class Sessions:
         session = self.current(request)
         if session is None:
             raise ProblemError("signed_out", "You are signed out. Nothing was done. Sign in and press again.")
+        self._services.sign_outs.require_readable()
         if not session.operator.has_right(right):
             raise ProblemError(
                 "not_allowed",
@@ -87,13 +108,20 @@ class Sessions:
 
     def sign_in(self, response: Response, operator: Operator) -> None:
         """Start a session and remove the cookies of the sign-in."""
-        self.set_cookie(response, SESSION_COOKIE, self.sign_ins.create_session(operator), SESSION_SECONDS)
+        cookie = self.sign_ins.create_session(operator, self._services.stripe.health.skew or 0)
+        self.set_cookie(response, SESSION_COOKIE, cookie, IDLE_SECONDS)
         for name in (SIGN_IN_COOKIE, WALLET_COOKIE):
             self.set_cookie(response, name, "", 0)
 
     def sign_out(self, response: Response) -> None:
         """End the session."""
         self.set_cookie(response, SESSION_COOKIE, "", 0)
+
+
+def _sets_cookie(response: Response) -> bool:
+    """Whether a handler signed somebody in or out."""
+    name = f"{SESSION_COOKIE}=".encode()
+    return any(key == b"set-cookie" and value.startswith(name) for key, value in response.raw_headers)
 
 
 def local_path(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.mailer import Mail
+from stateless_billing.operators.roster import END_SESSIONS, READ
 from stateless_billing.operators.sign_in import LINK_SECONDS, WALLET_SECONDS
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
@@ -147,9 +148,32 @@ class SignInPages:
         return response
 
     async def sign_out(self, request: Request) -> Response:
-        """`POST /logout`: end the session."""
+        """`POST /logout`: end the session, wherever its cookie is."""
         self._sessions.check_origin(request)
-        response = RedirectResponse("/login?left=1", 303)
+        session = self._sessions.current(request)
+        return await self._end(request, self._services.sign_outs.end_session(session) if session else None)
+
+    async def sign_out_everywhere(self, request: Request) -> Response:
+        """`POST /logout/everywhere` `name`: end all sessions of an operator; of another only as an admin."""
+        operator = self._sessions.require(request, READ)
+        name = (await self._read_form(request)).get("name", operator.name).strip().lower()
+        if name == operator.name:
+            return await self._end(request, self._services.sign_outs.end_operator(name))
+        self._sessions.require(request, END_SESSIONS)
+        if name not in self._services.settings.operators:
+            raise ProblemError("invalid_input", "OPERATORS has no such operator. Nobody was signed out.")
+        await self._services.sign_outs.end_operator(name)
+        log.info("%s ended all sessions of another operator", operator.role)
+        return RedirectResponse("/admin/sessions?ended=1", 303)
+
+    async def _end(self, request: Request, end: Awaitable[None] | None) -> Response:
+        """Remove the cookie in any case, and say if the end was not stored."""
+        response: Response = RedirectResponse("/login?left=1", 303)
+        if end is not None:
+            try:
+                await end
+            except ProblemError as refusal:
+                response = self._render_refusal("sign_in.html", request, refusal, onward="/admin", email="")
         self._sessions.sign_out(response)
         return response
 
