@@ -30,7 +30,7 @@ WALLET_SECONDS = 5 * 60
 _MINUTE_SECONDS = 60
 _MAX_REQUESTED_MINUTES = 5
 _CACHE_SIZE = 100_000
-_CODE_ATTEMPTS = RateLimit(rate=1 / 60, burst=10)  # per address and process
+_CODE_ATTEMPTS = RateLimit(rate=1 / 60, burst=10)  # per asking browser and process: strangers lock nobody out
 
 _REQUEST_NEW_MAIL = "You are not signed in. Ask for a new email."
 
@@ -59,6 +59,7 @@ class SignIns:
         self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
+        self._used_challenges: TTLCache[str, bool] = TTLCache(_CACHE_SIZE, 2 * WALLET_SECONDS, clock.boot)
 
     @property
     def has_operators(self) -> bool:
@@ -113,7 +114,8 @@ class SignIns:
         previous = self._open_request(cookie)
         minutes = previous.get("minutes", []) if previous.get("email") == name else []
         minutes = [*(earlier for earlier in minutes if earlier != minute), minute][-_MAX_REQUESTED_MINUTES:]
-        request = {"email": name, "minutes": minutes, "nonce": secrets.token_hex(8), "onward": onward}
+        nonce = previous.get("nonce") or secrets.token_hex(8)  # it stays: asking again gives no more attempts
+        request = {"email": name, "minutes": minutes, "nonce": nonce, "onward": onward}
         mail = None
         if find_operator(self._roster, name) and self._mailed.get(name) != minute and self.mailer:
             self._mailed[name] = minute
@@ -209,12 +211,13 @@ class SignIns:
             raise ProblemError(
                 "sign_in_failed", f"This browser asked for no link in the last 15 minutes. {_REQUEST_NEW_MAIL}"
             )
-        email, now = str(request["email"]), self._clock.boot()
-        next_free_at, wait = _CODE_ATTEMPTS.take(self._attempts.get(email, 0.0), now)
-        self._attempts[email] = next_free_at
+        email, browser, now = str(request["email"]), str(request.get("nonce")), self._clock.boot()
+        next_free_at, wait = _CODE_ATTEMPTS.take(self._attempts.get(browser, 0.0), now)
+        self._attempts[browser] = next_free_at
         if wait:
             raise ProblemError(
-                "rate_limited", "Too many wrong codes. You are not signed in. Wait a minute and try again."
+                "rate_limited",
+                "Too many wrong codes from this browser. You are not signed in. Wait a minute and try again.",
             )
         typed = "".join(code.split()).replace("-", "").upper().encode()
         oldest = self._clock.wall() - LINK_SECONDS
@@ -226,7 +229,7 @@ class SignIns:
             raise ProblemError(
                 "sign_in_failed", "This is not the email's code. You are not signed in. Check the code and try again."
             )
-        self._attempts.pop(email, None)
+        self._attempts.pop(browser, None)
         return self._find_operator(email)
 
     def create_challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
@@ -260,7 +263,13 @@ class SignIns:
             raise ProblemError(
                 "sign_in_failed", "The signature is not from this wallet. You are not signed in. Try again."
             )
-        return self._find_operator(challenge["address"]), str(challenge.get("onward", ""))
+        operator = self._find_operator(challenge["address"])
+        if self._used_challenges.setdefault(nonces[-1], False):
+            raise ProblemError(
+                "sign_in_failed", "This message signed somebody in before. You are not signed in. Try again."
+            )
+        self._used_challenges[nonces[-1]] = True
+        return operator, str(challenge.get("onward", ""))
 
     def _nonces(self, challenge: Mapping[str, Any], at: int) -> list[str]:
         return self.tokens.nonces("wallet", f"{challenge['address']} {challenge['browser']} {at}")

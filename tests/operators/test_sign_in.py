@@ -349,16 +349,13 @@ def test_a_wrong_code_is_rejected(clock: FakeClock, typed: str) -> None:
         signins.sign_in_by_code(typed.encode("utf-16", "surrogatepass").decode("utf-16"), browser.cookie)
 
 
-def test_wrong_codes_are_limited_per_address(clock: FakeClock) -> None:
+def test_wrong_codes_are_limited_per_browser(clock: FakeClock) -> None:
     signins = process(clock)
-    mail = requested(signins)[1]
+    browser, mail = requested(signins)
     for _ in range(10):
-        browser = Browser()
-        browser.request(signins, ANN)
+        browser.request(signins, ANN)  # asking again gives no more attempts
         with problem("not the email's code"):
             signins.sign_in_by_code("AAAAAAAA", browser.cookie)
-    browser = Browser()
-    browser.request(signins, ANN)
     with problem("Wait a minute", "rate_limited"):
         signins.sign_in_by_code(code_of(mail), browser.cookie)
     assert signins.sign_in_by_link(token_of(mail), browser.cookie).name  # links are not limited
@@ -366,6 +363,19 @@ def test_wrong_codes_are_limited_per_address(clock: FakeClock) -> None:
     assert signins.sign_in_by_code(code_of(others_mail), other.cookie).name
     clock.wait(60)
     assert signins.sign_in_by_code(code_of(mail), browser.cookie).name
+
+
+def test_a_strangers_wrong_codes_lock_nobody_out(clock: FakeClock) -> None:
+    signins = process(clock)
+    browser, mail = requested(signins)
+    stranger = Browser()
+    stranger.request(signins, ANN)
+    for _ in range(11):
+        with pytest.raises(ProblemError):
+            signins.sign_in_by_code("AAAAAAAA", stranger.cookie)
+    with problem("Wait a minute", "rate_limited"):
+        signins.sign_in_by_code("AAAAAAAA", stranger.cookie)
+    assert signins.sign_in_by_code(code_of(mail), browser.cookie).name == ANN
 
 
 def test_secret_rotation_during_a_sign_in_by_mail(clock: FakeClock) -> None:
@@ -413,6 +423,18 @@ def test_sign_in_by_wallet(clock: FakeClock) -> None:
     clock.wait(1)
     with problem("has expired"):
         process(clock).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+
+
+def test_each_message_works_once_per_process(clock: FakeClock) -> None:
+    signins = process(clock)
+    message, cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
+    with problem("not from this wallet"):
+        signins.sign_in_by_wallet(signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
+    assert signins.sign_in_by_wallet(signature(message), cookie, ORIGIN)
+    for wait in (0, WALLET_SECONDS - 1):
+        clock.wait(wait)
+        with problem("signed somebody in before"):
+            signins.sign_in_by_wallet(signature(message), cookie, ORIGIN)
 
 
 def test_each_message_is_valid_for_one_browser(clock: FakeClock) -> None:
