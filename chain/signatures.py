@@ -29,7 +29,8 @@ TYPES = {
 }
 STATEMENT = "Sign in to the moderators' pages. This sends no transaction and costs nothing."
 
-_SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}")
+_SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}|0x[0-9a-fA-F]{128}")
+_S_BITS = 255  # of a compact signature; the highest bit is the parity of y
 _import_lock = threading.Lock()
 _imported: set[str] = set()
 
@@ -116,7 +117,10 @@ class Signer:
 
 
 def signer_of(message: str, signature: str) -> str | None:
-    """Recover the lower-case address that signed a message; None if the signature is not valid."""
+    """Recover the lower-case address that signed a message; None if the signature is not valid.
+
+    A signature has 65 bytes, or 64 in EIP-2098's compact form.
+    """
     preload_crypto()
     from eth_account import Account
     from eth_account.messages import encode_defunct
@@ -125,9 +129,28 @@ def signer_of(message: str, signature: str) -> str | None:
     if not _SIGNATURE.fullmatch(signature):
         return None
     try:
-        return str(Account.recover_message(encode_defunct(text=message), signature=signature)).lower()
+        whole = _expand(bytes.fromhex(signature[2:]))
+        return str(Account.recover_message(encode_defunct(text=message), signature=whole)).lower()
     except (ValueError, TypeError, BadSignature):
         return None
+
+
+def _expand(signature: bytes) -> bytes:
+    """Return the 65 bytes of a compact signature; others as they are."""
+    if len(signature) != 64:
+        return signature
+    parity_and_s = int.from_bytes(signature[32:])
+    s = parity_and_s & ((1 << _S_BITS) - 1)
+    return signature[:32] + s.to_bytes(32) + bytes([27 + (parity_and_s >> _S_BITS)])
+
+
+def message_hash(message: str) -> bytes:
+    """Return the EIP-191 hash that a wallet signs of a text."""
+    preload_crypto()
+    from eth_utils.crypto import keccak
+
+    raw = message.encode()
+    return keccak(b"\x19Ethereum Signed Message:\n%d" % len(raw) + raw)
 
 
 def domain_separator(name: str, version: str, chain_id: int, contract: str) -> bytes:

@@ -18,6 +18,7 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
 from stateless_billing.operators.roster import Operator, find_operator, is_email, is_wallet
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
+from stateless_billing.operators.smart_accounts import NotDecided, SmartAccounts
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
 
@@ -49,13 +50,21 @@ class SignIns:
     """Creates and verifies sessions, mails and wallet challenges."""
 
     def __init__(
-        self, *, tokens: Tokens, roster: Mapping[str, str], mailer: Mailer | None, chain_id: int, clock: Clock
+        self,
+        *,
+        tokens: Tokens,
+        roster: Mapping[str, str],
+        mailer: Mailer | None,
+        chain_id: int,
+        clock: Clock,
+        smart_accounts: SmartAccounts | None = None,
     ) -> None:
         self.tokens = tokens
         self.mailer = mailer
         self._roster = roster
         self._chain_id = chain_id
         self._clock = clock
+        self._smart_accounts = smart_accounts
         self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
@@ -241,7 +250,7 @@ class SignIns:
         message = self._message(challenge | {"at": now}, self._nonces(challenge, now)[0])
         return message, self.tokens.seal("wallet", challenge, now)
 
-    def sign_in_by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
+    async def sign_in_by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
         """Return the operator who signed this browser's message, and the page to open.
 
         Raises: ProblemError.
@@ -258,10 +267,14 @@ class SignIns:
                 "The message was made for another address of this site. You are not signed in. Try again.",
             )
         nonces = self._nonces(challenge, challenge["at"])
-        signers = {signer_of(self._message(challenge, nonce), signature) for nonce in nonces}
-        if challenge["address"] not in signers:
+        messages = [self._message(challenge, nonce) for nonce in nonces]
+        address = str(challenge["address"])
+        is_signed = address in {signer_of(message, signature) for message in messages}
+        if not is_signed and not await self._has_account_signed(address, messages, signature):
             raise ProblemError(
-                "sign_in_failed", "The signature is not from this wallet. You are not signed in. Try again."
+                "sign_in_failed",
+                "The signature is not from this wallet. You are not signed in. Try again. A smart account must exist on"
+                " this chain: send any transaction from it first.",
             )
         operator = self._find_operator(challenge["address"])
         if self._used_challenges.setdefault(nonces[-1], False):
@@ -270,6 +283,25 @@ class SignIns:
             )
         self._used_challenges[nonces[-1]] = True
         return operator, str(challenge.get("onward", ""))
+
+    async def _has_account_signed(self, address: str, messages: list[str], signature: str) -> bool:
+        """Ask an operator's smart account. Strangers' addresses cost no call.
+
+        Raises: ProblemError if the chain does not tell.
+        """
+        if self._smart_accounts is None or find_operator(self._roster, address) is None:
+            return False
+        try:
+            for message in messages:
+                if await self._smart_accounts.has_signed(address, message, signature):
+                    return True
+        except NotDecided as error:
+            raise ProblemError(
+                "chain_unavailable",
+                "Too few nodes of the chain answered to check your smart account's signature. You are not signed in."
+                " Try again in a minute.",
+            ) from error
+        return False
 
     def _nonces(self, challenge: Mapping[str, Any], at: int) -> list[str]:
         return self.tokens.nonces("wallet", f"{challenge['address']} {challenge['browser']} {at}")

@@ -9,6 +9,7 @@ from stateless_billing.grants.granting import Grants
 from stateless_billing.operators.mailer import Mailer
 from stateless_billing.operators.sign_in import SignIns
 from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.operators.smart_accounts import SmartAccounts
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.services.clients import Clients
 from stateless_billing.services.crediting import CreditingServices
@@ -79,4 +80,5 @@ def _create_sign_ins(settings: Settings, clock: Clock, clients: Clients) -> Sign
         mailer=mailer,
         chain_id=settings.chain_id,
         clock=clock,
+        smart_accounts=SmartAccounts(clients.visitor_nodes),
     )

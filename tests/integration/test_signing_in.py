@@ -6,11 +6,12 @@ from statistics import mean
 
 import httpx
 import pytest
+from eth_abi.abi import encode
 from eth_account.messages import encode_defunct
 
 from stateless_billing.operators.signed_tokens import Tokens
 from stateless_billing.runtime.clock import SystemClock
-from stateless_billing.sandbox.localchain import dev_account
+from stateless_billing.sandbox.localchain import dev_account, encode_call
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
 from tests.integration.operators import (
     ADMIN,
@@ -407,6 +408,43 @@ def test_a_wallet_signs_in_with_the_services_message(stack: Stack, service: Serv
     problem(visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
     thief = Visitor()
     problem(thief.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
+
+
+def smart_account_signature(stack: Stack, message: str, *, wrapped: bool) -> str:
+    """Sign a message as the owner of a smart account; wrapped as for an account that might not exist yet."""
+    signed = bytes(dev_account(6).sign_message(encode_defunct(text=message)).signature)
+    if wrapped:
+        parts = encode(["address", "bytes", "bytes"], [stack.chain.accounts[0], b"create", signed])
+        signed = parts + bytes.fromhex("6492" * 16)
+    return f"0x{signed.hex()}"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_smart_account_signs_in(stack: Stack, wrapped: bool) -> None:
+    owner, stranger = stack.chain.accounts[6], stack.chain.accounts[7]
+    account = stack.chain.deploy("SmartAccount", ["address"], [owner]).lower()
+    nodes = f"{stack.chain.url},{stack.chain.url.replace('127.0.0.1', 'localhost')}"
+    service = stack.serve(**SERVED, OPERATORS=f"{account}=admin", RPC_URLS=nodes)
+    visitor = Visitor()
+    signature = smart_account_signature(stack, challenge(service, visitor, account), wrapped=wrapped)
+    cookies = dict(visitor.cookies)
+    answer = visitor.post(service, "/login/wallet", {"signature": signature})
+    assert answer.json() == {"next": "/admin/stuck"}
+    visitor.store_cookies(answer)
+    assert signed_in(service, visitor)
+    thief = Visitor()
+    thief.cookies = cookies
+    assert (
+        "before"
+        in problem(thief.post(service, "/login/wallet", {"signature": signature}), 401, "sign_in_failed")["detail"]
+    )
+    former = Visitor()
+    signature = smart_account_signature(stack, challenge(service, former, account), wrapped=wrapped)
+    stack.chain.send(stack.chain.accounts[0], account, encode_call("setOwner(address)", stranger))
+    problem(former.post(service, "/login/wallet", {"signature": signature}), 401, "sign_in_failed")
+    absent = Visitor()
+    challenge(service, absent, stack.chain.accounts[8])
+    problem(absent.post(service, "/login/wallet", {"signature": signature}), 401, "sign_in_failed")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sign-in is bound to the requesting browser, limited in time, and open to the roster only."""
 
+import asyncio
 import re
 
 import httpx
@@ -43,6 +44,11 @@ def process(clock: FakeClock, *secrets: str, roster: str | None = None, chain_id
     return SignIns(
         tokens=Tokens(secrets or (SECRET,), clock), roster=names, mailer=mailer, chain_id=chain_id, clock=clock
     )
+
+
+def wallet_sign_in(signins: SignIns, signed: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
+    """Sign in by wallet to the end."""
+    return asyncio.run(signins.sign_in_by_wallet(signed, cookie, origin))
 
 
 class Browser:
@@ -158,7 +164,7 @@ def test_other_tokens_are_not_sessions(clock: FakeClock) -> None:
     with problem("incomplete or was altered"):
         signins.email_of_link(session)
     with problem("has expired"):
-        signins.sign_in_by_wallet("0x", session, ORIGIN)
+        wallet_sign_in(signins, "0x", session, ORIGIN)
 
 
 # Mail
@@ -418,23 +424,37 @@ def test_sign_in_by_wallet(clock: FakeClock) -> None:
     assert f"{ORIGIN.removeprefix('https://')} wants you to sign in" in message
     assert f"Chain ID: {CHAIN_ID}\n" in message
     clock.wait(WALLET_SECONDS)
-    operator, onward = process(clock).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+    operator, onward = wallet_sign_in(process(clock), signature(message), cookie, ORIGIN)
     assert (operator, onward) == (Operator(WALLET, "admin"), "/admin/grants")
     clock.wait(1)
     with problem("has expired"):
-        process(clock).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+        wallet_sign_in(process(clock), signature(message), cookie, ORIGIN)
+
+
+def test_a_compact_signature_signs_in(clock: FakeClock) -> None:
+    """EIP-2098: 64 bytes, of both parities."""
+    parities = set()
+    for _ in range(20):
+        message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
+        signed = Account.sign_message(encode_defunct(text=message), KEY)
+        compact = signed.r.to_bytes(32) + (signed.s + ((signed.v - 27) << 255)).to_bytes(32)
+        assert wallet_sign_in(process(clock), f"0x{compact.hex()}", cookie, ORIGIN)[0].name == WALLET
+        with problem("not from this wallet"):
+            wallet_sign_in(process(clock), f"0x{(compact[:-1] + bytes([compact[-1] ^ 1])).hex()}", cookie, ORIGIN)
+        parities.add(signed.v)
+    assert parities == {27, 28}
 
 
 def test_each_message_works_once_per_process(clock: FakeClock) -> None:
     signins = process(clock)
     message, cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
     with problem("not from this wallet"):
-        signins.sign_in_by_wallet(signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
-    assert signins.sign_in_by_wallet(signature(message), cookie, ORIGIN)
+        wallet_sign_in(signins, signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
+    assert wallet_sign_in(signins, signature(message), cookie, ORIGIN)
     for wait in (0, WALLET_SECONDS - 1):
         clock.wait(wait)
         with problem("signed somebody in before"):
-            signins.sign_in_by_wallet(signature(message), cookie, ORIGIN)
+            wallet_sign_in(signins, signature(message), cookie, ORIGIN)
 
 
 def test_each_message_is_valid_for_one_browser(clock: FakeClock) -> None:
@@ -442,38 +462,38 @@ def test_each_message_is_valid_for_one_browser(clock: FakeClock) -> None:
     first_message, first_cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
     second_message, second_cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
     assert first_message != second_message
-    assert signins.sign_in_by_wallet(signature(first_message), first_cookie, ORIGIN)
+    assert wallet_sign_in(signins, signature(first_message), first_cookie, ORIGIN)
     for signed, cookie in ((first_message, second_cookie), (second_message, first_cookie)):
         with problem("not from this wallet"):
-            signins.sign_in_by_wallet(signature(signed), cookie, ORIGIN)
+            wallet_sign_in(signins, signature(signed), cookie, ORIGIN)
     with problem("has expired"):
-        signins.sign_in_by_wallet(signature(first_message), None, ORIGIN)
+        wallet_sign_in(signins, signature(first_message), None, ORIGIN)
 
 
 def test_a_message_of_another_site_chain_or_key_is_rejected(clock: FakeClock) -> None:
     signins = process(clock)
     message, cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
     with problem("another address of this site"):
-        signins.sign_in_by_wallet(signature(message), cookie, "https://billing.example.net")
+        wallet_sign_in(signins, signature(message), cookie, "https://billing.example.net")
     with problem("not from this wallet"):  # a phishing page's message
-        signins.sign_in_by_wallet(signature(message.replace("billing.example.org", "evil.example")), cookie, ORIGIN)
+        wallet_sign_in(signins, signature(message.replace("billing.example.org", "evil.example")), cookie, ORIGIN)
     with problem("not from this wallet"):
-        process(clock, chain_id=1).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+        wallet_sign_in(process(clock, chain_id=1), signature(message), cookie, ORIGIN)
     with problem("not from this wallet"):
-        signins.sign_in_by_wallet(signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
+        wallet_sign_in(signins, signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
     for text in ("", "0x", "0x" + "zz" * 65, "0x" + "00" * 65, "\ud800", "0x" + "f" * 99_999):
         with problem("not from this wallet"):
-            signins.sign_in_by_wallet(text, cookie, ORIGIN)
+            wallet_sign_in(signins, text, cookie, ORIGIN)
 
 
 def test_an_unlisted_wallet_is_rejected(clock: FakeClock) -> None:
     stranger = "0x" + "5d" * 32
     message, cookie = process(clock).create_challenge(Account.from_key(stranger).address.lower(), ORIGIN, "/admin")
     with problem("may not sign in here"):
-        process(clock).sign_in_by_wallet(signature(message, stranger), cookie, ORIGIN)
+        wallet_sign_in(process(clock), signature(message, stranger), cookie, ORIGIN)
     with problem("may not sign in here"):  # removed in the meantime
         message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
-        process(clock, roster=f"{ANN}=admin").sign_in_by_wallet(signature(message), cookie, ORIGIN)
+        wallet_sign_in(process(clock, roster=f"{ANN}=admin"), signature(message), cookie, ORIGIN)
 
 
 @pytest.mark.parametrize(
@@ -486,6 +506,6 @@ def test_a_malformed_wallet_is_rejected(clock: FakeClock, address: str) -> None:
 
 def test_secret_rotation_during_a_sign_in_by_wallet(clock: FakeClock) -> None:
     message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
-    assert process(clock, NEWER, SECRET).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+    assert wallet_sign_in(process(clock, NEWER, SECRET), signature(message), cookie, ORIGIN)
     with problem("has expired"):
-        process(clock, NEWER).sign_in_by_wallet(signature(message), cookie, ORIGIN)
+        wallet_sign_in(process(clock, NEWER), signature(message), cookie, ORIGIN)

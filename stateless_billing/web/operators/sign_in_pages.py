@@ -141,7 +141,12 @@ class SignInPages:
         self._limit_attempts(request)
         body = await inputs.read_body(request, SignatureRequest)
         cookie = request.cookies.get(WALLET_COOKIE)
-        operator, onward = self._sign_ins.sign_in_by_wallet(body.signature, cookie, self._sessions.origin(request))
+        origin, min_delay = self._sessions.origin(request), asyncio.create_task(asyncio.sleep(MIN_RESPONSE_SECONDS))
+        try:
+            operator, onward = await self._sign_ins.sign_in_by_wallet(body.signature, cookie, origin)
+        except ProblemError:
+            await min_delay  # only operators' smart accounts are asked
+            raise
         response = JSONResponse({"next": local_path(onward)})
         self._sessions.sign_in(response, operator)
         log.info("%s signed in by wallet", operator.role)
