@@ -4,12 +4,11 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
-from stateless_billing.operators.roster import parse_roster
+from stateless_billing.operators.roster import NOBODY, Roster, parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
@@ -156,7 +155,7 @@ class Settings:
     credit_hook_url: str | None = _setting(_parse_url)
     credit_hook_secret: str | None = _setting(_parse_text, secret=True)
     session_secrets: tuple[str, ...] = _setting(_parse_secrets, secret=True, absent=())
-    operators: Mapping[str, str] = _setting(parse_roster, absent=MappingProxyType({}))
+    operators: Roster = _setting(parse_roster, absent=NOBODY)
     resend_api_key: str | None = _setting(_parse_text, secret=True)
     resend_api_base: str = _setting(_parse_base, "https://api.resend.com")
     mail_from: str | None = _setting(_parse_text)

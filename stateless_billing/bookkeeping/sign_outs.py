@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.domain.errors import ProblemError
+from stateless_billing.operators.roster import Roster
 from stateless_billing.operators.sign_in import OperatorSession
 from stateless_billing.operators.sign_outs import (
     MAX_SLOTS,
@@ -35,11 +36,11 @@ _CLOCK_SECONDS = 2  # by which two processes may differ over Stripe's time
 class SignOuts:
     """The ended sessions, as of at most half a minute ago."""
 
-    def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock, operators: Collection[str]) -> None:
+    def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock, roster: Roster) -> None:
         self._stripe = stripe
         self._records = records
         self._clock = clock
-        self._operators = operators
+        self._roster = roster
         self._operator_digests: frozenset[str] | None = None
         self._pairs: Pairs = {}
         self._own: Pairs = {}
@@ -84,7 +85,8 @@ class SignOuts:
         """Whether a session was ended, as far as the copy tells."""
         if not self._pairs:
             return False
-        ended_at = self._pairs.get(pair_digest(session.operator.name), 0)
+        names = self._roster.names_of(session.operator.name)  # the identity may have been another of them
+        ended_at = max((self._pairs.get(pair_digest(name), 0) for name in names), default=0)
         return pair_digest(session.id) in self._pairs or session.since < ended_at
 
     async def end_session(self, session: OperatorSession) -> None:
@@ -150,7 +152,7 @@ class SignOuts:
 
     def _digests(self) -> frozenset[str]:
         if self._operator_digests is None:
-            self._operator_digests = frozenset(map(pair_digest, self._operators))
+            self._operator_digests = frozenset(map(pair_digest, self._roster.names))
         return self._operator_digests
 
     async def _read_now(self) -> Mapping[str, str]:

@@ -115,7 +115,7 @@ async def check_operators(services: Services) -> str:
     detail = ", ".join(f"{count} {role}" for role, count in sorted(Counter(roster.values()).items()))
     if "admin" not in roster.values():
         raise CheckNoted(detail, "Without an admin, nobody can release held payments.")
-    if not services.settings.resend_api_key and any(is_email(name) for name in roster):
+    if not services.settings.resend_api_key and any(is_email(name) for name in roster.names):
         raise CheckFailed(
             f"{detail}, some by mail, which is not set up", "Set RESEND_API_KEY and MAIL_FROM, or use wallets."
         )

@@ -1,7 +1,7 @@
 """Roles and their rights, and the roster in the setting OPERATORS. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 READ, GRANT, RELEASE, REVERSE, OVERRIDE = "read", "grant", "release", "reverse", "override"
@@ -14,13 +14,13 @@ ROLES: dict[str, frozenset[str]] = {
 }
 """Read all · give grants and undo one's own for ten minutes · order · undo any grant · set the rate · end sessions."""
 
-_EMAIL = re.compile(r"[^@\s,=\"<>:]{1,64}@[^@\s,=\"<>:]{1,255}")
+_EMAIL = re.compile(r"[^@\s,=\"<>:|]{1,64}@[^@\s,=\"<>:|]{1,255}")
 _WALLET = re.compile(r"0x[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A person on the roster. `name` is an email address or a wallet, in lower case."""
+    """A person on the roster. `name` is the identity: an email address or a wallet, in lower case."""
 
     name: str
     role: str
@@ -45,28 +45,70 @@ def is_email(name: str) -> bool:
     return _EMAIL.fullmatch(name) is not None
 
 
-def parse_roster(text: str) -> Mapping[str, str]:
-    """Parse `support@example.org=moderator,0xabc…=admin` to roles by lower-case name.
+class Roster(Mapping[str, str]):
+    """Roles by person. A person has one or several names; the first is the identity in every record and sum."""
+
+    def __init__(self, roles: Mapping[str, str], identities: Mapping[str, str]) -> None:
+        self._roles = roles
+        self._identities = identities
+
+    def __getitem__(self, identity: str) -> str:
+        return self._roles[identity]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._roles)
+
+    def __len__(self) -> int:
+        return len(self._roles)
+
+    @property
+    def names(self) -> Collection[str]:
+        """All names of all persons."""
+        return self._identities.keys()
+
+    def names_of(self, identity: str) -> Collection[str]:
+        """Return all names of a person."""
+        return [name for name, owner in self._identities.items() if owner == identity]
+
+    def identity_of(self, name: str) -> str:
+        """Return the identity of a person by any of the names; a name that is not listed is its own."""
+        name = name.strip().lower()
+        return self._identities.get(name, name)
+
+
+NOBODY = Roster({}, {})
+
+
+def parse_roster(text: str) -> Roster:
+    """Parse `support@example.org=moderator,a@example.org|0xabc…=admin`: `|` joins the names of one person.
 
     Raises: ValueError.
     """
-    roster: dict[str, str] = {}
+    roles: dict[str, str] = {}
+    identities: dict[str, str] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
-        name, _, role = (part.strip().lower() for part in item.rpartition("="))
-        if role not in ROLES or not (is_wallet(name) or is_email(name)):
-            raise ValueError("must be email=role or wallet=role with commas between; roles: " + ", ".join(ROLES))
-        if name in roster:
-            raise ValueError("lists an operator twice")
-        roster[name] = role
-    return roster
+        joined, _, role = (part.strip().lower() for part in item.rpartition("="))
+        names = [name.strip() for name in joined.split("|")]
+        if role not in ROLES or not all(is_wallet(name) or is_email(name) for name in names):
+            raise ValueError(
+                "must be email=role or wallet=role with commas between, and | between the names of one person; roles: "
+                + ", ".join(ROLES)
+            )
+        for name in names:
+            if name in identities:
+                raise ValueError("lists an operator twice")
+            identities[name] = names[0]
+        roles[names[0]] = role
+    return Roster(roles, identities)
 
 
-def has_anybody_right(roster: Mapping[str, str], right: str) -> bool:
+def has_anybody_right(roster: Roster, right: str) -> bool:
     """Whether any operator's role has a right."""
     return any(right in ROLES[role] for role in roster.values())
 
 
-def find_operator(roster: Mapping[str, str], name: str) -> Operator | None:
-    """Find an operator by name, ignoring case; None if not on the roster."""
-    role = roster.get(name.strip().lower())
-    return Operator(name.strip().lower(), role) if role else None
+def find_operator(roster: Roster, name: str) -> Operator | None:
+    """Find an operator by any of the names, ignoring case; None if not on the roster."""
+    identity = roster.identity_of(name)
+    role = roster.get(identity)
+    return Operator(identity, role) if role else None

@@ -16,7 +16,7 @@ from cachetools import TTLCache
 from chain.signatures import SignIn, signer_of
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
-from stateless_billing.operators.roster import Operator, find_operator, is_email, is_wallet
+from stateless_billing.operators.roster import Operator, Roster, find_operator, is_email, is_wallet
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
 from stateless_billing.operators.smart_accounts import NotDecided, SmartAccounts
 from stateless_billing.runtime.clock import Clock
@@ -53,7 +53,7 @@ class SignIns:
         self,
         *,
         tokens: Tokens,
-        roster: Mapping[str, str],
+        roster: Roster,
         mailer: Mailer | None,
         chain_id: int,
         clock: Clock,

@@ -55,7 +55,7 @@ def create_operators(
             grants=grants.ledger,
             clock=clock,
         ),
-        order_checks=OrderChecks(clients.lookup_stripe, crediting.pricer, crediting.rates),
+        order_checks=OrderChecks(clients.lookup_stripe, crediting.pricer, crediting.rates, settings.operators),
         uncredited_payments=UncreditedPayments(
             gateways=clients.gateways,
             confirmations=crediting.core.confirmations,

@@ -7,6 +7,7 @@ from stateless_billing.crediting.credit_terms import CreditPricer
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import REDIRECT, RELEASE, WITHDRAW, Order, OrderText
+from stateless_billing.operators.roster import Roster
 from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.client import StripeApi
@@ -23,10 +24,11 @@ class OrderChecks:
     All methods raise: ProblemError, StripeFailure, ChainError.
     """
 
-    def __init__(self, stripe: StripeApi, pricer: CreditPricer, rates: RateSource) -> None:
+    def __init__(self, stripe: StripeApi, pricer: CreditPricer, rates: RateSource, roster: Roster) -> None:
         self._stripe = stripe
         self._pricer = pricer
         self._rates = rates
+        self._roster = roster
 
     async def draft(
         self, text: str, payment: Payment, operator: str, reason: str, effective: Order | None = None
@@ -63,7 +65,7 @@ class OrderChecks:
             raise ProblemError("not_found", f"This payment has no such order. {_NOTHING} Load the page again.")
         if order_rules.is_effective(order, orders.orders):
             raise ProblemError("already_done", f"This order needs no confirmation. {_NOTHING}")
-        if order.operator.strip().lower() == operator.strip().lower():
+        if self._roster.identity_of(order.operator) == self._roster.identity_of(operator):
             raise ProblemError("not_allowed", f"This is your own order. {_NOTHING} Another admin must confirm it.")
         newest = order_rules.newest_order(payment.identity, orders.orders)
         if order.instruction.verb and newest and newest.position > order.position:

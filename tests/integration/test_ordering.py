@@ -120,6 +120,18 @@ def test_above_the_bound_another_admin_confirms_word_for_word(shop: Shop, payee:
     assert (first["operator"], second["operator"]) == (ADMIN, BETH)
 
 
+def test_nobody_confirms_himself_under_another_name(shop: Shop, stack: Stack, payee: Service, strict: Service) -> None:
+    customer, tx_hash = over_limit(shop, payee, strict)
+    done = order(strict, tx_hash, "release", "release")
+    assert done["waits"] is True
+    roles = stack.settings["OPERATORS"].replace(f"{ADMIN}=admin", f"{BETH}|{ADMIN}=admin")  # one person from now on
+    joined = stack.serve(OPERATORS=roles, MAX_ORDER_CENTS="1000", MAX_PAYMENT_CENTS="4000")
+    assert f'data-row="{done["order"]}"' not in card_of(joined, tx_hash, BETH), "the page offers no confirmation"
+    form = form_in(card_of(joined, tx_hash, ADMIN), "release")
+    problem(confirm(joined, tx_hash, done["order"], ADMIN, form), 403, "not_allowed")
+    assert shop.stack.balance(customer.id) == 0
+
+
 def test_invalid_confirmations(shop: Shop, payee: Service, strict: Service) -> None:
     customer, tx_hash = over_limit(shop, payee, strict)
     _, other = over_limit(shop, payee, strict)

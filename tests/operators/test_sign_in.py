@@ -408,7 +408,9 @@ def test_without_a_mailer_no_mail_is_created(clock: FakeClock) -> None:
     signins = SignIns(tokens=Tokens((SECRET,), clock), roster=ROSTER, mailer=None, chain_id=CHAIN_ID, clock=clock)
     assert signins.request_link(ANN, None, "/admin", ORIGIN)[1] is None
     assert signins.has_operators
-    assert not SignIns(tokens=Tokens((), clock), roster={}, mailer=None, chain_id=CHAIN_ID, clock=clock).has_operators
+    assert not SignIns(
+        tokens=Tokens((), clock), roster=parse_roster(""), mailer=None, chain_id=CHAIN_ID, clock=clock
+    ).has_operators
 
 
 # Wallets

@@ -161,11 +161,12 @@ class SignInPages:
     async def sign_out_everywhere(self, request: Request) -> Response:
         """`POST /logout/everywhere` `name`: end all sessions of an operator; of another only as an admin."""
         operator = self._sessions.require(request, READ)
-        name = (await self._read_form(request)).get("name", operator.name).strip().lower()
+        roster = self._services.settings.operators
+        name = roster.identity_of((await self._read_form(request)).get("name", operator.name))
         if name == operator.name:
             return await self._end(request, self._services.sign_outs.end_operator(name))
         self._sessions.require(request, END_SESSIONS)
-        if name not in self._services.settings.operators:
+        if name not in roster:
             raise ProblemError("invalid_input", "OPERATORS has no such operator. Nobody was signed out.")
         await self._services.sign_outs.end_operator(name)
         log.info("%s ended all sessions of another operator", operator.role)

@@ -183,9 +183,8 @@ class UncreditedPage:
             second=needs_second_admin(worth or 0, used_cents, caps),
         )
 
-    @staticmethod
-    def _with_confirmation(row: OrderRow, operator: Operator, position: str, seal: SealForm) -> OrderRow:
-        is_own = row.order.operator.strip().lower() == operator.name
+    def _with_confirmation(self, row: OrderRow, operator: Operator, position: str, seal: SealForm) -> OrderRow:
+        is_own = self._services.settings.operators.identity_of(row.order.operator) == operator.name
         if row.fate != WAITS or is_own:
             return row
         return with_form(row, seal(row.order.payment, position))
