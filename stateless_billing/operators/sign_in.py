@@ -7,18 +7,17 @@ request. All mails to one address in one minute are equal, so nothing in a mail 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cachetools import TTLCache
 
-from chain.signatures import SignIn, signer_of
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.operators.mailer import Mail, Mailer
-from stateless_billing.operators.roster import Operator, Roster, find_operator, is_email, is_wallet
+from stateless_billing.operators.roster import Operator, Roster, find_operator, is_email
 from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken, Tokens
-from stateless_billing.operators.smart_accounts import NotDecided, SmartAccounts
+from stateless_billing.operators.smart_accounts import SmartAccounts
+from stateless_billing.operators.wallet_sign_in import WalletSignIns, require_operator
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
 
@@ -27,10 +26,12 @@ IDLE_SECONDS = 12 * 3600
 _RENEWAL_SECONDS = 5 * 60  # a cookie is renewed at most so often
 RECENT_SIGN_IN_SECONDS = 12 * 3600
 LINK_SECONDS = 15 * 60
-WALLET_SECONDS = 5 * 60
 _MINUTE_SECONDS = 60
+DAY_SECONDS = 24 * 3600
 _MAX_REQUESTED_MINUTES = 5
 _CACHE_SIZE = 100_000
+_MAILS = RateLimit(rate=60 / DAY_SECONDS, burst=60)  # per address and process
+_MAILS_OF_NETWORK = RateLimit(rate=20 / DAY_SECONDS, burst=20)  # so that one stranger cannot use them up
 _CODE_ATTEMPTS = RateLimit(rate=1 / 60, burst=10)  # per asking browser and process: strangers lock nobody out
 
 _REQUEST_NEW_MAIL = "You are not signed in. Ask for a new email."
@@ -62,13 +63,12 @@ class SignIns:
         self.tokens = tokens
         self.mailer = mailer
         self._roster = roster
-        self._chain_id = chain_id
         self._clock = clock
-        self._smart_accounts = smart_accounts
+        self.wallets = WalletSignIns(tokens, roster, chain_id, clock, smart_accounts)
         self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
-        self._used_challenges: TTLCache[str, bool] = TTLCache(_CACHE_SIZE, 2 * WALLET_SECONDS, clock.boot)
+        self._mails: TTLCache[tuple[str, str], float] = TTLCache(_CACHE_SIZE, DAY_SECONDS, clock.boot)
 
     @property
     def has_operators(self) -> bool:
@@ -105,19 +105,25 @@ class SignIns:
         """Whether the sign-in is recent enough to give money."""
         return self._clock.wall() - session.since <= RECENT_SIGN_IN_SECONDS
 
-    def request_link(self, email: str, cookie: str | None, onward: str, origin: str | None) -> tuple[str, Mail | None]:
+    def request_link(
+        self, email: str, cookie: str | None, onward: str, origin: str | None, network: str = ""
+    ) -> tuple[str, Mail | None]:
         """Return the requesting browser's new cookie and the mail to send.
 
         The mail is None if the address is not on the roster or has this mail already. Links in it start with `origin`;
         without one it has only the code.
 
-        Raises: ProblemError if `email` is not an email address.
+        `network` is the browser's: one network gets a third of an address's mails of a day.
+
+        Raises: ProblemError if `email` is not an email address, or no more mails are sent to it today.
         """
         name = email.strip().lower()
         if not is_email(name):
             raise ProblemError(
                 "invalid_input", "This is not an email address. Nothing was sent. Check it and try again."
             )
+        if name not in self._minutes:
+            self._count_mail(name, network)
         # Cookies are signed but not secret, so the minute must not depend on whether a mail is sent.
         minute = self._minutes.setdefault(name, int(self._clock.wall()) // _MINUTE_SECONDS)
         previous = self._open_request(cookie)
@@ -130,6 +136,22 @@ class SignIns:
             self._mailed[name] = minute
             mail = self._create_mail(name, minute, origin)
         return self.tokens.seal("asked", request), mail
+
+    def _count_mail(self, name: str, network: str) -> None:
+        """Count a mail to an address, on the roster or not, so that a refusal does not reveal it.
+
+        Raises: ProblemError.
+        """
+        now = self._clock.boot()
+        for key, limit in (((name, network), _MAILS_OF_NETWORK), ((name, ""), _MAILS)):
+            next_free_at, wait = limit.take(self._mails.get(key, 0.0), now)
+            self._mails[key] = next_free_at
+            if wait:
+                raise ProblemError(
+                    "rate_limited",
+                    "Too many sign-in emails were asked for at this address today. Nothing was sent. Use the code of"
+                    f" the latest email, sign in with a wallet, or ask again in {wait / 60:.0f} minutes.",
+                )
 
     def record_not_sent(self, mail: Mail) -> None:
         """Record that a mail was not sent, so that the next request sends it."""
@@ -208,7 +230,7 @@ class SignIns:
                 "This link works only in the browser that asked for it. You are not signed in. Type the email's code"
                 " there, or ask for a new email here.",
             )
-        return self._find_operator(self.email_of_link(token)[0])
+        return require_operator(self._roster, self.email_of_link(token)[0])
 
     def sign_in_by_code(self, code: str, cookie: str | None) -> Operator:
         """Return the operator who typed a mail's code in the requesting browser.
@@ -239,86 +261,7 @@ class SignIns:
                 "sign_in_failed", "This is not the email's code. You are not signed in. Check the code and try again."
             )
         self._attempts.pop(browser, None)
-        return self._find_operator(email)
-
-    def create_challenge(self, address: str, origin: str, onward: str) -> tuple[str, str]:
-        """Return the message for a wallet to sign, and the cookie to send with the signature."""
-        if not is_wallet(address):
-            raise ProblemError("invalid_input", "This is not a wallet address. You are not signed in.")
-        challenge = {"address": address, "browser": secrets.token_hex(16), "origin": origin, "onward": onward}
-        now = int(self._clock.wall())
-        message = self._message(challenge | {"at": now}, self._nonces(challenge, now)[0])
-        return message, self.tokens.seal("wallet", challenge, now)
-
-    async def sign_in_by_wallet(self, signature: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
-        """Return the operator who signed this browser's message, and the page to open.
-
-        Raises: ProblemError.
-        """
-        try:
-            challenge = self.tokens.open("wallet", cookie or "", WALLET_SECONDS)
-        except BadToken as error:
-            raise ProblemError(
-                "sign_in_failed", "This request has expired or is incomplete. You are not signed in. Try again."
-            ) from error
-        if challenge.get("origin") != origin:
-            raise ProblemError(
-                "sign_in_failed",
-                "The message was made for another address of this site. You are not signed in. Try again.",
-            )
-        nonces = self._nonces(challenge, challenge["at"])
-        messages = [self._message(challenge, nonce) for nonce in nonces]
-        address = str(challenge["address"])
-        is_signed = address in {signer_of(message, signature) for message in messages}
-        if not is_signed and not await self._has_account_signed(address, messages, signature):
-            raise ProblemError(
-                "sign_in_failed",
-                "The signature is not from this wallet. You are not signed in. Try again. A smart account must exist on"
-                " this chain: send any transaction from it first.",
-            )
-        operator = self._find_operator(challenge["address"])
-        if self._used_challenges.setdefault(nonces[-1], False):
-            raise ProblemError(
-                "sign_in_failed", "This message signed somebody in before. You are not signed in. Try again."
-            )
-        self._used_challenges[nonces[-1]] = True
-        return operator, str(challenge.get("onward", ""))
-
-    async def _has_account_signed(self, address: str, messages: list[str], signature: str) -> bool:
-        """Ask an operator's smart account. Strangers' addresses cost no call.
-
-        Raises: ProblemError if the chain does not tell.
-        """
-        if self._smart_accounts is None or find_operator(self._roster, address) is None:
-            return False
-        try:
-            for message in messages:
-                if await self._smart_accounts.has_signed(address, message, signature):
-                    return True
-        except NotDecided as error:
-            raise ProblemError(
-                "chain_unavailable",
-                "Too few nodes of the chain answered to check your smart account's signature. You are not signed in."
-                " Try again in a minute.",
-            ) from error
-        return False
-
-    def _nonces(self, challenge: Mapping[str, Any], at: int) -> list[str]:
-        return self.tokens.nonces("wallet", f"{challenge['address']} {challenge['browser']} {at}")
-
-    def _message(self, challenge: Mapping[str, Any], nonce: str) -> str:
-        origin, at = str(challenge["origin"]), int(challenge["at"])
-        domain = origin.partition("://")[2]
-        return str(SignIn(domain, origin, str(challenge["address"]), self._chain_id, nonce, at, at + WALLET_SECONDS))
-
-    def _find_operator(self, name: str) -> Operator:
-        operator = find_operator(self._roster, name)
-        if operator is None:
-            raise ProblemError(
-                "sign_in_failed",
-                "You may not sign in here. You are not signed in. Ask an admin to add you to the roster.",
-            )
-        return operator
+        return require_operator(self._roster, email)
 
 
 def _group_digits(code: str) -> str:

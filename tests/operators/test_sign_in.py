@@ -1,6 +1,7 @@
 """Sign-in is bound to the requesting browser, limited in time, and open to the roster only."""
 
 import asyncio
+import contextlib
 import re
 
 import httpx
@@ -16,10 +17,10 @@ from stateless_billing.operators.sign_in import (
     LINK_SECONDS,
     RECENT_SIGN_IN_SECONDS,
     SESSION_SECONDS,
-    WALLET_SECONDS,
     SignIns,
 )
 from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.operators.wallet_sign_in import WALLET_SECONDS
 from tests.fakes.factories import CHAIN_ID, START, FakeClock
 
 SECRET, NEWER = "a-secret-of-at-least-32-characters", "a-newer-secret-of-32-characters!!"
@@ -48,7 +49,7 @@ def process(clock: FakeClock, *secrets: str, roster: str | None = None, chain_id
 
 def wallet_sign_in(signins: SignIns, signed: str, cookie: str | None, origin: str) -> tuple[Operator, str]:
     """Sign in by wallet to the end."""
-    return asyncio.run(signins.sign_in_by_wallet(signed, cookie, origin))
+    return asyncio.run(signins.wallets.sign_in(signed, cookie, origin))
 
 
 class Browser:
@@ -156,7 +157,7 @@ def test_an_invalid_cookie_has_no_session(clock: FakeClock, cookie: str | None) 
 def test_other_tokens_are_not_sessions(clock: FakeClock) -> None:
     signins = process(clock)
     browser, mail = requested(signins)
-    _, wallet = signins.create_challenge(WALLET, ORIGIN, "/admin")
+    _, wallet = signins.wallets.create_challenge(WALLET, ORIGIN, "/admin")
     for value in (browser.cookie, token_of(mail), wallet):
         assert signins.session(value) is None
     session = signins.create_session(Operator(ANN, "moderator"))
@@ -270,6 +271,28 @@ def test_one_mail_a_minute_works_for_all_requesting_browsers(clock: FakeClock) -
         assert signins.sign_in_by_code(code_of(mail), browser.cookie).name == ANN
     clock.wait(31)
     assert second.request(signins, ANN)
+
+
+def test_an_address_gets_a_bounded_number_of_mails_a_day(clock: FakeClock) -> None:
+    """A stranger uses up his network's share; the operator's own network still gets mails."""
+    signins = process(clock)
+    for name in (ANN, NOBODY):  # the answer does not tell who is listed
+        for _ in range(20):
+            signins.request_link(name, None, "/admin", ORIGIN, "10.0.0.1")
+            clock.wait(61)
+    for name in (ANN, NOBODY):
+        with problem("Too many sign-in emails", "rate_limited"):
+            signins.request_link(name, None, "/admin", ORIGIN, "10.0.0.1")
+    assert signins.request_link(ANN, None, "/admin", ORIGIN, "10.0.0.2")[1]
+    sent = 21
+    for network in range(3, 8):
+        for _ in range(20):
+            clock.wait(61)
+            with contextlib.suppress(ProblemError):
+                sent += signins.request_link(ANN, None, "/admin", ORIGIN, f"10.0.0.{network}")[1] is not None
+    assert 60 <= sent <= 70
+    clock.wait(24 * 3600)
+    assert signins.request_link(ANN, None, "/admin", ORIGIN, "10.0.0.1")[1]
 
 
 def test_a_failed_mail_is_sent_at_the_next_request(clock: FakeClock) -> None:
@@ -422,7 +445,7 @@ def signature(message: str, key: str = KEY) -> str:
 
 
 def test_sign_in_by_wallet(clock: FakeClock) -> None:
-    message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin/grants")
+    message, cookie = process(clock).wallets.create_challenge(WALLET, ORIGIN, "/admin/grants")
     assert f"{ORIGIN.removeprefix('https://')} wants you to sign in" in message
     assert f"Chain ID: {CHAIN_ID}\n" in message
     clock.wait(WALLET_SECONDS)
@@ -437,7 +460,7 @@ def test_a_compact_signature_signs_in(clock: FakeClock) -> None:
     """EIP-2098: 64 bytes, of both parities."""
     parities = set()
     for _ in range(20):
-        message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
+        message, cookie = process(clock).wallets.create_challenge(WALLET, ORIGIN, "/admin")
         signed = Account.sign_message(encode_defunct(text=message), KEY)
         compact = signed.r.to_bytes(32) + (signed.s + ((signed.v - 27) << 255)).to_bytes(32)
         assert wallet_sign_in(process(clock), f"0x{compact.hex()}", cookie, ORIGIN)[0].name == WALLET
@@ -449,7 +472,7 @@ def test_a_compact_signature_signs_in(clock: FakeClock) -> None:
 
 def test_each_message_works_once_per_process(clock: FakeClock) -> None:
     signins = process(clock)
-    message, cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
+    message, cookie = signins.wallets.create_challenge(WALLET, ORIGIN, "/admin")
     with problem("not from this wallet"):
         wallet_sign_in(signins, signature(message, "0x" + "5d" * 32), cookie, ORIGIN)
     assert wallet_sign_in(signins, signature(message), cookie, ORIGIN)
@@ -461,8 +484,8 @@ def test_each_message_works_once_per_process(clock: FakeClock) -> None:
 
 def test_each_message_is_valid_for_one_browser(clock: FakeClock) -> None:
     signins = process(clock)
-    first_message, first_cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
-    second_message, second_cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
+    first_message, first_cookie = signins.wallets.create_challenge(WALLET, ORIGIN, "/admin")
+    second_message, second_cookie = signins.wallets.create_challenge(WALLET, ORIGIN, "/admin")
     assert first_message != second_message
     assert wallet_sign_in(signins, signature(first_message), first_cookie, ORIGIN)
     for signed, cookie in ((first_message, second_cookie), (second_message, first_cookie)):
@@ -474,7 +497,7 @@ def test_each_message_is_valid_for_one_browser(clock: FakeClock) -> None:
 
 def test_a_message_of_another_site_chain_or_key_is_rejected(clock: FakeClock) -> None:
     signins = process(clock)
-    message, cookie = signins.create_challenge(WALLET, ORIGIN, "/admin")
+    message, cookie = signins.wallets.create_challenge(WALLET, ORIGIN, "/admin")
     with problem("another address of this site"):
         wallet_sign_in(signins, signature(message), cookie, "https://billing.example.net")
     with problem("not from this wallet"):  # a phishing page's message
@@ -490,11 +513,13 @@ def test_a_message_of_another_site_chain_or_key_is_rejected(clock: FakeClock) ->
 
 def test_an_unlisted_wallet_is_rejected(clock: FakeClock) -> None:
     stranger = "0x" + "5d" * 32
-    message, cookie = process(clock).create_challenge(Account.from_key(stranger).address.lower(), ORIGIN, "/admin")
+    message, cookie = process(clock).wallets.create_challenge(
+        Account.from_key(stranger).address.lower(), ORIGIN, "/admin"
+    )
     with problem("may not sign in here"):
         wallet_sign_in(process(clock), signature(message, stranger), cookie, ORIGIN)
     with problem("may not sign in here"):  # removed in the meantime
-        message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
+        message, cookie = process(clock).wallets.create_challenge(WALLET, ORIGIN, "/admin")
         wallet_sign_in(process(clock, roster=f"{ANN}=admin"), signature(message), cookie, ORIGIN)
 
 
@@ -503,11 +528,11 @@ def test_an_unlisted_wallet_is_rejected(clock: FakeClock) -> None:
 )
 def test_a_malformed_wallet_is_rejected(clock: FakeClock, address: str) -> None:
     with problem("not a wallet address", "invalid_input"):
-        process(clock).create_challenge(address, ORIGIN, "/admin")
+        process(clock).wallets.create_challenge(address, ORIGIN, "/admin")
 
 
 def test_secret_rotation_during_a_sign_in_by_wallet(clock: FakeClock) -> None:
-    message, cookie = process(clock).create_challenge(WALLET, ORIGIN, "/admin")
+    message, cookie = process(clock).wallets.create_challenge(WALLET, ORIGIN, "/admin")
     assert wallet_sign_in(process(clock, NEWER, SECRET), signature(message), cookie, ORIGIN)
     with problem("has expired"):
         wallet_sign_in(process(clock, NEWER), signature(message), cookie, ORIGIN)

@@ -1,6 +1,8 @@
 """Checks the session cookie on every request, and the origin of unsafe requests."""
 
+import re
 from collections.abc import Awaitable, Callable
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +13,8 @@ from stateless_billing.operators.sign_in import IDLE_SECONDS, SESSION_SECONDS, O
 from stateless_billing.services.container import Services
 from stateless_billing.web.http.own_url import is_same_site, own_url
 
+_PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|rate|sessions))?|/audit")
+_STARTING = ("run",)
 Handler = Callable[[Request], Awaitable[Response]]
 SESSION_COOKIE = "__Host-session"
 SIGN_IN_COOKIE = "__Host-asked"
@@ -125,6 +129,12 @@ def _sets_cookie(response: Response) -> bool:
 
 
 def local_path(text: str) -> str:
-    """Return the path if it is within the operators' pages, else `/admin`."""
-    within = text in ("/admin", "/audit") or text.startswith(("/admin/", "/admin?", "/audit/", "/audit?"))
-    return text if within and text.isprintable() and "\\" not in text else "/admin"
+    """Return the path of a page to open after signing in, else `/admin`.
+
+    It leads to a page and begins nothing: downloads are left out, and so is the parameter that starts an audit.
+    """
+    path, _, query = text.partition("?")
+    if not _PAGE.fullmatch(path) or not text.isprintable() or "\\" in text or "#" in text:
+        return "/admin"
+    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in _STARTING]
+    return f"{path}?{'&'.join(kept)}" if kept else path

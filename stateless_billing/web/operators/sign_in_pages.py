@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.mailer import Mail
 from stateless_billing.operators.roster import END_SESSIONS, READ
-from stateless_billing.operators.sign_in import LINK_SECONDS, WALLET_SECONDS
+from stateless_billing.operators.sign_in import LINK_SECONDS
+from stateless_billing.operators.wallet_sign_in import WALLET_SECONDS
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.requests import ChallengeRequest, SignatureRequest
@@ -56,8 +57,9 @@ class SignInPages:
             if self._sign_ins.mailer is None:
                 raise ProblemError("sign_in_failed", "This service sends no email. Sign in with your wallet.")
             onward, origin = local_path(form.get("next", "")), self._sessions.origin(request)
+            network = client_origin(request, self._services.settings.client_ip_header)
             cookie, mail = self._sign_ins.request_link(
-                form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin
+                form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin, network
             )
         except ProblemError as refusal:
             onward = local_path(form.get("next", ""))
@@ -130,7 +132,7 @@ class SignInPages:
         body = await inputs.read_body(request, ChallengeRequest)
         address = inputs.parse_wallet(body.address, "address")
         onward = local_path(body.next)
-        message, cookie = self._sign_ins.create_challenge(address, self._sessions.origin(request), onward)
+        message, cookie = self._sign_ins.wallets.create_challenge(address, self._sessions.origin(request), onward)
         response = JSONResponse({"message": message})
         self._sessions.set_cookie(response, WALLET_COOKIE, cookie, WALLET_SECONDS)
         return response
@@ -143,7 +145,7 @@ class SignInPages:
         cookie = request.cookies.get(WALLET_COOKIE)
         origin, min_delay = self._sessions.origin(request), asyncio.create_task(asyncio.sleep(MIN_RESPONSE_SECONDS))
         try:
-            operator, onward = await self._sign_ins.sign_in_by_wallet(body.signature, cookie, origin)
+            operator, onward = await self._sign_ins.wallets.sign_in(body.signature, cookie, origin)
         except ProblemError:
             await min_delay  # only operators' smart accounts are asked
             raise
