@@ -33,6 +33,7 @@ RequestObserver = Callable[[str, str, bool], None]
 CONNECTION_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 CALL_TIMEOUT_SECONDS = 20.0
 _BACKOFF_SECONDS = 30  # during which a node that failed is asked last
+_MAX_BYTES_ON_LOOP = 256 * 1024  # a larger response is parsed in a thread
 _ETH_CALL: Any = "eth_call"
 _WEB3_MODULES = ("web3.providers.async_base", "web3")
 
@@ -157,7 +158,8 @@ class NodeProvider:
                     headers={"content-type": "application/json"},
                     timeout=CONNECTION_TIMEOUT,
                 )
-            parsed = parse(_body(response))
+            content = _body(response)
+            parsed = parse(content) if len(content) <= _MAX_BYTES_ON_LOOP else await asyncio.to_thread(parse, content)
             is_answered = True
         except (httpx.HTTPError, TimeoutError, InvalidResponse) as error:
             cause = str(error) if isinstance(error, InvalidResponse) else type(error).__name__
@@ -181,11 +183,7 @@ class FailoverProvider:
     """All configured nodes, asked in order; a node that failed recently is asked last."""
 
     def __init__(
-        self,
-        http: httpx.AsyncClient,
-        urls: Sequence[str],
-        chain_id: int,
-        on_request: RequestObserver | None = None,
+        self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, on_request: RequestObserver | None = None
     ) -> None:
         self._nodes = [NodeProvider(http, url, chain_id, position, on_request) for position, url in enumerate(urls, 1)]
 
@@ -296,5 +294,5 @@ def _message(number: int, method: str, params: Sequence[object]) -> dict[str, ob
 
 def _body(response: httpx.Response) -> bytes:
     if response.status_code != httpx.codes.OK:
-        raise InvalidResponse(f"HTTP {response.status_code} {response.text[:2000]!r}")
+        raise InvalidResponse(f"HTTP {response.status_code} {response.content[:2000].decode(errors='replace')!r}")
     return response.content

@@ -23,9 +23,10 @@ from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.run import Audit, Sources
 from stateless_billing.pricing.price_feed import PriceFeed
+from stateless_billing.runtime.bounded_http import MAX_BULK_RESPONSE_BYTES, create_http_client
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
-from stateless_billing.stripe.connection import create_ssl_context, create_transport
+from stateless_billing.stripe.connection import create_transport
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
 # httpcore tries to import this package several times per request. Marking it absent avoids the file system lookups,
@@ -69,9 +70,7 @@ class Auditor:
         self._settings = settings
         self._reporting = reporting
         self._explorer = explorer
-        self._http = httpx.AsyncClient(
-            transport=node_transport, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False
-        )
+        self._http = create_http_client(node_transport, limits=_NODE_LIMITS, max_bytes=MAX_BULK_RESPONSE_BYTES)
         # One connection per transport: a larger pool scans all of its connections for every request.
         self._stripe_transports = [stripe_transport_factory() for _ in range(max_concurrent)]
         self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)

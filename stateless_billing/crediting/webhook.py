@@ -11,6 +11,7 @@ import msgspec
 
 from chain.payment import Payment
 from chain.signatures import to_checksum_address
+from stateless_billing.runtime.bounded_http import response_limits
 from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 QUEUE_SIZE = 1000
 RETRY_DELAYS = (1.0, 5.0, 25.0)  # seconds
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_LIMITS = response_limits(64 * 1024, 20.0)
 SHUTDOWN_GRACE_SECONDS = 5.0  # for what is still queued when the process ends
 
 
@@ -95,7 +97,9 @@ class CreditWebhook:
         at = int(self._clock.wall())
         headers = {"content-type": "application/json", "billing-signature": sign_body(self._secret, at, body)}
         try:
-            answer = await self._http.post(self._url, content=body, headers=headers, timeout=_TIMEOUT)
+            answer = await self._http.post(
+                self._url, content=body, headers=headers, timeout=_TIMEOUT, extensions=_LIMITS
+            )
         except httpx.HTTPError as error:
             return type(error).__name__
         return None if answer.is_success else f"HTTP {answer.status_code}"

@@ -9,6 +9,7 @@ import httpx
 from stateless_billing.bookkeeping.records import NotOurAccount
 from stateless_billing.doctor.checks import CheckFailed, CheckNoted, CheckSkipped
 from stateless_billing.domain.money import format_dollars
+from stateless_billing.operators.mailer import LIMITS
 from stateless_billing.operators.roster import is_email
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
@@ -98,7 +99,7 @@ async def _request_resend(services: Services, method: str, path: str) -> int:
     body: dict[str, str] | None = {} if method == "POST" else None
     try:
         answer = await services.http.request(
-            method, f"{settings.resend_api_base}{path}", headers=headers, json=body, timeout=_TIMEOUT
+            method, f"{settings.resend_api_base}{path}", headers=headers, json=body, timeout=_TIMEOUT, extensions=LIMITS
         )
     except httpx.HTTPError as error:
         raise CheckSkipped(

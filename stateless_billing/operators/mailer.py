@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import httpx
 import msgspec
 
+from stateless_billing.runtime.bounded_http import response_limits
+
 log = logging.getLogger(__name__)
 
 RETRY_DELAYS = (1.0, 2.0, 4.0)  # seconds; a team may send two requests a second
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+LIMITS = response_limits(64 * 1024, 20.0)
 _ALREADY_SENT = ("invalid_idempotent_request", "concurrent_idempotent_requests")
 
 
@@ -76,7 +79,9 @@ class Mailer:
         """Send one request. Returns None if Resend has the mail, else the reason."""
         headers = {**self._headers, "idempotency-key": key}
         try:
-            answer = await self._http.post(self._url, content=body, headers=headers, timeout=_TIMEOUT)
+            answer = await self._http.post(
+                self._url, content=body, headers=headers, timeout=_TIMEOUT, extensions=LIMITS
+            )
         except httpx.HTTPError as error:
             return type(error).__name__
         if answer.is_success:

@@ -11,6 +11,7 @@ from stateless_billing.domain.money import Rate
 from stateless_billing.pricing import rates
 from stateless_billing.pricing.rates import HOUR, NoRate, Sample
 from stateless_billing.runtime import metrics
+from stateless_billing.runtime.bounded_http import MAX_RESPONSE_BYTES, parse_response, response_limits
 from stateless_billing.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ _WATCH_SECONDS = 600  # 4,400 calls a month of a demo key's 10,000
 _DAY = 24 * HOUR
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _CALL_TIMEOUT_SECONDS = 20.0
+_LIMITS = response_limits(MAX_RESPONSE_BYTES, _CALL_TIMEOUT_SECONDS)
 
 
 class PriceFeed:
@@ -95,11 +97,14 @@ class PriceFeed:
         params: dict[str, str | int] = {"vs_currency": "usd", "from": start, "to": stop, "precision": "full"}
         try:
             async with asyncio.timeout(_CALL_TIMEOUT_SECONDS):  # the phases' timeouts start again with every byte
-                answer = await self._http.get(self._url, params=params, headers=self._headers, timeout=_TIMEOUT)
+                answer = await self._http.get(
+                    self._url, params=params, headers=self._headers, timeout=_TIMEOUT, extensions=_LIMITS
+                )
             if answer.status_code != httpx.codes.OK:
-                log.warning("the price feed answered HTTP %s: %s", answer.status_code, answer.text[:200])
+                text = answer.content[:200].decode(errors="replace")
+                log.warning("the price feed answered HTTP %s: %s", answer.status_code, text)
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}")
-            samples = rates.parse_samples(answer.content)
+            samples = await parse_response(rates.parse_samples, answer.content)
         except (httpx.HTTPError, TimeoutError) as error:
             metrics.PRICE_CALLS.labels("failed").inc()
             self._failed_at[None] = failed = f"the price feed did not answer: {type(error).__name__}"

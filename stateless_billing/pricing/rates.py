@@ -17,6 +17,8 @@ HOURLY_GAP = 2 * HOUR
 MIN_SAMPLES = 3  # samples in an hour, below which its movement cannot be judged
 
 IMPLAUSIBLE = 0  # the rate of a sample without a usable price; refused only if that sample is used
+_MAX_SAMPLES = 5_000  # a day has 288; every quote goes through all of them
+_MAX_PRICE_LENGTH = 100  # the exact fraction of millions of digits would take hours
 _LOWEST, _HIGHEST = Decimal("1e-12"), Decimal("1e6")  # dollars per whole token
 
 
@@ -44,6 +46,8 @@ def parse_samples(answer: bytes | str) -> list[Sample]:
         points = msgspec.json.decode(answer, type=_MarketChart).prices
     except (ValueError, RecursionError) as error:
         raise NoRate(f"the price feed's answer is not what it documents: {error}") from error
+    if len(points) > _MAX_SAMPLES:
+        raise NoRate(f"the price feed sent more than {_MAX_SAMPLES} samples")
     samples = [Sample(milliseconds // 1000, _parse_price(price)) for milliseconds, price in points]
     if any(later.time < earlier.time for earlier, later in pairwise(samples)):
         raise NoRate("the price feed's samples are not in order")
@@ -52,6 +56,8 @@ def parse_samples(answer: bytes | str) -> list[Sample]:
 
 def _parse_price(raw: msgspec.Raw) -> int:
     """Convert a price to a rate, exactly."""
+    if len(bytes(raw)) > _MAX_PRICE_LENGTH:
+        return IMPLAUSIBLE
     try:
         price = Decimal(bytes(raw).decode(errors="replace"))
     except ArithmeticError:

@@ -8,10 +8,10 @@ import httpx
 from chain.gateway import Gateway
 from chain.provider import FailoverProvider
 from stateless_billing.runtime import metrics
+from stateless_billing.runtime.bounded_http import create_http_client
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.connection import create_ssl_context
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
 _LOOKUP_CONNECTIONS = 3
@@ -50,7 +50,7 @@ def create_clients(
     stripe_transport_factory: Callable[[], httpx.AsyncBaseTransport],
 ) -> Clients:
     """`node_transport` carries requests to nodes and price feed; None opens sockets."""
-    http, visitor_http = _create_http(node_transport), _create_http(node_transport)
+    http, visitor_http = (create_http_client(node_transport, limits=_NODE_LIMITS) for _ in range(2))
     nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
     visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id)
     rate_limiter = RateLimiter(settings.stripe_rate, settings.processes)
@@ -77,10 +77,6 @@ def create_clients(
         lookup_stripe=create_stripe(max_connections=_LOOKUP_CONNECTIONS),
         order_stripe=create_stripe(max_connections=_ORDER_CONNECTIONS),
     )
-
-
-def _create_http(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=transport, verify=create_ssl_context(), limits=_NODE_LIMITS, trust_env=False)
 
 
 def _create_gateways(nodes: FailoverProvider, settings: Settings) -> list[Gateway]:

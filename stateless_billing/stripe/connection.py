@@ -7,14 +7,15 @@ idempotency key expires. The clocks and the decision are checked again right bef
 
 import asyncio
 import json
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
+from functools import partial
 from typing import Any
 
 import httpx
 
+from stateless_billing.runtime.bounded_http import MEBIBYTE, BoundedTransport, create_ssl_context, parse_response
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import NotSent
 
@@ -22,6 +23,7 @@ MAX_ANSWER_AGE_SECONDS = 60  # how long a response's Date may be used as the clo
 CLOCK_TOLERANCE_SECONDS = 120  # how much Stripe's Date and the machine's clock may differ
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
 CALL_TIMEOUT_SECONDS = 45.0
+MAX_RESPONSE_BYTES = 8 * MEBIBYTE  # a hundred customers with all their metadata have 3
 _HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
 StillValid = Callable[[int], bool]
@@ -70,22 +72,12 @@ def create_transport() -> httpx.AsyncBaseTransport:
     return httpx.AsyncHTTPTransport(verify=create_ssl_context(), limits=limits, retries=0, trust_env=False)
 
 
-def create_ssl_context() -> ssl.SSLContext:
-    """Return the context that all connections share, as loading certificates is slow."""
-    global _ssl_context
-    if _ssl_context is None:
-        _ssl_context = httpx.create_ssl_context(trust_env=False)
-    return _ssl_context
-
-
-_ssl_context: ssl.SSLContext | None = None
-
-
 class Connection:
     """Sends one request at a time over one connection."""
 
     def __init__(self, http_transport: httpx.AsyncBaseTransport, clock: Clock) -> None:
-        self._http = httpx.AsyncClient(transport=http_transport, timeout=TIMEOUT, trust_env=False)
+        bounded = BoundedTransport(http_transport, MAX_RESPONSE_BYTES, CALL_TIMEOUT_SECONDS)
+        self._http = httpx.AsyncClient(transport=bounded, timeout=TIMEOUT, trust_env=False)
         self._clock = clock
         self._last_response: _DatedResponse | None = None
         self._still_valid: StillValid | None = None
@@ -151,7 +143,7 @@ class Connection:
         self._last_response = None if date is None else _DatedResponse(date, wall, boot, skew=self._clock.wall() - date)
         self._must_reuse_connection = True
         self.request_id = response.headers.get("request-id", "")
-        if not _is_from_stripe(response):
+        if not await parse_response(partial(_is_from_stripe, response.status_code), response.content):
             raise ConnectionFailed(f"HTTP {response.status_code} from something that is not Stripe's API", sent=True)
         return response.content, response.status_code, response.headers
 
@@ -179,13 +171,13 @@ class Connection:
         await self._http.aclose()
 
 
-def _is_from_stripe(response: httpx.Response) -> bool:
+def _is_from_stripe(status: int, content: bytes) -> bool:
     """Whether a response is a JSON object and, for an error status, contains an `error` object."""
     try:
-        body = json.loads(response.content)
+        body = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(body, dict) and (response.status_code < 400 or isinstance(body.get("error"), dict))
+    return isinstance(body, dict) and (status < 400 or isinstance(body.get("error"), dict))
 
 
 def _parse_date(header: str | None) -> int | None:

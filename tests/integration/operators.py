@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 import httpx
 
 from stateless_billing.operators.signed_tokens import Tokens
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
-from stateless_billing.stripe.connection import create_ssl_context
 from tests.integration.shop import wait_until
 
 MODERATOR, ADMIN, AUDITOR = "moderator@example.org", "admin@example.org", "auditor@example.org"

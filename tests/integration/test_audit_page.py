@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox.stack import Service, Stack
-from stateless_billing.stripe.connection import create_ssl_context
 from tests.integration.operators import ADMIN, AUDITOR, MODERATOR, Operator
 from tests.integration.shop import Shop, next_second
 

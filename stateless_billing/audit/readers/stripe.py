@@ -11,8 +11,10 @@ import msgspec
 from chain.payment import is_customer_id
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.runtime.bounded_http import BoundedTransport, parse_response
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import API_VERSION, PAGE_SIZE
+from stateless_billing.stripe.connection import MAX_RESPONSE_BYTES
 from stateless_billing.stripe.errors import StripeUnavailable
 from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
@@ -47,7 +49,7 @@ class StripeReader:
         base: str | None,
         rate_limiter: RateLimiter,
     ) -> None:
-        self._transports = list(transports)
+        self._transports = [BoundedTransport(transport, MAX_RESPONSE_BYTES) for transport in transports]
         self._base = base or API_BASE
         self._rate_limiter = rate_limiter
         self._free = asyncio.Semaphore(len(transports))
@@ -174,7 +176,7 @@ class StripeReader:
             except httpx.HTTPError as error:
                 failure = type(error).__name__
                 continue
-            if response.status_code == httpx.codes.OK and _is_object(response.content):
+            if response.status_code == httpx.codes.OK and await parse_response(_is_object, response.content):
                 self._rate_limiter.on_success(endpoint)
                 self.reads += 1
                 self.latest_date = _parse_date(response)

@@ -7,7 +7,8 @@ from email.utils import formatdate
 import httpx
 import pytest
 
-from stateless_billing.stripe.connection import Connection, ConnectionFailed, create_ssl_context
+from stateless_billing.runtime.bounded_http import create_ssl_context
+from stateless_billing.stripe.connection import Connection, ConnectionFailed
 from stateless_billing.stripe.errors import NotSent
 from tests.fakes.factories import START, FakeClock
 from tests.fakes.tracing_transport import BODY, HEADERS, TracingTransport

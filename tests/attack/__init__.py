@@ -1,0 +1,1 @@
+"""Attacks that were played against the service, each as a test."""
