@@ -40,6 +40,24 @@ def test_client_origin(peer: str, headers: dict[str, str], header: str | None, e
     assert client_origin(request(peer, **headers), header) == expected
 
 
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["192.0.2.66", "198.51.100.7"], "198.51.100.7"),
+        (["198.51.100.7", "192.0.2.66"], "192.0.2.66"),
+        (["198.51.100.7, 192.0.2.66", "192.0.2.67,192.0.2.68"], "192.0.2.68"),
+        (["198.51.100.7", ""], "192.0.2.1"),
+        (["198.51.100.7,"], "192.0.2.1"),
+        (["198.51.100.7", "nonsense"], "192.0.2.1"),
+    ],
+)
+def test_of_several_lines_and_values_the_last_counts(lines: list[str], expected: str) -> None:
+    headers = [(b"x-forwarded-for", line.encode()) for line in lines]
+    scope = {"type": "http", "client": ("192.0.2.1", 1), "headers": headers}
+    assert client_origin(Request(scope), "x-forwarded-for") == expected
+    assert client_origin(Request(scope), None) == "192.0.2.1"
+
+
 def test_route_groups_have_separate_limits() -> None:
     assert route_group("/api/quotes") == "/api/quotes"
     assert route_group("/api/payments/0x12") == route_group("/api/payments")

@@ -70,10 +70,10 @@ def route_group(path: str) -> str:
 def client_origin(request: Request, header: str | None) -> str:
     """Return the client's address, or its network for IPv6.
 
-    Of several addresses in the header, the last was set by our proxy.
+    Of several header lines and of several addresses in a line, the last was set by our proxy.
     """
     peer = request.client.host if request.client else ""
-    forwarded = request.headers.get(header, "").split(",")[-1].strip() if header else ""
+    forwarded = ",".join(request.headers.getlist(header)).split(",")[-1].strip() if header else ""
     for text in (forwarded, peer):
         try:
             address = ipaddress.ip_address(text)

@@ -48,6 +48,7 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # uvicorn believes them from loopback; CLIENT_IP_HEADER alone says whom we believe
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
 
