@@ -217,6 +217,7 @@ class StandIn:
         query_fields = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}
         context = {
             "here": here,
+            "scanned": here,
             "wallets": links.wallet_links(here),
             "query_fields": query_fields,
             "presets": PRESETS,

@@ -15,7 +15,7 @@ from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.http.json_response import StructResponse
 
-_ACCOUNT_STEP_SECONDS = 0.3  # accounts are answered at multiples of this: the time does not reveal a known wallet
+ACCOUNT_STEP_SECONDS = 0.3  # accounts are answered at multiples of this: the time does not reveal a known wallet
 _READINESS_TTL_SECONDS = 1
 
 
@@ -39,7 +39,7 @@ class Api:
         try:
             return await self._services.accounts.describe(wallet)
         finally:
-            await asyncio.sleep(_ACCOUNT_STEP_SECONDS - (clock() - started_at) % _ACCOUNT_STEP_SECONDS)
+            await asyncio.sleep(ACCOUNT_STEP_SECONDS - (clock() - started_at) % ACCOUNT_STEP_SECONDS)
 
     async def create_offer(self, cents: int) -> Offer:
         """Price `cents` without signing. Raises: ProblemError."""

@@ -1,6 +1,7 @@
 """Where a page leads: back to the site that sent the visitor, and into wallets' own browsers. Pure."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -8,6 +9,9 @@ import segno
 
 MAX_URL_LENGTH = 1000
 MAX_REFERENCE_LENGTH = 100
+MAX_QR_LENGTH = 400  # drawn in 7 ms; a longer code is also hard to scan
+_MASK = 3  # readers accept any; choosing the best of the eight takes three times as long
+_CACHED_CODES = 256
 
 
 def return_link(return_url: str | None, reference: str | None, allowed: Collection[str]) -> dict[str, Any] | None:
@@ -26,9 +30,9 @@ def return_link(return_url: str | None, reference: str | None, allowed: Collecti
     return {"href": parts._replace(query=query).geturl(), "host": parts.netloc}
 
 
-def query_string(values: Mapping[str, str]) -> str:
-    """Values as the query of an address."""
-    return urlencode(values)
+def with_query(address: str, values: Mapping[str, str]) -> str:
+    """Add values to an address as its query."""
+    return f"{address}?{urlencode(values)}" if values else address
 
 
 def wallet_links(url: str) -> list[dict[str, str]]:
@@ -41,7 +45,10 @@ def wallet_links(url: str) -> list[dict[str, str]]:
     ]
 
 
+@lru_cache(maxsize=_CACHED_CODES)
 def qr_svg(text: str) -> str:
-    """A text as an SVG element, black on white."""
-    code = segno.make(text, error="m", micro=False)
+    """Draw a text as an SVG element, black on white; nothing for a text above MAX_QR_LENGTH."""
+    if len(text) > MAX_QR_LENGTH:
+        return ""
+    code = segno.make(text, error="m", micro=False, mask=_MASK)
     return str(code.svg_inline(scale=4, border=4, light="#fff", lineclass=None, svgclass="qr", omitsize=True))

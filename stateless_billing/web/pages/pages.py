@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -40,7 +40,7 @@ _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
 _CONFIG = ("chain", "token", "gateways", "wallet", "account", "usd", "offer", "back")
-_KEPT_QUERY = ("wallet", "usd", "return_url", "ref")
+_SHORT_QUERY = ("wallet", "usd")
 
 
 def load_templates(assets: Assets) -> Environment:
@@ -77,7 +77,7 @@ class Pages:
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
-        nobody = self._pay_context(request, None, None, None, None)
+        nobody = self._pay_context(request, {}, None, None, None, None)
         head, body, _ = page.render(nobody, config={}).partition("<body>")
         yield head.encode()
         query = request.query_params
@@ -87,24 +87,30 @@ class Pages:
             wallet = None
         cents = inputs.parse_dollars(query.get("usd")) or _USUAL_CENTS
         account, offer, permit = await asyncio.gather(
-            self._account(request, wallet), self._offer(cents), self._services.permit_domain()
+            self._account(request, wallet), self._offer(cents), self._permit_domain(request)
         )
-        context = self._pay_context(request, wallet, account, offer, permit)
+        context = self._pay_context(request, query, wallet, account, offer, permit)
         config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
     def _pay_context(
         self,
         request: Request,
+        query: Mapping[str, str],
         wallet: str | None,
         account: AccountResponse | None,
         offer: Offer | None,
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
-        query, settings, world = request.query_params, self._services.settings, self._network_context()
-        query_fields = {name: query[name] for name in _KEPT_QUERY if query.get(name)}
+        settings, world = self._services.settings, self._network_context()
+        back = links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls)
+        query_fields = _bounded_query(query, wallet, has_link_back=back is not None)
         base = own_url(settings, request)
-        here = f"{base}/pay{'?' if query_fields else ''}{links.query_string(query_fields)}" if base else None
+        here = links.with_query(f"{base}/pay", query_fields) if base else ""
+        scanned = here
+        if len(here) > links.MAX_QR_LENGTH:
+            fields = {name: query_fields[name] for name in _SHORT_QUERY if name in query_fields}
+            scanned = links.with_query(f"{base}/pay", fields)
         return {
             **world,
             "token": {**world["token"], "permit": permit},
@@ -112,8 +118,9 @@ class Pages:
             "account": account,
             "usd": query["usd"] if inputs.parse_dollars(query.get("usd")) else None,
             "offer": offer,
-            "back": links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls),
+            "back": back,
             "here": here,
+            "scanned": scanned,
             "wallets": links.wallet_links(here) if here else [],
             "query_fields": {name: value for name, value in query_fields.items() if name != "wallet"},
             "presets": PRESETS,
@@ -135,6 +142,14 @@ class Pages:
                 return await self._api.create_offer(cents)
         except (ProblemError, TimeoutError):
             return None
+
+    async def _permit_domain(self, request: Request) -> dict[str, str] | None:
+        """Read how the token's permits are signed; None if it cannot be read: the page then asks for an approval."""
+        try:
+            return await self._services.permit_domain()
+        except ChainError as error:
+            log.warning("request %s: the pay page offers no permit: %s", request.scope.get("request_id"), error)
+        return None
 
     def _network_context(self) -> dict[str, Any]:
         token = self._services.token
@@ -184,6 +199,17 @@ def _rate_context(rate: str) -> str:
     """A rate to the nearest billionth of a dollar, with two places at least."""
     whole, part = format(Decimal(rate).quantize(_SHOWN), "f").split(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
+
+
+def _bounded_query(query: Mapping[str, str], wallet: str | None, *, has_link_back: bool) -> dict[str, str]:
+    """Keep what the page's own address carries: valid values alone, each of them short."""
+    fields = {
+        "wallet": query.get("wallet") if wallet else None,
+        "usd": query.get("usd") if inputs.parse_dollars(query.get("usd")) else None,
+        "return_url": query.get("return_url") if has_link_back else None,
+        "ref": query.get("ref", "")[: links.MAX_REFERENCE_LENGTH],
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _wants_json(request: Request) -> bool:
