@@ -1,5 +1,6 @@
 """Settings from the environment. Reports all faults at once, by name and without values."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -150,6 +151,7 @@ class Settings:
     port: int = _setting(_parse_integer(0, 65535), "8000")
     metrics_port: int = _setting(_parse_integer(0, 65535), "9090")
     public_url: str | None = _setting(_parse_base)
+    plain_http: bool = _setting(_parse_switch, "off")
     client_ip_header: str | None = _setting(_parse_header)
     return_urls: tuple[str, ...] = _setting(_parse_origins, absent=())
     credit_hook_url: str | None = _setting(_parse_url)
@@ -187,6 +189,24 @@ class Settings:
         return f"http://localhost:{self.port}"
 
 
+OUTSIDE = ("stripe_api_base", "rpc_urls", "credit_hook_url", "resend_api_base", "price_api_base")
+"""The settings that name other parties' hosts."""
+
+
+def has_plain_http(value: str | tuple[str, ...] | None) -> bool:
+    """Whether any of the URLs is `http://` to a host other than loopback."""
+    urls = (value,) if isinstance(value, str) else value or ()
+    parts = [urlsplit(url) for url in urls]
+    return any(part.scheme == "http" and not _is_loopback(part.hostname or "") for part in parts)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
     """Collect every text to redact: the values of secret settings, and the parts of them."""
     environ = os.environ if environ is None else environ
@@ -217,6 +237,13 @@ SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
 SERVE = SWEEP | {"SIGNER_KEY"}
 
 
+def _plain_http_faults(values: Mapping[str, Any]) -> list[str]:
+    names = [] if values.get("plain_http") else [name for name in OUTSIDE if has_plain_http(values.get(name))]
+    return [
+        f"{name.upper()} must be https:// for a host that is not this machine (or set PLAIN_HTTP=on)" for name in names
+    ]
+
+
 def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, serves_pages: bool = False) -> Settings:
     """Load the settings, of which `needed` are required; with `serves_pages`, those that pages need too.
 
@@ -235,6 +262,7 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, s
         except ValueError as error:
             faults.append(f"{name} {error}")
     faults += _combination_faults(values)
+    faults += _plain_http_faults(values)
     if serves_pages and values.get("operators") and (fault := _site_url_fault(values)):
         faults.append(fault)
     if faults:

@@ -190,3 +190,25 @@ def test_pages_of_operators_need_our_own_name() -> None:
         assert load(SERVE, operators | place).site_url is None  # a command without pages
         assert load(SERVE, COMPLETE | place, serves_pages=True).site_url is None  # nobody signs in
         assert load(SERVE, operators | place | public, serves_pages=True).site_url == "https://pay.example.org"
+
+
+OUTSIDE_URLS = {
+    "STRIPE_API_BASE": "http://stripe.example",
+    "RPC_URLS": "https://one.example,http://two.example",
+    "CREDIT_HOOK_URL": "http://10.0.0.7/hook",
+    "RESEND_API_BASE": "http://mail.example",
+    "PRICE_API_BASE": "http://127.0.0.1.example",
+}
+
+
+@pytest.mark.parametrize(("name", "url"), OUTSIDE_URLS.items())
+def test_other_hosts_are_reached_by_https_unless_a_setting_allows_http(name: str, url: str) -> None:
+    environ = COMPLETE | {"CREDIT_HOOK_SECRET": "secret", name: url}
+    expected = f"{name} must be https:// for a host that is not this machine (or set PLAIN_HTTP=on)"
+    assert faults(SERVE, **environ) == [expected]
+    assert load(SERVE, environ | {"PLAIN_HTTP": "on"}).plain_http
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9", "http://127.8.0.1"])
+def test_this_machine_is_reached_by_http(url: str) -> None:
+    load(SERVE, COMPLETE | {"STRIPE_API_BASE": url, "RPC_URLS": url, "PRICE_API_BASE": url})

@@ -14,7 +14,7 @@ from stateless_billing.operators.roster import is_email
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.settings import LOOPBACK_HOSTS, Settings
+from stateless_billing.settings import LOOPBACK_HOSTS, OUTSIDE, Settings, has_plain_http
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 
@@ -28,6 +28,12 @@ async def check_settings(services: Services) -> str:
         raise CheckFailed(
             "operators sign in, and nothing names this site",
             "Set PUBLIC_URL to the URL that visitors use: `serve` does not start without it.",
+        )
+    if settings.plain_http:
+        names = ", ".join(name.upper() for name in OUTSIDE if has_plain_http(getattr(settings, name)))
+        raise CheckNoted(
+            f"{detail}; PLAIN_HTTP is on, used by: {names or 'nothing'}",
+            "Use https:// URLs and remove PLAIN_HTTP: whoever is on the way reads the keys and alters the answers.",
         )
     if settings.host not in LOOPBACK_HOSTS and not settings.client_ip_header:
         raise CheckNoted(detail, "Behind a proxy, set CLIENT_IP_HEADER; otherwise all visitors share one rate limit.")

@@ -52,7 +52,7 @@ def create_clients(
     """`node_transport` carries requests to nodes and price feed; None opens sockets."""
     http, visitor_http = (create_http_client(node_transport, limits=_NODE_LIMITS) for _ in range(2))
     nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
-    visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id)
+    visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
     rate_limiter = RateLimiter(settings.stripe_rate, settings.processes)
 
     def create_stripe(**limits: int) -> StripeApi:

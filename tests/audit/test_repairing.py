@@ -55,6 +55,7 @@ async def run_audit(town: Town) -> Report:
     await asyncio.sleep(2)
     environ = {
         "STRIPE_API_KEY": KEY,
+        "PLAIN_HTTP": "on",
         "STRIPE_API_BASE": "http://stripe.test",
         "STRIPE_RATE": "100",
         "RPC_URLS": "http://node0.test",

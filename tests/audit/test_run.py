@@ -17,10 +17,11 @@ from stateless_billing.audit.explanation import describe_row, explain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.charts import draw_charts
-from stateless_billing.audit.report.formats import WRITERS, escape_cell, write_csv, write_json, write_table
+from stateless_billing.audit.report.formats import WRITERS, write_csv, write_json, write_table
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.self_test import run_trials
 from stateless_billing.audit.run import Audit
+from stateless_billing.domain.csv_cells import format_cell
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
 from tests.audit.builders import quoted
@@ -230,7 +231,7 @@ async def test_every_format_is_written() -> None:
     ],
 )
 def test_a_cell_is_never_a_formula(value: object, expected: str) -> None:
-    assert escape_cell(value) == expected
+    assert format_cell(value) == expected
 
 
 async def test_charts_describe_their_content() -> None:

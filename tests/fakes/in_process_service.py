@@ -143,6 +143,7 @@ class Town:
         defaults = {
             "STRIPE_API_KEY": DEFAULT_KEY,
             "STRIPE_API_BASE": "http://stripe.test",
+            "PLAIN_HTTP": "on",
             "STRIPE_RATE": "100",
             "RPC_URLS": ",".join(f"http://node{index}.test" for index in range(len(self.nodes))),
             "GATEWAY_ADDRESSES": GATEWAY,

@@ -16,6 +16,7 @@ def configured(plan: Plan, version: int) -> settings.Settings:
         settings.SWEEP,
         {
             "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
+            "PLAIN_HTTP": "on",
             "STRIPE_API_BASE": "http://stripe.test",
             "RPC_URLS": ",".join(f"http://node{index}.test" for index in range(plan.nodes)),
             "PRICE_API_BASE": "http://prices.test",

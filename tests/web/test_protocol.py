@@ -214,7 +214,9 @@ def test_a_large_head_is_rejected(data: bytes, step: int) -> None:
 def test_a_head_just_below_the_limit_is_served() -> None:
     async def scenario() -> None:
         wired, line = Server().connect()
-        wired.data_received(b"GET /quick HTTP/1.1\r\na: " + b"a" * (protocol.MAX_HEAD_BYTES - 100) + b"\r\n\r\n")
+        wired.data_received(
+            b"GET /quick HTTP/1.1\r\nhost: x\r\na: " + b"a" * (protocol.MAX_HEAD_BYTES - 100) + b"\r\n\r\n"
+        )
         await asyncio.sleep(1)
         assert line.statuses == [200]
 
@@ -331,5 +333,29 @@ def test_the_newest_connection_is_rejected_if_all_are_busy() -> None:
         require_problem(newest, "busy")
         assert b"retry-after: 5\r\n" in newest.received
         assert newest.statuses == [503]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("hosts", "version", "status"),
+    [
+        (b"", b"1.1", 400),
+        (b"host: x\r\nhost: y\r\n", b"1.1", 400),
+        (b"host: x\r\nHost: x\r\n", b"1.1", 400),
+        (b"host: x\r\nhost: y\r\n", b"1.0", 400),
+        (b"", b"1.0", 200),
+        (b"host: x\r\n", b"1.1", 200),
+    ],
+)
+def test_a_request_has_one_host(hosts: bytes, version: bytes, status: int) -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(b"GET /quick HTTP/" + version + b"\r\n" + hosts + b"\r\n")
+        await asyncio.sleep(1)
+        assert line.statuses == [status]
+        if status == 400:
+            require_problem(line, "bad_request")
+        await asyncio.sleep(30)
 
     run(scenario())

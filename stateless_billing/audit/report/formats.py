@@ -4,13 +4,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 from stateless_billing.audit.report.report import Report
 from stateless_billing.audit.rules.rows import COLUMNS, Row, format_count
 from stateless_billing.domain import money
+from stateless_billing.domain.csv_cells import format_cell
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MAX_TABLE_ROWS = 200
 
 
@@ -41,19 +40,7 @@ def write_csv(report: Report) -> Iterator[str]:
     """Write RFC 4180 CSV with a header, LF line ends and no cell that a spreadsheet would run."""
     yield _csv_line(COLUMNS)
     for row in report.spool:
-        yield _csv_line(escape_cell(getattr(row, name)) for name in COLUMNS)
-
-
-def escape_cell(value: Any) -> str:
-    """Format a cell so that a spreadsheet never runs its text as a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    text = str(value)
-    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+        yield _csv_line(format_cell(getattr(row, name)) for name in COLUMNS)
 
 
 def _csv_line(cells: Iterable[str]) -> str:

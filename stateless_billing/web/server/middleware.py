@@ -21,6 +21,7 @@ CSP = (
 HEADERS = {
     "content-security-policy": CSP,
     "cross-origin-opener-policy": "same-origin-allow-popups",  # smart wallets open popups
+    "cross-origin-resource-policy": "same-origin",  # CORS requests are not affected
     "permissions-policy": "clipboard-write=(self)",
     "referrer-policy": "no-referrer",  # the query holds the wallet
     "strict-transport-security": "max-age=31536000",

@@ -145,6 +145,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Start reading the body, with its own limit."""
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many requests before the first was answered")  # makes the parser fail in `_parse`
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
+            raise ValueError("HTTP/1.1 needs one Host (RFC 9112, 3.2)")
         self._enter_step(_REST, MAX_BODY_BYTES)
         super().on_headers_complete()
 

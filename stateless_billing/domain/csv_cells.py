@@ -1,0 +1,20 @@
+"""Formats CSV cells that no spreadsheet runs as formulas. Pure."""
+
+import re
+
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20"  # the last four are full-width: some locales read them alike
+_FORMULA = re.compile(rf"[\t\r\n]|[\s\x00-\x1f\ufeff]*[{_SIGNS}]")
+_INNER_FORMULA = re.compile(rf"([;\t\r\n][\s\"']*)(?=[{_SIGNS}])")
+"""A sign behind what separates cells or rows where the separator is no comma."""
+
+
+def format_cell(value: object) -> str:
+    """Format a value; a text that could be read as a formula gets an apostrophe in front of its sign."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    text = _INNER_FORMULA.sub(r"\1'", str(value))
+    return f"'{text}" if _FORMULA.match(text) else text
