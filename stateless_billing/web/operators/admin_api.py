@@ -78,13 +78,12 @@ class AdminApi:
         customer = await self._services.customer_search.get_customer(grant_request.customer)
         if customer is None:
             raise ProblemError("unusable_customer", f"The customer is no longer in Stripe. {_NOTHING_GIVEN}")
-        wallets = wallets_of(customer)
         return JSONResponse(
             {
                 "cents": grant_request.cents,
                 "customer": customer.id,
                 "email": customer.email,
-                "wallet": to_checksum_address(wallets[0]) if wallets else None,
+                "wallet": next(map(to_checksum_address, wallets_of(customer)), None),
                 "before_cents": customer.balance_cents,
                 "after_cents": customer.balance_cents + grant_request.cents,
                 "reason": forms.REASONS[grant_request.reason],
@@ -136,9 +135,8 @@ class AdminApi:
         reason = _parse_reason(body.reason)
         heads, gateway, payment = await self._find_payment(form["payment"])
         draft = await self._draft_order(body, payment, operator, reason)
-        order, status = await self._services.uncredited_payments.write_order(
-            gateway, payment, heads, form["form"], draft
-        )
+        uncredited = self._services.uncredited_payments
+        order, status = await uncredited.write_order(gateway, payment, heads, form["form"], draft)
         return JSONResponse(
             {
                 "order": order.id,
