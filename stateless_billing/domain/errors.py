@@ -13,7 +13,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "rate_limited": (429, "Too many requests from this address"),
     "headers_too_large": (431, "The request's headers are too large"),
     "unknown_wallet": (404, "No account has this wallet"),
-    "wallet_conflict": (409, "More than one account has this wallet"),
+    "wallet_conflict": (409, "We cannot tell which account this wallet pays for"),
     "not_payable": (409, "This account does not take payments here"),
     "below_minimum": (422, "The amount is below the minimum"),
     "above_maximum": (422, "The amount is above the maximum"),

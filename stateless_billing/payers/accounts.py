@@ -36,7 +36,11 @@ _SEARCHES = RateLimit(rate=5, burst=60)  # searches of all visitors for wallets 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A wallet's customer: None if it has none, or several (`conflict`)."""
+    """A wallet's customer.
+
+    `conflict` says that quotes must be refused: several customers have the wallet, or it is registered for a customer
+    that is deleted or does not have it any more.
+    """
 
     wallet: str
     customer: Customer | None
@@ -68,7 +72,7 @@ class Accounts:
         self._clock = clock
         self._minimum_cents = minimum_cents
         self._search_limiter = TokenBucket(_SEARCHES)
-        self._customers: TTLCache[str, Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
+        self._customers: TTLCache[tuple[str, str | None], Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
 
     async def find(self, wallet: str) -> Account:
         """Find the account of a lower-case wallet, with at most one Stripe call in half a minute.
@@ -76,10 +80,10 @@ class Accounts:
         Raises: ChainError, StripeFailure; ProblemError if too many unknown wallets were searched for.
         """
         customer_id = await self._gateways[0].customer_of(wallet)
-        account = self._customers.get(wallet)
-        if account is None or account.registered != (customer_id is not None):
+        account = self._customers.get((wallet, customer_id))
+        if account is None:
             account = await (self._read(wallet, customer_id) if customer_id else self._search(wallet))
-            self._customers[wallet] = account
+            self._customers[wallet, customer_id] = account
         return account
 
     async def _read(self, wallet: str, customer_id: str) -> Account:
@@ -87,8 +91,10 @@ class Accounts:
             try:
                 customer = await session.get_customer(customer_id)
             except RequestRejected:
-                return Account(wallet, None, registered=True)
-        return Account(wallet, None if customer.deleted else customer, registered=True)
+                return Account(wallet, None, registered=True, conflict=True)
+        if customer.deleted:
+            return Account(wallet, None, registered=True, conflict=True)
+        return Account(wallet, customer, registered=True, conflict=not customer.has_wallet(wallet))
 
     async def _search(self, wallet: str) -> Account:
         if self._search_limiter.take(self._clock.boot()):

@@ -18,6 +18,14 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import StripeFailure
 
 _NOTHING = "Nothing was sent and no money moved."
+_SHARED = (
+    f"More than one account has this wallet. We cannot tell which one to credit. {_NOTHING}"
+    " Ask support to remove the wallet from all but one."
+)
+_MOVED = (
+    "The payment contract has this wallet registered for an account that does not have it any more: a payment would"
+    f" credit that account. {_NOTHING} Ask support to correct the registration, or pay from another wallet of yours."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,6 @@ class QuoteTerms:
     minimum_cents: int
     discount_bps: int
     quote_seconds: int
-    registration_seconds: int
 
 
 class Quotes:
@@ -66,7 +73,7 @@ class Quotes:
         now = int(self._clock.wall())
         quote = Quote(wallet, sequence, amount, cents, now + self._terms.quote_seconds)
         signature = self._signer.quote(self._gateway.address, quote)
-        registration = None if registered else self._registration(wallet, customer_id, now)
+        registration = None if registered else self._registration(wallet, customer_id, quote.deadline)
         offer = self._price(cents, rate)
         return QuoteResponse(
             wallet=to_checksum_address(wallet),
@@ -103,11 +110,7 @@ class Quotes:
     async def _find_account(self, wallet: str) -> tuple[str, bool]:
         account = await self._accounts.find(wallet)
         if account.conflict:
-            raise ProblemError(
-                "wallet_conflict",
-                f"More than one account has this wallet. We cannot tell which one to credit. {_NOTHING}"
-                " Ask support to remove the wallet from all but one.",
-            )
+            raise ProblemError("wallet_conflict", _MOVED if account.registered else _SHARED)
         if account.customer is None:
             raise ProblemError(
                 "unknown_wallet",
@@ -162,8 +165,8 @@ class Quotes:
             )
         return amount
 
-    def _registration(self, wallet: str, customer_id: str, now: int) -> RegistrationResponse:
-        deadline = now + self._terms.registration_seconds
+    def _registration(self, wallet: str, customer_id: str, deadline: int) -> RegistrationResponse:
+        """Sign a registration that ends with its quote: anybody may submit it, and the wallet may move meanwhile."""
         signature = self._signer.registration(self._gateway.address, wallet, customer_id, deadline)
         return RegistrationResponse(customer_id=customer_id, deadline=deadline, signature="0x" + signature.hex())
 

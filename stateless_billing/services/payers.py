@@ -65,9 +65,7 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
 def _create_quotes(
     settings: Settings, clock: Clock, gateway: Gateway, accounts: Accounts, daily_limit: DailyLimit, rates: RateSource
 ) -> Quotes:
-    terms = QuoteTerms(
-        settings.min_payment_cents, settings.discount_bps, settings.quote_seconds, settings.registration_seconds
-    )
+    terms = QuoteTerms(settings.min_payment_cents, settings.discount_bps, settings.quote_seconds)
     return Quotes(
         gateway=gateway,
         accounts=accounts,

@@ -43,6 +43,10 @@ class Customer:
         """Return the metadata value under `name`."""
         return (self.metadata or {}).get(name)
 
+    def has_wallet(self, wallet: str) -> bool:
+        """Whether the customer's `wallet_address` is this lower-case wallet."""
+        return (self.value(WALLET) or "").strip().lower() == wallet
+
     @property
     def is_not_payable(self) -> bool:
         """Whether the customer is marked to get no quote, no grant and no automatic credit."""

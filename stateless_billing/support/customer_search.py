@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
@@ -31,6 +31,15 @@ _GRANT_DAYS = 30
 LAGS = (
     "Customers and wallets that were added or changed within the last minute may be missing here. During an outage"
     " of Stripe's search, within the last hour."
+)
+CONFLICT_SHARED = (
+    "This wallet gets no quotes: several customers have it. Next: in Stripe, remove `wallet_address` from all customers"
+    " but its owner."
+)
+CONFLICT_MOVED = (
+    "This wallet gets no quotes: the newest gateway has it registered for {registered}, which is deleted or does not"
+    " have it any more. Next: the gateway's owner runs `tools/owner correctCustomer {gateway} {wallet} {owner}`, or the"
+    " wallet is given back to {registered} in Stripe."
 )
 
 
@@ -110,8 +119,21 @@ class CustomerSearch:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
         async with self._stripe.session() as session:
             searched = await search_metadata(session, WALLET, wallet)
-        ids = [customer_id for customer_id in registered if customer_id] + [customer.id for customer in searched]
-        return await self._describe_result("wallet", list(dict.fromkeys(ids)))
+        holders = [customer.id for customer in searched if customer.value(RECORD_MARKER) is None]
+        result = await self._describe_result("wallet", list(dict.fromkeys([*filter(None, registered), *holders])))
+        conflict = await self._describe_conflict(wallet, registered[0], holders)
+        return replace(result, note=f"{conflict} {result.note}") if conflict else result
+
+    async def _describe_conflict(self, wallet: str, registered: str | None, holders: Sequence[str]) -> str:
+        """Say why the wallet gets no quote (`wallet_conflict`), and the one next action; empty if it gets one."""
+        if registered is None:
+            return CONFLICT_SHARED if len(holders) > 1 else ""
+        customer = await self.get_customer(registered)
+        if customer is not None and customer.has_wallet(wallet):
+            return ""
+        owner = holders[0] if len(holders) == 1 else "cus_…"
+        gateway = self._gateways[0].address
+        return CONFLICT_MOVED.format(registered=registered, gateway=gateway, wallet=wallet, owner=owner)
 
     async def _describe_result(self, kind: str, ids: Sequence[str]) -> SearchResult:
         """Build the result of an indexed search, noting what it may miss."""

@@ -223,8 +223,8 @@ export const serviceFaults = {
     text: `${NOTHING_SENT} Check the address, or add this wallet to your account in the dashboard first.`,
   },
   wallet_conflict: {
-    title: "More than one account has this wallet",
-    text: `${NOTHING_SENT} We cannot tell which account to credit. Ask support to correct it.`,
+    title: "We cannot tell which account this wallet pays for",
+    text: `${NOTHING_SENT} More than one account has it, or it moved to another account. Ask support to correct it.`,
   },
   not_payable: {
     title: "This account does not take payments here",
