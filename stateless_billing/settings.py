@@ -139,6 +139,7 @@ class Settings:
     stripe_api_base: str | None = _setting(_parse_base)
     stripe_rate: int = _setting(_parse_integer(1, 100), "25")
     processes: int = _setting(_parse_integer(1, 1000), "1")
+    visitor_reads_per_day: int = _setting(_parse_integer(1, 10**9), "1000")
     rpc_urls: tuple[str, ...] = _setting(_parse_urls, secret=True, absent=())
     chain_id: int = _setting(_parse_integer(1, 10**15), "8453")
     gateway_addresses: tuple[str, ...] = _setting(_parse_addresses, absent=())
@@ -275,6 +276,8 @@ def _combination_faults(values: Mapping[str, Any]) -> list[str]:
     faults = []
     if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
+    if values.get("processes", 1) > values.get("visitor_reads_per_day", 10**9):
+        faults.append("VISITOR_READS_PER_DAY is below PROCESSES, which share it")
     if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
         faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
     if values.get("operators") and not values.get("session_secrets"):

@@ -82,6 +82,7 @@ def test_all_faults_are_reported_together() -> None:
         ("STRIPE_RATE", "-1"),
         ("STRIPE_RATE", "٣"),
         ("PROCESSES", "0"),
+        ("VISITOR_READS_PER_DAY", "0"),
         ("RPC_URLS", ","),
         ("RPC_URLS", "https://ok.example,file:///etc/passwd"),
         ("CHAIN_ID", "8453x"),
@@ -135,6 +136,12 @@ def test_the_minimum_payment_must_not_exceed_the_maximum() -> None:
     for environ in ({"MIN_PAYMENT_CENTS": "x", "MAX_PAYMENT_CENTS": "5"}, {"MAX_PAYMENT_CENTS": "x"}):
         assert "MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS" not in faults(frozenset(), **environ)
     assert load((), {"MIN_PAYMENT_CENTS": "5", "MAX_PAYMENT_CENTS": "5"}).max_payment_cents == 5
+
+
+def test_each_process_has_a_share_of_the_visitors_reads() -> None:
+    [fault] = faults(frozenset(), VISITOR_READS_PER_DAY="2", PROCESSES="3")
+    assert fault == "VISITOR_READS_PER_DAY is below PROCESSES, which share it"
+    assert load((), {"VISITOR_READS_PER_DAY": "3", "PROCESSES": "3"}).visitor_reads_per_day == 3
 
 
 @pytest.mark.parametrize("key", [1, ORDER - 1])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachetools import TTLCache
+from cachetools import TLRUCache
 
 from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
@@ -15,8 +15,8 @@ from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
-from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.payers.lookup_budget import LookupBudget
 from stateless_billing.payers.responses import (
     MAX_SHOWN_PAYMENTS,
     AccountResponse,
@@ -24,14 +24,14 @@ from stateless_billing.payers.responses import (
     payment_response,
 )
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.runtime.token_bucket import RateLimit, TokenBucket
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
+_CACHE_SIZE = 10_000
 _CACHE_TTL_SECONDS = 30
-_SEARCHES = RateLimit(rate=5, burst=60)  # searches of all visitors for wallets that the gateway does not know
+_UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Accounts:
         daily_limit: DailyLimit,
         status_cache: StatusCache,
         clock: Clock,
+        budget: LookupBudget,
         minimum_cents: int,
     ) -> None:
         self._stripe = stripe
@@ -71,18 +72,23 @@ class Accounts:
         self._status_cache = status_cache
         self._clock = clock
         self._minimum_cents = minimum_cents
-        self._search_limiter = TokenBucket(_SEARCHES)
-        self._customers: TTLCache[tuple[str, str | None], Account] = TTLCache(10_000, _CACHE_TTL_SECONDS, clock.boot)
+        self._budget = budget
+        self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
 
-    async def find(self, wallet: str) -> Account:
+    async def find(self, wallet: str, origin: str) -> Account:
         """Find the account of a lower-case wallet, with at most one Stripe call in half a minute.
 
-        Raises: ChainError, StripeFailure; ProblemError if too many unknown wallets were searched for.
+        Raises: ChainError, StripeFailure; ProblemError if the budget of `origin` or of all is used up.
         """
         customer_id = await self._gateways[0].customer_of(wallet)
         account = self._customers.get((wallet, customer_id))
         if account is None:
-            account = await (self._read(wallet, customer_id) if customer_id else self._search(wallet))
+            if customer_id:
+                self._budget.take_read(origin)
+                account = await self._read(wallet, customer_id)
+            else:
+                self._budget.take_search(origin)
+                account = await self._search(wallet)
             self._customers[wallet, customer_id] = account
         return account
 
@@ -97,8 +103,6 @@ class Accounts:
         return Account(wallet, customer, registered=True, conflict=not customer.has_wallet(wallet))
 
     async def _search(self, wallet: str) -> Account:
-        if self._search_limiter.take(self._clock.boot()):
-            raise ProblemError("busy", "Too many lookups right now. No money moved. Try again in a minute.")
         async with self._stripe.session() as session:
             matches = await search_metadata(session, WALLET, wallet)
         customers = [
@@ -111,9 +115,9 @@ class Accounts:
             conflict=len(customers) > 1,
         )
 
-    async def describe(self, wallet: str) -> AccountResponse:
+    async def describe(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account for the API, in the same form whether it is found or not."""
-        account = await self.find(wallet)
+        account = await self.find(wallet, origin)
         customer = account.customer
         payments: list[PaymentResponse] = []
         maximum_cents = self._daily_limit.maximum_cents
@@ -156,6 +160,11 @@ class Accounts:
             return PaymentStatus("credited")
         depth = await self._confirmations.depth_of(payment, heads)
         return PaymentStatus("pending") if depth.reached else confirming_status(depth)
+
+
+def _expiry(key: tuple[str, str | None], account: Account, now: float) -> float:
+    is_unknown = account.customer is None and not account.conflict
+    return now + (_UNKNOWN_TTL_SECONDS if is_unknown else _CACHE_TTL_SECONDS)
 
 
 def mask_email(email: str | None) -> str | None:

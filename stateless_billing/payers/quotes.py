@@ -63,9 +63,12 @@ class Quotes:
         """Price `cents` without signing. Raises: ProblemError."""
         return self._price(cents, await self._market_rate())
 
-    async def create(self, wallet: str, cents: int, payer: str | None) -> QuoteResponse:
-        """Sign a quote of `cents` for a wallet. Raises: ProblemError, ChainError, StripeFailure."""
-        customer_id, registered = await self._find_account(wallet)
+    async def create(self, wallet: str, cents: int, payer: str | None, origin: str) -> QuoteResponse:
+        """Sign a quote of `cents` for a wallet that `origin` asks for.
+
+        Raises: ProblemError, ChainError, StripeFailure.
+        """
+        customer_id, registered = await self._find_account(wallet, origin)
         rate = await self._current_rate()
         await self._check_cents(customer_id, cents)
         amount = await self._amount_for(cents, rate)
@@ -107,8 +110,8 @@ class Quotes:
             discount_bps=discount_bps,
         )
 
-    async def _find_account(self, wallet: str) -> tuple[str, bool]:
-        account = await self._accounts.find(wallet)
+    async def _find_account(self, wallet: str, origin: str) -> tuple[str, bool]:
+        account = await self._accounts.find(wallet, origin)
         if account.conflict:
             raise ProblemError("wallet_conflict", _MOVED if account.registered else _SHARED)
         if account.customer is None:

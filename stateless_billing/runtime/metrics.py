@@ -31,6 +31,12 @@ GRANTS = Counter(
     "billing_grants", "Grants that were asked of this process. state: given, open, refused, undone.", ["state"]
 )
 GRANT_CENTS = Counter("billing_grant_cents", "Cents of the grants that were asked of this process and given.")
+VISITOR_LOOKUPS = Counter(
+    "billing_visitor_lookups",
+    "Lookups of wallets that would read Stripe. wallet: registered, unknown (to the gateway); outcome: ok, or the limit"
+    " that refused it: origin, all, day_of_origin, day.",
+    ["wallet", "outcome"],
+)
 REQUESTS = Counter("billing_http_requests", "Requests that were answered.", ["part", "method", "status"])
 REQUEST_SECONDS = Histogram(
     "billing_http_request_seconds",

@@ -103,6 +103,7 @@ class Stack:
             "GATEWAY_ADDRESSES": ",".join(self.gateways),
             "SIGNER_KEY": str(signer.key.hex()),
             "PRICE_API_BASE": sandbox,
+            "VISITOR_READS_PER_DAY": "1000000",  # tests make more customers than a day sees
             "SWEEP_SECONDS": "1",
             "METRICS_PORT": "0",
             "SESSION_SECRETS": SESSION_SECRET,

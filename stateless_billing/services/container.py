@@ -57,6 +57,7 @@ class Services:
 
         self._payers = payers = create_payers(settings, clock, clients, crediting)
         self.accounts = payers.accounts
+        self.lookup_budget = payers.lookup_budget
         self.claims = payers.claims
         self.receipts = payers.receipts
 

@@ -8,6 +8,7 @@ from chain.signatures import Signer
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.payers.claims import PaymentClaims
+from stateless_billing.payers.lookup_budget import LookupBudget
 from stateless_billing.payers.quotes import Quotes, QuoteTerms
 from stateless_billing.payers.receipts import Receipts
 from stateless_billing.payers.transaction_lookup import TransactionLookup
@@ -23,6 +24,7 @@ class PayerServices:
     """What anybody may ask. `create_quotes` makes the quote maker, which needs the signer's key."""
 
     accounts: Accounts
+    lookup_budget: LookupBudget
     claims: PaymentClaims
     receipts: Receipts
     create_quotes: Callable[[], Quotes]
@@ -36,6 +38,7 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
     transactions = TransactionLookup(
         nodes=clients.visitor_nodes, gateways=gateways, confirmations=confirmations, clock=clock
     )
+    budget = LookupBudget(searches_per_day=settings.visitor_reads_per_day // settings.processes, clock=clock)
     accounts = Accounts(
         stripe=clients.lookup_stripe,
         gateways=gateways,
@@ -44,6 +47,7 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
         daily_limit=daily_limit,
         status_cache=core.status_cache,
         clock=clock,
+        budget=budget,
         minimum_cents=settings.min_payment_cents,
     )
     receipts = Receipts(
@@ -56,6 +60,7 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
     )
     return PayerServices(
         accounts=accounts,
+        lookup_budget=budget,
         claims=PaymentClaims(transactions, clients.gateways, core.processor),
         receipts=receipts,
         create_quotes=lambda: _create_quotes(settings, clock, gateways[0], accounts, daily_limit, crediting.rates),

@@ -234,7 +234,7 @@ export const serviceFaults = {
   above_maximum: { title: "The amount is above the maximum", text: `${NOTHING_SENT} Choose a smaller amount.` },
   busy: {
     title: "Too many lookups right now",
-    text: `${NOTHING_SENT} ${AUTOMATIC}`,
+    text: `${NOTHING_SENT} ${AUTOMATIC} If it goes on for minutes, try again tomorrow, or ask support.`,
   },
   rate_limited: {
     title: "Too many requests from your network",

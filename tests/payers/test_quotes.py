@@ -37,7 +37,7 @@ def register(town: Town, customer_id: str | None) -> None:
 
 async def quote(services: Services) -> QuoteResponse:
     """Ask for a quote of $50."""
-    return await services.quotes().create(WALLET, 5_000, None)
+    return await services.quotes().create(WALLET, 5_000, None, "192.0.2.1")
 
 
 async def refusal(services: Services) -> ProblemError:
@@ -102,7 +102,7 @@ def test_a_wallet_of_a_deleted_or_missing_customer_gets_no_quote(exists: bool) -
     async def scenario() -> None:
         services = town.process(SIGNER_KEY=SIGNER_KEY)
         assert (await refusal(services)).code == "wallet_conflict"
-        account = await services.accounts.describe(WALLET)
+        account = await services.accounts.describe(WALLET, "192.0.2.1")
         assert (account.found, account.registered, account.payments) == (False, True, [])
 
     town.run(scenario())

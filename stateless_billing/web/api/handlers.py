@@ -13,6 +13,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse, readiness
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest
 from stateless_billing.web.http import inputs
+from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.json_response import StructResponse
 
 ACCOUNT_STEP_SECONDS = 0.3  # accounts are answered at multiples of this: the time does not reveal a known wallet
@@ -30,14 +31,15 @@ class Api:
 
     async def get_account(self, request: Request) -> Response:
         """`GET /api/accounts/{wallet}`."""
-        return StructResponse(await self.describe_account(inputs.parse_wallet(request.path_params["wallet"])))
+        wallet = inputs.parse_wallet(request.path_params["wallet"])
+        return StructResponse(await self.describe_account(wallet, request_origin(request)))
 
-    async def describe_account(self, wallet: str) -> AccountResponse:
+    async def describe_account(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account, in the same time whether it is known or not."""
         clock = self._services.clock.boot
         started_at = clock()
         try:
-            return await self._services.accounts.describe(wallet)
+            return await self._services.accounts.describe(wallet, origin)
         finally:
             await asyncio.sleep(ACCOUNT_STEP_SECONDS - (clock() - started_at) % ACCOUNT_STEP_SECONDS)
 
@@ -50,7 +52,7 @@ class Api:
         body = await inputs.read_body(request, QuoteRequest)
         wallet = inputs.parse_wallet(body.wallet)
         payer = None if body.payer is None else inputs.parse_wallet(body.payer, "payer")
-        return StructResponse(await self._quotes.create(wallet, body.cents, payer))
+        return StructResponse(await self._quotes.create(wallet, body.cents, payer, request_origin(request)))
 
     async def claim_payment(self, request: Request) -> Response:
         """`POST /api/payments`."""

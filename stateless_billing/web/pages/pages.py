@@ -23,6 +23,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.http import inputs
+from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.json_response import StructResponse
 from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.http.own_url import own_url
@@ -129,7 +130,7 @@ class Pages:
 
     async def _account(self, request: Request, wallet: str | None) -> AccountResponse | None:
         try:
-            return await self._api.describe_account(wallet) if wallet else None
+            return await self._api.describe_account(wallet, request_origin(request)) if wallet else None
         except (ChainError, StripeFailure, ProblemError) as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
         except Exception:  # half of the page is out already; it says that the account cannot be read

@@ -43,6 +43,11 @@ class ServiceCollector(Collector):
         caps.add_metric(["operator"], settings.max_grants_per_day_cents)
         caps.add_metric(["everyone"], settings.max_grants_all_cents)
         yield caps
+        daily = self._services.lookup_budget.daily
+        yield GaugeMetricFamily(
+            "billing_visitor_reads", "Lookups of wallets unknown to the chain, this UTC day.", daily.used()
+        )
+        yield GaugeMetricFamily("billing_visitor_reads_limit", "This process's share of them a day.", daily.limit)
 
     def _uncredited(self) -> Iterator[Metric]:
         """Collect the gauges of the sweep, if this process has completed one."""

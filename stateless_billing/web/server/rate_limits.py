@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.token_bucket import RateLimit
+from stateless_billing.web.http.client_origin import ORIGIN
 from stateless_billing.web.http.problems import problem_response
 
 _STATIC_FILE_LIMIT = RateLimit(rate=50, burst=600)
@@ -40,7 +41,7 @@ class RateLimitMiddleware:
             await self._app(scope, receive, send)
             return
         request = Request(scope)
-        network = client_origin(request, self._header)
+        network = scope[ORIGIN] = client_origin(request, self._header)
         if wait := self._seconds_to_wait(route_group(scope["path"]), network):
             detail = f"Nothing was done. Payments you already made are safe. Try again in {wait} s."
             await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
