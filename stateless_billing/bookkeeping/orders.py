@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chain.payment import Payment
 from stateless_billing.bookkeeping.entry_writer import EntryDraft, find_or_write
+from stateless_billing.bookkeeping.order_subjects import OrderSubject
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, EpochPosition, epoch_position
@@ -59,6 +60,11 @@ class PaymentOrders:
     flaw: str
     orders: Sequence[Order] = ()
 
+    @property
+    def resolved_customer(self) -> str | None:
+        """The customer to register for a wallet, if an order names one and the reading omits none."""
+        return self.effective.target if self.effective and not self.flaw else None
+
     def vouches_for(self, customer: str, epoch: int, origin: int) -> bool:
         """Whether an admin vouched for a customer's ledger in an epoch of the payment."""
         times = order_rules.vouch_times(self.payment, customer, self.orders)
@@ -97,8 +103,8 @@ class Orders:
             raise NotSent("the orders were not read in this epoch of the payment")
         return orders_of_payment(payment, reading)
 
-    async def find(self, payment: Payment) -> PaymentOrders:
-        """Find the orders of a payment by a reading of the last minute.
+    async def find(self, payment: OrderSubject) -> PaymentOrders:
+        """Find the orders of a payment or wallet by a reading of the last minute.
 
         Raises: StripeFailure.
         """
@@ -108,7 +114,7 @@ class Orders:
         """Drop the cached reading, because another process may have written since."""
         self._cached = None
 
-    async def find_by_form(self, form_id: str, payment: Payment) -> Order | None:
+    async def find_by_form(self, form_id: str, payment: OrderSubject) -> Order | None:
         """Find the order that a form wrote, by a new reading: another process may have written it.
 
         Raises: StripeFailure.
@@ -165,7 +171,7 @@ class Orders:
         rows = list(entries.values())
         return RecordReading(started_at, record, rows, since, order_rules.parse_all(rows))
 
-    async def write(self, form_id: str, payment: Payment, draft: "OrderDraft") -> Order:
+    async def write(self, form_id: str, payment: OrderSubject, draft: "OrderDraft") -> Order:
         """Write an order, or return the one this form wrote before.
 
         Raises: ProblemError, StripeFailure.
@@ -203,7 +209,7 @@ def _is_same_epoch(started: EpochPosition, now: EpochPosition) -> bool:
     return started.epoch == now.epoch and not (started.epoch > 0 and started.in_quiet_zone and not now.in_quiet_zone)
 
 
-def orders_of_payment(payment: Payment, reading: RecordReading) -> PaymentOrders:
+def orders_of_payment(payment: OrderSubject, reading: RecordReading) -> PaymentOrders:
     """Return the orders about a payment in a reading."""
     identity, orders = payment.identity, reading.orders
     return PaymentOrders(
@@ -217,12 +223,11 @@ def orders_of_payment(payment: Payment, reading: RecordReading) -> PaymentOrders
     )
 
 
-def record_flaw(reading: RecordReading, payment: Payment) -> str:
+def record_flaw(reading: RecordReading, payment: OrderSubject) -> str:
     """Return why a reading may omit an order about a payment; empty if it does not."""
     record = reading.record
-    return order_rules.find_record_flaw(
-        reading.entries, record.usd_cents or 0, record.created, payment.time - LISTING_LEAD_SECONDS
-    )
+    anchor_before = payment.time - LISTING_LEAD_SECONDS if payment.time else record.created + 1
+    return order_rules.find_record_flaw(reading.entries, record.usd_cents or 0, record.created, anchor_before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +245,7 @@ class OrderDraft:
     confirms: str = ""
 
 
-def order_draft(form_id: str, payment: Payment, order: OrderDraft, caps: OrderCaps, service_id: str) -> EntryDraft:
+def order_draft(form_id: str, payment: OrderSubject, order: OrderDraft, caps: OrderCaps, service_id: str) -> EntryDraft:
     """Create the entry of an order: one cent on the service record, under its form's key.
 
     It may be written while its form is valid. An order that vouches for a ledger is written only in the payment's epoch

@@ -17,6 +17,7 @@ from stateless_billing.domain.money import parse_rate
 DAY = 24 * 3600
 RELEASE, REDIRECT, WITHDRAW, CUSTOMER = "release", "redirect", "withdraw", "customer"
 UNPROVEN, GONE = "unproven", "gone"
+WALLET_PREFIX = "wallet:"  # of what an order about a wallet names as its payment
 _CAPS = re.compile(r"([0-9]{1,12}):([0-9]{1,12})")
 _CENTS = re.compile(r"[0-9]{1,15}")
 _REDIRECT_TARGET = re.compile(r"redirect:(cus_[0-9A-Za-z]{1,28})", re.ASCII)
@@ -198,8 +199,8 @@ def decided_alone_cents(order: Order, orders: Sequence[Order]) -> int:
 
 
 def newest_order(payment: str, orders: Sequence[Order]) -> Order | None:
-    """Return a payment's newest effective order with a verb, which may be a `withdraw`."""
-    verbs = (RELEASE, REDIRECT, WITHDRAW)
+    """Return the newest effective order with a verb of a payment or wallet, which may be a `withdraw`."""
+    verbs = (CUSTOMER, WITHDRAW) if payment.startswith(WALLET_PREFIX) else (RELEASE, REDIRECT, WITHDRAW)
     for order in reversed(orders):
         if order.payment == payment and order.instruction.verb in verbs and is_effective(order, orders):
             return order

@@ -8,6 +8,8 @@ from cachetools import TLRUCache
 from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
 from chain.signatures import to_checksum_address
+from stateless_billing.bookkeeping.order_subjects import WalletSubject
+from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.records import RECORD_MARKER
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers
@@ -38,7 +40,8 @@ _UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new
 class Account:
     """A wallet's customer.
 
-    `conflict` says that quotes must be refused: several customers have the wallet, or it is registered for a customer
+    `conflict` says that quotes must be refused: several customers have the wallet and no order
+    names one of them, or it is registered for a customer
     that is deleted or does not have it any more.
     """
 
@@ -62,6 +65,7 @@ class Accounts:
         status_cache: StatusCache,
         clock: Clock,
         budget: LookupBudget,
+        orders: Orders,
         minimum_cents: int,
     ) -> None:
         self._stripe = stripe
@@ -73,6 +77,7 @@ class Accounts:
         self._clock = clock
         self._minimum_cents = minimum_cents
         self._budget = budget
+        self._orders = orders
         self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
 
     async def find(self, wallet: str, origin: str) -> Account:
@@ -108,12 +113,11 @@ class Accounts:
         customers = [
             customer for customer in matches if customer.value(RECORD_MARKER) is None and is_customer_id(customer.id)
         ]
-        return Account(
-            wallet,
-            customers[0] if len(customers) == 1 else None,
-            registered=False,
-            conflict=len(customers) > 1,
-        )
+        if len(customers) <= 1:
+            return Account(wallet, customers[0] if customers else None, registered=False)
+        chosen_id = (await self._orders.find(WalletSubject(wallet))).resolved_customer
+        chosen = next((customer for customer in customers if customer.id == chosen_id), None)
+        return Account(wallet, chosen, registered=False, conflict=chosen is None)
 
     async def describe(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account for the API, in the same form whether it is found or not."""

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
+from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.sign_outs import SignOuts
 from stateless_billing.grants.caps import Caps
 from stateless_billing.grants.granting import Grants
@@ -17,6 +18,7 @@ from stateless_billing.settings import Settings
 from stateless_billing.support.customer_search import CustomerSearch
 from stateless_billing.support.order_checks import OrderChecks
 from stateless_billing.support.uncredited_payments import UncreditedPayments
+from stateless_billing.support.wallet_conflicts import WalletConflicts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,7 @@ class OperatorServices:
     sign_ins: SignIns
     sign_outs: SignOuts
     customer_search: CustomerSearch
+    wallet_conflicts: WalletConflicts
     order_checks: OrderChecks
     uncredited_payments: UncreditedPayments
 
@@ -43,6 +46,9 @@ def create_operators(
         caps=Caps(settings.max_grant_cents, settings.max_grants_per_day_cents, settings.max_grants_all_cents),
         reversals=crediting.reversals,
     )
+    # Orders of its own: what is read about a wallet goes back to the record's beginning, and crediting must not wait.
+    orders = Orders(stripe=clients.lookup_stripe, records=crediting.records, clock=clock, caps=crediting.orders.caps)
+    conflicts = WalletConflicts(stripe=clients.lookup_stripe, gateway=clients.gateways[0], orders=orders)
     return OperatorServices(
         grants=grants,
         sign_ins=_create_sign_ins(settings, clock, clients),
@@ -53,8 +59,10 @@ def create_operators(
             gateways=clients.gateways,
             records=crediting.records,
             grants=grants.ledger,
+            conflicts=conflicts,
             clock=clock,
         ),
+        wallet_conflicts=conflicts,
         order_checks=OrderChecks(clients.lookup_stripe, crediting.pricer, crediting.rates, settings.operators),
         uncredited_payments=UncreditedPayments(
             gateways=clients.gateways,

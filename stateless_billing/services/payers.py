@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from chain.gateway import Gateway
 from chain.signatures import Signer
+from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.payers.claims import PaymentClaims
@@ -48,6 +49,8 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
         status_cache=core.status_cache,
         clock=clock,
         budget=budget,
+        # Orders of its own: this reading goes back to the record's beginning, and crediting must not wait for it.
+        orders=Orders(stripe=clients.lookup_stripe, records=crediting.records, clock=clock, caps=crediting.orders.caps),
         minimum_cents=settings.min_payment_cents,
     )
     receipts = Receipts(

@@ -20,6 +20,7 @@ from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.support.wallet_conflicts import WalletConflict, WalletConflicts
 
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")
@@ -31,15 +32,6 @@ _GRANT_DAYS = 30
 LAGS = (
     "Customers and wallets that were added or changed within the last minute may be missing here. During an outage"
     " of Stripe's search, within the last hour."
-)
-CONFLICT_SHARED = (
-    "This wallet gets no quotes: several customers have it. Next: in Stripe, remove `wallet_address` from all customers"
-    " but its owner."
-)
-CONFLICT_MOVED = (
-    "This wallet gets no quotes: the newest gateway has it registered for {registered}, which is deleted or does not"
-    " have it any more. Next: the gateway's owner runs `tools/owner correctCustomer {gateway} {wallet} {owner}`, or the"
-    " wallet is given back to {registered} in Stripe."
 )
 
 
@@ -61,6 +53,7 @@ class SearchResult:
     payments: Sequence[Payment] = field(default=())
     entry: Entry | None = None
     note: str = ""
+    conflict: WalletConflict | None = None
 
 
 class CustomerSearch:
@@ -74,6 +67,7 @@ class CustomerSearch:
         gateways: Sequence[Gateway],
         records: ServiceRecords,
         grants: GrantLedger,
+        conflicts: WalletConflicts,
         clock: Clock,
     ) -> None:
         self._stripe = stripe
@@ -81,6 +75,7 @@ class CustomerSearch:
         self._gateways = gateways
         self._records = records
         self._grants = grants
+        self._conflicts = conflicts
         self._clock = clock
 
     async def find(self, text: str) -> SearchResult:
@@ -121,19 +116,7 @@ class CustomerSearch:
             searched = await search_metadata(session, WALLET, wallet)
         holders = [customer.id for customer in searched if customer.value(RECORD_MARKER) is None]
         result = await self._describe_result("wallet", list(dict.fromkeys([*filter(None, registered), *holders])))
-        conflict = await self._describe_conflict(wallet, registered[0], holders)
-        return replace(result, note=f"{conflict} {result.note}") if conflict else result
-
-    async def _describe_conflict(self, wallet: str, registered: str | None, holders: Sequence[str]) -> str:
-        """Say why the wallet gets no quote (`wallet_conflict`), and the one next action; empty if it gets one."""
-        if registered is None:
-            return CONFLICT_SHARED if len(holders) > 1 else ""
-        customer = await self.get_customer(registered)
-        if customer is not None and customer.has_wallet(wallet):
-            return ""
-        owner = holders[0] if len(holders) == 1 else "cus_…"
-        gateway = self._gateways[0].address
-        return CONFLICT_MOVED.format(registered=registered, gateway=gateway, wallet=wallet, owner=owner)
+        return replace(result, conflict=await self._conflicts.find(wallet))
 
     async def _describe_result(self, kind: str, ids: Sequence[str]) -> SearchResult:
         """Build the result of an indexed search, noting what it may miss."""

@@ -13,6 +13,7 @@ from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.sessions import Sessions
 from stateless_billing.web.operators.sign_in_pages import SignInPages
 from stateless_billing.web.operators.uncredited_page import UncreditedPage
+from stateless_billing.web.operators.wallet_orders import WalletOrders
 
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
@@ -23,6 +24,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     sign_in = SignInPages(services, sessions, templates)
     pages = AdminPages(frame)
     api = AdminApi(services, sessions)
+    wallets = WalletOrders(services, sessions)
     audit = AuditPages(frame, AuditRuns(services), templates)
     routes = [
         Route("/login",                      sign_in.show_form),
@@ -49,6 +51,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/api/admin/grants/status",    api.status,                 methods=["POST"]),
         Route("/api/admin/grants/undo",      api.undo,                   methods=["POST"]),
         Route("/api/admin/orders",           api.write_order,            methods=["POST"]),
+        Route("/api/admin/orders/wallet",    wallets.write,              methods=["POST"]),
         Route("/api/admin/payments/retry",   api.retry,                  methods=["POST"]),
         Route("/api/admin/rate",             api.set_rate,               methods=["POST"]),
         Route("/api/admin/rate/end",         api.end_rate,               methods=["POST"]),

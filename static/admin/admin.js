@@ -98,6 +98,11 @@ const ACTIONS = {
     const request = { form: form.dataset.order, order: buildOrder(form), reason: readValue(form, "reason") };
     return describeOrder(await post("/api/admin/orders", request));
   },
+  wallet: async (form) => {
+    const request = { form: form.dataset.wallet, order: `customer:${form.dataset.customer}`, reason: readValue(form, "reason") };
+    const answer = await post("/api/admin/orders/wallet", request);
+    return `Ordered: ${answer.text}. Quotes follow it within a minute.`;
+  },
   confirm: async (form) => {
     const request = { form: form.dataset.confirm, confirms: form.dataset.row, reason: readValue(form, "reason") };
     return `Confirmed. ${describeStatus(await post("/api/admin/orders", request))}`;

@@ -1,14 +1,19 @@
 """Quotes bind a wallet for no longer than they live, and never one whose account is not clear."""
 
+import asyncio
+
 import pytest
 
 from chain.contracts import TokenContract, contract_functions
 from chain.payment import customer_id_to_bytes32
+from stateless_billing.audit.run import index_orders
+from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
+from stateless_billing.domain.order_rules import Order
 from stateless_billing.payers.responses import QuoteResponse
 from stateless_billing.services.container import Services
-from tests.fakes.factories import GATEWAY, WALLET
-from tests.fakes.in_process_service import BEGIN, READS, Town
+from tests.fakes.factories import GATEWAY, WALLET, entry, payment
+from tests.fakes.in_process_service import BEGIN, READS, SERVICE, Town
 
 contract_functions(TokenContract.abi)  # a virtual loop cannot wait for the thread that loads it
 
@@ -38,6 +43,12 @@ def register(town: Town, customer_id: str | None) -> None:
 async def quote(services: Services) -> QuoteResponse:
     """Ask for a quote of $50."""
     return await services.quotes().create(WALLET, 5_000, None, "192.0.2.1")
+
+
+async def order(services: Services, text: str) -> Order:
+    """Order whom to register for the wallet."""
+    form_id = f"{services.grants.create_grant_id()}00customer"
+    return await services.wallet_conflicts.order(form_id, WALLET, text, "ann@example.org", "their ticket 7")
 
 
 async def refusal(services: Services) -> ProblemError:
@@ -126,7 +137,7 @@ def test_a_wallet_of_two_customers_gets_no_quote() -> None:
         (None, {BOB: WALLET}, ""),
         (ALICE, {ALICE: "", BOB: WALLET}, f"correctCustomer {GATEWAY} {WALLET} {BOB}"),
         ("cus_Nobody", {BOB: WALLET}, f"correctCustomer {GATEWAY} {WALLET} {BOB}"),
-        (None, {ALICE: WALLET, BOB: WALLET}, "remove `wallet_address` from all customers but its owner"),
+        (None, {ALICE: WALLET, BOB: WALLET}, "Next: an admin chooses below"),
     ],
 )
 def test_moderators_see_each_conflict_with_its_next_action(
@@ -137,8 +148,78 @@ def test_moderators_see_each_conflict_with_its_next_action(
 
     async def scenario() -> None:
         services = town.process(SIGNER_KEY=SIGNER_KEY)
-        note = (await services.customer_search.find(WALLET)).note
-        assert expected in note
-        assert ("gets no quotes" in note) == bool(expected)
+        conflict = (await services.customer_search.find(WALLET)).conflict
+        assert (conflict is not None) == bool(expected)
+        assert expected in (conflict.advice if conflict else "")
 
     town.run(scenario())
+
+
+def test_an_order_resolves_a_duplicate() -> None:
+    town = town_with(cus_Alice=WALLET, cus_Bob=WALLET, cus_Carol="")
+
+    async def scenario() -> None:
+        services = town.process(SIGNER_KEY=SIGNER_KEY)
+        assert (await refusal(services)).code == "wallet_conflict"
+        await order(services, "customer:cus_Alice")
+        await order(services, "customer:cus_Bob")
+        await asyncio.sleep(61)
+        answer = await quote(services)
+        assert answer.registration
+        assert answer.registration.customer_id == BOB, "the newest order stands"
+        conflict = (await services.customer_search.find(WALLET)).conflict
+        assert conflict
+        assert (conflict.chosen, sorted(conflict.choices)) == (BOB, [ALICE, BOB])
+        assert BOB in conflict.advice
+        town.set_metadata(BOB, {"wallet_address": ""})
+        town.add("cus_Dave", {"wallet_address": WALLET})
+        await asyncio.sleep(61)
+        assert (await refusal(services)).code == "wallet_conflict", "the chosen customer does not have it any more"
+        town.set_metadata(BOB, {"wallet_address": WALLET})
+        await order(services, "withdraw")
+        await asyncio.sleep(61)
+        assert (await refusal(services)).code == "wallet_conflict"
+
+    town.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("text", "registered", "code"),
+    [
+        ("customer:cus_Carol", None, "unusable_customer"),
+        ("customer:cus_Nobody", None, "unusable_customer"),
+        ("customer:cus_Service", None, "unusable_customer"),
+        ("customer:cus_Bob", ALICE, "too_late"),
+        ("redirect:cus_Bob", None, "invalid_input"),
+        ("customer:cus_Bob;gone:cus_Alice", None, "invalid_input"),
+        ("release", None, "invalid_input"),
+        ("", None, "invalid_input"),
+    ],
+)
+def test_orders_about_wallets_are_checked(text: str, registered: str | None, code: str) -> None:
+    town = town_with(cus_Alice=WALLET, cus_Bob=WALLET, cus_Carol="")
+    register(town, registered)
+
+    async def scenario() -> None:
+        services = town.process(SIGNER_KEY=SIGNER_KEY)
+        with pytest.raises(ProblemError) as refused:
+            await order(services, text)
+        assert refused.value.code == code
+        assert "Nothing was ordered" in refused.value.detail
+        assert not town.rows(SERVICE)
+
+    town.run(scenario())
+
+
+def test_an_order_about_a_wallet_concerns_no_payment() -> None:
+    row = entry(
+        cents=1,
+        metadata={"kind": "order", "payment": f"wallet:{WALLET}", "order": "customer:cus_Bob"},
+    )
+    orders = order_rules.parse_all([row])
+    assert [parsed.target for parsed in orders] == [BOB]
+    index = index_orders([row], {})
+    paid = payment(customer_id=ALICE)
+    assert index.target_of(paid, []) == ALICE
+    assert order_rules.effective_order(paid.identity, orders) is None
+    assert order_rules.find_named_customers(paid.identity, [row]) == ()

@@ -68,7 +68,8 @@ class AdminApi:
             }
             for match in result.matches
         ]
-        return JSONResponse({"kind": result.kind, "note": result.note, "matches": matches})
+        conflict = result.conflict.advice if result.conflict else None
+        return JSONResponse({"kind": result.kind, "note": result.note, "conflict": conflict, "matches": matches})
 
     async def preview(self, request: Request) -> Response:
         """`POST /api/admin/grants/check`: preview a grant without writing anything."""
@@ -112,7 +113,7 @@ class AdminApi:
         """`POST /api/admin/grants/status` `{form}`: return the grant of a form, or null."""
         operator = self._sessions.require(request, GRANT)
         body = await inputs.read_body(request, GrantStatusRequest)
-        grant = await self._services.grants.status(self._open_form("grant", body.form, operator)["grant"])
+        grant = await self._services.grants.status(open_form(self._services, "grant", body.form, operator)["grant"])
         return JSONResponse({"grant": _grant_response(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
@@ -121,7 +122,7 @@ class AdminApi:
         body = await inputs.read_body(request, UndoRequest)
         if not is_entry_id(body.reservation):
             raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… identifier. Nothing was taken back.")
-        grant = await self._services.grants.undo(body.reservation, operator, _parse_reason(body.reason))
+        grant = await self._services.grants.undo(body.reservation, operator, parse_reason(body.reason))
         return JSONResponse(_grant_response(grant))
 
     async def write_order(self, request: Request) -> Response:
@@ -131,8 +132,8 @@ class AdminApi:
         """
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
         body = await inputs.read_body(request, OrderForm)
-        form = self._open_form("order", body.form, operator)
-        reason = _parse_reason(body.reason)
+        form = open_form(self._services, "order", body.form, operator)
+        reason = parse_reason(body.reason)
         heads, gateway, payment = await self._find_payment(form["payment"])
         draft = await self._draft_order(body, payment, operator, reason)
         uncredited = self._services.uncredited_payments
@@ -187,7 +188,7 @@ class AdminApi:
             raise ProblemError(
                 "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
             )
-        reason = _parse_reason(body.reason)
+        reason = parse_reason(body.reason)
         override = await self._services.overrides.set(rate, operator.name, body.hours * 3600, reason)
         log.warning(
             "rate override: set to %s until %d by %s", money.format_decimal(rate), override.until, operator.role
@@ -205,7 +206,7 @@ class AdminApi:
 
     async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
         body = await inputs.read_body(request, GrantForm, _MAX_BODY_BYTES)
-        form = self._open_form("grant", body.form, operator)
+        form = open_form(self._services, "grant", body.form, operator)
         grant_request = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
@@ -215,24 +216,6 @@ class AdminApi:
             note=forms.parse_note(body.note),
         )
         return grant_request, body.again
-
-    def _open_form(self, kind: str, token: str, operator: Operator) -> dict[str, str]:
-        """Open a signed form of this operator. Raises: ProblemError."""
-        try:
-            form = self._services.sign_ins.tokens.open(kind, token, FORM_SECONDS)
-        except ExpiredToken as error:
-            raise ProblemError(
-                "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
-            ) from error
-        except BadToken as error:
-            raise ProblemError(
-                "form_invalid", "This form is not ours or was altered. Nothing was done. Load the page again."
-            ) from error
-        if form.get("operator") != operator.name:
-            raise ProblemError(
-                "form_invalid", "This form belongs to another operator. Nothing was done. Load the page again."
-            )
-        return form
 
     async def _find_payment(self, identity: str) -> tuple[Heads, Gateway, Payment]:
         """Read the heads and then a payment by its identity. Raises: ProblemError, ChainError."""
@@ -246,7 +229,26 @@ class AdminApi:
         raise ProblemError("not_found", "The chain has no such payment. Nothing was done.")
 
 
-def _parse_reason(raw: str) -> str:
+def open_form(services: Services, kind: str, token: str, operator: Operator) -> dict[str, str]:
+    """Open a signed form of this operator. Raises: ProblemError."""
+    try:
+        form = services.sign_ins.tokens.open(kind, token, FORM_SECONDS)
+    except ExpiredToken as error:
+        raise ProblemError(
+            "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
+        ) from error
+    except BadToken as error:
+        raise ProblemError(
+            "form_invalid", "This form is not ours or was altered. Nothing was done. Load the page again."
+        ) from error
+    if form.get("operator") != operator.name:
+        raise ProblemError(
+            "form_invalid", "This form belongs to another operator. Nothing was done. Load the page again."
+        )
+    return form
+
+
+def parse_reason(raw: str) -> str:
     text = " ".join(raw.split())
     if not text:
         raise ProblemError("invalid_input", "Say why. Nothing was done.")

@@ -26,6 +26,7 @@ from stateless_billing.support.timeline import build_timeline
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import PageFrame
+from stateless_billing.web.operators.wallet_orders import create_forms
 
 _DAYS = (1, 7, 30, 90, 365)
 _PAGE_SIZE = 500  # rows on the page; the CSV holds all
@@ -94,7 +95,8 @@ class AdminPages:
                 result = await self._services.customer_search.find(text[:400])
             except ProblemError as refusal:
                 problem = refusal.detail
-        return self._frame.render("admin_find.html", request, q=text, result=result, problem=problem)
+        choices = create_forms(self._services, operator, result.conflict if result else None)
+        return self._frame.render("admin_find.html", request, q=text, result=result, problem=problem, choices=choices)
 
     async def _customer(self, request: Request, operator: Operator) -> Response:
         customer_id = request.path_params["customer"]

@@ -1,0 +1,48 @@
+"""The form about a wallet that several customers have, and what it sends."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from stateless_billing.domain.errors import ProblemError
+from stateless_billing.domain.order_rules import WALLET_PREFIX
+from stateless_billing.operators.roster import RELEASE, Operator
+from stateless_billing.services.container import Services
+from stateless_billing.support.wallet_conflicts import WalletConflict
+from stateless_billing.web.api.requests import OrderForm
+from stateless_billing.web.http import inputs
+from stateless_billing.web.operators.admin_api import open_form, parse_reason
+from stateless_billing.web.operators.sessions import Sessions
+
+
+def create_forms(services: Services, operator: Operator, conflict: WalletConflict | None) -> dict[str, str]:
+    """Create a signed form for each customer that the operator may choose."""
+    if conflict is None or not operator.has_right(RELEASE):
+        return {}
+    form = services.grants.create_grant_id()
+    identity = WALLET_PREFIX + conflict.wallet
+    forms = {}
+    for index, customer_id in enumerate(conflict.choices):
+        if customer_id != conflict.chosen:
+            values = {"form": f"{form}{index:02d}customer", "operator": operator.name, "payment": identity}
+            forms[customer_id] = services.sign_ins.tokens.seal("order", values)
+    return forms
+
+
+class WalletOrders:
+    """Handler of orders about wallets."""
+
+    def __init__(self, services: Services, sessions: Sessions) -> None:
+        self._services = services
+        self._sessions = sessions
+
+    async def write(self, request: Request) -> Response:
+        """`POST /api/admin/orders/wallet` `{form, order, reason}`: order whom to register for a wallet."""
+        operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
+        body = await inputs.read_body(request, OrderForm)
+        form = open_form(self._services, "order", body.form, operator)
+        reason = parse_reason(body.reason)
+        if not form["payment"].startswith(WALLET_PREFIX) or body.confirms:
+            raise ProblemError("form_invalid", "This form is not about a wallet. Nothing was ordered.")
+        wallet = form["payment"].removeprefix(WALLET_PREFIX)
+        order = await self._services.wallet_conflicts.order(form["form"], wallet, body.order, operator.name, reason)
+        return JSONResponse({"order": order.id, "text": order.text})
