@@ -55,6 +55,12 @@ class Confirmations:
         self.latest = heads
         return heads
 
+    async def recent_heads(self) -> Heads:
+        """The heads read last if they are at most a minute old, else the current ones. Raises: ChainError."""
+        if self.latest and self._clock.wall() - self.latest.latest.time <= MAX_HEAD_AGE_SECONDS:
+            return self.latest
+        return await self.heads()
+
     async def _fresh_heads(self, reader: ChainClient) -> Heads:
         heads = await _read_heads(reader)
         age = int(self._clock.wall()) - heads.latest.time
@@ -62,8 +68,8 @@ class Confirmations:
             raise InvalidResponse(f"its newest block is {age} s old")
         return heads
 
-    async def _unfinalized(self, heads: Heads) -> list[Payment]:
-        """All payments above `finalized`, of all gateways."""
+    async def unfinalized(self, heads: Heads) -> list[Payment]:
+        """All payments above `finalized`, of all gateways, read once a second for everybody. Raises: ChainError."""
         number = heads.finalized.number
         async with self._reading:
             unfinalized = self._cached.get(number)
@@ -76,7 +82,7 @@ class Confirmations:
         """Measure the depth of a payment by `heads` that were read before it. Raises: ChainError."""
         now = int(self._clock.wall())
         risky = payment.quoted and not finality.is_final(payment, heads)
-        others = await self._unfinalized(heads) if risky else []
+        others = await self.unfinalized(heads) if risky else []
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         depth = finality.measure_depth(payment, tier, heads, now)
         if depth.reached and risky and payment not in others:

@@ -1,17 +1,35 @@
 """Limits what a customer's payments of 24 hours may be credited without an order. Derived from the chain alone."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol
 
+from cachetools import LRUCache
+
+from chain.errors import InconsistentChainData
 from chain.gateway import Gateway
 from chain.payment import Payment
+from chain.payment_index import WINDOW
+from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.money import BASE_UNITS, Rate, cents_down
+from stateless_billing.domain.payment_history import PaymentHistory, Totals, totals_of
 from stateless_billing.pricing.rates import NoRate
+from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.stripe.errors import StripeFailure
 
 DAY = 24 * 3600
-_WINDOW = 16
+_PAGE = 16  # payments read at a time
+_MAX_CATCH_UP = 256  # payments read forward to join a history; behind a larger gap, a new one begins
+_MAX_KEPT = 200_000  # payments of all customers whose sums are kept, about 60 MB
+_MAX_VISITOR_READS = 64  # payments of one gateway that one visitor's question reads
+
+
+Histories = LRUCache[tuple[str, str, int], PaymentHistory]
+"""Histories by gateway, customer and day.
+
+By day, so that a retry of an old payment displaces no totals of new ones, and what a node once said is read again.
+"""
 
 
 class Market(Protocol):
@@ -22,13 +40,46 @@ class Market(Protocol):
         ...
 
 
-class DailyLimit:
-    """Allows a customer `maximum_cents` of payments in the 24 hours up to and including a block."""
+class Finality(Protocol):
+    """Which payments are final."""
 
-    def __init__(self, *, gateways: Sequence[Gateway], maximum_cents: int, rates: Market, discount_bps: int) -> None:
+    async def recent_heads(self) -> Heads:
+        """Heads at most a minute old. Raises: ChainError."""
+        ...
+
+    async def unfinalized(self, heads: Heads) -> list[Payment]:
+        """All payments above `finalized`. Raises: ChainError."""
+        ...
+
+
+class _StillReading(Exception):
+    """A history is longer than one question may read; the next question goes on from where this one ended."""
+
+
+class DailyLimit:
+    """Allows a customer `maximum_cents` of payments in the 24 hours up to and including a block.
+
+    Final payments are read once: their running totals are kept, so that a payment costs the same however many its
+    customer made before. The totals only save calls; a restart reads the 24 hours before the next payment again.
+    `histories` may be shared with a limit that reads through other connections.
+    """
+
+    def __init__(
+        self,
+        *,
+        gateways: Sequence[Gateway],
+        finality: Finality,
+        maximum_cents: int,
+        rates: Market,
+        discount_bps: int,
+        histories: Histories | None = None,
+    ) -> None:
         self._gateways = gateways
+        self._finality = finality
         self._rates = rates
         self._discount_bps = discount_bps
+        self._locks = KeyedLocks()
+        self.histories = Histories(_MAX_KEPT, lambda history: len(history) + 1) if histories is None else histories
         self.maximum_cents = maximum_cents
 
     async def is_exceeded(self, payment: Payment, customer_id: str, cents: int) -> bool:
@@ -36,49 +87,142 @@ class DailyLimit:
         if cents > self.maximum_cents:
             return True
         rate = Fraction(cents, payment.amount or 1)
-        earlier = [
-            other
-            for gateway in self._gateways
-            for other in await self._cents_since(gateway, customer_id, payment.time - DAY, before=payment)
-            if (other.block, other.log_index) < (payment.block, payment.log_index)
-        ]
-        return cents + counted_cents(earlier, rate) > self.maximum_cents
+        earlier = Totals()
+        async with self._locks.lock(customer_id):
+            heads = await self._finality.recent_heads()
+            for gateway in self._gateways:
+                window = _Window(self._finality, self.histories, gateway, customer_id, heads, payment.time - DAY)
+                if gateway.address == payment.gateway:
+                    stop = payment.sequence
+                else:
+                    stop = await _count_up_to(gateway, customer_id, payment.block)
+                position = payment.block, payment.log_index
+                earlier = earlier.plus(await window.totals(stop, position))
+        return cents + earlier.cents(rate) > self.maximum_cents
 
-    async def remaining_cents(self, customer_id: str, now: int) -> int:
-        """The cents that the customer may still pay now. Plain payments count at the current rate, or 0 without one."""
-        paid = [
-            payment
-            for gateway in self._gateways
-            for payment in await self._cents_since(gateway, customer_id, now - DAY)
-        ]
+    async def remaining_cents(self, customer_id: str, now: int) -> int | None:
+        """The cents that the customer may still pay now. Plain payments count at the current rate, or 0 without one.
+
+        None while more payments than one question may read are still to be counted; each question moves on.
+
+        Raises: ChainError.
+        """
+        paid = Totals()
         try:
-            market = (await self._rates.current_rate()).market if any(not payment.quoted for payment in paid) else 0
+            async with self._locks.lock(customer_id):
+                heads = await self._finality.recent_heads()
+                for gateway in self._gateways:
+                    window = _Window(
+                        self._finality, self.histories, gateway, customer_id, heads, now - DAY, _MAX_VISITOR_READS
+                    )
+                    paid = paid.plus(await window.totals(await gateway.payment_count(customer_id)))
+        except _StillReading:
+            return None
+        try:
+            market = (await self._rates.current_rate()).market if paid.plain_amount else 0
         except (NoRate, StripeFailure):
             market = 0
         rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
-        return max(0, self.maximum_cents - counted_cents(paid, rate))
+        return max(0, self.maximum_cents - paid.cents(rate))
 
-    async def _cents_since(
-        self, gateway: Gateway, customer_id: str, after: int, before: Payment | None = None
-    ) -> list[Payment]:
-        """The customer's payments in blocks later than `after`, read backward from the head or from `before`."""
-        if before and before.gateway == gateway.address:
-            stop = before.sequence
+
+class _Window:
+    """One reading of a customer's payments at one gateway that are later than `after`."""
+
+    def __init__(
+        self,
+        finality: Finality,
+        histories: Histories,
+        gateway: Gateway,
+        customer_id: str,
+        heads: Heads,
+        after: int,
+        max_reads: int | None = None,
+    ) -> None:
+        self._finality = finality
+        self._histories = histories
+        self._gateway = gateway
+        self._customer_id = customer_id
+        self._heads = heads
+        self._after = after
+        self._reads_left = max_reads
+
+    async def totals(self, stop: int, position: tuple[int, int] | None = None) -> Totals:
+        """Sum the payments below the sequence `stop` and before `position`."""
+        recent: list[Payment] = []
+        if position is None or position[0] > self._heads.finalized.number:
+            recent = await self._unfinalized(stop)
+        final_stop = stop - len(recent)
+        history = await self._history(final_stop)
+        recent = [
+            payment
+            for payment in recent
+            if payment.time > self._after and (position is None or (payment.block, payment.log_index) < position)
+        ]
+        return history.totals(self._after, final_stop, position).plus(totals_of(recent))
+
+    async def _unfinalized(self, stop: int) -> list[Payment]:
+        """The customer's unfinalized payments below `stop`, from the reading that all customers share."""
+        recent = [
+            payment
+            for payment in await self._finality.unfinalized(self._heads)
+            if (payment.gateway, payment.customer_id) == (self._gateway.address, self._customer_id)
+            and payment.sequence < stop
+        ]
+        if recent:
+            start = recent[-1].sequence + 1
         else:
-            stop = await gateway.payment_count(customer_id)
-        payments: list[Payment] = []
-        while stop > 0:
-            start = max(0, stop - _WINDOW)
-            window = await gateway.payments_of(customer_id, start, stop)
-            payments += [payment for payment in window if payment.time > after]
-            if window[0].time <= after:
-                break
-            stop = start
+            first = max(0, stop - _PAGE)
+            blocks = await self._gateway.payment_blocks_of(self._customer_id, first, stop) if stop else []
+            start = first + bisect_right(blocks, self._heads.finalized.number)
+        recent += await self._read(start, stop)  # made since that reading
+        if recent and [payment.sequence for payment in recent] != list(range(recent[0].sequence, stop)):
+            raise InconsistentChainData(f"the unfinalized payments of {self._customer_id} have a hole")
+        return recent
+
+    async def _history(self, stop: int) -> PaymentHistory:
+        """The kept history, moved on to `stop` and back to the window's beginning."""
+        key = self._gateway.address, self._customer_id, (self._after + DAY) // DAY
+        history = self._histories.get(key)
+        if history is None or stop < history.first or stop - history.end > _MAX_CATCH_UP:
+            history = PaymentHistory(stop)
+        try:
+            while history.end < stop:
+                start = history.end
+                payments = await self._read_final(start, min(start + _PAGE, stop))
+                if history.end == start:  # else a concurrent reading was faster
+                    history.append(payments)
+            while not history.reaches_back_to(self._after):
+                start = history.first
+                payments = await self._read_final(max(0, start - _PAGE), start)
+                if history.first == start:
+                    history.prepend(payments)
+        finally:
+            if len(history) < _MAX_KEPT:
+                self._histories[key] = history
+        return history
+
+    async def _read_final(self, start: int, stop: int) -> list[Payment]:
+        payments = await self._read(start, stop)
+        if payments[-1].block > self._heads.finalized.number:
+            raise InconsistentChainData(f"payment {stop - 1} of {self._customer_id} is not final")
         return payments
 
+    async def _read(self, start: int, stop: int) -> list[Payment]:
+        if self._reads_left is not None:
+            if stop - start > self._reads_left:
+                raise _StillReading
+            self._reads_left -= stop - start
+        return await self._gateway.payments_of(self._customer_id, start, stop)
 
-def counted_cents(payments: Sequence[Payment], rate: Fraction) -> int:
-    """Sum payments: quoted ones by their cents, plain ones by amount at `rate` cents per base unit, rounded up."""
-    quoted = sum(payment.cents for payment in payments)
-    plain = sum(payment.amount for payment in payments if not payment.quoted)
-    return quoted - (-plain * rate.numerator // rate.denominator)
+
+async def _count_up_to(gateway: Gateway, customer_id: str, block: int) -> int:
+    """Count the customer's payments up to and including a block, by the contract's index alone."""
+    stop = await gateway.payment_count(customer_id)
+    while stop > 0:
+        start = max(0, stop - WINDOW)
+        blocks = await gateway.payment_blocks_of(customer_id, start, stop)
+        if blocks[0] <= block:
+            return start + bisect_right(blocks, block)
+        stop = start
+    return 0

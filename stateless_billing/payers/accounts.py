@@ -127,7 +127,8 @@ class Accounts:
         maximum_cents = self._daily_limit.maximum_cents
         if customer:
             payments = await self.payments(customer)
-            maximum_cents = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall()))
+            # Nothing may be paid while they are still being counted.
+            maximum_cents = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall())) or 0
         return AccountResponse(
             wallet=to_checksum_address(wallet),
             found=customer is not None,

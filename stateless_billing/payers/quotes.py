@@ -147,6 +147,12 @@ class Quotes:
                 f"The smallest payment is {money.format_dollars(self._terms.minimum_cents)}. {_NOTHING}",
             )
         remaining_cents = await self._daily_limit.remaining_cents(customer_id, int(self._clock.wall()))
+        if remaining_cents is None:
+            raise ProblemError(
+                "busy",
+                f"This account's payments of the last 24 hours are still being counted. {_NOTHING}"
+                " Try again in a few seconds.",
+            )
         if cents > remaining_cents:
             raise ProblemError(
                 "above_maximum",

@@ -14,7 +14,7 @@ from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting.attempts import CreditTools
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import CreditPricer
-from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.daily_limit import DailyLimit, Histories
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.crediting.webhook import CreditWebhook, create_webhook
@@ -51,6 +51,7 @@ class CreditingServices:
     rates: RateSource
     orders: Orders
     pricer: CreditPricer
+    daily_limit: DailyLimit
     core: CreditingCore
     sweeper: Sweeper
 
@@ -63,11 +64,12 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
     rates = RateSource(price_feed, overrides, clock)
     order_caps = OrderCaps(per_order=settings.max_order_cents, per_day=settings.max_order_cents)
     orders = Orders(stripe=clients.order_stripe, records=records, clock=clock, caps=order_caps)
-    daily_limit = create_daily_limit(settings, clients.gateways, rates)
+    confirmations = create_confirmations(settings, clock, clients.nodes, clients.gateways)
+    daily_limit = create_daily_limit(settings, clients.gateways, confirmations, rates)
     pricer = CreditPricer(rates, daily_limit, settings.discount_bps)
     proofs = Proofs()
     tools = CreditTools(pricer=pricer, orders=orders, proofs=proofs, other_credits=settings.other_credits)
-    core = _create_core(settings, clock, clients, tools)
+    core = _create_core(settings, clock, clients, confirmations, tools)
     sweeper = _create_sweeper(settings, clock, clients, core, records)
     return CreditingServices(
         records=records,
@@ -77,13 +79,15 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
         rates=rates,
         orders=orders,
         pricer=pricer,
+        daily_limit=daily_limit,
         core=core,
         sweeper=sweeper,
     )
 
 
-def _create_core(settings: Settings, clock: Clock, clients: Clients, tools: CreditTools) -> CreditingCore:
-    confirmations = create_confirmations(settings, clock, clients.nodes, clients.gateways)
+def _create_core(
+    settings: Settings, clock: Clock, clients: Clients, confirmations: Confirmations, tools: CreditTools
+) -> CreditingCore:
     status_cache, locks = StatusCache(clock), KeyedLocks()
     webhook = create_webhook(clients.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
     processor = CreditProcessor(
@@ -134,13 +138,21 @@ def create_confirmations(
     )
 
 
-def create_daily_limit(settings: Settings, gateways: Sequence[Gateway], rates: RateSource) -> DailyLimit:
+def create_daily_limit(
+    settings: Settings,
+    gateways: Sequence[Gateway],
+    confirmations: Confirmations,
+    rates: RateSource,
+    histories: Histories | None = None,
+) -> DailyLimit:
     """The daily limit of the settings, summed from these gateways' payments."""
     return DailyLimit(
         gateways=gateways,
+        finality=confirmations,
         maximum_cents=settings.max_payment_cents,
         rates=rates,
         discount_bps=settings.discount_bps,
+        histories=histories,
     )
 
 

@@ -35,7 +35,9 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
     """Everything reads over the visitors' own connections; only a claim credits."""
     core, gateways = crediting.core, clients.visitor_gateways
     confirmations = create_confirmations(settings, clock, clients.visitor_nodes, gateways)
-    daily_limit = create_daily_limit(settings, gateways, crediting.rates)
+    daily_limit = create_daily_limit(
+        settings, gateways, confirmations, crediting.rates, crediting.daily_limit.histories
+    )
     transactions = TransactionLookup(
         nodes=clients.visitor_nodes, gateways=gateways, confirmations=confirmations, clock=clock
     )

@@ -1,5 +1,6 @@
 """The daily limit counts a customer's payments of 24 hours across all gateways, from the chain alone."""
 
+import asyncio
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,9 +12,12 @@ from hypothesis import strategies as st
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.crediting.daily_limit import DAY, DailyLimit, counted_cents
+from stateless_billing.crediting.confirmations import Confirmations
+from stateless_billing.crediting.daily_limit import DAY, DailyLimit
+from stateless_billing.domain.finality import parse_tiers
+from stateless_billing.domain.payment_history import totals_of
 from stateless_billing.pricing.price_feed import PriceFeed
-from tests.chain.fake_node import FakeNode
+from tests.chain.fake_node import FakeNode, FakeNodes
 from tests.fakes.factories import (
     BLOCK_SECONDS,
     CHAIN_ID,
@@ -48,12 +52,24 @@ def feed(clock: FakeClock, price: str) -> PriceFeed:
     )
 
 
-def limit(payments: list[Payment], maximum: int, price: str = "null") -> tuple[DailyLimit, FakeNode]:
+def limit(
+    payments: list[Payment], maximum: int, price: str = "null", finalized: int = NOW_BLOCK + 5
+) -> tuple[DailyLimit, FakeNode]:
     """The limit over both gateways, and the node behind it."""
-    node = FakeNode(payments, latest=NOW_BLOCK * 2)
+    node = FakeNode(payments, latest=NOW_BLOCK + 10, finalized=finalized)
     clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
     gateways = [Gateway(node, CHAIN_ID, address) for address in (GATEWAY, OTHER_GATEWAY)]
-    return DailyLimit(gateways=gateways, maximum_cents=maximum, rates=feed(clock, price), discount_bps=0), node
+    confirmations = Confirmations(
+        nodes=FakeNodes(node), gateways=gateways, tiers=parse_tiers("finalized"), max_unfinalized_cents=0, clock=clock
+    )
+    daily = DailyLimit(
+        gateways=gateways,
+        finality=confirmations,
+        maximum_cents=maximum,
+        rates=feed(clock, price),
+        discount_bps=0,
+    )
+    return daily, node
 
 
 def paid(sequence: int, block: int, **changes: object) -> Payment:
@@ -158,4 +174,88 @@ def test_value_is_exact_and_rounded_up(values: list[tuple[int, int]], cents: int
     payments = [replace(payment(), cents=quoted, amount=tokens) for quoted, tokens in values]
     rate = Fraction(cents, amount)
     exact = sum((Fraction(entry.cents) if entry.quoted else entry.amount * rate for entry in payments), Fraction())
-    assert exact <= counted_cents(payments, rate) < exact + 1
+    assert exact <= totals_of(payments).cents(rate) < exact + 1
+
+
+async def cost(daily: DailyLimit, node: FakeNode, subject: Payment) -> int:
+    """The node calls that judging one payment takes."""
+    before = len(node.asked)
+    await daily.is_exceeded(subject, CUSTOMER, subject.cents)
+    return len(node.asked) - before
+
+
+@pytest.mark.parametrize("finalized", [NOW_BLOCK + 5, 100], ids=["final", "unfinalized"])
+async def test_the_cost_of_a_payment_does_not_grow_with_the_number_before_it(finalized: int) -> None:
+    many = [paid(number, THIS - 2_000 + number, cents=100) for number in range(300)]
+    daily, node = limit(many, 10**6, finalized=finalized)
+    costs = [await cost(daily, node, subject) for subject in many]
+    assert max(costs[1:]) <= 2 * max(costs[10], 5)
+
+
+async def test_many_payments_in_one_transaction_are_judged_at_a_constant_cost_each() -> None:
+    many = [paid(number, THIS, cents=100, log_index=number) for number in range(100)]
+    daily, node = limit(many, 10**6)
+    costs = [await cost(daily, node, subject) for subject in many]
+    assert costs[-1] <= 2 * costs[10]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 3), st.booleans()), min_size=1, max_size=40), st.data()
+)
+async def test_kept_totals_change_no_verdict(steps: list[tuple[int, int, bool]], data: st.DataObject) -> None:
+    """Any order of questions, at any finality, gives what a new process would say."""
+    made: list[Payment] = []
+    number = 100
+    for gap, log_index, elsewhere in steps:
+        number += gap + 1
+        address = OTHER_GATEWAY if elsewhere else GATEWAY
+        sequence = sum(other.gateway == address for other in made)
+        made.append(
+            paid(
+                sequence,
+                number,
+                gateway=address,
+                log_index=log_index,
+                cents=100 * (log_index % 3),
+                tx_hash=tx_hash(number),
+            )
+        )
+    finalized = data.draw(st.integers(100, number + 10))
+    warm, node = limit(made, 500)
+    node.tags = {"latest": number + 20, "safe": number + 20, "finalized": finalized}
+    for subject in data.draw(st.lists(st.sampled_from(made), max_size=12)):
+        fresh, other = limit(made, 500)
+        other.tags = node.tags
+        earlier = [
+            entry
+            for entry in made
+            if entry.time > subject.time - DAY and (entry.block, entry.log_index) < (subject.block, subject.log_index)
+        ]
+        expected = 120 + totals_of(earlier).cents(Fraction(120, subject.amount)) > 500
+        assert await warm.is_exceeded(subject, CUSTOMER, 120) == expected
+        assert await fresh.is_exceeded(subject, CUSTOMER, 120) == expected
+
+
+async def test_a_visitors_question_reads_a_bounded_number_of_payments_and_the_next_goes_on() -> None:
+    many = [paid(number, THIS - 2_000 + number, cents=100) for number in range(300)]
+    daily, node = limit(many, 50_000)
+    answers = []
+    for _ in range(8):
+        before = node.asked.count("eth_getLogs")
+        answers.append(await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS))
+        assert node.asked.count("eth_getLogs") - before <= 64
+    assert answers[0] is None
+    assert answers[-1] == 20_000
+    before = len(node.asked)
+    await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
+    assert len(node.asked) - before <= 4
+
+
+async def test_concurrent_questions_count_each_payment_once() -> None:
+    many = [paid(number, THIS - 2_000 + number, cents=100) for number in range(50)]
+    daily, _ = limit(many, 50_000)
+    visitors, _ = limit(many, 50_000)
+    visitors.histories = daily.histories
+    now = START + THIS * BLOCK_SECONDS
+    await asyncio.gather(*(each.remaining_cents(CUSTOMER, now) for each in (daily, visitors, daily, visitors)))
+    assert await visitors.remaining_cents(CUSTOMER, now) == 45_000
