@@ -153,6 +153,14 @@ def message_hash(message: str) -> bytes:
     return keccak(b"\x19Ethereum Signed Message:\n%d" % len(raw) + raw)
 
 
+def keccak_of_text(text: str) -> bytes:
+    """Hash a text with keccak256."""
+    preload_crypto()
+    from eth_utils.crypto import keccak
+
+    return keccak(text=text)
+
+
 def domain_separator(name: str, version: str, chain_id: int, contract: str) -> bytes:
     """Hash an EIP-712 domain of name, version, chain and contract."""
     preload_crypto()

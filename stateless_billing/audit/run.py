@@ -147,17 +147,21 @@ class Audit:
         """Read the grants record, and the orders and causes on the service record."""
         record = await self._read_record(customers.grants_id)
         orders = await self._read_record(customers.service.id if customers.service else None)
-        causes = {}
+        causes: dict[str, str] = {}
+        open_customers: dict[tuple[str, str], tuple[int, str]] = {}
         gateways = {gateway.address: gateway for gateway in self._sources.chain.gateways}
-        for (address, index), cause in customers.recorded_causes(gateways.values()).items():
-            if self._options.customer or index < self._chain.counted.get(address, 0):
-                causes[(await gateways[address].payment_at(index)).identity] = cause
+        for address, opened in customers.open_payments(gateways.values()).items():
+            for index, cause in opened.causes.items():
+                if self._options.customer or index < self._chain.counted.get(address, 0):
+                    causes[(await gateways[address].payment_at(index)).identity] = cause
+            for customer_id, entry in opened.customers.items():
+                open_customers[address, customer_id] = entry.sequence, entry.cause
         reservations = {
             grant: reserved
             for grant, reserved in collect_reservations(record).items()
             if reserved.entry.created >= self.scope.start
         }
-        return reservations, index_orders(orders, causes)
+        return reservations, index_orders(orders, causes, open_customers)
 
     async def _read_record(self, customer_id: str | None) -> list[Entry]:
         if customer_id is None:
@@ -215,7 +219,11 @@ class Audit:
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 
 
-def index_orders(record: Sequence[Entry], causes: Mapping[str, str]) -> OrderIndex:
+def index_orders(
+    record: Sequence[Entry],
+    causes: Mapping[str, str],
+    open_customers: Mapping[tuple[str, str], tuple[int, str]] | None = None,
+) -> OrderIndex:
     """Index the orders of the service record by payment, with all customers they named."""
     orders = order_rules.parse_all(record)
     payments = {order.payment for order in orders}
@@ -223,6 +231,7 @@ def index_orders(record: Sequence[Entry], causes: Mapping[str, str]) -> OrderInd
     return OrderIndex(
         redirects={payment: order.target for payment, order in effective.items() if order and order.target},
         causes=causes,
+        open_customers=open_customers or {},
         named_customers={payment: order_rules.find_named_customers(payment, record) for payment in payments},
         orders=tuple(orders),
     )

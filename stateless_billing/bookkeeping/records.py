@@ -3,14 +3,47 @@
 They prove that the API key belongs to the right account. The service record also stores the sweep's progress.
 """
 
+import re
+from dataclasses import dataclass, field
+
 from chain.gateway import Gateway
+from chain.signatures import keccak_of_text
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import Customer
 
 RECORD_MARKER = "stateless_billing"
-MAX_OPEN = 20
+MAX_OPEN = 15
+"""Keys of open payments, of all gateways together: Stripe allows 50 keys on a customer."""
+
+_OPEN_CUSTOMER = re.compile(r"(cus_[0-9A-Za-z]{1,28}):([0-9]{1,18}):(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCustomer:
+    """All final payments of a customer from `sequence` on are open; `cause` is that of the first."""
+
+    sequence: int
+    cause: str
+
+
+@dataclass(slots=True)
+class OpenPayments:
+    """A gateway's final payments before `swept` that are not credited yet.
+
+    `causes` maps an index to its cause: of payments without a customer, and of records of an earlier version.
+    """
+
+    customers: dict[str, OpenCustomer] = field(default_factory=dict)
+    causes: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.customers) + len(self.causes)
+
+    def copy(self) -> "OpenPayments":
+        """Return an independent copy."""
+        return OpenPayments(dict(self.customers), dict(self.causes))
 
 
 class NotOurAccount(Exception):
@@ -76,9 +109,38 @@ def swept_key(gateway: Gateway) -> str:
     return f"swept:{gateway.chain_id}:{gateway.address_prefix}"
 
 
-def open_key(gateway: Gateway, index: int) -> str:
-    """Return the key of a final payment before `swept` that is not credited yet."""
-    return f"open:{gateway.chain_id}:{gateway.address_prefix}:{index}"
+def open_customer_key(gateway: Gateway, customer_id: str) -> str:
+    """Return the key of a customer's open payments."""
+    return f"{_open_prefix(gateway)}{keccak_of_text(customer_id).hex()[:8]}"
+
+
+def open_index_key(gateway: Gateway, index: int) -> str:
+    """Return the key of one open payment without a customer."""
+    return f"{_open_prefix(gateway)}{index}"
+
+
+def _open_prefix(gateway: Gateway) -> str:
+    return f"open:{gateway.chain_id}:{gateway.address_prefix}:"
+
+
+def position_values(gateway: Gateway, swept: int, opened: OpenPayments) -> dict[str, str]:
+    """Return the values that record a gateway's position."""
+    values = {swept_key(gateway): str(swept)}
+    for customer_id, entry in opened.customers.items():
+        values[open_customer_key(gateway, customer_id)] = f"{customer_id}:{entry.sequence}:{entry.cause}"
+    for index, cause in opened.causes.items():
+        values[open_index_key(gateway, index)] = cause
+    return values
+
+
+def stored_values(service: Customer, gateway: Gateway) -> dict[str, str]:
+    """Return the stored values of a gateway's position, as they are."""
+    prefix = _open_prefix(gateway)
+    return {
+        name: value
+        for name, value in (service.metadata or {}).items()
+        if name == swept_key(gateway) or name.startswith(prefix)
+    }
 
 
 def parse_swept(service: Customer, gateway: Gateway) -> int:
@@ -87,12 +149,16 @@ def parse_swept(service: Customer, gateway: Gateway) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def parse_open_payments(service: Customer, gateway: Gateway) -> dict[int, str]:
-    """Return the causes of a gateway's open payments by index."""
-    prefix = open_key(gateway, 0)[:-1]
-    causes = {}
-    for name, cause in (service.metadata or {}).items():
-        index = name.removeprefix(prefix)
-        if name.startswith(prefix) and index.isascii() and index.isdigit():
-            causes[int(index)] = cause
-    return causes
+def parse_open_payments(service: Customer, gateway: Gateway) -> OpenPayments:
+    """Return a gateway's open payments."""
+    prefix = _open_prefix(gateway)
+    opened = OpenPayments()
+    for name, value in (service.metadata or {}).items():
+        suffix = name.removeprefix(prefix)
+        if not name.startswith(prefix):
+            continue
+        if match := _OPEN_CUSTOMER.fullmatch(value):
+            opened.customers[match[1]] = OpenCustomer(int(match[2]), match[3])
+        elif suffix.isascii() and suffix.isdigit():
+            opened.causes[int(suffix)] = value
+    return opened

@@ -1,8 +1,9 @@
 """Checks with the nodes whether a payment is confirmed deeply enough to be credited."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from cachetools import TTLCache
 
@@ -102,14 +103,18 @@ class Confirmations:
         )
         return sum(answers) >= _REQUIRED_NODES
 
-    async def nodes_agree(self, gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
-        """Whether two nodes have the payments at these indexes in these blocks; None if too few nodes answered.
+    async def nodes_agree(
+        self, gateway: Gateway, blocks: Mapping[int, int], sequences: Mapping[str, Mapping[int, int]]
+    ) -> bool | None:
+        """Whether two nodes have these payments in these blocks; None if too few nodes answered.
 
-        A single configured node is trusted.
+        `blocks` are by index, `sequences` by customer and sequence. A single configured node is trusted.
         """
-        if not blocks or len(self._nodes.providers) < _REQUIRED_NODES:
+        if not (blocks or sequences) or len(self._nodes.providers) < _REQUIRED_NODES:
             return True
-        answers = await asyncio.gather(*(_has_blocks(gateway.bound_to(node), blocks) for node in self._nodes.providers))
+        answers = await asyncio.gather(
+            *(_has_payments(gateway.bound_to(node), blocks, sequences) for node in self._nodes.providers)
+        )
         if answers.count(True) >= _REQUIRED_NODES:
             return True
         return False if False in answers else None
@@ -123,19 +128,30 @@ class Confirmations:
             return False
 
 
-async def _has_blocks(gateway: Gateway, blocks: Mapping[int, int]) -> bool | None:
-    """Whether one node has the payments at these indexes in these blocks; None if it does not answer."""
-    indexes = sorted(blocks)
+async def _has_payments(
+    gateway: Gateway, blocks: Mapping[int, int], sequences: Mapping[str, Mapping[int, int]]
+) -> bool | None:
+    """Whether one node has these payments in these blocks; None if it does not answer."""
     try:
-        while indexes:
-            start = indexes[0]
-            batch = [index for index in indexes[:WINDOW] if index < start + WINDOW]
-            numbers = await gateway.payment_blocks(start, batch[-1] + 1)
-            if any(numbers[index - start] != blocks[index] for index in batch):
+        if not await _has_blocks(gateway.payment_blocks, blocks):
+            return False
+        for customer_id, own in sequences.items():
+            if not await _has_blocks(partial(gateway.payment_blocks_of, customer_id), own):
                 return False
-            indexes = indexes[len(batch) :]
     except ChainError:
         return None
+    return True
+
+
+async def _has_blocks(read: Callable[[int, int], Awaitable[list[int]]], blocks: Mapping[int, int]) -> bool:
+    indexes = sorted(blocks)
+    while indexes:
+        start = indexes[0]
+        batch = [index for index in indexes[:WINDOW] if index < start + WINDOW]
+        numbers = await read(start, batch[-1] + 1)
+        if any(numbers[index - start] != blocks[index] for index in batch):
+            return False
+        indexes = indexes[len(batch) :]
     return True
 
 

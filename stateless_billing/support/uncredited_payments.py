@@ -22,6 +22,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
 
 _MAX_PAYMENTS = 60
+_MAX_PAYMENTS_OF_CUSTOMER = 20  # of those that one key leaves open: they must not crowd out other customers'
 _SWEEP_GRACE_SECONDS = 120  # a payment this young may just be waiting for the next sweep
 
 log = logging.getLogger(__name__)
@@ -117,13 +118,21 @@ class UncreditedPayments:
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
         total = await gateway.total_payments()
         swept = min(records.parse_swept(service, gateway), total)
-        indexes = sorted(index for index in records.parse_open_payments(service, gateway) if index < swept)
+        opened = records.parse_open_payments(service, gateway)
+        indexes = sorted(index for index in opened.causes if index < swept)
         payments = [await gateway.payment_at(index) for index in indexes[:_MAX_PAYMENTS]]
+        complete = len(indexes) <= _MAX_PAYMENTS
+        for customer_id, entry in opened.customers.items():
+            count = await gateway.payment_count(customer_id)
+            stop = min(count, entry.sequence + _MAX_PAYMENTS_OF_CUSTOMER)
+            payments += await gateway.payments_of(customer_id, min(entry.sequence, stop), stop)
+            complete = complete and stop == count
+        known = {payment.identity for payment in payments}
         async for window in gateway.payments(swept, total):
-            payments += [payment for index, payment in window if index >= swept]
-            if len(payments) >= _MAX_PAYMENTS:
+            payments += [payment for index, payment in window if index >= swept and payment.identity not in known]
+            if len(payments) > _MAX_PAYMENTS:
                 break
-        complete = len(payments) < _MAX_PAYMENTS or total - swept + len(indexes) <= _MAX_PAYMENTS
+        complete = complete and len(payments) <= _MAX_PAYMENTS
         return payments[:_MAX_PAYMENTS], complete
 
     async def value_cents(self, payment: Payment, rate: int | None) -> int | None:

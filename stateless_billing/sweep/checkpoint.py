@@ -1,28 +1,47 @@
 """The sweep's position in one gateway's payment index. No I/O."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from chain.gateway import Gateway
 from chain.payment import Payment
+from stateless_billing.bookkeeping.records import OpenCustomer, OpenPayments
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A position to be written to the service record, and the blocks of all payments that it passes since the last."""
+
+    swept: int
+    open: OpenPayments
+    passed_blocks: dict[int, int]
+    passed_sequences: dict[str, dict[int, int]]
 
 
 @dataclass
 class GatewayCheckpoint:
     """All payments below index `swept` are done, except those in `open`; `done_above` holds those done above it.
 
-    `persisted` is `swept` and `open` as in the service record. `passed_blocks` holds the blocks of all payments closed
-    or left open since then. `open` maps an index to its cause, `open_payments` to its payment.
+    `persisted` is `swept` and `open` as in the service record. `passed_blocks` and `passed_sequences` hold the blocks
+    of all payments closed or left open since then, by index and by customer and sequence.
+    `open_payments` holds the payments in `open` by customer and sequence, `unread` the range of sequences that are
+    still to be read from the chain, `indexed` the open payments without a customer. `total` is the contract's count,
+    None while it cannot be read.
     """
 
     gateway: Gateway
     swept: int
-    open: dict[int, str]
-    persisted: tuple[int, dict[int, str]]
+    open: OpenPayments
+    persisted: tuple[int, OpenPayments]
     done_above: set[int] = field(default_factory=set)
     in_progress: bool = False
-    open_payments: dict[int, Payment] = field(default_factory=dict)
-    uncredited: dict[int, Payment] = field(default_factory=dict)
+    total: int | None = None
+    open_payments: dict[str, dict[int, Payment]] = field(default_factory=lambda: defaultdict(dict))
+    unread: dict[str, tuple[int, int]] = field(default_factory=dict)
+    indexed: dict[int, Payment] = field(default_factory=dict)
+    uncredited: dict[str, Payment] = field(default_factory=dict)
     passed_blocks: dict[int, int] = field(default_factory=dict)
+    passed_sequences: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def advance(self) -> None:
         """Move `swept` past all payments that are done."""
@@ -30,35 +49,109 @@ class GatewayCheckpoint:
             self.done_above.discard(self.swept)
             self.swept += 1
 
-    def close(self, index: int, payment: Payment) -> None:
-        """Mark a payment as done."""
-        self.open.pop(index, None)
-        self.open_payments.pop(index, None)
-        self._record_passed(index, payment)
+    def is_open(self, payment: Payment) -> bool:
+        """Whether a final payment belongs to what its customer has open."""
+        entry = self.open.customers.get(payment.customer_id or "")
+        return entry is not None and payment.sequence >= entry.sequence
 
-    def leave_open(self, index: int, payment: Payment, cause: str) -> None:
+    @property
+    def is_idle(self) -> bool:
+        """Whether no work remains."""
+        return self.swept == self.total and not len(self.open)
+
+    def is_waiting(self, index: int) -> bool:
+        """Whether the payment at this index is neither done nor left open."""
+        return index >= self.swept and index not in self.done_above
+
+    def close(self, index: int | None, payment: Payment) -> None:
+        """Mark a payment as done. `index` is None for one that is read as part of what its customer has open."""
+        self._record_passed(index, payment)
+        if index is not None:
+            self.open.causes.pop(index, None)
+            self.indexed.pop(index, None)
+        customer_id = payment.customer_id or ""
+        if self.is_open(payment):
+            self.open_payments[customer_id].pop(payment.sequence, None)
+            self.passed_sequences[customer_id][payment.sequence] = payment.block
+            if customer_id in self.unread:
+                self._raise_open(customer_id)
+
+    def begin_reading(self, customer_id: str, start: int, stop: int) -> None:
+        """Note which sequences of a customer are behind `swept` and still to be read."""
+        self.unread[customer_id] = (start, stop) if start < stop else (0, 0)
+        self._raise_open(customer_id)
+
+    def _raise_open(self, customer_id: str) -> None:
+        """Move a customer's first open sequence up to what is still open, or drop its entry."""
+        remaining = self.open_payments[customer_id].keys()
+        start, stop = self.unread[customer_id]
+        first = min([*remaining, *([start] if start < stop else [])], default=None)
+        entry = self.open.customers[customer_id]
+        if first is None:
+            del self.open.customers[customer_id], self.open_payments[customer_id]
+            del self.unread[customer_id]
+        elif first > entry.sequence:
+            self.open.customers[customer_id] = OpenCustomer(first, entry.cause)
+
+    def leave_open(self, index: int | None, payment: Payment, cause: str) -> None:
         """Let `swept` pass a final payment that cannot be credited now."""
-        self.open[index] = cause
         self._record_passed(index, payment)
+        customer_id = payment.customer_id
+        if customer_id is None:
+            if index is not None:
+                self.open.causes[index] = cause
+                self.indexed[index] = payment
+            return
+        entry = self.open.customers.get(customer_id)
+        if entry is None:
+            self.unread[customer_id] = (0, 0)
+        if entry is None or payment.sequence <= entry.sequence:
+            self.open.customers[customer_id] = OpenCustomer(payment.sequence, cause)
+        self.open_payments[customer_id][payment.sequence] = payment
 
-    def _record_passed(self, index: int, payment: Payment) -> None:
+    def _record_passed(self, index: int | None, payment: Payment) -> None:
+        if index is None:
+            return
         self.passed_blocks[index] = payment.block
         if index >= self.swept:
             self.done_above.add(index)
 
-    def mark_persisted(self) -> None:
-        """Note that the service record now holds this position."""
-        self.persisted = self.swept, dict(self.open)
-        self.passed_blocks.clear()
+    def adopt(self, index: int, payment: Payment) -> None:
+        """Record an open payment, known by its index, as its customer's."""
+        self.passed_blocks[index] = payment.block
+        customer_id = payment.customer_id
+        if customer_id is None:
+            self.indexed[index] = payment
+            return
+        cause = self.open.causes.pop(index)
+        entry = self.open.customers.get(customer_id)
+        if entry is None or payment.sequence < entry.sequence:
+            self.open.customers[customer_id] = OpenCustomer(payment.sequence, cause)
+            self.unread.pop(customer_id, None)
+
+    def snapshot(self) -> "Position":
+        """Return the position and what it passed, as of now."""
+        sequences = {customer_id: dict(own) for customer_id, own in self.passed_sequences.items()}
+        return Position(self.swept, self.open.copy(), dict(self.passed_blocks), sequences)
+
+    def mark_persisted(self, position: "Position") -> None:
+        """Note that the service record now holds this position; payments may have been passed since it was taken."""
+        self.persisted = position.swept, position.open
+        for index in position.passed_blocks:
+            self.passed_blocks.pop(index, None)
+        for customer_id, own in position.passed_sequences.items():
+            for sequence in own:
+                self.passed_sequences[customer_id].pop(sequence, None)
+            if not self.passed_sequences[customer_id]:
+                del self.passed_sequences[customer_id]
 
     def rollback(self) -> None:
         """Return to the position in the service record."""
         self.swept = self.persisted[0]
-        self.open = dict(self.persisted[1])
+        self.open = self.persisted[1].copy()
         self.done_above.clear()
         self.open_payments.clear()
+        self.unread.clear()
+        self.indexed.clear()
         self.passed_blocks.clear()
-
-    def is_waiting(self, index: int) -> bool:
-        """Whether the payment at this index is not done."""
-        return index in self.open or (index >= self.swept and index not in self.done_above)
+        self.passed_sequences.clear()

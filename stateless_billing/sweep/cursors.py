@@ -22,6 +22,9 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 
+SLICE = 16
+"""Payments of one customer in one turn: one listing shows the credits of all, and others wait a few seconds for it."""
+
 log = logging.getLogger(__name__)
 
 
@@ -42,13 +45,15 @@ class CursorUpdater:
         self._status_cache = status_cache
         self._other_credits = other_credits
         self._backoff = Backoff(clock)  # a listing may lag, and Stripe may reject a cursor
+        self._gap_backoff = Backoff(clock)  # an uncredited payment may stand between a cursor and later credits
 
     async def credit_and_advance(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
     ) -> set[Payment]:
-        """Credit a customer's final `payments`, and return those that Stripe shows as credited.
+        """Credit a customer's final `payments`, at most a slice, and return those that Stripe shows as credited.
 
-        If Stripe fails, or does not list a new credit yet, a later call continues.
+        The cursor advances after each slice. If Stripe fails, or does not list a new credit yet, a later call
+        continues.
 
         Raises: ChainError.
         """
@@ -58,14 +63,35 @@ class CursorUpdater:
             for payment in payments:
                 await self._crediting.process(gateway, payment, heads)
             return self.find_redirected(payments)
-        stop = max(payment.sequence for payment in payments) + 1
+        covered = {payment for payment in payments if payment.sequence < start}
         unverified = [payment for payment in payments if payment.sequence >= start]
-        if stop - start > len(unverified):  # the cursor does not cover earlier payments either
-            unverified = await gateway.payments_of(customer_id, start, stop, verify_receipts=True)
         for payment in unverified:
             await self._crediting.process(gateway, payment, heads)
-        covered = {payment for payment in payments if payment.sequence < start}
         return covered | await self._verify_and_advance(gateway, customer_id, unverified, start)
+
+    async def catch_up(self, gateway: Gateway, customer_id: str, stop: int, heads: Heads) -> bool:
+        """Advance the cursor over a slice of the payments between it and `stop`; whether another slice may follow.
+
+        They are credited, but the cursor could not be written then, or waited at a payment before them.
+
+        Raises: ChainError.
+        """
+        key = gateway.address, customer_id
+        cached = self._status_cache.cursors.get((customer_id, gateway.address))
+        is_reached = cached is not None and cached.next >= stop
+        if is_reached or not self._backoff.is_due(key) or not self._gap_backoff.is_due(key):
+            return False
+        start = await self._starting_cursor(gateway, customer_id)
+        if start is None or start >= stop:
+            return False
+        gap = await gateway.payments_of(customer_id, start, min(start + SLICE, stop), verify_receipts=True)
+        await self.credit_and_advance(gateway, customer_id, gap, heads)
+        cursor = self._status_cache.cursors.get((customer_id, gateway.address))
+        if cursor is not None and cursor.next > gap[-1].sequence:
+            self._gap_backoff.record_success(key)
+            return cursor.next < stop
+        self._gap_backoff.record_failure(key)
+        return False
 
     async def _starting_cursor(self, gateway: Gateway, customer_id: str) -> int | None:
         """The sequence at the customer's cursor; None if Stripe cannot be read now."""
@@ -150,8 +176,12 @@ class CursorUpdater:
         start: int,
         listed: set[Payment],
     ) -> None:
-        """Advance the cursor to the first payment that is not listed."""
-        end = next((payment.sequence for payment in unverified if payment not in listed), start + len(unverified))
+        """Advance the cursor over the payments right behind it that are listed."""
+        end = start
+        for payment in unverified:
+            if payment.sequence != end or payment not in listed:
+                break
+            end += 1
         if end > start:
             cursor = Cursor(end, unverified[end - start - 1].tx_hash)
             name = ledger.cursor_key(gateway.chain_id, gateway.address)

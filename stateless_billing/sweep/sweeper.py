@@ -18,18 +18,18 @@ from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, Heads, is_final
-from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.customer_sweep import CustomerSweep
+from stateless_billing.sweep.position_record import PositionRecord
 
 log = logging.getLogger(__name__)
 
-_PERSIST_SECONDS = 60  # the record only saves work after a restart, so write it rarely
 _HEADS_REFRESH_SECONDS = 30
-_MAX_CONCURRENT_CUSTOMERS = 16  # also limits unfinalized payments, processed one at a time
+_MAX_QUEUED = 64  # payments of one customer in one round; the next round finds the others again
+_MAX_BUSY_CUSTOMERS = 2_000  # customers being swept before more payments are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,76 +57,114 @@ class Sweeper:
         self._gateways = gateways
         self._confirmations = confirmations
         self._crediting = crediting
-        self._cursors = cursors
         self._status_cache = status_cache
-        self._records = records
+        self._record = PositionRecord(records, confirmations, clock)
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
-        self._persisted: dict[str, str] = {}
-        self._persisted_at = 0.0
         self._heads_read_at = 0.0
         self._failed = False
-        self._customer_slots = asyncio.Semaphore(_MAX_CONCURRENT_CUSTOMERS)
+        self._is_capped = False
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._customers = CustomerSweep(
+            crediting=crediting, cursors=cursors, status_cache=status_cache, may_open=self._may_open
+        )
 
     def start(self, service: Customer) -> None:
         """Resume from the service record."""
         self._checkpoints = []
+        stored: dict[str, str] = {}
         for gateway in self._gateways:
             swept = records.parse_swept(service, gateway)
-            open_causes = records.parse_open_payments(service, gateway)
-            self._checkpoints.append(GatewayCheckpoint(gateway, swept, open_causes, (swept, dict(open_causes))))
-        self._persisted = self._record_values()
+            opened = records.parse_open_payments(service, gateway)
+            self._checkpoints.append(GatewayCheckpoint(gateway, swept, opened, (swept, opened.copy())))
+            stored |= {records.swept_key(gateway): str(swept)} | records.stored_values(service, gateway)
+        self._record.resume(stored)
 
     async def run(self, busy_seconds: int, idle_seconds: int) -> None:
-        """Sweep until cancelled. A failed sweep is logged; the next one retries."""
-        while True:
-            try:
-                idle = (await self.run_once()).idle
-            except Exception:
-                log.exception("sweep: failed, retrying with the next one")
-                idle = False
-            await asyncio.sleep(idle_seconds if idle else busy_seconds)
+        """Sweep until cancelled. A failed round is logged; the next one retries.
+
+        A round waits for a customer's work for `busy_seconds` only. Longer work goes on while the next rounds look for
+        other customers' payments.
+        """
+        try:
+            while True:
+                try:
+                    idle = (await self._round(busy_seconds, force=False)).idle
+                except Exception:
+                    log.exception("sweep: failed, retrying with the next one")
+                    idle = False
+                if not self._tasks:
+                    await asyncio.sleep(idle_seconds if idle else busy_seconds)
+        finally:
+            await self._stop_work()
 
     async def run_once(self, *, force: bool = False) -> SweepResult:
-        """Sweep all gateways once. `force` writes the service record even if it is not due."""
-        results = [await self._sweep_gateway(checkpoint) for checkpoint in self._checkpoints]
-        agreed = await self._persist(force=force)
+        """Sweep all gateways until every payment was attempted. `force` writes the record even if it is not due."""
+        try:
+            while True:
+                before = self._progress()
+                result = await self._round(None, force=force)
+                if not self._is_capped or self._progress() == before:
+                    return result
+        finally:
+            await self._stop_work()
+
+    def _progress(self) -> int:
+        return sum(checkpoint.swept + len(checkpoint.done_above) for checkpoint in self._checkpoints)
+
+    async def _stop_work(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _round(self, patience_seconds: int | None, *, force: bool) -> SweepResult:
+        """Find what is to be done, start working on it, and wait for the work at most so long."""
+        self._failed = self._is_capped = False
+        for checkpoint in self._checkpoints:
+            await self._begin_gateway(checkpoint)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=patience_seconds)
+        agreed = await self._record.write(self._checkpoints, force=force)
+        is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints)
         return SweepResult(
-            idle=agreed and all(result.idle for result in results),
-            complete=agreed and all(result.complete for result in results),
+            idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
+            complete=agreed and not self._tasks and is_read and not self._failed,
         )
 
     def uncredited(self) -> list[tuple[Payment, str]]:
         """The uncredited payments of the last sweep, each with its cause, or its state if it has none."""
         uncredited = []
         for checkpoint in self._checkpoints:
-            for index, payment in checkpoint.uncredited.items():
+            for payment in checkpoint.uncredited.values():
+                if self._status_cache.credited_status(payment):
+                    continue
                 status = self._status_cache.last_status(payment)
-                cause = (status.cause or status.state) if status else checkpoint.open.get(index, "confirming")
-                uncredited.append((payment, cause))
+                entry = checkpoint.open.customers.get(payment.customer_id or "")
+                recorded = entry.cause if entry and checkpoint.is_open(payment) else "confirming"
+                uncredited.append((payment, (status.cause or status.state) if status else recorded))
         return uncredited
 
     def swept(self) -> dict[str, int]:
         """The index below which each gateway's payments are done, except open ones; by gateway address."""
         return {checkpoint.gateway.address: checkpoint.swept for checkpoint in self._checkpoints}
 
-    async def _sweep_gateway(self, checkpoint: GatewayCheckpoint) -> SweepResult:
-        self._failed = False
+    async def _begin_gateway(self, checkpoint: GatewayCheckpoint) -> None:
+        checkpoint.total = None
         try:
             await self._refresh_heads()
             total = await checkpoint.gateway.total_payments()
             if not await self._is_checkpoint_valid(checkpoint, total):
-                return SweepResult(idle=False, complete=False)
-            if checkpoint.swept == total and not checkpoint.open:
-                return SweepResult(idle=True, complete=True)
-            heads = await self._confirmations.heads()
-            await self._retry_open(checkpoint, heads)
-            async for window in checkpoint.gateway.payments(checkpoint.swept, total):
-                await self._sweep_batch(checkpoint, window, heads)
+                return
+            if checkpoint.swept < total or len(checkpoint.open):
+                heads = await self._confirmations.heads()
+                uncredited = await self._begin_open(checkpoint, heads)
+                async for window in checkpoint.gateway.payments(checkpoint.swept, total):
+                    uncredited |= await self._begin_window(checkpoint, window, heads)
+                checkpoint.uncredited = uncredited
+            checkpoint.total = total
         except ChainError as error:
             log.warning("gateway %s: %s", checkpoint.gateway.address, error)
-            return SweepResult(idle=False, complete=False)
-        return SweepResult(idle=checkpoint.swept == total and not checkpoint.open, complete=not self._failed)
 
     async def _is_checkpoint_valid(self, checkpoint: GatewayCheckpoint, total: int) -> bool:
         """Whether the checkpoint fits the contract's payment count. It may not if the node is behind.
@@ -147,9 +185,11 @@ class Sweeper:
                 total,
             )
             checkpoint.swept = 0
-            checkpoint.open = {}
+            checkpoint.open = records.OpenPayments()
+            checkpoint.unread.clear()
         if not checkpoint.in_progress:
-            checkpoint.open = {index: cause for index, cause in checkpoint.open.items() if index < total}
+            causes = checkpoint.open.causes
+            checkpoint.open.causes = {index: cause for index, cause in causes.items() if index < total}
             checkpoint.in_progress = True
         return True
 
@@ -159,139 +199,96 @@ class Sweeper:
             self._heads_read_at = self._clock.boot()
             await self._confirmations.heads()
 
-    async def _sweep_batch(
-        self, checkpoint: GatewayCheckpoint, window: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
-        """Process payments concurrently by customer, and in order within each customer."""
-        customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
-        for index, payment in window:
-            if self._status_cache.credited_status(payment) and not is_final(payment, heads):
-                continue  # credited; the cursor advances at finality
-            if index >= checkpoint.swept and index not in checkpoint.done_above:
-                customers[payment.customer_id or ""].append((index, payment))
-        await asyncio.gather(*(self._sweep_customer(checkpoint, indexed, heads) for indexed in customers.values()))
-        checkpoint.advance()
-        self._track_uncredited(checkpoint, window)
+    async def _begin_open(self, checkpoint: GatewayCheckpoint, heads: Heads) -> dict[str, Payment]:
+        """Start working on open payments that are due; return all that are known."""
+        await self._adopt_indexed(checkpoint)
+        opened = [payment for own in checkpoint.open_payments.values() for payment in own.values()]
+        opened += checkpoint.indexed.values()
+        await self._crediting.retry_ordered(opened)
+        for customer_id in list(checkpoint.open.customers):
+            is_read = checkpoint.unread.get(customer_id) == (0, 0)
+            if not is_read or self._customers.due(checkpoint, customer_id):
+                self._begin_customer(checkpoint, customer_id, [], heads)
+        due = [
+            (index, payment)
+            for index, payment in sorted(checkpoint.indexed.items())
+            if not self._status_cache.pending_status(payment)
+        ]
+        if due:
+            self._begin_customer(checkpoint, "", due, heads)
+        return {payment.identity: payment for payment in opened}
 
-    def _track_uncredited(self, checkpoint: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]]) -> None:
-        for index, payment in indexed:
-            if checkpoint.is_waiting(index) and not self._status_cache.credited_status(payment):
-                checkpoint.uncredited[index] = payment
-            else:
-                checkpoint.uncredited.pop(index, None)
-
-    async def _sweep_customer(
-        self, checkpoint: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
-        """Isolate failures per customer: log the exception and retry on the next sweep."""
-        logs.add_to_context(work="sweep")
-        try:
-            await self._process_in_order(checkpoint, indexed, heads)
-        except Exception:
-            self._failed = True
-            log.exception(
-                "gateway %s, customer %s: failed, retrying on the next sweep",
-                checkpoint.gateway.address,
-                indexed[0][1].customer_id,
-            )
-
-    async def _process_in_order(
-        self, checkpoint: GatewayCheckpoint, indexed: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
-        final = [payment for _, payment in indexed if is_final(payment, heads)]
-        async with self._customer_slots:
-            verified = await self._advance_cursors(checkpoint.gateway, final, heads)
-        for index, payment in indexed:
-            if payment in verified:
-                checkpoint.close(index, payment)
-            elif is_final(payment, heads):
-                self._leave_open(checkpoint, index, payment)
-            else:
-                # Take a slot per payment: no customer with many payments delays the others.
-                async with self._customer_slots:
-                    await self._crediting.process(checkpoint.gateway, payment, heads)
-
-    async def _advance_cursors(self, gateway: Gateway, final: Sequence[Payment], heads: Heads) -> set[Payment]:
-        if not final:
-            return set()
-        customer_id = final[0].customer_id
-        if customer_id is None:
-            for payment in final:
-                await self._crediting.process(gateway, payment, heads)
-            return self._cursors.find_redirected(final)
-        return await self._cursors.credit_and_advance(gateway, customer_id, final, heads)
-
-    def _leave_open(self, checkpoint: GatewayCheckpoint, index: int, payment: Payment) -> None:
-        """Let `swept` pass a final payment that cannot be credited now, unless too many are open already."""
-        status = self._status_cache.pending_status(payment)
-        if status is None:
-            return
-        if index in checkpoint.open or sum(len(other.open) for other in self._checkpoints) < MAX_OPEN:
-            checkpoint.leave_open(index, payment, status.cause or status.state)
-
-    async def _retry_open(self, checkpoint: GatewayCheckpoint, heads: Heads) -> None:
-        """Retry the open payments that are due."""
-        await self._crediting.retry_ordered(checkpoint.open_payments.values())
-        for index in sorted(checkpoint.open):
+    async def _adopt_indexed(self, checkpoint: GatewayCheckpoint) -> None:
+        """Read the open payments that the record names by their index, as an earlier version wrote all of them."""
+        for index in sorted(checkpoint.open.causes.keys() - checkpoint.indexed.keys()):
             try:
-                if index not in checkpoint.open_payments:
-                    checkpoint.open_payments[index] = await checkpoint.gateway.payment_at(index)
+                checkpoint.adopt(index, await checkpoint.gateway.payment_at(index))
             except ChainError as error:
                 self._failed = True
                 log.warning("gateway %s, open payment %d: %s", checkpoint.gateway.address, index, error)
+
+    async def _begin_window(
+        self, checkpoint: GatewayCheckpoint, window: Sequence[tuple[int, Payment]], heads: Heads
+    ) -> dict[str, Payment]:
+        """Start working on new payments, by customer and in order; return those without a credit."""
+        customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
+        waiting: dict[str, Payment] = {}
+        for index, payment in window:
+            credited = self._status_cache.credited_status(payment)
+            if checkpoint.is_waiting(index) and not credited:
+                waiting[payment.identity] = payment
+            if credited and not is_final(payment, heads):
+                continue  # credited; the cursor advances at finality
+            if not checkpoint.is_waiting(index):
                 continue
-            payment = checkpoint.open_payments[index]
-            if not self._status_cache.pending_status(payment):
-                await self._sweep_customer(checkpoint, [(index, payment)], heads)
-            self._track_uncredited(checkpoint, [(index, payment)])
+            if not self._is_passed_as_open(checkpoint, index, payment, heads):
+                customers[payment.customer_id or ""].append((index, payment))
+        checkpoint.advance()
+        for customer_id, indexed in customers.items():
+            self._begin_customer(checkpoint, customer_id, indexed, heads)
+        if len(self._tasks) > _MAX_BUSY_CUSTOMERS:
+            await asyncio.wait(self._tasks.values())
+        return waiting
 
-    def _record_values(self) -> dict[str, str]:
-        values = {}
-        for checkpoint in self._checkpoints:
-            values[records.swept_key(checkpoint.gateway)] = str(checkpoint.swept)
-            for index, cause in checkpoint.open.items():
-                values[records.open_key(checkpoint.gateway, index)] = cause
-        return values
+    def _is_passed_as_open(self, checkpoint: GatewayCheckpoint, index: int, payment: Payment, heads: Heads) -> bool:
+        """Whether a payment needs no work now: its next attempt is not due, or its customer has it open already."""
+        pending = self._status_cache.pending_status(payment)
+        if not is_final(payment, heads):
+            return pending is not None
+        if checkpoint.is_open(payment):
+            checkpoint.leave_open(index, payment, checkpoint.open.customers[payment.customer_id or ""].cause)
+        elif pending and self._may_open(checkpoint, payment):
+            checkpoint.leave_open(index, payment, pending.cause or pending.state)
+        return pending is not None or checkpoint.is_open(payment)
 
-    async def _persist(self, *, force: bool) -> bool:
-        """Write the checkpoints to the service record if due; False if the nodes do not agree on them."""
-        record = self._record_values()
-        due = force or self._clock.boot() - self._persisted_at >= _PERSIST_SECONDS
-        if record == self._persisted or not due:
-            return True
-        self._persisted_at = self._clock.boot()
-        if not await self._nodes_agree():
-            return False
-        removed_keys = {name: "" for name in self._persisted if name not in record}
+    def _begin_customer(
+        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+    ) -> None:
+        """Start working on a customer's payments, unless earlier work goes on: a later round finds them again."""
+        key = checkpoint.gateway.address, customer_id
+        self._is_capped |= key in self._tasks or len(indexed) > _MAX_QUEUED
+        if key not in self._tasks:
+            work = self._sweep_customer(checkpoint, customer_id, indexed[:_MAX_QUEUED], heads)
+            self._tasks[key] = asyncio.create_task(work)
+            self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key))
+
+    async def _sweep_customer(
+        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+    ) -> None:
+        """Isolate failures per customer: log the exception and retry in the next round."""
         try:
-            await self._records.update(record | removed_keys)
-        except StripeFailure as error:
-            log.warning("service record: not updated, a restart would repeat work: %s", error)
+            await self._customers.run(checkpoint, customer_id, indexed, heads)
+        except Exception:
+            self._failed = True
+            log.exception(
+                "gateway %s, customer %s: failed, retrying on the next sweep", checkpoint.gateway.address, customer_id
+            )
+
+    def _may_open(self, checkpoint: GatewayCheckpoint, payment: Payment) -> bool:
+        """Whether `swept` may pass a final payment that is not credited: not if too many keys are in use already."""
+        customer_id = payment.customer_id
+        if customer_id in checkpoint.open.customers:
             return True
-        self._persisted = record
-        for checkpoint in self._checkpoints:
-            checkpoint.mark_persisted()
-        return True
-
-    async def _nodes_agree(self) -> bool:
-        """Whether two nodes agree on the blocks of all payments that the record would pass.
-
-        A single lying node could insert a payment that does not exist. That shifts all later indexes by one, so that
-        the record would pass a real payment, which would then never be credited.
-        """
-        for checkpoint in self._checkpoints:
-            agreed = await self._confirmations.nodes_agree(checkpoint.gateway, checkpoint.passed_blocks)
-            if agreed is False:
-                log.error(
-                    "gateway %s: the nodes do not agree where its payments lie, rolling back to the service record",
-                    checkpoint.gateway.address,
-                )
-                checkpoint.rollback()
-            if agreed is None:
-                log.warning(
-                    "gateway %s: too few nodes confirm where its payments lie, service record not updated",
-                    checkpoint.gateway.address,
-                )
-            if not agreed:
-                return False
-        return True
+        if any(payment == opened for opened in checkpoint.indexed.values()):
+            return True
+        return sum(len(other.open) for other in self._checkpoints) < MAX_OPEN

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
+from eth_utils.crypto import keccak
 
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping import records
-from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
+from stateless_billing.bookkeeping.records import NotOurAccount, OpenCustomer, OpenPayments, ServiceRecords
 from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
@@ -111,7 +112,9 @@ def service(**metadata: Any) -> Customer:
 
 def test_keys() -> None:
     assert records.swept_key(MINE) == "swept:8453:a1b2c3d4"
-    assert records.open_key(MINE, 12) == "open:8453:a1b2c3d4:12"
+    assert records.open_index_key(MINE, 12) == "open:8453:a1b2c3d4:12"
+    key = records.open_customer_key(MINE, "cus_Alice1")
+    assert key == f"open:8453:a1b2c3d4:{keccak(text='cus_Alice1').hex()[:8]}"
 
 
 @pytest.mark.parametrize(
@@ -135,5 +138,26 @@ def test_parse_open_payments() -> None:
         open__8453__b1b2c3d4__5="another gateway's",
         swept__8453__a1b2c3d4="7",
     )
-    assert records.parse_open_payments(stored, MINE) == {12: "customer_deleted", 3: "currency"}
-    assert records.parse_open_payments(Customer("cus_Service", deleted=True), MINE) == {}
+    assert records.parse_open_payments(stored, MINE) == OpenPayments({}, {12: "customer_deleted", 3: "currency"})
+    assert records.parse_open_payments(Customer("cus_Service", deleted=True), MINE) == OpenPayments()
+
+
+def test_what_is_left_open_is_one_key_a_customer() -> None:
+    opened = OpenPayments({"cus_Alice1": OpenCustomer(7, "over_limit")}, {3: "customer_invalid"})
+    values = records.position_values(MINE, 20, opened)
+    assert values == {
+        "swept:8453:a1b2c3d4": "20",
+        records.open_customer_key(MINE, "cus_Alice1"): "cus_Alice1:7:over_limit",
+        "open:8453:a1b2c3d4:3": "customer_invalid",
+    }
+    stored = Customer("cus_Service", deleted=False, metadata={**values, "rate_override": "x"})
+    assert records.parse_open_payments(stored, MINE) == opened
+    assert records.stored_values(stored, MINE) == values
+
+
+@pytest.mark.parametrize(
+    "value", ["cus_Alice1", "cus_Alice1:x:currency", "cus_Ali-ce:1:currency", "cus_Alice1:-1:a", ""]
+)
+def test_a_value_that_names_no_sequence_is_ignored(value: str) -> None:
+    stored = service(open__8453__a1b2c3d4__0a0b0c0d=value)
+    assert records.parse_open_payments(stored, MINE) == OpenPayments()

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from eth_utils.crypto import keccak
 
+from chain.contracts import contract_functions
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import InvalidResponse, NodeError
 from chain.payment import Payment, customer_id_to_bytes32
@@ -26,6 +27,7 @@ def _selectors(name: str) -> dict[str, str]:
 
 
 preload_web3()  # a virtual loop cannot wait for the thread that loads it
+contract_functions("PaymentGateway")
 FUNCTIONS = _selectors("PaymentGateway") | _selectors("ERC20Permit")
 
 

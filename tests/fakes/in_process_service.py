@@ -13,6 +13,7 @@ import httpx
 
 from chain.errors import NodeError
 from chain.payment import Payment
+from chain.signatures import keccak_of_text
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.answers import Delivery
@@ -174,11 +175,21 @@ class Town:
         """Replace a customer's metadata."""
         self.customer(customer_id).set_metadata(START, metadata)
 
-    def record(self) -> tuple[str | None, dict[int, str]]:
-        """Return `swept` and the open payments of the service record."""
+    def record(self) -> tuple[str | None, dict[int | str, str]]:
+        """Return `swept` and the open payments of the service record: causes by index, or by customer.
+
+        A customer's is `<first open sequence>:<cause>`.
+        """
         metadata = self.customer(SERVICE).contact.metadata
         prefix = f"open:{CHAIN_ID}:{SHORT}:"
-        opened = {int(name.removeprefix(prefix)): cause for name, cause in metadata.items() if name.startswith(prefix)}
+        opened: dict[int | str, str] = {}
+        for name, value in metadata.items():
+            customer_id, _, rest = value.partition(":")
+            if name.startswith(prefix) and rest:
+                assert name == prefix + keccak_of_text(customer_id).hex()[:8]
+                opened[customer_id] = rest
+            elif name.startswith(prefix):
+                opened[int(name.removeprefix(prefix))] = value
         return metadata.get(f"swept:{CHAIN_ID}:{SHORT}"), opened
 
     def asked(self, endpoint: str) -> int:

@@ -211,7 +211,12 @@ def one_node_is_enough() -> list[Patch]:
 def one_node_moves_the_record() -> list[Patch]:
     """The service record passes payments that a single node reports."""
 
-    async def agreed(self: Confirmations, gateway: Gateway, blocks: Mapping[int, int]) -> bool:
+    async def agreed(
+        self: Confirmations,
+        gateway: Gateway,
+        blocks: Mapping[int, int],
+        sequences: Mapping[str, Mapping[int, int]],
+    ) -> bool:
         return True
 
     return [(Confirmations, "nodes_agree", agreed)]

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from chain.payment import Payment
+from chain.signatures import keccak_of_text
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import BLOCK_LEAD_SECONDS
 from stateless_billing.sandbox.records import Transaction
@@ -206,11 +207,20 @@ class Oracle:
             short = name.split(":")[2]
             mine = [payment for payment in chain.now.payments if payment.gateway[2:10] == short]
             for index, payment in enumerate(mine[: int(value)]):
-                is_open = f"open:{name.removeprefix('swept:')}:{index}" in metadata
+                is_open = self._is_open(metadata, f"open:{name.removeprefix('swept:')}:", index, payment)
                 if payment.block > final:
                     self.wrong(f"swept={value} passes a payment that is not final")
                 elif not is_open and not self.credited(payment):
                     self.wrong(f"swept={value} passes an uncredited payment at {index} that is not open")
+
+    @staticmethod
+    def _is_open(metadata: dict[str, str], prefix: str, index: int, payment: Payment) -> bool:
+        """Whether the record leaves this payment open, by its index or with its customer's."""
+        if f"{prefix}{index}" in metadata:
+            return True
+        key = prefix + keccak_of_text(payment.customer_id or "").hex()[:8]
+        customer_id, _, rest = metadata.get(key, "").partition(":")
+        return customer_id == payment.customer_id and payment.sequence >= int(rest.partition(":")[0])
 
     def uncredited(self) -> list[Payment]:
         """Final payments of the canonical chain without a credit or an excuse."""

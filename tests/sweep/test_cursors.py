@@ -1,9 +1,12 @@
 """Cursors advance only on listed credits, never on cached state; an unusable cursor blocks no payment."""
 
+from typing import Any
+
 import pytest
 
 from chain.payment import Payment
 from stateless_billing.sandbox.account import Entry
+from stateless_billing.sweep.cursors import CursorUpdater
 from tests.chain.fake_node import history
 from tests.fakes.factories import WHOLE_TOKEN, payment, tx_hash
 from tests.fakes.in_process_service import CREDITS, HOUR, SHORT, UPDATES, Town, sweeping
@@ -116,7 +119,7 @@ def test_a_payment_below_a_cent_behind_an_open_one_does_not_block_the_cursor(los
     async def scenario() -> None:
         first = await town.started()
         await first.sweeper.run_once(force=True)
-        assert (town.record(), town.cursor("cus_Alice1")) == (("3", {0: "ledger_altered"}), None)
+        assert (town.record(), town.cursor("cus_Alice1")) == (("3", {"cus_Alice1": "0:ledger_altered"}), None)
         assert once_each(town, [own(2)])
         if lost:
             town.set_metadata("cus_Service", {"stateless_billing": "service", "grants": "cus_Grants"})
@@ -163,6 +166,22 @@ def test_a_cursor_stops_at_the_first_uncredited_payment() -> None:
         services = await town.started()
         await services.sweeper.run_once(force=True)
         assert once_each(town, [own(0), own(2)])
-        assert (town.record(), town.cursor("cus_Alice1")) == (("3", {1: "ledger_altered"}), f"1:{own(0).tx_hash}")
+        assert (town.record(), town.cursor("cus_Alice1")) == (
+            ("3", {"cus_Alice1": "1:ledger_altered"}),
+            f"1:{own(0).tx_hash}",
+        )
 
     town.run(scenario())
+
+
+def test_a_cursor_written_past_an_uncredited_payment_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant of the test above: each slice moves the cursor to its end, whatever the listing shows."""
+    original: Any = CursorUpdater._write_cursor
+
+    async def write_cursor(self: CursorUpdater, *arguments: Any) -> None:
+        *others, unverified, start, listed = arguments
+        await original(self, *others, unverified, start, listed | set(unverified))
+
+    monkeypatch.setattr(CursorUpdater, "_write_cursor", write_cursor)
+    with pytest.raises(AssertionError):
+        test_a_cursor_stops_at_the_first_uncredited_payment()

@@ -8,6 +8,7 @@ from stateless_billing.audit.readers.chain import ProgressCallback
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
 from stateless_billing.bookkeeping import records
+from stateless_billing.bookkeeping.records import OpenPayments
 from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.objects import Customer
 
@@ -41,15 +42,11 @@ class AuditedCustomers:
                 claims.setdefault(customer.wallet, []).append(customer.id)
         return claims
 
-    def recorded_causes(self, gateways: Iterable[Gateway]) -> dict[tuple[str, int], str]:
-        """Return why the sweep left final payments open, by gateway and payment index."""
+    def open_payments(self, gateways: Iterable[Gateway]) -> dict[str, OpenPayments]:
+        """Return what the sweep left open, by gateway."""
         if self.service is None:
             return {}
-        return {
-            (gateway.address, index): cause
-            for gateway in gateways
-            for index, cause in records.parse_open_payments(self.service, gateway).items()
-        }
+        return {gateway.address: records.parse_open_payments(self.service, gateway) for gateway in gateways}
 
 
 def audited_customer(customer: Customer) -> AuditedCustomer:

@@ -76,13 +76,20 @@ class OrderIndex:
     """What admins and the sweep recorded about payments, by payment identity.
 
     `redirects` are the targets of effective orders, `causes` why payments are held, and `named_customers` all customers
-    that any order ever named. `orders` are all orders, oldest first.
+    that any order ever named. `open_customers` says, by gateway and customer, from which sequence on payments are held
+    and why. `orders` are all orders, oldest first.
     """
 
     redirects: Mapping[str, str] = field(default_factory=dict)
     causes: Mapping[str, str] = field(default_factory=dict)
+    open_customers: Mapping[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     named_customers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     orders: tuple[Order, ...] = ()
+
+    def cause_of(self, payment: Payment) -> str | None:
+        """Return why the sweep left a payment open, if it did."""
+        first, cause = self.open_customers.get((payment.gateway, payment.customer_id or ""), (payment.sequence + 1, ""))
+        return self.causes.get(payment.identity) or (cause if payment.sequence >= first else None)
 
     def target_of(self, payment: Payment, credits_: Iterable[Entry], *, complete: bool = True) -> str | None:
         """Return the customer to credit, by the order a credit follows or the effective one.

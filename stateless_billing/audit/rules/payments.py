@@ -294,4 +294,4 @@ def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: O
         return "currency"
     if customer_ledger.customer.obstacle:
         return customer_ledger.customer.obstacle
-    return orders.causes.get(payment.identity)
+    return orders.cause_of(payment)

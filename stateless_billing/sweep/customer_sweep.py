@@ -1,0 +1,123 @@
+"""Sweeps the payments of one customer, a slice at a time, so that nobody waits for another's backlog."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+
+from chain.gateway import Gateway
+from chain.payment import Payment
+from chain.payment_index import WINDOW
+from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.runtime import logs
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint
+from stateless_billing.sweep.cursors import SLICE, CursorUpdater
+
+MAX_CONCURRENT_SLICES = 16  # also limits unfinalized payments, processed one at a time
+Indexed = tuple[int | None, Payment]
+"""A payment with its index; None if it was read as part of what its customer has open."""
+
+
+class CustomerSweep:
+    """Credits one customer's payments in order. Each slice takes its turn behind the slices of other customers."""
+
+    def __init__(
+        self,
+        *,
+        crediting: CreditProcessor,
+        cursors: CursorUpdater,
+        status_cache: StatusCache,
+        may_open: Callable[[GatewayCheckpoint, Payment], bool],
+    ) -> None:
+        self._crediting = crediting
+        self._cursors = cursors
+        self._status_cache = status_cache
+        self._may_open = may_open
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_SLICES)
+
+    async def run(
+        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+    ) -> None:
+        """Process a customer's payments once: open ones that are due, new final ones, and unfinalized ones.
+
+        Raises: ChainError.
+        """
+        logs.add_to_context(work="sweep")
+        final: list[Indexed] = [(None, payment) for payment in self.due(checkpoint, customer_id)]
+        final += [(index, payment) for index, payment in indexed if is_final(payment, heads)]
+        if customer_id:
+            final.sort(key=lambda entry: entry[1].sequence)
+        for start in range(0, len(final), SLICE):
+            await self._take_slice(checkpoint, customer_id, final[start : start + SLICE], heads)
+        if final and customer_id:
+            await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
+        await self._read_open(checkpoint, customer_id, heads)
+        for _, payment in indexed:
+            if not is_final(payment, heads):
+                async with self._slots:
+                    await self._crediting.process(checkpoint.gateway, payment, heads)
+
+    def due(self, checkpoint: GatewayCheckpoint, customer_id: str) -> list[Payment]:
+        """Return the customer's open payments whose next attempt is due."""
+        payments = checkpoint.open_payments.get(customer_id, {}).values()
+        return [payment for payment in payments if not self._status_cache.pending_status(payment)]
+
+    async def _catch_up(self, gateway: Gateway, customer_id: str, stop: int, heads: Heads) -> None:
+        is_behind = True
+        while is_behind:
+            async with self._slots:
+                is_behind = await self._cursors.catch_up(gateway, customer_id, stop, heads)
+
+    async def _take_slice(
+        self, checkpoint: GatewayCheckpoint, customer_id: str, entries: Sequence[Indexed], heads: Heads
+    ) -> None:
+        async with self._slots:
+            verified = await self._credit(checkpoint.gateway, customer_id, [payment for _, payment in entries], heads)
+        for index, payment in entries:
+            if payment in verified:
+                checkpoint.close(index, payment)
+            elif (status := self._status_cache.pending_status(payment)) and self._may_open(checkpoint, payment):
+                checkpoint.leave_open(index, payment, status.cause or status.state)
+        checkpoint.advance()
+
+    async def _credit(
+        self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
+    ) -> set[Payment]:
+        if customer_id:
+            return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
+        for payment in payments:
+            await self._crediting.process(gateway, payment, heads)
+        return self._cursors.find_redirected(payments)
+
+    async def _read_open(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
+        """After a start, read what the customer has open from the chain, slice by slice."""
+        if customer_id in checkpoint.open.customers and customer_id not in checkpoint.unread:
+            await self._find_unread(checkpoint, customer_id)
+        while checkpoint.unread.get(customer_id, (0, 0)) != (0, 0):
+            start, stop = checkpoint.unread[customer_id]
+            end = min(start + SLICE, stop)
+            payments = await checkpoint.gateway.payments_of(customer_id, start, end, verify_receipts=True)
+            opened = checkpoint.open_payments[customer_id]
+            entries: list[Indexed] = [(None, payment) for payment in payments if payment.sequence not in opened]
+            opened.update({payment.sequence: payment for payment in payments})
+            checkpoint.unread[customer_id] = (end, stop) if end < stop else (0, 0)
+            await self._take_slice(checkpoint, customer_id, entries, heads)
+
+    async def _find_unread(self, checkpoint: GatewayCheckpoint, customer_id: str) -> None:
+        """Find which of the customer's payments are behind `swept`."""
+        gateway, start = checkpoint.gateway, checkpoint.open.customers[customer_id].sequence
+        stop, swept = await gateway.payment_count(customer_id), checkpoint.persisted[0]
+        if start >= stop or swept == 0:
+            return  # the node is behind, or the record is wrong: nothing is closed on its word
+        [newest] = await gateway.payment_blocks(swept - 1, swept)
+        end, is_behind = start, True
+        while end < stop and is_behind:
+            blocks = await gateway.payment_blocks_of(customer_id, end, min(end + WINDOW, stop))
+            count = bisect_right(blocks, newest)
+            is_behind = count == len(blocks)
+            end += count
+            if not is_behind:
+                checkpoint.passed_sequences[customer_id][end] = blocks[count]
+        checkpoint.passed_blocks[swept - 1] = newest
+        checkpoint.begin_reading(customer_id, start, end)
