@@ -252,12 +252,19 @@ def test_what_is_banned_has_a_replacement(path: Path, pattern: str, rule: tuple[
 
 
 def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
-    users = {name_of(path) for path in SERVICE if "search_metadata" in path.read_text()}
+    users = {
+        search: {name_of(path) for path in SERVICE if search in path.read_text()}
+        for search in ("search_metadata", "find_wallet_holders")
+    }
+    records = "stateless_billing.bookkeeping.records"
     assert users == {
-        "stateless_billing.stripe.lookups",
-        "stateless_billing.bookkeeping.records",
-        "stateless_billing.payers.accounts",
-        "stateless_billing.support.customer_search",
+        "search_metadata": {"stateless_billing.stripe.lookups", records},
+        "find_wallet_holders": {
+            records,
+            "stateless_billing.payers.accounts",
+            "stateless_billing.support.customer_search",
+            "stateless_billing.support.wallet_conflicts",
+        },
     }, "search lags: list instead"
 
 

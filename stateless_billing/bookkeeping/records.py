@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from chain.gateway import Gateway
 from chain.signatures import keccak_of_text
-from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.objects import WALLET, Customer
 
 RECORD_MARKER = "stateless_billing"
 MAX_OPEN = 15
@@ -44,6 +44,15 @@ class OpenPayments:
     def copy(self) -> "OpenPayments":
         """Return an independent copy."""
         return OpenPayments(dict(self.customers), dict(self.causes))
+
+
+async def find_wallet_holders(session: StripeSession, wallet: str) -> list[Customer]:
+    """Search for the customers that have a lower-case wallet. The bookkeeping customers never count.
+
+    Raises: StripeFailure.
+    """
+    holders = await search_metadata(session, WALLET, wallet)
+    return [customer for customer in holders if customer.value(RECORD_MARKER) is None]
 
 
 class NotOurAccount(Exception):

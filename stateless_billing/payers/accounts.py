@@ -10,7 +10,7 @@ from chain.payment import Payment, is_customer_id
 from chain.signatures import to_checksum_address
 from stateless_billing.bookkeeping.order_subjects import WalletSubject
 from stateless_billing.bookkeeping.orders import Orders
-from stateless_billing.bookkeeping.records import RECORD_MARKER
+from stateless_billing.bookkeeping.records import find_wallet_holders
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers
 from stateless_billing.crediting.daily_limit import DailyLimit
@@ -28,8 +28,7 @@ from stateless_billing.payers.responses import (
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.stripe.objects import Customer
 
 _CACHE_SIZE = 10_000
 _CACHE_TTL_SECONDS = 30
@@ -40,9 +39,8 @@ _UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new
 class Account:
     """A wallet's customer.
 
-    `conflict` says that quotes must be refused: several customers have the wallet and no order
-    names one of them, or it is registered for a customer
-    that is deleted or does not have it any more.
+    `conflict` says that quotes must be refused: several customers have the wallet and no order names one of them, or it
+    is registered for a customer that is deleted or does not have it any more.
     """
 
     wallet: str
@@ -109,10 +107,8 @@ class Accounts:
 
     async def _search(self, wallet: str) -> Account:
         async with self._stripe.session() as session:
-            matches = await search_metadata(session, WALLET, wallet)
-        customers = [
-            customer for customer in matches if customer.value(RECORD_MARKER) is None and is_customer_id(customer.id)
-        ]
+            holders = await find_wallet_holders(session, wallet)
+        customers = [customer for customer in holders if is_customer_id(customer.id)]
         if len(customers) <= 1:
             return Account(wallet, customers[0] if customers else None, registered=False)
         chosen_id = (await self._orders.find(WalletSubject(wallet))).resolved_customer

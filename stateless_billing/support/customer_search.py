@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
 from chain.provider import FailoverProvider
-from stateless_billing.bookkeeping.records import RECORD_MARKER, ServiceRecords
+from stateless_billing.bookkeeping.records import RECORD_MARKER, ServiceRecords, find_wallet_holders
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
@@ -18,7 +18,6 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 from stateless_billing.support.wallet_conflicts import WalletConflict, WalletConflicts
 
@@ -113,8 +112,7 @@ class CustomerSearch:
     async def _find_by_wallet(self, wallet: str) -> SearchResult:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))
         async with self._stripe.session() as session:
-            searched = await search_metadata(session, WALLET, wallet)
-        holders = [customer.id for customer in searched if customer.value(RECORD_MARKER) is None]
+            holders = [customer.id for customer in await find_wallet_holders(session, wallet)]
         result = await self._describe_result("wallet", list(dict.fromkeys([*filter(None, registered), *holders])))
         return replace(result, conflict=await self._conflicts.find(wallet))
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping.order_subjects import WalletSubject
 from stateless_billing.bookkeeping.orders import OrderDraft, Orders
-from stateless_billing.bookkeeping.records import RECORD_MARKER
+from stateless_billing.bookkeeping.records import RECORD_MARKER, find_wallet_holders
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import CUSTOMER, WITHDRAW, Order
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.lookups import search_metadata
-from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.stripe.objects import Customer
 
 _NOTHING = "Nothing was ordered."
 _SHARED = (
@@ -101,8 +100,7 @@ class WalletConflicts:
 
     async def _find_holders(self, wallet: str) -> list[str]:
         async with self._stripe.session() as session:
-            matches = await search_metadata(session, WALLET, wallet)
-        return [customer.id for customer in matches if customer.value(RECORD_MARKER) is None]
+            return [customer.id for customer in await find_wallet_holders(session, wallet)]
 
     async def _get_customer(self, customer_id: str) -> Customer | None:
         async with self._stripe.session() as session:

@@ -22,8 +22,9 @@ def faster() -> Iterator[None]:
     client: Any = httpx.AsyncClient
 
     async def post(self: Any, url: str, **arguments: Any) -> Any:
-        if isinstance(self._transport, NodesTransport):
-            return await self._transport.ask(url.removeprefix("http://"), arguments["content"])
+        nodes = getattr(self._transport, "_transport", None)  # within the bounded transport
+        if isinstance(nodes, NodesTransport):
+            return await nodes.ask(url.removeprefix("http://"), arguments["content"])
         return await original_post(self, url, **arguments)
 
     httpx.Cookies.extract_cookies = lambda self, response: None  # type: ignore[method-assign]

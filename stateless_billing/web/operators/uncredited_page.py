@@ -18,8 +18,7 @@ from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.support import uncredited_payments
-from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, UncreditedPayment
-from stateless_billing.web.operators.order_rows import (
+from stateless_billing.support.order_rows import (
     WAITS,
     OrderRow,
     cents_used_alone,
@@ -27,6 +26,7 @@ from stateless_billing.web.operators.order_rows import (
     needs_second_admin,
     with_form,
 )
+from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, UncreditedPayment
 from stateless_billing.web.operators.page_frame import PageFrame
 
 _CUSTOMER_CAUSES = ("customer_deleted", "customer_invalid")
