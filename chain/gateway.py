@@ -2,7 +2,7 @@
 
 No range of blocks is scanned: the contract says which blocks hold its payments, and the logs of those blocks are read
 by block hash. Index and logs come from one node. If they differ, the next node is asked; if no node is consistent,
-ChainError is raised.
+ChainError is raised. Readings of many blocks isolate the blocks that no node shows properly.
 """
 
 from collections import defaultdict
@@ -15,10 +15,40 @@ from chain.block_cache import BlockCache
 from chain.contracts import GatewayContract
 from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
-from chain.payment_index import PaymentIndex
+from chain.payment_index import IndexedBlock, PaymentIndex
 from chain.provider import ChainClient
 
 T = TypeVar("T")
+
+_MAX_UNREADABLE_BLOCKS = 32  # in one reading; with more, the nodes show no logs at all
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableBlock:
+    """A block whose payments no node shows as the contract counts them."""
+
+    gateway: str
+    number: int
+    payments: int
+    cause: str
+
+    def __str__(self) -> str:
+        return (
+            f"block {self.number} with {self.payments} payments of gateway {self.gateway} is unreadable: {self.cause}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The payments of a part of the index, which ends before `stop`, by their index."""
+
+    stop: int
+    payments: Sequence[tuple[int, Payment]]
+    unreadable: Sequence[UnreadableBlock] = ()
+
+
+def _never(index: int) -> bool:
+    return False
 
 
 class Gateway(GatewayContract):
@@ -45,9 +75,9 @@ class Gateway(GatewayContract):
         """Read the payment at one position of the index."""
         return await self._read_index(lambda index: index.payment_at(position))
 
-    async def payments_above(self, number: int) -> list[Payment]:
-        """Read all payments in blocks after `number`, in order."""
-        return await self._read_index(lambda index: index.payments_above(number))
+    async def payments_above(self, number: int) -> Window:
+        """Read the payments in blocks after `number`, in order."""
+        return await self._read_isolated(lambda index: index.blocks_above(number))
 
     async def payments_of(
         self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
@@ -57,19 +87,65 @@ class Gateway(GatewayContract):
             lambda index: index.payments_of(customer_id, start, stop, verify_receipts=verify_receipts)
         )
 
-    async def payments(self, start: int, stop: int) -> AsyncIterator[list[tuple[int, Payment]]]:
-        """Read the payments `[start, stop)` of the index as `(index, payment)`, in windows that end with a block.
+    async def payments(self, start: int, stop: int, is_done: Callable[[int], bool] = _never) -> AsyncIterator[Window]:
+        """Read the payments `[start, stop)` of the index, in windows that end with a block.
 
         `stop` must be a `total_payments`, so that it ends with a block. A window may begin before `start` if `start`
-        lies within a block.
+        lies within a block. Blocks whose payments are all done are not read.
         """
         while start < stop:
-            window = await self._read_window(start, stop)
+            window = await self._read_window(start, stop, is_done)
             yield window
-            start = window[-1][0] + 1
+            start = window.stop
 
-    async def _read_window(self, start: int, stop: int) -> list[tuple[int, Payment]]:
-        return await self._read_index(lambda index: index.window(start, stop))
+    async def _read_window(self, start: int, stop: int, is_done: Callable[[int], bool] = _never) -> Window:
+        return await self._read_isolated(lambda index: index.blocks(start, stop), is_done)
+
+    async def _read_isolated(
+        self, locate: Callable[[PaymentIndex], Awaitable[list[IndexedBlock]]], is_done: Callable[[int], bool] = _never
+    ) -> Window:
+        """Read the blocks that `locate` finds in the index, and those that no node shows properly apart.
+
+        Raises: ChainError if too many are unreadable.
+        """
+
+        async def read(index: PaymentIndex) -> Window:
+            blocks = await locate(index)
+            return Window(_end(blocks), await index.read_entries(_unfinished(blocks, is_done)))
+
+        try:
+            return await self._read_index(read)
+        except ChainError:
+            blocks = await self._read_index(locate)
+        payments: list[tuple[int, Payment]] = []
+        unreadable: list[UnreadableBlock] = []
+        parts = [_unfinished(blocks, is_done)]
+        while parts:
+            part = parts.pop()
+            try:
+                payments += await self._read_located(part)
+            except ChainError as error:
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+                elif len(unreadable) == _MAX_UNREADABLE_BLOCKS:
+                    raise
+                else:
+                    unreadable.append(
+                        UnreadableBlock(self.address, part[0].number, part[0].stop - part[0].start, str(error))
+                    )
+        return Window(_end(blocks), payments, unreadable)
+
+    async def _read_located(self, blocks: Sequence[IndexedBlock]) -> list[tuple[int, Payment]]:
+        return await self._read_index(lambda index: index.read_entries_named_elsewhere(blocks))
+
+
+def _end(blocks: Sequence[IndexedBlock]) -> int:
+    return blocks[-1].stop if blocks else 0
+
+
+def _unfinished(blocks: Sequence[IndexedBlock], is_done: Callable[[int], bool]) -> list[IndexedBlock]:
+    return [block for block in blocks if not all(map(is_done, range(block.start, block.stop)))]
 
 
 @dataclass(frozen=True, slots=True)

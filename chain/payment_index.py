@@ -6,6 +6,8 @@ The logs must hold what the contract counts, else InconsistentChainData is raise
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 
 from chain import decoding, provider
 from chain.block_cache import BlockCache
@@ -18,6 +20,15 @@ from chain.provider import ChainClient
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedBlock:
+    """The entries `[start, stop)` of the index, which are all of one block."""
+
+    number: int
+    start: int
+    stop: int
 
 
 class PaymentIndex(GatewayContract):
@@ -72,10 +83,31 @@ class PaymentIndex(GatewayContract):
 
     async def window(self, start: int, stop: int, size: int = WINDOW) -> list[tuple[int, Payment]]:
         """Read about `size` of `(index, payment)` from the block of `start` on, to the end of a block."""
+        return await self.read_entries(await self.blocks(start, stop, size))
+
+    async def blocks(self, start: int, stop: int, size: int = WINDOW) -> list[IndexedBlock]:
+        """Locate about `size` entries from the block of `start` on, to the end of a block."""
         start -= await self._count_same_block_before(start)
-        counts = Counter(await self._whole_blocks(start, stop, size))
-        read = await self._read_counted_blocks(counts)
-        return list(enumerate((payment for number in sorted(read) for payment in read[number]), start))
+        return _group(await self._whole_blocks(start, stop, size), start)
+
+    async def read_entries(self, blocks: Sequence[IndexedBlock]) -> list[tuple[int, Payment]]:
+        """Read the `(index, payment)` of blocks that this node's index named."""
+        read = await self._read_counted_blocks({block.number: block.stop - block.start for block in blocks})
+        return [entry for block in blocks for entry in enumerate(read[block.number], block.start)]
+
+    async def read_entries_named_elsewhere(self, blocks: Sequence[IndexedBlock]) -> list[tuple[int, Payment]]:
+        """Read the `(index, payment)` of blocks that another node's index named, if this node's index names them too.
+
+        Raises: InconsistentChainData.
+        """
+        if not blocks:
+            return []
+        first = blocks[0].start
+        numbers = await self.payment_blocks(first, blocks[-1].stop)
+        for block in blocks:
+            if set(numbers[block.start - first : block.stop - first]) != {block.number}:
+                raise InconsistentChainData(f"the index names other blocks than {block.number} for {block.start}")
+        return await self.read_entries(blocks)
 
     async def _whole_blocks(self, start: int, stop: int, size: int = WINDOW) -> list[int]:
         """Read the index from the start of a block on, about `size` entries, to the end of a block."""
@@ -108,20 +140,19 @@ class PaymentIndex(GatewayContract):
         window = await self.window(index - before, total, before + _NEIGHBORS)
         return window[before][1]
 
-    async def payments_above(self, number: int) -> list[Payment]:
-        """Read all payments in blocks after `number`, in order."""
+    async def blocks_above(self, number: int) -> list[IndexedBlock]:
+        """Locate all entries in blocks after `number`."""
         start, size = await self.total_payments(), 16
         above: list[int] = []
         while start > 0:
             blocks = await self.payment_blocks(max(0, start - size), start)
             newer = [block for block in blocks if block > number]
-            above += newer
-            start -= len(blocks)
+            above = newer + above
+            start -= len(newer)
             size = min(2 * size, WINDOW)
             if len(newer) < len(blocks):
                 break
-        read = await self._read_counted_blocks(Counter(above))
-        return [payment for number in sorted(read) for payment in read[number]]
+        return _group(above, start)
 
     async def payments_of(
         self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
@@ -169,3 +200,13 @@ class PaymentIndex(GatewayContract):
         blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)
         if blocks != [payment.block]:
             raise InconsistentChainData(f"the gateway knows no payment {payment.sequence} in block {payment.block}")
+
+
+def _group(numbers: Sequence[int], start: int) -> list[IndexedBlock]:
+    """Group entries of the index, of which the first is at `start`, by block."""
+    blocks: list[IndexedBlock] = []
+    for number, entries in groupby(numbers):
+        stop = start + len(list(entries))
+        blocks.append(IndexedBlock(number, start, stop))
+        start = stop
+    return blocks

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from cachetools import TTLCache
@@ -19,6 +19,14 @@ from stateless_billing.runtime.clock import Clock
 
 _CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
 _REQUIRED_NODES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinalized:
+    """Payments above `finalized`; not `complete` if a block is unreadable."""
+
+    payments: list[Payment]
+    complete: bool
 
 
 class Confirmations:
@@ -45,7 +53,7 @@ class Confirmations:
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
         """The heads read last."""
-        self._cached: TTLCache[int, list[Payment]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
+        self._cached: TTLCache[int, _Unfinalized] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
 
     async def heads(self) -> Heads:
         """Read the current heads, preferring a node that is not behind. Raises: ChainError."""
@@ -70,27 +78,35 @@ class Confirmations:
         return heads
 
     async def unfinalized(self, heads: Heads) -> list[Payment]:
-        """All payments above `finalized`, of all gateways, read once a second for everybody. Raises: ChainError."""
+        """The readable payments above `finalized`, of all gateways. Raises: ChainError."""
+        return (await self._read_unfinalized(heads)).payments
+
+    async def _read_unfinalized(self, heads: Heads) -> _Unfinalized:
+        """Read them once a second for everybody."""
         number = heads.finalized.number
         async with self._reading:
             unfinalized = self._cached.get(number)
             if unfinalized is None:
-                lists = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-                unfinalized = self._cached[number] = [payment for payments in lists for payment in payments]
+                windows = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
+                payments = [payment for window in windows for _, payment in window.payments]
+                unfinalized = _Unfinalized(payments, complete=not any(window.unreadable for window in windows))
+                self._cached[number] = unfinalized
             return unfinalized
 
     async def depth_of(self, payment: Payment, heads: Heads) -> Depth:
         """Measure the depth of a payment by `heads` that were read before it. Raises: ChainError."""
         now = int(self._clock.wall())
         risky = payment.quoted and not finality.is_final(payment, heads)
-        others = await self.unfinalized(heads) if risky else []
+        unfinalized = await self._read_unfinalized(heads) if risky else _Unfinalized([], complete=True)
+        others = unfinalized.payments
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         depth = finality.measure_depth(payment, tier, heads, now)
         if depth.reached and risky and payment not in others:
             # The node that listed the unfinalized payments does not have this one; retry later.
             return replace(depth, reached=False)
-        in_first_tier = risky and tier == self._tiers[0]
-        if depth.reached and not in_first_tier and not await self._is_confirmed_by_two_nodes(payment, tier, now):
+        # A node that hides payments must not lower their sum by itself.
+        may_trust_one_node = risky and tier == self._tiers[0] and unfinalized.complete
+        if depth.reached and not may_trust_one_node and not await self._is_confirmed_by_two_nodes(payment, tier, now):
             return Depth(reached=False)
         return depth
 

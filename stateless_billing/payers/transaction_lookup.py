@@ -81,7 +81,7 @@ class TransactionLookup:
         except ChainError as error:
             log.warning("unfinalized payments could not be read: %s", error)
             return frozenset()
-        return frozenset(payment.tx_hash for payments in by_gateway for payment in payments)
+        return frozenset(payment.tx_hash for window in by_gateway for _, payment in window.payments)
 
 
 def _create_limiter() -> ConcurrencyLimiter:

@@ -61,6 +61,9 @@ async def _chain(services: Services) -> CheckResponse:
     now = int(services.clock.wall())
     age = now - heads.latest.time
     detail = f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old"
+    unreadable = [f"{block.number} of {block.gateway}" for block in services.sweeper.unreadable()]
+    if unreadable:
+        detail += f"; no node shows the payments in block {', '.join(unreadable)}: only these wait"
     fault = health.head_fault(heads.latest, now)
     return _check(fault is None, age, fault or detail)
 

@@ -168,7 +168,7 @@ class CustomerSearch:
             latest = [
                 payment
                 async for window in gateway.payments(max(0, total - _MAX_PAYMENTS), total)
-                for _, payment in window
+                for _, payment in window.payments
             ]
             ids += [payment.customer_id for payment in reversed(latest) if payment.customer_id]
         return list(dict.fromkeys(ids))[:_MAX_CANDIDATES]

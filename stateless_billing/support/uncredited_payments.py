@@ -129,7 +129,10 @@ class UncreditedPayments:
             complete = complete and stop == count
         known = {payment.identity for payment in payments}
         async for window in gateway.payments(swept, total):
-            payments += [payment for index, payment in window if index >= swept and payment.identity not in known]
+            complete = complete and not window.unreadable
+            payments += [
+                payment for index, payment in window.payments if index >= swept and payment.identity not in known
+            ]
             if len(payments) > _MAX_PAYMENTS:
                 break
         complete = complete and len(payments) <= _MAX_PAYMENTS

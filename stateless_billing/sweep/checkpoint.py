@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from chain.gateway import Gateway
+from chain.gateway import Gateway, UnreadableBlock
 from chain.payment import Payment
 from stateless_billing.bookkeeping.records import OpenCustomer, OpenPayments
 
@@ -25,8 +25,8 @@ class GatewayCheckpoint:
     `persisted` is `swept` and `open` as in the service record. `passed_blocks` and `passed_sequences` hold the blocks
     of all payments closed or left open since then, by index and by customer and sequence.
     `open_payments` holds the payments in `open` by customer and sequence, `unread` the range of sequences that are
-    still to be read from the chain, `indexed` the open payments without a customer. `total` is the contract's count,
-    None while it cannot be read.
+    still to be read from the chain, `indexed` the open payments without a customer. `unreadable` are the blocks that no
+    node shows properly; `swept` waits for them. `total` is the contract's count, None while it cannot be read.
     """
 
     gateway: Gateway
@@ -40,6 +40,7 @@ class GatewayCheckpoint:
     unread: dict[str, tuple[int, int]] = field(default_factory=dict)
     indexed: dict[int, Payment] = field(default_factory=dict)
     uncredited: dict[str, Payment] = field(default_factory=dict)
+    unreadable: list[UnreadableBlock] = field(default_factory=list)
     passed_blocks: dict[int, int] = field(default_factory=dict)
     passed_sequences: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -59,9 +60,15 @@ class GatewayCheckpoint:
         """Whether no work remains."""
         return self.swept == self.total and not len(self.open)
 
-    def is_waiting(self, index: int) -> bool:
-        """Whether the payment at this index is neither done nor left open."""
-        return index >= self.swept and index not in self.done_above
+    def is_done(self, index: int) -> bool:
+        """Whether the payment at this index is done or left open."""
+        return index < self.swept or index in self.done_above
+
+    def note_unreadable(self, blocks: list[UnreadableBlock]) -> list[UnreadableBlock]:
+        """Record the blocks that no node shows properly now, and return those that are new among them."""
+        known = {block.number for block in self.unreadable}
+        self.unreadable = blocks
+        return [block for block in blocks if block.number not in known]
 
     def close(self, index: int | None, payment: Payment) -> None:
         """Mark a payment as done. `index` is None for one that is read as part of what its customer has open."""

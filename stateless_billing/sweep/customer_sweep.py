@@ -1,9 +1,11 @@
 """Sweeps the payments of one customer, a slice at a time, so that nobody waits for another's backlog."""
 
 import asyncio
+import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
@@ -13,6 +15,8 @@ from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from stateless_billing.sweep.cursors import SLICE, CursorUpdater
+
+log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_SLICES = 16  # also limits unfinalized payments, processed one at a time
 Indexed = tuple[int | None, Payment]
@@ -38,12 +42,27 @@ class CustomerSweep:
 
     async def run(
         self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
+    ) -> bool:
         """Process a customer's payments once: open ones that are due, new final ones, and unfinalized ones.
 
-        Raises: ChainError.
+        A failure is logged and stops this customer only, until the next round. Return whether there was none.
         """
         logs.add_to_context(work="sweep")
+        try:
+            await self._process(checkpoint, customer_id, indexed, heads)
+        except ChainError as error:
+            log.warning("gateway %s, customer %s: %s", checkpoint.gateway.address, customer_id, error)
+        except Exception:
+            log.exception(
+                "gateway %s, customer %s: failed, retrying on the next sweep", checkpoint.gateway.address, customer_id
+            )
+        else:
+            return True
+        return False
+
+    async def _process(
+        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+    ) -> None:
         final: list[Indexed] = [(None, payment) for payment in self.due(checkpoint, customer_id)]
         final += [(index, payment) for index, payment in indexed if is_final(payment, heads)]
         if customer_id:

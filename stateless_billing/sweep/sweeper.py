@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.errors import ChainError
-from chain.gateway import Gateway
+from chain.gateway import Gateway, UnreadableBlock
 from chain.payment import Payment
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import MAX_OPEN, ServiceRecords
@@ -126,7 +126,7 @@ class Sweeper:
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=patience_seconds)
         agreed = await self._record.write(self._checkpoints, force=force)
-        is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints)
+        is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints) and not self.unreadable()
         return SweepResult(
             idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
             complete=agreed and not self._tasks and is_read and not self._failed,
@@ -149,6 +149,10 @@ class Sweeper:
         """The index below which each gateway's payments are done, except open ones; by gateway address."""
         return {checkpoint.gateway.address: checkpoint.swept for checkpoint in self._checkpoints}
 
+    def unreadable(self) -> list[UnreadableBlock]:
+        """The blocks that no node showed properly in the last sweep."""
+        return [block for checkpoint in self._checkpoints for block in checkpoint.unreadable]
+
     async def _begin_gateway(self, checkpoint: GatewayCheckpoint) -> None:
         checkpoint.total = None
         try:
@@ -159,9 +163,13 @@ class Sweeper:
             if checkpoint.swept < total or len(checkpoint.open):
                 heads = await self._confirmations.heads()
                 uncredited = await self._begin_open(checkpoint, heads)
-                async for window in checkpoint.gateway.payments(checkpoint.swept, total):
-                    uncredited |= await self._begin_window(checkpoint, window, heads)
+                unreadable: list[UnreadableBlock] = []
+                async for window in checkpoint.gateway.payments(checkpoint.swept, total, checkpoint.is_done):
+                    uncredited |= await self._begin_window(checkpoint, window.payments, heads)
+                    unreadable += window.unreadable
                 checkpoint.uncredited = uncredited
+                for block in checkpoint.note_unreadable(unreadable):
+                    log.error("%s; these wait until a node shows them, all others go on", block)
             checkpoint.total = total
         except ChainError as error:
             log.warning("gateway %s: %s", checkpoint.gateway.address, error)
@@ -234,13 +242,13 @@ class Sweeper:
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         waiting: dict[str, Payment] = {}
         for index, payment in window:
-            credited = self._status_cache.credited_status(payment)
-            if checkpoint.is_waiting(index) and not credited:
-                waiting[payment.identity] = payment
-            if credited and not is_final(payment, heads):
-                continue  # credited; the cursor advances at finality
-            if not checkpoint.is_waiting(index):
+            if checkpoint.is_done(index):
                 continue
+            credited = self._status_cache.credited_status(payment)
+            if not credited:
+                waiting[payment.identity] = payment
+            elif not is_final(payment, heads):
+                continue  # credited; the cursor advances at finality
             if not self._is_passed_as_open(checkpoint, index, payment, heads):
                 customers[payment.customer_id or ""].append((index, payment))
         checkpoint.advance()
@@ -275,14 +283,8 @@ class Sweeper:
     async def _sweep_customer(
         self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
     ) -> None:
-        """Isolate failures per customer: log the exception and retry in the next round."""
-        try:
-            await self._customers.run(checkpoint, customer_id, indexed, heads)
-        except Exception:
+        if not await self._customers.run(checkpoint, customer_id, indexed, heads):
             self._failed = True
-            log.exception(
-                "gateway %s, customer %s: failed, retrying on the next sweep", checkpoint.gateway.address, customer_id
-            )
 
     def _may_open(self, checkpoint: GatewayCheckpoint, payment: Payment) -> bool:
         """Whether `swept` may pass a final payment that is not credited: not if too many keys are in use already."""

@@ -59,13 +59,13 @@ def test_what_is_still_on_the_chain_is_read_once() -> None:
     async def main() -> None:
         node = FakeNode(history(2, 1, 3))
         gateway = Gateway(node, CHAIN_ID, GATEWAY)
-        assert await gateway._read_window(0, 6) == WHOLE
+        assert (await gateway._read_window(0, 6)).payments == WHOLE
         assert blocks_read(node) == 3
-        assert await gateway._read_window(0, 6) == WHOLE
+        assert (await gateway._read_window(0, 6)).payments == WHOLE
         assert node.asked.count("eth_getBlockByNumber") == 1, "the newest vouches for all"
         assert blocks_read(node) == 0
         node.payments = history(2, 1, 3, 1)
-        assert (await gateway.payments_above(102))[-1].block == 106
+        assert (await gateway.payments_above(102)).payments[-1][1].block == 106
         assert blocks_read(node) == 1
         await gateway.bound_to(node)._read_window(0, 7)
         assert blocks_read(node) == 4, "what another one showed is not asked"
@@ -80,11 +80,11 @@ def test_after_a_while_it_is_read_again_since_the_node_may_have_lied() -> None:
         node.lies["eth_getLogs"] = lambda logs: [
             log | {"data": log["data"][:130] + f"{1:064x}" + log["data"][194:]} for log in logs
         ]
-        lied = await gateway._read_window(0, 6)
+        lied = (await gateway._read_window(0, 6)).payments
         del node.lies["eth_getLogs"]
-        assert await gateway._read_window(0, 6) == lied != WHOLE
+        assert (await gateway._read_window(0, 6)).payments == lied != WHOLE
         await asyncio.sleep(121)
-        assert await gateway._read_window(0, 6) == WHOLE
+        assert (await gateway._read_window(0, 6)).payments == WHOLE
 
     run_virtually(main())
 
@@ -104,7 +104,7 @@ def test_a_reorganisation_while_it_is_read_keeps_nothing() -> None:
         blocks_read(node)
         shown = await gateway._read_window(0, 3)
         assert blocks_read(node) == 3
-        assert [payment for _, payment in shown] == node.payments
+        assert [payment for _, payment in shown.payments] == node.payments
 
     run_virtually(main())
 
@@ -157,8 +157,10 @@ def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[st
                 total = len(node.payments)
                 if step == "read":
                     start = number % total
-                    assert await gateway._read_window(start, total) == await fresh.window(start, total)
+                    window = await gateway._read_window(start, total)
+                    assert window.payments == await fresh.window(start, total)
                 else:
-                    assert await gateway.payments_above(95 + number) == await fresh.payments_above(95 + number)
+                    above = await fresh.read_entries(await fresh.blocks_above(95 + number))
+                    assert (await gateway.payments_above(95 + number)).payments == above
 
     run_virtually(main())

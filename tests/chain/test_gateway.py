@@ -26,12 +26,14 @@ def reading(node: FakeNode, address: str = GATEWAY) -> Gateway:
 
 
 async def everything(gateway: Gateway, start: int, stop: int) -> list[tuple[int, Payment]]:
-    """All windows as one list; each must end with a block."""
+    """All windows as one list; each must end with a block. Raises: InconsistentChainData for an unreadable block."""
     payments: list[tuple[int, Payment]] = []
     async for window in gateway.payments(start, stop):
-        assert window
-        assert not payments or window[0][1].block > payments[-1][1].block
-        payments += window
+        for unreadable in window.unreadable:
+            raise InconsistentChainData(str(unreadable))
+        assert window.payments
+        assert not payments or window.payments[0][1].block > payments[-1][1].block
+        payments += window.payments
     return payments
 
 
@@ -88,9 +90,11 @@ async def test_what_was_read_before_a_hole_is_handed_out_and_the_hole_is_not() -
     node = FakeNode(made)
     node.lies["eth_getLogs"] = lambda logs: logs[1:] if len(logs) == 2 else logs
     windows = reading(node).payments(0, len(made))
-    assert await anext(windows) == list(enumerate(made))[: WINDOW - 1]
-    with pytest.raises(InconsistentChainData):
-        await anext(windows)
+    assert (await anext(windows)).payments == list(enumerate(made))[: WINDOW - 1]
+    window = await anext(windows)
+    [hole] = window.unreadable
+    assert (hole.number, hole.payments, hole.cause) == (104, 2, "block 104 shows 1 payments, not 2")
+    assert window.payments == [(WINDOW - 1, made[WINDOW - 1])]
 
 
 async def test_a_node_that_lags_behind_the_count_does_not_shorten_it() -> None:
@@ -153,5 +157,60 @@ async def test_where_no_node_tells_a_story_that_fits_all_causes_are_told() -> No
     nodes = [FakeNode(history(2, 3, 4)) for _ in range(2)]
     for node in nodes:
         node.lies["eth_getLogs"] = LIES["omits the last log"][1]
-    with pytest.raises(NodeError, match=r"2 payments, not 3; .*2 payments, not 3"):
+    with pytest.raises(InconsistentChainData, match=r"2 payments, not 3; .*2 payments, not 3"):
         await everything(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), 0, 9)
+
+
+def cut_data_in(number: int) -> Lie:
+    """Cut the data of the first log of a block."""
+
+    def lie(logs: Any) -> Any:
+        if not logs or logs[0]["blockNumber"] != hex(number):
+            return logs
+        return [logs[0] | {"data": logs[0]["data"][:-2]}, *logs[1:]]
+
+    return lie
+
+
+async def test_a_malformed_log_hides_no_other_block() -> None:
+    made = history(2, 1, 3, 1, 2)
+    node = FakeNode(made)
+    node.lies["eth_getLogs"] = cut_data_in(104)
+    [window] = [window async for window in reading(node).payments(0, len(made))]
+    assert [payment for _, payment in window.payments] == [paid for paid in made if paid.block != 104]
+    assert window.stop == len(made)
+    [unreadable] = window.unreadable
+    assert str(unreadable).startswith(
+        f"block 104 with 3 payments of gateway {GATEWAY} is unreadable: expected 96 bytes"
+    )
+    above = await reading(node).payments_above(101)
+    assert [paid for _, paid in above.payments] == [paid for paid in made if paid.block in (102, 106, 108)]
+    assert [block.number for block in above.unreadable] == [104]
+
+
+async def test_a_malformed_log_is_asked_of_the_next_node() -> None:
+    made = history(2, 1, 3)
+    nodes = [FakeNode(made), FakeNode(made)]
+    nodes[0].lies["eth_getLogs"] = cut_data_in(100)
+    nodes[1].lies["eth_getLogs"] = cut_data_in(104)
+    gateway = Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY)
+    [window] = [window async for window in gateway.payments(0, len(made))]
+    assert sorted(window.payments) == list(enumerate(made))
+    assert not window.unreadable
+
+
+async def test_blocks_that_are_done_are_not_read_again() -> None:
+    made = history(2, 1, 3)
+    node = FakeNode(made)
+    windows = [window async for window in reading(node).payments(0, len(made), lambda index: index < 3)]
+    assert [window.payments for window in windows] == [list(enumerate(made))[3:]]
+    assert node.asked.count("eth_getLogs") == 1
+
+
+async def test_nodes_that_show_no_logs_at_all_are_a_failure() -> None:
+    made = history(*[1] * 40)
+    node = FakeNode(made)
+    node.lies["eth_getLogs"] = lambda logs: []
+    with pytest.raises(InconsistentChainData):
+        await anext(reading(node).payments(0, len(made)))
+    assert node.asked.count("eth_getLogs") < 8 * len(made)

@@ -24,8 +24,10 @@ def reading(node: FakeNode, address: str = GATEWAY) -> PaymentIndex:
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(90, 120))
 def test_the_payments_above_a_block(sizes: list[int], number: int) -> None:
     made = history(*sizes)
-    above = asyncio.run(reading(FakeNode(made)).payments_above(number))
-    assert above == [paid for paid in made if paid.block > number]
+    above = asyncio.run(reading(FakeNode(made)).blocks_above(number))
+    expected = [(index, paid.block) for index, paid in enumerate(made) if paid.block > number]
+    assert [(index, block.number) for block in above for index in range(block.start, block.stop)] == expected
+    assert len({block.number for block in above}) == len(above)
 
 
 async def test_every_place_of_the_index() -> None:

@@ -36,7 +36,9 @@ def payments(stack: Stack) -> list[Payment]:
             for address in stack.gateways:
                 gateway = Gateway(nodes, stack.chain.chain_id, address.lower())
                 total = await gateway.total_payments()
-                on_chain += [payment async for window in gateway.payments(0, total) for _, payment in window]
+                async for window in gateway.payments(0, total):
+                    assert not window.unreadable
+                    on_chain += [payment for _, payment in window.payments]
             return on_chain
 
     return asyncio.run(read())

@@ -148,11 +148,28 @@ async def test_a_plain_payment_needs_two_nodes() -> None:
     assert not await world.reached(plain)
 
 
-async def test_an_index_with_a_gap_raises() -> None:
+async def test_a_payment_that_no_node_shows_is_not_confirmed() -> None:
     world = World([payment(block=90, tx_hash=tx_hash(2)), payment(sequence=1)])
     world.each[0].lies["eth_getLogs"] = lambda _: []
-    with pytest.raises(ChainError):
-        await world.reached(payment(sequence=1))
+    assert not await world.reached(payment(sequence=1))
+
+
+async def test_where_a_block_is_unreadable_one_node_alone_is_not_trusted() -> None:
+    """It could hide payments, and with them how much is already credited before finality."""
+    hidden, tiny = payment(block=90, tx_hash=tx_hash(2)), payment(cents=1, sequence=1)
+
+    def hide(logs: Any) -> Any:
+        return [] if logs and logs[0]["blockNumber"] == hex(90) else logs
+
+    def world(*lies: Any) -> World:
+        nodes = World([hidden, tiny], nodes=2)
+        for node, lie in zip(nodes.each, lies, strict=True):
+            node.lies["eth_getLogs"] = lie
+        return nodes
+
+    assert await world(hide, hide).reached(tiny), "both nodes show it"
+    assert not await world(hide, lambda _: []).reached(tiny)
+    assert await world(lambda logs: logs, lambda _: []).reached(tiny), "nothing is hidden"
 
 
 @pytest.mark.parametrize(

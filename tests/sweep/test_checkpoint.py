@@ -25,7 +25,7 @@ def test_it_advances_past_closed_payments_only() -> None:
         checkpoint.close(index, own(index))
     checkpoint.advance()
     assert (checkpoint.swept, checkpoint.done_above) == (2, {3})
-    assert [checkpoint.is_waiting(index) for index in range(5)] == [False, False, True, False, True]
+    assert [checkpoint.is_done(index) for index in range(5)] == [True, True, False, True, False]
     checkpoint.leave_open(2, own(2), "stripe_down")
     checkpoint.advance()
     assert (checkpoint.swept, checkpoint.open.customers) == (4, {CUSTOMER: OpenCustomer(2, "stripe_down")})

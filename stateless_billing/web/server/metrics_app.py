@@ -85,6 +85,11 @@ class ServiceCollector(Collector):
         for gateway, index in sweeper.swept().items():
             swept.add_metric([gateway], index)
         yield swept
+        yield GaugeMetricFamily(
+            "billing_unreadable_blocks",
+            "Blocks whose payments no node shows as the contract counts them. Only these payments wait.",
+            len(sweeper.unreadable()),
+        )
 
     def _timestamps(self) -> Iterator[Metric]:
         heads, rate = self._services.confirmations.latest, self._services.price_feed.latest

@@ -149,7 +149,7 @@ async def test_the_requests_of_a_payment_are_counted() -> None:
     assert await gateway.payments_of("cus_Payer0", 0, 1, verify_receipts=True) == payments[:1]
     assert network.methods == ["eth_call", *block, "eth_getTransactionReceipt"]
     network.messages.clear()
-    assert [payment async for window in gateway.payments(0, 3) for _, payment in window] == payments
+    assert [payment async for window in gateway.payments(0, 3) for _, payment in window.payments] == payments
     assert network.methods == ["eth_call", *block, *block, "eth_getBlockByNumber"]
 
 
