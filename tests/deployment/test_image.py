@@ -44,7 +44,8 @@ def stack() -> Iterator[Stack]:
 def settings(stack: Stack) -> dict[str, str]:
     """Return the environment of a machine on Fly, without its listening addresses."""
     ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
-    return {**FLY["env"], **stack.settings, **ports, "HOST": "127.0.0.1"}
+    name = {"PUBLIC_URL": f"http://127.0.0.1:{ports['PORT']}"}
+    return {**FLY["env"], **stack.settings, **ports, **name, "HOST": "127.0.0.1"}
 
 
 def words(group: str) -> list[str]:
