@@ -55,6 +55,19 @@ async def find_wallet_holders(session: StripeSession, wallet: str) -> list[Custo
     return [customer for customer in holders if customer.value(RECORD_MARKER) is None]
 
 
+async def get_paying_customer(stripe: StripeApi, customer_id: str) -> Customer | None:
+    """Get a customer; None if it does not exist, was deleted or is a bookkeeping record.
+
+    Raises: StripeFailure.
+    """
+    async with stripe.session() as session:
+        try:
+            customer = await session.get_customer(customer_id)
+        except RequestRejected:
+            return None
+    return None if customer.deleted or customer.value(RECORD_MARKER) else customer
+
+
 class NotOurAccount(Exception):
     """The Stripe account lacks our bookkeeping customers, or the key may not read them."""
 

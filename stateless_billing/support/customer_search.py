@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
 from chain.provider import FailoverProvider
-from stateless_billing.bookkeeping.records import RECORD_MARKER, ServiceRecords, find_wallet_holders
+from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
@@ -17,7 +17,6 @@ from stateless_billing.operators.roster import is_email, is_wallet
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.objects import WALLET, Customer
 from stateless_billing.support.wallet_conflicts import WalletConflict, WalletConflicts
 
@@ -102,12 +101,7 @@ class CustomerSearch:
 
     async def get_customer(self, customer_id: str) -> Customer | None:
         """Get a customer; None if it does not exist, was deleted or is a bookkeeping record."""
-        async with self._stripe.session() as session:
-            try:
-                customer = await session.get_customer(customer_id)
-            except RequestRejected:
-                return None
-        return None if customer.deleted or customer.value(RECORD_MARKER) else customer
+        return await get_paying_customer(self._stripe, customer_id)
 
     async def _find_by_wallet(self, wallet: str) -> SearchResult:
         registered = await asyncio.gather(*(gateway.customer_of(wallet) for gateway in self._gateways))

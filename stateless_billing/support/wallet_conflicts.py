@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping.order_subjects import WalletSubject
 from stateless_billing.bookkeeping.orders import OrderDraft, Orders
-from stateless_billing.bookkeeping.records import RECORD_MARKER, find_wallet_holders
+from stateless_billing.bookkeeping.records import find_wallet_holders, get_paying_customer
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import CUSTOMER, WITHDRAW, Order
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.objects import Customer
 
 _NOTHING = "Nothing was ordered."
 _SHARED = (
@@ -57,7 +55,7 @@ class WalletConflicts:
         holders = await self._find_holders(wallet)
         if registered is None:
             return await self._describe_shared(wallet, holders) if len(holders) > 1 else None
-        customer = await self._get_customer(registered)
+        customer = await get_paying_customer(self._stripe, registered)
         if customer is not None and customer.has_wallet(wallet):
             return None
         owner = holders[0] if len(holders) == 1 else "cus_…"
@@ -85,7 +83,7 @@ class WalletConflicts:
             raise ProblemError(
                 "too_late", f"The wallet is registered already. {_NOTHING} Only the gateway's owner can correct that."
             )
-        customer = await self._get_customer(parsed.target)
+        customer = await get_paying_customer(self._stripe, parsed.target)
         if customer is None or not customer.has_wallet(wallet):
             raise ProblemError(
                 "unusable_customer", f"This customer is not in Stripe or does not have this wallet. {_NOTHING}"
@@ -101,11 +99,3 @@ class WalletConflicts:
     async def _find_holders(self, wallet: str) -> list[str]:
         async with self._stripe.session() as session:
             return [customer.id for customer in await find_wallet_holders(session, wallet)]
-
-    async def _get_customer(self, customer_id: str) -> Customer | None:
-        async with self._stripe.session() as session:
-            try:
-                customer = await session.get_customer(customer_id)
-            except RequestRejected:
-                return None
-        return None if customer.deleted or customer.value(RECORD_MARKER) else customer
