@@ -208,14 +208,18 @@ class Stack:
         """Return the customer's credit balance in cents."""
         return -int(self.stripe(f"customers/{customer}")["balance"])
 
+    def stop_services(self) -> None:
+        """Stop every process of the service."""
+        while self._services:
+            self._services.pop().stop()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for service in self._services:
-            service.stop()
+        self.stop_services()
         self.http.close()
         self._running.close()
 

@@ -1,6 +1,6 @@
 """What a request costs the event loop at worst: every route with the inputs that cost the most, as a table.
 
-`python -m tests.attack.attack_request_cpu` prints it.
+`python -m tests.attack request_cpu` prints it.
 """
 
 import asyncio
@@ -283,7 +283,3 @@ def attack_request_cpu() -> str:
     dearest = max(costs, key=lambda cost: cost.cpu_ms)
     assert dearest.cpu_ms <= MAX_CPU_MS, "\n".join(sorted(lines, reverse=True))
     return f"{len(costs)} requests, at most {dearest.cpu_ms:.1f} ms of CPU on the loop each\n" + "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(attack_request_cpu())
