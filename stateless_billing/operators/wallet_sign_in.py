@@ -73,6 +73,13 @@ class WalletSignIns:
         self._used_challenges[nonces[-1]] = True
         return operator, str(challenge.get("onward", ""))
 
+    def requested_address(self, cookie: str | None) -> str:
+        """Return the address of a browser's message; empty if it has none that is in time."""
+        try:
+            return str(self._tokens.open("wallet", cookie or "", WALLET_SECONDS)["address"])
+        except (BadToken, KeyError):
+            return ""
+
     async def _has_account_signed(self, address: str, messages: list[str], signature: str) -> bool:
         """Ask an operator's smart account. Strangers' addresses cost no call.
 

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.metrics import VISITOR_LOOKUPS
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.runtime.token_bucket import RateLimit, TokenBucket
 
 _DAY_SECONDS = 24 * 3600
@@ -98,23 +99,25 @@ class DailyLimit:
 class LookupBudget:
     """What visitors may have read from Stripe. Registered wallets never depend on the daily limit."""
 
-    def __init__(self, *, searches_per_day: int, clock: Clock) -> None:
+    def __init__(self, *, searches_per_day: int, clock: Clock, security_log: SecurityLog) -> None:
         self._clock = clock
+        self._security_log = security_log
         self._reads = OriginRateLimiter(_READS, _READS_OF_ORIGIN)
         self._searches = OriginRateLimiter(_SEARCHES, _SEARCHES_OF_ORIGIN)
         self.daily = DailyLimit(searches_per_day, clock)
 
     def take_read(self, origin: str) -> None:
         """Take one read of a registered wallet's customer. Raises: ProblemError."""
-        refusal = self._reads.take(origin, self._clock.boot())
-        VISITOR_LOOKUPS.labels("registered", refusal or "ok").inc()
-        if refusal:
-            raise ProblemError("busy", _REFUSALS[refusal])
+        self._answer("registered", origin, self._reads.take(origin, self._clock.boot()))
 
     def take_search(self, origin: str) -> None:
         """Take one search for a wallet that the gateway does not know. Raises: ProblemError."""
         refusal = self.daily.refusal(origin) or self._searches.take(origin, self._clock.boot())
-        VISITOR_LOOKUPS.labels("unknown", refusal or "ok").inc()
-        if refusal:
-            raise ProblemError("busy", _REFUSALS[refusal])
+        self._answer("unknown", origin, refusal)
         self.daily.count(origin)
+
+    def _answer(self, wallet: str, origin: str, refusal: str) -> None:
+        VISITOR_LOOKUPS.labels(wallet, refusal or "ok").inc()
+        if refusal:
+            self._security_log.record("limit_reached", origin, limit=f"lookups of {wallet} wallets: {refusal}")
+            raise ProblemError("busy", _REFUSALS[refusal])

@@ -37,6 +37,9 @@ VISITOR_LOOKUPS = Counter(
     " that refused it: origin, all, day_of_origin, day.",
     ["wallet", "outcome"],
 )
+SECURITY_EVENTS = Counter(
+    "billing_security_events", "Sign-ins, refusals and uses of rights; docs/runbook.md lists the events.", ["event"]
+)
 REQUESTS = Counter("billing_http_requests", "Requests that were answered.", ["part", "method", "status"])
 REQUEST_SECONDS = Histogram(
     "billing_http_request_seconds",

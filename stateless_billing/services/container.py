@@ -7,6 +7,8 @@ import httpx
 
 from stateless_billing.payers.quotes import Quotes
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.logs import log_context
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.services.clients import create_clients
 from stateless_billing.services.contract_facts import ContractFacts
 from stateless_billing.services.crediting import create_crediting
@@ -32,6 +34,7 @@ class Services:
         self.node_transport = nodes
         self.stripe_transport_factory = stripe
         self.token: Token | None = None
+        self.security_log = SecurityLog(clock)
 
         self._clients = clients = create_clients(settings, clock, nodes, stripe)
         self.http = clients.http
@@ -55,7 +58,7 @@ class Services:
         self.sweeper = crediting.sweeper
         self._webhook = crediting.core.webhook
 
-        self._payers = payers = create_payers(settings, clock, clients, crediting)
+        self._payers = payers = create_payers(settings, clock, clients, crediting, self.security_log)
         self.accounts = payers.accounts
         self.lookup_budget = payers.lookup_budget
         self.claims = payers.claims
@@ -86,7 +89,8 @@ class Services:
     async def start(self) -> None:
         """Check that chain, gateways and Stripe account are the right ones. Raises StartupRefused with what to mend."""
         read_at = self.clock.boot()
-        self.token, service = await check_startup(self.nodes, self.gateways, self.records)
+        with log_context():  # tasks started later do not inherit the startup's fields
+            self.token, service = await check_startup(self.nodes, self.gateways, self.records)
         self.sign_outs.load(service.metadata or {}, read_at)
         self.sweeper.start(service)
 

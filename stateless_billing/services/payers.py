@@ -15,6 +15,7 @@ from stateless_billing.payers.receipts import Receipts
 from stateless_billing.payers.transaction_lookup import TransactionLookup
 from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.services.clients import Clients
 from stateless_billing.services.crediting import CreditingServices, create_confirmations, create_daily_limit
 from stateless_billing.settings import Settings
@@ -31,7 +32,9 @@ class PayerServices:
     create_quotes: Callable[[], Quotes]
 
 
-def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting: CreditingServices) -> PayerServices:
+def create_payers(
+    settings: Settings, clock: Clock, clients: Clients, crediting: CreditingServices, security_log: SecurityLog
+) -> PayerServices:
     """Everything reads over the visitors' own connections; only a claim credits."""
     core, gateways = crediting.core, clients.visitor_gateways
     confirmations = create_confirmations(settings, clock, clients.visitor_nodes, gateways)
@@ -41,7 +44,9 @@ def create_payers(settings: Settings, clock: Clock, clients: Clients, crediting:
     transactions = TransactionLookup(
         nodes=clients.visitor_nodes, gateways=gateways, confirmations=confirmations, clock=clock
     )
-    budget = LookupBudget(searches_per_day=settings.visitor_reads_per_day // settings.processes, clock=clock)
+    budget = LookupBudget(
+        searches_per_day=settings.visitor_reads_per_day // settings.processes, clock=clock, security_log=security_log
+    )
     accounts = Accounts(
         stripe=clients.lookup_stripe,
         gateways=gateways,

@@ -57,7 +57,12 @@ def create_app(services: Services) -> Starlette:
     ]  # fmt: skip
     middleware = [
         Middleware(RequestContextMiddleware),
-        Middleware(RateLimitMiddleware, header=services.settings.client_ip_header, clock=services.clock),
+        Middleware(
+            RateLimitMiddleware,
+            header=services.settings.client_ip_header,
+            clock=services.clock,
+            security_log=services.security_log,
+        ),
         Middleware(BodyLimitMiddleware),
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]

@@ -486,13 +486,16 @@ def test_without_a_roster_nobody_signs_in(stack: Stack) -> None:
 def test_nothing_secret_is_logged(stack: Stack) -> None:
     service, address = newcomer(stack, "quiet")
     visitor = Visitor()
+    visitor.send(service, "/login", {"email": NOBODY})
     visitor.send(service, "/login", {"email": address})
     mail = mail_to(stack, address)
     visitor.send(service, "/login/link", {"token": token_in(mail)})
     assert signed_in(service, visitor)
     log = service.log()
+    assert f'"operator": "{address}"' in log
     for secret in (
-        address,
+        NOBODY,
+        visitor.address,
         token_in(mail),
         code_in(mail),
         visitor.cookies["__Host-session"],

@@ -10,10 +10,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware, client_origin, route_group
 from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
+
+
+def limits(clock: FakeClock) -> Middleware:
+    """Create the middleware under test."""
+    return Middleware(RateLimitMiddleware, header="x-ip", clock=clock, security_log=SecurityLog(clock))
 
 
 def request(peer: str, **headers: str) -> Request:
@@ -67,7 +73,7 @@ def test_route_groups_have_separate_limits() -> None:
 async def test_a_flood_gets_retry_after() -> None:
     clock = FakeClock()
     routes = [Route("/{path:path}", lambda _: PlainTextResponse("well"))]
-    app = Starlette(routes=routes, middleware=[Middleware(RateLimitMiddleware, header="x-ip", clock=clock)])
+    app = Starlette(routes=routes, middleware=[limits(clock)])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
         headers = {"x-ip": "192.0.2.1"}
         flood = [(await client.get("/pay", headers=headers)).status_code for _ in range(320)]
@@ -91,7 +97,7 @@ async def test_concurrent_requests_are_limited_per_client() -> None:
         return PlainTextResponse("well")
 
     routes = [Route("/healthz", lambda _: PlainTextResponse("well")), Route("/{path:path}", wait)]
-    app = Starlette(routes=routes, middleware=[Middleware(RateLimitMiddleware, header="x-ip", clock=FakeClock())])
+    app = Starlette(routes=routes, middleware=[limits(FakeClock())])
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
 
         async def ask(address: str, path: str = "/pay") -> int:

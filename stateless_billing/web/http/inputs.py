@@ -11,6 +11,7 @@ from chain.signatures import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
 
 MAX_BODY_BYTES = 16 * 1024
+MAX_REASON_CHARACTERS = 200
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
@@ -34,6 +35,19 @@ def parse_tx_hash(value: str) -> str:
     if not _HASH.fullmatch(value):
         raise ProblemError("invalid_input", f"`tx_hash` must be {A_TX_HASH}. No money moved.")
     return value.lower()
+
+
+def parse_reason(raw: str) -> str:
+    """Parse the reason of an operator's act."""
+    text = " ".join(raw.split())
+    if not text:
+        raise ProblemError("invalid_input", "Say why. Nothing was done.")
+    if len(text) > MAX_REASON_CHARACTERS:
+        raise ProblemError(
+            "invalid_input",
+            f"The reason has {len(text):,} characters. At most {MAX_REASON_CHARACTERS} fit. Nothing was done.",
+        )
+    return text
 
 
 def parse_ordinal(value: str) -> int:

@@ -16,7 +16,6 @@ from stateless_billing.bookkeeping.orders import OrderDraft
 from stateless_billing.domain import money, order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads
-from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.domain.money import parse_rate
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import forms
@@ -24,7 +23,6 @@ from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import RemainingLimits
 from stateless_billing.operators.roster import GRANT, OVERRIDE, READ, RELEASE, Operator
-from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.support.customer_search import is_entry_id, wallets_of
@@ -41,7 +39,6 @@ from stateless_billing.web.operators.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
-MAX_REASON_CHARACTERS = 200
 _MAX_BODY_BYTES = 256 * 1024  # larger than any valid note, so that an overlong one gets its own problem
 _NOTHING_GIVEN = "Nothing was given."
 
@@ -97,32 +94,46 @@ class AdminApi:
     async def give(self, request: Request) -> Response:
         """`POST /api/admin/grants`: give a grant, or return the one given with this form."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
-        grant_request, confirm_duplicate = await self._parse_grant_request(request, operator)
-        try:
-            grant = await self._services.grants.give(grant_request, confirm_duplicate=confirm_duplicate)
-        except StripeFailure as error:
-            log.warning("grant %s: Stripe failed, outcome unknown: %s", grant_request.grant, error)
-            raise ProblemError(
-                "unclear",
-                "Stripe gave no clear answer. The grant may have been given, at most once. Check the customer before"
-                " you press again.",
-            ) from error
+        with self._sessions.record_outcome(request, operator, "grant_given", "grant_refused") as trace:
+            grant_request, confirm_duplicate = await self._parse_grant_request(request, operator)
+            trace |= {
+                "grant": grant_request.grant,
+                "customer": grant_request.customer,
+                "cents": grant_request.cents,
+            }
+            try:
+                grant = await self._services.grants.give(grant_request, confirm_duplicate=confirm_duplicate)
+            except StripeFailure as error:
+                log.warning("grant %s: Stripe failed, outcome unknown: %s", grant_request.grant, error)
+                raise ProblemError(
+                    "unclear",
+                    "Stripe gave no clear answer. The grant may have been given, at most once. Check the customer"
+                    " before you press again.",
+                ) from error
+            trace |= {"state": grant.state, "event": "grant_refused" if grant.state == "refused" else "grant_given"}
         return JSONResponse(_grant_response(grant))
 
     async def status(self, request: Request) -> Response:
         """`POST /api/admin/grants/status` `{form}`: return the grant of a form, or null."""
         operator = self._sessions.require(request, GRANT)
         body = await inputs.read_body(request, GrantStatusRequest)
-        grant = await self._services.grants.status(open_form(self._services, "grant", body.form, operator)["grant"])
+        grant = await self._services.grants.status(
+            self._sessions.open_form(request, "grant", body.form, operator)["grant"]
+        )
         return JSONResponse({"grant": _grant_response(grant) if grant else None})
 
     async def undo(self, request: Request) -> Response:
         """`POST /api/admin/grants/undo` `{reservation, reason}`: reverse a grant."""
         operator = self._sessions.require(request, GRANT, require_recent_sign_in=True)
-        body = await inputs.read_body(request, UndoRequest)
-        if not is_entry_id(body.reservation):
-            raise ProblemError("invalid_input", "`reservation` must be a cbtxn_… identifier. Nothing was taken back.")
-        grant = await self._services.grants.undo(body.reservation, operator, parse_reason(body.reason))
+        with self._sessions.record_outcome(request, operator, "grant_undone", "grant_refused") as trace:
+            body = await inputs.read_body(request, UndoRequest)
+            if not is_entry_id(body.reservation):
+                raise ProblemError(
+                    "invalid_input", "`reservation` must be a cbtxn_… identifier. Nothing was taken back."
+                )
+            trace["reservation"] = body.reservation
+            grant = await self._services.grants.undo(body.reservation, operator, inputs.parse_reason(body.reason))
+            trace |= {"customer": grant.reservation.customer, "cents": grant.reservation.entry.cents}
         return JSONResponse(_grant_response(grant))
 
     async def write_order(self, request: Request) -> Response:
@@ -131,13 +142,16 @@ class AdminApi:
         `confirms` names another admin's order to repeat.
         """
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
-        body = await inputs.read_body(request, OrderForm)
-        form = open_form(self._services, "order", body.form, operator)
-        reason = parse_reason(body.reason)
-        heads, gateway, payment = await self._find_payment(form["payment"])
-        draft = await self._draft_order(body, payment, operator, reason)
-        uncredited = self._services.uncredited_payments
-        order, status = await uncredited.write_order(gateway, payment, heads, form["form"], draft)
+        with self._sessions.record_outcome(request, operator, "order_written", "order_refused") as trace:
+            body = await inputs.read_body(request, OrderForm)
+            form = self._sessions.open_form(request, "order", body.form, operator)
+            trace |= {"payment": form["payment"], "text": body.order.strip(), "confirms": body.confirms.strip()}
+            reason = inputs.parse_reason(body.reason)
+            heads, gateway, payment = await self._find_payment(form["payment"])
+            draft = await self._draft_order(body, payment, operator, reason)
+            uncredited = self._services.uncredited_payments
+            order, status = await uncredited.write_order(gateway, payment, heads, form["form"], draft)
+            trace |= {"order": order.id, "text": order.text}
         return JSONResponse(
             {
                 "order": order.id,
@@ -182,17 +196,17 @@ class AdminApi:
     async def set_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate` `{rate, hours, reason}`: override the rate."""
         operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
-        body = await inputs.read_body(request, RateRequest)
-        rate = parse_rate(body.rate)
-        if rate is None:
-            raise ProblemError(
-                "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
-            )
-        reason = parse_reason(body.reason)
-        override = await self._services.overrides.set(rate, operator.name, body.hours * 3600, reason)
-        log.warning(
-            "rate override: set to %s until %d by %s", money.format_decimal(rate), override.until, operator.role
-        )
+        with self._sessions.record_outcome(request, operator, "rate_set", "rate_refused") as trace:
+            body = await inputs.read_body(request, RateRequest)
+            rate = parse_rate(body.rate)
+            if rate is None:
+                raise ProblemError(
+                    "invalid_input", "Write the rate in dollars per token, such as 0.006. Nothing was changed."
+                )
+            trace["rate"] = money.format_decimal(rate)
+            reason = inputs.parse_reason(body.reason)
+            override = await self._services.overrides.set(rate, operator.name, body.hours * 3600, reason)
+            trace["until"] = override.until
         return JSONResponse(
             {"rate": money.format_decimal(override.rate), "from": override.since, "until": override.until}
         )
@@ -200,13 +214,13 @@ class AdminApi:
     async def end_rate(self, request: Request) -> Response:
         """`POST /api/admin/rate/end`: return to the market rate."""
         operator = self._sessions.require(request, OVERRIDE, require_recent_sign_in=True)
-        await self._services.overrides.clear()
-        log.warning("rate override: ended by %s", operator.role)
+        with self._sessions.record_outcome(request, operator, "rate_ended", "rate_refused"):
+            await self._services.overrides.clear()
         return JSONResponse({})
 
     async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
         body = await inputs.read_body(request, GrantForm, _MAX_BODY_BYTES)
-        form = open_form(self._services, "grant", body.form, operator)
+        form = self._sessions.open_form(request, "grant", body.form, operator)
         grant_request = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
@@ -227,37 +241,6 @@ class AdminApi:
                 if payment.identity == identity and gateway.address == payment.gateway:
                     return heads, gateway, payment
         raise ProblemError("not_found", "The chain has no such payment. Nothing was done.")
-
-
-def open_form(services: Services, kind: str, token: str, operator: Operator) -> dict[str, str]:
-    """Open a signed form of this operator. Raises: ProblemError."""
-    try:
-        form = services.sign_ins.tokens.open(kind, token, FORM_SECONDS)
-    except ExpiredToken as error:
-        raise ProblemError(
-            "form_dead", "This form is more than 22 hours old. Nothing was done. Load the page again."
-        ) from error
-    except BadToken as error:
-        raise ProblemError(
-            "form_invalid", "This form is not ours or was altered. Nothing was done. Load the page again."
-        ) from error
-    if form.get("operator") != operator.name:
-        raise ProblemError(
-            "form_invalid", "This form belongs to another operator. Nothing was done. Load the page again."
-        )
-    return form
-
-
-def parse_reason(raw: str) -> str:
-    text = " ".join(raw.split())
-    if not text:
-        raise ProblemError("invalid_input", "Say why. Nothing was done.")
-    if len(text) > MAX_REASON_CHARACTERS:
-        raise ProblemError(
-            "invalid_input",
-            f"The reason has {len(text):,} characters. At most {MAX_REASON_CHARACTERS} fit. Nothing was done.",
-        )
-    return text
 
 
 def _limits_response(remaining: RemainingLimits) -> dict[str, Any]:

@@ -1,20 +1,27 @@
 """Checks the session cookie on every request, and the origin of unsafe requests."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chain.errors import ChainError
 from stateless_billing.domain.errors import ProblemError
+from stateless_billing.domain.form_ids import FORM_SECONDS
 from stateless_billing.operators.roster import Operator
 from stateless_billing.operators.sign_in import IDLE_SECONDS, SESSION_SECONDS, OperatorSession, SignIns
+from stateless_billing.operators.signed_tokens import BadToken, ExpiredToken
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.errors import StripeFailure
+from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.own_url import is_same_site, own_url
 
 _PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|rate|sessions))?|/audit")
 _STARTING = ("run",)
+_MAX_PATH_CHARACTERS = 100
 Handler = Callable[[Request], Awaitable[Response]]
 SESSION_COOKIE = "__Host-session"
 SIGN_IN_COOKIE = "__Host-asked"
@@ -37,8 +44,11 @@ class Sessions:
         """Wrap a handler: learn first which sessions were ended, and renew the cookie of a session in use."""
 
         async def handle(request: Request) -> Response:
-            if self.sign_ins.session(request.cookies.get(SESSION_COOKIE)):
+            session = self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
+            if session:
                 await self._services.sign_outs.refresh()
+                if self._services.sign_outs.is_ended(session):
+                    self.record(request, "ended_session_used", session.operator)
             response = await handler(request)
             session = self.current(request)
             cookie = self.sign_ins.renewed_cookie(session) if session else None
@@ -58,19 +68,67 @@ class Sessions:
             self.check_origin(request)
         session = self.current(request)
         if session is None:
+            if request.cookies.get(SESSION_COOKIE):
+                self.record(request, "right_refused", right=right, cause="signed_out")
             raise ProblemError("signed_out", "You are signed out. Nothing was done. Sign in and press again.")
+        operator = session.operator
         self._services.sign_outs.require_readable()
-        if not session.operator.has_right(right):
+        if not operator.has_right(right):
+            self.record(request, "right_refused", operator, right=right, cause="not_allowed")
             raise ProblemError(
-                "not_allowed",
-                f"Your role ({session.operator.role}) does not allow this. Nothing was done. Ask an admin.",
+                "not_allowed", f"Your role ({operator.role}) does not allow this. Nothing was done. Ask an admin."
             )
         if require_recent_sign_in and not self.sign_ins.is_recent(session):
+            self.record(request, "right_refused", operator, right=right, cause="sign_in_again")
             raise ProblemError(
                 "sign_in_again",
                 "You signed in more than 12 hours ago. Nothing was done. Sign in again and press again.",
             )
-        return session.operator
+        return operator
+
+    def record(self, request: Request, event: str, operator: Operator | None = None, **fields: str | int) -> None:
+        """Write a security event about a request; see `security_log`."""
+        name, role = (operator.name, operator.role) if operator else ("", "")
+        path = request.scope["path"][:_MAX_PATH_CHARACTERS]
+        self._services.security_log.record(event, request_origin(request), name, **fields, role=role, path=path)
+
+    @contextmanager
+    def record_outcome(
+        self, request: Request, operator: Operator, done: str, refused: str, **fields: str | int
+    ) -> Iterator[dict[str, str | int]]:
+        """Record the event `done` after the block, or `refused` with its cause.
+
+        The block may add fields, and set `event` where the outcome is another.
+        """
+        try:
+            yield fields
+        except ProblemError as refusal:
+            self.record(request, refused, operator, cause=refusal.code, **fields)
+            raise
+        except (StripeFailure, ChainError) as error:
+            source = "chain" if isinstance(error, ChainError) else "stripe"
+            self.record(request, refused, operator, cause=f"{source}_unavailable", **fields)
+            raise
+        self.record(request, str(fields.pop("event", done)), operator, **fields)
+
+    def open_form(self, request: Request, kind: str, token: str, operator: Operator) -> dict[str, str]:
+        """Open a signed form of this operator.
+
+        Raises: ProblemError.
+        """
+        code, detail = "", ""
+        try:
+            form = self.sign_ins.tokens.open(kind, token, FORM_SECONDS)
+            if form.get("operator") != operator.name:
+                code, detail = "form_invalid", "This form belongs to another operator."
+        except ExpiredToken:
+            form, code, detail = {}, "form_dead", "This form is more than 22 hours old."
+        except BadToken:
+            form, code, detail = {}, "form_invalid", "This form is not ours or was altered."
+        if code:
+            self.record(request, "form_refused", operator, form=kind, cause=code)
+            raise ProblemError(code, f"{detail} Nothing was done. Load the page again.")
+        return form
 
     def check_origin(self, request: Request) -> None:
         """Reject requests from pages of other sites, by Sec-Fetch-Site and Origin.
@@ -83,6 +141,7 @@ class Sessions:
         has_origin = origin is not None and not (origin == "null" and site == "same-origin")
         is_foreign = has_origin and not is_same_site(self._services.settings, origin or "")
         if is_foreign or site not in (None, "same-origin", "none"):
+            self.record(request, "request_forged", site=(origin or site or "")[:100])
             raise ProblemError(
                 "forged_request",
                 "The request came from another site's page. Nothing was done. Open our page and try again.",

@@ -1,7 +1,6 @@
 """`/login` and `/logout`: sign-in by mailed link or code, or by wallet signature."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,17 +12,16 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.mailer import Mail
-from stateless_billing.operators.roster import END_SESSIONS, READ
+from stateless_billing.operators.roster import END_SESSIONS, READ, find_operator
 from stateless_billing.operators.sign_in import LINK_SECONDS
 from stateless_billing.operators.wallet_sign_in import WALLET_SECONDS
+from stateless_billing.runtime.security_log import mask_name
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.requests import ChallengeRequest, SignatureRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import SIGN_IN_COOKIE, WALLET_COOKIE, Sessions, local_path
 from stateless_billing.web.server.rate_limits import client_origin
-
-log = logging.getLogger(__name__)
 
 MIN_RESPONSE_SECONDS = 0.5  # hides from timing who is on the roster
 _MAX_FORM_BYTES = 8 * 1024
@@ -61,7 +59,9 @@ class SignInPages:
             cookie, mail = self._sign_ins.request_link(
                 form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin, network
             )
+            self._record(request, "sign_in_requested", "mail", form["email"])
         except ProblemError as refusal:
+            self._record(request, "sign_in_failed", "mail", form.get("email", ""), cause=refusal.code)
             onward = local_path(form.get("next", ""))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email=form.get("email", ""))
         if mail:
@@ -98,6 +98,7 @@ class SignInPages:
         """`POST /login/link`: sign in by the mailed link."""
         return await self._sign_in(
             request,
+            "link",
             lambda form: self._sign_ins.sign_in_by_link(form.get("token", ""), request.cookies.get(SIGN_IN_COOKIE)),
         )
 
@@ -105,12 +106,13 @@ class SignInPages:
         """`POST /login/code`: sign in by the mailed code."""
         return await self._sign_in(
             request,
+            "code",
             lambda form: self._sign_ins.sign_in_by_code(form.get("code", ""), request.cookies.get(SIGN_IN_COOKIE)),
             "sign_in_mail.html",
         )
 
     async def _sign_in(
-        self, request: Request, verify: Callable[[dict[str, str]], Any], page: str = "sign_in.html"
+        self, request: Request, method: str, verify: Callable[[dict[str, str]], Any], page: str = "sign_in.html"
     ) -> Response:
         self._sessions.check_origin(request)
         cookie = request.cookies.get(SIGN_IN_COOKIE)
@@ -119,10 +121,11 @@ class SignInPages:
             operator = verify(await self._read_form(request))
         except ProblemError as refusal:
             email = self._sign_ins.requested_email(cookie) or ""
+            self._record(request, "sign_in_failed", method, email, cause=refusal.code)
             return self._render_refusal(page if email else "sign_in.html", request, refusal, onward=onward, email=email)
         response = RedirectResponse(onward, 303)
         self._sessions.sign_in(response, operator)
-        log.info("%s signed in by mail", operator.role)
+        self._sessions.record(request, "sign_in_succeeded", operator, method=method)
         return response
 
     async def create_challenge(self, request: Request) -> Response:
@@ -131,6 +134,7 @@ class SignInPages:
         self._limit_attempts(request)
         body = await inputs.read_body(request, ChallengeRequest)
         address = inputs.parse_wallet(body.address, "address")
+        self._record(request, "sign_in_requested", "wallet", address)
         onward = local_path(body.next)
         message, cookie = self._sign_ins.wallets.create_challenge(address, self._sessions.origin(request), onward)
         response = JSONResponse({"message": message})
@@ -146,19 +150,24 @@ class SignInPages:
         origin, min_delay = self._sessions.origin(request), asyncio.create_task(asyncio.sleep(MIN_RESPONSE_SECONDS))
         try:
             operator, onward = await self._sign_ins.wallets.sign_in(body.signature, cookie, origin)
-        except ProblemError:
+        except ProblemError as refusal:
+            address = self._sign_ins.wallets.requested_address(cookie)
+            self._record(request, "sign_in_failed", "wallet", address, cause=refusal.code)
             await min_delay  # only operators' smart accounts are asked
             raise
         response = JSONResponse({"next": local_path(onward)})
         self._sessions.sign_in(response, operator)
-        log.info("%s signed in by wallet", operator.role)
+        self._sessions.record(request, "sign_in_succeeded", operator, method="wallet")
         return response
 
     async def sign_out(self, request: Request) -> Response:
         """`POST /logout`: end the session, wherever its cookie is."""
         self._sessions.check_origin(request)
         session = self._sessions.current(request)
-        return await self._end(request, self._services.sign_outs.end_session(session) if session else None)
+        if session is None:
+            return await self._end(request, None)
+        self._sessions.record(request, "session_ended", session.operator, scope="session")
+        return await self._end(request, self._services.sign_outs.end_session(session))
 
     async def sign_out_everywhere(self, request: Request) -> Response:
         """`POST /logout/everywhere` `name`: end all sessions of an operator; of another only as an admin."""
@@ -166,12 +175,13 @@ class SignInPages:
         roster = self._services.settings.operators
         name = roster.identity_of((await self._read_form(request)).get("name", operator.name))
         if name == operator.name:
+            self._sessions.record(request, "session_ended", operator, scope="operator")
             return await self._end(request, self._services.sign_outs.end_operator(name))
         self._sessions.require(request, END_SESSIONS)
         if name not in roster:
             raise ProblemError("invalid_input", "OPERATORS has no such operator. Nobody was signed out.")
         await self._services.sign_outs.end_operator(name)
-        log.info("%s ended all sessions of another operator", operator.role)
+        self._sessions.record(request, "session_ended", operator, scope="operator", subject=name)
         return RedirectResponse("/admin/sessions?ended=1", 303)
 
     async def _end(self, request: Request, end: Awaitable[None] | None) -> Response:
@@ -185,12 +195,19 @@ class SignInPages:
         self._sessions.sign_out(response)
         return response
 
+    def _record(self, request: Request, event: str, method: str, name: str, **fields: str) -> None:
+        """Record an attempt to sign in: an operator by name, a stranger masked."""
+        operator = find_operator(self._services.settings.operators, name)
+        subject = "" if operator or not name else mask_name(name)
+        self._sessions.record(request, event, operator, method=method, subject=subject, **fields)
+
     def _limit_attempts(self, request: Request) -> None:
         """Limit the attempts per client network. Raises: ProblemError."""
         key = client_origin(request, self._services.settings.client_ip_header)
         next_free_at, wait = _ATTEMPTS.take(self._attempts.get(key, 0.0), self._services.clock.boot())
         self._attempts[key] = next_free_at
         if wait:
+            self._sessions.record(request, "limit_reached", limit="attempts to sign in")
             raise ProblemError(
                 "rate_limited",
                 f"Too many attempts from your network. You are not signed in. Try again in {wait:.0f} s.",

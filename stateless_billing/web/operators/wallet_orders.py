@@ -10,7 +10,6 @@ from stateless_billing.services.container import Services
 from stateless_billing.support.wallet_conflicts import WalletConflict
 from stateless_billing.web.api.requests import OrderForm
 from stateless_billing.web.http import inputs
-from stateless_billing.web.operators.admin_api import open_form, parse_reason
 from stateless_billing.web.operators.sessions import Sessions
 
 
@@ -38,11 +37,14 @@ class WalletOrders:
     async def write(self, request: Request) -> Response:
         """`POST /api/admin/orders/wallet` `{form, order, reason}`: order whom to register for a wallet."""
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
-        body = await inputs.read_body(request, OrderForm)
-        form = open_form(self._services, "order", body.form, operator)
-        reason = parse_reason(body.reason)
-        if not form["payment"].startswith(WALLET_PREFIX) or body.confirms:
-            raise ProblemError("form_invalid", "This form is not about a wallet. Nothing was ordered.")
-        wallet = form["payment"].removeprefix(WALLET_PREFIX)
-        order = await self._services.wallet_conflicts.order(form["form"], wallet, body.order, operator.name, reason)
+        with self._sessions.record_outcome(request, operator, "order_written", "order_refused") as trace:
+            body = await inputs.read_body(request, OrderForm)
+            form = self._sessions.open_form(request, "order", body.form, operator)
+            trace |= {"payment": form["payment"], "text": body.order.strip()}
+            reason = inputs.parse_reason(body.reason)
+            if not form["payment"].startswith(WALLET_PREFIX) or body.confirms:
+                raise ProblemError("form_invalid", "This form is not about a wallet. Nothing was ordered.")
+            wallet = form["payment"].removeprefix(WALLET_PREFIX)
+            order = await self._services.wallet_conflicts.order(form["form"], wallet, body.order, operator.name, reason)
+            trace["order"] = order.id
         return JSONResponse({"order": order.id, "text": order.text})

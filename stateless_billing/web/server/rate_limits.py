@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.runtime.token_bucket import RateLimit
 from stateless_billing.web.http.client_origin import ORIGIN
 from stateless_billing.web.http.problems import problem_response
@@ -28,10 +29,11 @@ class RateLimitMiddleware:
     Each route group has its own limit, so polling never blocks a quote.
     """
 
-    def __init__(self, app: ASGIApp, header: str | None, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, header: str | None, clock: Clock, security_log: SecurityLog) -> None:
         self._app = app
         self._header = header
         self._clock = clock
+        self._security_log = security_log
         self._next_free_at: LRUCache[tuple[str, str], float] = LRUCache(_CACHE_SIZE)
         self._in_flight: Counter[str] = Counter()
 
@@ -43,6 +45,7 @@ class RateLimitMiddleware:
         request = Request(scope)
         network = scope[ORIGIN] = client_origin(request, self._header)
         if wait := self._seconds_to_wait(route_group(scope["path"]), network):
+            self._security_log.record("limit_reached", network, limit=f"requests to {route_group(scope['path'])}")
             detail = f"Nothing was done. Payments you already made are safe. Try again in {wait} s."
             await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
             return
