@@ -4,9 +4,12 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+NodeT = TypeVar("NodeT", bound="SlowNode")
 
 
 class SlowNode(ThreadingHTTPServer):
@@ -68,11 +71,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def slow_node(behind: str, seconds: float) -> Iterator[SlowNode]:
-    """Run a slow node for the duration of the block."""
-    with SlowNode(behind, seconds) as node:
+def served(node: NodeT) -> Iterator[NodeT]:
+    """Run a node for the duration of the block."""
+    with node:
         thread = threading.Thread(target=node.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         yield node
         node.shutdown()
         thread.join()
+
+
+def slow_node(behind: str, seconds: float) -> AbstractContextManager[SlowNode]:
+    """Run a slow node for the duration of the block."""
+    return served(SlowNode(behind, seconds))

@@ -6,7 +6,6 @@ from statistics import mean
 
 import httpx
 import pytest
-from eth_abi.abi import encode
 from eth_account.messages import encode_defunct
 
 from stateless_billing.operators.signed_tokens import Tokens
@@ -26,10 +25,10 @@ from tests.integration.operators import (
     token_in,
 )
 from tests.integration.shop import Shop, problem, wait_until
+from tests.integration.visitors import SERVED, Visitor, challenge, smart_account_signature
 
 NOBODY = "nobody@example.org"
 WALLET = ("/login/wallet", "/login/wallet/message")
-SERVED = {"CLIENT_IP_HEADER": "x-ip"}
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +36,6 @@ def service(stack: Stack) -> Service:
     """Start a service that takes client addresses from a header, so that tests do not share a limit."""
     stack.control("POST", "mails/settings", {"per_second": None})
     return stack.serve(**SERVED)
-
-
-class Visitor(Operator):
-    """A signed-out browser with its own address."""
-
-    _addresses = 0
-
-    def __init__(self) -> None:
-        super().__init__(cookie="none")
-        Visitor._addresses += 1
-        self.address = f"10.9.{Visitor._addresses // 250}.{Visitor._addresses % 250}"
-        self.cookies = {}
-
-    def _headers(self, **more: str) -> dict[str, str]:
-        return super()._headers(**{"x-ip": self.address, **more})
 
 
 def newcomer(stack: Stack, name: str) -> tuple[Service, str]:
@@ -384,13 +368,6 @@ def test_a_session_in_use_is_renewed(service: Service) -> None:
     assert "set-cookie" not in used.get(service, "/admin").headers
 
 
-def challenge(service: Service, visitor: Visitor, address: str) -> str:
-    answer = visitor.post(service, "/login/wallet/message", {"address": address, "next": "/admin/stuck"})
-    assert answer.is_success, answer.text
-    visitor.store_cookies(answer)
-    return str(answer.json()["message"])
-
-
 def test_a_wallet_signs_in_with_the_services_message(stack: Stack, service: Service) -> None:
     visitor, account = Visitor(), dev_account(4)
     message = challenge(service, visitor, account.address)
@@ -408,15 +385,6 @@ def test_a_wallet_signs_in_with_the_services_message(stack: Stack, service: Serv
     problem(visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
     thief = Visitor()
     problem(thief.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
-
-
-def smart_account_signature(stack: Stack, message: str, *, wrapped: bool) -> str:
-    """Sign a message as the owner of a smart account; wrapped as for an account that might not exist yet."""
-    signed = bytes(dev_account(6).sign_message(encode_defunct(text=message)).signature)
-    if wrapped:
-        parts = encode(["address", "bytes", "bytes"], [stack.chain.accounts[0], b"create", signed])
-        signed = parts + bytes.fromhex("6492" * 16)
-    return f"0x{signed.hex()}"
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
