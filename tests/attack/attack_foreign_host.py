@@ -36,7 +36,7 @@ def attack_foreign_host(world: World) -> str:
         sessions = [sign_in(service, name) for service, name in named(public, local)]
         assert sessions == [False] * len(sessions), "a message of the relay's name signed an admin in"
         links = mails(stack, public)
-    return f"{len(answers)} answers, {links} mails and {len(sessions)} messages: none of the relay's name, no session"
+    return f"{len(answers)} answers, {len(sessions)} messages and {links} mail: none of the relay's name, no session"
 
 
 def named(public: list[Service], local: list[Service]) -> list[tuple[Service, str]]:

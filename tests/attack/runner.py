@@ -42,9 +42,9 @@ def play_apart(name: str, world: World) -> tuple[bool, str]:
     command = [sys.executable, "-m", "tests.attack", "--here", name]
     command += ["--nodes", str(world.nodes), "--processes", str(world.processes)]
     with processes.ended_afterwards():
-        run = processes.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        run = processes.start(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            printed, _ = run.communicate(timeout=MAX_SECONDS)
+            printed, errors = run.communicate(timeout=MAX_SECONDS)
         except subprocess.TimeoutExpired:
             return False, f"not over after {MAX_SECONDS:.0f} s"
-    return run.returncode == 0, printed.strip()
+    return run.returncode == 0, printed.strip() if run.returncode == 0 else f"{printed}{errors}".strip()
