@@ -25,8 +25,10 @@ REFUSED = (
     "order_refused",
     "rate_refused",
     "limit_reached",
+    "connection_rejected",
 )
 EVENTS = (*DONE, *REFUSED)
+_USUAL = ("sign_in_requested", "connection_rejected")  # not by themselves a reason to look
 for _event in EVENTS:
     SECURITY_EVENTS.labels(_event)  # exported as 0 before the first, so that the first is an increase
 
@@ -63,7 +65,7 @@ class SecurityLog:
         values: dict[str, str | int] = {"operator": operator, "network": key[1], **fields}
         values["suppressed"] = self._suppressed.pop(key, 0)
         named = {name: _clip(value) for name, value in values.items() if value not in ("", 0)}
-        level = logging.INFO if event in DONE or event == "sign_in_requested" else logging.WARNING
+        level = logging.INFO if event in DONE or event in _USUAL else logging.WARNING
         sentence = " ".join([event, *(f"{name}={value}" for name, value in named.items())])
         log.log(level, "%s", sentence, extra={"event": event, **named})
 

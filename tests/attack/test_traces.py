@@ -90,6 +90,10 @@ class Browser:
         """Send an empty form and return the status."""
         return (await self._client.post(path)).status_code
 
+    async def open(self, path: str) -> int:
+        """Load a page and return the status."""
+        return (await self._client.get(path)).status_code
+
     def take_session(self, cookie: str) -> None:
         """Use another browser's session."""
         self._client.cookies.set(SESSION_COOKIE, cookie)
@@ -132,6 +136,7 @@ def test_sign_in_by_mail(caplog: pytest.LogCaptureFixture) -> None:
         await browser.post("/login", 200, data={"email": ADMIN.title()})
         await browser.post("/login/code", 401, data={"code": "AAAA-AAAA"})
         await browser.post("/login/link", 401, data={"token": "forged"})
+        assert await browser.open("/login/link?token=forged") == 401
         code = services.sign_ins.tokens.code("code", f"{ADMIN} {int(services.clock.wall()) // 60}")
         typed.extend([code, browser.cookie(SIGN_IN_COOKIE)])
         await browser.post("/login/code", 303, data={"code": code})
@@ -144,6 +149,7 @@ def test_sign_in_by_mail(caplog: pytest.LogCaptureFixture) -> None:
         ("sign_in_requested", "mail", ADMIN, None, None, None),
         ("sign_in_failed", "code", ADMIN, None, "sign_in_failed", None),
         ("sign_in_failed", "link", ADMIN, None, "sign_in_failed", None),
+        ("sign_in_failed", "link", None, None, "sign_in_failed", None),
         ("sign_in_succeeded", "code", ADMIN, None, None, None),
         ("session_ended", None, ADMIN, None, None, "session"),
     ]

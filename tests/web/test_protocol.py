@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -359,3 +361,20 @@ def test_a_request_has_one_host(hosts: bytes, version: bytes, status: int) -> No
         await asyncio.sleep(30)
 
     run(scenario())
+
+
+def test_rejected_connections_are_counted_and_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    name, labels = "billing_security_events_total", {"event": "connection_rejected"}
+    before = REGISTRY.get_sample_value(name, labels) or 0.0
+
+    async def scenario() -> None:
+        server = Server()
+        for _ in range(50):
+            wired, line = server.connect()
+            wired.data_received(b"\x00\xff\r\n\r\n")
+            await wait_until_closed(line)
+
+    run(scenario())
+    assert (REGISTRY.get_sample_value(name, labels) or 0.0) - before == 50
+    assert len(caplog.records) <= 10

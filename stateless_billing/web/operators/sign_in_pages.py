@@ -90,6 +90,7 @@ class SignInPages:
             same_browser = self._sign_ins.is_same_browser(token, cookie)
             code = None if same_browser else self._sign_ins.code_of_link(token)
         except ProblemError as refusal:
+            self._record(request, "sign_in_failed", "link", "", cause=refusal.code)
             onward = local_path(self._sign_ins.onward_path(cookie))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email="")
         return self._render("sign_in_link.html", request, token=token, email=email, code=code)

@@ -5,7 +5,6 @@ uvicorn's, and closes the connection that has been idle longest when there are t
 """
 
 import asyncio
-import logging
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -16,10 +15,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from stateless_billing.runtime.clock import SystemClock
+from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.web.http.problems import MEDIA_TYPE, RETRY_SECONDS, problem_document
 from stateless_billing.web.server.middleware import HEADERS
 
-log = logging.getLogger(__name__)
+_security_log = SecurityLog(SystemClock())  # of all connections; no request and no service is known here
 
 MAX_HEAD_BYTES = 32 * 1024  # request line and headers
 MAX_BODY_BYTES = 1024 * 1024  # for bodies that no handler reads; handlers accept less
@@ -190,7 +191,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """
         if self._ignores_input or self.transport.is_closing():
             return
-        log.info("connection rejected: %s", code)
+        peer = self.client[0] if self.client else ""
+        _security_log.record("connection_rejected", peer, cause=code)
         self._ignores_input = True
         if self._is_answering() and not self._interrupt():
             return
