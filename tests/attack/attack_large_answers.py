@@ -74,9 +74,11 @@ def large_server(size: int) -> Iterator[LargeServer]:
     with LargeServer(size) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 class Watch:

@@ -76,9 +76,11 @@ def served(node: NodeT) -> Iterator[NodeT]:
     with node:
         thread = threading.Thread(target=node.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield node
-        node.shutdown()
-        thread.join()
+        try:
+            yield node
+        finally:
+            node.shutdown()
+            thread.join()
 
 
 def slow_node(behind: str, seconds: float) -> AbstractContextManager[SlowNode]:
