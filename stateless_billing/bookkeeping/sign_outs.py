@@ -96,6 +96,12 @@ class SignOuts:
         """
         await self._end(session.id, 0)
 
+    def end_session_later(self, session: OperatorSession) -> None:
+        """End a session that another one replaces: here at once, on the other processes once it is stored."""
+        digest, second = pair_digest(session.id), int(self._clock.wall())
+        self._remember(digest, second)
+        self._settle_later(digest, second)
+
     async def end_operator(self, name: str) -> None:
         """End all sessions that an operator has now.
 

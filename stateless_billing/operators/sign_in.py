@@ -25,7 +25,7 @@ SESSION_SECONDS = 7 * 24 * 3600
 IDLE_SECONDS = 12 * 3600
 _RENEWAL_SECONDS = 5 * 60  # a cookie is renewed at most so often
 RECENT_SIGN_IN_SECONDS = 12 * 3600
-LINK_SECONDS = 15 * 60
+LINK_SECONDS = 10 * 60
 _MINUTE_SECONDS = 60
 DAY_SECONDS = 24 * 3600
 _MAX_REQUESTED_MINUTES = 5
@@ -68,6 +68,7 @@ class SignIns:
         self._minutes: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._mailed: TTLCache[str, int] = TTLCache(_CACHE_SIZE, _MINUTE_SECONDS, clock.boot)
         self._attempts: TTLCache[str, float] = TTLCache(_CACHE_SIZE, 24 * 3600, clock.boot)
+        self._used_requests: TTLCache[tuple[str, str], bool] = TTLCache(_CACHE_SIZE, 2 * LINK_SECONDS, clock.boot)
         self._mails: TTLCache[tuple[str, str], float] = TTLCache(_CACHE_SIZE, DAY_SECONDS, clock.boot)
 
     @property
@@ -161,12 +162,12 @@ class SignIns:
         """Create the only mail of an address in a minute; it is the same for every browser."""
         code = _group_digits(self.tokens.code("code", f"{email} {minute}"))
         token = self.tokens.seal("link", {"email": email, "minute": minute}, at=minute * _MINUTE_SECONDS)
-        text = f"Your code: {code}\n\nType it on the page where you asked for it. It works for 15 minutes.\n"
-        html = f"<p>Your code: <strong>{code}</strong>. Type it on the page where you asked, within 15 minutes.</p>"
+        text = f"Your code: {code}\n\nType it on the page where you asked for it. It works for 10 minutes.\n"
+        html = f"<p>Your code: <strong>{code}</strong>. Type it on the page where you asked, within 10 minutes.</p>"
         if origin:
             link = f"{origin}/login/link?token={token}"
-            text = f"Sign in: {link}\n\nThe link works for 15 minutes, in the browser that asked for it.\n\n{text}"
-            html = f'<p><a href="{link}">Sign in</a> (15 minutes, in the browser that asked for it)</p>{html}'
+            text = f"Sign in: {link}\n\nThe link works for 10 minutes, in the browser that asked for it.\n\n{text}"
+            html = f'<p><a href="{link}">Sign in</a> (10 minutes, in the browser that asked for it)</p>{html}'
         text += "\nIf you did not ask for this, ignore it. Nobody can sign in without this email.\n"
         key = f"sign-in/{hashlib.sha256(email.encode()).hexdigest()[:32]}/{minute}"
         return Mail(email, "Sign in to the moderators' pages", text, html, key)
@@ -195,7 +196,7 @@ class SignIns:
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
             raise ProblemError(
-                "sign_in_failed", f"This link is more than 15 minutes old. {_REQUEST_NEW_MAIL}"
+                "sign_in_failed", f"This link is more than 10 minutes old. {_REQUEST_NEW_MAIL}"
             ) from error
         except (BadToken, KeyError, ValueError, TypeError) as error:
             raise ProblemError(
@@ -230,7 +231,7 @@ class SignIns:
                 "This link works only in the browser that asked for it. You are not signed in. Type the email's code"
                 " there, or ask for a new email here.",
             )
-        return require_operator(self._roster, self.email_of_link(token)[0])
+        return self._finish_request(self._open_request(cookie))
 
     def sign_in_by_code(self, code: str, cookie: str | None) -> Operator:
         """Return the operator who typed a mail's code in the requesting browser.
@@ -240,7 +241,7 @@ class SignIns:
         request = self._open_request(cookie)
         if not request:
             raise ProblemError(
-                "sign_in_failed", f"This browser asked for no link in the last 15 minutes. {_REQUEST_NEW_MAIL}"
+                "sign_in_failed", f"This browser asked for no link in the last 10 minutes. {_REQUEST_NEW_MAIL}"
             )
         email, browser, now = str(request["email"]), str(request.get("nonce")), self._clock.boot()
         next_free_at, wait = _CODE_ATTEMPTS.take(self._attempts.get(browser, 0.0), now)
@@ -261,7 +262,19 @@ class SignIns:
                 "sign_in_failed", "This is not the email's code. You are not signed in. Check the code and try again."
             )
         self._attempts.pop(browser, None)
-        return require_operator(self._roster, email)
+        return self._finish_request(request)
+
+    def _finish_request(self, request: dict[str, Any]) -> Operator:
+        """Return the operator who answered a request; it works once per process.
+
+        Raises: ProblemError.
+        """
+        email, browser = str(request["email"]), str(request.get("nonce"))
+        operator = require_operator(self._roster, email)
+        if self._used_requests.setdefault((email, browser), False):
+            raise ProblemError("sign_in_failed", f"This email signed somebody in before. {_REQUEST_NEW_MAIL}")
+        self._used_requests[email, browser] = True
+        return operator
 
 
 def _group_digits(code: str) -> str:

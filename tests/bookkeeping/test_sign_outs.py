@@ -47,6 +47,22 @@ def test_signing_out_ends_one_session_on_every_process_within_a_minute() -> None
     town.run(scenario())
 
 
+def test_a_replaced_session_ends_here_at_once_and_elsewhere_within_a_minute() -> None:
+    town = Town([])
+
+    async def scenario() -> None:
+        first, second = await start(town), await start(town)
+        replaced, other = session_of(ANN, 1), session_of(ANN, 2)
+        first.sign_outs.end_session_later(replaced)
+        assert first.sign_outs.is_ended(replaced)
+        await asyncio.sleep(30)
+        await second.sign_outs.refresh()
+        assert second.sign_outs.is_ended(replaced)
+        assert not second.sign_outs.is_ended(other)
+
+    town.run(scenario())
+
+
 def test_all_sessions_of_an_operator_end_and_later_ones_live() -> None:
     town = Town([])
 

@@ -24,7 +24,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin-allow-popups",
     "permissions-policy": "clipboard-write=(self)",
     "referrer-policy": "no-referrer",
-    "strict-transport-security": "max-age=31536000",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
 }
 ABSENT = ("server", "x-powered-by", "cross-origin-embedder-policy")

@@ -179,7 +179,7 @@ def test_bad_links_are_explained(stack: Stack, service: Service, bad: str) -> No
         visitor.send(service, "/login/link", {"token": token}),
     ):
         assert answer.status_code == 401
-        assert ("15 minutes old" if bad == "expired" else "incomplete or was altered") in answer.text
+        assert ("10 minutes old" if bad == "expired" else "incomplete or was altered") in answer.text
         assert "Ask for a new email" in answer.text
     assert not signed_in(service, visitor)
 
@@ -335,6 +335,7 @@ def test_signing_out_ends_the_session(service: Service) -> None:
     assert signed_in(service, operator)
     answer = operator.send(service, "/logout", {})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?left=1")
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
     assert not signed_in(service, operator)
     assert not signed_in(service, copy)
 
@@ -385,6 +386,18 @@ def test_a_wallet_signs_in_with_the_services_message(stack: Stack, service: Serv
     problem(visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
     thief = Visitor()
     problem(thief.post(service, "/login/wallet", {"signature": f"0x{signature}"}), 401, "sign_in_failed")
+
+
+def test_signing_in_again_ends_the_session_before(service: Service) -> None:
+    visitor, account = Visitor(), dev_account(4)
+    cookies = []
+    for _ in range(2):
+        message = challenge(service, visitor, account.address)
+        signature = account.sign_message(encode_defunct(text=message)).signature.hex()
+        visitor.store_cookies(visitor.post(service, "/login/wallet", {"signature": f"0x{signature}"}))
+        cookies.append(visitor.cookies["__Host-session"])
+    assert not signed_in(service, Operator(cookie=cookies[0]))
+    assert signed_in(service, Operator(cookie=cookies[1]))
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

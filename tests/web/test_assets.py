@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from stateless_billing.web.pages.assets import ENTRIES, STATIC, Assets, bundle
 
@@ -67,6 +70,15 @@ def test_files_are_served_without_their_folder(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_text("p {}")
     with pytest.raises(ValueError, match=r"served as a\.css"):
         Assets(tmp_path, [])
+
+
+@pytest.mark.anyio
+async def test_a_text_has_a_charset() -> None:
+    assets = Assets()
+    app = Starlette(routes=[Route("/static/{digest}/{name}", assets.serve)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://x") as client:
+        types = {name: (await client.get(assets.url(name))).headers["content-type"] for name in assets.names}
+    assert not [name for name, kind in types.items() if not kind.endswith("; charset=utf-8")]
 
 
 def test_every_module_belongs_to_a_page() -> None:

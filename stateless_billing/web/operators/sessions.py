@@ -169,16 +169,19 @@ class Sessions:
             name, value, max_age=seconds if value else 0, path="/", secure=True, httponly=True, samesite="lax"
         )
 
-    def sign_in(self, response: Response, operator: Operator) -> None:
-        """Start a session and remove the cookies of the sign-in."""
+    def sign_in(self, request: Request, response: Response, operator: Operator) -> None:
+        """Start a session, end the one that it replaces, and remove the cookies of the sign-in."""
+        if replaced := self.current(request):
+            self._services.sign_outs.end_session_later(replaced)
         cookie = self.sign_ins.create_session(operator, self._services.stripe.health.skew or 0)
         self.set_cookie(response, SESSION_COOKIE, cookie, IDLE_SECONDS)
         for name in (SIGN_IN_COOKIE, WALLET_COOKIE):
             self.set_cookie(response, name, "", 0)
 
     def sign_out(self, response: Response) -> None:
-        """End the session."""
+        """Remove the cookie, and what the pages left in the browser: cached answers and drafts of forms."""
         self.set_cookie(response, SESSION_COOKIE, "", 0)
+        response.headers["clear-site-data"] = '"cache", "storage"'
 
 
 def _sets_cookie(response: Response) -> bool:

@@ -125,7 +125,7 @@ class SignInPages:
             self._record(request, "sign_in_failed", method, email, cause=refusal.code)
             return self._render_refusal(page if email else "sign_in.html", request, refusal, onward=onward, email=email)
         response = RedirectResponse(onward, 303)
-        self._sessions.sign_in(response, operator)
+        self._sessions.sign_in(request, response, operator)
         self._sessions.record(request, "sign_in_succeeded", operator, method=method)
         return response
 
@@ -157,7 +157,7 @@ class SignInPages:
             await min_delay  # only operators' smart accounts are asked
             raise
         response = JSONResponse({"next": local_path(onward)})
-        self._sessions.sign_in(response, operator)
+        self._sessions.sign_in(request, response, operator)
         self._sessions.record(request, "sign_in_succeeded", operator, method="wallet")
         return response
 

@@ -75,11 +75,17 @@ class Assets:
             "cache-control": "public, max-age=31536000, immutable" if current else "no-cache",
             "vary": "accept-encoding",
         }
-        kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+        kind = _media_type(name)
         if "gzip" in request.headers.get("accept-encoding", ""):
             headers["content-encoding"] = "gzip"
             return Response(self._compressed[name], headers=headers, media_type=kind)
         return Response(self._files[name], headers=headers, media_type=kind)
+
+
+def _media_type(name: str) -> str | None:
+    """Return the type of a file; Starlette adds the charset of `text/…`."""
+    kind = "text/javascript" if name.endswith(".js") else mimetypes.guess_type(name)[0]
+    return "image/svg+xml; charset=utf-8" if kind == "image/svg+xml" else kind
 
 
 def bundle(modules: dict[str, str], entry: str) -> str:

@@ -24,7 +24,7 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",  # CORS requests are not affected
     "permissions-policy": "clipboard-write=(self)",
     "referrer-policy": "no-referrer",  # the query holds the wallet
-    "strict-transport-security": "max-age=31536000",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
 }
 
