@@ -271,3 +271,21 @@ def test_a_price_of_a_million_digits_costs_nothing() -> None:
 
 def test_a_cut_response_is_a_transport_error() -> None:
     assert issubclass(ResponseTooLarge, httpx.TransportError), "callers treat it as a failed request"
+
+
+async def test_redirects_are_not_followed() -> None:
+    hosts: list[str] = []
+
+    def redirect(request: httpx.Request) -> httpx.Response:
+        hosts.append(request.url.host)
+        return httpx.Response(307, headers={"location": "http://169.254.169.254/"})
+
+    transport = httpx.MockTransport(redirect)
+    async with create_http_client(transport, limits=_LIMITS) as client:
+        with pytest.raises(NodeError, match="HTTP 307"):
+            await provider.chain_id(NodeProvider(client, "https://node.example", 8453))
+    connection = Connection(transport, FakeClock())
+    with pytest.raises(ConnectionFailed):
+        await connection.request("GET", "https://stripe.example/v1/customers", {}, None)
+    await connection.aclose()
+    assert hosts == ["node.example", "stripe.example"]
