@@ -4,7 +4,9 @@ They prove that the API key belongs to the right account. The service record als
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from chain.gateway import Gateway
 from chain.signatures import keccak_of_text
@@ -40,6 +42,11 @@ class OpenPayments:
 
     def __len__(self) -> int:
         return len(self.customers) + len(self.causes)
+
+    def is_key_taken(self, customer_id: str) -> bool:
+        """Whether another customer has this customer's key: only 8 digits of the hash are in it."""
+        digits = _open_customer_digits(customer_id)
+        return any(_open_customer_digits(other) == digits for other in self.customers if other != customer_id)
 
     def copy(self) -> "OpenPayments":
         """Return an independent copy."""
@@ -133,7 +140,12 @@ def swept_key(gateway: Gateway) -> str:
 
 def open_customer_key(gateway: Gateway, customer_id: str) -> str:
     """Return the key of a customer's open payments."""
-    return f"{_open_prefix(gateway)}{keccak_of_text(customer_id).hex()[:8]}"
+    return f"{_open_prefix(gateway)}{_open_customer_digits(customer_id)}"
+
+
+@lru_cache(1_000)
+def _open_customer_digits(customer_id: str) -> str:
+    return keccak_of_text(customer_id).hex()[:8]
 
 
 def open_index_key(gateway: Gateway, index: int) -> str:
@@ -166,21 +178,39 @@ def stored_values(service: Customer, gateway: Gateway) -> dict[str, str]:
 
 
 def parse_swept(service: Customer, gateway: Gateway) -> int:
-    """Return a gateway's `swept` index; 0 if the record has none."""
+    """Return a gateway's `swept` index; 0 if the record has none, or an `open` key of it cannot be read.
+
+    Such a key may have named any payment before `swept`: all of them are looked at again.
+    """
     text = service.value(swept_key(gateway)) or ""
-    return int(text) if text.isascii() and text.isdigit() else 0
+    swept = int(text) if text.isascii() and text.isdigit() else 0
+    is_readable = all(
+        _OPEN_CUSTOMER.fullmatch(value) or (_is_index(suffix) and int(suffix) < swept)
+        for suffix, value in _open_values(service, gateway)
+    )
+    return swept if is_readable else 0
 
 
 def parse_open_payments(service: Customer, gateway: Gateway) -> OpenPayments:
     """Return a gateway's open payments."""
-    prefix = _open_prefix(gateway)
     opened = OpenPayments()
-    for name, value in (service.metadata or {}).items():
-        suffix = name.removeprefix(prefix)
-        if not name.startswith(prefix):
-            continue
+    for suffix, value in _open_values(service, gateway):
         if match := _OPEN_CUSTOMER.fullmatch(value):
-            opened.customers[match[1]] = OpenCustomer(int(match[2]), match[3])
-        elif suffix.isascii() and suffix.isdigit():
+            entry = OpenCustomer(int(match[2]), match[3])
+            known = opened.customers.get(match[1], entry)  # a person may have copied the value to another key
+            opened.customers[match[1]] = min(known, entry, key=lambda entry: entry.sequence)
+        elif _is_index(suffix):
             opened.causes[int(suffix)] = value
     return opened
+
+
+def _open_values(service: Customer, gateway: Gateway) -> Iterator[tuple[str, str]]:
+    """Yield the ends of the names of a gateway's `open` keys, with their values."""
+    prefix = _open_prefix(gateway)
+    for name, value in (service.metadata or {}).items():
+        if name.startswith(prefix):
+            yield name.removeprefix(prefix), value
+
+
+def _is_index(text: str) -> bool:
+    return text.isascii() and text.isdigit()

@@ -1,6 +1,7 @@
 """Checks with the nodes whether a payment is confirmed deeply enough to be credited."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,7 +9,7 @@ from functools import partial
 from cachetools import TTLCache
 
 from chain import provider
-from chain.errors import ChainError, InvalidResponse
+from chain.errors import ChainError, InconsistentChainData, InvalidResponse
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
@@ -120,16 +121,21 @@ class Confirmations:
         return sum(answers) >= _REQUIRED_NODES
 
     async def nodes_agree(
-        self, gateway: Gateway, blocks: Mapping[int, int], sequences: Mapping[str, Mapping[int, int]]
+        self,
+        gateway: Gateway,
+        blocks: Mapping[int, int],
+        sequences: Mapping[str, Mapping[int, int]],
+        ends: Mapping[str, tuple[int, int]],
     ) -> bool | None:
         """Whether two nodes have these payments in these blocks; None if too few nodes answered.
 
-        `blocks` are by index, `sequences` by customer and sequence. A single configured node is trusted.
+        `blocks` are by index, `sequences` by customer and sequence. `ends` say how many payments a customer has up to
+        which block. A single configured node is trusted.
         """
-        if not (blocks or sequences) or len(self._nodes.providers) < _REQUIRED_NODES:
+        if not (blocks or sequences or ends) or len(self._nodes.providers) < _REQUIRED_NODES:
             return True
         answers = await asyncio.gather(
-            *(_has_payments(gateway.bound_to(node), blocks, sequences) for node in self._nodes.providers)
+            *(_has_payments(gateway.bound_to(node), blocks, sequences, ends) for node in self._nodes.providers)
         )
         if answers.count(True) >= _REQUIRED_NODES:
             return True
@@ -145,7 +151,10 @@ class Confirmations:
 
 
 async def _has_payments(
-    gateway: Gateway, blocks: Mapping[int, int], sequences: Mapping[str, Mapping[int, int]]
+    gateway: Gateway,
+    blocks: Mapping[int, int],
+    sequences: Mapping[str, Mapping[int, int]],
+    ends: Mapping[str, tuple[int, int]],
 ) -> bool | None:
     """Whether one node has these payments in these blocks; None if it does not answer."""
     try:
@@ -154,9 +163,21 @@ async def _has_payments(
         for customer_id, own in sequences.items():
             if not await _has_blocks(partial(gateway.payment_blocks_of, customer_id), own):
                 return False
+        for customer_id, (end, block) in ends.items():
+            if not await _has_end(gateway, customer_id, end, block):
+                return False
     except ChainError:
         return None
     return True
+
+
+async def _has_end(gateway: Gateway, customer_id: str, end: int, block: int) -> bool:
+    """Whether the customer has `end` payments up to a block. Raises: ChainError, also if the node has fewer in all."""
+    count, first = await gateway.payment_count(customer_id), max(0, end - 1)
+    if count < end:
+        raise InconsistentChainData(f"the node counts {count} payments of {customer_id}, not {end}")
+    blocks = await gateway.payment_blocks_of(customer_id, first, min(end + 1, count))
+    return bisect_right(blocks, block) == end - first
 
 
 async def _has_blocks(read: Callable[[int, int], Awaitable[list[int]]], blocks: Mapping[int, int]) -> bool:

@@ -16,6 +16,7 @@ class Position:
     open: OpenPayments
     passed_blocks: dict[int, int]
     passed_sequences: dict[str, dict[int, int]]
+    passed_ends: dict[str, tuple[int, int]]
 
 
 @dataclass
@@ -23,7 +24,8 @@ class GatewayCheckpoint:
     """All payments below index `swept` are done, except those in `open`; `done_above` holds those done above it.
 
     `persisted` is `swept` and `open` as in the service record. `passed_blocks` and `passed_sequences` hold the blocks
-    of all payments closed or left open since then, by index and by customer and sequence.
+    of all payments closed or left open since then, by index and by customer and sequence, and `passed_ends` how many
+    payments of a customer there are up to which block: what it has open ends there.
     `open_payments` holds the payments in `open` by customer and sequence, `unread` the range of sequences that are
     still to be read from the chain, `indexed` the open payments without a customer. `unreadable` are the blocks that no
     node shows properly; `swept` waits for them. `total` is the contract's count, None while it cannot be read.
@@ -43,6 +45,7 @@ class GatewayCheckpoint:
     unreadable: list[UnreadableBlock] = field(default_factory=list)
     passed_blocks: dict[int, int] = field(default_factory=dict)
     passed_sequences: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    passed_ends: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def advance(self) -> None:
         """Move `swept` past all payments that are done."""
@@ -83,8 +86,12 @@ class GatewayCheckpoint:
             if customer_id in self.unread:
                 self._raise_open(customer_id)
 
-    def begin_reading(self, customer_id: str, start: int, stop: int) -> None:
-        """Note which sequences of a customer are behind `swept` and still to be read."""
+    def begin_reading(self, customer_id: str, start: int, stop: int, newest_block: int) -> None:
+        """Note which sequences of a customer are behind `swept` and still to be read; none of the others has a block
+        up to `newest_block`.
+        """
+        self.passed_ends[customer_id] = stop, newest_block
+        start = min(start, self.open.customers[customer_id].sequence)  # an earlier one may have been adopted meanwhile
         self.unread[customer_id] = (start, stop) if start < stop else (0, 0)
         self._raise_open(customer_id)
 
@@ -104,7 +111,7 @@ class GatewayCheckpoint:
         """Let `swept` pass a final payment that cannot be credited now."""
         self._record_passed(index, payment)
         customer_id = payment.customer_id
-        if customer_id is None:
+        if customer_id is None or index in self.open.causes:
             if index is not None:
                 self.open.causes[index] = cause
                 self.indexed[index] = payment
@@ -124,10 +131,10 @@ class GatewayCheckpoint:
             self.done_above.add(index)
 
     def adopt(self, index: int, payment: Payment) -> None:
-        """Record an open payment, known by its index, as its customer's."""
+        """Record an open payment, known by its index, as its customer's; as its index while that has no key."""
         self.passed_blocks[index] = payment.block
         customer_id = payment.customer_id
-        if customer_id is None:
+        if customer_id is None or self.open.is_key_taken(customer_id):
             self.indexed[index] = payment
             return
         cause = self.open.causes.pop(index)
@@ -139,7 +146,7 @@ class GatewayCheckpoint:
     def snapshot(self) -> "Position":
         """Return the position and what it passed, as of now."""
         sequences = {customer_id: dict(own) for customer_id, own in self.passed_sequences.items()}
-        return Position(self.swept, self.open.copy(), dict(self.passed_blocks), sequences)
+        return Position(self.swept, self.open.copy(), dict(self.passed_blocks), sequences, dict(self.passed_ends))
 
     def mark_persisted(self, position: "Position") -> None:
         """Note that the service record now holds this position; payments may have been passed since it was taken."""
@@ -151,9 +158,17 @@ class GatewayCheckpoint:
                 self.passed_sequences[customer_id].pop(sequence, None)
             if not self.passed_sequences[customer_id]:
                 del self.passed_sequences[customer_id]
+        for customer_id, end in position.passed_ends.items():
+            if self.passed_ends.get(customer_id) == end:
+                del self.passed_ends[customer_id]
+
+    def restart(self) -> None:
+        """Begin again from the first payment: the record belongs to another contract."""
+        self.persisted = 0, OpenPayments()
+        self.rollback()
 
     def rollback(self) -> None:
-        """Return to the position in the service record."""
+        """Return to the position in the service record. No work may be in progress."""
         self.swept = self.persisted[0]
         self.open = self.persisted[1].copy()
         self.done_above.clear()
@@ -162,3 +177,4 @@ class GatewayCheckpoint:
         self.indexed.clear()
         self.passed_blocks.clear()
         self.passed_sequences.clear()
+        self.passed_ends.clear()

@@ -13,6 +13,8 @@ from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs
+from stateless_billing.runtime.backoff import Backoff
+from stateless_billing.runtime.clock import Clock
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from stateless_billing.sweep.cursors import SLICE, CursorUpdater
 
@@ -33,11 +35,13 @@ class CustomerSweep:
         cursors: CursorUpdater,
         status_cache: StatusCache,
         may_open: Callable[[GatewayCheckpoint, Payment], bool],
+        clock: Clock,
     ) -> None:
         self._crediting = crediting
         self._cursors = cursors
         self._status_cache = status_cache
         self._may_open = may_open
+        self._reading_backoff = Backoff(clock)  # what a customer has open may be unreadable; new payments go on
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SLICES)
 
     async def run(
@@ -71,11 +75,20 @@ class CustomerSweep:
             await self._take_slice(checkpoint, customer_id, final[start : start + SLICE], heads)
         if final and customer_id:
             await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
-        await self._read_open(checkpoint, customer_id, heads)
+        if self._is_reading_due(checkpoint, customer_id):
+            await self._read_open(checkpoint, customer_id, heads)
         for _, payment in indexed:
             if not is_final(payment, heads):
                 async with self._slots:
                     await self._crediting.process(checkpoint.gateway, payment, heads)
+
+    def has_open_work(self, checkpoint: GatewayCheckpoint, customer_id: str) -> bool:
+        """Whether open payments of the customer are due, or must be read first."""
+        return bool(self.due(checkpoint, customer_id)) or self._is_reading_due(checkpoint, customer_id)
+
+    def _is_reading_due(self, checkpoint: GatewayCheckpoint, customer_id: str) -> bool:
+        is_read = customer_id not in checkpoint.open.customers or checkpoint.unread.get(customer_id) == (0, 0)
+        return not is_read and self._reading_backoff.is_due((checkpoint.gateway.address, customer_id))
 
     def due(self, checkpoint: GatewayCheckpoint, customer_id: str) -> list[Payment]:
         """Return the customer's open payments whose next attempt is due."""
@@ -111,32 +124,46 @@ class CustomerSweep:
 
     async def _read_open(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
         """After a start, read what the customer has open from the chain, slice by slice."""
+        key = checkpoint.gateway.address, customer_id
+        try:
+            if customer_id not in checkpoint.unread:
+                await self._find_unread(checkpoint, customer_id, heads)
+            while checkpoint.unread.get(customer_id, (0, 0)) != (0, 0):
+                await self._read_open_slice(checkpoint, customer_id, heads)
+        except ChainError:
+            self._reading_backoff.record_failure(key)
+            raise
         if customer_id in checkpoint.open.customers and customer_id not in checkpoint.unread:
-            await self._find_unread(checkpoint, customer_id)
-        while checkpoint.unread.get(customer_id, (0, 0)) != (0, 0):
-            start, stop = checkpoint.unread[customer_id]
-            end = min(start + SLICE, stop)
-            payments = await checkpoint.gateway.payments_of(customer_id, start, end, verify_receipts=True)
-            opened = checkpoint.open_payments[customer_id]
-            entries: list[Indexed] = [(None, payment) for payment in payments if payment.sequence not in opened]
-            opened.update({payment.sequence: payment for payment in payments})
-            checkpoint.unread[customer_id] = (end, stop) if end < stop else (0, 0)
-            await self._take_slice(checkpoint, customer_id, entries, heads)
+            self._reading_backoff.record_failure(key)
+        else:
+            self._reading_backoff.record_success(key)
 
-    async def _find_unread(self, checkpoint: GatewayCheckpoint, customer_id: str) -> None:
+    async def _read_open_slice(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
+        start, stop = checkpoint.unread[customer_id]
+        end = min(start + SLICE, stop)
+        payments = await checkpoint.gateway.payments_of(customer_id, start, end, verify_receipts=True)
+        if checkpoint.unread.get(customer_id) != (start, stop):
+            return  # an earlier one was adopted meanwhile: all are read again
+        opened = checkpoint.open_payments[customer_id]
+        entries: list[Indexed] = [(None, payment) for payment in payments if payment.sequence not in opened]
+        opened.update({payment.sequence: payment for payment in payments})
+        checkpoint.unread[customer_id] = (end, stop) if end < stop else (0, 0)
+        await self._take_slice(checkpoint, customer_id, entries, heads)
+
+    async def _find_unread(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
         """Find which of the customer's payments are behind `swept`."""
         gateway, start = checkpoint.gateway, checkpoint.open.customers[customer_id].sequence
         stop, swept = await gateway.payment_count(customer_id), checkpoint.persisted[0]
         if start >= stop or swept == 0:
             return  # the node is behind, or the record is wrong: nothing is closed on its word
         [newest] = await gateway.payment_blocks(swept - 1, swept)
+        if newest > heads.finalized.number:
+            return  # the record passes final payments only: the node is behind, or it lies
         end, is_behind = start, True
         while end < stop and is_behind:
             blocks = await gateway.payment_blocks_of(customer_id, end, min(end + WINDOW, stop))
             count = bisect_right(blocks, newest)
             is_behind = count == len(blocks)
             end += count
-            if not is_behind:
-                checkpoint.passed_sequences[customer_id][end] = blocks[count]
         checkpoint.passed_blocks[swept - 1] = newest
-        checkpoint.begin_reading(customer_id, start, end)
+        checkpoint.begin_reading(customer_id, start, end, newest)

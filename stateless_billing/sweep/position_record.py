@@ -1,7 +1,7 @@
 """Writes the sweep's position to the service record, which only saves work after a restart."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import ServiceRecords
@@ -18,10 +18,17 @@ _PERSIST_SECONDS = 60
 class PositionRecord:
     """The positions of all gateways in the service record. They pass only what two nodes agree on."""
 
-    def __init__(self, service_records: ServiceRecords, confirmations: Confirmations, clock: Clock) -> None:
+    def __init__(
+        self,
+        service_records: ServiceRecords,
+        confirmations: Confirmations,
+        clock: Clock,
+        on_disagreement: Callable[[GatewayCheckpoint], Awaitable[None]],
+    ) -> None:
         self._records = service_records
         self._confirmations = confirmations
         self._clock = clock
+        self._on_disagreement = on_disagreement
         self._persisted: dict[str, str] = {}
         self._persisted_at = 0.0
 
@@ -46,6 +53,7 @@ class PositionRecord:
             await self._records.update(record | removed_keys)
         except StripeFailure as error:
             log.warning("service record: not updated, a restart would repeat work: %s", error)
+            self._persisted = dict.fromkeys(record, "") | self._persisted  # it may have been: remove them later
             return True
         self._persisted = record
         for checkpoint, position in zip(checkpoints, positions, strict=True):
@@ -60,14 +68,14 @@ class PositionRecord:
         """
         for checkpoint, position in zip(checkpoints, positions, strict=True):
             agreed = await self._confirmations.nodes_agree(
-                checkpoint.gateway, position.passed_blocks, position.passed_sequences
+                checkpoint.gateway, position.passed_blocks, position.passed_sequences, position.passed_ends
             )
             if agreed is False:
                 log.error(
                     "gateway %s: the nodes do not agree where its payments lie, rolling back to the service record",
                     checkpoint.gateway.address,
                 )
-                checkpoint.rollback()
+                await self._on_disagreement(checkpoint)
             if agreed is None:
                 log.warning(
                     "gateway %s: too few nodes confirm where its payments lie, service record not updated",

@@ -58,7 +58,7 @@ class Sweeper:
         self._confirmations = confirmations
         self._crediting = crediting
         self._status_cache = status_cache
-        self._record = PositionRecord(records, confirmations, clock)
+        self._record = PositionRecord(records, confirmations, clock, self._roll_back)
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
         self._heads_read_at = 0.0
@@ -66,7 +66,7 @@ class Sweeper:
         self._is_capped = False
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._customers = CustomerSweep(
-            crediting=crediting, cursors=cursors, status_cache=status_cache, may_open=self._may_open
+            crediting=crediting, cursors=cursors, status_cache=status_cache, may_open=self._may_open, clock=clock
         )
 
     def start(self, service: Customer) -> None:
@@ -75,7 +75,9 @@ class Sweeper:
         stored: dict[str, str] = {}
         for gateway in self._gateways:
             swept = records.parse_swept(service, gateway)
-            opened = records.parse_open_payments(service, gateway)
+            if str(swept) != (service.value(records.swept_key(gateway)) or "0"):
+                log.warning("gateway %s: its record cannot be read, looking at all payments again", gateway.address)
+            opened = records.parse_open_payments(service, gateway) if swept else records.OpenPayments()
             self._checkpoints.append(GatewayCheckpoint(gateway, swept, opened, (swept, opened.copy())))
             stored |= {records.swept_key(gateway): str(swept)} | records.stored_values(service, gateway)
         self._record.resume(stored)
@@ -92,7 +94,8 @@ class Sweeper:
                     idle = (await self._round(busy_seconds, force=False)).idle
                 except Exception:
                     log.exception("sweep: failed, retrying with the next one")
-                    idle = False
+                    await asyncio.sleep(busy_seconds)
+                    continue
                 if not self._tasks:
                     await asyncio.sleep(idle_seconds if idle else busy_seconds)
         finally:
@@ -111,6 +114,11 @@ class Sweeper:
 
     def _progress(self) -> int:
         return sum(checkpoint.swept + len(checkpoint.done_above) for checkpoint in self._checkpoints)
+
+    async def _roll_back(self, checkpoint: GatewayCheckpoint) -> None:
+        """Return to the record's position. Work in progress relies on what a lying node showed, so it ends."""
+        await self._stop_work()
+        checkpoint.rollback()
 
     async def _stop_work(self) -> None:
         tasks = list(self._tasks.values())
@@ -184,7 +192,7 @@ class Sweeper:
             behind = self._clock.wall() - heads.latest.time > MAX_HEAD_AGE_SECONDS
             if behind or checkpoint.in_progress:
                 if not behind:
-                    checkpoint.rollback()  # a node may have reported payments that do not exist
+                    await self._roll_back(checkpoint)  # a node may have reported payments that do not exist
                 return False
             log.warning(
                 "gateway %s: checkpoint %d is past the payment count %d, restarting from 0",
@@ -192,9 +200,7 @@ class Sweeper:
                 checkpoint.swept,
                 total,
             )
-            checkpoint.swept = 0
-            checkpoint.open = records.OpenPayments()
-            checkpoint.unread.clear()
+            checkpoint.restart()
         if not checkpoint.in_progress:
             causes = checkpoint.open.causes
             checkpoint.open.causes = {index: cause for index, cause in causes.items() if index < total}
@@ -214,16 +220,14 @@ class Sweeper:
         opened += checkpoint.indexed.values()
         await self._crediting.retry_ordered(opened)
         for customer_id in list(checkpoint.open.customers):
-            is_read = checkpoint.unread.get(customer_id) == (0, 0)
-            if not is_read or self._customers.due(checkpoint, customer_id):
+            if self._customers.has_open_work(checkpoint, customer_id):
                 self._begin_customer(checkpoint, customer_id, [], heads)
-        due = [
-            (index, payment)
-            for index, payment in sorted(checkpoint.indexed.items())
-            if not self._status_cache.pending_status(payment)
-        ]
-        if due:
-            self._begin_customer(checkpoint, "", due, heads)
+        due: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
+        for index, payment in sorted(checkpoint.indexed.items()):
+            if not self._status_cache.pending_status(payment):
+                due[payment.customer_id or ""].append((index, payment))
+        for customer_id, indexed in due.items():
+            self._begin_customer(checkpoint, customer_id, indexed, heads)
         return {payment.identity: payment for payment in opened}
 
     async def _adopt_indexed(self, checkpoint: GatewayCheckpoint) -> None:
@@ -255,19 +259,17 @@ class Sweeper:
         for customer_id, indexed in customers.items():
             self._begin_customer(checkpoint, customer_id, indexed, heads)
         if len(self._tasks) > _MAX_BUSY_CUSTOMERS:
-            await asyncio.wait(self._tasks.values())
+            await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
         return waiting
 
     def _is_passed_as_open(self, checkpoint: GatewayCheckpoint, index: int, payment: Payment, heads: Heads) -> bool:
-        """Whether a payment needs no work now: its next attempt is not due, or its customer has it open already."""
+        """Whether a payment needs no work now: its next attempt is not due, or it is plain and not final."""
         pending = self._status_cache.pending_status(payment)
         if not is_final(payment, heads):
-            return pending is not None
-        if checkpoint.is_open(payment):
-            checkpoint.leave_open(index, payment, checkpoint.open.customers[payment.customer_id or ""].cause)
-        elif pending and self._may_open(checkpoint, payment):
+            return pending is not None or not payment.quoted
+        if pending and self._may_open(checkpoint, payment):
             checkpoint.leave_open(index, payment, pending.cause or pending.state)
-        return pending is not None or checkpoint.is_open(payment)
+        return pending is not None
 
     def _begin_customer(
         self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
@@ -293,4 +295,6 @@ class Sweeper:
             return True
         if any(payment == opened for opened in checkpoint.indexed.values()):
             return True
+        if customer_id and checkpoint.open.is_key_taken(customer_id):
+            return False
         return sum(len(other.open) for other in self._checkpoints) < MAX_OPEN

@@ -264,7 +264,7 @@ async def agreed(*nodes: FakeNode, blocks: dict[int, int]) -> bool | None:
     """Whether these nodes agree about the index."""
     world = World([])
     world.confirmations._nodes = FakeNodes(*nodes)
-    return await world.confirmations.nodes_agree(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks, {})
+    return await world.confirmations.nodes_agree(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks, {}, {})
 
 
 async def test_agreement_takes_two_nodes_with_the_same_blocks() -> None:

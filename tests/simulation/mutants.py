@@ -216,6 +216,7 @@ def one_node_moves_the_record() -> list[Patch]:
         gateway: Gateway,
         blocks: Mapping[int, int],
         sequences: Mapping[str, Mapping[int, int]],
+        ends: Mapping[str, tuple[int, int]],
     ) -> bool:
         return True
 

@@ -52,7 +52,7 @@ def test_an_entry_of_the_record_stays_until_all_that_it_covers_was_read() -> Non
     checkpoint = read_checkpoint(20, first_open=2)
     checkpoint.close(None, own(2))
     assert checkpoint.open.customers[CUSTOMER].sequence == 2
-    checkpoint.begin_reading(CUSTOMER, 2, 10)
+    checkpoint.begin_reading(CUSTOMER, 2, 10, 200)
     checkpoint.open_payments[CUSTOMER][2] = own(2)
     checkpoint.unread[CUSTOMER] = (3, 10)
     checkpoint.close(None, own(2))
@@ -64,7 +64,7 @@ def test_an_entry_of_the_record_stays_until_all_that_it_covers_was_read() -> Non
 
 def test_it_rolls_back_to_the_last_persisted_position() -> None:
     checkpoint = read_checkpoint(3, first_open=2)
-    checkpoint.begin_reading(CUSTOMER, 2, 3)
+    checkpoint.begin_reading(CUSTOMER, 2, 3, 200)
     checkpoint.unread[CUSTOMER] = (0, 0)
     for index in (2, 3, 5):
         checkpoint.close(index, own(index))

@@ -33,7 +33,9 @@ class FakeStores:
         self.written: list[dict[str, str]] = []
         self.asked: list[dict[int, int]] = []
 
-    async def nodes_agree(self, gateway: object, blocks: dict[int, int], sequences: object) -> bool | None:
+    async def nodes_agree(
+        self, gateway: object, blocks: dict[int, int], sequences: object, ends: object
+    ) -> bool | None:
         """Answer as told."""
         self.asked.append(dict(blocks))
         return self.agreed
@@ -54,8 +56,12 @@ class Scene:
         self.checkpoint = GatewayCheckpoint(gateway, 2, recorded.copy(), (2, recorded))
         self.stores = FakeStores()
         self.clock = FakeClock()
-        self.record = PositionRecord(cast("Any", self.stores), cast("Any", self.stores), self.clock)
+        self.record = PositionRecord(cast("Any", self.stores), cast("Any", self.stores), self.clock, self.roll_back)
         self.record.resume({SWEPT: "2", OPEN_INDEX: "over_limit"})
+
+    async def roll_back(self, checkpoint: GatewayCheckpoint) -> None:
+        """Roll back; no work is in progress here."""
+        checkpoint.rollback()
 
     async def write(self, *, force: bool = False) -> bool:
         """Write the checkpoint if it is due."""
