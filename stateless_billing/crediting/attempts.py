@@ -28,7 +28,7 @@ from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
-from stateless_billing.stripe.ledger_reader import entries_or_none, read_newest, read_session
+from stateless_billing.stripe.ledger_reader import ListingCache, entries_or_none, read_session
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint
 
@@ -44,6 +44,7 @@ class CreditTools:
     pricer: CreditPricer
     orders: Orders
     proofs: Proofs
+    listings: ListingCache
     other_credits: re.Pattern[str]
 
 
@@ -130,7 +131,7 @@ class Attempt:
                 # Any response sets the session's clock, which the epoch is counted by.
                 self._readings.customers[customer_id] = await self._session.get_customer(customer_id)
             return None
-        return await read_newest(self._session, self._case.customer_id, self._case.since)
+        return await self._tools.listings.newest_or_none(self._session, self._case.customer_id, self._case.since)
 
     async def _read_orders(self) -> PaymentOrders:
         payment = self._payment
@@ -161,7 +162,7 @@ class Attempt:
         for customer_id in self._possible_customers(orders):
             entries: Sequence[Entry] | None
             if customer_id == own and page:
-                entries = await self._session.list_entries(customer_id, self._case.since, page)
+                entries = await self._tools.listings.list_entries(self._session, customer_id, self._case.since, page)
             else:
                 entries = await entries_or_none(self._session, customer_id, self._case.since)
             if entries is None:

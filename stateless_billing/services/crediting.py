@@ -25,6 +25,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.keyed_locks import KeyedLocks
 from stateless_billing.services.clients import Clients
 from stateless_billing.settings import Settings
+from stateless_billing.stripe.ledger_reader import ListingCache
 from stateless_billing.sweep.cursors import CursorUpdater
 from stateless_billing.sweep.sweeper import Sweeper
 
@@ -68,9 +69,12 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
     daily_limit = create_daily_limit(settings, clients.gateways, confirmations, rates)
     pricer = CreditPricer(rates, daily_limit, settings.discount_bps)
     proofs = Proofs()
-    tools = CreditTools(pricer=pricer, orders=orders, proofs=proofs, other_credits=settings.other_credits)
+    listings = ListingCache(clock)
+    tools = CreditTools(
+        pricer=pricer, orders=orders, proofs=proofs, listings=listings, other_credits=settings.other_credits
+    )
     core = _create_core(settings, clock, clients, confirmations, tools)
-    sweeper = _create_sweeper(settings, clock, clients, core, records)
+    sweeper = _create_sweeper(settings, clock, clients, core, records, listings)
     return CreditingServices(
         records=records,
         reversals=Reversals(clients.stripe, proofs),
@@ -105,12 +109,18 @@ def _create_core(
 
 
 def _create_sweeper(
-    settings: Settings, clock: Clock, clients: Clients, core: CreditingCore, records: ServiceRecords
+    settings: Settings,
+    clock: Clock,
+    clients: Clients,
+    core: CreditingCore,
+    records: ServiceRecords,
+    listings: ListingCache,
 ) -> Sweeper:
     cursors = CursorUpdater(
         stripe=clients.stripe,
         crediting=core.processor,
         status_cache=core.status_cache,
+        listings=listings,
         clock=clock,
         other_credits=settings.other_credits,
     )

@@ -72,12 +72,12 @@ class StripeSession:
             raise StripeUnavailable("Stripe answered with another customer")
         return customer
 
-    async def list_newest_entries(self, customer_id: str, since: int | None, after: str | None = None) -> Page:
-        """Read one page of a customer's entries, newest first.
-
-        It starts after the entry `after` and holds entries created at or after `since`, if given.
-        """
-        more = {"starting_after": after} if after else {}
+    async def list_newest_entries(
+        self, customer_id: str, since: int | None, after: str | None = None, limit: int | None = None
+    ) -> Page:
+        """Read a page of at most `limit` entries, newest first, after the entry `after` and not older than `since`."""
+        more: dict[str, Any] = {"starting_after": after} if after else {}
+        more |= {"limit": min(limit, PAGE_SIZE)} if limit else {}
         return await self._list(objects.parse_page, customer_id, since, more)
 
     async def list_entries_and_customer(self, customer_id: str, since: int) -> tuple[Page, Customer | None]:

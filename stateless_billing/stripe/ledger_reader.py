@@ -1,13 +1,20 @@
 """Reads customers' ledgers: since a time, or back to an anchor."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from cachetools import LRUCache
 
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import CURRENCY, Entry
+from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 from stateless_billing.stripe.objects import Customer, Page
 
+_LISTING_SECONDS = 60
+_NEWEST_ENTRIES = 20  # more than a slice of the sweep writes
+_MAX_CACHED_ENTRIES = 20_000  # of all customers together, about 20 MB
 MAX_PAGES = 200  # a ledger without an anchor in this many pages is not read further
 
 ReadPage = Callable[[str | None], Awaitable[Page]]
@@ -16,14 +23,61 @@ Anchor = int | str
 """Where reading stops: at a dollar entry created before a Unix time, or at the entry of an ID."""
 
 
-async def read_newest(session: StripeSession, customer_id: str, since: int) -> Page | None:
-    """Read the newest page since `since`; None if Stripe has no such ledger."""
-    try:
-        return await session.list_newest_entries(customer_id, since)
-    except RequestRejected as error:
-        if error.code != "resource_missing":
-            raise
-        return None
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    since: int
+    until: float
+    entries: Sequence[Entry]
+
+
+class ListingCache:
+    """Complete listings of more than one page, each of which serves its customer's payments for a minute.
+
+    Entries never change or vanish, so that only the newest are read for the next payment. An entry that Stripe's list
+    shows late, behind newer ones, is seen up to a minute later than without the cache: good enough to find a credit,
+    and where the idempotency key excludes a second one. No proof of absence uses it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._listings: LRUCache[str, _Listing] = LRUCache(_MAX_CACHED_ENTRIES, lambda listing: len(listing.entries))
+
+    async def read_newest(self, session: StripeSession, customer_id: str, since: int) -> Page:
+        """Read the newest page, a short one if the entries behind it are cached."""
+        limit = _NEWEST_ENTRIES if self._get(customer_id, since) else None
+        return await session.list_newest_entries(customer_id, since, limit=limit)
+
+    async def newest_or_none(self, session: StripeSession, customer_id: str, since: int) -> Page | None:
+        """Read the newest page; None if Stripe has no such ledger."""
+        try:
+            return await self.read_newest(session, customer_id, since)
+        except RequestRejected as error:
+            if error.code != "resource_missing":
+                raise
+            return None
+
+    async def list_entries(
+        self, session: StripeSession, customer_id: str, since: int, first_page: Page | None = None
+    ) -> Sequence[Entry]:
+        """List all entries created at or after `since`, newest first; see `StripeSession.list_entries`."""
+        page = first_page or await self.read_newest(session, customer_id, since)
+        if page.complete:
+            return page.entries
+        listing = self._get(customer_id, since)
+        if listing and any(entry.id == listing.entries[0].id for entry in page.entries):
+            shown = {entry.id for entry in page.entries}
+            entries = [*page.entries, *(entry for entry in listing.entries if entry.id not in shown)]
+            self._listings[customer_id] = _Listing(listing.since, listing.until, entries)
+            return [entry for entry in entries if entry.created >= since]
+        entries = await session.list_entries(customer_id, since, page)
+        if len(entries) < _MAX_CACHED_ENTRIES:
+            self._listings[customer_id] = _Listing(since, self._clock.boot() + _LISTING_SECONDS, entries)
+        return entries
+
+    def _get(self, customer_id: str, since: int) -> _Listing | None:
+        listing = self._listings.get(customer_id)
+        is_usable = listing and listing.since <= since and self._clock.boot() < listing.until
+        return listing if is_usable else None
 
 
 async def entries_or_none(session: StripeSession, customer_id: str, since: int) -> list[Entry] | None:

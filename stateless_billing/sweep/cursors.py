@@ -21,6 +21,7 @@ from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
+from stateless_billing.stripe.ledger_reader import ListingCache
 
 SLICE = 16
 """Payments of one customer in one turn: one listing shows the credits of all, and others wait a few seconds for it."""
@@ -37,12 +38,14 @@ class CursorUpdater:
         stripe: StripeApi,
         crediting: CreditProcessor,
         status_cache: StatusCache,
+        listings: ListingCache,
         clock: Clock,
         other_credits: re.Pattern[str],
     ) -> None:
         self._stripe = stripe
         self._crediting = crediting
         self._status_cache = status_cache
+        self._listings = listings
         self._other_credits = other_credits
         self._backoff = Backoff(clock)  # a listing may lag, and Stripe may reject a cursor
         self._gap_backoff = Backoff(clock)  # an uncredited payment may stand between a cursor and later credits
@@ -130,8 +133,8 @@ class CursorUpdater:
         key = gateway.address, customer_id
         try:
             async with self._stripe.session() as session:
-                entries = await session.list_entries(
-                    customer_id, min(payment.time for payment in unverified) - LISTING_LEAD_SECONDS
+                entries = await self._listings.list_entries(
+                    session, customer_id, min(payment.time for payment in unverified) - LISTING_LEAD_SECONDS
                 )
                 listed |= {payment for payment in unverified if self._is_listed(payment, entries)}
                 await self._write_cursor(session, gateway, customer_id, unverified, start, listed)
@@ -188,7 +191,7 @@ class CursorUpdater:
             await session.set_metadata(customer_id, {name: str(cursor)})
             self._status_cache.cursors[customer_id, gateway.address] = cursor
 
-    def _is_listed(self, payment: Payment, entries: list[ledger.Entry]) -> bool:
+    def _is_listed(self, payment: Payment, entries: Sequence[ledger.Entry]) -> bool:
         done = self._status_cache.credited_status(payment)
         if done and done.cents == 0:
             return True  # below one cent: no entry was written
