@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection
 from time import monotonic, process_time
 
+from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, table
 from tests.simulation.grant_mutants import GRANT_MUTANTS
@@ -63,6 +64,8 @@ def _themes(name: str) -> Collection[str]:
         return OLD_RULES[name]
     if name in ORDERS_MUTANTS:
         return ORDERS_MUTANTS[name][1]
+    if name in BUSY_MUTANTS:
+        return BUSY_MUTANTS[name][1]
     return SCENES if name in GRANT_MUTANTS else DIRECTED
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from chain.payment import Payment
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.records import Customer
-from tests.simulation import admins, causes
+from tests.simulation import admins, busy, causes
 from tests.simulation.chain import CHAIN_ID, START, Call, Stall, Transaction
 from tests.simulation.faults import FAULTS
 from tests.simulation.moderators import KINDS, Moderators
@@ -24,7 +24,7 @@ class Events:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.moderators = Moderators(world)
-        self.admins, self.causes = admins.Admins(world), causes.Causes(world)
+        self.admins, self.causes, self.busy = admins.Admins(world), causes.Causes(world), busy.Sweeping(world)
         self.paid: list[float] = []
         self.hashes: list[str] = []
         self.calls: list[tuple[Call, ...]] = []
@@ -38,6 +38,8 @@ class Events:
             self.admins.happen(event)
         elif event.kind in causes.KINDS:
             self.causes.happen(event)
+        elif event.kind in busy.KINDS:
+            self.busy.happen(event)
         else:
             getattr(self, f"_{event.kind}")(*event.args)
 

@@ -30,6 +30,7 @@ from stateless_billing.stripe.ledger_reader import Anchor, ReadPage
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.sweep import cursors, sweeper
 from stateless_billing.sweep.cursors import CursorUpdater
+from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOREVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
@@ -252,4 +253,5 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         look_back_too_short,
     )
 }
-MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS | {name: mutant for name, (mutant, _) in ORDERS_MUTANTS.items()}
+MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS
+MUTANTS |= {name: mutant for name, (mutant, _) in (ORDERS_MUTANTS | BUSY_MUTANTS).items()}

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+from tests.simulation.busy import with_busy
 from tests.simulation.directed import DIRECTED
 from tests.simulation.draws import sleep, step
 from tests.simulation.grant_plans import with_moderators
@@ -49,6 +50,7 @@ class Planner:
                 self._chain_events(plan, payments)
         plan, self.events = with_moderators(self.seed, plan, self.events)
         plan, self.events = with_admins(self.seed, plan, self.events)
+        plan, self.events = with_busy(self.seed, plan, self.events)
         events = sorted((event for event in self.events if event.at >= 0), key=lambda event: event.at)
         return replace(plan, events=tuple(events))
 

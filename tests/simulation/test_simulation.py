@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.simulation.busy import BUSY_SCENES
+from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, Coverage
 from tests.simulation.grant_plans import SCENES
@@ -38,7 +40,7 @@ def seeds_of(theme: str, count: int) -> list[int]:
     return list(itertools.islice(seeds, count))
 
 
-@pytest.mark.parametrize("theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, ADMINS])
+@pytest.mark.parametrize("theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, ADMINS])
 def test_directed_scenes(theme: str) -> None:
     for seed in seeds_of(theme, 3):
         result = play_seed(seed)
@@ -64,7 +66,7 @@ def test_a_seed_determines_everything() -> None:
         ("new_key_on_mismatch", "other_version"),
         ("cap_from_plain_list", "hidden_rows"),
         ("own_row_may_be_hidden", "hidden_rows"),
-        *((name, themes[0]) for name, (_, themes) in ORDERS_MUTANTS.items()),
+        *((name, themes[0]) for name, (_, themes) in (ORDERS_MUTANTS | BUSY_MUTANTS).items()),
     ],
 )
 def test_a_mutant_is_caught(name: str, theme: str) -> None:
@@ -99,7 +101,9 @@ def test_a_failing_plan_is_shrunk() -> None:
 
 
 def test_seeds_cover_every_theme() -> None:
-    assert {Planner(seed).plan().theme for seed in range(2000)} == {*THEMES, *SCENES, *ABOUT_ORDERS, ADMINS}
+    assert {Planner(seed).plan().theme for seed in range(2000)} == {
+        *(*THEMES, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, ADMINS)
+    }
 
 
 def test_only_known_faults_are_counted() -> None:
