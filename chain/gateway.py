@@ -195,7 +195,6 @@ async def _find_at_node(node: ChainClient, gateways: Sequence[Gateway], tx_hash:
             matches = [payment for payment in in_block if payment.tx_hash == tx_hash]
             if len(matches) != count or matches[0].block_hash != receipt.block_hash:
                 raise InconsistentChainData("a receipt and the logs of its block differ")
-            for payment in matches:
-                await index.check_counted(payment)
+            await index.check_counted(matches)
             payments += matches
     return TxPayments(failed=False, payments=tuple(sorted(payments, key=lambda payment: payment.log_index)))

@@ -4,7 +4,7 @@ The logs must hold what the contract counts, else InconsistentChainData is raise
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -190,16 +190,21 @@ class PaymentIndex(GatewayContract):
         if count != shown:
             raise InconsistentChainData(f"{tx_hash} holds {count} payments, its block's logs show {shown}")
 
-    async def check_counted(self, payment: Payment) -> None:
-        """Check that the contract itself counts this payment in this block.
+    async def check_counted(self, payments: Sequence[Payment]) -> None:
+        """Check that the contract itself counts these payments of one block, with one call for each customer.
 
         Raises: InconsistentChainData.
         """
-        if payment.customer_id is None:
-            return
-        blocks = await self.payment_blocks_of(payment.customer_id, payment.sequence, payment.sequence + 1)
-        if blocks != [payment.block]:
-            raise InconsistentChainData(f"the gateway knows no payment {payment.sequence} in block {payment.block}")
+        sequences: dict[str, list[int]] = defaultdict(list)
+        for payment in payments:
+            if payment.customer_id is not None:
+                sequences[payment.customer_id].append(payment.sequence)
+        for customer_id, own in sequences.items():
+            if own != list(range(own[0], own[0] + len(own))):
+                raise InconsistentChainData(f"the payments of {customer_id} in one block are not consecutive")
+            blocks = await self.payment_blocks_of(customer_id, own[0], own[-1] + 1)
+            if blocks != [payments[0].block] * len(own):
+                raise InconsistentChainData(f"the gateway knows no payment {own[0]} in block {payments[0].block}")
 
 
 def _group(numbers: Sequence[int], start: int) -> list[IndexedBlock]:

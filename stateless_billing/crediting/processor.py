@@ -76,6 +76,10 @@ class CreditProcessor:
                 self._log(case, status)
             return self._status_cache.record_attempt(payment, status)
 
+    def cached_status(self, payment: Payment) -> PaymentStatus | None:
+        """The status of a payment that is credited, or whose next attempt is not due; costs nothing."""
+        return self._cached_status(payment, trust_cursor=True)
+
     def _cached_status(self, payment: Payment, *, trust_cursor: bool) -> PaymentStatus | None:
         credited = self._status_cache.credited_status(payment) if trust_cursor else None
         return credited or self._status_cache.pending_status(payment)

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import Sequence
 
 from chain.gateway import Gateway
-from stateless_billing.crediting.payment_status import STATES
+from chain.payment import Payment
+from stateless_billing.crediting.payment_status import STATES, PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.payers.responses import ClaimResponse, PaymentResponse, payment_response
 from stateless_billing.payers.transaction_lookup import TransactionLookup
 
 _RETRY_UNKNOWN_SECONDS = 2
+_RETRY_LATER_SECONDS = 5
+_MAX_ATTEMPTS = 20  # in one request: one EVM transaction can hold hundreds of payments
 
 
 class PaymentClaims:
@@ -39,9 +43,13 @@ class PaymentClaims:
             return _without_payments(tx_hash, "failed", None)
         by_address = {gateway.address: gateway for gateway in self._gateways}
         ask = self._crediting.process if credit else self._crediting.get_status
-        statuses = await asyncio.gather(
-            *(ask(by_address[payment.gateway], payment, heads) for payment in paid.payments)
-        )
+        cached = {payment: self._crediting.cached_status(payment) for payment in paid.payments}
+        asked = [payment for payment in paid.payments if cached[payment] is None][:_MAX_ATTEMPTS]
+        answers = await asyncio.gather(*(ask(by_address[payment.gateway], payment, heads) for payment in asked))
+        attempted = dict(zip(asked, answers, strict=True))
+        statuses = [
+            attempted.get(payment) or cached[payment] or _later_status(payment, heads) for payment in paid.payments
+        ]
         state = min((status.state for status in statuses), key=STATES.index)
         waits = [status.retry_after for status in statuses if status.retry_after is not None]
         if state == "credited":
@@ -50,6 +58,11 @@ class PaymentClaims:
         for payment, status in zip(paid.payments, statuses, strict=True):
             payments.append(payment_response(payment, status))
         return ClaimResponse(tx_hash=tx_hash, state=state, retry_after=min(waits, default=None), payments=payments)
+
+
+def _later_status(payment: Payment, heads: Heads) -> PaymentStatus:
+    """The status of a payment that the next request, or the sweep, attends to."""
+    return PaymentStatus("pending" if is_final(payment, heads) else "confirming", retry_after=_RETRY_LATER_SECONDS)
 
 
 def _without_payments(tx_hash: str, state: str, retry_after: int | None) -> ClaimResponse:

@@ -73,14 +73,14 @@ class CustomerSweep:
             final.sort(key=lambda entry: entry[1].sequence)
         for start in range(0, len(final), SLICE):
             await self._take_slice(checkpoint, customer_id, final[start : start + SLICE], heads)
-        if final and customer_id:
-            await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
-        if self._is_reading_due(checkpoint, customer_id):
-            await self._read_open(checkpoint, customer_id, heads)
         for _, payment in indexed:
             if not is_final(payment, heads):
                 async with self._slots:
                     await self._crediting.process(checkpoint.gateway, payment, heads)
+        if final and customer_id:
+            await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
+        if self._is_reading_due(checkpoint, customer_id):
+            await self._read_open(checkpoint, customer_id, heads)
 
     def has_open_work(self, checkpoint: GatewayCheckpoint, customer_id: str) -> bool:
         """Whether open payments of the customer are due, or must be read first."""

@@ -83,10 +83,10 @@ async def test_a_payment_at_a_place_is_not_taken_from_a_block_with_a_hole(omitte
 async def test_counting_one_payment() -> None:
     first, last = payment(), payment(sequence=1, log_index=8, tx_hash=tx_hash(2))
     index = reading(FakeNode([first, last]))
-    await index.check_counted(last)
-    await index.check_counted(payment(customer_id=None, sequence=5))  # nobody can be asked for it
+    await index.check_counted([last])
+    await index.check_counted([payment(customer_id=None, sequence=5)])  # nobody can be asked for it
     with pytest.raises(InconsistentChainData, match="knows no payment 1 in block 104"):
-        await index.check_counted(payment(sequence=1, block=104))
+        await index.check_counted([payment(sequence=1, block=104)])
 
 
 async def test_an_empty_range_costs_nothing() -> None:

@@ -28,7 +28,7 @@ from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import OutcomeUnknown, StripeFailure
 from stateless_billing.stripe.ledger_reader import Anchor, ReadPage
 from stateless_billing.stripe.objects import Customer, Page
-from stateless_billing.sweep import cursors, sweeper
+from stateless_billing.sweep import cursors, customer_sweep, sweeper
 from stateless_billing.sweep.cursors import CursorUpdater
 from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOREVER
@@ -105,7 +105,7 @@ def no_quiet_zone() -> list[Patch]:
 
 def cursor_before_finality() -> list[Patch]:
     """The sweep treats every payment as final."""
-    return [(sweeper, "is_final", lambda payment, heads: True)]
+    return [(module, "is_final", lambda payment, heads: True) for module in (sweeper, customer_sweep)]
 
 
 def partial_listing_counts() -> list[Patch]:
@@ -198,7 +198,7 @@ def no_count_check() -> list[Patch]:
             raise InconsistentChainData("no payments at all")
         return payments
 
-    async def counted(self: PaymentIndex, payment: Payment) -> None:
+    async def counted(self: PaymentIndex, payments: Sequence[Payment]) -> None:
         """Check nothing."""
 
     return [(PaymentIndex, "_read_counted_blocks", blocks), (PaymentIndex, "check_counted", counted)]
