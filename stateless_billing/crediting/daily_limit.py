@@ -22,7 +22,7 @@ DAY = 24 * 3600
 _PAGE = 16  # payments read at a time
 _MAX_CATCH_UP = 256  # payments read forward to join a history; behind a larger gap, a new one begins
 _MAX_KEPT = 200_000  # payments of all customers whose sums are kept, about 60 MB
-_MAX_VISITOR_READS = 64  # payments of one gateway that one visitor's question reads
+_MAX_VISITOR_READS = 64  # blocks of one gateway that one visitor's question reads, and one page more at most
 
 
 Histories = LRUCache[tuple[str, str, int], PaymentHistory]
@@ -209,11 +209,12 @@ class _Window:
         return payments
 
     async def _read(self, start: int, stop: int) -> list[Payment]:
+        if self._reads_left is not None and self._reads_left <= 0 and start < stop:
+            raise _StillReading
+        payments = await self._gateway.payments_of(self._customer_id, start, stop)
         if self._reads_left is not None:
-            if stop - start > self._reads_left:
-                raise _StillReading
-            self._reads_left -= stop - start
-        return await self._gateway.payments_of(self._customer_id, start, stop)
+            self._reads_left -= len({payment.block for payment in payments})
+        return payments
 
 
 async def _count_up_to(gateway: Gateway, customer_id: str, block: int) -> int:

@@ -111,6 +111,17 @@ def test_a_quote_for_a_busy_wallet_costs_what_another_does() -> None:
     town.run(scenario())
 
 
+def test_hundreds_of_payments_in_one_transaction_refuse_no_quote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chain.provider._MAX_BYTES_ON_LOOP", 2**30)  # a virtual loop cannot wait for a thread
+    town = town_of(at_once(400))
+
+    async def scenario() -> None:
+        _, client = process(town)
+        assert (await cost(town, client, "POST", "/api/quotes", json=QUOTE))[0] == 200
+
+    town.run(scenario())
+
+
 def test_each_claim_of_hundreds_of_payments_goes_on_where_the_last_ended() -> None:
     town = town_of(at_once(50))
 

@@ -58,6 +58,7 @@ def main() -> None:
     parts = [
         ("The service", lines("tests.bench.service", f"--payments={max(100, round(2_000 * scale))}")),
         ("A day of 100,000 payments", lines("tests.bench.day", f"--payments={max(500, round(5_000 * scale))}")),
+        ("One customer's many payments", lines("tests.bench.busy_customer")),
         ("The audit", lines("tests.bench.audit", f"--scale={scale}")),
     ]
     sections = "\n\n".join(
