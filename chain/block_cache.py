@@ -1,7 +1,7 @@
 """Caches blocks that one node showed recently, so that blocks still on the chain are not read again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from cachetools import TTLCache
 
@@ -26,6 +26,10 @@ class BlockCache:
         """Return the cached blocks that hold as many payments as `counts` says."""
         cached = ((number, self._blocks.get(number, [])) for number in counts)
         return {number: payments for number, payments in cached if len(payments) == counts[number]}
+
+    def recent(self, numbers: Iterable[int]) -> dict[int, list[Payment]]:
+        """Return those of these blocks that are cached."""
+        return {number: payments for number in numbers if (payments := self._blocks.get(number))}
 
     def anchor(self) -> Payment | None:
         """Return a payment of the newest block. Its hash covers all blocks before it."""

@@ -20,6 +20,7 @@ from chain.provider import ChainClient
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
+_WORTH_CHECKING = 3  # cached blocks that save more calls than the check that they are still on the chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,13 @@ class PaymentIndex(GatewayContract):
         if len(read) < 2 or await self._is_on_chain(read[missing[-1]][0]):
             self._cache.store(read, generation)
         return cached | read
+
+    async def _read_recent_blocks(self, numbers: Sequence[int]) -> Mapping[int, list[Payment]]:
+        """Read blocks, without those that are cached and still on the chain."""
+        cached, anchor = self._cache.recent(numbers), self._cache.anchor()
+        if len(cached) < _WORTH_CHECKING or not anchor or not await self._is_on_chain(anchor):
+            return await self._read_blocks(numbers)
+        return cached | await self._read_blocks([number for number in numbers if number not in cached])
 
     async def _is_on_chain(self, payment: Payment) -> bool:
         """Check that a payment's block, and with it every block before, is on the chain."""
@@ -165,7 +173,8 @@ class PaymentIndex(GatewayContract):
         if start >= stop:
             return []
         blocks = await self.payment_blocks_of(customer_id, start, stop)
-        read = await self._read_blocks(sorted(set(blocks)))
+        numbers = sorted(set(blocks))
+        read = await (self._read_blocks(numbers) if verify_receipts else self._read_recent_blocks(numbers))
         matches = [
             payment
             for number in sorted(read)

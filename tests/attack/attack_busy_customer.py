@@ -1,20 +1,18 @@
 """One customer's many payments beside an honest payer whom nobody claims, with real processes and a real chain.
 
-`python -m tests.attack.attack_busy_customer [COUNT]` runs all three forms. The chain's blocks are two seconds apart and
+`python -m tests.attack.attack_busy_customer [COUNT]` runs all forms. The chain's blocks are two seconds apart and
 lie in the past, so that they can be mined faster.
 """
 
-import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from chain import contracts
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import KEY, TOKEN, Service, Stack
+from tests.bench import busy_customer
 from tests.integration.shop import Customer, Shop
 
 COUNT = 1_000
@@ -27,15 +25,6 @@ _AMOUNT = 20 * TOKEN  # about 12 cents
 _SEND_SECONDS = 0.2
 _EVERY = 15  # payments of the busy customer between two of the honest one
 _WAIT_SECONDS = 600.0
-_TICKS = os.sysconf("SC_CLK_TCK")
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the service used so far: requests to Stripe and milliseconds of CPU."""
-
-    requests: int
-    cpu: float
 
 
 class Street:
@@ -117,12 +106,6 @@ class Street:
         self.quotes.clear()
         return figures
 
-    def cost(self) -> Cost:
-        """Return what the service used so far."""
-        counts = self.shop.counts()
-        fields = Path(f"/proc/{self.service.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return Cost(sum(counts.values()), (int(fields[11]) + int(fields[12])) * 1_000 / _TICKS)
-
     def entries(self) -> int:
         """Count the busy customer's credits by their balance."""
         return self.stack.balance(self.busy.id)
@@ -154,26 +137,24 @@ def attack_many_payments(count: int = COUNT) -> str:
     with _street() as stack:
         street = Street(stack)
         usual = street.usual()
-        costs = [street.cost()]
         for number in range(1, count + 1):
             street.pay(street.busy)
             if number % _EVERY == 0:
                 street.pay_honestly()
                 street.ask()
             street.watch(_SEND_SECONDS)
-            if number % 50 == 0:
-                costs.append(street.cost())
         street.wait(lambda: True)
-        line = street.judge(f"{count} payments, one a block", usual)
-        first, last = (
-            ((after.requests - before.requests) / 50, (after.cpu - before.cpu) / 50)
-            for before, after in ((costs[0], costs[1]), (costs[-2], costs[-1]))
-        )
-        line += f"; requests to Stripe for a payment {first[0]:.1f} at first, {last[0]:.1f} at last"
-        line += f"; CPU {first[1]:.0f} ms, {last[1]:.0f} ms"
-        assert last[0] <= MAX_COST * first[0], line
-        assert last[1] <= MAX_COST * first[1], line
-        return line
+        return street.judge(f"{count} payments, one a block", usual)
+
+
+def attack_thousandth_payment(count: int = COUNT) -> str:
+    """The cost of the tenth and of the last payment, in virtual time."""
+    costs = busy_customer.measure(count)
+    tenth, last = busy_customer.average(costs[9:39]), busy_customer.average(costs[-30:])
+    line = f"{busy_customer.report('the 10th payment', tenth)}; {busy_customer.report(f'the {count}th', last)}"
+    for first, later in zip(tenth, last, strict=True):
+        assert later <= MAX_COST * first, line
+    return line
 
 
 def attack_payments_in_one_transaction() -> str:
@@ -228,3 +209,4 @@ if __name__ == "__main__":
     print(attack_many_held_payments(count), flush=True)
     print(attack_payments_in_one_transaction(), flush=True)
     print(attack_many_payments(count), flush=True)
+    print(attack_thousandth_payment(count), flush=True)

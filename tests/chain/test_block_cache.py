@@ -164,3 +164,23 @@ def test_whatever_happens_it_tells_what_the_chain_shows_now(steps: list[tuple[st
                     assert (await gateway.payments_above(95 + number)).payments == above
 
     run_virtually(main())
+
+
+def test_a_customers_payments_come_from_cached_blocks_that_are_still_on_the_chain() -> None:
+    async def main() -> None:
+        made = history(2, 2, 2, 2, customers=1)
+        node = Forking(made)
+        node.fork(0)
+        made = node.payments
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+        await gateway.payments_above(99)
+        blocks_read(node)
+        assert await gateway.payments_of("cus_Payer0", 0, 8) == made
+        assert blocks_read(node) == 0
+        assert await gateway.payments_of("cus_Payer0", 0, 8, verify_receipts=True) == made
+        assert blocks_read(node) == 4, "an identity that is relied on is read again"
+        node.fork(102)
+        assert await gateway.payments_of("cus_Payer0", 0, 8) == node.payments != made
+        assert blocks_read(node) == 4
+
+    run_virtually(main())
