@@ -6,7 +6,7 @@ ChainError is raised. Readings of many blocks isolate the blocks that no node sh
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,15 +56,20 @@ class Gateway(GatewayContract):
 
     def __init__(self, reader: ChainClient, chain_id: int, address: str) -> None:
         super().__init__(reader, chain_id, address)
-        self._caches: dict[ChainClient, BlockCache] = defaultdict(BlockCache)
+        self.block_caches: dict[ChainClient, BlockCache] = defaultdict(BlockCache)
 
     def bound_to(self, reader: ChainClient) -> "Gateway":
         """Return the same gateway, read through another node."""
         return Gateway(reader, self.chain_id, self.address)
 
+    def share_blocks(self, other: "Gateway", nodes: Iterable[tuple[ChainClient, ChainClient]]) -> None:
+        """Use the blocks that `other` has read too. `nodes` are pairs of its and our connections to one node."""
+        for theirs, ours in nodes:
+            self.block_caches[ours] = other.block_caches[theirs]
+
     async def _read_index(self, read: Callable[[PaymentIndex], Awaitable[T]]) -> T:
         return await self.reader.with_failover(
-            lambda node: read(PaymentIndex(node, self.chain_id, self.address, self._caches[node]))
+            lambda node: read(PaymentIndex(node, self.chain_id, self.address, self.block_caches[node]))
         )
 
     async def payments_in(self, number: int) -> list[Payment]:

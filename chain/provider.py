@@ -185,13 +185,13 @@ class FailoverProvider:
     def __init__(
         self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, on_request: RequestObserver | None = None
     ) -> None:
-        self._nodes = [NodeProvider(http, url, chain_id, position, on_request) for position, url in enumerate(urls, 1)]
+        self.nodes = [NodeProvider(http, url, chain_id, position, on_request) for position, url in enumerate(urls, 1)]
 
     @property
     def providers(self) -> Sequence[NodeProvider]:
         """The nodes in the order in which they are asked now."""
         now = asyncio.get_running_loop().time()
-        return sorted(self._nodes, key=lambda node: node.backoff_until > now)
+        return sorted(self.nodes, key=lambda node: node.backoff_until > now)
 
     async def with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
         """Return the first reading that is consistent. An inconsistent one is the node's failure; ask the next."""

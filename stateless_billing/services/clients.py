@@ -65,13 +65,16 @@ def create_clients(
             **limits,
         )
 
+    gateways, visitor_gateways = _create_gateways(nodes, settings), _create_gateways(visitor_nodes, settings)
+    for gateway, visitor_gateway in zip(gateways, visitor_gateways, strict=True):
+        visitor_gateway.share_blocks(gateway, zip(nodes.nodes, visitor_nodes.nodes, strict=True))
     return Clients(
         http=http,
         nodes=nodes,
-        gateways=_create_gateways(nodes, settings),
+        gateways=gateways,
         visitor_http=visitor_http,
         visitor_nodes=visitor_nodes,
-        visitor_gateways=_create_gateways(visitor_nodes, settings),
+        visitor_gateways=visitor_gateways,
         rate_limiter=rate_limiter,
         stripe=create_stripe(),
         lookup_stripe=create_stripe(max_connections=_LOOKUP_CONNECTIONS),

@@ -120,7 +120,7 @@ class FakeNodes(FailoverProvider):
     """Some fake nodes with the failover of real ones."""
 
     def __init__(self, *nodes: FakeNode) -> None:
-        self._nodes = list(nodes)
+        self.nodes = list(nodes)
 
 
 def _flat(value: int | list[int]) -> list[int]:
