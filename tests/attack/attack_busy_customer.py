@@ -7,17 +7,20 @@ lie in the past, so that they can be mined faster.
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from chain import contracts
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import KEY, TOKEN, Service, Stack
 from tests.bench import busy_customer
 from tests.integration.shop import Customer, Shop
+from tests.integration.slow_node import slow_node
 
 COUNT = 1_000
 TOGETHER = 400  # payments in one EVM transaction
 BLOCK_SECONDS = 2
+NODE_SECONDS = 0.02  # a node elsewhere answers no sooner; without a way, calls cost the service's own time only
 MAX_CREDIT = 1.5  # times the usual time to a credit
 MAX_QUOTE = 2.0
 MAX_COST = 2.0
@@ -127,9 +130,15 @@ class Street:
         return line
 
 
-def _street() -> Stack:
+@contextmanager
+def _street() -> Iterator[Stack]:
     begun = int(time.time()) - (COUNT + 1_500) * BLOCK_SECONDS - 3_600
-    return Stack.start(timestamp=begun)
+    with Stack.start(timestamp=begun) as stack, slow_node(stack.chain.url, NODE_SECONDS) as node:
+        stack.settings["RPC_URLS"] = node.url
+        try:
+            yield stack
+        finally:
+            stack.stop_services()  # before their node ends
 
 
 def attack_many_payments(count: int = COUNT) -> str:
