@@ -1,9 +1,7 @@
-"""Stripe API client for customers and their balance transactions.
-
-The only caller of the SDK.
-"""
+"""Stripe API client for customers and their balance transactions."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -17,7 +15,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, StillValid, create_transport
 from stateless_billing.stripe.errors import (
-    LockTimeout,
+    KeyRejected,
     OutcomeUnknown,
     RateLimited,
     RequestRejected,
@@ -27,9 +25,11 @@ from stateless_billing.stripe.errors import (
 from stateless_billing.stripe.metrics import measure_stripe_call
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
-from stateless_billing.stripe.sdk import HTTPClient, describe_error, failure_of_error, stripe
+from stateless_billing.stripe.sdk import HTTPClient, failure_of_error, parse_response, stripe
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 API_VERSION = "2026-10-28.endive"  # equal in all processes: Stripe may compare it when a key is reused
 MAX_CONNECTIONS = 16
@@ -50,27 +50,25 @@ class StripeSession:
         self._clock = clock
         self._health = health
         self._reserved: set[Endpoint] = set()
+        self._has_read = False
 
     def now(self) -> int:
         """Return the Unix time by Stripe's clock, from the last response in this session."""
         return self._connection.now()
 
     async def reserve_together(self, *endpoints: Endpoint) -> None:
-        """Wait until the next request to each of `endpoints` may be sent without further delay."""
+        """Wait until the next request to each of `endpoints` may be sent."""
         await self._rate_limiter.acquire_together(*endpoints)
         self._reserved.update(endpoints)
 
     async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer:
         """Read a customer; with `balance`, its dollar balance too."""
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
-        customer = await self.read(
+        return await self.read(
             Endpoint.READ_CUSTOMER,
             lambda api: api.retrieve_async(_require_customer_id(customer_id), params),
-            objects.parse_customer,
+            lambda raw: objects.parse_customer(raw, customer_id),
         )
-        if customer.id != customer_id:
-            raise StripeUnavailable("Stripe answered with another customer")
-        return customer
 
     async def list_newest_entries(
         self, customer_id: str, since: int | None, after: str | None = None, limit: int | None = None
@@ -127,8 +125,7 @@ class StripeSession:
         It is sent over the connection of this session's reads or not at all. `still_valid` is checked before each
         socket write.
 
-        Raises: NotSent, OutcomeUnknown (it may have been written), RateLimited, RequestRejected, StripeUnavailable (the
-        API key was rejected).
+        Raises: NotSent, OutcomeUnknown (it may have been written), RateLimited, RequestRejected, KeyRejected.
         """
         amount = objects.parse_amount(cents)
         params = {"amount": amount, "currency": CURRENCY, "description": description, "metadata": dict(metadata)}
@@ -140,7 +137,7 @@ class StripeSession:
             lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
             OutcomeUnknown,
         )
-        entry = _parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
+        entry = parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
         if (entry.cents, entry.metadata) != (cents, metadata):
             raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
         return entry
@@ -166,7 +163,7 @@ class StripeSession:
             lambda: self._api.create_async(params, {"idempotency_key": key}),
             OutcomeUnknown,
         )
-        return _parse_response(objects.parse_customer, created, OutcomeUnknown).id
+        return parse_response(objects.parse_customer, created, OutcomeUnknown).id
 
     async def _wait_to_send(self, endpoint: Endpoint) -> None:
         if endpoint in self._reserved:
@@ -178,10 +175,24 @@ class StripeSession:
     async def read(
         self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
     ) -> T:
-        """Send a read and parse its response. `send` receives the SDK's customer service."""
+        """Send a read with the SDK's customer service; without a proper answer once more, over a new connection."""
+        try:
+            return await self._read_once(endpoint, send, parse)
+        except KeyRejected:
+            raise
+        except StripeUnavailable as error:
+            log.info("a read of Stripe is repeated over a new connection: %s", error)
+            await self._connection.renew(has_read=self._has_read)
+            return await self._read_once(endpoint, send, parse)
+
+    async def _read_once(
+        self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
+    ) -> T:
         await self._wait_to_send(endpoint)
         response = await self._call(endpoint, lambda: send(self._api), StripeUnavailable)
-        return _parse_response(parse, response, StripeUnavailable)
+        parsed = parse_response(parse, response, StripeUnavailable)
+        self._has_read = True
+        return parsed
 
     async def _call(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
@@ -217,14 +228,11 @@ class StripeSession:
             response = await call()
         except ConnectionFailed as error:
             raise (on_lost_response if error.sent else StripeUnavailable)(str(error)) from error
-        except stripe.RateLimitError as error:
-            reason = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
-            if reason is None:
-                raise LockTimeout(describe_error(error)) from error
-            self._rate_limiter.on_rate_limited(endpoint, reason)
-            raise RateLimited(describe_error(error)) from error
         except stripe.StripeError as error:
-            raise failure_of_error(error, on_lost_response) from error
+            failure = failure_of_error(error, on_lost_response)
+            if isinstance(failure, RateLimited) and failure.limiter:
+                self._rate_limiter.on_rate_limited(endpoint, failure.limiter)
+            raise failure from error
         self._rate_limiter.on_success(endpoint)
         return response
 
@@ -285,14 +293,6 @@ class StripeApi:
 
 
 def _require_customer_id(customer_id: str) -> str:
-    """Return a customer ID that is safe to put into a URL."""
-    if not is_customer_id(customer_id):
+    if not is_customer_id(customer_id):  # it becomes part of a URL
         raise RequestRejected("not a Stripe customer ID", "customer_invalid")
     return customer_id
-
-
-def _parse_response(parse: Callable[[Mapping[str, Any]], T], response: Any, on_lost_response: type[StripeFailure]) -> T:
-    try:
-        return parse(response.to_dict())
-    except (ValueError, AttributeError) as error:
-        raise on_lost_response(f"Stripe's response does not have its documented form: {error}") from error

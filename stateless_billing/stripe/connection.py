@@ -22,7 +22,10 @@ from stateless_billing.stripe.errors import NotSent
 MAX_ANSWER_AGE_SECONDS = 60  # how long a response's Date may be used as the clock
 CLOCK_TOLERANCE_SECONDS = 120  # how much Stripe's Date and the machine's clock may differ
 TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0)
+_UNPROVEN_TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0, read=4.0)  # most answers take a tenth of this
 CALL_TIMEOUT_SECONDS = 45.0
+IDLE_SECONDS = 50  # an idle connection is closed before its last response is too old to decide by
+_UNPROVEN_IDLE_SECONDS = 2.0  # a connection idle for longer may have been dropped without a word
 MAX_RESPONSE_BYTES = 8 * MEBIBYTE  # a hundred customers with all their metadata have 3
 _HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
@@ -64,11 +67,11 @@ class _DatedResponse:
 
 
 def create_transport() -> httpx.AsyncBaseTransport:
-    """Create a transport with one connection, open until Stripe closes it.
+    """Create a transport with one connection, open until Stripe closes it or it is idle for too long.
 
     It ignores environment proxies.
     """
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
     return httpx.AsyncHTTPTransport(verify=create_ssl_context(), limits=limits, retries=0, trust_env=False)
 
 
@@ -76,19 +79,31 @@ class Connection:
     """Sends one request at a time over one connection."""
 
     def __init__(self, http_transport: httpx.AsyncBaseTransport, clock: Clock) -> None:
-        bounded = BoundedTransport(http_transport, MAX_RESPONSE_BYTES, CALL_TIMEOUT_SECONDS)
-        self._http = httpx.AsyncClient(transport=bounded, timeout=TIMEOUT, trust_env=False)
+        self._transport = BoundedTransport(http_transport, MAX_RESPONSE_BYTES, CALL_TIMEOUT_SECONDS)
+        self._http = httpx.AsyncClient(transport=self._transport, timeout=TIMEOUT, trust_env=False)
         self._clock = clock
         self._last_response: _DatedResponse | None = None
         self._still_valid: StillValid | None = None
         self._before_send: BeforeSend | None = None
         self._must_reuse_connection = False
+        self._spans_connections = False
         self.request_id = ""
         """Stripe's ID of the last request; empty if there was no response."""
 
     def start_session(self) -> None:
         """Start a session: its first request may open a connection, later ones must reuse it."""
         self._must_reuse_connection = False
+        self._spans_connections = False
+
+    async def renew(self, *, has_read: bool) -> None:
+        """Close the connection, so that the next request opens a new one.
+
+        If the session `has_read` over this one, no guarded write may follow over the next.
+        """
+        self._spans_connections = self._spans_connections or has_read
+        self._must_reuse_connection = False
+        self._last_response = None
+        await self._transport.aclose()
 
     def before_send(self, before_send: BeforeSend) -> None:
         """Await `before_send` right before the next request is sent, after any earlier delay."""
@@ -127,13 +142,20 @@ class Connection:
         """
         still_valid, self._still_valid = self._still_valid, None
         before_send, self._before_send = self._before_send, None
+        if still_valid and self._spans_connections:
+            raise NotSent("a connection broke between the reads; nothing was sent")
         extensions = {"trace": self._create_tracer(still_valid, before_send)}
         self.request_id = ""
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):  # httpx restarts its timeouts with every byte
                 response = await self._http.request(
-                    method, url, headers=dict(headers), content=body or None, extensions=extensions
+                    method,
+                    url,
+                    headers=dict(headers),
+                    content=body or None,
+                    extensions=extensions,
+                    timeout=self._timeout(method),
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise ConnectionFailed(f"no connection to Stripe: {type(error).__name__}", sent=False) from error
@@ -146,6 +168,13 @@ class Connection:
         if not await parse_response(partial(_is_from_stripe, response.status_code), response.content):
             raise ConnectionFailed(f"HTTP {response.status_code} from something that is not Stripe's API", sent=True)
         return response.content, response.status_code, response.headers
+
+    def _timeout(self, method: str) -> httpx.Timeout:
+        """Wait less for a read over a connection that may have been dropped: it can be repeated over a new one."""
+        last = self._last_response
+        if method != "GET" or last is None or self._clock.boot() - last.boot <= _UNPROVEN_IDLE_SECONDS:
+            return TIMEOUT
+        return _UNPROVEN_TIMEOUT
 
     def _create_tracer(
         self, still_valid: StillValid | None, before_send: BeforeSend | None

@@ -41,7 +41,11 @@ class RequestInProgress(OutcomeUnknown):
 
 
 class RateLimited(StripeFailure):
-    """Stripe rejected the request because of a rate limit; nothing was done."""
+    """Stripe rejected the request for now; nothing was done. `limiter` names the rate limiter that did, if one did."""
+
+    def __init__(self, message: str, limiter: str | None = None) -> None:
+        super().__init__(message)
+        self.limiter = limiter
 
 
 class LockTimeout(RateLimited):
@@ -49,7 +53,11 @@ class LockTimeout(RateLimited):
 
 
 class StripeUnavailable(StripeFailure):
-    """Stripe could not be read, or it rejected the API key."""
+    """Stripe could not be read: there was no proper answer."""
+
+
+class KeyRejected(StripeUnavailable):
+    """Stripe rejected the API key; nothing was done."""
 
 
 class RequestRejected(StripeFailure):

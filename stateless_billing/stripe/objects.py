@@ -166,9 +166,12 @@ def parse_amount(cents: int) -> int:
     return -cents
 
 
-def parse_customer(answer: Answer) -> Customer:
-    """Parse a customer. Raises: ValueError, naming the field that is not as documented."""
-    return _decode(answer, _CustomerObject).to_customer()
+def parse_customer(answer: Answer, customer_id: str | None = None) -> Customer:
+    """Parse a customer, of this ID if given. Raises: ValueError, naming the field that is not as documented."""
+    customer = _decode(answer, _CustomerObject).to_customer()
+    if customer_id not in (None, customer.id):
+        raise ValueError("another customer")
+    return customer
 
 
 def parse_customers(answer: Answer) -> CustomerPage:

@@ -5,8 +5,8 @@ from the start of the service to its first response.
 """
 
 import sys
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
 
 _unloaded = "requests" not in sys.modules
 if _unloaded:
@@ -19,13 +19,17 @@ finally:
 
 from stateless_billing.stripe.connection import Connection  # noqa: E402 - the SDK must be loaded first
 from stateless_billing.stripe.errors import (  # noqa: E402
+    KeyRejected,
     KeyReusedDifferently,
+    LockTimeout,
     OutcomeUnknown,
+    RateLimited,
     RequestInProgress,
     RequestRejected,
     StripeFailure,
-    StripeUnavailable,
 )
+
+T = TypeVar("T")
 
 
 class HTTPClient(stripe.HTTPClient):
@@ -47,7 +51,10 @@ def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFai
     """Map an error response to a failure (https://docs.stripe.com/error-low-level)."""
     status, text = error.http_status or 0, describe_error(error)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
-        return StripeUnavailable(f"Stripe rejected the API key: {text}")
+        return KeyRejected(f"Stripe rejected the API key: {text}")
+    if isinstance(error, stripe.RateLimitError):
+        limiter = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
+        return RateLimited(text, limiter) if limiter else LockTimeout(text)
     if status == 409:
         return RequestInProgress(text) if on_lost_response is OutcomeUnknown else on_lost_response(text)
     if isinstance(error, stripe.IdempotencyError) and on_lost_response is OutcomeUnknown:
@@ -63,3 +70,11 @@ def describe_error(error: stripe.StripeError) -> str:
     """Format an error response on one line: status, message and request ID."""
     message = error.error.message if error.error else None
     return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"
+
+
+def parse_response(parse: Callable[[Mapping[str, Any]], T], response: Any, on_lost_response: type[StripeFailure]) -> T:
+    """Parse an object of the SDK. One without its documented form is a lost response."""
+    try:
+        return parse(response.to_dict())
+    except (ValueError, AttributeError) as error:
+        raise on_lost_response(f"Stripe's response does not have its documented form: {error}") from error

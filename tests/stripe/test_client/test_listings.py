@@ -54,7 +54,7 @@ async def test_a_listing_continues_from_its_first_page() -> None:
 @pytest.mark.parametrize("page", [0, 1, 2])
 async def test_a_failed_page_fails_the_listing(broken: Respond, page: int) -> None:
     responses = [respond(200, body) for body in PAGES]
-    responses[page] = broken
+    responses[page : page + 1] = [broken, broken]  # a page without a proper answer is read twice
     async with FakeStripe(*responses).api().session() as session:
         with pytest.raises(StripeFailure):
             await session.list_entries(CUSTOMER, START)

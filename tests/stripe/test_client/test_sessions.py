@@ -1,14 +1,26 @@
 """Sessions and their connections, health, guarded writes, and pauses after a 429."""
 
 import asyncio
+import json
 
+import httpx
 import pytest
 
-from stateless_billing.stripe.client import MAX_CONNECTIONS, StripeApi
+from stateless_billing.stripe.client import MAX_CONNECTIONS, StripeApi, StripeSession
 from stateless_billing.stripe.errors import NotSent, RateLimited, RequestRejected, StripeFailure, StripeUnavailable
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 from tests.fakes.factories import CUSTOMER, START, FakeClock
-from tests.fakes.fake_stripe import KEY, FakeStripe, Respond, raw_customer, raw_list, respond, respond_error
+from tests.fakes.fake_stripe import (
+    KEY,
+    FakeStripe,
+    Respond,
+    raw_customer,
+    raw_entry,
+    raw_list,
+    respond,
+    respond_error,
+    respond_failure,
+)
 from tests.fakes.tracing_transport import TracingTransport
 from tests.fakes.virtual_time import run_virtually
 
@@ -57,7 +69,8 @@ async def test_a_failed_session_returns_its_connection() -> None:
 
 
 async def test_health_reflects_the_last_call() -> None:
-    fake = FakeStripe(respond(200, raw_customer()), respond(500, "<html>"), respond(200, raw_customer()))
+    failed = respond(500, "<html>")
+    fake = FakeStripe(respond(200, raw_customer()), failed, failed, respond(200, raw_customer()))
     api = fake.api()
     fake.clock.wall_time += 3
     async with api.session() as session:
@@ -75,7 +88,7 @@ REJECTED = respond_error(404, "invalid_request_error")
 
 @pytest.mark.parametrize("response", [REJECTED, respond_error(429, "rate_limit_error")])
 async def test_a_rejection_counts_as_healthy(response: Respond) -> None:
-    fake = FakeStripe(respond(500, "<html>"), response)
+    fake = FakeStripe(respond(500, "<html>"), respond(500, "<html>"), response)
     api = fake.api()
     async with api.session() as session:
         with pytest.raises(StripeUnavailable):
@@ -102,9 +115,64 @@ async def test_an_unavailable_api_is_unhealthy_since_now(response: Respond) -> N
     assert api.health.failure
 
 
+CUSTOMER_READ = respond(200, raw_customer())
+
+
+@pytest.mark.parametrize(
+    "broken", [respond(503, "<html>"), respond(200, "{"), respond_failure(httpx.ReadError)], ids=["503", "cut", "reset"]
+)
+async def test_a_read_without_a_proper_answer_is_repeated_at_once(broken: Respond) -> None:
+    fake = FakeStripe(broken, CUSTOMER_READ)
+    api = fake.api()
+    async with api.session() as session:
+        assert (await session.get_customer(CUSTOMER)).id == CUSTOMER
+        assert api.health.failure is None
+        await credit(session, fake)
+
+
+@pytest.mark.parametrize("answer", [respond_error(401, "x"), respond_error(404, "x"), respond_error(429, "x")])
+async def test_a_proper_answer_is_not_asked_for_twice(answer: Respond) -> None:
+    fake = FakeStripe(answer)
+    async with fake.api().session() as session:
+        with pytest.raises(StripeFailure):
+            await session.get_customer(CUSTOMER)
+    assert len(fake.requests) == 1
+
+
+async def test_a_write_is_never_repeated() -> None:
+    fake = FakeStripe(CUSTOMER_READ, respond(503, "<html>"))
+    async with fake.api().session() as session:
+        await session.get_customer(CUSTOMER)
+        with pytest.raises(StripeFailure):
+            await session.set_metadata(CUSTOMER, {"a": "b"})
+        with pytest.raises(StripeFailure):
+            await session.create_entry(CUSTOMER, 1, "", {}, "k", lambda _: True)
+    assert len(fake.requests) == 3
+
+
+async def test_no_credit_follows_reads_over_two_connections() -> None:
+    fake = FakeStripe(CUSTOMER_READ, respond(503, "<html>"), CUSTOMER_READ)
+    async with fake.api().session() as session:
+        await session.get_customer(CUSTOMER)
+        await session.get_customer(CUSTOMER)
+        with pytest.raises(NotSent, match="broke between the reads"):
+            await session.create_entry(CUSTOMER, 1, "", {}, "k", lambda _: True)
+    async with fake.api().session() as session:
+        await session.get_customer(CUSTOMER)
+        await credit(session, fake)
+
+
+async def credit(session: StripeSession, fake: FakeStripe) -> None:
+    """Credit a cent in this session."""
+    written = raw_entry(1, amount=-1, metadata={}, description="")
+    fake.responses = [respond(200, written)]
+    assert (await session.create_entry(CUSTOMER, 1, "", {}, "k", lambda _: True)).cents == 1
+
+
 async def test_only_a_credit_is_guarded() -> None:
     clock = FakeClock()
     transport = TracingTransport(clock)
+    transport.body = json.dumps(raw_customer()).encode()
     api = StripeApi(
         key=KEY,
         base="https://stripe.example",
@@ -119,8 +187,7 @@ async def test_only_a_credit_is_guarded() -> None:
         return False
 
     async with api.session() as session:
-        with pytest.raises(StripeUnavailable):  # `{}` is not a customer, but it is a response
-            await session.get_customer(CUSTOMER)
+        await session.get_customer(CUSTOMER)
         with pytest.raises(NotSent):
             await session.create_entry(CUSTOMER, 1, "", {}, "k", refuse)
         with pytest.raises(NotSent, match="gone"):  # the stopped write closed this session's connection
