@@ -1,6 +1,5 @@
 """Settings from the environment. Reports all faults at once, by name and without values."""
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from stateless_billing import setting_rules
 from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
 from stateless_billing.operators.roster import NOBODY, Roster, parse_roster
 
@@ -15,7 +15,6 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 _MIN_SECRET_LENGTH = 24
 _MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
-LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -137,7 +136,8 @@ class Settings:
 
     stripe_api_key: str = _setting(_parse_text, secret=True)
     stripe_api_base: str | None = _setting(_parse_base)
-    stripe_rate: int = _setting(_parse_integer(1, 100), "25")
+    stripe_rate: int = _setting(_parse_integer(1, 100))
+    stripe_total_rate: int = _setting(_parse_integer(1, 1000))
     processes: int = _setting(_parse_integer(1, 1000), "1")
     visitor_reads_per_day: int = _setting(_parse_integer(1, 10**9), "1000")
     rpc_urls: tuple[str, ...] = _setting(_parse_urls, secret=True, absent=())
@@ -180,32 +180,14 @@ class Settings:
     @property
     def is_live(self) -> bool:
         """Whether the Stripe key moves real money: `sk_live_…`, `rk_live_…`."""
-        return "_live_" in self.stripe_api_key[:9]
+        return setting_rules.is_live_key(self.stripe_api_key)
 
     @property
     def site_url(self) -> str | None:
         """The URL of this site; None if only a visitor's Host header could tell."""
-        if self.public_url or self.host not in LOOPBACK_HOSTS or self.client_ip_header:
+        if self.public_url or self.host not in setting_rules.LOOPBACK_HOSTS or self.client_ip_header:
             return self.public_url
         return f"http://localhost:{self.port}"
-
-
-OUTSIDE = ("stripe_api_base", "rpc_urls", "credit_hook_url", "resend_api_base", "price_api_base")
-"""The settings that name other parties' hosts."""
-
-
-def has_plain_http(value: str | tuple[str, ...] | None) -> bool:
-    """Whether any of the URLs is `http://` to a host other than loopback."""
-    urls = (value,) if isinstance(value, str) else value or ()
-    parts = [urlsplit(url) for url in urls]
-    return any(part.scheme == "http" and not _is_loopback(part.hostname or "") for part in parts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
@@ -238,13 +220,6 @@ SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
 SERVE = SWEEP | {"SIGNER_KEY"}
 
 
-def _plain_http_faults(values: Mapping[str, Any]) -> list[str]:
-    names = [] if values.get("plain_http") else [name for name in OUTSIDE if has_plain_http(values.get(name))]
-    return [
-        f"{name.upper()} must be https:// for a host that is not this machine (or set PLAIN_HTTP=on)" for name in names
-    ]
-
-
 def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, serves_pages: bool = False) -> Settings:
     """Load the settings, of which `needed` are required; with `serves_pages`, those that pages need too.
 
@@ -262,38 +237,7 @@ def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, s
             values[setting.name] = setting.metadata["parse"](text) if text else setting.metadata["absent"]
         except ValueError as error:
             faults.append(f"{name} {error}")
-    faults += _combination_faults(values)
-    faults += _plain_http_faults(values)
-    if serves_pages and values.get("operators") and (fault := _site_url_fault(values)):
-        faults.append(fault)
+    faults += setting_rules.find_faults(values, serves_pages=serves_pages)
     if faults:
         raise BadSettings(faults)
-    return Settings(**values)
-
-
-def _combination_faults(values: Mapping[str, Any]) -> list[str]:
-    """Return what does not fit together."""
-    faults = []
-    if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
-        faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
-    if values.get("processes", 1) > values.get("visitor_reads_per_day", 10**9):
-        faults.append("VISITOR_READS_PER_DAY is below PROCESSES, which share it")
-    if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
-        faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
-    if values.get("operators") and not values.get("session_secrets"):
-        faults.append("OPERATORS needs SESSION_SECRETS, which is missing")
-    for name, needed_name in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
-        if values.get(name) and not values.get(needed_name):
-            faults.append(f"{name.upper()} needs {needed_name.upper()}, which is missing")
-    return faults
-
-
-def _site_url_fault(values: Mapping[str, Any]) -> str | None:
-    """Return why operators could be made to sign in under another site's name."""
-    if values.get("public_url"):
-        return None
-    if values.get("host") not in LOOPBACK_HOSTS:
-        return "PUBLIC_URL is missing: OPERATORS needs it unless HOST is 127.0.0.1, localhost or ::1"
-    if values.get("client_ip_header"):
-        return "PUBLIC_URL is missing: OPERATORS needs it where CLIENT_IP_HEADER is set"
-    return None
+    return Settings(**setting_rules.fill_in_rates(values))

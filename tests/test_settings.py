@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stateless_billing.setting_rules import is_live_key
 from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load
 from tests.fakes.factories import ordinary_stack
 
@@ -32,13 +33,32 @@ def test_a_complete_environment() -> None:
     settings = load(SERVE, COMPLETE)
     assert settings.rpc_urls == ("https://one.example/sesame2", "https://two.example/sesame3")
     assert settings.gateway_addresses == ("0x" + "ab" * 20, "0x" + "cd" * 20)
-    assert (settings.chain_id, settings.stripe_rate, settings.processes) == (8453, 25, 1)
+    assert (settings.chain_id, settings.stripe_rate, settings.stripe_total_rate, settings.processes) == (
+        8453,
+        6,
+        20,
+        1,
+    )
     assert (settings.min_payment_cents, settings.max_payment_cents) == (500, 500_000)
     assert (settings.max_unfinalized_cents, settings.quote_seconds, settings.discount_bps) == (200_000, 300, 0)
     assert (settings.stripe_api_base, settings.coingecko_api_key, settings.sweep) == (None, None, True)
     assert [tier.cents for tier in settings.confirmations] == [10_000, 100_000, None]
     assert settings.other_credits.search("Top-up via pi_3")
     assert not settings.other_credits.search("A top-up via pi_3")
+
+
+def test_the_default_rates_are_a_share_of_what_this_kind_of_key_is_allowed() -> None:
+    for key, rates in {
+        "sk_test_1": (6, 20),
+        "rk_test_1": (6, 20),
+        "sk_live_1": (15, 60),
+        "rk_live_1": (15, 60),
+    }.items():
+        assert is_live_key(key) == (rates == (15, 60))
+        settings = load(SERVE, COMPLETE | {"STRIPE_API_KEY": key})
+        assert (settings.stripe_rate, settings.stripe_total_rate) == rates
+        settings = load(SERVE, COMPLETE | {"STRIPE_API_KEY": key, "STRIPE_RATE": "25"})
+        assert (settings.stripe_rate, settings.stripe_total_rate) == (25, rates[1])
 
 
 def test_each_command_requires_only_what_it_uses() -> None:

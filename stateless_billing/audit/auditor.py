@@ -82,7 +82,9 @@ class Auditor:
             api_key=settings.coingecko_api_key,
             clock=clock,
         )
-        self._rate_limiter = rate_limiter or RateLimiter(settings.stripe_rate, settings.processes)
+        self._rate_limiter = rate_limiter or RateLimiter(
+            rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
+        )
 
     def create_stripe_reader(self) -> StripeReader:
         """Create a Stripe reader with its own read count."""

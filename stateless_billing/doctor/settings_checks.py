@@ -14,7 +14,8 @@ from stateless_billing.operators.roster import is_email
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.settings import LOOPBACK_HOSTS, OUTSIDE, Settings, has_plain_http
+from stateless_billing.setting_rules import LOOPBACK_HOSTS, OUTSIDE, has_plain_http
+from stateless_billing.settings import Settings
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 

@@ -9,7 +9,7 @@ DELETE faults            end all Stripe, price, mail and connection faults
 POST   keys/age          {"seconds": N}: make every idempotency key older by N; the clock stays
 POST   settings          any of search_lag, list_lag, longest_key_life (seconds), same_second ("newest_first" or
                          "oldest_first": a ledger's rows within one second), and limits: false, or any of
-                         {"endpoint", "search", "account"} (requests a second)
+                         {"endpoint", "search", "account", "account_in_test_mode"} (requests a second)
 POST   clock             {"offset": N} or {"advance": N}: the clock of all stand-ins, `Date` included
 POST   api_keys          {"secret", "permissions": […] or null, "account", "expired"}: create or replace
 DELETE api_keys/ID       revoke

@@ -87,6 +87,7 @@ def settings(sandbox: Sandbox, words: list[str], payload: Payload) -> Json:
         stripe.limits.endpoint = limits.get("endpoint", stripe.limits.endpoint)
         stripe.limits.search = limits.get("search", stripe.limits.search)
         stripe.limits.account = limits.get("account", stripe.limits.account)
+        stripe.limits.account_in_test_mode = limits.get("account_in_test_mode", stripe.limits.account_in_test_mode)
     return {}
 
 

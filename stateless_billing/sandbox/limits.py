@@ -17,9 +17,10 @@ class RateLimits:
     endpoint: int = 25
     search: int = 20
     account: int = 100
+    account_in_test_mode: int = 25
     _windows: dict[str, deque[float]] = field(default_factory=dict)
 
-    def admit(self, endpoint: str, now: float) -> None:
+    def admit(self, endpoint: str, now: float, *, livemode: bool) -> None:
         """Count a request. Runs before the idempotency layer, so refusals are not saved.
 
         Raises: `Refusal` 429 with the reason of the exhausted limit.
@@ -27,7 +28,7 @@ class RateLimits:
         if not self.enabled:
             return
         everything = self._window("", now)
-        if len(everything) >= self.account:
+        if len(everything) >= (self.account if livemode else self.account_in_test_mode):
             raise rate_limited("global-rate")
         mine = self._window(endpoint, now)
         if len(mine) >= (self.search if endpoint.endswith(SEARCH_SUFFIX) else self.endpoint):

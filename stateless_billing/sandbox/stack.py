@@ -79,6 +79,9 @@ class Service:
             _require_no_secrets(self._secrets, printed)
 
 
+LIVE_LIMIT = 100  # requests a second of a live account (docs.stripe.com/rate-limits)
+
+
 class Stack:
     """A running system. Change `settings` before `serve` to configure the service."""
 
@@ -98,6 +101,8 @@ class Stack:
         self.settings = {
             "STRIPE_API_KEY": KEY,
             "STRIPE_API_BASE": sandbox,
+            "STRIPE_RATE": "25",  # all of a live account's limits; see `rates`
+            "STRIPE_TOTAL_RATE": str(LIVE_LIMIT),
             "RPC_URLS": chain.url,
             "CHAIN_ID": str(chain.chain_id),
             "GATEWAY_ADDRESSES": ",".join(self.gateways),
@@ -130,7 +135,7 @@ class Stack:
         settings: Mapping[str, str] | None = None,
         rates: bool = False,
     ) -> Self:
-        """Start everything except the service. `rates` enables Stripe's rate limits."""
+        """Start everything except the service. `rates` enables the rate limits that Stripe has for live accounts."""
         build_contracts()
         with ExitStack() as starting:
             chain = starting.enter_context(
@@ -139,8 +144,7 @@ class Stack:
             sandbox = starting.enter_context(_SandboxProcess())
             stack = cls(chain, sandbox.url, gateways, settings or {})
             stack.sandbox_pid = sandbox.process.pid
-            if not rates:
-                stack.control("POST", "settings", {"limits": False})
+            stack.control("POST", "settings", {"limits": {"account_in_test_mode": LIVE_LIMIT} if rates else False})
             stack._running = starting.pop_all()
             return stack
 

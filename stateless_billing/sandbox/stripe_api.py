@@ -187,7 +187,7 @@ class StripeStandIn:
 
     def _check(self, request: Request, now: float) -> Outcome | Admitted:
         api_key = self.keys.authenticated(request.headers.get("authorization", ""))
-        self.limits.admit(request.row.endpoint, now)
+        self.limits.admit(request.row.endpoint, now, livemode=api_key.livemode)
         endpoint = request.endpoint
         if endpoint is None:
             raise unrecognized(request.method, request.path)

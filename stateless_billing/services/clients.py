@@ -53,7 +53,9 @@ def create_clients(
     http, visitor_http = (create_http_client(node_transport, limits=_NODE_LIMITS) for _ in range(2))
     nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
     visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
-    rate_limiter = RateLimiter(settings.stripe_rate, settings.processes)
+    rate_limiter = RateLimiter(
+        rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
+    )
 
     def create_stripe(**limits: int) -> StripeApi:
         return StripeApi(

@@ -145,7 +145,7 @@ async def ask_stripe(_: httpx.AsyncClient, url: str) -> None:
 async def audit_stripe(_: httpx.AsyncClient, url: str) -> None:
     """Read from Stripe for an audit."""
     transport = BoundedTransport(httpx.AsyncHTTPTransport(), MEBIBYTE)
-    reader = StripeReader([transport], "sk_test_x", url, RateLimiter(1000, 1))
+    reader = StripeReader([transport], "sk_test_x", url, RateLimiter(rate=1000, total_rate=4000, processes=1))
     with pytest.raises(StripeReadError, match="ResponseTooLarge"):
         await reader.now()
     await transport.aclose()

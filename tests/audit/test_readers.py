@@ -26,7 +26,12 @@ pytestmark = pytest.mark.anyio
 
 def create_reader(world: World) -> StripeReader:
     """Create a reader of a world's Stripe."""
-    return StripeReader([world.stripe_transport], "sk_test_sandbox", "https://stripe.example", RateLimiter(1000, 1))
+    return StripeReader(
+        [world.stripe_transport],
+        "sk_test_sandbox",
+        "https://stripe.example",
+        RateLimiter(rate=1000, total_rate=4000, processes=1),
+    )
 
 
 def test_it_cannot_write() -> None:
@@ -62,7 +67,9 @@ async def test_unknown_objects_raise_not_found() -> None:
 
 async def test_a_rejected_key_is_not_retried() -> None:
     world = World()
-    stripe = StripeReader([world.stripe_transport], "sk_wrong", "https://s", RateLimiter(1000, 1))
+    stripe = StripeReader(
+        [world.stripe_transport], "sk_wrong", "https://s", RateLimiter(rate=1000, total_rate=4000, processes=1)
+    )
     with pytest.raises(StripeReadError, match="401"):
         await stripe.now()
     assert len(world.stripe_transport.requests) == 1

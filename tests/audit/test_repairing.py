@@ -58,6 +58,7 @@ async def run_audit(town: Town) -> Report:
         "PLAIN_HTTP": "on",
         "STRIPE_API_BASE": "http://stripe.test",
         "STRIPE_RATE": "100",
+        "STRIPE_TOTAL_RATE": "400",
         "RPC_URLS": "http://node0.test",
         "GATEWAY_ADDRESSES": GATEWAY,
         "PRICE_API_BASE": "http://prices.test",

@@ -145,6 +145,7 @@ class World:
             "STRIPE_API_KEY": KEY,
             "STRIPE_API_BASE": "https://stripe.example",
             "STRIPE_RATE": "100",
+            "STRIPE_TOTAL_RATE": "400",
             "RPC_URLS": "https://node.example",
             "GATEWAY_ADDRESSES": GATEWAY,
             "CHAIN_ID": str(CHAIN_ID),

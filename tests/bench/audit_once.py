@@ -31,7 +31,7 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
 
     reporting = ProgressReporting(note_time, ignore_progress)
     async with Auditor(
-        settings=replace(audit_settings, stripe_rate=int(rate)),
+        settings=replace(audit_settings, stripe_rate=int(rate), stripe_total_rate=4 * int(rate)),
         clock=SystemClock(),
         reporting=reporting,
         explorer=None,

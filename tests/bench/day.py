@@ -146,7 +146,10 @@ class Day:
     def service(self) -> Services:
         """Create a process with the settings of a busy deployment."""
         shop = self.town.process(
-            STRIPE_RATE=str(LIMIT), MAX_UNFINALIZED_CENTS="10000000000", MAX_PAYMENT_CENTS="100000000"
+            STRIPE_RATE=str(LIMIT),
+            STRIPE_TOTAL_RATE=str(4 * LIMIT),
+            MAX_UNFINALIZED_CENTS="10000000000",
+            MAX_PAYMENT_CENTS="100000000",
         ).settings
         return Services(shop, LoopClock(), self.counted, self._stripe)
 

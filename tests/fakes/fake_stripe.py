@@ -83,7 +83,7 @@ class FakeStripe:
         self.responses = list(responses)
         self.requests: list[httpx.Request] = []
         self.clock = FakeClock()
-        self.rate_limiter = RateLimiter(1_000_000, 1)
+        self.rate_limiter = RateLimiter(rate=1_000_000, total_rate=4000000, processes=1)
         self.connections = 0
 
     def handle(self, request: httpx.Request) -> httpx.Response:

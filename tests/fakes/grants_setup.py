@@ -67,7 +67,7 @@ class GrantsSetup:
         return StripeApi(
             key=DEFAULT_KEY,
             base="https://stripe.test",
-            rate_limiter=RateLimiter(1_000_000, 1),
+            rate_limiter=RateLimiter(rate=1_000_000, total_rate=4000000, processes=1),
             clock=self.clock,
             transport_factory=lambda: httpx.MockTransport(self._handle),
         )

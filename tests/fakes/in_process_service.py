@@ -17,7 +17,7 @@ from chain.signatures import keccak_of_text
 from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.answers import Delivery
-from stateless_billing.sandbox.api_keys import DEFAULT_KEY
+from stateless_billing.sandbox.api_keys import DEFAULT_KEY, ApiKey
 from stateless_billing.sandbox.records import Contact, Customer, Transaction
 from stateless_billing.sandbox.stripe_api import StripeStandIn
 from stateless_billing.services.container import Services
@@ -114,13 +114,16 @@ def _respond(node: FakeNode, call: dict[str, Any]) -> dict[str, Any]:
 class Town:
     """A chain with payments, a Stripe account with their customers, and service processes."""
 
-    def __init__(self, payments: Sequence[Payment], *, strangers: Sequence[str] = (), **record: str) -> None:
+    def __init__(
+        self, payments: Sequence[Payment], *, strangers: Sequence[str] = (), key: str = DEFAULT_KEY, **record: str
+    ) -> None:
         self.nodes = [FakeNode(payments)]
         self.lag = 0.0  # seconds by which the nodes lag
         self.price = Decimal("0.006")
         self.meddle: Callable[[httpx.Request], None] = lambda _: None
         self.connections = 0
-        self.stripe = StripeStandIn(LoopClock().wall, random.Random(1))
+        self.key = key
+        self.stripe = StripeStandIn(LoopClock().wall, random.Random(1), keys=(ApiKey(key),))
         self.stripe.limits.enabled = False
         customer_ids = {payment.customer_id for payment in payments if payment.customer_id} - set(strangers)
         metadata = {name.replace("__", ":"): value for name, value in record.items()}
@@ -142,10 +145,11 @@ class Town:
     def process(self, **environ: str) -> Services:
         """Create a process of the service, with empty caches."""
         defaults = {
-            "STRIPE_API_KEY": DEFAULT_KEY,
+            "STRIPE_API_KEY": self.key,
             "STRIPE_API_BASE": "http://stripe.test",
             "PLAIN_HTTP": "on",
             "STRIPE_RATE": "100",
+            "STRIPE_TOTAL_RATE": "400",
             "RPC_URLS": ",".join(f"http://node{index}.test" for index in range(len(self.nodes))),
             "GATEWAY_ADDRESSES": GATEWAY,
             "PRICE_API_BASE": "http://prices.test",

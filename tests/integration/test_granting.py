@@ -14,7 +14,7 @@ from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.operators import ADMIN, MODERATOR, TOKENS, WHY, Operator, mail_to, token_in
 from tests.integration.shop import Shop, wait_until
 
-FAST = {"STRIPE_RATE": "100"}
+FAST = {"STRIPE_RATE": "100", "STRIPE_TOTAL_RATE": "400"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,10 +7,10 @@ from stateless_billing.sandbox.limits import RateLimits
 from tests.sandbox.in_process_client import InProcessClient
 
 
-def reason(limits: RateLimits, endpoint: str, now: float) -> str | None:
+def reason(limits: RateLimits, endpoint: str, now: float, *, livemode: bool = True) -> str | None:
     """Return why a request is rejected, or None."""
     try:
-        limits.admit(endpoint, now)
+        limits.admit(endpoint, now, livemode=livemode)
     except Refusal as refusal:
         return refusal.headers["Stripe-Rate-Limited-Reason"]
     return None
@@ -33,6 +33,13 @@ def test_the_account_takes_100_a_second() -> None:
     assert reason(limits, "GET /v1/other", 1.5) is None
 
 
+def test_a_sandbox_takes_25_a_second_in_all() -> None:
+    limits = RateLimits()
+    for number in range(25):
+        assert reason(limits, f"GET /v1/{number % 5}", 0.5, livemode=False) is None
+    assert reason(limits, "GET /v1/other", 0.5, livemode=False) == "global-rate"
+
+
 def test_search_takes_20_a_second() -> None:
     limits = RateLimits()
     assert [reason(limits, "GET /v1/customers/search", 0) for _ in range(21)] == [None] * 20 + ["endpoint-rate"]
@@ -40,7 +47,7 @@ def test_search_takes_20_a_second() -> None:
 
 def test_the_refusal_is_a_429() -> None:
     with pytest.raises(Refusal) as refusal:
-        RateLimits(endpoint=0).admit("GET /v1/a", 0)
+        RateLimits(endpoint=0).admit("GET /v1/a", 0, livemode=True)
     assert (refusal.value.status, refusal.value.code) == (429, "rate_limit")
 
 

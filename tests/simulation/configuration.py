@@ -18,6 +18,8 @@ def configured(plan: Plan, version: int) -> settings.Settings:
             "STRIPE_API_KEY": OTHER_KEY if version == 2 else DEFAULT_KEY,
             "PLAIN_HTTP": "on",
             "STRIPE_API_BASE": "http://stripe.test",
+            "STRIPE_RATE": "25",
+            "STRIPE_TOTAL_RATE": "100",
             "RPC_URLS": ",".join(f"http://node{index}.test" for index in range(plan.nodes)),
             "PRICE_API_BASE": "http://prices.test",
             "GATEWAY_ADDRESSES": ",".join(reversed(gateways) if version == 1 else gateways),

@@ -10,7 +10,15 @@ import pytest
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 from tests.fakes.virtual_time import run_virtually
 
-GAP = 0.0416  # 25 requests in 1.04 s
+WINDOW = 1.08
+GAP = WINDOW / 25
+
+
+def create_limiter(rate: int = 25, processes: int = 1) -> RateLimiter:
+    """A limiter whose total is four endpoints' rate."""
+    return RateLimiter(rate=rate, total_rate=4 * rate, processes=processes)
+
+
 LIST, CREATE, READ = Endpoint.LIST_ENTRIES, Endpoint.CREATE_ENTRY, Endpoint.READ_CUSTOMER
 
 
@@ -33,45 +41,52 @@ def admissions(
 
 
 def test_requests_to_one_endpoint_are_spaced_evenly() -> None:
-    assert admissions(RateLimiter(25, 1), *[(LIST,)] * 5) == pytest.approx([0, GAP, 2 * GAP, 3 * GAP, 4 * GAP])
+    assert admissions(create_limiter(), *[(LIST,)] * 5) == pytest.approx([0, GAP, 2 * GAP, 3 * GAP, 4 * GAP])
 
 
 @pytest.mark.parametrize(
     ("rate", "processes", "gap"),
-    [(10, 1, 0.104), (25, 5, 0.208), (25, 3, 0.13), (100, 1, 0.0104), (1, 3, 3.12), (7, 8, 1.04 * 8 / 7)],
+    [
+        (10, 1, WINDOW / 10),
+        (25, 5, WINDOW / 5),
+        (25, 3, WINDOW / 8),
+        (100, 1, WINDOW / 100),
+        (1, 3, 3 * WINDOW),
+        (7, 8, WINDOW * 8 / 7),
+    ],
 )
 def test_the_share_of_one_process(rate: int, processes: int, gap: float) -> None:
-    assert admissions(RateLimiter(rate, processes), (LIST,), (LIST,)) == pytest.approx([0, gap])
+    assert admissions(create_limiter(rate, processes), (LIST,), (LIST,)) == pytest.approx([0, gap])
 
 
 def test_all_endpoints_together_have_four_times_the_rate() -> None:
     endpoints = [(endpoint,) for endpoint in Endpoint]
-    assert admissions(RateLimiter(25, 1), *endpoints) == pytest.approx(
+    assert admissions(create_limiter(), *endpoints) == pytest.approx(
         [GAP / 4 * index for index in range(len(endpoints))]
     )
 
 
 def test_a_pair_starts_together_and_counts_for_each_endpoint() -> None:
-    assert admissions(RateLimiter(25, 1), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx(
+    assert admissions(create_limiter(), (READ, CREATE), (READ,), (CREATE,), (LIST,)) == pytest.approx(
         [0, GAP, GAP, GAP]
     )
 
 
 def test_a_pair_counts_twice_in_total() -> None:
-    assert admissions(RateLimiter(25, 1), (READ, CREATE), (LIST,)) == pytest.approx([0, GAP / 2])
+    assert admissions(create_limiter(), (READ, CREATE), (LIST,)) == pytest.approx([0, GAP / 2])
 
 
 def test_the_second_of_a_pair_counts_for_its_endpoint() -> None:
-    assert admissions(RateLimiter(25, 1), (READ, CREATE), (CREATE,)) == pytest.approx([0, GAP])
+    assert admissions(create_limiter(), (READ, CREATE), (CREATE,)) == pytest.approx([0, GAP])
 
 
 def test_a_pair_waits_for_the_slower_endpoint() -> None:
-    assert admissions(RateLimiter(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, 0.104])
+    assert admissions(create_limiter(10, 1), (CREATE,), (READ, CREATE)) == pytest.approx([0, WINDOW / 10])
 
 
 def test_no_second_exceeds_the_share() -> None:
     requests = [(READ, CREATE), (LIST,), (LIST,)] * 40
-    admitted = admissions(RateLimiter(25, 1), *requests)
+    admitted = admissions(create_limiter(), *requests)
     for endpoint in (READ, CREATE, LIST):
         times = sorted(time for time, endpoints in zip(admitted, requests, strict=True) if endpoint in endpoints)
         assert all(later - earlier >= GAP - 1e-9 for earlier, later in pairwise(times))
@@ -81,7 +96,7 @@ def test_no_second_exceeds_the_share() -> None:
 
 def test_an_idle_limiter_accumulates_nothing() -> None:
     async def main() -> list[float]:
-        limiter, loop = RateLimiter(25, 1), asyncio.get_running_loop()
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
         await asyncio.sleep(100)
         times = []
         for _ in range(3):
@@ -96,7 +111,7 @@ def delayed(act: Callable[[RateLimiter], None], then: Endpoint = LIST) -> float:
     """Return how long a request waits after `act`."""
 
     async def main() -> float:
-        limiter, loop = RateLimiter(25, 1), asyncio.get_running_loop()
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
         await asyncio.sleep(10)
         act(limiter)
         await limiter.acquire_together(then)
@@ -108,7 +123,7 @@ def delayed(act: Callable[[RateLimiter], None], then: Endpoint = LIST) -> float:
 @pytest.mark.parametrize(("times", "pause"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (20, 30)])
 def test_each_429_in_a_row_doubles_the_pause_to_half_a_minute(times: int, pause: float) -> None:
     async def main() -> float:
-        limiter, loop = RateLimiter(25, 1), asyncio.get_running_loop()
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
         for _ in range(times):
             await limiter.acquire_together(LIST)
             limiter.on_rate_limited(LIST, "endpoint-rate")
@@ -147,23 +162,23 @@ def test_a_paused_endpoint_does_not_delay_others() -> None:
     def pause(limiter: RateLimiter) -> Callable[[], None]:
         return lambda: limiter.on_rate_limited(CREATE, "endpoint-rate")
 
-    limiter = RateLimiter(25, 1)
+    limiter = create_limiter()
     admitted = admissions(limiter, (CREATE,), (LIST,), (READ,), (CREATE,), before=pause(limiter))
-    assert admitted == pytest.approx([1, GAP / 4, GAP / 2, 1 + GAP])
-    limiter = RateLimiter(25, 1)
+    assert admitted == pytest.approx([1, GAP / 4, GAP / 2, 1 + 1.5 * GAP])
+    limiter = create_limiter()
     admitted = admissions(limiter, (READ, CREATE), (LIST,), (LIST,), before=pause(limiter))
     assert admitted == pytest.approx([1, GAP / 2, GAP * 3 / 2])
 
 
 def test_search_has_its_own_lower_limit() -> None:
     search = Endpoint.SEARCH_CUSTOMERS
-    assert admissions(RateLimiter(25, 1), (search,), (search,), (search,)) == pytest.approx([0, 0.052, 0.104])
-    assert admissions(RateLimiter(25, 5), (search,), (search,)) == pytest.approx([0, 0.26])
+    assert admissions(create_limiter(), (search,), (search,), (search,)) == pytest.approx([0, WINDOW / 20, WINDOW / 10])
+    assert admissions(create_limiter(25, 5), (search,), (search,)) == pytest.approx([0, WINDOW / 4])
 
 
 def test_a_success_ends_the_doubling() -> None:
     async def main() -> float:
-        limiter, loop = RateLimiter(25, 1), asyncio.get_running_loop()
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
         for _ in range(4):
             await limiter.acquire_together(LIST)
             limiter.on_rate_limited(LIST, "endpoint-rate")
@@ -175,11 +190,60 @@ def test_a_success_ends_the_doubling() -> None:
     assert run_virtually(main()) == pytest.approx(1)
 
 
+def test_the_pace_is_lower_after_a_429_and_recovers_by_itself() -> None:
+    async def main() -> list[float]:
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
+        limiter.on_rate_limited(LIST, "endpoint-rate")
+        gaps = []
+        for wait in (1, 30, 300):
+            await asyncio.sleep(wait)
+            await limiter.acquire_together(LIST)
+            started = loop.time()
+            await limiter.acquire_together(LIST)
+            gaps.append((loop.time() - started) / GAP)
+        return gaps
+
+    soon, later, recovered = run_virtually(main())
+    assert 1.45 < soon <= 1.5
+    assert 1.2 < later < 1.3
+    assert recovered == pytest.approx(1, abs=0.001)
+
+
+def test_429s_of_the_account_lower_the_pace_of_all_together() -> None:
+    async def main() -> float:
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
+        for _ in range(20):
+            limiter.on_rate_limited(LIST, "global-rate")
+            await asyncio.sleep(31)
+        await limiter.acquire_together(LIST)
+        started = loop.time()
+        await limiter.acquire_together(READ)
+        await limiter.acquire_together(CREATE)
+        return (loop.time() - started) / GAP * 4
+
+    assert 2 < run_virtually(main()) < 12
+
+
+def test_the_total_holds_when_requests_are_sent_too() -> None:
+    async def main() -> list[float]:
+        limiter, loop = RateLimiter(rate=6, total_rate=20, processes=1), asyncio.get_running_loop()
+        times: list[float] = []
+
+        async def send(endpoint: Endpoint) -> None:
+            await limiter.wait_to_send(endpoint)
+            times.append(loop.time())
+
+        await asyncio.gather(*(send(endpoint) for endpoint in list(Endpoint) * 20))
+        return sorted(times)
+
+    assert is_within_limit(run_virtually(main()), 20)
+
+
 def test_requests_are_admitted_in_order() -> None:
     order: list[int] = []
 
     async def main() -> None:
-        limiter = RateLimiter(25, 1)
+        limiter = create_limiter()
 
         async def admit(number: int) -> None:
             await limiter.acquire_together(LIST)
@@ -198,7 +262,7 @@ def send_times(
     """Return when requests admitted at these times are sent; number n wakes `late(n)` s late."""
 
     async def main() -> list[float]:
-        shared, loop, times = limiter or RateLimiter(25, 1), asyncio.get_running_loop(), []
+        shared, loop, times = limiter or create_limiter(), asyncio.get_running_loop(), []
 
         async def send(number: int, at: float) -> None:
             await asyncio.sleep(at + late(number))
@@ -212,8 +276,8 @@ def send_times(
 
 
 def is_within_limit(times: list[float], limit: int = 25) -> bool:
-    """Whether no window of 1.04 s contains more than `limit` requests."""
-    return all(later - earlier >= 1.04 - 1e-9 for earlier, later in zip(times, times[limit:], strict=False))
+    """Whether no window contains more than `limit` requests."""
+    return all(later - earlier >= WINDOW - 1e-9 for earlier, later in zip(times, times[limit:], strict=False))
 
 
 def evenly_spaced(number: int) -> list[float]:
@@ -244,7 +308,7 @@ def test_stalls_never_exceed_the_share(monkeypatch: pytest.MonkeyPatch, seed: in
     monkeypatch.setattr(asyncio, "sleep", stalling)
     assert is_within_limit(send_times(evenly_spaced(400)))
     assert is_within_limit(send_times([0.0] * 200))
-    assert is_within_limit(send_times([0.0] * 60, limiter=RateLimiter(25, 3)), 8)
+    assert is_within_limit(send_times([0.0] * 60, limiter=create_limiter(25, 3)), 8)
 
 
 def test_requests_catch_up_after_a_stall() -> None:
@@ -262,7 +326,7 @@ def test_requests_catch_up_after_a_stall() -> None:
 
 def test_a_cancelled_wait_is_not_counted() -> None:
     async def main() -> float:
-        limiter, loop = RateLimiter(25, 1), asyncio.get_running_loop()
+        limiter, loop = create_limiter(), asyncio.get_running_loop()
         await limiter.wait_to_send(CREATE)
         for _ in range(30):
             with pytest.raises(TimeoutError):

@@ -26,7 +26,11 @@ class FakeServices:
     world: World
 
     def __post_init__(self) -> None:
-        self.settings, self.clock, self.rate_limiter = self.world.settings(), FakeClock(), RateLimiter(1000, 1)
+        self.settings, self.clock, self.rate_limiter = (
+            self.world.settings(),
+            FakeClock(),
+            RateLimiter(rate=1000, total_rate=4000, processes=1),
+        )
         self.node_transport, self.stripe_transport_factory = (
             self.world.node_transport,
             lambda: self.world.stripe_transport,

@@ -4,7 +4,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from stateless_billing.settings import LOOPBACK_HOSTS, Settings
+from stateless_billing.setting_rules import LOOPBACK_HOSTS
+from stateless_billing.settings import Settings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 Origin = tuple[str, str, int | None]

@@ -25,7 +25,7 @@ from tests.fakes.tracing_transport import TracingTransport
 from tests.fakes.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
-GAP = 1.04 / 25
+GAP = 1.08 / 25
 
 
 async def test_consecutive_sessions_share_a_connection_and_concurrent_ones_do_not() -> None:
@@ -176,7 +176,7 @@ async def test_only_a_credit_is_guarded() -> None:
     api = StripeApi(
         key=KEY,
         base="https://stripe.example",
-        rate_limiter=RateLimiter(1_000_000, 1),
+        rate_limiter=RateLimiter(rate=1_000_000, total_rate=4000000, processes=1),
         clock=clock,
         transport_factory=lambda: transport,
     )
@@ -204,7 +204,7 @@ async def test_a_rejected_id_leaves_no_guard_behind() -> None:
     api = StripeApi(
         key=KEY,
         base="https://stripe.example",
-        rate_limiter=RateLimiter(1_000_000, 1),
+        rate_limiter=RateLimiter(rate=1_000_000, total_rate=4000000, processes=1),
         clock=transport.clock,
         transport_factory=lambda: transport,
     )
@@ -224,7 +224,7 @@ async def test_only_the_next_session_may_open_another_connection() -> None:
     api = StripeApi(
         key=KEY,
         base="https://stripe.example",
-        rate_limiter=RateLimiter(1_000_000, 1),
+        rate_limiter=RateLimiter(rate=1_000_000, total_rate=4000000, processes=1),
         clock=transport.clock,
         transport_factory=lambda: transport,
     )
@@ -249,7 +249,7 @@ def pauses(response: Respond) -> tuple[float, float]:
 
     async def free_at(endpoint: Endpoint) -> float:
         fake = FakeStripe(response, respond(200, raw_customer()))
-        fake.rate_limiter = RateLimiter(25, 1)
+        fake.rate_limiter = RateLimiter(rate=25, total_rate=100, processes=1)
         async with fake.api().session() as session:
             with pytest.raises(RateLimited):
                 await session.get_customer(CUSTOMER)
@@ -275,7 +275,7 @@ def test_a_429_pauses_what_its_reason_says(response: Respond, same: float, other
 
 def test_requests_reserved_together_are_not_delayed_again() -> None:
     fake = FakeStripe(limited("endpoint-rate"), respond(200, raw_list()), respond(200, raw_customer()))
-    fake.rate_limiter = RateLimiter(25, 1)
+    fake.rate_limiter = RateLimiter(rate=25, total_rate=100, processes=1)
 
     async def scenario() -> list[float]:
         loop = asyncio.get_running_loop()
