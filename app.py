@@ -28,7 +28,7 @@ async def serve(settings: Settings) -> None:
     async with Services(settings, SystemClock()) as services:
         await services.start()
         app = create_app(services)
-        work = [_finish_loading(app), *_metrics_server(services)]
+        work = [_finish_loading(app), *_common_tasks(services)]
         if has_anybody_right(settings.operators, GRANT):
             await services.grants.ledger.reconcile_at_start()
             work.append(services.grants.ledger.run(_RECONCILE_GRANTS_SECONDS))
@@ -51,17 +51,18 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
         await services.start()
         if once:
             return (await services.sweeper.run_once(force=True)).complete
-        work = asyncio.gather(*_metrics_server(services), *_sweep_tasks(services))
+        work = asyncio.gather(*_common_tasks(services), *_sweep_tasks(services))
         with serving.on_termination_signal(work.cancel), contextlib.suppress(asyncio.CancelledError):
             await work
         return True
 
 
-def _metrics_server(services: Services) -> list[Coroutine[Any, Any, None]]:
-    settings = services.settings
-    if not settings.metrics_port:
-        return []
-    return [serving.serve_secondary(create_metrics_app(services), settings.host, settings.metrics_port)]
+def _common_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:
+    settings, tasks = services.settings, [services.stripe_probe.watch()]
+    if settings.metrics_port:
+        metrics_app = create_metrics_app(services)
+        tasks.append(serving.serve_secondary(metrics_app, settings.host, settings.metrics_port))
+    return tasks
 
 
 def _sweep_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:

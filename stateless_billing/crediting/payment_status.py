@@ -7,7 +7,7 @@ from stateless_billing.domain.ledger import Entry
 
 STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
 """All states of a payment, least advanced first."""
-PENDING_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
+PENDING_CAUSES = STRIPE_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
 HELD_CAUSES = (
     "rate_unavailable",
     "over_limit",

@@ -1,6 +1,6 @@
 """In-process cache of payment statuses and cursors. It saves calls; losing it loses no data."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache, TTLCache
@@ -12,7 +12,8 @@ from stateless_billing.runtime.backoff import with_jitter
 from stateless_billing.runtime.clock import Clock
 
 _FIRST_WAIT_SECONDS = 60
-_FIRST_LIMITED_WAIT_SECONDS = 5  # probe soon: a successful answer shows that the limit has passed
+_FIRST_SOON_WAIT_SECONDS = 5  # after a 429, or a write without an answer: Stripe itself answers
+_SOON_CAUSES = ("rate_limited", "stripe_unclear")
 _MAX_WAIT_SECONDS = 3600
 _HELD_WAIT_SECONDS = 24 * 3600
 _LOOKUP_TTL_SECONDS = 10
@@ -21,16 +22,28 @@ _CACHE_SIZE = 100_000
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
+    """`wait` and `since` in seconds; with `fixed`, nothing ends the wait before `until`."""
+
     status: PaymentStatus
-    until: float
+    since: float
     wait: int
+    fixed: bool
+
+    @property
+    def until(self) -> float:
+        return self.since + self.wait
 
 
 class StatusCache:
-    """Caches the statuses of payments, when each is next due, and the cursors of customers."""
+    """Caches the statuses of payments, when each is next due, and the cursors of customers.
 
-    def __init__(self, clock: Clock) -> None:
+    `recovered_at` tells when the party that a cause blames answered again (seconds of the boot clock): what waits for
+    it since before is due at once.
+    """
+
+    def __init__(self, clock: Clock, recovered_at: Callable[[str], float] = lambda cause: 0.0) -> None:
         self._clock = clock
+        self._recovered_at = recovered_at
         self._credited: LRUCache[Hashable, PaymentStatus] = LRUCache(_CACHE_SIZE)
         self._pending: LRUCache[Hashable, _Pending] = LRUCache(_CACHE_SIZE)
         self._lookups: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _LOOKUP_TTL_SECONDS, clock.boot)
@@ -43,7 +56,7 @@ class StatusCache:
     def pending_status(self, payment: Payment) -> PaymentStatus | None:
         """The status of a payment whose next attempt is not due yet."""
         pending = self._pending.get(_cache_key(payment))
-        if pending is None:
+        if pending is None or self._is_over(pending):
             return None
         remaining = pending.until - self._clock.boot()
         return _with_retry(pending.status, int(remaining) + 1) if remaining > 0 else None
@@ -71,9 +84,16 @@ class StatusCache:
             self._credited[_cache_key(payment)] = status
             return status
         previous = self._pending.get(_cache_key(payment))
+        if previous and self._is_over(previous):
+            previous = None
         wait = with_jitter(status.retry_after or _next_wait(status, previous))
-        self._pending[_cache_key(payment)] = _Pending(status, self._clock.boot() + wait, wait)
+        fixed = status.retry_after is not None
+        self._pending[_cache_key(payment)] = _Pending(status, self._clock.boot(), wait, fixed)
         return _with_retry(status, wait)
+
+    def _is_over(self, pending: _Pending) -> bool:
+        """Whether what a payment waits for has recovered since."""
+        return not pending.fixed and self._recovered_at(pending.status.cause or "") > pending.since
 
     def make_due(self, payment: Payment) -> None:
         """Make the next attempt at a waiting payment due now."""
@@ -94,7 +114,7 @@ def _next_wait(status: PaymentStatus, previous: _Pending | None) -> int:
     if status.state == "held" and status.cause != "rate_unavailable":  # a missing rate needs no admin to come back
         return _HELD_WAIT_SECONDS
     if previous is None or (previous.status.state, previous.status.cause) != (status.state, status.cause):
-        return _FIRST_LIMITED_WAIT_SECONDS if status.cause == "rate_limited" else _FIRST_WAIT_SECONDS
+        return _FIRST_SOON_WAIT_SECONDS if status.cause in _SOON_CAUSES else _FIRST_WAIT_SECONDS
     return min(previous.wait * 2, _MAX_WAIT_SECONDS)
 
 

@@ -43,10 +43,20 @@ class PriceFeed:
         self._lock = asyncio.Lock()
         self.latest: Rate | None = None
         """The newest sample received, as a rate."""
+        self.recovered_at = 0.0
+        """When there was a current rate again after there was none; seconds of the boot clock."""
+        self._is_failing = False
 
     async def current_rate(self) -> Rate:
         """Return the market rate for a quote. Raises: NoRate."""
-        return self._rate_of(rates.rate_near(await self._last_day(), int(self._clock.wall())))
+        try:
+            rate = self._rate_of(rates.rate_near(await self._last_day(), int(self._clock.wall())))
+        except NoRate:
+            self._is_failing = True
+            raise
+        if self._is_failing:
+            self._is_failing, self.recovered_at = False, self._clock.boot()
+        return rate
 
     async def rate_at(self, time: int) -> Rate:
         """Return the market rate for a plain payment in a block at `time` (unix seconds). Raises: NoRate."""
@@ -70,7 +80,7 @@ class PriceFeed:
                 log.warning("%s", error)
             except Exception:
                 log.exception("price watch: the rate could not be read, the sweep goes on")
-            await asyncio.sleep(_WATCH_SECONDS)
+            await asyncio.sleep(_RETRY_AFTER_FAILURE_SECONDS if self._is_failing else _WATCH_SECONDS)
 
     def _rate_of(self, sample: Sample) -> Rate:
         return Rate(sample.rate, self.source, sample.time)
@@ -106,12 +116,15 @@ class PriceFeed:
                 raise NoRate(f"the price feed answered HTTP {answer.status_code}")
             samples = await parse_response(rates.parse_samples, answer.content)
         except (httpx.HTTPError, TimeoutError) as error:
-            metrics.PRICE_CALLS.labels("failed").inc()
-            self._failed_at[None] = failed = f"the price feed did not answer: {type(error).__name__}"
-            raise NoRate(failed) from error
+            cause = f"the price feed did not answer: {type(error).__name__}"
+            self._record_failure(cause)
+            raise NoRate(cause) from error
         except NoRate as error:
-            metrics.PRICE_CALLS.labels("failed").inc()
-            self._failed_at[None] = str(error)
+            self._record_failure(str(error))
             raise
         metrics.PRICE_CALLS.labels("ok").inc()
         return samples
+
+    def _record_failure(self, cause: str) -> None:
+        metrics.PRICE_CALLS.labels("failed").inc()
+        self._failed_at[None] = cause

@@ -14,6 +14,7 @@ from stateless_billing.services.contract_facts import ContractFacts
 from stateless_billing.services.crediting import create_crediting
 from stateless_billing.services.operators import create_operators
 from stateless_billing.services.payers import create_payers
+from stateless_billing.services.recovery import StripeProbe
 from stateless_billing.services.startup import Token, check_startup
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import create_transport
@@ -48,6 +49,7 @@ class Services:
         self.records = crediting.records
         self.status_cache = crediting.core.status_cache
         self.reversals = crediting.reversals
+        self.stripe_probe = StripeProbe(clients.stripe, crediting.records, clock)
         self.price_feed = crediting.price_feed
         self.overrides = crediting.overrides
         self.rates = crediting.rates

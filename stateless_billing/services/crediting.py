@@ -1,6 +1,6 @@
 """Builds what takes payments to their credits. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import httpx
@@ -15,6 +15,7 @@ from stateless_billing.crediting.attempts import CreditTools
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import CreditPricer
 from stateless_billing.crediting.daily_limit import DailyLimit, Histories
+from stateless_billing.crediting.payment_status import STRIPE_CAUSES
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.crediting.webhook import CreditWebhook, create_webhook
@@ -73,7 +74,7 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
     tools = CreditTools(
         pricer=pricer, orders=orders, proofs=proofs, listings=listings, other_credits=settings.other_credits
     )
-    core = _create_core(settings, clock, clients, confirmations, tools)
+    core = _create_core(settings, clock, clients, confirmations, tools, create_recoveries(clients, price_feed))
     sweeper = _create_sweeper(settings, clock, clients, core, records, listings)
     return CreditingServices(
         records=records,
@@ -89,10 +90,26 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
     )
 
 
+def create_recoveries(clients: Clients, price_feed: PriceFeed) -> Callable[[str], float]:
+    """Tell for each cause when the party that it blames last answered again."""
+
+    def recovered_at(cause: str) -> float:
+        if cause in STRIPE_CAUSES:
+            return max(clients.stripe.health.recovered_at, clients.order_stripe.health.recovered_at)
+        return price_feed.recovered_at if cause == "rate_unavailable" else 0.0
+
+    return recovered_at
+
+
 def _create_core(
-    settings: Settings, clock: Clock, clients: Clients, confirmations: Confirmations, tools: CreditTools
+    settings: Settings,
+    clock: Clock,
+    clients: Clients,
+    confirmations: Confirmations,
+    tools: CreditTools,
+    recovered_at: Callable[[str], float],
 ) -> CreditingCore:
-    status_cache, locks = StatusCache(clock), KeyedLocks()
+    status_cache, locks = StatusCache(clock, recovered_at), KeyedLocks()
     webhook = create_webhook(clients.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
     processor = CreditProcessor(
         stripe=clients.stripe,

@@ -1,4 +1,7 @@
-"""Decides whether this process is fit to serve, for `/readyz`. Reads Stripe only after a failure."""
+"""Decides whether this process is fit to serve, for `/readyz`.
+
+It reads nothing of Stripe: `StripeProbe` does, after a failure.
+"""
 
 import logging
 from typing import Annotated
@@ -7,15 +10,11 @@ import msgspec
 from msgspec import Meta
 
 from chain.errors import ChainError
-from stateless_billing.bookkeeping.records import NotOurAccount
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.stripe.errors import StripeFailure
 
 log = logging.getLogger(__name__)
-
-_STRIPE_RETRY_SECONDS = 60
 
 
 class HealthResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +40,7 @@ class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 async def readiness(services: Services) -> ReadinessResponse:
     """Run all checks. Chain and Stripe alone decide: without price or signer, what was promised is still credited."""
-    chain, stripe = await _chain(services), await _stripe(services)
+    chain, stripe = await _chain(services), _stripe(services)
     checks = {"chain": chain, "stripe": stripe, "price": await _price(services)}
     if services.settings.signer_key:
         checks["signer"] = await _signer(services)
@@ -68,13 +67,8 @@ async def _chain(services: Services) -> CheckResponse:
     return _check(fault is None, age, fault or detail)
 
 
-async def _stripe(services: Services) -> CheckResponse:
+def _stripe(services: Services) -> CheckResponse:
     stripe = services.stripe.health
-    if stripe.failure and services.clock.boot() - stripe.failed_at >= _STRIPE_RETRY_SECONDS:
-        try:  # an idle service makes no other call that would show that Stripe has recovered
-            await services.records.load()
-        except (StripeFailure, NotOurAccount) as error:
-            log.warning("readiness: %s", error)
     if stripe.skew is not None and (fault := health.clock_fault(stripe.skew)):
         return _check(False, None, fault)
     age = None if stripe.answered_at is None else int(services.clock.boot() - stripe.answered_at)

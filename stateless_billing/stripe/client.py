@@ -219,6 +219,8 @@ class StripeSession:
 
     def _record_response(self) -> None:
         self._health.answered_at = self._clock.boot()
+        if self._health.failure is not None:
+            self._health.recovered_at = self._clock.boot()
         self._health.failure = None
 
     async def _send(

@@ -47,12 +47,14 @@ class ConnectionFailed(Exception):
 class Health:
     """The state of the API: the last response, the failure since then, and the clock skew.
 
-    `answered_at` and `failed_at` are times of the boot clock; `skew` is in seconds.
+    `answered_at`, `failed_at` and `recovered_at` (the first response after a failure) are times of the boot clock;
+    `skew` is in seconds.
     """
 
     answered_at: float | None = None
     failure: str | None = None
     failed_at: float = 0.0
+    recovered_at: float = 0.0
     skew: float | None = None
 
 

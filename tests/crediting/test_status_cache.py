@@ -99,7 +99,7 @@ DAY = 24 * HOUR
         ([HELD, HELD], [DAY, DAY]),
         ([PENDING, HELD], [60, DAY]),
         ([HELD, PENDING, PENDING], [DAY, 60, TWICE]),  # a new cause starts over
-        ([PENDING, PENDING, UNCLEAR, UNCLEAR, PENDING], [60, TWICE, 60, TWICE, 60]),
+        ([PENDING, PENDING, UNCLEAR, UNCLEAR, PENDING], [60, TWICE, 5, TWICE, 60]),
         ([PENDING, PENDING, LIMITED, LIMITED, PENDING], [60, TWICE, 5, TWICE, 60]),
         ([NO_RATE, PaymentStatus("pending", cause="rate_unavailable")], [60, 60]),
         ([PaymentStatus("pending", retry_after=7), PaymentStatus("pending", retry_after=7)], [7, 7]),

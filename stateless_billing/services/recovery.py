@@ -1,0 +1,40 @@
+"""Notices that Stripe answers again after a failure, so that what waits for it is due at once."""
+
+import asyncio
+import logging
+
+from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
+from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import StripeFailure
+
+log = logging.getLogger(__name__)
+
+PROBE_SECONDS = 5
+
+
+class StripeProbe:
+    """Reads Stripe every few seconds while its last call failed. A service without failures reads nothing."""
+
+    def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock) -> None:
+        self._health = stripe.health
+        self._records = records
+        self._clock = clock
+
+    async def watch(self) -> None:
+        """Probe until cancelled."""
+        while True:
+            try:
+                await self.probe()
+            except Exception:
+                log.exception("the probe of Stripe failed, it goes on")
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def probe(self) -> None:
+        """Read the records if the last call failed some seconds ago."""
+        if self._health.failure is None or self._clock.boot() - self._health.failed_at < PROBE_SECONDS:
+            return
+        try:
+            await self._records.load()
+        except (StripeFailure, NotOurAccount) as error:
+            log.warning("Stripe does not answer yet: %s", error)
