@@ -36,7 +36,6 @@ class Services:
         self.stripe_transport_factory = stripe
         self.token: Token | None = None
         self.security_log = SecurityLog(clock)
-
         self._clients = clients = create_clients(settings, clock, nodes, stripe)
         self.http = clients.http
         self.nodes = clients.nodes
