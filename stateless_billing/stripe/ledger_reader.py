@@ -67,12 +67,16 @@ class ListingCache:
         if listing and any(entry.id == listing.entries[0].id for entry in page.entries):
             shown = {entry.id for entry in page.entries}
             entries = [*page.entries, *(entry for entry in listing.entries if entry.id not in shown)]
-            self._listings[customer_id] = _Listing(listing.since, listing.until, entries)
+            self._store(customer_id, _Listing(listing.since, listing.until, entries))
             return [entry for entry in entries if entry.created >= since]
         entries = await session.list_entries(customer_id, since, page)
-        if len(entries) < _MAX_CACHED_ENTRIES:
-            self._listings[customer_id] = _Listing(since, self._clock.boot() + _LISTING_SECONDS, entries)
+        self._store(customer_id, _Listing(since, self._clock.boot() + _LISTING_SECONDS, entries))
         return entries
+
+    def _store(self, customer_id: str, listing: _Listing) -> None:
+        self._listings.pop(customer_id, None)
+        if len(listing.entries) < _MAX_CACHED_ENTRIES:
+            self._listings[customer_id] = listing
 
     def _get(self, customer_id: str, since: int) -> _Listing | None:
         listing = self._listings.get(customer_id)

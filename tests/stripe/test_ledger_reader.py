@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe import ledger_reader
 from stateless_billing.stripe.ledger_reader import ListingCache
 from stateless_billing.stripe.objects import Page
 from tests.fakes.factories import CUSTOMER, FakeClock, entry
@@ -96,3 +97,13 @@ async def test_customers_do_not_share_a_listing() -> None:
     scene.session = FakeSession(3)
     other = await scene.cache.list_entries(cast("Any", scene.session), "cus_Other", 1_000)
     assert len(other) == 3
+
+
+async def test_a_listing_that_outgrows_the_cache_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_reader, "_MAX_CACHED_ENTRIES", 260)
+    scene = Scene(250)
+    await scene.look()
+    for _ in range(4):
+        scene.session.write(5)
+        await scene.look()
+    assert len(scene.session.pages) > 1
