@@ -53,7 +53,10 @@ def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFai
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return KeyRejected(f"Stripe rejected the API key: {text}")
     if isinstance(error, stripe.RateLimitError):
-        limiter = (error.headers or {}).get("Stripe-Rate-Limited-Reason")
+        headers = error.headers or {}
+        if headers.get("Idempotent-Replayed") == "true" and on_lost_response is OutcomeUnknown:
+            return OutcomeUnknown(f"Stripe saved a lock timeout under this key and replays it: {text}")
+        limiter = headers.get("Stripe-Rate-Limited-Reason")
         return RateLimited(text, limiter) if limiter else LockTimeout(text)
     if status == 409:
         return RequestInProgress(text) if on_lost_response is OutcomeUnknown else on_lost_response(text)

@@ -58,6 +58,11 @@ RESPONSES: dict[str, tuple[Respond, str, str]] = {
         "RateLimited",
         "RateLimited",
     ),
+    "429 lock_timeout replayed": (
+        respond_error(429, "invalid_request_error", "lock_timeout", idempotent_replayed="true"),
+        "LockTimeout",
+        "OutcomeUnknown",
+    ),
     "429 lock_timeout": (respond_error(429, "invalid_request_error", "lock_timeout"), "LockTimeout", "LockTimeout"),
     "400 other parameters": (respond_error(400, "idempotency_error"), "StripeUnavailable", "KeyReusedDifferently"),
     "500 saved": (respond_error(500, "api_error", idempotent_replayed="true"), "StripeUnavailable", "OutcomeUnknown"),
