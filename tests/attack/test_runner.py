@@ -41,7 +41,7 @@ def test_an_attack_that_succeeds_fails_the_run(capsys: pytest.CaptureFixture[str
 def test_make_passes_its_choices(capsys: pytest.CaptureFixture[str]) -> None:
     choices = ["ONLY=request_cpu", "NODES=2", "PROCESSES=3", "TWICE=1"]
     printed = processes.run(["make", "-n", "attack", *choices], cwd=ROOT).stdout
-    assert " ".join(printed.split()).endswith("tests.attack request_cpu --nodes 2 --processes 3 \\ --twice")
+    assert "tests.attack request_cpu --nodes 2 --processes 3 \\ --twice" in " ".join(printed.split())
     assert main(["--list"]) == 0
     with pytest.raises(SystemExit, match="2"):
         main(["nothing"])

@@ -87,7 +87,7 @@ def test_nothing_is_signed_that_the_gateway_would_refuse(stack: Stack) -> None:
 
 def test_a_partial_listing_signs_nothing(shop: Shop) -> None:
     shop.customer()
-    body = {"effect": "error_unsaved", "method": "GET", "template": "/v1/customers", "times": 5}
+    body = {"effect": "error_unsaved", "method": "GET", "template": "/v1/customers", "times": 10}
     shop.stack.control("POST", "faults", body)
     done = shop.stack.run("register")
     assert (done.returncode, done.stdout) == (UNREAD, "")
