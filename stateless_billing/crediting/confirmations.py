@@ -125,12 +125,13 @@ class Confirmations:
         gateway: Gateway,
         blocks: Mapping[int, int],
         sequences: Mapping[str, Mapping[int, int]],
-        ends: Mapping[str, tuple[int, int]],
+        ends: Mapping[str, tuple[int, int, int]],
     ) -> bool | None:
         """Whether two nodes have these payments in these blocks; None if too few nodes answered.
 
-        `blocks` are by index, `sequences` by customer and sequence. `ends` say how many payments a customer has up to
-        which block. A single configured node is trusted.
+        `blocks` are by index, `sequences` by customer and sequence. `ends` are by customer: of the payments from the
+        first sequence on, those before the second are in blocks up to that block, and no others. A single configured
+        node is trusted.
         """
         if not (blocks or sequences or ends) or len(self._nodes.providers) < _REQUIRED_NODES:
             return True
@@ -154,7 +155,7 @@ async def _has_payments(
     gateway: Gateway,
     blocks: Mapping[int, int],
     sequences: Mapping[str, Mapping[int, int]],
-    ends: Mapping[str, tuple[int, int]],
+    ends: Mapping[str, tuple[int, int, int]],
 ) -> bool | None:
     """Whether one node has these payments in these blocks; None if it does not answer."""
     try:
@@ -163,17 +164,20 @@ async def _has_payments(
         for customer_id, own in sequences.items():
             if not await _has_blocks(partial(gateway.payment_blocks_of, customer_id), own):
                 return False
-        for customer_id, (end, block) in ends.items():
-            if not await _has_end(gateway, customer_id, end, block):
+        for customer_id, (start, end, block) in ends.items():
+            if not await _has_end(gateway, customer_id, start, end, block):
                 return False
     except ChainError:
         return None
     return True
 
 
-async def _has_end(gateway: Gateway, customer_id: str, end: int, block: int) -> bool:
-    """Whether the customer has `end` payments up to a block. Raises: ChainError, also if the node has fewer in all."""
-    count, first = await gateway.payment_count(customer_id), max(0, end - 1)
+async def _has_end(gateway: Gateway, customer_id: str, start: int, end: int, block: int) -> bool:
+    """Whether of a customer's payments from `start` on those before `end` are in blocks up to `block`, and no others.
+
+    Raises: ChainError, also if the node has fewer in all.
+    """
+    count, first = await gateway.payment_count(customer_id), max(start, end - 1)
     if count < end:
         raise InconsistentChainData(f"the node counts {count} payments of {customer_id}, not {end}")
     blocks = await gateway.payment_blocks_of(customer_id, first, min(end + 1, count))

@@ -16,7 +16,7 @@ class Position:
     open: OpenPayments
     passed_blocks: dict[int, int]
     passed_sequences: dict[str, dict[int, int]]
-    passed_ends: dict[str, tuple[int, int]]
+    passed_ends: dict[str, tuple[int, int, int]]
 
 
 @dataclass
@@ -24,8 +24,8 @@ class GatewayCheckpoint:
     """All payments below index `swept` are done, except those in `open`; `done_above` holds those done above it.
 
     `persisted` is `swept` and `open` as in the service record. `passed_blocks` and `passed_sequences` hold the blocks
-    of all payments closed or left open since then, by index and by customer and sequence, and `passed_ends` how many
-    payments of a customer there are up to which block: what it has open ends there.
+    of all payments closed or left open since then, by index and by customer and sequence, and `passed_ends` where
+    what a customer has open ends: from which sequence on and before which its payments are in blocks up to which.
     `open_payments` holds the payments in `open` by customer and sequence, `unread` the range of sequences that are
     still to be read from the chain, `indexed` the open payments without a customer. `unreadable` are the blocks that no
     node shows properly; `swept` waits for them. `total` is the contract's count, None while it cannot be read.
@@ -45,7 +45,7 @@ class GatewayCheckpoint:
     unreadable: list[UnreadableBlock] = field(default_factory=list)
     passed_blocks: dict[int, int] = field(default_factory=dict)
     passed_sequences: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
-    passed_ends: dict[str, tuple[int, int]] = field(default_factory=dict)
+    passed_ends: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
     def advance(self) -> None:
         """Move `swept` past all payments that are done."""
@@ -87,10 +87,11 @@ class GatewayCheckpoint:
                 self._raise_open(customer_id)
 
     def begin_reading(self, customer_id: str, start: int, stop: int, newest_block: int) -> None:
-        """Note which sequences of a customer are behind `swept` and still to be read; none of the others has a block
-        up to `newest_block`.
+        """Note which sequences of a customer are behind `swept` and still to be read.
+
+        They are in blocks up to `newest_block`, and `stop` is not.
         """
-        self.passed_ends[customer_id] = stop, newest_block
+        self.passed_ends[customer_id] = start, stop, newest_block
         start = min(start, self.open.customers[customer_id].sequence)  # an earlier one may have been adopted meanwhile
         self.unread[customer_id] = (start, stop) if start < stop else (0, 0)
         self._raise_open(customer_id)

@@ -67,10 +67,10 @@ def with_busy(seed: int, plan: Plan, events: list[Event]) -> Scene:
     return BUSY_SCENES[name](rng, replace(plan, theme=name, poisoned=False, caps=None, admins=False, lies=0.0))
 
 
-def _crowd(at: float, count: int) -> list[Event]:
-    """Small plain payments of the busy customer, 20 in an EVM transaction."""
-    calls = ((0, _BUSY, 10, 0),) * _CALLS
-    return [Event(at + 0.2 * number, "pay", (number, calls)) for number in range(count // _CALLS)]
+def _crowd(at: float, count: int, together: int = _CALLS) -> list[Event]:
+    """Small plain payments of the busy customer, so many in an EVM transaction."""
+    calls = ((0, _BUSY, 10, 0),) * together
+    return [Event(at + 0.2 * number, "pay", (number, calls)) for number in range(count // together)]
 
 
 def _honest(at: float, plan: Plan) -> list[Event]:
@@ -114,7 +114,8 @@ def halting(rng: random.Random, plan: Plan) -> Scene:
     plan = replace(plan, list_lag=rng.choice((0.0, 60.0)))
     at = rng.uniform(60, 3600)
     swept = at + plan.finality
-    events = [*_crowd(at, rng.choice((40, 60))), Event(at + 3, "pay", (900, ((0, _HONEST, 9_000, 0),)))]
+    # Few: what is older than an epoch is credited one by one, each after two readings half an hour apart.
+    events = [*_crowd(at, rng.choice((8, 10)), 2), Event(at + 3, "pay", (900, ((0, _HONEST, 9_000, 0),)))]
     for number in range(rng.choice((2, 3, 4))):
         began, slot = swept + 70.0 * number, number % 2
         events.append(Event(began, "sweep_often", (slot, rng.uniform(30, 600))))

@@ -84,6 +84,8 @@ class OrderOracle:
 
     def _needs_second(self, row: Transaction, rows: Sequence[Transaction]) -> bool:
         meta = self.texts[row.id]
+        if not int(meta["value"]):
+            return False  # it credits nothing
         alone, a_day = (int(part) for part in meta["caps"].split(":"))
         rate, market = ordered_rate(meta["order"]), meta.get("market")
         if rate and market and Decimal(rate) > Decimal(market) * 12 / 10:
@@ -132,6 +134,7 @@ class OrderOracle:
         if epoch == 0 and self._listings_may_lie():
             return [None, *self.rows]
         stopped = any(event.kind in ("harm", "stripe_down") for event in self.world.plan.events)
+        stopped |= "saved_500_completed" in self.world.plan.faults  # Stripe completes it hours after it was sent
         since = payment.time + epoch * EPOCH if stopped else credit.created - APPLY_SECONDS
         if epoch == 0 and payment.quoted and credit.created - payment.time < APPLY_SECONDS:
             since = 0.0

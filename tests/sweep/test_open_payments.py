@@ -134,6 +134,28 @@ def test_one_node_that_hides_open_payments_does_not_close_them() -> None:
     town.run(scenario())
 
 
+def test_a_key_of_payments_that_are_not_behind_swept_yet_does_not_stop_the_sweep() -> None:
+    """`swept` waited for an earlier payment when the later one was left open."""
+    payments = [of("cus_One", 0, 100), of("cus_Two", 0, 101), of("cus_Two", 1, 102), of("cus_Two", 2, 103)]
+    payments += [of("cus_One", 1, 104)]
+    town = Town(payments)
+    town.nodes.append(FakeNode(payments))
+
+    async def scenario() -> None:
+        gateway = town.process().gateways[0]
+        entries = {
+            records.open_customer_key(gateway, "cus_One"): "cus_One:0:stripe_down",
+            records.open_customer_key(gateway, "cus_Two"): "cus_Two:2:stripe_down",
+        }
+        town.set_metadata(SERVICE, RECORD | {SWEPT: "1"} | entries)
+        services = await town.started()
+        await sweeping(services, 4 * 60)
+        assert (swept(town), open_keys(town)) == ("5", {})
+        assert (len(town.rows("cus_One")), len(town.rows("cus_Two"))) == (2, 3)
+
+    town.run(scenario())
+
+
 def test_nothing_is_closed_on_the_word_of_a_node_that_shows_swept_above_finalized() -> None:
     town = Town([of("cus_One", 0, 100), of("cus_One", 1, NOW_BLOCK - 10)])
 
