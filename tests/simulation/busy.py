@@ -85,7 +85,7 @@ def _honest(at: float, plan: Plan) -> list[Event]:
 
 def _quiet(plan: Plan, **changes: object) -> Plan:
     base = calm(plan, nodes=1, lags=((0.0, 0.0),), ahead=0, customers=2, gateways=1, page=100, list_lag=0.0)
-    return replace(base, whole_start=False, idle_timeout=75.0, **changes)  # type: ignore[arg-type]
+    return replace(base, whole_start=False, idle_timeout=75.0, record_late=0.0, **changes)  # type: ignore[arg-type]
 
 
 def backlog(rng: random.Random, plan: Plan) -> Scene:
