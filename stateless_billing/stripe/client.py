@@ -190,9 +190,7 @@ class StripeSession:
     ) -> T:
         await self._wait_to_send(endpoint)
         response = await self._call(endpoint, lambda: send(self._api), StripeUnavailable)
-        parsed = parse_response(parse, response, StripeUnavailable)
-        self._has_read = True
-        return parsed
+        return parse_response(parse, response, StripeUnavailable)
 
     async def _call(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
@@ -218,6 +216,7 @@ class StripeSession:
         return response
 
     def _record_response(self) -> None:
+        self._has_read = True  # also by a refusal: that something is missing is an answer to decide by
         self._health.answered_at = self._clock.boot()
         if self._health.failure is not None:
             self._health.recovered_at = self._clock.boot()

@@ -162,6 +162,18 @@ async def test_no_credit_follows_reads_over_two_connections() -> None:
         await credit(session, fake)
 
 
+async def test_no_credit_follows_a_refused_read_over_another_connection() -> None:
+    """That the customer is missing was told over the first connection."""
+    missing = respond_error(404, "invalid_request_error", "resource_missing")
+    fake = FakeStripe(missing, respond(503, "<html>"), CUSTOMER_READ)
+    async with fake.api().session() as session:
+        with pytest.raises(RequestRejected):
+            await session.get_customer(CUSTOMER)
+        await session.get_customer(CUSTOMER)
+        with pytest.raises(NotSent, match="broke between the reads"):
+            await session.create_entry(CUSTOMER, 1, "", {}, "k", lambda _: True)
+
+
 async def credit(session: StripeSession, fake: FakeStripe) -> None:
     """Credit a cent in this session."""
     written = raw_entry(1, amount=-1, metadata={}, description="")

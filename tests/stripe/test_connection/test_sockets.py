@@ -96,6 +96,27 @@ async def test_a_closed_connection_is_not_replaced() -> None:
         assert b"POST" not in raw.received[0]
 
 
+async def test_a_renewed_connection_is_a_new_one_and_carries_a_write() -> None:
+    async with raw_server() as (raw, connection, _):
+        await connection.request("GET", raw.url, {}, None)
+        connection.start_session()
+        await connection.renew(has_read=False)
+        await connection.request("GET", raw.url, {}, None)
+        await write(raw, connection, lambda _: True)
+        assert [received.count(b"GET") for received in raw.received] == [1, 1]
+        assert raw.received[1].endswith(BODY.encode())
+
+
+async def test_no_write_follows_reads_over_two_connections() -> None:
+    async with raw_server() as (raw, connection, _):
+        await connection.request("GET", raw.url, {}, None)
+        await connection.renew(has_read=True)
+        await connection.request("GET", raw.url, {}, None)
+        with pytest.raises(NotSent, match="broke between the reads"):
+            await write(raw, connection, lambda _: True)
+        assert b"POST" not in b"".join(raw.received)
+
+
 async def test_the_first_request_may_not_be_a_write() -> None:
     async with raw_server() as (raw, connection, _):
         with pytest.raises(NotSent, match="gone"):
