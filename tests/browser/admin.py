@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tempfile
 import time
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class Office:
         """Set a session cookie as the service signs it."""
         tokens = Tokens((SESSION_SECRET,), SystemClock())
         now = int(time.time())
-        value = tokens.seal("session", {"who": who, "since": now - age}, now)
+        value = tokens.seal("session", {"who": who, "id": secrets.token_hex(16), "since": now - age}, now)
         page.context.add_cookies(
             [
                 {
