@@ -26,6 +26,7 @@ from stateless_billing.stripe.objects import Customer
 
 MAX_ENTRIES = 100_000
 READING_TTL_SECONDS = 60  # one reading serves all payments for this long
+_ROUNDING_SECONDS = 2  # Date is in whole seconds, so one connection's time may be so far behind another's
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +201,7 @@ class Orders:
 
 def may_still_be_used(reading: RecordReading, origin: int, now: int) -> bool:
     """Whether a reading is valid at `now` for a payment of block time `origin`."""
-    return 0 <= now - reading.started_at <= READING_TTL_SECONDS and _is_same_epoch(
+    return -_ROUNDING_SECONDS <= now - reading.started_at <= READING_TTL_SECONDS and _is_same_epoch(
         epoch_position(reading.started_at, origin), epoch_position(now, origin)
     )
 
