@@ -70,7 +70,7 @@ def test_a_seed_determines_everything() -> None:
     ],
 )
 def test_a_mutant_is_caught(name: str, theme: str) -> None:
-    assert any(play_seed(seed, name).failed for seed in seeds_of(theme, 12))
+    assert any(play_seed(seed, name).failed for seed in seeds_of(theme, 24))
 
 
 def arguments(function: Callable[..., Any]) -> tuple[int, set[str]] | None:
