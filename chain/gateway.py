@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chain import provider
-from chain.block_cache import BlockCache
 from chain.contracts import GatewayContract
 from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
-from chain.payment_index import IndexedBlock, PaymentIndex
+from chain.payment_index import BlockCache, IndexedBlock, PaymentIndex
 from chain.provider import ChainClient
 
 T = TypeVar("T")

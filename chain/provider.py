@@ -1,7 +1,7 @@
-"""JSON-RPC over one httpx client, with failover, and the node as a provider of web3.
+"""JSON-RPC to one node over an httpx client, and the node as a provider of web3.
 
-Every response is checked. One of the wrong shape, an error, an HTML page or a cut body is that node's failure: the next
-node is asked, and the result is never empty instead.
+Every response is checked. One of the wrong shape, an error, an HTML page or a cut body is that node's failure, and the
+result is never empty instead.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import msgspec
 
 from chain import decoding
 from chain.decoding import TxReceipt
-from chain.errors import ChainError, InvalidResponse, NodeError, WrongChain
+from chain.errors import InvalidResponse, NodeError, WrongChain
 from chain.payment import Block
 from chain.signatures import import_late
 
@@ -32,7 +32,6 @@ RequestObserver = Callable[[str, str, bool], None]
 
 CONNECTION_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 CALL_TIMEOUT_SECONDS = 20.0
-_BACKOFF_SECONDS = 30  # during which a node that failed is asked last
 _MAX_BYTES_ON_LOOP = 256 * 1024  # a larger response is parsed in a thread
 _ETH_CALL: Any = "eth_call"
 _WEB3_MODULES = ("web3.providers.async_base", "web3")
@@ -177,45 +176,6 @@ class NodeProvider:
             if secret:
                 text = text.replace(secret, "…")
         return text[:300]
-
-
-class FailoverProvider:
-    """All configured nodes, asked in order; a node that failed recently is asked last."""
-
-    def __init__(
-        self, http: httpx.AsyncClient, urls: Sequence[str], chain_id: int, on_request: RequestObserver | None = None
-    ) -> None:
-        self.nodes = [NodeProvider(http, url, chain_id, position, on_request) for position, url in enumerate(urls, 1)]
-
-    @property
-    def providers(self) -> Sequence[NodeProvider]:
-        """The nodes in the order in which they are asked now."""
-        now = asyncio.get_running_loop().time()
-        return sorted(self.nodes, key=lambda node: node.backoff_until > now)
-
-    async def with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
-        """Return the first reading that is consistent. An inconsistent one is the node's failure; ask the next."""
-        causes: list[ChainError] = []
-        for node in self.providers:
-            try:
-                result = await read(node)
-            except ChainError as error:
-                causes.append(error)
-                node.backoff_until = asyncio.get_running_loop().time() + _BACKOFF_SECONDS
-            else:
-                node.backoff_until = 0.0
-                return result
-        if len(causes) == 1:
-            raise causes[0]
-        raise NodeError("; ".join(str(cause) for cause in causes))
-
-    async def request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
-        """Return the first proper answer."""
-        return await self.with_failover(lambda node: node.request(method, params, parse))
-
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """Return the first proper answers, all of one node."""
-        return await self.with_failover(lambda node: node.request_batch(calls, parse))
 
 
 def preload_web3() -> None:

@@ -13,9 +13,9 @@ import httpx
 
 from chain import provider
 from chain.errors import ChainError
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block
-from chain.provider import FailoverProvider
 from stateless_billing.audit.readers.chain import ChainReader, ProgressCallback, Side
 from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chain import provider
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
-from chain.provider import FailoverProvider
 from stateless_billing.audit.cross_customer_pass import is_absent_on_chain
 from stateless_billing.audit.readers.chain import ChainReader
 from stateless_billing.audit.report.report import Report

@@ -4,22 +4,43 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from functools import partial
 
 from cachetools import TTLCache
 
 from chain import provider
 from chain.errors import ChainError, InconsistentChainData, InvalidResponse
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
-from chain.provider import ChainClient, FailoverProvider
+from chain.provider import ChainClient, NodeProvider
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, ConfirmationTier, Depth, Heads
+from stateless_billing.domain.finality import (
+    FINALIZED,
+    MAX_HEAD_AGE_SECONDS,
+    ConfirmationTier,
+    ConfirmingCause,
+    Depth,
+    Heads,
+)
 from stateless_billing.runtime.clock import Clock
 
 _CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
 _REQUIRED_NODES = 2
+_ONE_WORD_SECONDS = 3600
+_MAX_ONE_WORD = 100_000
+_NODE_STATUS_SECONDS = 5  # so long what is known of the nodes' heads counts
+
+
+class _Word(Enum):
+    """What one node says of a payment: it has it so deep, not so deep yet, not at all; or nothing that counts."""
+
+    CONFIRMS = auto()
+    SHALLOW = auto()
+    DENIES = auto()
+    SILENT = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,28 +75,57 @@ class Confirmations:
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
         """The heads read last."""
+        self.recovered_at = 0.0
+        """When a node answered after none did, in seconds of the boot clock."""
+        self._failed = False
+        self._one_word: TTLCache[str, int] = TTLCache(_MAX_ONE_WORD, _ONE_WORD_SECONDS, clock.boot)
         self._cached: TTLCache[int, _Unfinalized] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
+
+    async def refresh_nodes(self, max_age_seconds: float = _NODE_STATUS_SECONDS) -> None:
+        """Learn which nodes answer and are as far as the others, unless that is known since so many seconds.
+
+        Nodes that are behind are asked last from then on, by everybody.
+        """
+        await self._nodes.refresh(max_age_seconds)
 
     async def heads(self) -> Heads:
         """Read the current heads, preferring a node that is not behind. Raises: ChainError."""
+        await self.refresh_nodes()
         try:
             heads = await self._nodes.with_failover(self._fresh_heads)
         except ChainError:
-            heads = await self._nodes.with_failover(_read_heads)
+            heads = await self._read_any_heads()
+        if self._failed:
+            self._failed, self.recovered_at = False, self._clock.boot()
         self.latest = heads
         return heads
 
+    async def _read_any_heads(self) -> Heads:
+        try:
+            return await self._nodes.with_failover(_read_heads)
+        except ChainError:
+            self._failed = True
+            raise
+
     async def recent_heads(self) -> Heads:
         """The heads read last if they are at most a minute old, else the current ones. Raises: ChainError."""
-        if self.latest and self._clock.wall() - self.latest.latest.time <= MAX_HEAD_AGE_SECONDS:
+        if self.latest and not self._is_old(self.latest):
             return self.latest
         return await self.heads()
 
+    async def require_current_head(self) -> None:
+        """Raise ChainError if no node has a block of the last minute: what they say may be long outdated."""
+        heads = await self.recent_heads()
+        if self._is_old(heads):
+            raise InvalidResponse(f"no node has a block newer than {heads.latest.number}, which is over a minute old")
+
+    def _is_old(self, heads: Heads) -> bool:
+        return self._clock.wall() - heads.latest.time > MAX_HEAD_AGE_SECONDS
+
     async def _fresh_heads(self, reader: ChainClient) -> Heads:
         heads = await _read_heads(reader)
-        age = int(self._clock.wall()) - heads.latest.time
-        if age > MAX_HEAD_AGE_SECONDS:
-            raise InvalidResponse(f"its newest block is {age} s old")
+        if self._is_old(heads):
+            raise InvalidResponse(f"its newest block is {int(self._clock.wall()) - heads.latest.time} s old")
         return heads
 
     async def unfinalized(self, heads: Heads) -> list[Payment]:
@@ -102,23 +152,54 @@ class Confirmations:
         others = unfinalized.payments
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         depth = finality.measure_depth(payment, tier, heads, now)
-        if depth.reached and risky and payment not in others:
+        if not depth.reached:
+            return replace(depth, cause="node_unavailable") if self._is_old(heads) else depth
+        if risky and payment not in others:
             # The node that listed the unfinalized payments does not have this one; retry later.
             return replace(depth, reached=False)
         # A node that hides payments must not lower their sum by itself.
-        may_trust_one_node = risky and tier == self._tiers[0] and unfinalized.complete
-        if depth.reached and not may_trust_one_node and not await self._is_confirmed_by_two_nodes(payment, tier, now):
-            return Depth(reached=False)
-        return depth
+        is_first_tier = payment.quoted and tier == self._tiers[0] and tier != FINALIZED and unfinalized.complete
+        if is_first_tier and risky:
+            return depth
+        confirmed, cause = await self._second_word(payment, tier, now)
+        if not confirmed and cause == "node_unavailable" and is_first_tier:
+            confirmed = self._take_one_word(payment)
+        return depth if confirmed else Depth(reached=False, cause=cause)
 
-    async def _is_confirmed_by_two_nodes(self, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
-        """Whether two nodes confirm this payment at this depth. A single configured node is trusted."""
+    def _take_one_word(self, payment: Payment) -> bool:
+        """Whether a small final payment may be credited on one node's word, while the others are away.
+
+        The unfinalized sums do not bound what that node could invent as final, so that an hour's sum does.
+        """
+        accepted = sum(cents for identity, cents in self._one_word.items() if identity != payment.identity)
+        if accepted + payment.cents > self._max_unfinalized_cents:
+            return False
+        self._one_word[payment.identity] = payment.cents
+        return True
+
+    def stall(self, payment: Payment) -> ConfirmingCause | None:
+        """Why a payment that nobody attempts before it is final waits longer than usual, by the heads read last."""
+        if self.latest is None:
+            return None
+        return finality.measure_depth(payment, FINALIZED, self.latest, int(self._clock.wall())).cause
+
+    async def _second_word(
+        self, payment: Payment, tier: ConfirmationTier, now: int
+    ) -> tuple[bool, ConfirmingCause | None]:
+        """Whether two nodes confirm this payment at this depth, and if not, why. A single configured node is trusted.
+
+        Nodes that did not answer seconds ago are not waited for.
+        """
         if len(self._nodes.providers) < _REQUIRED_NODES:
-            return True
-        answers = await asyncio.gather(
-            *(self._node_confirms(node, payment, tier, now) for node in self._nodes.providers)
-        )
-        return sum(answers) >= _REQUIRED_NODES
+            return True, None
+        answering = self._nodes.answering
+        words = await asyncio.gather(*(self._word_of(node, payment, tier, now) for node in answering))
+        if words.count(_Word.CONFIRMS) >= _REQUIRED_NODES:
+            return True, None
+        if _Word.DENIES in words:
+            return False, "node_disagreement"
+        usual = words.count(_Word.CONFIRMS) + words.count(_Word.SHALLOW) >= _REQUIRED_NODES
+        return False, None if usual else "node_unavailable"
 
     async def nodes_agree(
         self,
@@ -142,13 +223,16 @@ class Confirmations:
             return True
         return False if False in answers else None
 
-    async def _node_confirms(self, reader: ChainClient, payment: Payment, tier: ConfirmationTier, now: int) -> bool:
+    async def _word_of(self, node: NodeProvider, payment: Payment, tier: ConfirmationTier, now: int) -> _Word:
         gateway = next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
         try:
-            deep = finality.measure_depth(payment, tier, await _read_heads(reader), now).reached
-            return deep and payment in await gateway.bound_to(reader).payments_in(payment.block)
+            depth = finality.measure_depth(payment, tier, await _read_heads(node), now)
+            if not depth.reached:
+                return _Word.SILENT if depth.cause or self._nodes.is_behind(node) else _Word.SHALLOW
+            has_payment = payment in await gateway.bound_to(node).payments_in(payment.block)
         except ChainError:
-            return False
+            return _Word.SILENT
+        return _Word.CONFIRMS if has_payment else _Word.DENIES
 
 
 async def _has_payments(

@@ -1,12 +1,14 @@
 """The status of a payment: its state, the cause of a wait, and when to ask again."""
 
 from dataclasses import dataclass
+from typing import get_args
 
-from stateless_billing.domain.finality import Depth
+from stateless_billing.domain.finality import ConfirmingCause, Depth
 from stateless_billing.domain.ledger import Entry
 
 STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
 """All states of a payment, least advanced first."""
+CONFIRMING_CAUSES: tuple[str, ...] = get_args(ConfirmingCause)
 PENDING_CAUSES = STRIPE_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
 HELD_CAUSES = (
     "rate_unavailable",
@@ -20,7 +22,7 @@ HELD_CAUSES = (
     "ledger_unproven",
     "stripe_refused",
 )
-"""All causes of `pending` and of `held`; the API's description lists them."""
+"""All causes of `confirming`, `pending` and `held`; the API's description lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ def confirming_status(depth: Depth) -> PaymentStatus:
     """The status of a payment that is not deep enough yet."""
     missing = (depth.needed or 0) - (depth.confirmed or 0)
     wait = min(15, max(1, missing)) if depth.needed is not None else 30
-    return PaymentStatus("confirming", confirmed=depth.confirmed, needed=depth.needed, retry_after=wait)
+    return PaymentStatus(
+        "confirming", cause=depth.cause, confirmed=depth.confirmed, needed=depth.needed, retry_after=wait
+    )
 
 
 def credited_status(cents: int | None, entry: Entry | None) -> PaymentStatus:

@@ -121,7 +121,10 @@ class CreditProcessor:
     ) -> CreditCase | PaymentStatus:
         depth = await self._confirmations.depth_of(payment, heads)
         if not depth.reached:
-            return confirming_status(depth)
+            status = confirming_status(depth)
+            if self._status_cache.record_confirming(payment, status):
+                log.warning("payment %s: confirming, %s", payment.identity, status.cause)
+            return status
         return CreditCase(gateway, payment, is_final(payment, heads), may_write)
 
     async def retry_ordered(self, payments: Iterable[Payment]) -> None:

@@ -17,6 +17,7 @@ _SOON_CAUSES = ("rate_limited", "stripe_unclear")
 _MAX_WAIT_SECONDS = 3600
 _HELD_WAIT_SECONDS = 24 * 3600
 _LOOKUP_TTL_SECONDS = 10
+_CONFIRMING_TTL_SECONDS = 120
 _CACHE_SIZE = 100_000
 
 
@@ -47,6 +48,7 @@ class StatusCache:
         self._credited: LRUCache[Hashable, PaymentStatus] = LRUCache(_CACHE_SIZE)
         self._pending: LRUCache[Hashable, _Pending] = LRUCache(_CACHE_SIZE)
         self._lookups: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _LOOKUP_TTL_SECONDS, clock.boot)
+        self._confirming: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _CONFIRMING_TTL_SECONDS, clock.boot)
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_CACHE_SIZE)
 
     def credited_status(self, payment: Payment) -> PaymentStatus | None:
@@ -64,7 +66,8 @@ class StatusCache:
     def last_status(self, payment: Payment) -> PaymentStatus | None:
         """The outcome of the last attempt, whether or not the next one is due."""
         pending = self._pending.get(_cache_key(payment))
-        return self.credited_status(payment) or (pending.status if pending else None)
+        confirming = self._confirming.get(_cache_key(payment))
+        return self.credited_status(payment) or confirming or (pending.status if pending else None)
 
     def recent_lookup(self, payment: Payment) -> PaymentStatus | None:
         """The result of a read-only check within the last seconds."""
@@ -77,8 +80,15 @@ class StatusCache:
         self._lookups[_cache_key(payment)] = status
         return status
 
+    def record_confirming(self, payment: Payment, status: PaymentStatus) -> bool:
+        """Note that a payment is not deep enough, which delays no attempt; return whether its cause is new."""
+        previous = self._confirming.get(_cache_key(payment))
+        self._confirming[_cache_key(payment)] = status
+        return status.cause is not None and (previous is None or previous.cause != status.cause)
+
     def record_attempt(self, payment: Payment, status: PaymentStatus) -> PaymentStatus:
         """Cache the outcome of an attempt and schedule the next one, returned as `retry_after`."""
+        self._confirming.pop(_cache_key(payment), None)
         if status.state in ("credited", "reversed"):
             self._pending.pop(_cache_key(payment), None)
             self._credited[_cache_key(payment)] = status

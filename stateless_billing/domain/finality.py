@@ -12,7 +12,10 @@ from typing import Literal
 from chain.payment import Block, Payment
 
 Tag = Literal["safe", "finalized"]
+ConfirmingCause = Literal["node_unavailable", "node_disagreement", "finality_stalled"]
 MAX_HEAD_AGE_SECONDS = 60  # seconds; a node whose newest block is older is behind, or the chain has halted
+STALLED_SECONDS: dict[Tag, int] = {"safe": 1800, "finalized": 3600}
+"""A tag whose block is older has stalled: three times what is usual on Base."""
 CLOCK_TOLERANCE_SECONDS = 120  # seconds; a block further ahead of the clock than this is not accepted yet
 
 _TIER = re.compile(r"(?:([0-9]{1,15}):)?(?:([0-9]{1,5})s|(safe|finalized))")
@@ -38,11 +41,15 @@ class Heads:
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """Whether a payment is deep enough; for tiers in seconds, `confirmed` of `needed` seconds."""
+    """Whether a payment is deep enough; for tiers in seconds, `confirmed` of `needed` seconds.
+
+    `cause` says what holds it up, if it is more than the usual time.
+    """
 
     reached: bool
     confirmed: int | None = None
     needed: int | None = None
+    cause: ConfirmingCause | None = None
 
 
 FINALIZED = ConfirmationTier(None, None, "finalized")
@@ -117,5 +124,8 @@ def measure_depth(payment: Payment, tier: ConfirmationTier, heads: Heads, now: i
     if tier.seconds is not None:
         confirmed = max(0, heads.latest.time - payment.time)
         return Depth(confirmed >= tier.seconds, min(confirmed, tier.seconds), tier.seconds)
-    head = heads.safe if tier.tag == "safe" else heads.finalized
-    return Depth(payment.block <= head.number)
+    tag: Tag = tier.tag or "finalized"
+    head = heads.safe if tag == "safe" else heads.finalized
+    if payment.block <= head.number:
+        return Depth(reached=True)
+    return Depth(reached=False, cause="finality_stalled" if now - head.time > STALLED_SECONDS[tag] else None)

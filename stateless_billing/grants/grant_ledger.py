@@ -75,7 +75,7 @@ class GrantLedger:
         self.reversals = reversals
         self._clock = clock
         self._final: LRUCache[str, Grant] = LRUCache(_CACHE_SIZE)
-        self._backoff = Backoff(clock)
+        self._backoff = Backoff(clock, lambda: stripe.health.recovered_at)
         self._complete = False
         self._uncertain: float | None = None
         self._open: dict[str, Reservation] = {}  # written by this process; a list may not show them yet

@@ -4,7 +4,8 @@ import logging
 
 from chain import decoding
 from chain.errors import ChainError
-from chain.provider import FailoverProvider, NodeProvider
+from chain.failover import FailoverProvider
+from chain.provider import NodeProvider
 from chain.signatures import message_hash
 
 log = logging.getLogger(__name__)

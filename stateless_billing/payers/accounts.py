@@ -32,6 +32,7 @@ from stateless_billing.stripe.objects import Customer
 
 _CACHE_SIZE = 10_000
 _CACHE_TTL_SECONDS = 30
+_NODE_STATUS_SECONDS = 2  # a quote of a node that stands still carries a used sequence
 _UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new customer
 
 
@@ -78,11 +79,16 @@ class Accounts:
         self._orders = orders
         self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
 
+    async def require_current_chain(self) -> None:
+        """Raise ChainError if no node has a current block: what they say of an account may be outdated."""
+        await self._confirmations.require_current_head()
+
     async def find(self, wallet: str, origin: str) -> Account:
         """Find the account of a lower-case wallet, with at most one Stripe call in half a minute.
 
         Raises: ChainError, StripeFailure; ProblemError if the budget of `origin` or of all is used up.
         """
+        await self._confirmations.refresh_nodes(_NODE_STATUS_SECONDS)
         customer_id = await self._gateways[0].customer_of(wallet)
         account = self._customers.get((wallet, customer_id))
         if account is None:

@@ -69,6 +69,7 @@ class Quotes:
         Raises: ProblemError, ChainError, StripeFailure.
         """
         customer_id, registered = await self._find_account(wallet, origin)
+        await self._accounts.require_current_chain()
         rate = await self._current_rate()
         await self._check_cents(customer_id, cents)
         amount = await self._amount_for(cents, rate)

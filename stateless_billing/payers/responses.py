@@ -7,7 +7,13 @@ from msgspec import Meta
 
 from chain.payment import Payment
 from chain.signatures import to_checksum_address
-from stateless_billing.crediting.payment_status import HELD_CAUSES, PENDING_CAUSES, STATES, PaymentStatus
+from stateless_billing.crediting.payment_status import (
+    CONFIRMING_CAUSES,
+    HELD_CAUSES,
+    PENDING_CAUSES,
+    STATES,
+    PaymentStatus,
+)
 
 MAX_SHOWN_PAYMENTS = 20
 
@@ -47,7 +53,7 @@ State = Annotated[
 PaymentState = Annotated[
     str, Meta(extra_json_schema={"enum": [state for state in STATES if state not in _NOT_OF_A_PAYMENT]})
 ]
-Cause = Annotated[str, Meta(extra_json_schema={"enum": [*PENDING_CAUSES, *HELD_CAUSES]})]
+Cause = Annotated[str, Meta(extra_json_schema={"enum": [*CONFIRMING_CAUSES, *PENDING_CAUSES, *HELD_CAUSES]})]
 
 
 class PaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

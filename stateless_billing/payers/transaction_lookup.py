@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from cachetools import LRUCache, TTLCache
 
 from chain.errors import ChainError
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway, TxPayments, find_payments_in_tx
-from chain.provider import FailoverProvider
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
-from chain.provider import FailoverProvider
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.bounded_http import create_http_client
 from stateless_billing.runtime.clock import Clock
@@ -39,6 +39,7 @@ class Clients:
         """Close all idle connections."""
         for stripe in (self.stripe, self.lookup_stripe, self.order_stripe):
             await stripe.aclose()
+        await self.nodes.aclose()
         await self.visitor_http.aclose()
         await self.http.aclose()
 
@@ -52,7 +53,10 @@ def create_clients(
     """`node_transport` carries requests to nodes and price feed; None opens sockets."""
     http, visitor_http = (create_http_client(node_transport, limits=_NODE_LIMITS) for _ in range(2))
     nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
-    visitor_nodes = FailoverProvider(visitor_http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
+    nodes.statuses.wall = clock.wall
+    visitor_nodes = FailoverProvider(
+        visitor_http, settings.rpc_urls, settings.chain_id, metrics.record_node_call, nodes.statuses
+    )
     rate_limiter = RateLimiter(
         rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
     )

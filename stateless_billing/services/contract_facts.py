@@ -3,8 +3,8 @@
 from cachetools import TTLCache
 
 from chain.contracts import EarlyViews, TokenContract
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
-from chain.provider import FailoverProvider
 from chain.signatures import Signer
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.services import health

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
-from chain.provider import FailoverProvider
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.bookkeeping.records import ServiceRecords

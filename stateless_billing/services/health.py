@@ -2,10 +2,8 @@
 
 from chain.payment import Block
 from stateless_billing.domain import finality
-from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS
+from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, STALLED_SECONDS
 from stateless_billing.stripe.connection import CLOCK_TOLERANCE_SECONDS
-
-FINALITY_AGE = 3600  # seconds; three times what is usual on Base
 
 
 def head_fault(latest: Block, now: int) -> str | None:
@@ -21,7 +19,11 @@ def head_fault(latest: Block, now: int) -> str | None:
 def finality_fault(finalized: Block, now: int) -> str | None:
     """The fault of a node's newest finalized block, if any."""
     age = now - finalized.time
-    return f"its newest finalized block is {age} s old: plain payments wait" if age > FINALITY_AGE else None
+    return (
+        f"its newest finalized block is {age} s old: plain payments wait"
+        if age > STALLED_SECONDS["finalized"]
+        else None
+    )
 
 
 def clock_fault(skew: float) -> str | None:

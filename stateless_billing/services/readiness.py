@@ -39,9 +39,10 @@ class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 async def readiness(services: Services) -> ReadinessResponse:
-    """Run all checks. Chain and Stripe alone decide: without price or signer, what was promised is still credited."""
+    """Run all checks. Chain and Stripe alone decide: without the others, something is still credited."""
     chain, stripe = await _chain(services), _stripe(services)
-    checks = {"chain": chain, "stripe": stripe, "price": await _price(services)}
+    checks = {"chain": chain, "nodes": _nodes(services), "finality": _finality(services)}
+    checks |= {"stripe": stripe, "price": await _price(services)}
     if services.settings.signer_key:
         checks["signer"] = await _signer(services)
     return ReadinessResponse(ready=chain.ok and stripe.ok, checks=checks)
@@ -65,6 +66,24 @@ async def _chain(services: Services) -> CheckResponse:
         detail += f"; no node shows the payments in block {', '.join(unreadable)}: only these wait"
     fault = health.head_fault(heads.latest, now)
     return _check(fault is None, age, fault or detail)
+
+
+def _nodes(services: Services) -> CheckResponse:
+    faults = services.nodes.faults()
+    if not faults:
+        return _check(True, None, "every node answers and is as far as the others")
+    return _check(
+        False, None, f"{'; '.join(faults)}: payments above the first tier of CONFIRMATIONS wait for two nodes"
+    )
+
+
+def _finality(services: Services) -> CheckResponse:
+    heads = services.confirmations.latest
+    if heads is None:
+        return _check(False, None, "no node answers properly; the log says why")
+    now = int(services.clock.wall())
+    fault = health.finality_fault(heads.finalized, now)
+    return _check(fault is None, now - heads.finalized.time, fault or f"finalized {heads.finalized.number}")
 
 
 def _stripe(services: Services) -> CheckResponse:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from chain import provider
 from chain.contracts import EarlyViews
 from chain.errors import ChainError, WrongChain
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
-from chain.provider import FailoverProvider
 from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer

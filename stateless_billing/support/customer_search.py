@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
-from chain.provider import FailoverProvider
 from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry

@@ -11,7 +11,7 @@ from stateless_billing.bookkeeping.orders import OrderDraft, Orders, PaymentOrde
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import CreditPricer
-from stateless_billing.crediting.payment_status import PaymentStatus
+from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.errors import ProblemError
@@ -104,11 +104,13 @@ class UncreditedPayments:
             complete = complete and gateway_complete
             for payment in payments:
                 age = int(self._clock.wall()) - payment.time
-                if not is_final(payment, heads):
+                if not is_final(payment, heads) and age <= _SWEEP_GRACE_SECONDS:
                     continue
                 status = await self._crediting.get_status(gateway, payment, heads, may_prove=True)
                 if status.state in ("credited", "reversed"):
                     continue
+                if not is_final(payment, heads) and status.cause not in CONFIRMING_CAUSES:
+                    continue  # on its way
                 orders = await self._orders.find(payment)
                 if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
                     uncredited.append(UncreditedPayment(payment, status, age, orders))

@@ -53,10 +53,19 @@ class GatewayCheckpoint:
             self.done_above.discard(self.swept)
             self.swept += 1
 
-    def is_open(self, payment: Payment) -> bool:
-        """Whether a final payment belongs to what its customer has open."""
+    def has_key(self, payment: Payment) -> bool:
+        """Whether the record has a key that can leave this payment open."""
+        return payment.customer_id in self.open.customers or payment in self.indexed.values()
+
+    def needs_key(self, payment: Payment) -> bool:
+        """Whether leaving this payment open takes another key of the record; it cannot if its name is taken."""
+        is_taken = payment.customer_id is not None and self.open.is_key_taken(payment.customer_id)
+        return not self.has_key(payment) and not is_taken
+
+    def open_cause(self, payment: Payment) -> str:
+        """The recorded cause if a final payment belongs to what its customer has open; else empty."""
         entry = self.open.customers.get(payment.customer_id or "")
-        return entry is not None and payment.sequence >= entry.sequence
+        return entry.cause if entry and payment.sequence >= entry.sequence else ""
 
     @property
     def is_idle(self) -> bool:
@@ -80,7 +89,7 @@ class GatewayCheckpoint:
             self.open.causes.pop(index, None)
             self.indexed.pop(index, None)
         customer_id = payment.customer_id or ""
-        if self.is_open(payment):
+        if self.open_cause(payment):
             self.open_payments[customer_id].pop(payment.sequence, None)
             self.passed_sequences[customer_id][payment.sequence] = payment.block
             if customer_id in self.unread:

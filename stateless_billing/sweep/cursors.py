@@ -47,8 +47,12 @@ class CursorUpdater:
         self._status_cache = status_cache
         self._listings = listings
         self._other_credits = other_credits
-        self._backoff = Backoff(clock)  # a listing may lag, and Stripe may reject a cursor
-        self._gap_backoff = Backoff(clock)  # an uncredited payment may stand between a cursor and later credits
+        self._backoff = Backoff(
+            clock, lambda: stripe.health.recovered_at
+        )  # a listing may lag, and Stripe may reject a cursor
+        self._gap_backoff = Backoff(
+            clock, lambda: stripe.health.recovered_at
+        )  # an uncredited payment may stand between a cursor and later credits
 
     async def credit_and_advance(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads

@@ -36,13 +36,19 @@ class CustomerSweep:
         status_cache: StatusCache,
         may_open: Callable[[GatewayCheckpoint, Payment], bool],
         clock: Clock,
+        chain_recovered_at: Callable[[], float],
     ) -> None:
         self._crediting = crediting
         self._cursors = cursors
         self._status_cache = status_cache
         self._may_open = may_open
-        self._reading_backoff = Backoff(clock)  # what a customer has open may be unreadable; new payments go on
+        self._reading_backoff = Backoff(
+            clock, chain_recovered_at
+        )  # what a customer has open may be unreadable; new payments go on
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SLICES)
+        self._queued_credits = 0
+        self.defers_cursors = False
+        """Whether cursors may wait for a later round while others' credits are queued."""
 
     async def run(
         self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
@@ -77,10 +83,15 @@ class CustomerSweep:
             if not is_final(payment, heads):
                 async with self._slots:
                     await self._crediting.process(checkpoint.gateway, payment, heads)
-        if final and customer_id:
+        if final and customer_id and not self._is_crowded:
             await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
         if self._is_reading_due(checkpoint, customer_id):
             await self._read_open(checkpoint, customer_id, heads)
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether credits are queued that a cursor's reading and writing would delay."""
+        return self.defers_cursors and self._queued_credits > MAX_CONCURRENT_SLICES
 
     def has_open_work(self, checkpoint: GatewayCheckpoint, customer_id: str) -> bool:
         """Whether open payments of the customer are due, or must be read first."""
@@ -104,8 +115,17 @@ class CustomerSweep:
     async def _take_slice(
         self, checkpoint: GatewayCheckpoint, customer_id: str, entries: Sequence[Indexed], heads: Heads
     ) -> None:
-        async with self._slots:
-            verified = await self._credit(checkpoint.gateway, customer_id, [payment for _, payment in entries], heads)
+        payments = [payment for _, payment in entries]
+        has_credits = any(self._status_cache.credited_status(payment) is None for payment in payments)
+        self._queued_credits += has_credits
+        try:
+            await self._slots.acquire()
+        finally:
+            self._queued_credits -= has_credits
+        try:
+            verified = await self._credit(checkpoint.gateway, customer_id, payments, heads)
+        finally:
+            self._slots.release()
         for index, payment in entries:
             if payment in verified:
                 checkpoint.close(index, payment)
@@ -116,7 +136,7 @@ class CustomerSweep:
     async def _credit(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
     ) -> set[Payment]:
-        if customer_id:
+        if customer_id and not self._is_crowded:
             return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
         for payment in payments:
             await self._crediting.process(gateway, payment, heads)

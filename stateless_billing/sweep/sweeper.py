@@ -66,7 +66,12 @@ class Sweeper:
         self._is_capped = False
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._customers = CustomerSweep(
-            crediting=crediting, cursors=cursors, status_cache=status_cache, may_open=self._may_open, clock=clock
+            crediting=crediting,
+            cursors=cursors,
+            status_cache=status_cache,
+            may_open=self._may_open,
+            clock=clock,
+            chain_recovered_at=lambda: confirmations.recovered_at,
         )
 
     def start(self, service: Customer) -> None:
@@ -85,9 +90,9 @@ class Sweeper:
     async def run(self, busy_seconds: int, idle_seconds: int) -> None:
         """Sweep until cancelled. A failed round is logged; the next one retries.
 
-        A round waits for a customer's work for `busy_seconds` only. Longer work goes on while the next rounds look for
-        other customers' payments.
+        Work that takes longer than `busy_seconds` goes on beside the next rounds. Cursors wait while credits are queued.
         """
+        self._customers.defers_cursors = True
         try:
             while True:
                 try:
@@ -148,8 +153,7 @@ class Sweeper:
                 if self._status_cache.credited_status(payment):
                     continue
                 status = self._status_cache.last_status(payment)
-                entry = checkpoint.open.customers.get(payment.customer_id or "")
-                recorded = entry.cause if entry and checkpoint.is_open(payment) else "confirming"
+                recorded = checkpoint.open_cause(payment) or self._confirmations.stall(payment) or "confirming"
                 uncredited.append((payment, (status.cause or status.state) if status else recorded))
         return uncredited
 
@@ -183,7 +187,7 @@ class Sweeper:
             log.warning("gateway %s: %s", checkpoint.gateway.address, error)
 
     async def _is_checkpoint_valid(self, checkpoint: GatewayCheckpoint, total: int) -> bool:
-        """Whether the checkpoint fits the contract's payment count. It may not if the node is behind.
+        """Whether the checkpoint fits the contract's payment count.
 
         At the start, a smaller count from a current node means that the record belongs to another contract: restart.
         """
@@ -209,6 +213,7 @@ class Sweeper:
 
     async def _refresh_heads(self) -> None:
         """Read the heads periodically even if idle, so that failover moves past a stalled node."""
+        await self._confirmations.refresh_nodes()
         if self._clock.boot() - self._heads_read_at >= _HEADS_REFRESH_SECONDS:
             self._heads_read_at = self._clock.boot()
             await self._confirmations.heads()
@@ -290,11 +295,6 @@ class Sweeper:
 
     def _may_open(self, checkpoint: GatewayCheckpoint, payment: Payment) -> bool:
         """Whether `swept` may pass a final payment that is not credited: not if too many keys are in use already."""
-        customer_id = payment.customer_id
-        if customer_id in checkpoint.open.customers:
-            return True
-        if any(payment == opened for opened in checkpoint.indexed.values()):
-            return True
-        if customer_id and checkpoint.open.is_key_taken(customer_id):
-            return False
+        if not checkpoint.needs_key(payment):
+            return checkpoint.has_key(payment)
         return sum(len(other.open) for other in self._checkpoints) < MAX_OPEN

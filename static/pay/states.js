@@ -1,7 +1,7 @@
 /** Describes a payment's state to the payer: title, sentence, progress. Pure. */
 
 import { formatDollars } from "./money.js";
-import { heldCauses, paymentTexts, pendingCauses } from "./strings.js";
+import { confirmingCauses, heldCauses, paymentTexts, pendingCauses } from "./strings.js";
 
 /** States that no longer change by themselves. */
 const FINAL = new Set(["credited", "reversed", "failed"]);
@@ -32,7 +32,10 @@ const VIEWS = {
     share: null,
   }),
   confirming: (answer) => {
-    const { confirmed = null, needed = null } = findSlowest(answer) ?? {};
+    const { confirmed = null, needed = null, cause = null } = findSlowest(answer) ?? {};
+    if (confirmingCauses[cause]) {
+      return { title: paymentTexts.confirmingUncounted.title, text: confirmingCauses[cause], tone: "progress", share: null };
+    }
     if (confirmed === null || !needed) return { ...paymentTexts.confirmingUncounted, tone: "progress", share: null };
     const message = paymentTexts.confirming(String(Math.min(confirmed, needed)), String(needed));
     return { ...message, tone: "progress", share: Math.min(1, confirmed / needed) };

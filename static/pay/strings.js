@@ -301,6 +301,13 @@ export const stateNames = {
   failed: "Failed",
 };
 
+/** Why it takes longer than usual to confirm a payment. */
+export const confirmingCauses = {
+  node_unavailable: `Part of our view of the network is missing right now, so this payment cannot be confirmed yet. We credit it as soon as our servers see it again. ${NO_NEED}`,
+  node_disagreement: `Our servers do not show the same state of the network yet. We credit this payment once two of them show it alike. ${NO_NEED}`,
+  finality_stalled: `The network takes much longer than usual to make payments final. We credit this one once it is final. ${NO_NEED}`,
+};
+
 export const pendingCauses = {
   none: `Your payment is on the chain. We are adding the credit. ${NO_NEED}`,
   stripe_unclear: `Our billing system gave no clear answer. We check before we write the credit, so it cannot be added twice. This can take a while. ${NO_NEED}`,

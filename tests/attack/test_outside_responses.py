@@ -16,7 +16,8 @@ import pytest
 
 from chain import provider
 from chain.errors import NodeError
-from chain.provider import FailoverProvider, NodeProvider
+from chain.failover import FailoverProvider
+from chain.provider import NodeProvider
 from chain.signatures import preload_crypto
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.crediting.webhook import CreditWebhook

@@ -20,8 +20,8 @@ import httpx
 
 from chain.bulk_reader import BATCH_SIZE, BulkReader, request_many
 from chain.decoding import payments as decoded
+from chain.failover import FailoverProvider
 from chain.payment import Block
-from chain.provider import FailoverProvider
 from stateless_billing.sandbox import processes
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 

@@ -10,8 +10,9 @@ from eth_utils.crypto import keccak
 from chain.contracts import contract_functions
 from chain.decoding import PAYMENT_TOPIC
 from chain.errors import InvalidResponse, NodeError
+from chain.failover import FailoverProvider, NodeStatus, NodeStatuses
 from chain.payment import Payment, customer_id_to_bytes32
-from chain.provider import Call, FailoverProvider, NodeProvider, preload_web3
+from chain.provider import Call, NodeProvider, preload_web3
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class FakeNodes(FailoverProvider):
 
     def __init__(self, *nodes: FakeNode) -> None:
         self.nodes = list(nodes)
+        self.statuses = NodeStatuses([NodeStatus(f"fake node {position}") for position in range(1, len(nodes) + 1)])
 
 
 def _flat(value: int | list[int]) -> list[int]:

@@ -8,10 +8,9 @@ from hashlib import sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chain.block_cache import BlockCache
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.payment_index import PaymentIndex
+from chain.payment_index import BlockCache, PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 from tests.fakes.virtual_time import run_virtually

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.provider import FailoverProvider
 from stateless_billing.sandbox.stack import Stack
 
 

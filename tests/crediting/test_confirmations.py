@@ -204,15 +204,120 @@ async def test_a_payment_missing_from_the_unfinalized_list_is_not_reached() -> N
 STALE = 31  # blocks of two seconds
 
 
+def away(node: FakeNode) -> None:
+    """Let a node answer nothing properly."""
+    for method in ("eth_getBlockByNumber", "eth_getLogs", "eth_call"):
+        node.lies[method] = lambda _: None
+
+
+PLAIN = payment(cents=0)
+
+
+class TestWhatHoldsAPaymentUp:
+    """The cause of a wait that is longer than usual."""
+
+    async def cause(self, world: World, subject: Payment) -> str | None:
+        depth = await world.confirmations.depth_of(subject, await world.confirmations.heads())
+        assert not depth.reached
+        return depth.cause
+
+    @pytest.mark.parametrize("subject", [LARGE, PLAIN], ids=["large", "plain"])
+    async def test_a_second_node_that_does_not_answer(self, subject: Payment) -> None:
+        world = World([subject], nodes=2, finalized=100)
+        away(world.each[1])
+        assert await self.cause(world, subject) == "node_unavailable"
+
+    async def test_it_is_reached_once_the_node_is_back(self) -> None:
+        world = World([PLAIN], nodes=2, finalized=100)
+        away(world.each[1])
+        assert await self.cause(world, PLAIN) == "node_unavailable"
+        world.each[1].lies.clear()
+        await world.confirmations.refresh_nodes(0)
+        assert await world.reached(PLAIN)
+
+    async def test_a_second_node_that_stands_still(self) -> None:
+        world = World([PLAIN], nodes=2, finalized=100)
+        world.each[1].tags |= {"latest": 99, "finalized": 40}
+        assert await self.cause(world, PLAIN) == "node_unavailable"
+
+    async def test_a_second_node_that_is_a_moment_behind_is_usual(self) -> None:
+        world = World([PLAIN], nodes=2, finalized=100)
+        world.each[1].tags |= {"latest": 199, "finalized": 99}
+        assert await self.cause(world, PLAIN) is None
+
+    async def test_a_second_node_that_shows_another_payment(self) -> None:
+        world = World([PLAIN], nodes=2, finalized=100)
+        world.each[1].lies["eth_getLogs"] = lambda _: []
+        assert await self.cause(world, PLAIN) == "node_disagreement"
+
+    async def test_one_of_three_away_holds_nothing_up(self) -> None:
+        world = World([PLAIN], nodes=3, finalized=100)
+        away(world.each[0])
+        assert await world.reached(PLAIN)
+
+    async def test_a_chain_that_makes_nothing_final(self) -> None:
+        world = World([PLAIN], latest=1_900, finalized=99)
+        assert await self.cause(world, PLAIN) == "finality_stalled", "its newest final block is an hour old"
+        assert world.confirmations.stall(PLAIN) == "finality_stalled"
+        assert await self.cause(World([PLAIN], latest=1_898, finalized=99), PLAIN) is None
+
+    async def test_a_chain_without_safe_blocks(self) -> None:
+        world = World([LARGE], latest=1_200, finalized=50)
+        world.each[0].tags["safe"] = 99
+        assert await self.cause(world, LARGE) == "finality_stalled"
+
+    async def test_no_node_with_a_current_block(self) -> None:
+        world = World([PLAIN], nodes=2)
+        for node in world.each:
+            node.tags["latest"] -= STALE
+        assert await self.cause(world, PLAIN) == "node_unavailable"
+        with pytest.raises(ChainError, match="over a minute old"):
+            await world.confirmations.require_current_head()
+
+
+class TestWhileTheOtherNodeIsAway:
+    """Small quoted payments are credited on one node's word, at any depth and up to a sum."""
+
+    def world(self, payments: list[Payment], maximum: int = 10**9) -> World:
+        world = World(payments, nodes=2, finalized=100, max_unfinalized_cents=maximum)
+        away(world.each[1])
+        return world
+
+    async def test_a_small_final_payment_is_reached(self) -> None:
+        assert await self.world([SMALL]).reached(SMALL)
+
+    @pytest.mark.parametrize("subject", [LARGE, PLAIN], ids=["large", "plain"])
+    async def test_others_wait(self, subject: Payment) -> None:
+        assert not await self.world([subject]).reached(subject)
+
+    async def test_an_hours_sum_bounds_what_one_node_can_invent(self) -> None:
+        first, second = payment(cents=600), payment(cents=600, customer_id="cus_Bob", tx_hash=tx_hash(2), log_index=5)
+        world = self.world([first, second], maximum=1_000)
+        assert await world.reached(first)
+        assert await world.reached(first), "the same payment counts once"
+        assert not await world.reached(second)
+        world.clock.wait(3_600)
+        world.each[0].tags["latest"] += 1_800
+        assert await world.reached(second)
+
+    async def test_without_a_first_tier_nothing_is_exempt(self) -> None:
+        world = self.world([SMALL])
+        world.confirmations._tiers = parse_tiers("finalized")
+        assert not await world.reached(SMALL)
+
+
 async def test_a_node_with_a_stale_head_is_skipped() -> None:
     world = World([SMALL], nodes=2)
     world.each[0].tags["latest"] -= STALE
     for _ in range(2):
         assert await world.confirmations.heads() == heads(200, 125, 50)
-    assert len(world.each[0].asked) == 3  # in backoff
+    assert world.each[0].asked == ["eth_getBlockByNumber"], "its newest block, to compare it with the other's"
     world = World([SMALL], nodes=2)
-    world.each[0].tags["latest"] -= STALE - 1  # just a minute old
-    assert await world.confirmations.heads() == heads(200 - STALE + 1, 125, 50)
+    world.each[0].tags["latest"] -= 2  # 4 s behind the other: nodes differ by that much
+    assert await world.confirmations.heads() == heads(198, 125, 50)
+    world = World([SMALL], nodes=2)
+    world.each[0].tags["latest"] -= 3
+    assert await world.confirmations.heads() == heads(200, 125, 50)
 
 
 async def test_if_all_heads_are_stale_a_stale_head_is_used() -> None:

@@ -161,7 +161,7 @@ def next_try(backoff: Backoff, clock: FakeClock, key: str) -> int:
 
 
 def test_a_backoff_doubles_from_a_minute_to_an_hour(clock: FakeClock) -> None:
-    backoff = Backoff(clock)
+    backoff = Backoff(clock, lambda: 0.0)
     assert next_try(backoff, clock, "a") == 0
     for shortest in (60, 120, 240, 480, 960, 1920, HOUR, HOUR):
         backoff.record_failure("a")
@@ -175,8 +175,21 @@ def test_a_backoff_doubles_from_a_minute_to_an_hour(clock: FakeClock) -> None:
     assert 60 <= next_try(backoff, clock, "a") <= 75
 
 
+def test_what_failed_before_a_recovery_is_due_at_once(clock: FakeClock) -> None:
+    recovered_at = 0.0
+    backoff = Backoff(clock, lambda: recovered_at)
+    for _ in range(9):
+        backoff.record_failure("a")
+    assert not backoff.is_due("a")
+    clock.wait(5)
+    recovered_at = clock.boot()
+    assert backoff.is_due("a")
+    backoff.record_failure("a")
+    assert 60 <= next_try(backoff, clock, "a") <= 75, "it begins anew"
+
+
 def test_the_wall_clock_does_not_end_a_backoff(clock: FakeClock) -> None:
-    backoff = Backoff(clock)
+    backoff = Backoff(clock, lambda: 0.0)
     backoff.record_failure("a")
     clock.wall_time += 10**6
     assert not backoff.is_due("a")
@@ -209,3 +222,18 @@ def test_a_lookup_that_finds_the_credit_does_not_expire(status_cache: StatusCach
     status_cache.record_lookup(PAYMENT, credited_status(5, entry()))
     clock.wait(10**6)
     assert status_cache.credited_status(PAYMENT) == credited_status(5, entry())
+
+
+def test_a_confirming_status_is_the_last_one_and_delays_no_attempt(status_cache: StatusCache, clock: FakeClock) -> None:
+    waiting = confirming_status(Depth(reached=False, cause="node_unavailable"))
+    assert status_cache.record_confirming(PAYMENT, waiting), "its cause is new"
+    assert not status_cache.record_confirming(PAYMENT, waiting)
+    assert status_cache.last_status(PAYMENT) == waiting
+    assert status_cache.pending_status(PAYMENT) is None
+    assert status_cache.record_confirming(PAYMENT, confirming_status(Depth(reached=False, cause="finality_stalled")))
+    assert not status_cache.record_confirming(PAYMENT, confirming_status(Depth(reached=False)))
+    status_cache.record_attempt(PAYMENT, PENDING)
+    assert status_cache.last_status(PAYMENT) == PENDING
+    status_cache.record_confirming(PAYMENT, waiting)
+    clock.wait(121)
+    assert status_cache.last_status(PAYMENT) == PENDING

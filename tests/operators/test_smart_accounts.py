@@ -6,7 +6,7 @@ import httpx
 import pytest
 from eth_abi.abi import encode
 
-from chain.provider import FailoverProvider
+from chain.failover import FailoverProvider
 from chain.signatures import message_hash
 from stateless_billing.operators.smart_accounts import NotDecided, SmartAccounts, unwrap
 

@@ -80,6 +80,27 @@ def test_what_waits_is_credited_within_seconds() -> None:
     assert seconds[-1] < 5 + 3 + 200 / 20, "a probe, a round, and the pace"
 
 
+def test_cursors_are_read_and_written_after_the_credits() -> None:
+    town = town_of(100)
+    moved: list[float] = []
+
+    async def scenario() -> None:
+        services = await town.started(STRIPE_RATE="25", STRIPE_TOTAL_RATE="100")
+        await run_for(services, 60)
+        moved.extend(
+            row.time
+            for row in town.stripe.log.rows
+            if row.method == "POST" and row.endpoint != CREDITS and row.status == 200
+        )
+
+    town.run(scenario())
+    credited = credit_times(town)
+    assert len(credited) == 100
+    assert all(town.cursor(f"cus_Payer{number}") for number in range(100))
+    before = sum(time < credited[70] for time in moved)
+    assert before <= 2 * 16, "only those that were begun before the queue was long, or when it was short again"
+
+
 def test_one_failed_read_costs_no_wait() -> None:
     town = town_of(1)
 

@@ -37,7 +37,7 @@ def test_a_customers_open_payments_are_one_entry_that_begins_at_the_first() -> N
     for sequence in (5, 3, 4, 9):
         checkpoint.leave_open(sequence, own(sequence), f"cause{sequence}")
     assert checkpoint.open.customers == {CUSTOMER: OpenCustomer(3, "cause3")}
-    assert checkpoint.is_open(own(1_000))
+    assert checkpoint.open_cause(own(1_000))
     checkpoint.close(4, own(4))
     assert checkpoint.open.customers[CUSTOMER].sequence == 3
     checkpoint.close(3, own(3))

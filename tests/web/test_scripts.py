@@ -5,7 +5,7 @@ import re
 
 from eth_utils.crypto import keccak
 
-from stateless_billing.crediting.payment_status import HELD_CAUSES
+from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES
 from stateless_billing.support.uncredited_payments import ACTIONS
 from stateless_billing.web.pages.assets import STATIC
 from stateless_billing.web.pages.pages import TEMPLATES
@@ -51,6 +51,11 @@ def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
     desk = (TEMPLATES / "admin_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
     for source in (pay, desk):
         assert set(re.findall(r'^  "?(\w+)"?: ', source, re.MULTILINE)) >= {*HELD_CAUSES}
+    slow = (STATIC / "pay" / "strings.js").read_text().partition("export const confirmingCauses = {")[2]
+    for source in (slow.partition("};")[0], desk):
+        assert set(re.findall(r'^  "?(\w+)"?: ', source, re.MULTILINE)) >= {*CONFIRMING_CAUSES}
+    for text in ("docs/api.md", "docs/runbook.md"):
+        assert not [cause for cause in CONFIRMING_CAUSES if f"{cause}`" not in (ROOT / text).read_text()], text
     for text in ("docs/api.md", "docs/runbook.md", "docs/moderators.md"):
         assert not [cause for cause in HELD_CAUSES if f"{cause}`" not in (ROOT / text).read_text()], text
     waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployments" / "alerts.yml").read_text())

@@ -9,9 +9,9 @@ from typing import Literal, TypeVar
 from chain import provider
 from chain.bulk_reader import BulkReader, PaymentBatch, paid_by
 from chain.errors import InconsistentChainData
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
-from chain.provider import FailoverProvider
 
 T = TypeVar("T")
 ProgressCallback = Callable[[str, int, int], None]

@@ -35,6 +35,7 @@ class ServiceCollector(Collector):
         """Collect the current gauges."""
         yield from self._uncredited()
         yield from self._timestamps()
+        yield from self._nodes()
         caps = GaugeMetricFamily(
             "billing_grants_cap_cents", "The caps on grants; the last two in 24 hours.", None, ["cap"]
         )
@@ -90,6 +91,17 @@ class ServiceCollector(Collector):
             "Blocks whose payments no node shows as the contract counts them. Only these payments wait.",
             len(sweeper.unreadable()),
         )
+
+    def _nodes(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("billing_node_up", "Whether a node answered properly when last asked.", None, ["node"])
+        behind = GaugeMetricFamily(
+            "billing_node_behind_seconds", "How far a node's newest block is behind another node's.", None, ["node"]
+        )
+        for node in self._services.nodes.statuses.nodes:
+            up.add_metric([node.name], not node.failure)
+            behind.add_metric([node.name], node.behind_seconds)
+        yield up
+        yield behind
 
     def _timestamps(self) -> Iterator[Metric]:
         heads, rate = self._services.confirmations.latest, self._services.price_feed.latest

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import httpx
 
-from chain.provider import FailoverProvider
+from chain.failover import FailoverProvider
 from tests.fakes.factories import CHAIN_ID
 
 URLS = ("https://one.example/v2/sesame1", "https://two.example/?key=sesame2", "https://user:sesame3@three.example")

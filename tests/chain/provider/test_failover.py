@@ -8,7 +8,8 @@ import pytest
 
 from chain import provider
 from chain.errors import InconsistentChainData, NodeError, WrongChain
-from chain.provider import CALL_TIMEOUT_SECONDS, ChainClient, FailoverProvider
+from chain.failover import FailoverProvider
+from chain.provider import CALL_TIMEOUT_SECONDS, ChainClient
 from tests.chain.provider.network import FAILURES, Network, Says, answer, body, broken, result
 from tests.fakes.factories import CHAIN_ID, GATEWAY
 from tests.fakes.virtual_time import run_virtually

@@ -14,8 +14,8 @@ from web3.exceptions import BadFunctionCallOutput, ContractLogicError, OffchainL
 
 from chain.contracts import GatewayContract, contract_functions
 from chain.errors import ChainError, InvalidResponse, NodeError
+from chain.failover import FailoverProvider
 from chain.gateway import Gateway, find_payments_in_tx
-from chain.provider import FailoverProvider
 from stateless_billing.sandbox import processes
 from tests.chain.fake_node import FakeNode, FakeNodes, history, word
 from tests.chain.provider.network import Network, Says, answer, result
