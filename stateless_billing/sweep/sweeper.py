@@ -90,7 +90,7 @@ class Sweeper:
     async def run(self, busy_seconds: int, idle_seconds: int) -> None:
         """Sweep until cancelled. A failed round is logged; the next one retries.
 
-        Work that takes longer than `busy_seconds` goes on beside the next rounds. Cursors wait while credits are queued.
+        Work that takes longer than `busy_seconds` goes on beside the next rounds. Cursors wait while credits queue.
         """
         self._customers.defers_cursors = True
         try:
