@@ -22,7 +22,7 @@ from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.run import Audit, Sources
-from stateless_billing.pricing.price_feed import PriceFeed
+from stateless_billing.pricing.price_feed import CALL_TIMEOUT_SECONDS, PriceFeed
 from stateless_billing.runtime.bounded_http import MAX_BULK_RESPONSE_BYTES, create_http_client
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
@@ -81,6 +81,7 @@ class Auditor:
             coin=settings.coingecko_id,
             api_key=settings.coingecko_api_key,
             clock=clock,
+            max_wait_seconds=CALL_TIMEOUT_SECONDS,  # no visitor waits for an audit
         )
         self._rate_limiter = rate_limiter or RateLimiter(
             rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
@@ -168,6 +169,7 @@ class Auditor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.prices.aclose()
         await self._http.aclose()
         for transport in self._stripe_transports:
             await transport.aclose()

@@ -31,10 +31,10 @@ async def examine(
     checks += await chain_checks.check_nodes(services)
     for name, check in (
         ("gateways", chain_checks.check_gateways),
+        ("price", settings_checks.check_price),
         ("quotes", chain_checks.check_quotes),
         ("deployment", partial(chain_checks.check_deployment, records=records)),
         ("signer", chain_checks.check_signer),
-        ("price", settings_checks.check_price),
         ("mail", settings_checks.check_mail),
         ("operators", settings_checks.check_operators),
     ):

@@ -1,7 +1,9 @@
 """Checks the settings as a whole, the Stripe records, clock, price, mail and operators."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import Field, fields
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -11,13 +13,16 @@ from stateless_billing.doctor.checks import CheckFailed, CheckNoted, CheckSkippe
 from stateless_billing.domain.money import format_dollars
 from stateless_billing.operators.mailer import LIMITS
 from stateless_billing.operators.roster import is_email
-from stateless_billing.pricing.rates import NoRate
+from stateless_billing.pricing import rates
+from stateless_billing.pricing.price_feed import PAST_SPAN_SECONDS, RECENT_SPAN_SECONDS
+from stateless_billing.pricing.rates import HOUR, NoRate, Sample
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
 from stateless_billing.setting_rules import LOOPBACK_HOSTS, OUTSIDE, has_plain_http
 from stateless_billing.settings import Settings
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+_PAST_PROBE_SECONDS = 72 * HOUR
 
 
 async def check_settings(services: Services) -> str:
@@ -72,15 +77,31 @@ async def check_clock(services: Services) -> str:
 
 
 async def check_price(services: Services) -> str:
-    """Check that there is a current price."""
+    """Ask for the samples of now and of the past as the service does, and describe them."""
+    feed, now = services.price_feed, int(services.clock.wall())
+    forms = []
     try:
-        rate = await services.price_feed.current_rate()
+        recent = await feed.probe_recent()
+        forms.append(f"the last {RECENT_SPAN_SECONDS // HOUR} hours: {_describe_samples(recent, now)}")
+        rates.rate_near(recent, now)
+        past = await feed.probe_past(now - _PAST_PROBE_SECONDS)
+        forms.append(f"{PAST_SPAN_SECONDS // HOUR} hours of the past: {_describe_samples(past, now)}")
+        rates.rate_between_hours(past, now - _PAST_PROBE_SECONDS)
     except NoRate as error:
         raise CheckFailed(
-            str(error),
+            "; ".join([*forms, str(error)]),
             "Check PRICE_API_BASE, COINGECKO_ID and COINGECKO_API_KEY; an admin can set a rate in the meantime.",
         ) from error
-    return f"{rate.source}, {int(services.clock.wall()) - rate.at} s old"
+    return "; ".join([feed.source, *forms])
+
+
+def _describe_samples(samples: Sequence[Sample], now: int) -> str:
+    """Say how many samples there are, how far apart, and how old the newest is."""
+    if len(samples) < 2:
+        return f"{len(samples)} samples"
+    gaps = sorted(later.time - earlier.time for earlier, later in pairwise(samples))
+    minutes = (gaps[len(gaps) // 2] + 30) // 60
+    return f"{len(samples)} samples, {minutes} min apart, newest {now - samples[-1].time} s old"
 
 
 async def check_mail(services: Services) -> str:

@@ -1,7 +1,8 @@
 """Price feed stand-in: two CoinGecko endpoints with their granularity, caches and errors.
 
-docs.coingecko.com/demo/reference/coins-id-market-chart-range: five-minute points only for a range of at most one day
-that ends now, hourly ones up to 90 days, daily ones above. The tolerance of "now" is not documented; 300 s are used.
+docs.coingecko.com/demo/reference/coins-id-market-chart-range: five-minute points only for a range of a day that ends
+now, hourly ones up to 90 days, daily ones above. What is not documented is taken in the way that hurts most: a range of
+exactly a day counts as longer, one of less than a day that ends more than 300 s ago has no points.
 Prices are exact decimals, printed in full. Times are Unix seconds, in answers milliseconds.
 """
 
@@ -42,7 +43,7 @@ class PriceFeed:
     """Serves `/api/v3/coins/{id}/market_chart/range`, `/api/v3/simple/price` and `/api/v3/ping`.
 
     If `api_key` is set, requests need it in `x-cg-demo-api-key` or `x-cg-pro-api-key`. `calls_per_minute` None disables
-    the limit. `strict` returns five-minute points only for ranges that end now (the narrow reading of the docs).
+    the limit. Without `strict`, every range within the last day has five-minute points (the wide reading of the docs).
     """
 
     def __init__(
@@ -151,7 +152,8 @@ class PriceFeed:
             return _failure(401, 10005, "This interval is limited to higher plans.")
         if fault.name == "stale":
             now -= fault.seconds
-        points = [] if fault.name == "empty" else _points(first, last, step, now)
+        is_empty = fault.name == "empty" or (self.strict and self._is_short_and_past(first, last, now))
+        points = [] if is_empty else _points(first, last, step, now)
         prices = ",".join(f"[{point},{self._price_text(point / 1000, digits, fault)}]" for point in points)
         zeros = ",".join(f"[{point},0.0]" for point in points)
         body = f'{{"prices":[{prices}],"market_caps":[{zeros}],"total_volumes":[{zeros}]}}'
@@ -162,8 +164,13 @@ class PriceFeed:
             return {"hourly": 3600, "daily": DAY}.get(interval)
         if last - first > HOURLY_UP_TO:
             return DAY
-        ends_now = last >= now - RECENT if self.strict else True
-        return RECENT if first >= now - DAY - RECENT and ends_now else 3600
+        if self.strict:
+            return RECENT if last - first < DAY and last >= now - RECENT else 3600
+        return RECENT if first >= now - DAY - RECENT else 3600
+
+    @staticmethod
+    def _is_short_and_past(first: int, last: int, now: float) -> bool:
+        return last - first < DAY and last < now - RECENT
 
     def _simple(self, given: dict[str, str], fault: PriceFault, now: float) -> Answer:
         if "ids" not in given or "vs_currencies" not in given:

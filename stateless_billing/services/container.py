@@ -103,4 +103,5 @@ class Services:
     ) -> None:
         if self._webhook:
             await self._webhook.aclose()
+        await self.price_feed.aclose()
         await self._clients.aclose()

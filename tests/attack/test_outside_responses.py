@@ -246,7 +246,9 @@ async def test_the_codec_that_an_error_page_names_is_not_used(charset: str) -> N
         with pytest.raises(NodeError, match="HTTP 500"):
             await provider.chain_id(NodeProvider(client, "https://node.example", 8453))
         with pytest.raises(NoRate, match="HTTP 500"):
-            await PriceFeed(http=client, base="https://x.example", coin="x", api_key=None, clock=FakeClock()).last_day()
+            await PriceFeed(
+                http=client, base="https://x.example", coin="x", api_key=None, clock=FakeClock()
+            ).recent_samples()
 
 
 async def test_large_responses_are_parsed_off_the_loop() -> None:

@@ -23,10 +23,10 @@ NAMES = [
     "node_1_logs",
     "agreement",
     "gateways",
+    "price",
     "quotes",
     "deployment",
     "signer",
-    "price",
     "mail",
     "operators",
 ]
@@ -50,6 +50,8 @@ async def test_a_correct_setup_has_notes_at_most(clinic: Clinic) -> None:
     assert noted == {"agreement", "deployment"}
     assert "a restricted key, test mode, account acct_" in checks["stripe_key"].detail
     assert f"chain {clinic.stack.chain.chain_id}, head" in checks["node_1"].detail
+    recent, past = "the last 23 hours: 27", "48 hours of the past: 48 samples, 60 min apart, newest "
+    expect(checks, "price", State.OK, recent, " samples, 5 min apart, newest ", past)
 
 
 async def test_it_changes_nothing_in_stripe(clinic: Clinic) -> None:
@@ -221,6 +223,12 @@ async def test_a_deployment_that_differs_from_its_record(clinic: Clinic) -> None
     expect(await clinic.visit(), "deployment", State.MEND, "is not in deployments/", "tools/deploy record")
     record.write_text("{}")
     expect(await clinic.visit(), "deployment", State.MEND, "is not what `make deploy` writes")
+
+
+@pytest.mark.parametrize(("fault", "words"), [("empty", ["0 samples"]), ("stale", ["5 min apart", "ten minutes old"])])
+async def test_a_feed_that_answers_without_a_usable_price(clinic: Clinic, fault: str, words: list[str]) -> None:
+    clinic.stack.control("POST", "price/faults", {"name": fault, "times": 1})
+    expect(await clinic.visit(), "price", State.MEND, "the last 23 hours: ", *words)
 
 
 async def test_no_price(clinic: Clinic) -> None:

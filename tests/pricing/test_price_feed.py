@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from urllib.parse import parse_qs
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 
 from stateless_billing.domain.money import RATE_SCALE
 from stateless_billing.pricing.price_feed import PriceFeed
-from stateless_billing.pricing.rates import NoRate
+from stateless_billing.pricing.rates import NoRate, Sample, rate_between_hours, rate_near
+from stateless_billing.sandbox import prices
 from tests.fakes.factories import START, FakeClock
 from tests.fakes.virtual_time import run_virtually
 
@@ -39,8 +41,8 @@ class Coingecko:
         start, stop = int(query["from"][0]), int(query["to"][0])
         step = 300 if stop >= self.clock.wall_time - 1 else HOUR
         times = range(start - start % -step, stop + 1, step)
-        prices = ", ".join(f"[{time}000, 0.006]" for time in times)
-        return httpx.Response(200, text=f'{{"prices": [{prices}]}}')
+        points = ", ".join(f"[{time}000, 0.006]" for time in times)
+        return httpx.Response(200, text=f'{{"prices": [{points}]}}')
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ async def test_the_rate_now_says_where_and_when_it_is_from(coingecko: Coingecko)
     assert asked.url.path == "/api/v3/coins/lit-protocol/market_chart/range"
     assert parse_qs(asked.url.query.decode()) == {
         "vs_currency": ["usd"],
-        "from": [str(START - 24 * HOUR)],
+        "from": [str(START - 23 * HOUR)],
         "to": [str(START)],
         "precision": ["full"],
     }
@@ -113,9 +115,26 @@ async def test_a_clock_set_back_does_not_make_a_price_live_longer(coingecko: Coi
 async def test_a_block_of_today_is_priced_from_the_same_samples(coingecko: Coingecko) -> None:
     feed = reading(coingecko)
     await feed.current_rate()
-    old = await feed.rate_at(START - 23 * HOUR)
+    old = await feed.rate_at(START - 22 * HOUR)
     assert (old.market, len(coingecko.asked)) == (SIX, 1)
-    assert START - 23 * HOUR - 300 < old.at <= START - 23 * HOUR
+    assert START - 22 * HOUR - 300 < old.at <= START - 22 * HOUR
+
+
+@pytest.mark.parametrize("age", [22 * HOUR + 1, 23 * HOUR - 1, 23 * HOUR])
+async def test_a_block_of_the_23rd_hour_has_the_whole_hour_before_it(coingecko: Coingecko, age: int) -> None:
+    """The first sample of the hour is as cheap as it gets: the mean shows whether it counted."""
+    feed, time = reading(coingecko), START - age
+    first = time - HOUR + 1
+    times = [first, *range(first + 300, START, 300)]
+    points = ", ".join(f"[{at}000, {'0.0059' if at == first else '0.006'}]" for at in times)
+    coingecko.says = lambda _: httpx.Response(200, text=f'{{"prices": [{points}]}}')
+    hour = [SIX - RATE_SCALE // 10_000, *[SIX] * (sum(first < at <= time for at in times))]
+    assert (await feed.rate_at(time)).market == sum(hour) // len(hour)
+    [asked] = coingecko.asked
+    query = parse_qs(asked.url.query.decode())
+    start, stop = int(query["from"][0]), int(query["to"][0])
+    assert start <= first, "its whole hour"
+    assert (stop, stop - start < 24 * HOUR) == (START, True), "less than a day that ends now: five-minute samples"
 
 
 async def test_an_older_block_is_priced_from_the_hours_around_it_which_are_kept(
@@ -129,6 +148,8 @@ async def test_an_older_block_is_priced_from_the_hours_around_it_which_are_kept(
     query = parse_qs(coingecko.asked[0].url.query.decode())
     assert int(query["from"][0]) <= time - 2 * HOUR
     assert int(query["to"][0]) >= time + 2 * HOUR
+    assert int(query["to"][0]) - int(query["from"][0]) == 48 * HOUR
+    assert int(query["to"][0]) <= START, "no time that is still to come"
     clock.wait(1700)
     assert await feed.rate_at(time) == first
     assert await feed.rate_at(time - time % HOUR) is not None  # of the same hour
@@ -214,15 +235,78 @@ def test_a_feed_that_never_ends_its_answer_is_given_up() -> None:
         await asyncio.sleep(10**6)
         raise AssertionError
 
-    async def scenario() -> float:
+    async def scenario() -> list[float]:
+        loop = asyncio.get_running_loop()
         http = httpx.AsyncClient(transport=httpx.MockTransport(dribble))
+        feed = PriceFeed(http=http, base="https://api.example", coin="coin", api_key=None, clock=FakeClock())
+        moments = []
+        for match in ("has not answered yet", "has not answered yet"):
+            with pytest.raises(NoRate, match=match):
+                await feed.current_rate()
+            moments.append(loop.time())
+        await asyncio.sleep(20)
         with pytest.raises(NoRate, match="TimeoutError"):
-            await PriceFeed(
-                http=http, base="https://api.example", coin="coin", api_key=None, clock=FakeClock()
-            ).current_rate()
-        return asyncio.get_running_loop().time()
+            await feed.current_rate()
+        with pytest.raises(NoRate, match="TimeoutError"):
+            await feed.probe_recent()
+        return [*moments, loop.time()]
 
-    assert run_virtually(scenario()) == 20
+    assert run_virtually(scenario()) == [2, 2, 22]
+
+
+async def test_a_failure_leaves_the_last_rate_while_it_is_valid(coingecko: Coingecko, clock: FakeClock) -> None:
+    feed = reading(coingecko)
+    first = await feed.current_rate()
+    for says in (refuse, lambda _: httpx.Response(200, text='{"prices": []}')):
+        clock.wait(61)
+        coingecko.says = says
+        assert await feed.current_rate() == first
+        assert await feed.rate_at(START - 12 * HOUR) is not None, "nothing of its hour is missing"
+        with pytest.raises(NoRate):
+            await feed.rate_at(first.at), "the newest sample may not have been the last before it"
+    clock.wait(600)
+    with pytest.raises(NoRate):
+        await feed.current_rate()
+    coingecko.says = coingecko.samples
+    recovered_at = feed.recovered_at
+    clock.wait(16)
+    await feed.current_rate()
+    assert feed.recovered_at > recovered_at
+
+
+async def test_requests_end_with_the_feed(coingecko: Coingecko) -> None:
+    feed = reading(coingecko)
+    asking = asyncio.create_task(feed.current_rate())
+    await asyncio.sleep(0)
+    await feed.aclose()
+    with pytest.raises(NoRate):
+        await asking
+
+
+async def test_the_strictest_reading_of_the_documents_prices_every_age(clock: FakeClock) -> None:
+    """The price of each five minutes differs, so that each rate shows by which samples it was made."""
+    stand_in = prices.PriceFeed(clock.wall)
+    stand_in.set_steps(
+        *((time, Decimal(6000 + time // 300 % 7) / 10**6) for time in range(START - 60 * HOUR, START, 300))
+    )
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        given = stand_in.handle("GET", request.url.raw_path.decode(), {})
+        return httpx.Response(given.status, content=given.body)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    feed = PriceFeed(http=http, base="https://api.example", coin="lit-protocol", api_key=None, clock=clock)
+
+    def points(step: int) -> list[Sample]:
+        times = [time // 1000 for time in prices._points(START - 60 * HOUR, START, step, START)]
+        return [Sample(time, int(stand_in.price_at(time) * RATE_SCALE)) for time in times]
+
+    for minutes in range(5, 50 * 60, 7):
+        time = START - minutes * 60
+        recent = minutes <= 23 * 60
+        expected = rate_near(points(300), time) if recent else rate_between_hours(points(HOUR), time)
+        rate = await feed.rate_at(time)
+        assert (rate.market, rate.at) == (expected.rate, expected.time), minutes
 
 
 async def test_a_feed_that_stopped_is_not_used_though_it_answers(coingecko: Coingecko, clock: FakeClock) -> None:

@@ -42,7 +42,7 @@ def grain(series: list[tuple[int, Decimal]]) -> int:
 
 
 def test_the_last_day_has_five_minute_points(feed: PriceFeed) -> None:
-    series = points(feed, START - DAY, START)
+    series = points(feed, START - DAY + 1, START)
     assert grain(series) == 300
     assert len(series) == 288
     assert START - 300 - 50 <= series[-1][0] / 1000 <= START
@@ -55,8 +55,14 @@ def test_the_same_range_a_day_later_has_hourly_points(feed: PriceFeed, clock: Se
     assert (grain(series), len(series)) == (3600, 24)
 
 
-def test_a_range_that_does_not_end_now_has_hourly_points_unless_lenient(feed: PriceFeed) -> None:
-    assert grain(points(feed, START - 8 * HOUR, START - 2 * HOUR)) == 3600
+def test_exactly_a_day_counts_as_longer(feed: PriceFeed) -> None:
+    assert grain(points(feed, START - DAY, START)) == 3600
+
+
+def test_less_than_a_day_of_the_past_has_no_points_unless_lenient(feed: PriceFeed) -> None:
+    assert points(feed, START - 8 * HOUR, START - 2 * HOUR) == []
+    assert points(feed, START - 9 * DAY, START - 8 * DAY - 1) == []
+    assert grain(points(feed, START - 9 * DAY, START - 8 * DAY)) == 3600
     feed.strict = False
     assert grain(points(feed, START - 8 * HOUR, START - 2 * HOUR)) == 300
 
@@ -82,7 +88,7 @@ def test_a_day_is_complete_at_35_past_midnight(feed: PriceFeed, clock: SetClock)
 
 def test_prices_step_and_print_exactly(feed: PriceFeed) -> None:
     feed.set_steps((0, Decimal("0.005")), (START - HOUR, Decimal("0.0061234567890123456")))
-    series = dict(points(feed, START - DAY, START, "&precision=full"))
+    series = dict(points(feed, START - DAY + 1, START, "&precision=full"))
     assert set(series.values()) == {Decimal("0.005"), Decimal("0.0061234567890123456")}
     assert max(moment for moment, price in series.items() if price == Decimal("0.005")) < (START - HOUR) * 1000
     assert {price for _, price in points(feed, START - 600, START, "&precision=4")} == {Decimal("0.0061")}

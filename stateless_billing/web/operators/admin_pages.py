@@ -197,7 +197,7 @@ class AdminPages:
         settings = self._services.settings
         history, (rate, problem) = await asyncio.gather(self._services.overrides.history(), self._current_rate())
         try:
-            day = rate_chart.create_line(await self._services.price_feed.last_day())
+            day = rate_chart.create_line(await self._services.price_feed.recent_samples())
         except NoRate:
             day = None
         now = int(self._services.clock.wall())
