@@ -43,10 +43,10 @@ async def _check_node(services: Services, node: NodeProvider) -> str:
         raise CheckFailed(str(error), "Correct RPC_URLS or CHAIN_ID.") from error
     except ChainError as error:
         raise CheckSkipped(str(error), "Check its URL and key in RPC_URLS, or remove it.") from error
-    now = int(services.clock.wall())
+    now = int(services.stripe_time.wall())
     chain_id = services.settings.chain_id  # verified by the provider before its first request
     detail = f"{node.name}: chain {chain_id}, head {now - latest.time} s old, finalized {now - finalized.time} s old"
-    if fault := health.head_fault(latest, now) or health.finality_fault(finalized, now):
+    if fault := health.head_fault(latest, services.stripe_time) or health.finality_fault(finalized, now):
         raise CheckFailed(f"{detail}: {fault}", "If this persists, list another node before it in RPC_URLS.")
     return detail
 

@@ -23,6 +23,7 @@ from stateless_billing.settings import Settings
 
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 _PAST_PROBE_SECONDS = 72 * HOUR
+_SET_CLOCK = "Synchronize the host's clock (NTP)."
 
 
 async def check_settings(services: Services) -> str:
@@ -68,11 +69,13 @@ async def check_records(services: Services) -> str:
 
 async def check_clock(services: Services) -> str:
     """Compare this machine's clock with Stripe's."""
-    skew = services.stripe.health.skew
+    skew = services.stripe_time.skew
     if skew is None:
         raise CheckSkipped("Stripe was not reached, so the clocks could not be compared", "Fix that first.")
     if fault := health.clock_fault(skew):
-        raise CheckFailed(fault, "Synchronize the host's clock (NTP).")
+        raise CheckFailed(fault, _SET_CLOCK)
+    if warning := health.clock_warning(skew):
+        raise CheckNoted(warning, _SET_CLOCK)
     return f"{skew:+.1f} s from Stripe's"
 
 

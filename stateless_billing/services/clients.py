@@ -9,7 +9,7 @@ from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.bounded_http import create_http_client
-from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.rate_limiter import RateLimiter
@@ -30,6 +30,8 @@ class Clients:
     visitor_nodes: FailoverProvider
     visitor_gateways: list[Gateway]
     rate_limiter: RateLimiter
+    stripe_time: ReferenceClock
+    """Stripe's clock, by the last response to any of these."""
     stripe: StripeApi
     lookup_stripe: StripeApi
     order_stripe: StripeApi
@@ -53,13 +55,15 @@ def create_clients(
     """`node_transport` carries requests to nodes and price feed; None opens sockets."""
     http, visitor_http = (create_http_client(node_transport, limits=_NODE_LIMITS) for _ in range(2))
     nodes = FailoverProvider(http, settings.rpc_urls, settings.chain_id, metrics.record_node_call)
-    nodes.statuses.wall = clock.wall
     visitor_nodes = FailoverProvider(
         visitor_http, settings.rpc_urls, settings.chain_id, metrics.record_node_call, nodes.statuses
     )
     rate_limiter = RateLimiter(
         rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
     )
+
+    stripe_time = ReferenceClock(clock)
+    nodes.statuses.wall = stripe_time.wall
 
     def create_stripe(**limits: int) -> StripeApi:
         return StripeApi(
@@ -68,6 +72,7 @@ def create_clients(
             rate_limiter=rate_limiter,
             clock=clock,
             transport_factory=stripe_transport_factory,
+            time=stripe_time,
             **limits,
         )
 
@@ -82,6 +87,7 @@ def create_clients(
         visitor_nodes=visitor_nodes,
         visitor_gateways=visitor_gateways,
         rate_limiter=rate_limiter,
+        stripe_time=stripe_time,
         stripe=create_stripe(),
         lookup_stripe=create_stripe(max_connections=_LOOKUP_CONNECTIONS),
         order_stripe=create_stripe(max_connections=_ORDER_CONNECTIONS),

@@ -6,7 +6,7 @@ from types import TracebackType
 import httpx
 
 from stateless_billing.payers.quotes import Quotes
-from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.runtime.logs import log_context
 from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.services.clients import create_clients
@@ -73,6 +73,11 @@ class Services:
         self.wallet_conflicts = operators.wallet_conflicts
         self.order_checks = operators.order_checks
         self.uncredited_payments = operators.uncredited_payments
+
+    @property
+    def stripe_time(self) -> ReferenceClock:
+        """Stripe's clock, by its last response; the machine's while that is not known."""
+        return self._clients.stripe_time
 
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""

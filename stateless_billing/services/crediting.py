@@ -66,7 +66,7 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
     rates = RateSource(price_feed, overrides, clock)
     order_caps = OrderCaps(per_order=settings.max_order_cents, per_day=settings.max_order_cents)
     orders = Orders(stripe=clients.order_stripe, records=records, clock=clock, caps=order_caps)
-    confirmations = create_confirmations(settings, clock, clients.nodes, clients.gateways)
+    confirmations = create_confirmations(settings, clients.stripe_time, clients.nodes, clients.gateways)
     daily_limit = create_daily_limit(settings, clients.gateways, confirmations, rates)
     pricer = CreditPricer(rates, daily_limit, settings.discount_bps)
     proofs = Proofs()
@@ -148,7 +148,7 @@ def _create_sweeper(
         cursors=cursors,
         status_cache=core.status_cache,
         records=records,
-        clock=clock,
+        clock=clients.stripe_time,
     )
 
 

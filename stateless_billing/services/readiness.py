@@ -58,13 +58,13 @@ async def _chain(services: Services) -> CheckResponse:
     except ChainError as error:
         log.warning("readiness: %s", error)
         return _check(False, None, "no node answers properly; the log says why")
-    now = int(services.clock.wall())
+    now = int(services.stripe_time.wall())
     age = now - heads.latest.time
     detail = f"head {heads.latest.number}, finalized {now - heads.finalized.time} s old"
     unreadable = [f"{block.number} of {block.gateway}" for block in services.sweeper.unreadable()]
     if unreadable:
         detail += f"; no node shows the payments in block {', '.join(unreadable)}: only these wait"
-    fault = health.head_fault(heads.latest, now)
+    fault = health.head_fault(heads.latest, services.stripe_time)
     return _check(fault is None, age, fault or detail)
 
 
@@ -81,17 +81,19 @@ def _finality(services: Services) -> CheckResponse:
     heads = services.confirmations.latest
     if heads is None:
         return _check(False, None, "no node answers properly; the log says why")
-    now = int(services.clock.wall())
+    now = int(services.stripe_time.wall())
     fault = health.finality_fault(heads.finalized, now)
     return _check(fault is None, now - heads.finalized.time, fault or f"finalized {heads.finalized.number}")
 
 
 def _stripe(services: Services) -> CheckResponse:
-    stripe = services.stripe.health
-    if stripe.skew is not None and (fault := health.clock_fault(stripe.skew)):
+    stripe, skew = services.stripe.health, services.stripe_time.skew
+    if skew is not None and (fault := health.clock_fault(skew)):
         return _check(False, None, fault)
     age = None if stripe.answered_at is None else int(services.clock.boot() - stripe.answered_at)
     detail = "the last call failed" if stripe.failure else "the last call was answered"
+    if skew is not None and (warning := health.clock_warning(skew)):
+        detail += f"; {warning}"
     return _check(stripe.failure is None, age, detail)
 
 

@@ -1,4 +1,7 @@
-"""Notices that Stripe answers again after a failure, so that what waits for it is due at once."""
+"""Notices that Stripe answers again after a failure, so that what waits for it is due at once.
+
+Also asks Stripe for the time when the machine's clock was set.
+"""
 
 import asyncio
 import logging
@@ -14,7 +17,10 @@ PROBE_SECONDS = 5
 
 
 class StripeProbe:
-    """Reads Stripe every few seconds while its last call failed. A service without failures reads nothing."""
+    """Reads Stripe every few seconds while its last call failed or its time is not known any more.
+
+    A service without failures reads nothing.
+    """
 
     def __init__(self, stripe: StripeApi, records: ServiceRecords, clock: Clock) -> None:
         self._health = stripe.health
@@ -31,8 +37,11 @@ class StripeProbe:
             await asyncio.sleep(PROBE_SECONDS)
 
     async def probe(self) -> None:
-        """Read the records if the last call failed some seconds ago."""
-        if self._health.failure is None or self._clock.boot() - self._health.failed_at < PROBE_SECONDS:
+        """Read the records if the last call failed some seconds ago, or the machine's clock was set."""
+        has_failed = self._health.failure is not None
+        if has_failed and self._clock.boot() - self._health.failed_at < PROBE_SECONDS:
+            return
+        if not has_failed and not self._health.time.has_jumped:
             return
         try:
             await self._records.load()

@@ -11,7 +11,7 @@ import httpx
 from chain.payment import is_customer_id
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.runtime import logs
-from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, StillValid, create_transport
 from stateless_billing.stripe.errors import (
@@ -210,7 +210,7 @@ class StripeSession:
             self._record_response()
             raise
         finally:
-            self._health.skew = self._connection.skew
+            self._connection.tell_time(self._health.time)
             logs.add_to_context(stripe_request=self._connection.request_id)
         self._record_response()
         return response
@@ -241,7 +241,7 @@ class StripeSession:
 class StripeApi:
     """Opens sessions, each with its own connection.
 
-    `transport_factory` creates a connection's transport.
+    `transport_factory` creates a connection's transport; `time` is set to Stripe's clock with every response.
     """
 
     def __init__(
@@ -253,6 +253,7 @@ class StripeApi:
         clock: Clock,
         transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
         max_connections: int = MAX_CONNECTIONS,
+        time: ReferenceClock | None = None,
     ) -> None:
         self._key = key
         self._base = base
@@ -261,7 +262,7 @@ class StripeApi:
         self._transport_factory = transport_factory
         self._idle: list[tuple[stripe.StripeClient, Connection]] = []
         self._slots = asyncio.Semaphore(max_connections)
-        self.health = Health()
+        self.health = Health(time or ReferenceClock(clock))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[StripeSession]:

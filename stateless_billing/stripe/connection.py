@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from stateless_billing.runtime.bounded_http import MEBIBYTE, BoundedTransport, create_ssl_context, parse_response
-from stateless_billing.runtime.clock import Clock
+from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.stripe.errors import NotSent
 
 MAX_ANSWER_AGE_SECONDS = 60  # how long a response's Date may be used as the clock
@@ -47,25 +47,31 @@ class ConnectionFailed(Exception):
 class Health:
     """The state of the API: the last response, the failure since then, and the clock skew.
 
-    `answered_at`, `failed_at` and `recovered_at` (the first response after a failure) are times of the boot clock;
-    `skew` is in seconds.
+    `answered_at`, `failed_at` and `recovered_at` (the first response after a failure) are times of the boot clock.
     """
 
+    time: ReferenceClock
+    """Stripe's clock, by the last response of any connection that shares it."""
     answered_at: float | None = None
     failure: str | None = None
     failed_at: float = 0.0
     recovered_at: float = 0.0
-    skew: float | None = None
+
+    @property
+    def skew(self) -> float | None:
+        """The machine's clock minus Stripe's, in seconds; None if it is not known."""
+        return self.time.skew
 
 
 @dataclass(frozen=True, slots=True)
 class _DatedResponse:
-    """The Date of a response, and both clocks before its request was sent."""
+    """The Date of a response, both clocks before its request was sent, and the boot clock when it had come."""
 
     date: int
     wall: float
     boot: float
     skew: float
+    boot_after: float
 
 
 def create_transport() -> httpx.AsyncBaseTransport:
@@ -126,14 +132,20 @@ class Connection:
         elapsed = self._clock.boot() - last.boot
         if not 0 <= elapsed <= MAX_ANSWER_AGE_SECONDS or abs(self._clock.wall() - last.wall) > MAX_ANSWER_AGE_SECONDS:
             raise NotSent("the last answer on this connection is more than a minute old")
-        if abs(last.skew) > CLOCK_TOLERANCE_SECONDS:
-            raise NotSent(f"this machine's clock is {last.skew:+.0f} s from Stripe's; nothing is sent until it is set")
+        if fault := clock_fault(last.skew):
+            raise NotSent(fault)
         return last.date + int(elapsed)
 
     @property
     def skew(self) -> float | None:
         """The machine's clock minus Stripe's, in seconds, at the last response."""
         return self._last_response.skew if self._last_response else None
+
+    def tell_time(self, time: ReferenceClock) -> None:
+        """Set `time` to Stripe's clock by the last response, if there is one with a Date."""
+        if last := self._last_response:
+            offset = last.date - last.boot_after
+            time.set(offset, offset + last.skew)
 
     async def request(
         self, method: str, url: str, headers: Mapping[str, str], body: str | bytes | None
@@ -164,7 +176,10 @@ class Connection:
         except (httpx.HTTPError, TimeoutError) as error:
             raise ConnectionFailed(f"the connection broke: {type(error).__name__}", sent=True) from error
         date = _parse_date(response.headers.get("date"))
-        self._last_response = None if date is None else _DatedResponse(date, wall, boot, skew=self._clock.wall() - date)
+        self._last_response = None
+        if date is not None:
+            skew = self._clock.wall() - date
+            self._last_response = _DatedResponse(date, wall, boot, skew, self._clock.boot())
         self._must_reuse_connection = True
         self.request_id = response.headers.get("request-id", "")
         if not await parse_response(partial(_is_from_stripe, response.status_code), response.content):
@@ -200,6 +215,13 @@ class Connection:
     async def aclose(self) -> None:
         """Close the connection."""
         await self._http.aclose()
+
+
+def clock_fault(skew: float) -> str | None:
+    """Why nothing is sent while this machine's clock is `skew` seconds ahead of Stripe's; None if that is tolerable."""
+    if abs(skew) <= CLOCK_TOLERANCE_SECONDS:
+        return None
+    return f"this machine's clock is {skew:+.0f} s from Stripe's: set the clock, nothing is sent or credited until then"
 
 
 def _is_from_stripe(status: int, content: bytes) -> bool:

@@ -121,7 +121,12 @@ async def test_records_of_another_account(clinic: Clinic) -> None:
 
 async def test_a_wrong_clock(clinic: Clinic) -> None:
     clinic.stack.control("POST", "clock", {"offset": -600})
-    expect(await clinic.visit(), "clock", State.MEND, "+60")
+    checks = await clinic.visit()
+    expect(checks, "clock", State.MEND, "this machine's clock is +60")
+    assert checks["node_1"].ok, "no node is blamed for it"
+    clinic.stack.control("POST", "clock", {"offset": -90})
+    checks = await clinic.visit()
+    expect(checks, "clock", State.NOTE, "this machine's clock is +9", "NTP")
 
 
 async def test_a_failing_node_does_not_hide_the_others(clinic: Clinic) -> None:
