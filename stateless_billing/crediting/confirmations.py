@@ -114,7 +114,12 @@ class Confirmations:
         return await self.heads()
 
     async def require_current_head(self) -> None:
-        """Raise ChainError if no node has a block of the last minute: what they say may be long outdated."""
+        """Raise ChainError if none of several nodes has a block of the last minute: what they say may be outdated.
+
+        A single node is believed; while it stands still, the process is not ready.
+        """
+        if len(self._nodes.providers) < _REQUIRED_NODES:
+            return
         heads = await self.recent_heads()
         if self._is_old(heads):
             raise InvalidResponse(f"no node has a block newer than {heads.latest.number}, which is over a minute old")

@@ -37,9 +37,10 @@ class StripeProbe:
             await asyncio.sleep(PROBE_SECONDS)
 
     async def probe(self) -> None:
-        """Read the records if the last call failed some seconds ago, or the machine's clock was set."""
-        has_failed = self._health.failure is not None
-        if has_failed and self._clock.boot() - self._health.failed_at < PROBE_SECONDS:
+        """Read the records if the last call failed or was limited some seconds ago, or the machine's clock was set."""
+        has_failed = self._health.failure is not None or self._health.limited
+        last_at = max(self._health.failed_at, self._health.answered_at or 0.0)
+        if has_failed and self._clock.boot() - last_at < PROBE_SECONDS:
             return
         if not has_failed and not self._health.time.has_jumped:
             return

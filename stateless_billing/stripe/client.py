@@ -203,10 +203,12 @@ class StripeSession:
             with measure_stripe_call(endpoint.value):
                 response = await self._send(endpoint, call, on_lost_response)
         except StripeUnavailable as error:
-            self._health.failure = str(error)
-            self._health.failed_at = self._clock.boot()
+            self._health.record_failure(self._clock.boot(), str(error))
             raise
-        except (RequestRejected, RateLimited):
+        except RateLimited:
+            self._record_response(limited=True)
+            raise
+        except RequestRejected:
             self._record_response()
             raise
         finally:
@@ -215,12 +217,9 @@ class StripeSession:
         self._record_response()
         return response
 
-    def _record_response(self) -> None:
+    def _record_response(self, *, limited: bool = False) -> None:
         self._has_read = True  # also by a refusal: that something is missing is an answer to decide by
-        self._health.answered_at = self._clock.boot()
-        if self._health.failure is not None:
-            self._health.recovered_at = self._clock.boot()
-        self._health.failure = None
+        self._health.record_response(self._clock.boot(), limited=limited)
 
     async def _send(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]

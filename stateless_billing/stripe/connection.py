@@ -47,7 +47,8 @@ class ConnectionFailed(Exception):
 class Health:
     """The state of the API: the last response, the failure since then, and the clock skew.
 
-    `answered_at`, `failed_at` and `recovered_at` (the first response after a failure) are times of the boot clock.
+    `answered_at`, `failed_at`, `recovered_at` (the first response after a failure) and `unlimited_at` (the first other
+    one after a 429) are times of the boot clock. `limited` says whether the last response was a 429.
     """
 
     time: ReferenceClock
@@ -56,6 +57,20 @@ class Health:
     failure: str | None = None
     failed_at: float = 0.0
     recovered_at: float = 0.0
+    limited: bool = False
+    unlimited_at: float = 0.0
+
+    def record_response(self, now: float, *, limited: bool) -> None:
+        """Note a proper response at `now`, by the boot clock."""
+        if self.limited and not limited:
+            self.unlimited_at = now
+        if self.failure is not None:
+            self.recovered_at = now
+        self.answered_at, self.limited, self.failure = now, limited, None
+
+    def record_failure(self, now: float, failure: str) -> None:
+        """Note a call without a proper response."""
+        self.failed_at, self.failure = now, failure
 
     @property
     def skew(self) -> float | None:

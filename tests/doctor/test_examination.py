@@ -154,7 +154,7 @@ def aged(head: str, seconds: int) -> Change:
 
 async def test_a_node_that_is_behind(clinic: Clinic) -> None:
     expect(await clinic.visit(aged("latest", 100)), "node_1", State.MEND, "behind")
-    expect(await clinic.visit(aged("latest", -400)), "node_1", State.MEND, "set the clock")
+    expect(await clinic.visit(aged("latest", -400)), "node_1", State.MEND, "ahead of Stripe's clock")
     expect(await clinic.visit(aged("finalized", 5000)), "node_1", State.MEND, "plain payments wait")
 
 

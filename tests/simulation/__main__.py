@@ -11,13 +11,11 @@ import sys
 from collections.abc import Collection
 from time import monotonic, process_time
 
-from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, table
 from tests.simulation.grant_mutants import GRANT_MUTANTS
 from tests.simulation.grant_plans import SCENES
-from tests.simulation.mutants import MUTANTS
-from tests.simulation.orders_mutants import ORDERS_MUTANTS
+from tests.simulation.mutants import MUTANTS, SCENE_MUTANTS
 from tests.simulation.planner import Planner
 from tests.simulation.proof_scenes import OLD_RULES
 from tests.simulation.result import Result
@@ -62,10 +60,8 @@ def _themes(name: str) -> Collection[str]:
     """The themes whose seeds are most likely to detect a mutant."""
     if name in OLD_RULES:
         return OLD_RULES[name]
-    if name in ORDERS_MUTANTS:
-        return ORDERS_MUTANTS[name][1]
-    if name in BUSY_MUTANTS:
-        return BUSY_MUTANTS[name][1]
+    if name in SCENE_MUTANTS:
+        return SCENE_MUTANTS[name][1]
     return SCENES if name in GRANT_MUTANTS else DIRECTED
 
 

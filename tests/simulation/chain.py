@@ -112,6 +112,10 @@ class Chain:
         """A block's timestamp."""
         return START + (number - _FIRST) // PER_SECOND + self.ahead
 
+    def stall(self, head: str, start: float, stop: float) -> None:
+        """Let a head stand still for a time."""
+        self.stalls[head].append(Stall(start, stop))
+
     def running(self, moment: float) -> bool:
         """Whether blocks are being produced."""
         return self._running("latest", moment) == moment

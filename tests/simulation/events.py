@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from chain.payment import Payment
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.records import Customer
-from tests.simulation import admins, busy, causes
-from tests.simulation.chain import CHAIN_ID, START, Call, Stall, Transaction
+from tests.simulation import admins, busy, causes, outages
+from tests.simulation.chain import CHAIN_ID, START, Call, Transaction
 from tests.simulation.faults import FAULTS
 from tests.simulation.moderators import KINDS, Moderators
 from tests.simulation.plan import CUSTOMERS, DAY, FORGED, GATEWAYS, SERVICE, Event
@@ -24,7 +24,8 @@ class Events:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.moderators = Moderators(world)
-        self.admins, self.causes, self.busy = admins.Admins(world), causes.Causes(world), busy.Sweeping(world)
+        self.admins, self.causes = admins.Admins(world), causes.Causes(world)
+        self.busy, self.outages = busy.Sweeping(world), outages.Outages(world)
         self.paid: list[float] = []
         self.hashes: list[str] = []
         self.calls: list[tuple[Call, ...]] = []
@@ -38,8 +39,8 @@ class Events:
             self.admins.happen(event)
         elif event.kind in causes.KINDS:
             self.causes.happen(event)
-        elif event.kind in busy.KINDS:
-            self.busy.happen(event)
+        elif event.kind in (*busy.KINDS, *outages.KINDS):
+            (self.busy if event.kind in busy.KINDS else self.outages).happen(event)
         else:
             getattr(self, f"_{event.kind}")(*event.args)
 
@@ -259,9 +260,9 @@ class Events:
 
     def _stall(self, head: str, length: float) -> None:
         if self._hit("finality_stalls" if head == "finalized" else "chain_stalls"):
-            start = self.world.seconds()
-            self.world.chain.stalls[head].append(Stall(start, start + length))
-            self.world.busy_until = max(self.world.busy_until, start + length)
+            stop = self.world.seconds() + length
+            self.world.chain.stall(head, stop - length, stop)
+            self.world.busy_until = max(self.world.busy_until, stop)
 
     def _reorg(self, depth: int, fates: tuple[str, ...]) -> None:
         world = self.world

@@ -99,6 +99,16 @@ FAULTS = {
     "gone_told": "an admin acknowledges, truthfully, that a deleted customer was not credited",
     "credit_reversed": "an admin reverses a credit",
     "reversed_again": "a credit is reversed again, elsewhere or in a later epoch",
+    "stripe_503": "Stripe answers nothing but 503 for a while, or once",
+    "stripe_resets": "Stripe resets every connection for a while, or once",
+    "stripe_limits": "Stripe's rate limiter refuses everything for a while",
+    "stripe_locks": "Stripe answers every write with a lock timeout for a while",
+    "stripe_refuses_key": "Stripe refuses the key for a while",
+    "node_away": "the first of two nodes is away",
+    "node_frozen": "the first of two nodes stands still, and answers",
+    "node_hangs": "the first of two nodes never answers",
+    "nodes_hang": "no node ever answers, for a while",
+    "feed_down": "the price feed is away",
     "over_limit": "a customer pays more in a day than may be credited",
 }
 

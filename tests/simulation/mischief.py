@@ -82,10 +82,19 @@ class Mischief(FaultPlan):
         self.key = ""
         self.holes: set[str] = set()
         self.last = ""
+        self.outage: Callable[[], Effect] | None = None
+        self.outage_requests = 0
+        """How many requests the outage lasts; 0: until it is ended."""
 
     def next_effect(self, method: str, template: str, path: str) -> Effect:
         """Choose the effect on this request."""
         self.last = ""
+        if self.outage and self.faulty("outage"):
+            effect = self.outage()
+            if self.outage_requests:
+                self.outage_requests -= 1
+                self.outage = self.outage if self.outage_requests else None
+            return effect
         write = method == "POST" and template == TRANSACTIONS
         if write and self._poisoned and self._poisoned in path and self.faulty("poison"):
             return self._chosen("poison", effects.error_unsaved())

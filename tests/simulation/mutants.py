@@ -35,6 +35,7 @@ from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOREVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
 from tests.simulation.loop import PROCESS
 from tests.simulation.orders_mutants import ORDERS_MUTANTS
+from tests.simulation.outage_mutants import OUTAGE_MUTANTS
 from tests.simulation.plan import GATEWAYS
 
 
@@ -253,5 +254,7 @@ MUTANTS: dict[str, Callable[[], list[Patch]]] = {
         look_back_too_short,
     )
 }
+SCENE_MUTANTS = ORDERS_MUTANTS | BUSY_MUTANTS | OUTAGE_MUTANTS
+"""Each with the themes whose seeds detect it."""
 MUTANTS |= CONNECTION_MUTANTS | GRANT_MUTANTS
-MUTANTS |= {name: mutant for name, (mutant, _) in (ORDERS_MUTANTS | BUSY_MUTANTS).items()}
+MUTANTS |= {name: mutant for name, (mutant, _) in SCENE_MUTANTS.items()}

@@ -25,15 +25,25 @@ _MESSAGES = (
 TOKEN = 0xF732A566
 
 
+Span = tuple[float, float]
+NEVER: Span = (0.0, 0.0)
+
+
 @dataclass
 class Node:
-    """A node `lag` seconds behind, its `finalized` a further `behind`; only its answers contain `forged` payments."""
+    """A node `lag` seconds behind, its `finalized` a further `behind`; only its answers contain `forged` payments.
+
+    It is `away`, stands still (`frozen`) or never answers (`hangs`) from one second to another.
+    """
 
     lag: float = 0.0
     behind: float = 0.0
     forged: list[Payment] = field(default_factory=list)
     errors: float = 0.0
     omits: float = 0.0
+    away: Span = NEVER
+    frozen: Span = NEVER
+    hangs: Span = NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,11 @@ class View:
     payments: list[Payment]
 
 
+def within(span: Span, now: float) -> bool:
+    """Whether a span is now."""
+    return span[0] <= now < span[1]
+
+
 class NodesTransport(httpx.AsyncBaseTransport):
     """Answers JSON-RPC and the price feed; `faulty` says whether a fault may be injected now."""
 
@@ -73,6 +88,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         self.chain, self.prices, self.nodes, self._rng, self._coverage = chain, prices, nodes, rng, coverage
         self.faulty: Callable[[str], bool] = lambda name: True
         self.down_until = -1.0
+        self.feed_down_until = -1.0
         self.price_faults = 0.0
         self.over = False
 
@@ -80,7 +96,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         """Answer a request to the price feed. Requests to nodes bypass httpx, see `speed`."""
         assert request.url.host == "prices.test"
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
-        if self.over:
+        if self.over or asyncio.get_running_loop().time() < self.feed_down_until:
             raise httpx.ConnectError("no feed")
         return self._prices(request, int(START + asyncio.get_running_loop().time()))
 
@@ -90,7 +106,12 @@ class NodesTransport(httpx.AsyncBaseTransport):
         await asyncio.sleep(0.01 + self._rng.random() * 0.04)
         if self.over or loop.time() < self.down_until:
             raise httpx.ConnectError("no node")
-        return self._node(self.nodes[int(host[4:-5])], msgspec.json.decode(body), loop.time())
+        node = self.nodes[int(host[4:-5])]
+        if within(node.hangs, loop.time()):
+            await asyncio.sleep(30.0)  # longer than anybody waits
+        if within(node.away, loop.time()):
+            raise httpx.ConnectError("no node")
+        return self._node(node, msgspec.json.decode(body), loop.time())
 
     def _prices(self, request: httpx.Request, now: int) -> httpx.Response:
         if self._rng.random() < self.price_faults and self.faulty("no_price"):
@@ -127,6 +148,7 @@ class NodesTransport(httpx.AsyncBaseTransport):
         return NodeAnswer(400, head | {"error": {"code": -32000, "message": self._rng.choice(_MESSAGES)}})
 
     def _view(self, node: Node, now: float) -> View:
+        now = node.frozen[0] if within(node.frozen, now) else now
         calm = not self.faulty("heads_backwards")
         seen = now if calm else now - node.lag
         version, latest = self.chain.at(seen), self.chain.latest(seen)

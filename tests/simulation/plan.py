@@ -53,6 +53,7 @@ class Plan:
     poisoned: bool = False
     two_versions: bool = False
     whole_start: bool = False
+    restart_seconds: float = 60.0  # the first pause before a process that does not start is started again
     save_refusals: bool = True
     caps: tuple[int, int, int] | None = None  # cents of one grant, of one operator and of all in a day; None: no grants
     admins: bool = False

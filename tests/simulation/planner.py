@@ -9,6 +9,7 @@ from tests.simulation.draws import sleep, step
 from tests.simulation.grant_plans import with_moderators
 from tests.simulation.mischief import ANY, LISTS, WRITES
 from tests.simulation.order_plans import with_admins
+from tests.simulation.outages import with_outage
 from tests.simulation.plan import DAY, EPOCH, HOUR, Event, Plan
 
 THEMES = {
@@ -51,6 +52,7 @@ class Planner:
         plan, self.events = with_moderators(self.seed, plan, self.events)
         plan, self.events = with_admins(self.seed, plan, self.events)
         plan, self.events = with_busy(self.seed, plan, self.events)
+        plan, self.events = with_outage(self.seed, plan, self.events)
         events = sorted((event for event in self.events if event.at >= 0), key=lambda event: event.at)
         return replace(plan, events=tuple(events))
 

@@ -78,7 +78,7 @@ class Replica(Process):
 
     async def boot(self) -> None:
         """Start as the service does, retrying with backoff as its supervisor would."""
-        pause = 60.0
+        pause = self.world.plan.restart_seconds
         while True:
             try:
                 if self.world.plan.whole_start:
@@ -96,7 +96,7 @@ class Replica(Process):
                 self.ready.set()
                 return
             await asyncio.sleep(pause)
-            pause = min(2 * pause, 3600.0)
+            pause = min(2 * pause, 60 * self.world.plan.restart_seconds)
 
     async def sweep(self, *, flush: bool = False) -> None:
         """Sweep once; a process never runs two sweeps concurrently."""

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from tests.simulation.busy import BUSY_SCENES
-from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, Coverage
 from tests.simulation.grant_plans import SCENES
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutants import MUTANTS, SCENE_MUTANTS
 from tests.simulation.order_plans import ABOUT_ORDERS, ADMINS
-from tests.simulation.orders_mutants import ORDERS_MUTANTS
+from tests.simulation.outages import OUTAGE_SCENES
 from tests.simulation.planner import THEMES, Planner
 from tests.simulation.runner import play, play_seed
 from tests.simulation.shrink import shrunk
@@ -40,7 +39,7 @@ def seeds_of(theme: str, count: int) -> list[int]:
     return list(itertools.islice(seeds, count))
 
 
-@pytest.mark.parametrize("theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, ADMINS])
+@pytest.mark.parametrize("theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS])
 def test_directed_scenes(theme: str) -> None:
     for seed in seeds_of(theme, 3):
         result = play_seed(seed)
@@ -66,7 +65,7 @@ def test_a_seed_determines_everything() -> None:
         ("new_key_on_mismatch", "other_version"),
         ("cap_from_plain_list", "hidden_rows"),
         ("own_row_may_be_hidden", "hidden_rows"),
-        *((name, themes[0]) for name, (_, themes) in (ORDERS_MUTANTS | BUSY_MUTANTS).items()),
+        *((name, themes[0]) for name, (_, themes) in SCENE_MUTANTS.items()),
     ],
 )
 def test_a_mutant_is_caught(name: str, theme: str) -> None:
@@ -102,7 +101,7 @@ def test_a_failing_plan_is_shrunk() -> None:
 
 def test_seeds_cover_every_theme() -> None:
     assert {Planner(seed).plan().theme for seed in range(2000)} == {
-        *(*THEMES, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, ADMINS)
+        *(*THEMES, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS)
     }
 
 
