@@ -46,7 +46,7 @@ lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	for name in dev mutation schemathesis slither; do \
 	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
-.PHONY: simulate mutants chaos attack
+.PHONY: simulate mutants chaos attack outages
 
 simulate: install  ## run the whole service on a virtual clock with every known fault; SEEDS=20000
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
@@ -60,6 +60,9 @@ chaos: contracts  ## kill and stop real processes at random; SEED=, PAYMENTS=500
 attack: contracts  ## play every known attack against real processes; NODES=2 PROCESSES=3 TWICE=1 ONLY="name ..."
 	$(PY) -m tests.attack $(ONLY) $(if $(NODES),--nodes $(NODES)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	  $(if $(TWICE),--twice)
+
+outages: contracts  ## fail Stripe, nodes and prices of real processes; print the seconds to recovery; ONLY="name ..."
+	$(PY) -m tests.outages $(ONLY)
 
 .PHONY: mutation
 

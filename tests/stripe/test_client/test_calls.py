@@ -242,3 +242,18 @@ async def test_a_listing_whose_second_page_fails_is_a_failure() -> None:
     async with fake.api().session() as session:
         with pytest.raises(StripeFailure):
             await session.list_entries(CUSTOMER, START)
+
+
+async def test_a_read_over_an_idle_connection_waits_a_few_seconds_only() -> None:
+    """It may have been dropped without a word, and a read can be repeated over a new one; a write cannot."""
+    fake = FakeStripe(respond(200, raw_customer()), respond(200, raw_customer()), respond(200, raw_entry()))
+    async with fake.api().session() as session:
+        await session.get_customer(CUSTOMER)
+        fake.clock.boot_time += 30
+        fake.clock.wall_time += 30
+        await session.get_customer(CUSTOMER)
+        fake.clock.boot_time += 30
+        fake.clock.wall_time += 30
+        await credit(session)
+    fresh, idle, write = (request.extensions["timeout"]["read"] for request in fake.requests)
+    assert idle <= 5 < fresh == write
