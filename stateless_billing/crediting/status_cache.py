@@ -15,6 +15,7 @@ _FIRST_WAIT_SECONDS = 60
 _FIRST_SOON_WAIT_SECONDS = 5  # after a 429, or a write without an answer: Stripe itself answers
 _SOON_CAUSES = ("rate_limited", "stripe_unclear")
 _MAX_WAIT_SECONDS = 3600
+_RECENT_RECOVERY_SECONDS = 30
 _HELD_WAIT_SECONDS = 24 * 3600
 _LOOKUP_TTL_SECONDS = 10
 _CONFIRMING_TTL_SECONDS = 120
@@ -96,10 +97,16 @@ class StatusCache:
         previous = self._pending.get(_cache_key(payment))
         if previous and self._is_over(previous):
             previous = None
-        wait = with_jitter(status.retry_after or _next_wait(status, previous))
+        wait = with_jitter(status.retry_after or self._next_wait(status, previous))
         fixed = status.retry_after is not None
         self._pending[_cache_key(payment)] = _Pending(status, self._clock.boot(), wait, fixed)
         return _with_retry(status, wait)
+
+    def _next_wait(self, status: PaymentStatus, previous: _Pending | None) -> int:
+        recovered_at = self._recovered_at(status.cause or "")
+        if recovered_at and self._clock.boot() - recovered_at < _RECENT_RECOVERY_SECONDS:
+            return _FIRST_SOON_WAIT_SECONDS  # the attempt may have begun before the recovery
+        return _next_wait(status, previous)
 
     def _is_over(self, pending: _Pending) -> bool:
         """Whether what a payment waits for has recovered since."""

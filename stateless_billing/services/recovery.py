@@ -14,6 +14,7 @@ from stateless_billing.stripe.errors import StripeFailure
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS = 5
+_QUIET_SECONDS = 2  # after the last call: a busy process needs no probe
 
 
 class StripeProbe:
@@ -40,7 +41,7 @@ class StripeProbe:
         """Read the records if the last call failed or was limited some seconds ago, or the machine's clock was set."""
         has_failed = self._health.failure is not None or self._health.limited
         last_at = max(self._health.failed_at, self._health.answered_at or 0.0)
-        if has_failed and self._clock.boot() - last_at < PROBE_SECONDS:
+        if has_failed and self._clock.boot() - last_at < _QUIET_SECONDS:
             return
         if not has_failed and not self._health.time.has_jumped:
             return

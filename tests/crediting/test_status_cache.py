@@ -224,6 +224,18 @@ def test_a_lookup_that_finds_the_credit_does_not_expire(status_cache: StatusCach
     assert status_cache.credited_status(PAYMENT) == credited_status(5, entry())
 
 
+def test_an_attempt_that_fails_right_after_a_recovery_is_repeated_soon(clock: FakeClock) -> None:
+    """It may have begun before."""
+    recovered_at = clock.boot()
+    cache = StatusCache(clock, lambda cause: recovered_at if cause == "stripe_down" else 0.0)
+    clock.wait(1)
+    assert 5 <= (cache.record_attempt(PAYMENT, PENDING).retry_after or 0) <= 6
+    clock.wait(30)
+    assert 10 <= (cache.record_attempt(PAYMENT, PENDING).retry_after or 0) <= 12, "then it doubles"
+    assert 60 <= (cache.record_attempt(PAYMENT, PaymentStatus("held", cause="rate_unavailable")).retry_after or 0) <= 75
+    assert 60 <= (StatusCache(clock).record_attempt(PAYMENT, PENDING).retry_after or 0) <= 75, "it never failed"
+
+
 def test_a_confirming_status_is_the_last_one_and_delays_no_attempt(status_cache: StatusCache, clock: FakeClock) -> None:
     waiting = confirming_status(Depth(reached=False, cause="node_unavailable"))
     assert status_cache.record_confirming(PAYMENT, waiting), "its cause is new"

@@ -77,7 +77,7 @@ def test_what_waits_is_credited_within_seconds() -> None:
     seconds, limits = play(200)
     assert len(seconds) == 200
     assert limits == 0
-    assert seconds[-1] < 5 + 3 + 200 / 20, "a probe, a round, and the pace"
+    assert seconds[-1] < 5 + 2 + 3 + 200 / 20, "a probe, a round, and the pace"
 
 
 def test_cursors_are_read_and_written_after_the_credits() -> None:
