@@ -11,11 +11,14 @@ from functools import lru_cache
 from chain.gateway import Gateway
 from chain.signatures import keccak_of_text
 from stateless_billing.stripe.client import StripeApi, StripeSession
-from stateless_billing.stripe.errors import RequestRejected
+from stateless_billing.stripe.errors import KeyReusedDifferently, RequestRejected, StripeUnavailable
 from stateless_billing.stripe.lookups import search_metadata
 from stateless_billing.stripe.objects import WALLET, Customer
 
 RECORD_MARKER = "stateless_billing"
+_GRANTS_DESCRIPTION = "Grants ledger of the billing service"
+_SERVICE_DESCRIPTION = "Service record of the billing service"
+_MAX_DELETED = 20
 MAX_OPEN = 15
 """Keys of open payments, of all gateways together: Stripe allows 50 keys on a customer."""
 
@@ -117,20 +120,52 @@ class ServiceRecords:
 async def create_records(stripe: StripeApi) -> str:
     """Create the bookkeeping customers unless they exist; return the service record's ID.
 
-    Idempotency keys keep concurrent runs, or runs within a day, from creating two pairs; later, search finds the first.
+    What is missing or deleted is made anew. A service record whose grants record is gone gets a new one.
 
     Raises: StripeFailure.
     """
     async with stripe.session() as session:
         existing = await search_metadata(session, RECORD_MARKER, "service")
-        if existing:
-            return min(existing, key=lambda record: (record.created, record.id)).id
-        grants = await session.create_customer(
-            "Grants ledger of the billing service", {RECORD_MARKER: "grants"}, "init:grants"
-        )
-        return await session.create_customer(
-            "Service record of the billing service", {RECORD_MARKER: "service", "grants": grants}, "init:service"
-        )
+        for record in sorted(existing, key=lambda record: (record.created, record.id)):
+            service = await session.get_customer(record.id)  # search shows deleted ones for a while
+            if service.deleted:
+                continue
+            if not await _is_living(session, service.value("grants")):
+                grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")
+                await session.set_metadata(service.id, {"grants": grants})
+            return service.id
+        grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")
+        metadata = {RECORD_MARKER: "service", "grants": grants}
+        return await _create_living(session, _SERVICE_DESCRIPTION, metadata, "init:service")
+
+
+async def _create_living(session: StripeSession, description: str, metadata: dict[str, str], key: str) -> str:
+    """Create a bookkeeping customer, or return the one that a run of the last day created.
+
+    Under its key Stripe repeats its first answer for a day, also after the customer was deleted, and refuses another
+    grants record under it. The next key names what was deleted, or that grants record, so that concurrent runs agree.
+    """
+    try:
+        customer_id = await session.create_customer(description, metadata, key)
+    except KeyReusedDifferently:
+        key = f"{key}:{metadata['grants']}"
+        customer_id = await session.create_customer(description, metadata, key)
+    for _ in range(_MAX_DELETED):
+        if await _is_living(session, customer_id):
+            return customer_id
+        customer_id = await session.create_customer(description, metadata, f"{key}:{customer_id}")
+    raise StripeUnavailable(f"{_MAX_DELETED} bookkeeping customers in a row were deleted within a day")
+
+
+async def _is_living(session: StripeSession, customer_id: str | None) -> bool:
+    if not customer_id:
+        return False
+    try:
+        return not (await session.get_customer(customer_id)).deleted
+    except RequestRejected as error:
+        if error.code != "resource_missing":
+            raise
+        return False
 
 
 def swept_key(gateway: Gateway) -> str:

@@ -6,6 +6,7 @@ before it looks up the object; if it did not, a missing permission would show on
 bypass the SDK, in sequence and each to a different endpoint, to stay clear of the per-endpoint rate limits.
 """
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping
@@ -20,10 +21,13 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import API_VERSION
 from stateless_billing.stripe.connection import Connection, ConnectionFailed
+from stateless_billing.stripe.errors import NotSent
 
 _BASE = "https://api.stripe.com"
 _UNKNOWN_CUSTOMER = "cus_DoctorAsksForNobody"
 _REAL_CHAINS = frozenset({8453})  # chains whose tokens have value
+_CONNECTION_ATTEMPTS = 3
+_CLOSE_SECONDS = 0.3  # in which the end of a closed connection arrives
 _DASHBOARD = "Stripe's Dashboard, Developers, API keys"
 
 NEEDED_PERMISSIONS = (
@@ -92,9 +96,10 @@ class StripeKeyChecks:
         self._restricted = settings.stripe_api_key.startswith("rk_")
 
     async def run(self) -> list[Check]:
-        """Check account and mode, missing permissions, and excess permissions."""
+        """Check account and mode, that connections stay open, missing permissions, and excess permissions."""
         checks = [await run_check("stripe_key", self._check_account)]
         if self.accepted:
+            checks.append(await run_check("stripe_connection", self._check_connection))
             checks.append(await run_check("stripe_permissions", self._check_missing))
             checks.append(await run_check("stripe_excess", self._check_excess))
         return checks
@@ -103,14 +108,17 @@ class StripeKeyChecks:
         """Close the connection."""
         await self._connection.aclose()
 
-    async def _request(self, method: str, path: str, values: Mapping[str, str]) -> StripeResponse:
+    async def _request(
+        self, method: str, path: str, values: Mapping[str, str], *, same_connection: bool = False
+    ) -> StripeResponse:
         base = self._settings.stripe_api_base or _BASE
         headers = {"authorization": f"Bearer {self._settings.stripe_api_key}", "stripe-version": API_VERSION}
         encoded = urlencode(values)
         url, body = (f"{base}{path}?{encoded}", None) if method == "GET" else (f"{base}{path}", encoded)
         if body:
             headers["content-type"] = "application/x-www-form-urlencoded"
-        self._connection.start_session()
+        if not same_connection:
+            self._connection.start_session()
         try:
             content, status, _ = await self._connection.request(method, url, headers, body)
         except ConnectionFailed as error:
@@ -142,6 +150,22 @@ class StripeKeyChecks:
                 "Set STRIPE_API_KEY to a live key, or CHAIN_ID to a test chain.",
             )
         return detail
+
+    async def _check_connection(self) -> str:
+        """Read twice over one connection, as each credit does before its write."""
+        fault = ""
+        for _ in range(_CONNECTION_ATTEMPTS):
+            await self._request("GET", "/v1/customers", {"limit": "1"})
+            await asyncio.sleep(_CLOSE_SECONDS)
+            try:
+                await self._request("GET", "/v1/customers", {"limit": "1"}, same_connection=True)
+            except NotSent as error:
+                fault = str(error)
+            else:
+                return "two reads went over one connection"
+        raise CheckFailed(
+            fault, "Reach Stripe without a proxy, or let it keep connections open (HTTP/1.1, 60 seconds when idle)."
+        )
 
     async def _check_missing(self) -> str:
         missing = []

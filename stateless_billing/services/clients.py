@@ -12,6 +12,7 @@ from stateless_billing.runtime.bounded_http import create_http_client
 from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.connection import Health
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
 _LOOKUP_CONNECTIONS = 3
@@ -35,7 +36,7 @@ class Clients:
     stripe: StripeApi
     lookup_stripe: StripeApi
     order_stripe: StripeApi
-    """For orders and rate overrides, which are read while a connection that credits is held."""
+    """For orders and rate overrides, read while a connection that credits is held. Its health is that of `stripe`."""
 
     async def aclose(self) -> None:
         """Close all idle connections."""
@@ -63,16 +64,17 @@ def create_clients(
     )
 
     stripe_time = ReferenceClock(clock)
+    health = Health(stripe_time)
     nodes.statuses.wall = stripe_time.wall
 
-    def create_stripe(**limits: int) -> StripeApi:
+    def create_stripe(health: Health, **limits: int) -> StripeApi:
         return StripeApi(
             key=settings.stripe_api_key,
             base=settings.stripe_api_base,
             rate_limiter=rate_limiter,
             clock=clock,
             transport_factory=stripe_transport_factory,
-            time=stripe_time,
+            health=health,
             **limits,
         )
 
@@ -88,9 +90,9 @@ def create_clients(
         visitor_gateways=visitor_gateways,
         rate_limiter=rate_limiter,
         stripe_time=stripe_time,
-        stripe=create_stripe(),
-        lookup_stripe=create_stripe(max_connections=_LOOKUP_CONNECTIONS),
-        order_stripe=create_stripe(max_connections=_ORDER_CONNECTIONS),
+        stripe=create_stripe(health),
+        lookup_stripe=create_stripe(Health(stripe_time), max_connections=_LOOKUP_CONNECTIONS),
+        order_stripe=create_stripe(health, max_connections=_ORDER_CONNECTIONS),
     )
 
 

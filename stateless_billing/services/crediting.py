@@ -94,11 +94,10 @@ def create_recoveries(clients: Clients, price_feed: PriceFeed) -> Callable[[str]
     """Tell for each cause when the party that it blames last answered again."""
 
     def recovered_at(cause: str) -> float:
-        healths = clients.stripe.health, clients.order_stripe.health
         if cause == "rate_limited":
-            return max(health.unlimited_at for health in healths)
+            return clients.stripe.health.unlimited_at
         if cause in STRIPE_CAUSES:
-            return max(health.recovered_at for health in healths)
+            return clients.stripe.health.recovered_at
         return price_feed.recovered_at if cause == "rate_unavailable" else 0.0
 
     return recovered_at

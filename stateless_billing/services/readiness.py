@@ -94,7 +94,9 @@ def _stripe(services: Services) -> CheckResponse:
     detail = "the last call failed" if stripe.failure else "the last call was answered"
     if skew is not None and (warning := health.clock_warning(skew)):
         detail += f"; {warning}"
-    return _check(stripe.failure is None, age, detail)
+    if stripe.connection_fault:
+        detail = stripe.connection_fault
+    return _check(stripe.failure is None and stripe.connection_fault is None, age, detail)
 
 
 async def _price(services: Services) -> CheckResponse:

@@ -43,7 +43,7 @@ class StripeProbe:
         last_at = max(self._health.failed_at, self._health.answered_at or 0.0)
         if has_failed and self._clock.boot() - last_at < _QUIET_SECONDS:
             return
-        if not has_failed and not self._health.time.has_jumped:
+        if not (has_failed or self._health.connection_fault or self._health.time.has_jumped):
             return
         try:
             await self._records.load()

@@ -15,6 +15,7 @@ from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, StillValid, create_transport
 from stateless_billing.stripe.errors import (
+    ConnectionNotKept,
     KeyRejected,
     OutcomeUnknown,
     RateLimited,
@@ -205,11 +206,11 @@ class StripeSession:
         except StripeUnavailable as error:
             self._health.record_failure(self._clock.boot(), str(error))
             raise
-        except RateLimited:
-            self._record_response(limited=True)
+        except ConnectionNotKept as error:
+            self._health.connection_fault = str(error)
             raise
-        except RequestRejected:
-            self._record_response()
+        except (RequestRejected, RateLimited) as error:
+            self._record_response(limited=isinstance(error, RateLimited))
             raise
         finally:
             self._connection.tell_time(self._health.time)
@@ -219,7 +220,7 @@ class StripeSession:
 
     def _record_response(self, *, limited: bool = False) -> None:
         self._has_read = True  # also by a refusal: that something is missing is an answer to decide by
-        self._health.record_response(self._clock.boot(), limited=limited)
+        self._health.record_response(self._clock.boot(), limited=limited, reused=self._connection.was_reused)
 
     async def _send(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
@@ -240,7 +241,7 @@ class StripeSession:
 class StripeApi:
     """Opens sessions, each with its own connection.
 
-    `transport_factory` creates a connection's transport; `time` is set to Stripe's clock with every response.
+    `transport_factory` creates a connection's transport; `health` may be shared with another.
     """
 
     def __init__(
@@ -252,7 +253,7 @@ class StripeApi:
         clock: Clock,
         transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
         max_connections: int = MAX_CONNECTIONS,
-        time: ReferenceClock | None = None,
+        health: Health | None = None,
     ) -> None:
         self._key = key
         self._base = base
@@ -261,7 +262,7 @@ class StripeApi:
         self._transport_factory = transport_factory
         self._idle: list[tuple[stripe.StripeClient, Connection]] = []
         self._slots = asyncio.Semaphore(max_connections)
-        self.health = Health(time or ReferenceClock(clock))
+        self.health = health or Health(ReferenceClock(clock))
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[StripeSession]:

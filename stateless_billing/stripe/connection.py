@@ -17,7 +17,7 @@ import httpx
 
 from stateless_billing.runtime.bounded_http import MEBIBYTE, BoundedTransport, create_ssl_context, parse_response
 from stateless_billing.runtime.clock import Clock, ReferenceClock
-from stateless_billing.stripe.errors import NotSent
+from stateless_billing.stripe.errors import ConnectionNotKept, NotSent
 
 MAX_ANSWER_AGE_SECONDS = 60  # how long a response's Date may be used as the clock
 CLOCK_TOLERANCE_SECONDS = 120  # how much Stripe's Date and the machine's clock may differ
@@ -26,6 +26,8 @@ _UNPROVEN_TIMEOUT = httpx.Timeout(30.0, connect=5.0, write=5.0, read=4.0)  # mos
 CALL_TIMEOUT_SECONDS = 45.0
 IDLE_SECONDS = 50  # an idle connection is closed before its last response is too old to decide by
 _UNPROVEN_IDLE_SECONDS = 2.0  # a connection idle for longer may have been dropped without a word
+_PROMPT_CLOSE_SECONDS = 5.0  # a connection that is gone sooner after a response was not idle for too long
+_MANY_CLOSES = 2  # in a row without one connection that was used again: it is the rule, not an accident
 MAX_RESPONSE_BYTES = 8 * MEBIBYTE  # a hundred customers with all their metadata have 3
 _HEADERS, _BODY = "http11.send_request_headers.started", "http11.send_request_body.started"
 
@@ -59,13 +61,18 @@ class Health:
     recovered_at: float = 0.0
     limited: bool = False
     unlimited_at: float = 0.0
+    connection_fault: str | None = None
+    """Why writes cannot be sent although reads are answered: no connection stays open."""
 
-    def record_response(self, now: float, *, limited: bool) -> None:
-        """Note a proper response at `now`, by the boot clock."""
+    def record_response(self, now: float, *, limited: bool, reused: bool) -> None:
+        """Note a proper response at `now`, by the boot clock; `reused` says whether its connection was used before."""
         if self.limited and not limited:
             self.unlimited_at = now
-        if self.failure is not None:
+        is_kept_again = reused and self.connection_fault is not None
+        if self.failure is not None or is_kept_again:
             self.recovered_at = now
+        if is_kept_again:
+            self.connection_fault = None
         self.answered_at, self.limited, self.failure = now, limited, None
 
     def record_failure(self, now: float, failure: str) -> None:
@@ -110,6 +117,11 @@ class Connection:
         self._before_send: BeforeSend | None = None
         self._must_reuse_connection = False
         self._spans_connections = False
+        self._may_be_open = False
+        self._announces_close = False
+        self._prompt_closes = 0
+        self.was_reused = False
+        """Whether the last request went over a connection that an earlier one had used."""
         self.request_id = ""
         """Stripe's ID of the last request; empty if there was no response."""
 
@@ -125,6 +137,7 @@ class Connection:
         """
         self._spans_connections = self._spans_connections or has_read
         self._must_reuse_connection = False
+        self._may_be_open = False
         self._last_response = None
         await self._transport.aclose()
 
@@ -172,9 +185,10 @@ class Connection:
         still_valid, self._still_valid = self._still_valid, None
         before_send, self._before_send = self._before_send, None
         if still_valid and self._spans_connections:
-            raise NotSent("a connection broke between the reads; nothing was sent")
+            raise self._lost_connection("a connection broke between the reads; nothing was sent")
         extensions = {"trace": self._create_tracer(still_valid, before_send)}
-        self.request_id = ""
+        self.request_id, self.was_reused = "", self._may_be_open
+        self._may_be_open = False
         wall, boot = self._clock.wall(), self._clock.boot()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_SECONDS):  # httpx restarts its timeouts with every byte
@@ -189,6 +203,8 @@ class Connection:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
             raise ConnectionFailed(f"no connection to Stripe: {type(error).__name__}", sent=False) from error
         except (httpx.HTTPError, TimeoutError) as error:
+            if self.was_reused and isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+                self._count_close()
             raise ConnectionFailed(f"the connection broke: {type(error).__name__}", sent=True) from error
         date = _parse_date(response.headers.get("date"))
         self._last_response = None
@@ -196,6 +212,7 @@ class Connection:
             skew = self._clock.wall() - date
             self._last_response = _DatedResponse(date, wall, boot, skew, self._clock.boot())
         self._must_reuse_connection = True
+        self._note_keeping(response)
         self.request_id = response.headers.get("request-id", "")
         if not await parse_response(partial(_is_from_stripe, response.status_code), response.content):
             raise ConnectionFailed(f"HTTP {response.status_code} from something that is not Stripe's API", sent=True)
@@ -204,7 +221,7 @@ class Connection:
     def _timeout(self, method: str) -> httpx.Timeout:
         """Wait less for a read over a connection that may have been dropped: it can be repeated over a new one."""
         last = self._last_response
-        if method.upper() != "GET" or last is None or self._clock.boot() - last.boot <= _UNPROVEN_IDLE_SECONDS:
+        if method != "GET" or last is None or self._clock.boot() - last.boot <= _UNPROVEN_IDLE_SECONDS:
             return TIMEOUT
         return _UNPROVEN_TIMEOUT
 
@@ -218,14 +235,37 @@ class Connection:
         must_reuse = still_valid is not None or self._must_reuse_connection
 
         async def trace(step: str, info: dict[str, Any]) -> None:
-            if must_reuse and step.startswith("connection.") and step.endswith(".started"):
-                raise NotSent("the connection used for reading is gone; nothing was sent")
+            if step.startswith("connection.") and step.endswith(".started"):
+                if self.was_reused:
+                    self.was_reused = False
+                    self._count_close()
+                if must_reuse:
+                    raise self._lost_connection("the connection used for reading is gone; nothing was sent")
             if before_send and step == _HEADERS:
                 await before_send()
             if still_valid and step in (_HEADERS, _BODY) and not still_valid(self.now()):
                 raise NotSent("the decision no longer holds; nothing was sent")
 
         return trace
+
+    def _note_keeping(self, response: httpx.Response) -> None:
+        """Note whether the connection stays open after this response, as far as its headers tell."""
+        if self.was_reused:
+            self._prompt_closes = 0
+        tokens = response.headers.get("connection", "").lower().split(",")
+        self._announces_close = response.http_version == "HTTP/1.0" or "close" in [token.strip() for token in tokens]
+        self._may_be_open = not self._announces_close
+
+    def _count_close(self) -> None:
+        """Count a connection that was closed without a word right after a response."""
+        last = self._last_response
+        if last and self._clock.boot() - last.boot_after <= _PROMPT_CLOSE_SECONDS:
+            self._prompt_closes += 1
+
+    def _lost_connection(self, message: str) -> NotSent:
+        if self._announces_close or self._prompt_closes >= _MANY_CLOSES:
+            return ConnectionNotKept()
+        return NotSent(message)
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -9,6 +9,16 @@ class NotSent(StripeFailure):
     """Nothing was sent: the connection had closed, or the decision no longer held."""
 
 
+class ConnectionNotKept(NotSent):
+    """Nothing was sent: no connection stays open for the write that must follow its reads."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Stripe, or a proxy in between, closes the connection after every answer (Connection: close / HTTP/1.0);"
+            " writes need a connection that stays open, so nothing was sent"
+        )
+
+
 class InQuietZone(StripeFailure):
     """Nothing was sent: the quiet zone between two idempotency keys ends in `seconds`."""
 

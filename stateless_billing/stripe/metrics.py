@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Histogram
 
 from stateless_billing.stripe.errors import (
+    ConnectionNotKept,
     LockTimeout,
     NotSent,
     OutcomeUnknown,
@@ -22,6 +23,7 @@ _OUTCOMES = {
     RequestInProgress: "in_progress",
     LockTimeout: "locked",
     NotSent: "not_sent",
+    ConnectionNotKept: "not_sent",
     RateLimited: "limited",
     RequestRejected: "refused",
     OutcomeUnknown: "unclear",

@@ -12,7 +12,7 @@ from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import CHAIN_ID, GATEWAY
-from tests.fakes.fake_stripe import FakeStripe, Respond, raw_customer, raw_list, respond, respond_error
+from tests.fakes.fake_stripe import FakeStripe, Respond, raw_customer, respond, respond_error
 
 pytestmark = pytest.mark.anyio
 SERVICE_METADATA = {"stateless_billing": "service", "grants": "cus_Grants", "swept:8453:a1b2c3d4": "7"}
@@ -77,21 +77,6 @@ async def test_update_merges_into_the_service_record() -> None:
     assert fake.sent_form() == {"metadata[a]": ["1"]}
     with pytest.raises(StripeFailure):
         await ServiceRecords(FakeStripe(respond(500, "")).api(), "cus_Service").update({"a": "1"})
-
-
-async def test_the_records_are_created_with_idempotency_keys() -> None:
-    fake = FakeStripe(respond(200, raw_list()), GRANTS, SERVICE)
-    assert await records.create_records(fake.api()) == "cus_Service"
-    assert [request.headers.get("idempotency-key") for request in fake.requests[1:]] == ["init:grants", "init:service"]
-    assert fake.sent_form(2)["metadata[grants]"] == ["cus_Grants"]
-    assert fake.sent_form(2)["metadata[stateless_billing]"] == ["service"]
-
-
-async def test_the_oldest_existing_record_is_used() -> None:
-    pair = [raw_customer(id=f"cus_{99 - age}", created=age, metadata=SERVICE_METADATA) for age in (30, 10, 20)]
-    fake = FakeStripe(respond(200, raw_list(*pair)))
-    assert await records.create_records(fake.api()) == "cus_89"
-    assert len(fake.requests) == 1
 
 
 async def test_nothing_is_created_if_the_search_fails() -> None:

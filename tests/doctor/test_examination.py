@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 NAMES = [
     "settings",
     "stripe_key",
+    "stripe_connection",
     "stripe_permissions",
     "stripe_excess",
     "stripe_records",

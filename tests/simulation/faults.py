@@ -100,6 +100,7 @@ FAULTS = {
     "credit_reversed": "an admin reverses a credit",
     "reversed_again": "a credit is reversed again, elsewhere or in a later epoch",
     "stripe_503": "Stripe answers nothing but 503 for a while, or once",
+    "stripe_closes": "Stripe closes the connection after every answer for a while",
     "stripe_resets": "Stripe resets every connection for a while, or once",
     "stripe_limits": "Stripe's rate limiter refuses everything for a while",
     "stripe_locks": "Stripe answers every write with a lock timeout for a while",

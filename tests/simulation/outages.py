@@ -26,6 +26,7 @@ Scene = tuple[Plan, list[Event]]
 
 STRIPE: dict[str, Callable[[], Effect]] = {
     "stripe_503": lambda: effects.error_unsaved(503),
+    "stripe_closes": effects.closed_after,
     "stripe_resets": effects.lost_before,
     "stripe_limits": effects.limited,
     "stripe_locks": effects.locked,
