@@ -155,6 +155,23 @@ class FailoverProvider:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
 
+    async def verify_chains(self) -> list[ChainError]:
+        """Let all nodes prove their chain at once, and return the failures. Those nodes are asked last for a while."""
+        failures = await asyncio.gather(*(self._verify(node) for node in self.nodes))
+        return [failure for failure in failures if failure]
+
+    async def _verify(self, node: NodeProvider) -> ChainError | None:
+        try:
+            await node.verify_chain()
+        except ChainError as error:
+            self._back_off(node)
+            return error
+        return None
+
+    @staticmethod
+    def _back_off(node: NodeProvider) -> None:
+        node.backoff_until = asyncio.get_running_loop().time() + _BACKOFF_SECONDS
+
     async def with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
         """Return the first reading that is consistent. An inconsistent one is the node's failure; ask the next."""
         causes: list[ChainError] = []
@@ -163,7 +180,7 @@ class FailoverProvider:
                 result = await read(node)
             except ChainError as error:
                 causes.append(error)
-                node.backoff_until = asyncio.get_running_loop().time() + _BACKOFF_SECONDS
+                self._back_off(node)
             else:
                 node.backoff_until = 0.0
                 return result

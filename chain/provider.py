@@ -80,6 +80,7 @@ class NodeProvider:
         self._on_request = on_request
         self._ids = count(1)
         self._is_verified = False
+        self._verifying = asyncio.Lock()
         self.name = f"node {position} ({urlsplit(url).hostname})"
         self.backoff_until = 0.0
 
@@ -105,7 +106,7 @@ class NodeProvider:
 
         Raises: NodeError with the cause; WrongChain for as long as the node is on another chain.
         """
-        await self._verify_chain()
+        await self.verify_chain()
         return await self._request(method, params, parse)
 
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
@@ -113,7 +114,7 @@ class NodeProvider:
 
         Raises: NodeError.
         """
-        await self._verify_chain()
+        await self.verify_chain()
         numbered = {next(self._ids): call for call in calls}
         body = [_message(number, *call) for number, call in numbered.items()]
         return await self._exchange(
@@ -134,12 +135,14 @@ class NodeProvider:
             self._on_request(self.name, method, False)
         return InvalidResponse(f"{self.name} did not answer {method}: {self._redact(cause)}")
 
-    async def _verify_chain(self) -> None:
-        if not self._is_verified:
-            actual = await self._request("eth_chainId", [], decoding.quantity)
-            if actual != self._chain_id:
-                raise WrongChain(f"{self.name} is on chain {actual}, not {self._chain_id}")
-            self._is_verified = True
+    async def verify_chain(self) -> None:
+        """Ask the node for its chain, unless it has proven it already. Raises: NodeError, WrongChain."""
+        async with self._verifying:
+            if not self._is_verified:
+                actual = await self._request("eth_chainId", [], decoding.quantity)
+                if actual != self._chain_id:
+                    raise WrongChain(f"{self.name} is on chain {actual}, not {self._chain_id}")
+                self._is_verified = True
 
     async def _request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         number = next(self._ids)

@@ -82,25 +82,30 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
 
     Raises: StartupRefused, ChainError.
     """
-    for node in nodes.providers:
-        try:
-            await provider.chain_id(node)
-        except WrongChain as error:
-            raise StartupRefused(f"{error}. Correct RPC_URLS or CHAIN_ID.") from error
-        except ChainError as error:
-            log.warning("%s", error)
-    addresses = set()
-    for gateway in gateways:
-        if not await provider.code(nodes, gateway.address):
-            raise StartupRefused(f"There is no contract at {gateway.address}. Correct GATEWAY_ADDRESSES.")
-        views = EarlyViews(nodes, gateway.address)  # the start does not wait for web3
-        addresses.add(await views.token())
-        await views.total_payments()
-    if len(addresses) > 1:
+    for failure in await nodes.verify_chains():
+        if isinstance(failure, WrongChain):
+            raise StartupRefused(f"{failure}. Correct RPC_URLS or CHAIN_ID.") from failure
+        log.warning("%s", failure)
+    addresses = await asyncio.gather(*(_token_address(nodes, gateway) for gateway in gateways))
+    if len(set(addresses)) > 1:
         raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
-    address = addresses.pop()
+    address = addresses[0]
     token = EarlyViews(nodes, address)
-    decimals = await token.decimals()
+    decimals, symbol = await asyncio.gather(token.decimals(), token.symbol())
     if decimals != 18:
         raise StartupRefused(f"The token has {decimals} decimals; only 18 are supported.")
-    return Token(address, await token.symbol(), decimals)
+    return Token(address, symbol, decimals)
+
+
+async def _token_address(nodes: FailoverProvider, gateway: Gateway) -> str:
+    """The token that a gateway takes. Raises: StartupRefused, ChainError."""
+    views = EarlyViews(nodes, gateway.address)  # the start does not wait for web3
+    code, token, total = await asyncio.gather(
+        provider.code(nodes, gateway.address), views.token(), views.total_payments(), return_exceptions=True
+    )
+    if code == b"":
+        raise StartupRefused(f"There is no contract at {gateway.address}. Correct GATEWAY_ADDRESSES.")
+    for result in (code, token, total):
+        if isinstance(result, BaseException):
+            raise result
+    return str(token)

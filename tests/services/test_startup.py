@@ -1,0 +1,85 @@
+"""A start asks the nodes in few rounds, and says what is wrong."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from stateless_billing.services.container import Services
+from stateless_billing.services.startup import StartupReadFailed, StartupRefused
+from tests.chain.fake_node import FakeNode, history
+from tests.fakes.in_process_service import LoopClock, NodesLine, StripeLine, Town
+
+ROUND_SECONDS = 0.1
+
+
+class SlowLine(NodesLine):
+    """Nodes that are a tenth of a second away."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Respond later."""
+        await asyncio.sleep(ROUND_SECONDS)
+        return await super().handle_async_request(request)
+
+
+def start(town: Town) -> float:
+    """Start a process and return how long it took."""
+    took = 0.0
+
+    async def scenario() -> None:
+        nonlocal took
+        services = Services(town.process().settings, LoopClock(), SlowLine(town), lambda: StripeLine(town))
+        began = asyncio.get_running_loop().time()
+        await services.start()
+        took = asyncio.get_running_loop().time() - began
+
+    town.run(scenario())
+    return took
+
+
+def town_with(nodes: int) -> Town:
+    town = Town(history(1))
+    town.nodes = [FakeNode(history(1)) for _ in range(nodes)]
+    for node in town.nodes:
+        node.views |= {"token": 0x77, "decimals": 18}
+        node.lies["symbol"] = lambda _: [ord("L") << 248]  # a string of one letter
+        vars(node)["_eth_getCode"] = lambda address, block: "0x60"
+    return town
+
+
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_a_start_takes_three_rounds(nodes: int) -> None:
+    town = town_with(nodes)
+    assert start(town) == pytest.approx(3 * ROUND_SECONDS)
+    assert [node.asked.count("eth_chainId") for node in town.nodes] == [1] * nodes
+
+
+def test_a_start_goes_on_without_a_node_that_does_not_answer() -> None:
+    town = town_with(2)
+    town.nodes[0].lies["eth_chainId"] = lambda _: None
+    assert start(town) <= 4 * ROUND_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("method", "lie", "refusal"),
+    [
+        ("eth_chainId", lambda _: "0x1", "Correct RPC_URLS or CHAIN_ID"),
+        ("eth_getCode", lambda _: "0x", "There is no contract at"),
+        ("decimals", lambda _: 6, "The token has 6 decimals"),
+    ],
+)
+def test_a_start_says_what_is_wrong(method: str, lie: Any, refusal: str) -> None:
+    town = town_with(2)
+    for node in town.nodes:
+        node.lies[method] = lie
+    with pytest.raises(StartupRefused, match=refusal) as caught:
+        start(town)
+    assert not isinstance(caught.value, StartupReadFailed)
+
+
+def test_a_start_without_any_node_is_repeated_and_says_so() -> None:
+    town = town_with(1)
+    town.nodes[0].lies["totalPayments"] = lambda _: [1, 2]
+    with pytest.raises(StartupReadFailed, match="The chain could not be read"):
+        start(town)
