@@ -8,7 +8,7 @@ import { attachPermit, signPermit } from "./permit.js";
 import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
 import { simulateCall } from "./simulate_call.js";
 import { chooseStep } from "./steps.js";
-import { allowanceShortage, contractFaults, walletFaults } from "./strings.js";
+import { allowanceShortage, contractFaults, outcomes, walletFaults } from "./strings.js";
 import { WalletFault, pause, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
@@ -20,10 +20,24 @@ const BATCH_LIMIT_MS = 60_000;
 /** The contract's error when only the allowance is missing. */
 const MISSING_ALLOWANCE = "ERC20InsufficientAllowance";
 
+/** Meanings that need no quotation of the wallet. */
+const PLAIN_MEANINGS = new Set(["rejected", "busy", "locked", "no_gas", "no_tokens"]);
+
+/** Meanings after which another kind of request would press the payer. */
+const PAYER_DECIDES = new Set(["rejected", "refused", "busy"]);
+
 function createFaultNotice(fault) {
-  if (fault.code === "refused") return contractFaults[fault.detail] ?? contractFaults.unnamed;
-  const message = walletFaults[fault.code] ?? walletFaults.wallet_failed;
-  return { ...message, walletMessage: fault.nothingSent ? "" : fault.detail };
+  if (fault.code === "contract") return contractFaults[fault.detail] ?? contractFaults.unnamed;
+  const { title, text, next } = walletFaults[fault.code] ?? walletFaults.unclear;
+  // Payments have words of their own: what may have been sent here is an allowance.
+  const outcome = fault.mayHaveSent ? outcomes.noPayment : outcomes.nothing;
+  return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
+}
+
+/** Tells that a payment may have been sent, whatever the wallet's error means. */
+function createUnclearNotice(fault) {
+  const title = fault.code === "unclear" ? walletFaults.pay_unclear.title : walletFaults[fault.code].title;
+  return { title, text: walletFaults.pay_unclear.text, walletMessage: fault.detail };
 }
 
 /** Sends the quote's calls in order. */
@@ -58,7 +72,7 @@ function createSender(store, config, quotes, connection, tracker) {
     }
     store.set({ quote: null });
     void quotes.renew();
-    throw new WalletFault("refused", refusal.name);
+    throw new WalletFault("contract", refusal.name);
   }
 
   /** Signs the allowance. If the wallet cannot, the allowance is sent instead. */
@@ -69,7 +83,7 @@ function createSender(store, config, quotes, connection, tracker) {
       const permit = await signPermit(getProvider(), config.token, quote, payer);
       store.set(permit ? { permit, sent: sent + 1 } : { canPermit: false });
     } catch (fault) {
-      if (!(fault instanceof WalletFault) || fault.code === "rejected" || fault.code === "busy") throw fault;
+      if (!(fault instanceof WalletFault) || PAYER_DECIDES.has(fault.code)) throw fault;
       store.set({ canPermit: false });
     }
   }
@@ -119,11 +133,11 @@ function createSender(store, config, quotes, connection, tracker) {
       }
       store.set({ notice: walletFaults.handed_over });
     } catch (fault) {
-      if (!(fault instanceof WalletFault) || fault.nothingSent) {
+      if (!(fault instanceof WalletFault) || !fault.mayHaveSent) {
         search.abort();
         throw fault;
       }
-      store.set({ notice: { ...walletFaults.pay_unclear, walletMessage: fault.detail } });
+      store.set({ notice: createUnclearNotice(fault) });
     }
     void foundOnChain.then((hash) => trackHash(hash, quote));
   }

@@ -2,7 +2,8 @@
 
 import { supportsBatch } from "./batch.js";
 import { saveLastWallet } from "./local_hints.js";
-import { WalletFault, connectWallet, getChainId, getSelectedAccount, readHoldings, switchChain } from "./wallets.js";
+import { parseChainId } from "./wallet_errors.js";
+import { WalletFault, connectWallet, getChainId, getSelectedAccount, readHoldings, requireChain, switchChain } from "./wallets.js";
 
 /** @typedef {import("./wallets.js").Wallet} Wallet */
 
@@ -28,7 +29,7 @@ export function createConnection(store, config, quotes) {
     provider.on?.("accountsChanged", (accounts) => isCurrent() && setPayer(accounts[0] ?? null));
     provider.on?.("chainChanged", (chainId) => {
       if (!isCurrent()) return;
-      store.set({ chainId: `0x${BigInt(chainId).toString(16)}`, holdings: null });
+      store.set({ chainId: parseChainId(chainId), holdings: null });
       void refreshHoldings();
     });
   }
@@ -64,7 +65,7 @@ export function createConnection(store, config, quotes) {
     }
     const chainId = await getChainId(wallet.provider);
     store.set({ chainId });
-    if (chainId !== config.chain.hex) throw new WalletFault("still_elsewhere");
+    requireChain(chainId, config.chain);
   }
 
   return { connect, switchNetwork, verify, refreshHoldings };

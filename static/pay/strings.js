@@ -3,6 +3,7 @@
 /** @typedef {{title: string, text: string}} Message */
 
 const NOTHING_SENT = "Nothing was sent.";
+const NO_PAYMENT = "No payment was sent.";
 const NO_NEED = "You do not need to pay again.";
 const AUTOMATIC = "This page tries again automatically.";
 const PAID_IS_CREDITED = "Payments you already made are credited as usual.";
@@ -68,66 +69,86 @@ export const amountFaults = {
   above_maximum: (maximum) => `The largest payment is ${maximum}.`,
 };
 
+/** What a wallet's fault means for the money. */
+export const outcomes = { nothing: NOTHING_SENT, noPayment: NO_PAYMENT };
+
+/** Faults of wallets. `next` follows the sentence about the money; `text` has its own. */
 export const walletFaults = {
   none: {
     title: "No wallet found in this browser",
-    text: `${NOTHING_SENT} Install a wallet extension, or open this page in your wallet's app with a link or the code below.`,
+    next: "Install a wallet extension, or open this page in your wallet's app with a link or the code below.",
   },
   rejected: {
     title: "You closed the request in your wallet",
-    text: `${NOTHING_SENT} Press the button to try again.`,
+    next: "Press the button to try again.",
+  },
+  refused: {
+    title: "Your wallet refused the request",
+    next: "Press the button to try again.",
   },
   busy: {
     title: "Your wallet already has an open request",
-    text: `${NOTHING_SENT} Answer the request in your wallet, then press the button.`,
+    next: "Answer the request in your wallet, then press the button.",
   },
   locked: {
     title: "Your wallet is locked or does not share this account",
-    text: `${NOTHING_SENT} Unlock the wallet, let this page see the account, then press the button.`,
+    next: "Unlock the wallet, let this page see the account, then press the button.",
   },
   disconnected: {
     title: "Your wallet is not connected to its network",
-    text: `${NOTHING_SENT} Check the network in your wallet, then try again.`,
+    next: "Check the network in your wallet, then try again.",
   },
   unsupported: {
     title: "This wallet does not support the payment",
-    text: `${NOTHING_SENT} Try another wallet.`,
+    next: "Try another wallet.",
   },
   unknown_chain: {
     title: "Your wallet does not know this network",
-    text: `${NOTHING_SENT} Add the network in your wallet's settings, then press the button.`,
+    next: "Add the network in your wallet's settings, then press the button.",
   },
   still_elsewhere: {
     title: "Your wallet is still on another network",
-    text: `${NOTHING_SENT} Choose the right network in your wallet, then press the button.`,
+    next: "Choose the right network in your wallet, then press the button.",
+  },
+  other_chain: {
+    title: "Your wallet is on another network",
+    next: "Choose the right network in your wallet, then press the button.",
+  },
+  no_network: {
+    title: "Your wallet does not say which network it is on",
+    next: "Choose the right network in your wallet, then press the button, or use another wallet.",
   },
   account_changed: {
     title: "Your wallet switched to another account",
-    text: `${NOTHING_SENT} The price was renewed for the new account. Press the button to continue.`,
+    next: "The price was renewed for the new account. Press the button to continue.",
   },
   no_gas: {
     title: "This account cannot pay the network fee",
-    text: `${NOTHING_SENT} Send the account about a cent's worth of the network's coin, then press the button.`,
+    next: "Send the account about a cent's worth of the network's coin, then press the button.",
+  },
+  no_tokens: {
+    title: "This account has too few tokens",
+    next: "Choose a smaller payment or use another account.",
   },
   batch_dropped: {
     title: "Your wallet did not send the payment",
-    text: `${NOTHING_SENT} Press the button to try again.`,
+    next: "Press the button to try again.",
   },
   overtaken: {
     title: "Another payment to this account came first",
     text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
   },
-  wallet_failed: {
+  unclear: {
     title: "Your wallet reported a problem",
-    text: `${NOTHING_SENT} Check your wallet, then press the button to try again.`,
+    next: "Check your wallet, then press the button to try again.",
   },
   allow_failed: {
     title: "The allowance failed",
-    text: "No payment was sent. You paid only the network fee for the allowance. Press the button to try again.",
+    text: `${NO_PAYMENT} You paid only the network fee for the allowance. Press the button to try again.`,
   },
   allow_slow: {
     title: "The allowance is taking longer than usual",
-    text: "No payment was sent. Wait until your wallet shows the allowance as confirmed, then press the button.",
+    text: `${NO_PAYMENT} Wait until your wallet shows the allowance as confirmed, then press the button.`,
   },
   pay_unclear: {
     title: "We cannot tell whether your wallet sent the payment",
@@ -139,13 +160,13 @@ export const walletFaults = {
   },
   price_rose: {
     title: "The new price is a little higher",
-    text: `${NOTHING_SENT} Check the new amount. Press the button to accept it.`,
+    next: "Check the new amount. Press the button to accept it.",
   },
 };
 
 export const allowanceShortage = (allowed, needed) => ({
   title: `Your wallet allowed ${allowed}; this payment needs ${needed}`,
-  text: "No payment was sent. Press the button and allow the full amount, or choose a smaller payment.",
+  text: `${NO_PAYMENT} Press the button and allow the full amount, or choose a smaller payment.`,
 });
 
 /** Why the contract would refuse a payment, by the name of its error. The wallet was not asked yet. */

@@ -7,7 +7,7 @@ for (const { uuid, name, icon, legacy } of scriptedWallets) {
       const answer = await window.scriptedWallet(uuid, method, params);
       if (answer.silent) return new Promise(() => {});
       for (const [event, value] of answer.events ?? []) emit(event, value);
-      if (answer.error) throw answer.error;
+      if ("error" in answer) throw answer.error;
       return answer.result;
     },
     on: (event, listener) => listeners.set(event, [...(listeners.get(event) ?? []), listener]),

@@ -72,6 +72,10 @@ class ScriptedWallet:
             error["data"] = {"originalError": {"code": inner}}
         self._faults[method].append(lambda *_: {"error": error})
 
+    def throw(self, method: str, error: Any) -> None:
+        """Answer with an error of any shape."""
+        self._faults[method].append(lambda *_: {"error": error})
+
     def delay(self, method: str, seconds: float) -> None:
         """Answer late."""
 
