@@ -1,20 +1,19 @@
 /** Runs the primary button's actions: connect, switch, allow, pay. One wallet request at a time. */
 
 import { requireElement } from "../shared/dom.js";
-import { sendBatch, waitForBatchHash } from "./batch.js";
+import { rememberRefusal, sendBatch, waitForBatchHash } from "./batch.js";
 import { formatExactTokens } from "./money.js";
-import { buildReceiptUrl, findPaymentForQuote, isHash } from "./payment_polling.js";
+import { buildReceiptUrl, isHash } from "./payment_polling.js";
 import { attachPermit, signPermit } from "./permit.js";
 import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
 import { simulateCall } from "./simulate_call.js";
 import { chooseStep } from "./steps.js";
 import { allowanceShortage, contractFaults, outcomes, walletFaults } from "./strings.js";
-import { WalletFault, pause, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
+import { WalletFault, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
 
 const ALLOWANCE_LIMIT_MS = 60_000;
-const UNANSWERED_CHECK_S = 6;
 const BATCH_LIMIT_MS = 60_000;
 
 /** The contract's error when only the allowance is missing. */
@@ -34,15 +33,8 @@ function createFaultNotice(fault) {
   return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
 }
 
-/** Tells that a payment may have been sent, whatever the wallet's error means. */
-function createUnclearNotice(fault) {
-  const title = fault.code === "unclear" ? walletFaults.pay_unclear.title : walletFaults[fault.code].title;
-  return { title, text: walletFaults.pay_unclear.text, walletMessage: fault.detail };
-}
-
 /** Sends the quote's calls in order. */
-function createSender(store, config, quotes, connection, tracker) {
-  let search = new AbortController();
+function createSender(store, config, quotes, connection, tracker, attempts) {
   const getProvider = () => store.get().wallet.provider;
 
   /** True if the quote is for this payer, lasts long enough, and costs no more than the amount shown. */
@@ -107,58 +99,53 @@ function createSender(store, config, quotes, connection, tracker) {
     return true;
   }
 
-  /** Tracks the payment that used the quote; an empty hash means that another payment used it. */
-  function trackHash(hash, quote) {
-    if (hash) tracker.track(hash, quote);
-    else store.set({ notice: walletFaults.overtaken });
-  }
-
   /**
-   * Requests the payment. Finds it by the quote's sequence if the wallet gives no hash.
-   * @param {(signal: AbortSignal) => Promise<string>} request
+   * Requests the payment. False if the wallet's answer does not tell whether it was sent: the chain decides.
+   * @param {() => Promise<string>} request
    */
   async function pay(request) {
-    const { quote } = store.get();
-    search.abort();
-    search = new AbortController();
-    const { signal } = search;
-    const foundOnChain = findPaymentForQuote(quote, { firstSeconds: UNANSWERED_CHECK_S, signal });
+    const decided = attempts.begin(store.get().quote);
     store.set({ busy: "paying" });
     try {
-      const hash = await Promise.race([request(signal), foundOnChain]);
-      if (isHash(hash) || hash === "") {
-        search.abort();
-        trackHash(hash, quote);
-        return;
-      }
-      store.set({ notice: walletFaults.handed_over });
+      const hash = await Promise.race([request(), decided]);
+      if (isHash(hash)) tracker.track(hash);
+      else attempts.explain(hash ? "handed_over" : "slow");
+      return true;
     } catch (fault) {
-      if (!(fault instanceof WalletFault) || !fault.mayHaveSent) {
-        search.abort();
+      if (!(fault instanceof WalletFault)) throw fault;
+      if (!fault.mayHaveSent) {
+        attempts.cancel();
         throw fault;
       }
-      store.set({ notice: createUnclearNotice(fault) });
+      attempts.explain(fault.code, fault.detail);
+      return false;
     }
-    void foundOnChain.then((hash) => trackHash(hash, quote));
   }
 
   function sendPayment(call) {
     return pay(() => sendTransaction(getProvider(), store.get().payer, call));
   }
 
-  /** Sends all calls in one prompt. False if the wallet wants them one by one. */
+  /** The wallet gets the calls one by one: now, or at the next press. */
+  function refuseBatches() {
+    rememberRefusal(getProvider());
+    store.set({ atomic: false });
+  }
+
+  /** Sends all calls in one prompt. True if the wallet wants them one by one. */
   async function sendTogether(calls) {
     try {
-      await pay(async (signal) => {
+      const isClear = await pay(async () => {
         const id = await sendBatch(getProvider(), store.get().payer, config.chain.hex, calls);
         store.set({ busy: "sending" });
-        return Promise.race([waitForBatchHash(getProvider(), id, signal), pause(BATCH_LIMIT_MS)]);
+        return waitForBatchHash(getProvider(), id, BATCH_LIMIT_MS);
       });
-      return true;
+      if (!isClear) refuseBatches();
+      return false;
     } catch (fault) {
       if (!(fault instanceof WalletFault) || fault.code !== "no_batch") throw fault;
-      store.set({ atomic: false });
-      return false;
+      refuseBatches();
+      return true;
     }
   }
 
@@ -166,7 +153,7 @@ function createSender(store, config, quotes, connection, tracker) {
   async function takeStep() {
     const { quote, sent, atomic, canPermit, permit } = store.get();
     const [call, isLast] = [quote.calls[sent], sent === quote.calls.length - 1];
-    if (!isLast && atomic) return !(await sendTogether(quote.calls));
+    if (!isLast && atomic) return sendTogether(quote.calls);
     if (!isLast && canPermit) {
       await signAllowance();
       return true;
@@ -178,7 +165,7 @@ function createSender(store, config, quotes, connection, tracker) {
 
   return async function sendCalls() {
     for (let hasMore = true; hasMore; ) {
-      if (!(await ensureFreshQuote())) return;
+      if (!(await ensureFreshQuote()) || !(await attempts.allowAnother(store.get().quote))) return;
       await connection.verify();
       if (await simulatePayment()) hasMore = await takeStep();
     }
@@ -188,8 +175,8 @@ function createSender(store, config, quotes, connection, tracker) {
 /**
  * @param {(wallets: import("./wallets.js").Wallet[]) => void} openPicker
  */
-export function createCheckout(store, config, quotes, connection, tracker, openPicker) {
-  const sendCalls = createSender(store, config, quotes, connection, tracker);
+export function createCheckout(store, config, quotes, connection, tracker, attempts, openPicker) {
+  const sendCalls = createSender(store, config, quotes, connection, tracker, attempts);
 
   async function chooseWallet() {
     const { wallets } = store.get();
@@ -202,6 +189,7 @@ export function createCheckout(store, config, quotes, connection, tracker, openP
   }
 
   async function restart() {
+    attempts.explain("unseen");
     tracker.stop();
     store.set({ quote: null, sent: 0, permit: null });
     await Promise.all([quotes.renew(), connection.refreshHoldings()]);

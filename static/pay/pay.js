@@ -6,6 +6,7 @@ import { fetchAccount, getServerTime } from "./api.js";
 import { createCheckout } from "./checkout.js";
 import { bindClaimForm } from "./claim.js";
 import { createConnection } from "./connection.js";
+import { createAttempts } from "./payment_attempts.js";
 import { createPaymentTracker } from "./current_payment.js";
 import { loadPaymentHint, sortLastUsedFirst } from "./local_hints.js";
 import { createUnfinishedPoller, mergePayments, showPayments } from "./payment_list.js";
@@ -41,6 +42,7 @@ function createInitialState(account) {
     busy: "",
     notice: null,
     tracked: null,
+    attempt: null,
     now: getServerTime(),
   };
 }
@@ -109,7 +111,7 @@ function resumePayment(store, tracker) {
   const hint = loadPaymentHint(config.wallet, getServerTime());
   if (!hint) return;
   const known = store.get().payments.find((payment) => getTxHash(payment) === hint.hash);
-  if (!known || !isFinal(known.state)) tracker.track(hint.hash, null, hint.at);
+  if (!known || !isFinal(known.state)) tracker.track(hint.hash, hint.at);
 }
 
 /**
@@ -118,18 +120,27 @@ function resumePayment(store, tracker) {
  */
 function start(account) {
   const store = createStore(createInitialState(account));
-  const onPayments = (payments) => store.set({ payments: mergePayments(store.get().payments, payments, config.wallet) });
+  const onPayments = (fresh) => {
+    const payments = mergePayments(store.get().payments, fresh, config.wallet);
+    store.set({ payments });
+    attempts.observe(payments);
+  };
   const quotes = createQuoteKeeper(store, config.wallet);
   const connection = createConnection(store, config, quotes);
-  const tracker = createPaymentTracker(store, config.wallet, onPayments);
+  const tracker = createPaymentTracker(store, config.wallet, { onPayments, onFailed: () => attempts.cancel() });
+  const attempts = createAttempts(store, config.wallet, (hash) => {
+    if (store.get().tracked?.hash.toLowerCase() !== hash.toLowerCase()) tracker.track(hash);
+  });
   const openPicker = createPicker((wallet) => void checkout.connect(wallet));
-  const checkout = createCheckout(store, config, quotes, connection, tracker, openPicker);
+  const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
   store.subscribe((state) => render(state, config));
   focusResults(store);
   bindSupportButton(store);
   updateReturnLink(store);
   resumePayment(store, tracker);
+  attempts.resume();
+  attempts.observe(account.payments);
   syncPaymentList(store, onPayments);
   refreshOnReturn(connection, onPayments);
   quoteFields();

@@ -34,6 +34,7 @@ const PAY_GAS = 220_000n;
  * @property {string} busy the action whose answer we wait for, or ""
  * @property {import("./strings.js").Message & {walletMessage?: string} | null} notice
  * @property {{hash: string, since: number, answer: any, fault: any} | null} tracked
+ * @property {import("./payment_attempts.js").Attempt | null} attempt
  * @property {number} now
  */
 

@@ -72,6 +72,12 @@ export const amountFaults = {
 /** What a wallet's fault means for the money. */
 export const outcomes = { nothing: NOTHING_SENT, noPayment: NO_PAYMENT };
 
+/** The same, where an earlier payment may have been sent. */
+export const outcomesOfLatest = [
+  [NOTHING_SENT, "Nothing more was sent."],
+  [NO_PAYMENT, "No second payment was sent."],
+];
+
 /** Faults of wallets. `next` follows the sentence about the money; `text` has its own. */
 export const walletFaults = {
   none: {
@@ -130,13 +136,9 @@ export const walletFaults = {
     title: "This account has too few tokens",
     next: "Choose a smaller payment or use another account.",
   },
-  batch_dropped: {
-    title: "Your wallet did not send the payment",
-    next: "Press the button to try again.",
-  },
-  overtaken: {
-    title: "Another payment to this account came first",
-    text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
+  may_be_paid: {
+    title: "Your earlier payment may have arrived",
+    text: "The contract has taken a payment to this account, and we are looking it up. Wait until it is shown here. Press the button again in a minute only if it was not yours.",
   },
   unclear: {
     title: "Your wallet reported a problem",
@@ -150,17 +152,56 @@ export const walletFaults = {
     title: "The allowance is taking longer than usual",
     text: `${NO_PAYMENT} Wait until your wallet shows the allowance as confirmed, then press the button.`,
   },
-  pay_unclear: {
-    title: "We cannot tell whether your wallet sent the payment",
-    text: "Check the activity in your wallet before you pay again. If the payment is there, it is safe: this page is looking for it, and we will credit it.",
-  },
-  handed_over: {
-    title: "Your wallet will send the payment later",
-    text: "It waits for every required signature. Then the payment appears here and is credited. You can close this page. If the price expires first, the contract refuses the payment and takes no tokens.",
-  },
   price_rose: {
     title: "The new price is a little higher",
     next: "Check the new amount. Press the button to accept it.",
+  },
+};
+
+const LOOKING = "This page keeps looking for the payment.";
+const ONCE = "If you press the button again, the contract takes at most one of the two payments.";
+
+/** A payment that the wallet may have sent, by the reason why we do not know. Wallet faults lend their titles. */
+export const attemptTexts = {
+  unclear: {
+    title: "We cannot tell whether your wallet sent the payment",
+    text: `Check the activity in your wallet. ${LOOKING} ${ONCE}`,
+  },
+  batch_dropped: {
+    title: "Your wallet says that it did not send the payment",
+    text: `Only the chain can tell, so this page keeps looking for it. ${ONCE}`,
+  },
+  handed_over: {
+    title: "Your wallet will send the payment later",
+    text: `It named no transaction yet, as wallets with several signers do. ${LOOKING} You can close this page: a payment that arrives is credited. If the price expires first, the contract refuses it and takes no tokens.`,
+  },
+  slow: {
+    title: "Your wallet is still sending the payment",
+    text: `It named no transaction yet. ${LOOKING} ${ONCE}`,
+  },
+  unseen: {
+    title: "The chain has not shown your payment",
+    text: `Check the activity in your wallet. ${LOOKING} ${ONCE}`,
+  },
+  resumed: {
+    title: "A payment of your last visit may be on its way",
+    text: `Your wallet was asked for it, and we do not know whether it sent it. ${LOOKING} ${ONCE}`,
+  },
+};
+
+/** Once the price has expired, a wallet can no longer send the payment. */
+export const attemptExpired =
+  "The price has expired, so your wallet can no longer send this payment. If it was sent in time, it appears here. It takes the chain up to half an hour to rule that out.";
+
+/** What became of it, if not a payment of this page's. */
+export const attemptNotices = {
+  superseded: {
+    title: "Another payment to this account came first",
+    text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
+  },
+  void: {
+    title: "You can safely pay again",
+    text: "The earlier payment did not arrive before its price expired, so it never will. It took no tokens.",
   },
 };
 
@@ -308,6 +349,7 @@ export const supportLines = {
   transaction: "EVM transaction",
   state: "State",
   notice: "Shown",
+  attempt: "Earlier request",
   reference: "Request",
 };
 

@@ -8,7 +8,19 @@ import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
 import { describePayment, isFinal, isUnderWay } from "./states.js";
 import { chooseLabel, chooseStep, estimateNetworkFee, findObstacle, getStepPosition } from "./steps.js";
-import { amountFaults, buttonLabels, heldPaymentWarning, phrases, pollingFaults, serviceFaults, unfinishedPaymentWarning } from "./strings.js";
+import {
+  amountFaults,
+  attemptExpired,
+  attemptTexts,
+  buttonLabels,
+  heldPaymentWarning,
+  outcomesOfLatest,
+  phrases,
+  pollingFaults,
+  serviceFaults,
+  unfinishedPaymentWarning,
+  walletFaults,
+} from "./strings.js";
 
 /** The payer may close the page: shown after this long. */
 const CLOSE_HINT_S = 60;
@@ -126,10 +138,27 @@ function formatReference(fault) {
   return fault?.reference ? phrases.reference(fault.reference) : "";
 }
 
+function quoteWallet(message) {
+  return message ? phrases.walletMessage(message) : "";
+}
+
+/** Describes a payment that may have been sent. */
+function describeAttempt({ reason, state, message }) {
+  const { title } = attemptTexts[reason] ?? walletFaults[reason];
+  const { text } = attemptTexts[reason] ?? attemptTexts.unclear;
+  return { title, text: state === "undecided" ? attemptExpired : text, less: null, fine: quoteWallet(message) };
+}
+
+/** While an earlier payment is undecided, a notice speaks of the latest request alone. */
+function limitToRequest(notice, attempt) {
+  return notice && attempt ? { ...notice, text: outcomesOfLatest.reduce((text, [all, latest]) => text.replace(all, latest), notice.text) } : notice;
+}
+
 /** Chooses the most urgent notice. */
 function chooseNotice(state, step, config) {
-  if (state.notice) return { ...state.notice, less: null, fine: state.notice.walletMessage ? phrases.walletMessage(state.notice.walletMessage) : "" };
+  if (state.notice) return { ...state.notice, less: null, fine: quoteWallet(state.notice.walletMessage) };
   if (state.tracked || state.busy) return null;
+  if (state.attempt?.reason) return describeAttempt(state.attempt);
   const fault = state.quoteFault;
   if (fault && !describeAmountFault(state)) {
     return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: formatReference(fault) };
@@ -201,7 +230,7 @@ export function render(state, config) {
   showQuote(state, config);
   showPayer(state);
   showMessage(requireElement("warning"), chooseWarning(state));
-  const notice = chooseNotice(state, step, config);
+  const notice = limitToRequest(chooseNotice(state, step, config), state.attempt);
   showNotice(notice);
   const view = showTracked(state, config);
   showButton(state, step, config);

@@ -103,6 +103,7 @@ class Node:
         self.refuses_permits = False
         self.signature = "0x" + "11" * 32 + "22" * 32 + "00"
         self.receipts = True
+        self.finalized_at = 0
         self._numbers = itertools.count(FIRST_HASH)
 
     def __call__(self, method: str, params: list[Any]) -> Any:
@@ -111,6 +112,8 @@ class Node:
                 return tx_hash(next(self._numbers))
             case "eth_getTransactionReceipt":
                 return {"status": "0x1"} if self.receipts else None
+            case "eth_getBlockByNumber":
+                return {"timestamp": hex(self.finalized_at)}
             case "eth_getBalance":
                 return hex(self.coins)
             case "eth_gasPrice":
@@ -146,6 +149,7 @@ class StandIn:
         self.quote_fault: Answer | None = None
         self.price = PRICE
         self.seconds = 300
+        self.sequence = 0
         self.allowed = False
         self.permit: dict[str, str] | None = None
         self.claims: dict[int, list[Answer]] = {}
@@ -190,7 +194,7 @@ class StandIn:
             "gateway": GATEWAY,
             "token": TOKEN,
             "chain_id": CHAIN_ID,
-            "sequence": 0,
+            "sequence": self.sequence,
             "deadline": now + self.seconds,
             "signature": "0x",
             "registered": True,
