@@ -1,7 +1,7 @@
 /** Sends several calls in one wallet prompt (EIP-5792). */
 
 import { isHash } from "./payment_polling.js";
-import { WalletFault, pause, requestWallet } from "./wallets.js";
+import { WalletFault, pause, requestWallet, tryRead } from "./wallets.js";
 
 const CAPABILITIES_LIMIT_MS = 3_000;
 const STATUS_INTERVAL_MS = 1_500;
@@ -44,7 +44,7 @@ export async function sendBatch(provider, from, chainId, quoteCalls) {
  */
 export async function waitForBatchHash(provider, id, limitMs) {
   for (const end = Date.now() + limitMs; Date.now() < end; ) {
-    const batch = await requestWallet(provider, "wallet_getCallsStatus", [id]).catch(() => null);
+    const batch = await tryRead(provider, "wallet_getCallsStatus", [id]);
     // Wallets have called batches failed that were mined later: only the chain decides.
     if (batch?.status >= STATUS_FAILED) throw new WalletFault("batch_dropped", "", true);
     const hash = batch?.receipts?.at(-1)?.transactionHash;

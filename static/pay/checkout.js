@@ -9,12 +9,16 @@ import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
 import { simulateCall } from "./simulate_call.js";
 import { chooseStep } from "./steps.js";
 import { allowanceShortage, contractFaults, outcomes, walletFaults } from "./strings.js";
+import { createTurn } from "./turn.js";
 import { WalletFault, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
 
 const ALLOWANCE_LIMIT_MS = 60_000;
 const BATCH_LIMIT_MS = 60_000;
+
+/** While these wait, the wallet may send the payment at any time. */
+const WAITING_FOR_PAYMENT = new Set(["paying", "sending"]);
 
 /** The contract's error when only the allowance is missing. */
 const MISSING_ALLOWANCE = "ERC20InsufficientAllowance";
@@ -33,9 +37,9 @@ function createFaultNotice(fault) {
   return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
 }
 
-/** Sends the quote's calls in order. */
-function createSender(store, config, quotes, connection, tracker, attempts) {
-  const getProvider = () => store.get().wallet.provider;
+/** Sends the quote's calls in order, during one turn. */
+function createSender(store, config, quotes, connection, tracker, attempts, turn) {
+  const provider = turn.guard(store.get().wallet.provider);
 
   /** True if the quote is for this payer, lasts long enough, and costs no more than the amount shown. */
   async function ensureFreshQuote() {
@@ -52,8 +56,7 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
   /** Simulates the payment. False if another step comes first. */
   async function simulatePayment() {
     const { payer, quote, sent, permit } = store.get();
-    store.set({ busy: "checking" });
-    const refusal = await simulateCall(getProvider(), payer, attachPermit(permit, quote.calls.at(-1)));
+    const refusal = await simulateCall(provider, payer, attachPermit(permit, quote.calls.at(-1)));
     if (!refusal) return true;
     const isAllowance = refusal.name === "" || refusal.name === MISSING_ALLOWANCE;
     if (isAllowance && sent < quote.calls.length - 1) return true;
@@ -72,7 +75,7 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "signing" });
     try {
-      const permit = await signPermit(getProvider(), config.token, quote, payer);
+      const permit = await signPermit(provider, config.token, quote, payer);
       store.set(permit ? { permit, sent: sent + 1 } : { canPermit: false });
     } catch (fault) {
       if (!(fault instanceof WalletFault) || PAYER_DECIDES.has(fault.code)) throw fault;
@@ -84,12 +87,12 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
   async function sendAllowance(call) {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "allowing" });
-    const hash = await sendTransaction(getProvider(), payer, call);
+    const hash = await sendTransaction(provider, payer, call);
     store.set({ busy: "allowMining" });
-    const receipt = await waitForReceipt(getProvider(), hash, ALLOWANCE_LIMIT_MS);
+    const receipt = await waitForReceipt(provider, hash, ALLOWANCE_LIMIT_MS);
     if (!receipt) throw new WalletFault("allow_slow");
     if (BigInt(receipt.status ?? "0x1") === 0n) throw new WalletFault("allow_failed");
-    const allowed = await readAllowance(getProvider(), quote, payer);
+    const allowed = await readAllowance(provider, quote, payer);
     if (allowed !== null && allowed < BigInt(quote.amount)) {
       const [has, needs] = [allowed, quote.amount].map((units) => formatExactTokens(units, config.token));
       store.set({ notice: allowanceShortage(has, needs) });
@@ -123,12 +126,12 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
   }
 
   function sendPayment(call) {
-    return pay(() => sendTransaction(getProvider(), store.get().payer, call));
+    return pay(() => sendTransaction(provider, store.get().payer, call));
   }
 
   /** The wallet gets the calls one by one: now, or at the next press. */
   function refuseBatches() {
-    rememberRefusal(getProvider());
+    rememberRefusal(store.get().wallet.provider);
     store.set({ atomic: false });
   }
 
@@ -136,9 +139,9 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
   async function sendTogether(calls) {
     try {
       const isClear = await pay(async () => {
-        const id = await sendBatch(getProvider(), store.get().payer, config.chain.hex, calls);
+        const id = await sendBatch(provider, store.get().payer, config.chain.hex, calls);
         store.set({ busy: "sending" });
-        return waitForBatchHash(getProvider(), id, BATCH_LIMIT_MS);
+        return waitForBatchHash(provider, id, BATCH_LIMIT_MS);
       });
       if (!isClear) refuseBatches();
       return false;
@@ -166,7 +169,8 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
   return async function sendCalls() {
     for (let hasMore = true; hasMore; ) {
       if (!(await ensureFreshQuote()) || !(await attempts.allowAnother(store.get().quote))) return;
-      await connection.verify();
+      store.set({ busy: "checking" });
+      await connection.verify(provider);
       if (await simulatePayment()) hasMore = await takeStep();
     }
   };
@@ -176,15 +180,24 @@ function createSender(store, config, quotes, connection, tracker, attempts) {
  * @param {(wallets: import("./wallets.js").Wallet[]) => void} openPicker
  */
 export function createCheckout(store, config, quotes, connection, tracker, attempts, openPicker) {
-  const sendCalls = createSender(store, config, quotes, connection, tracker, attempts);
+  let turn = createTurn();
+  let lastAction = async () => {};
 
-  async function chooseWallet() {
+  const connectTo = (wallet) => (current) => connection.connect(wallet, current.guard(wallet.provider));
+
+  function showPhones() {
+    const elsewhere = requireElement("elsewhere");
+    elsewhere.open = true;
+    elsewhere.scrollIntoView({ block: "nearest" });
+  }
+
+  async function chooseWallet(current) {
     const { wallets } = store.get();
     if (!wallets.length) {
-      requireElement("elsewhere").open = true;
+      showPhones();
       throw new WalletFault("none");
     }
-    if (wallets.length === 1) await connection.connect(wallets[0]);
+    if (wallets.length === 1) await connectTo(wallets[0])(current);
     else openPicker(wallets);
   }
 
@@ -199,9 +212,11 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
     location.assign(buildReceiptUrl(store.get().tracked.answer.payments[0]));
   }
 
+  const sendCalls = (current) => createSender(store, config, quotes, connection, tracker, attempts, current)();
+
   const actions = {
     connect: chooseWallet,
-    switch: connection.switchNetwork,
+    switch: (current) => connection.switchNetwork(current.guard(store.get().wallet.provider)),
     quote: quotes.renew,
     allow: sendCalls,
     pay: sendCalls,
@@ -213,15 +228,25 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
   /** Runs one action at a time. A wallet's refusal becomes a notice. */
   async function runAction(action) {
     if (store.get().busy) return;
+    const current = createTurn();
+    turn = current;
+    lastAction = action;
     store.set({ notice: null });
     try {
-      await action();
+      await Promise.race([action(current), current.ended]);
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
       store.set({ notice: createFaultNotice(fault) });
     } finally {
-      store.set({ busy: "" });
+      if (turn === current) store.set({ busy: "" });
     }
+  }
+
+  /** Waits no longer for the wallet. What it was asked to pay stays an attempt. */
+  function stopWaiting() {
+    turn.end();
+    if (WAITING_FOR_PAYMENT.has(store.get().busy)) attempts.explain("unanswered");
+    store.set({ busy: "", notice: null });
   }
 
   return {
@@ -231,6 +256,20 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
       if (action) await runAction(action);
     },
     restart: () => runAction(restart),
-    connect: (wallet) => runAction(() => connection.connect(wallet)),
+    connect: (wallet) => runAction(connectTo(wallet)),
+    askAgain() {
+      stopWaiting();
+      return runAction(lastAction);
+    },
+    changeWallet() {
+      stopWaiting();
+      const { wallets } = store.get();
+      if (wallets.length) openPicker(wallets);
+      else showPhones();
+    },
+    disconnect() {
+      stopWaiting();
+      connection.disconnect();
+    },
   };
 }

@@ -40,6 +40,7 @@ function createInitialState(account) {
     permit: null,
     sent: 0,
     busy: "",
+    waiting: { busy: "", since: 0 },
     notice: null,
     tracked: null,
     attempt: null,
@@ -60,6 +61,22 @@ function createPicker(onChoice) {
     requireElement("picker-list").replaceChildren(...choices);
     dialog.showModal();
   };
+}
+
+/** Notes since when the page waits for the same thing. */
+function timeWaits(store) {
+  store.subscribe(({ busy, waiting }) => {
+    if (busy !== waiting.busy) store.set({ waiting: { busy, since: getServerTime() } });
+  });
+}
+
+function bindWalletButtons(checkout) {
+  requireElement("again").addEventListener("click", () => void checkout.restart());
+  requireElement("ask-again").addEventListener("click", () => void checkout.askAgain());
+  for (const id of ["change-wallet", "other-wallet"]) {
+    requireElement(id).addEventListener("click", () => checkout.changeWallet());
+  }
+  requireElement("disconnect").addEventListener("click", () => checkout.disconnect());
 }
 
 /** Moves the focus to a result once. */
@@ -134,6 +151,7 @@ function start(account) {
   const openPicker = createPicker((wallet) => void checkout.connect(wallet));
   const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
+  timeWaits(store);
   store.subscribe((state) => render(state, config));
   focusResults(store);
   bindSupportButton(store);
@@ -146,7 +164,7 @@ function start(account) {
   quoteFields();
   const requestWallets = discoverWallets(phrases.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();
-  requireElement("again").addEventListener("click", () => void checkout.restart());
+  bindWalletButtons(checkout);
   requireElement("checkout").addEventListener("submit", (event) => {
     event.preventDefault();
     if (requireElement("primary").getAttribute("aria-disabled") === "true") return;

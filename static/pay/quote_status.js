@@ -2,7 +2,7 @@
 
 import { fetchAccount, getServerTime } from "./api.js";
 import { getTxHash } from "./payment_polling.js";
-import { requestWallet } from "./wallets.js";
+import { tryRead } from "./wallets.js";
 
 /** The service's node may be this far behind the wallet's. */
 const NODE_LAG_S = 60;
@@ -33,7 +33,7 @@ export function matchPayment(quotes, payments) {
 /** Reads the time of the newest block that can no longer be replaced. Null if the wallet's node does not tell. */
 async function readFinalizedTime(provider) {
   if (!provider) return null;
-  const block = await requestWallet(provider, "eth_getBlockByNumber", ["finalized", false]).catch(() => null);
+  const block = await tryRead(provider, "eth_getBlockByNumber", ["finalized", false]);
   const time = Number(block?.timestamp ?? Number.NaN);
   return Number.isFinite(time) ? time : null;
 }

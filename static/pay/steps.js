@@ -35,6 +35,7 @@ const PAY_GAS = 220_000n;
  * @property {import("./strings.js").Message & {walletMessage?: string} | null} notice
  * @property {{hash: string, since: number, answer: any, fault: any} | null} tracked
  * @property {import("./payment_attempts.js").Attempt | null} attempt
+ * @property {{busy: string, since: number}} waiting since when `busy` is what it is
  * @property {number} now
  */
 

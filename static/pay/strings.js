@@ -179,6 +179,10 @@ export const attemptTexts = {
     title: "Your wallet is still sending the payment",
     text: `It named no transaction yet. ${LOOKING} ${ONCE}`,
   },
+  unanswered: {
+    title: "Your wallet gave no answer",
+    text: `It may still send the payment if you confirm it there. ${LOOKING} ${ONCE}`,
+  },
   unseen: {
     title: "The chain has not shown your payment",
     text: `Check the activity in your wallet. ${LOOKING} ${ONCE}`,
@@ -187,6 +191,20 @@ export const attemptTexts = {
     title: "A payment of your last visit may be on its way",
     text: `Your wallet was asked for it, and we do not know whether it sent it. ${LOOKING} ${ONCE}`,
   },
+};
+
+/** What the page waits for, once a wallet has not answered for a while. */
+export const waitingTitle = "Your wallet has not answered yet";
+const OPEN_WALLET = "Open it: the request may be behind another window.";
+
+export const waitingTexts = {
+  connecting: `We wait for it to share an account. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  switching: `We wait for it to change the network. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  checking: `We wait for it to name its account and network. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  signing: `We wait for you to sign the allowance in it. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  allowing: `We wait for you to confirm the allowance in it. ${OPEN_WALLET} ${NO_PAYMENT}`,
+  paying: `We wait for you to confirm the payment in it. ${OPEN_WALLET} If you ask again, the contract takes at most one of the two payments.`,
+  sending: `We wait for it to name the transaction. ${LOOKING} If you ask again, the contract takes at most one of the two payments.`,
 };
 
 /** Once the price has expired, a wallet can no longer send the payment. */

@@ -19,11 +19,16 @@ import {
   pollingFaults,
   serviceFaults,
   unfinishedPaymentWarning,
+  waitingTexts,
+  waitingTitle,
   walletFaults,
 } from "./strings.js";
 
 /** The payer may close the page: shown after this long. */
 const CLOSE_HINT_S = 60;
+
+/** A wallet that takes longer to answer may hang. */
+const WALLET_PATIENCE_S = 20;
 
 /** The length of the countdown ring, as the SVG's pathLength. */
 const RING_LENGTH = 100;
@@ -109,7 +114,9 @@ function showQuote(state, { chain, token }) {
   }
 }
 
-function showPayer({ payer, account }) {
+function showPayer({ payer, account, busy }) {
+  setVisible(requireElement("change-wallet"), Boolean(payer) || busy === "connecting");
+  setVisible(requireElement("disconnect"), Boolean(payer));
   const node = requireElement("payer");
   const own = payer?.toLowerCase() === account.wallet.toLowerCase();
   const line = own ? phrases.payerIs : phrases.payerOther;
@@ -177,6 +184,14 @@ function showNotice(notice) {
   }
 }
 
+/** Shows what the page waits for when a wallet does not answer. */
+function showWaiting({ busy, waiting, now, attempt }) {
+  const text = now - waiting.since >= WALLET_PATIENCE_S ? waitingTexts[busy] : undefined;
+  const notice = text ? limitToRequest({ title: waitingTitle, text }, attempt?.reason && attempt) : null;
+  showMessage(requireElement("waiting"), notice);
+  return notice;
+}
+
 function showTracked({ tracked, now }, { chain }) {
   const box = requireElement("status");
   setVisible(box, Boolean(tracked));
@@ -232,11 +247,13 @@ export function render(state, config) {
   showMessage(requireElement("warning"), chooseWarning(state));
   const notice = limitToRequest(chooseNotice(state, step, config), state.attempt);
   showNotice(notice);
+  const waiting = showWaiting(state);
   const view = showTracked(state, config);
   showButton(state, step, config);
   showSteps(state, step);
   // Announce one thing: the notice, else the payment, else the wallet's request. Counters stay silent.
-  announce(notice ? `${notice.title}. ${notice.text}` : (view?.title ?? buttonLabels[state.busy] ?? ""));
+  const message = notice ?? waiting;
+  announce(message ? `${message.title}. ${message.text}` : (view?.title ?? buttonLabels[state.busy] ?? ""));
 }
 
 export function createWalletChoice({ info }, onChoice) {

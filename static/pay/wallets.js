@@ -5,11 +5,12 @@ import { parseChainId, readWalletError } from "./wallet_errors.js";
 const FALLBACK_DELAY_MS = 250;
 const RECEIPT_FIRST_WAIT_MS = 700;
 const RECEIPT_MAX_WAIT_MS = 6_000;
+const READ_LIMIT_MS = 10_000;
 const ALLOWANCE_OF = "0xdd62ed3e";
 const BALANCE_OF = "0x70a08231";
 
 /** @typedef {{request: (call: {method: string, params?: unknown[]}) => Promise<any>, on?: Function, removeListener?: Function}} Provider */
-/** @typedef {{info: {uuid: string, name: string, icon: string}, provider: Provider}} Wallet */
+/** @typedef {{info: {uuid: string, name: string, icon: string, rdns?: string}, provider: Provider}} Wallet */
 
 /** A wallet's refusal, or a reason of our own not to ask it. */
 export class WalletFault extends Error {
@@ -34,24 +35,34 @@ export async function requestWallet(provider, method, params = []) {
   }
 }
 
+/** Adds an announced wallet. One that announces itself again, or with a new provider, is the same wallet. */
+function mergeWallet(wallets, announced) {
+  const { provider, info } = announced;
+  if (wallets.some((wallet) => wallet.provider === provider)) return wallets;
+  const isSame = (wallet) => wallet.info.uuid === info.uuid || Boolean(info.rdns && wallet.info.rdns === info.rdns);
+  return wallets.some(isSame) ? wallets.map((wallet) => (isSame(wallet) ? announced : wallet)) : [...wallets, announced];
+}
+
 /**
  * Reports the known wallets whenever another one announces itself.
  * @param {string} fallbackName the name of a wallet that does not announce itself
  * @returns {() => void} asks all wallets to announce themselves again
  */
 export function discoverWallets(fallbackName, onChange) {
-  const wallets = new Map();
+  let wallets = [];
   window.addEventListener("eip6963:announceProvider", (event) => {
     const detail = event.detail;
     if (!detail?.info?.uuid || !detail.provider) return;
-    wallets.set(detail.info.uuid, detail);
-    onChange([...wallets.values()]);
+    const merged = mergeWallet(wallets, detail);
+    if (merged === wallets) return;
+    wallets = merged;
+    onChange(wallets);
   });
   return () => {
     window.dispatchEvent(new Event("eip6963:requestProvider"));
     setTimeout(() => {
       const provider = window.ethereum;
-      if (wallets.size || !provider) return;
+      if (wallets.length || !provider) return;
       onChange([{ info: { uuid: "injected", name: fallbackName, icon: "" }, provider }]);
     }, FALLBACK_DELAY_MS);
   };
@@ -71,7 +82,7 @@ export async function getSelectedAccount(provider) {
 /** Reads the wallet's network. Null if the wallet names none. */
 export async function getChainId(provider) {
   const chainId = parseChainId(await requestWallet(provider, "eth_chainId"));
-  return chainId ?? parseChainId(await requestWallet(provider, "net_version").catch(() => null));
+  return chainId ?? parseChainId(await tryRead(provider, "net_version", []));
 }
 
 /** Raises unless the wallet is on our chain. */
@@ -120,7 +131,7 @@ export async function waitForReceipt(provider, hash, limitMs, signal) {
   const end = Date.now() + limitMs;
   for (let wait = RECEIPT_FIRST_WAIT_MS; Date.now() < end && !signal?.aborted; wait = Math.min(wait * 1.4, RECEIPT_MAX_WAIT_MS)) {
     // Retry when the node fails.
-    const receipt = await requestWallet(provider, "eth_getTransactionReceipt", [hash]).catch(() => null);
+    const receipt = await tryRead(provider, "eth_getTransactionReceipt", [hash]);
     if (receipt) return receipt;
     await pause(wait);
   }
@@ -131,12 +142,18 @@ export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Reads what a wallet tells without its user. Null if it fails or does not answer in time. */
+export function tryRead(provider, method, params) {
+  const answer = requestWallet(provider, method, params).catch(() => null);
+  return Promise.race([answer, pause(READ_LIMIT_MS).then(() => null)]);
+}
+
 /** Encodes one word of calldata. */
 export const encodeWord = (hex) => hex.slice(2).toLowerCase().padStart(64, "0");
 
 /** Reads a number through the wallet's node. Null if unreadable, which proves nothing. */
 export async function readNumber(provider, method, params) {
-  const answer = await requestWallet(provider, method, params).catch(() => null);
+  const answer = await tryRead(provider, method, params);
   return typeof answer === "string" && /^0x[0-9a-f]+$/i.test(answer) ? BigInt(answer) : null;
 }
 
