@@ -26,6 +26,7 @@ function createInitialState(account) {
     account,
     payments: account.payments,
     cents: null,
+    amountFault: "",
     quote: null,
     lastQuote: null,
     quoteFault: null,

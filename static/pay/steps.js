@@ -19,6 +19,7 @@ const PAY_GAS = 220_000n;
  * @property {any} account
  * @property {any[]} payments
  * @property {number | null} cents
+ * @property {string} amountFault why the amount cannot be read
  * @property {any} quote
  * @property {import("./api.js").ApiFault | null} quoteFault
  * @property {boolean} quoting

@@ -64,7 +64,8 @@ export const phrases = {
 };
 
 export const amountFaults = {
-  unreadable: "Write the amount in dollars, for example 50 or 12.50.",
+  unreadable: (decimal) => `Write the amount in dollars, for example 50 or ${decimal}.`,
+  ambiguous: (decimal) => `Three digits after a separator can be read in two ways. Write the amount as 1000 or ${decimal}.`,
   below_minimum: (minimum) => `The smallest payment is ${minimum}.`,
   above_maximum: (maximum) => `The largest payment is ${maximum}.`,
 };

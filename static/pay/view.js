@@ -3,7 +3,7 @@
 import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
 import { createExplorerLink } from "./explorer.js";
-import { formatAge, formatCoins, formatCountdown, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
+import { formatAge, formatCoins, formatCountdown, formatDollarInput, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
 import { describePayment, isFinal, isUnderWay } from "./states.js";
@@ -35,9 +35,9 @@ const RING_LENGTH = 100;
 
 /** @typedef {import("./steps.js").PageState} PageState */
 
-function describeAmountFault({ cents, account }) {
+function describeAmountFault({ cents, account, amountFault }) {
   if (isPayable(cents, account)) return "";
-  if (cents === null) return amountFaults.unreadable;
+  if (cents === null) return amountFaults[amountFault]?.(formatDollarInput(1250)) ?? amountFault;
   if (cents < account.minimum_cents) return amountFaults.below_minimum(formatDollars(account.minimum_cents));
   return amountFaults.above_maximum(formatDollars(account.maximum_cents));
 }
@@ -195,6 +195,7 @@ function showWaiting({ busy, waiting, now, attempt }) {
 function showTracked({ tracked, now }, { chain }) {
   const box = requireElement("status");
   setVisible(box, Boolean(tracked));
+  setVisible(requireElement("again"), tracked?.answer?.state === "credited");
   if (!tracked) return null;
   const age = now - tracked.since;
   const view = describePayment(tracked.answer, age, chain.name);
@@ -209,7 +210,6 @@ function showTracked({ tracked, now }, { chain }) {
   const open = !isFinal(tracked.answer?.state);
   setText(requireElement("status-hint"), open && age > CLOSE_HINT_S ? phrases.closeHint : "");
   setText(requireElement("status-reference"), formatReference(tracked.fault));
-  setVisible(requireElement("again"), tracked.answer?.state === "credited");
   const link = requireElement("status-tx");
   if (link.title !== tracked.hash) {
     link.title = tracked.hash;
