@@ -92,14 +92,14 @@ function focusResults(store) {
 
 /** Adds state and hash to the return link; the other site can verify them with our API. */
 function updateReturnLink(store) {
-  const link = document.querySelector("#back a");
-  if (!link) return;
+  const links = document.querySelectorAll("#back a, #result-back");
+  if (!links.length) return;
   store.subscribe(({ tracked }) => {
     if (!tracked) return;
     const href = new URL(config.back.href);
     href.searchParams.set("status", tracked.answer?.state ?? "unknown");
     href.searchParams.set("tx", tracked.hash);
-    link.href = href.toString();
+    for (const link of links) link.href = href.toString();
   });
 }
 

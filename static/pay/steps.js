@@ -77,6 +77,7 @@ export function chooseLabel(state, step, { chain, token }) {
     case "pay":
       return buttonLabels.pay(amount);
     case "wait":
+      if (state.tracked?.fault) return buttonLabels.unreadable;
       return state.tracked?.answer?.state === "pending" ? buttonLabels.crediting : buttonLabels.waiting(chain.name);
     default:
       return buttonLabels[step];

@@ -24,9 +24,10 @@ export const buttonLabels = {
   pay: (amount) => `Pay ${amount}`,
   paying: "Confirm the payment in your wallet…",
   sending: "Your wallet is sending the payment…",
+  unreadable: "Trying again…",
   waiting: (chain) => `Waiting for ${chain}…`,
   crediting: "Adding the credit…",
-  again: "Make another payment",
+  again: "Pay again",
   receipt: "See receipt",
   retry: "Start again",
 };
@@ -51,6 +52,7 @@ export const phrases = {
   holdings: (before, after) => `${before} now, ${after} afterwards`,
   fee: (amount) => `about ${amount}, paid to the network`,
   feeUnknown: "about a cent, paid to the network",
+  oncePromptedMore: "Your wallet asks once more, for the payment.",
   oncePrompted: "Your wallet asks once.",
   signThenPay: "Your wallet asks twice: for a signature, then for the payment.",
   twicePrompted: "Your wallet asks twice: to allow the amount, then to pay.",
@@ -337,7 +339,8 @@ export const serviceFaults = {
 
 /** Faults of the service while the page polls a payment. */
 export const pollingFaults = {
-  temporary: `We cannot read the payment's state right now. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
+  title: "We cannot read the payment's state right now",
+  temporary: `This is a fault of ours or of your connection. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
   permanent: "We do not accept this transaction hash. No money moved. Check the hash and try again.",
 };
 

@@ -3,7 +3,7 @@
 import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
 import { createExplorerLink } from "./explorer.js";
-import { formatAge, formatCoins, formatCountdown, formatDollarInput, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
+import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
 import { describePayment, isFinal, isUnderWay } from "./states.js";
@@ -79,8 +79,9 @@ function showValidity({ quote, tracked }) {
 }
 
 /** Describes how often the wallet will ask. */
-function describePrompts({ payer, quote, atomic, canPermit }) {
+function describePrompts({ payer, quote, atomic, canPermit, sent }) {
   if (!payer || !quote) return "";
+  if (sent) return phrases.oncePromptedMore;
   if (atomic || quote.calls.length === 1) return phrases.oncePrompted;
   return canPermit ? phrases.signThenPay : phrases.twicePrompted;
 }
@@ -195,12 +196,11 @@ function showWaiting({ busy, waiting, now, attempt }) {
 function showTracked({ tracked, now }, { chain }) {
   const box = requireElement("status");
   setVisible(box, Boolean(tracked));
-  setVisible(requireElement("again"), tracked?.answer?.state === "credited");
   if (!tracked) return null;
   const age = now - tracked.since;
   const view = describePayment(tracked.answer, age, chain.name);
   box.className = `panel ${view.tone}`;
-  setText(requireElement("status-title"), view.title);
+  setText(requireElement("status-title"), tracked.fault ? pollingFaults.title : view.title);
   setText(requireElement("status-text"), tracked.fault ? pollingFaults.temporary : view.text);
   const waiting = view.tone === "progress";
   const bar = requireElement("status-bar");
@@ -215,7 +215,20 @@ function showTracked({ tracked, now }, { chain }) {
     link.title = tracked.hash;
     link.replaceChildren(`${phrases.transaction} `, createExplorerLink(chain.explorer, "tx", tracked.hash, shortenHex(tracked.hash)));
   }
-  return view;
+  return tracked.fault ? { ...view, title: pollingFaults.title } : view;
+}
+
+/** Puts the result in the place of the form once the credit is there. */
+function showResult({ tracked }) {
+  const credited = tracked?.answer?.state === "credited";
+  for (const id of ["terms", "paying", "steps"]) setVisible(requireElement(id), !credited);
+  for (const id of ["result", "again"]) setVisible(requireElement(id), credited);
+  for (const id of ["back", "elsewhere"]) document.getElementById(id)?.toggleAttribute("hidden", credited);
+  const back = document.getElementById("result-back");
+  back?.toggleAttribute("hidden", !credited);
+  requireElement("primary").classList.toggle("second", Boolean(credited && back));
+  const time = credited ? tracked.answer.payments[0]?.time : undefined;
+  setText(requireElement("result-time"), time === undefined ? "" : formatDate(time));
 }
 
 function showButton(state, step, config) {
@@ -249,6 +262,7 @@ export function render(state, config) {
   showNotice(notice);
   const waiting = showWaiting(state);
   const view = showTracked(state, config);
+  showResult(state);
   showButton(state, step, config);
   showSteps(state, step);
   // Announce one thing: the notice, else the payment, else the wallet's request. Counters stay silent.

@@ -71,7 +71,7 @@ def test_second_payment_starts_afresh(tabs: Tabs, service: StandIn, wallet: Scri
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#primary")).to_have_text("See receipt")
-    page.get_by_role("button", name="Make another payment").click()
+    page.get_by_role("button", name="Pay again").click()
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#payments .payment")).to_have_count(2)
 
@@ -192,6 +192,7 @@ def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: St
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("We cannot read the payment's state right now")
     expect(page.locator("#status-text")).to_contain_text("You do not need to pay again.")
     service.default_claims = [lambda number: answer("credited", number)]
     service.claims.clear()
@@ -343,6 +344,37 @@ def test_way_back_tells_how_it_went(tabs: Tabs, service: StandIn, wallet: Script
     press(page, "Pay 83.33 LITKEY")
     sent = tx_hash(FIRST_HASH)
     expect(back).to_have_attribute("href", f"https://dashboard.test/credits?ref=inv-7&status=credited&tx={sent}")
+
+
+def test_result_takes_the_place_of_the_form(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    page = tabs.open([wallet])
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&return_url=https://dashboard.test/credits")
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    for gone in ("#usd", "#rate", "#fee", "#prompts", "#payer", "#steps", "#elsewhere"):
+        expect(page.locator(gone)).to_be_hidden()
+    expect(page.locator("#result")).to_contain_text("c…s@l…")
+    expect(page.locator("#result-time")).not_to_be_empty()
+    actions = page.locator("#checkout > a:visible, #checkout > button:visible")
+    expect(actions).to_have_text(["Back to dashboard.test", "See receipt", "Pay again"])
+    page.get_by_role("button", name="Pay again").click()
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    expect(page.get_by_role("button", name="Pay again")).to_be_hidden()
+    expect(page.locator("#usd")).to_be_visible()
+
+
+def test_after_signing_the_wallet_asks_once_more(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    wallet.behave("eth_sendTransaction", 1)
+    wallet.refuse("eth_sendTransaction", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#prompts")).to_contain_text("Your wallet asks twice")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("You closed the request in your wallet")
+    expect(page.locator("#prompts")).to_have_text("Your wallet asks once more, for the payment.")
 
 
 def test_details_for_support(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
