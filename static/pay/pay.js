@@ -30,6 +30,7 @@ function createInitialState(account) {
     quote: null,
     lastQuote: null,
     quoteFault: null,
+    retryAt: null,
     quoting: false,
     wallets: [],
     wallet: null,

@@ -15,6 +15,8 @@ export const buttonLabels = {
   switch: (chain) => `Switch to ${chain}`,
   switching: "Confirm the network in your wallet…",
   quote: "Get a price",
+  blocked: "Payment not possible now",
+  retryIn: (countdown) => `Trying again in ${countdown}`,
   quoting: "Getting the price…",
   checking: "Checking the payment on the chain…",
   allow: (amount) => `Allow ${amount}`,
@@ -333,7 +335,7 @@ export const serviceFaults = {
   },
   unexpected: {
     title: "Something went wrong on our side",
-    text: `${NOTHING_SENT} Press the button to try again. If it lasts, copy the details for support.`,
+    text: `${NOTHING_SENT} ${AUTOMATIC} If it lasts, copy the details for support.`,
   },
 };
 

@@ -233,7 +233,7 @@ function showResult({ tracked }) {
 
 function showButton(state, step, config) {
   const button = requireElement("primary");
-  const idle = step === "wait" || step === "short" || Boolean(state.busy) || Boolean(describeAmountFault(state) && !state.tracked);
+  const idle = step === "wait" || step === "short" || step === "blocked" || Boolean(state.busy) || Boolean(describeAmountFault(state) && !state.tracked);
   setText(button, chooseLabel(state, step, config));
   // A disabled button would lose the focus while it waits.
   button.setAttribute("aria-disabled", String(idle));

@@ -121,6 +121,17 @@ def test_service_faults_are_explained(tabs: Tabs, service: StandIn, code: str, s
     expect(page.locator("#notice p.fine")).to_contain_text("req-7F3K")
 
 
+def test_without_a_price_the_page_goes_on_by_itself(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.quote_fault = problem("paused", 503)
+    page = page_of(tabs, service, wallet, clock=True)
+    expect(page.locator("#primary")).to_have_text(re.compile(r"Trying again in 0:1\d"))
+    expect(page.locator("#primary")).to_have_attribute("aria-disabled", "true")
+    service.quote_fault = None
+    page.clock.run_for(16_000)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
+
+
 @pytest.mark.parametrize(
     ("typed", "text"),
     [
@@ -286,7 +297,7 @@ def test_tokens_may_be_typed_instead(tabs: Tabs, service: StandIn) -> None:
 def test_what_is_shown_before_any_script_runs(tabs: Tabs, service: StandIn) -> None:
     service.payments = [payment("credited", 1, cents=None)]
     page = page_of(tabs, service, usd="25", java_script_enabled=False)
-    expect(page.locator("#amount")).to_have_text("41.6667 LITKEY")
+    expect(page.locator("#amount")).to_have_text("41.67 LITKEY")
     expect(page.locator("#added")).to_have_text("+$25.00")
     expect(page.locator("#rate")).to_have_text("$0.06 per LITKEY")
     expect(page.locator("#payments .worth")).to_have_text(UNKNOWN)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ def load_templates(assets: Assets) -> Environment:
     found.filters |= {
         "dollars": lambda cents: _UNKNOWN if cents is None else money.format_dollars(cents),
         "tokens": lambda units: money.format_tokens(int(units)),
+        "rounded": lambda units: _round_tokens(int(units)),
         "exact": lambda units: f"{money.format_decimal(int(units)).rstrip('0').rstrip('.')}",
         "rate": lambda rate: _rate_context(rate) if rate else _UNKNOWN,
         "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -195,6 +196,13 @@ class Pages:
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))
+
+
+def _round_tokens(units: int) -> str:
+    """Round tokens as the pay page's script does: to two places, or to six below one token."""
+    places = Decimal("1e-6") if units < 10**18 else Decimal("0.01")
+    text = f"{Decimal(units).scaleb(-18).quantize(places, ROUND_HALF_UP):,f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def _rate_context(rate: str) -> str:
