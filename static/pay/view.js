@@ -240,9 +240,9 @@ function showButton(state, step, config) {
   button.classList.toggle("working", Boolean(state.busy) || step === "wait");
 }
 
-function showSteps({ tracked }, step) {
+function showSteps({ tracked, payer }, step) {
   const ended = tracked?.answer && isFinal(tracked.answer.state);
-  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(getStepPosition(step), 4);
+  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(getStepPosition(step === "blocked" && !payer ? "connect" : step), 4);
   for (const [index, item] of [...requireElement("steps").children].entries()) {
     const done = index < position;
     item.classList.toggle("done", done);

@@ -126,6 +126,7 @@ def test_without_a_price_the_page_goes_on_by_itself(tabs: Tabs, service: StandIn
     page = page_of(tabs, service, wallet, clock=True)
     expect(page.locator("#primary")).to_have_text(re.compile(r"Trying again in 0:1\d"))
     expect(page.locator("#primary")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#steps [aria-current=step]")).to_contain_text("Connect")
     service.quote_fault = None
     page.clock.run_for(16_000)
     press(page, "Connect wallet")
