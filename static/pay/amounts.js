@@ -1,43 +1,57 @@
 /** Binds the two amount fields: dollars and tokens. The visitor may type into either. */
 
 import { requireElement } from "../shared/dom.js";
-import { convertToCents, formatTokenInput, formatUnits, parseDollars, parseTokens } from "./money.js";
+import { parseDollars, parseTokens } from "./amount_input.js";
+import { convertToCents, formatDollarInput, formatTokenInput } from "./money.js";
 
 export const isPayable = (cents, account) =>
   cents !== null && cents >= account.minimum_cents && cents <= account.maximum_cents;
 
 /**
  * Requests quotes only for amounts within the limits.
- * @returns {() => void} reads the dollars and requests a quote
+ * @returns {() => void} takes the link's amount and requests a quote
  */
-export function bindAmountFields(store, quotes, { token, offer }) {
+export function bindAmountFields(store, quotes, { token, offer, cents: linkedCents, usd_fault: linkFault }) {
   const [usd, units] = [requireElement("usd"), requireElement("tokens")];
   const getPrice = () => store.get().quote ?? store.get().lastQuote ?? offer;
 
-  function applyCents(cents) {
+  /**
+   * @param {number | null} cents
+   * @param {string} [amountFault] the fault's name, or its sentence
+   */
+  function applyCents(cents, amountFault = "") {
     const payable = isPayable(cents, store.get().account);
-    store.set({ cents, quoteFault: null, notice: null, ...(payable ? { quoting: true } : { quote: null, quoting: false }) });
+    store.set({ cents, amountFault, quoteFault: null, notice: null, ...(payable ? { quoting: true } : { quote: null, quoting: false }) });
     return payable;
   }
 
-  function fillDollars(text) {
-    usd.value = text;
-    if (applyCents(parseDollars(text))) void quotes.renew();
+  function fillDollars(cents) {
+    usd.value = formatDollarInput(cents);
+    if (applyCents(cents)) void quotes.renew();
   }
 
-  usd.addEventListener("input", () => (applyCents(parseDollars(usd.value)) ? quotes.renewAfterTyping() : quotes.cancel()));
+  function applyTyped(cents, fault) {
+    if (applyCents(cents, fault)) quotes.renewAfterTyping();
+    else quotes.cancel();
+  }
+
+  usd.addEventListener("input", () => {
+    const cents = parseDollars(usd.value);
+    if (typeof cents === "bigint") applyTyped(Number(cents));
+    else applyTyped(null, cents);
+  });
   units.addEventListener("input", () => {
     const typedUnits = parseTokens(units.value, token);
-    const cents = typedUnits === null || !getPrice() ? null : convertToCents(typedUnits, getPrice());
-    if (cents !== null) usd.value = formatUnits(cents, 2);
-    if (applyCents(cents)) quotes.renewAfterTyping();
-    else quotes.cancel();
+    if (typeof typedUnits !== "bigint") return applyTyped(null, typedUnits);
+    const cents = getPrice() ? convertToCents(typedUnits, getPrice()) : null;
+    if (cents !== null) usd.value = formatDollarInput(cents);
+    return applyTyped(cents, "unreadable");
   });
   for (const preset of document.querySelectorAll("button.preset")) {
-    preset.addEventListener("click", () => fillDollars(preset.value));
+    preset.addEventListener("click", () => fillDollars(Number(preset.value) * 100));
   }
   requireElement("pay-less").addEventListener("click", () => {
-    fillDollars(formatUnits(requireElement("pay-less").value, 2));
+    fillDollars(Number(requireElement("pay-less").value));
     requireElement("primary").focus();
   });
   store.subscribe(({ quote, lastQuote }) => {
@@ -45,5 +59,5 @@ export function bindAmountFields(store, quotes, { token, offer }) {
     // Do not overwrite a field while it is typed into; the exact amount is shown below it.
     if (quote && document.activeElement !== units) units.value = formatTokenInput(quote.amount, token);
   });
-  return () => fillDollars(usd.value);
+  return () => (linkedCents === null ? applyCents(null, linkFault) : fillDollars(linkedCents));
 }

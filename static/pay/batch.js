@@ -1,15 +1,21 @@
 /** Sends several calls in one wallet prompt (EIP-5792). */
 
 import { isHash } from "./payment_polling.js";
-import { WalletFault, pause, requestWallet } from "./wallets.js";
+import { WalletFault, pause, requestWallet, tryRead } from "./wallets.js";
 
 const CAPABILITIES_LIMIT_MS = 3_000;
 const STATUS_INTERVAL_MS = 1_500;
 const STATUS_CONFIRMED = 200;
 const STATUS_FAILED = 400;
 
+/** Wallets that refused a batch on this visit, whatever they offer. */
+const refusers = new WeakSet();
+
+export const rememberRefusal = (provider) => refusers.add(provider);
+
 /** Whether the wallet executes all calls or none. "ready" wallets upgrade the account when asked. */
 export async function supportsBatch(provider, account, chainHex) {
+  if (refusers.has(provider)) return false;
   const request = requestWallet(provider, "wallet_getCapabilities", [account, [chainHex]]).catch(() => null);
   const capabilities = await Promise.race([request, pause(CAPABILITIES_LIMIT_MS)]);
   const status = (capabilities?.[chainHex] ?? capabilities?.["0x0"])?.atomic?.status;
@@ -33,16 +39,17 @@ export async function sendBatch(provider, from, chainId, quoteCalls) {
 }
 
 /**
- * Waits for the batch's EVM transaction. Never settles after the signal fires, or while the wallet gives no hash.
- * @returns {Promise<string>}
+ * Waits for the batch's EVM transaction.
+ * @returns {Promise<string>} its hash; empty if the wallet gives none in time
  */
-export async function waitForBatchHash(provider, id, signal) {
-  while (!signal.aborted) {
-    const batch = await requestWallet(provider, "wallet_getCallsStatus", [id]).catch(() => null);
+export async function waitForBatchHash(provider, id, limitMs) {
+  for (const end = Date.now() + limitMs; Date.now() < end; ) {
+    const batch = await tryRead(provider, "wallet_getCallsStatus", [id]);
+    // Wallets have called batches failed that were mined later: only the chain decides.
+    if (batch?.status >= STATUS_FAILED) throw new WalletFault("batch_dropped", "", true);
     const hash = batch?.receipts?.at(-1)?.transactionHash;
     if (batch?.status >= STATUS_CONFIRMED && isHash(hash)) return hash;
-    if (batch?.status >= STATUS_FAILED) throw new WalletFault("batch_dropped");
     await pause(STATUS_INTERVAL_MS);
   }
-  return new Promise(() => {});
+  return "";
 }

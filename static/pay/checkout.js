@@ -1,35 +1,45 @@
 /** Runs the primary button's actions: connect, switch, allow, pay. One wallet request at a time. */
 
 import { requireElement } from "../shared/dom.js";
-import { sendBatch, waitForBatchHash } from "./batch.js";
+import { rememberRefusal, sendBatch, waitForBatchHash } from "./batch.js";
 import { formatExactTokens } from "./money.js";
-import { buildReceiptUrl, findPaymentForQuote, isHash } from "./payment_polling.js";
+import { buildReceiptUrl, isHash } from "./payment_polling.js";
 import { attachPermit, signPermit } from "./permit.js";
 import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
 import { simulateCall } from "./simulate_call.js";
 import { chooseStep } from "./steps.js";
-import { allowanceShortage, contractFaults, walletFaults } from "./strings.js";
-import { WalletFault, pause, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
+import { allowanceShortage, contractFaults, outcomes, walletFaults } from "./strings.js";
+import { createTurn } from "./turn.js";
+import { WalletFault, readAllowance, sendTransaction, waitForReceipt } from "./wallets.js";
 
 /** @typedef {{to: string, data: string, value: string}} Call */
 
 const ALLOWANCE_LIMIT_MS = 60_000;
-const UNANSWERED_CHECK_S = 6;
 const BATCH_LIMIT_MS = 60_000;
+
+/** While these wait, the wallet may send the payment at any time. */
+const WAITING_FOR_PAYMENT = new Set(["paying", "sending"]);
 
 /** The contract's error when only the allowance is missing. */
 const MISSING_ALLOWANCE = "ERC20InsufficientAllowance";
 
+/** Meanings that need no quotation of the wallet. */
+const PLAIN_MEANINGS = new Set(["rejected", "busy", "locked", "no_gas", "no_tokens"]);
+
+/** Meanings after which another kind of request would press the payer. */
+const PAYER_DECIDES = new Set(["rejected", "refused", "busy"]);
+
 function createFaultNotice(fault) {
-  if (fault.code === "refused") return contractFaults[fault.detail] ?? contractFaults.unnamed;
-  const message = walletFaults[fault.code] ?? walletFaults.wallet_failed;
-  return { ...message, walletMessage: fault.nothingSent ? "" : fault.detail };
+  if (fault.code === "contract") return contractFaults[fault.detail] ?? contractFaults.unnamed;
+  const { title, text, next } = walletFaults[fault.code] ?? walletFaults.unclear;
+  // Payments have words of their own: what may have been sent here is an allowance.
+  const outcome = fault.mayHaveSent ? outcomes.noPayment : outcomes.nothing;
+  return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
 }
 
-/** Sends the quote's calls in order. */
-function createSender(store, config, quotes, connection, tracker) {
-  let search = new AbortController();
-  const getProvider = () => store.get().wallet.provider;
+/** Sends the quote's calls in order, during one turn. */
+function createSender(store, config, quotes, connection, tracker, attempts, turn) {
+  const provider = turn.guard(store.get().wallet.provider);
 
   /** True if the quote is for this payer, lasts long enough, and costs no more than the amount shown. */
   async function ensureFreshQuote() {
@@ -46,8 +56,7 @@ function createSender(store, config, quotes, connection, tracker) {
   /** Simulates the payment. False if another step comes first. */
   async function simulatePayment() {
     const { payer, quote, sent, permit } = store.get();
-    store.set({ busy: "checking" });
-    const refusal = await simulateCall(getProvider(), payer, attachPermit(permit, quote.calls.at(-1)));
+    const refusal = await simulateCall(provider, payer, attachPermit(permit, quote.calls.at(-1)));
     if (!refusal) return true;
     const isAllowance = refusal.name === "" || refusal.name === MISSING_ALLOWANCE;
     if (isAllowance && sent < quote.calls.length - 1) return true;
@@ -58,7 +67,7 @@ function createSender(store, config, quotes, connection, tracker) {
     }
     store.set({ quote: null });
     void quotes.renew();
-    throw new WalletFault("refused", refusal.name);
+    throw new WalletFault("contract", refusal.name);
   }
 
   /** Signs the allowance. If the wallet cannot, the allowance is sent instead. */
@@ -66,10 +75,10 @@ function createSender(store, config, quotes, connection, tracker) {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "signing" });
     try {
-      const permit = await signPermit(getProvider(), config.token, quote, payer);
+      const permit = await signPermit(provider, config.token, quote, payer);
       store.set(permit ? { permit, sent: sent + 1 } : { canPermit: false });
     } catch (fault) {
-      if (!(fault instanceof WalletFault) || fault.code === "rejected" || fault.code === "busy") throw fault;
+      if (!(fault instanceof WalletFault) || PAYER_DECIDES.has(fault.code)) throw fault;
       store.set({ canPermit: false });
     }
   }
@@ -78,12 +87,12 @@ function createSender(store, config, quotes, connection, tracker) {
   async function sendAllowance(call) {
     const { payer, quote, sent } = store.get();
     store.set({ busy: "allowing" });
-    const hash = await sendTransaction(getProvider(), payer, call);
+    const hash = await sendTransaction(provider, payer, call);
     store.set({ busy: "allowMining" });
-    const receipt = await waitForReceipt(getProvider(), hash, ALLOWANCE_LIMIT_MS);
+    const receipt = await waitForReceipt(provider, hash, ALLOWANCE_LIMIT_MS);
     if (!receipt) throw new WalletFault("allow_slow");
     if (BigInt(receipt.status ?? "0x1") === 0n) throw new WalletFault("allow_failed");
-    const allowed = await readAllowance(getProvider(), quote, payer);
+    const allowed = await readAllowance(provider, quote, payer);
     if (allowed !== null && allowed < BigInt(quote.amount)) {
       const [has, needs] = [allowed, quote.amount].map((units) => formatExactTokens(units, config.token));
       store.set({ notice: allowanceShortage(has, needs) });
@@ -93,58 +102,53 @@ function createSender(store, config, quotes, connection, tracker) {
     return true;
   }
 
-  /** Tracks the payment that used the quote; an empty hash means that another payment used it. */
-  function trackHash(hash, quote) {
-    if (hash) tracker.track(hash, quote);
-    else store.set({ notice: walletFaults.overtaken });
-  }
-
   /**
-   * Requests the payment. Finds it by the quote's sequence if the wallet gives no hash.
-   * @param {(signal: AbortSignal) => Promise<string>} request
+   * Requests the payment. False if the wallet's answer does not tell whether it was sent: the chain decides.
+   * @param {() => Promise<string>} request
    */
   async function pay(request) {
-    const { quote } = store.get();
-    search.abort();
-    search = new AbortController();
-    const { signal } = search;
-    const foundOnChain = findPaymentForQuote(quote, { firstSeconds: UNANSWERED_CHECK_S, signal });
+    const decided = attempts.begin(store.get().quote);
     store.set({ busy: "paying" });
     try {
-      const hash = await Promise.race([request(signal), foundOnChain]);
-      if (isHash(hash) || hash === "") {
-        search.abort();
-        trackHash(hash, quote);
-        return;
-      }
-      store.set({ notice: walletFaults.handed_over });
+      const hash = await Promise.race([request(), decided]);
+      if (isHash(hash)) tracker.track(hash);
+      else attempts.explain(hash ? "handed_over" : "slow");
+      return true;
     } catch (fault) {
-      if (!(fault instanceof WalletFault) || fault.nothingSent) {
-        search.abort();
+      if (!(fault instanceof WalletFault)) throw fault;
+      if (!fault.mayHaveSent) {
+        attempts.cancel();
         throw fault;
       }
-      store.set({ notice: { ...walletFaults.pay_unclear, walletMessage: fault.detail } });
+      attempts.explain(fault.code, fault.detail);
+      return false;
     }
-    void foundOnChain.then((hash) => trackHash(hash, quote));
   }
 
   function sendPayment(call) {
-    return pay(() => sendTransaction(getProvider(), store.get().payer, call));
+    return pay(() => sendTransaction(provider, store.get().payer, call));
   }
 
-  /** Sends all calls in one prompt. False if the wallet wants them one by one. */
+  /** The wallet gets the calls one by one: now, or at the next press. */
+  function refuseBatches() {
+    rememberRefusal(store.get().wallet.provider);
+    store.set({ atomic: false });
+  }
+
+  /** Sends all calls in one prompt. True if the wallet wants them one by one. */
   async function sendTogether(calls) {
     try {
-      await pay(async (signal) => {
-        const id = await sendBatch(getProvider(), store.get().payer, config.chain.hex, calls);
+      const isClear = await pay(async () => {
+        const id = await sendBatch(provider, store.get().payer, config.chain.hex, calls);
         store.set({ busy: "sending" });
-        return Promise.race([waitForBatchHash(getProvider(), id, signal), pause(BATCH_LIMIT_MS)]);
+        return waitForBatchHash(provider, id, BATCH_LIMIT_MS);
       });
-      return true;
+      if (!isClear) refuseBatches();
+      return false;
     } catch (fault) {
       if (!(fault instanceof WalletFault) || fault.code !== "no_batch") throw fault;
-      store.set({ atomic: false });
-      return false;
+      refuseBatches();
+      return true;
     }
   }
 
@@ -152,7 +156,7 @@ function createSender(store, config, quotes, connection, tracker) {
   async function takeStep() {
     const { quote, sent, atomic, canPermit, permit } = store.get();
     const [call, isLast] = [quote.calls[sent], sent === quote.calls.length - 1];
-    if (!isLast && atomic) return !(await sendTogether(quote.calls));
+    if (!isLast && atomic) return sendTogether(quote.calls);
     if (!isLast && canPermit) {
       await signAllowance();
       return true;
@@ -164,8 +168,9 @@ function createSender(store, config, quotes, connection, tracker) {
 
   return async function sendCalls() {
     for (let hasMore = true; hasMore; ) {
-      if (!(await ensureFreshQuote())) return;
-      await connection.verify();
+      if (!(await ensureFreshQuote()) || !(await attempts.allowAnother(store.get().quote))) return;
+      store.set({ busy: "checking" });
+      await connection.verify(provider);
       if (await simulatePayment()) hasMore = await takeStep();
     }
   };
@@ -174,20 +179,30 @@ function createSender(store, config, quotes, connection, tracker) {
 /**
  * @param {(wallets: import("./wallets.js").Wallet[]) => void} openPicker
  */
-export function createCheckout(store, config, quotes, connection, tracker, openPicker) {
-  const sendCalls = createSender(store, config, quotes, connection, tracker);
+export function createCheckout(store, config, quotes, connection, tracker, attempts, openPicker) {
+  let turn = createTurn();
+  let lastAction = async () => {};
 
-  async function chooseWallet() {
+  const connectTo = (wallet) => (current) => connection.connect(wallet, current.guard(wallet.provider));
+
+  function showPhones() {
+    const elsewhere = requireElement("elsewhere");
+    elsewhere.open = true;
+    elsewhere.scrollIntoView({ block: "nearest" });
+  }
+
+  async function chooseWallet(current) {
     const { wallets } = store.get();
     if (!wallets.length) {
-      requireElement("elsewhere").open = true;
+      showPhones();
       throw new WalletFault("none");
     }
-    if (wallets.length === 1) await connection.connect(wallets[0]);
+    if (wallets.length === 1) await connectTo(wallets[0])(current);
     else openPicker(wallets);
   }
 
   async function restart() {
+    attempts.explain("unseen");
     tracker.stop();
     store.set({ quote: null, sent: 0, permit: null });
     await Promise.all([quotes.renew(), connection.refreshHoldings()]);
@@ -197,9 +212,11 @@ export function createCheckout(store, config, quotes, connection, tracker, openP
     location.assign(buildReceiptUrl(store.get().tracked.answer.payments[0]));
   }
 
+  const sendCalls = (current) => createSender(store, config, quotes, connection, tracker, attempts, current)();
+
   const actions = {
     connect: chooseWallet,
-    switch: connection.switchNetwork,
+    switch: (current) => connection.switchNetwork(current.guard(store.get().wallet.provider)),
     quote: quotes.renew,
     allow: sendCalls,
     pay: sendCalls,
@@ -211,15 +228,25 @@ export function createCheckout(store, config, quotes, connection, tracker, openP
   /** Runs one action at a time. A wallet's refusal becomes a notice. */
   async function runAction(action) {
     if (store.get().busy) return;
+    const current = createTurn();
+    turn = current;
+    lastAction = action;
     store.set({ notice: null });
     try {
-      await action();
+      await Promise.race([action(current), current.ended]);
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
       store.set({ notice: createFaultNotice(fault) });
     } finally {
-      store.set({ busy: "" });
+      if (turn === current) store.set({ busy: "" });
     }
+  }
+
+  /** Waits no longer for the wallet. What it was asked to pay stays an attempt. */
+  function stopWaiting() {
+    turn.end();
+    if (WAITING_FOR_PAYMENT.has(store.get().busy)) attempts.explain("unanswered");
+    store.set({ busy: "", notice: null });
   }
 
   return {
@@ -229,6 +256,20 @@ export function createCheckout(store, config, quotes, connection, tracker, openP
       if (action) await runAction(action);
     },
     restart: () => runAction(restart),
-    connect: (wallet) => runAction(() => connection.connect(wallet)),
+    connect: (wallet) => runAction(connectTo(wallet)),
+    askAgain() {
+      stopWaiting();
+      return runAction(lastAction);
+    },
+    changeWallet() {
+      stopWaiting();
+      const { wallets } = store.get();
+      if (wallets.length) openPicker(wallets);
+      else showPhones();
+    },
+    disconnect() {
+      stopWaiting();
+      connection.disconnect();
+    },
   };
 }

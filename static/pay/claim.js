@@ -6,7 +6,7 @@ import { isHash, pollPayment } from "./payment_polling.js";
 import { describePayment } from "./states.js";
 import { hashFaults, pollingFaults } from "./strings.js";
 
-function showResult({ title, text }, tone) {
+function showClaim({ title, text }, tone) {
   const box = requireElement("claim-result");
   setVisible(box, true);
   box.className = `panel ${tone}`;
@@ -25,17 +25,17 @@ export function bindClaimForm({ chain }, onPayments) {
     const hash = input.value.trim();
     input.setAttribute("aria-invalid", String(!isHash(hash)));
     if (!isHash(hash)) {
-      showResult({ title: "", text: hashFaults.unreadable }, "bad");
+      showClaim({ title: "", text: hashFaults.unreadable }, "bad");
       return;
     }
     const since = getServerTime();
-    showResult(describePayment(null, 0, chain.name), "progress");
+    showClaim(describePayment(null, 0, chain.name), "progress");
     pollPayment(hash, {
       signal: polling.signal,
-      onFault: (fault) => showResult({ title: "", text: fault.isTemporary ? pollingFaults.temporary : pollingFaults.permanent }, "warn"),
+      onFault: (fault) => showClaim({ title: fault.isTemporary ? pollingFaults.title : "", text: fault.isTemporary ? pollingFaults.temporary : pollingFaults.permanent }, "warn"),
       onAnswer(answer) {
         const view = describePayment(answer, getServerTime() - since, chain.name);
-        showResult(view, view.tone);
+        showClaim(view, view.tone);
         onPayments(answer.payments);
       },
     });

@@ -3,6 +3,8 @@
 const PAYMENT_KEY = "payment";
 const PAYMENT_HINT_LIFETIME_S = 86_400;
 const WALLET_KEY = "wallet";
+const ATTEMPT_KEY = "attempt";
+const ATTEMPT_HINT_LIFETIME_S = 3600;
 
 /** Sorts the wallet used last to the front. */
 export function sortLastUsedFirst(wallets) {
@@ -45,6 +47,36 @@ export function loadPaymentHint(wallet, now) {
   try {
     const hint = JSON.parse(localStorage.getItem(PAYMENT_KEY) ?? "null");
     return hint?.wallet === wallet && now - hint.at < PAYMENT_HINT_LIFETIME_S ? hint : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Stores what a wallet was asked to pay, without the calls. */
+export function saveAttemptHint({ wallet, quotes }) {
+  try {
+    localStorage.setItem(ATTEMPT_KEY, JSON.stringify({ wallet, quotes: quotes.map(({ calls, ...quote }) => quote) }));
+  } catch {
+    // A hint is not worth an error.
+  }
+}
+
+export function clearAttemptHint() {
+  try {
+    localStorage.removeItem(ATTEMPT_KEY);
+  } catch {
+    // A hint is not worth an error.
+  }
+}
+
+/**
+ * @returns {any[] | null} quotes
+ */
+export function loadAttemptHint(wallet, now) {
+  try {
+    const hint = JSON.parse(localStorage.getItem(ATTEMPT_KEY) ?? "null");
+    const isRecent = hint.quotes.every(({ deadline }) => now < deadline + ATTEMPT_HINT_LIFETIME_S);
+    return hint.wallet === wallet && hint.quotes.length && isRecent ? hint.quotes : null;
   } catch {
     return null;
   }

@@ -30,10 +30,19 @@ export function formatExactTokens(units, token) {
   return `${formatNumber(text, { maximumFractionDigits: token.decimals })} ${token.symbol}`;
 }
 
-/** Formats a token amount for an input field. */
+const formatInput = (text, minimumFractionDigits, maximumFractionDigits) =>
+  formatNumber(text, { minimumFractionDigits, maximumFractionDigits, useGrouping: false, numberingSystem: "latn" });
+
+/** Formats dollars for an input field. */
+export function formatDollarInput(cents) {
+  return formatInput(formatUnits(cents, 2), Number(cents) % 100 ? 2 : 0, 2);
+}
+
+/** Formats a token amount for an input field, never with three decimals: those could be read as thousands. */
 export function formatTokenInput(units, token) {
   const text = formatUnits(units, token.decimals);
-  return formatNumber(text, { maximumFractionDigits: choosePlaces(text), useGrouping: false, numberingSystem: "latn" });
+  const places = choosePlaces(text);
+  return formatInput(text, places > 2 ? 4 : 0, places);
 }
 
 /** Formats an amount of the chain's coin with two digits. */
@@ -48,33 +57,6 @@ export function formatRate(rate) {
 
 export function formatPercent(basisPoints) {
   return formatNumber(formatUnits(basisPoints, 4), { style: "percent", maximumFractionDigits: 2 });
-}
-
-/**
- * Parses a typed number: 50, 50.5, 50,50, $1,250.00. Null for anything else.
- * @returns {bigint | null} in units of 10^-places
- */
-function parseDecimal(text, places) {
-  const bare = text.replace(/[\s$]/g, "");
-  const plain = /^\d{1,3}(,\d{3})+(\.\d+)?$/.test(bare) ? bare.replaceAll(",", "") : bare.replace(",", ".");
-  const parts = /^(\d{1,12})(?:\.(\d+))?$/.exec(plain);
-  if (!parts || (parts[2] ?? "").length > places) return null;
-  return BigInt(parts[1] + (parts[2] ?? "").padEnd(places, "0"));
-}
-
-/**
- * @returns {number | null} cents
- */
-export function parseDollars(text) {
-  const cents = parseDecimal(text, 2);
-  return cents === null || cents > 99_999_999_999n ? null : Number(cents);
-}
-
-/**
- * @returns {bigint | null} base units
- */
-export function parseTokens(text, token) {
-  return parseDecimal(text.replace(token.symbol, ""), token.decimals);
 }
 
 /** Converts base units to whole cents at a price, rounded down. */

@@ -6,6 +6,7 @@ import { fetchAccount, getServerTime } from "./api.js";
 import { createCheckout } from "./checkout.js";
 import { bindClaimForm } from "./claim.js";
 import { createConnection } from "./connection.js";
+import { createAttempts } from "./payment_attempts.js";
 import { createPaymentTracker } from "./current_payment.js";
 import { loadPaymentHint, sortLastUsedFirst } from "./local_hints.js";
 import { createUnfinishedPoller, mergePayments, showPayments } from "./payment_list.js";
@@ -25,9 +26,11 @@ function createInitialState(account) {
     account,
     payments: account.payments,
     cents: null,
+    amountFault: "",
     quote: null,
     lastQuote: null,
     quoteFault: null,
+    retryAt: null,
     quoting: false,
     wallets: [],
     wallet: null,
@@ -39,8 +42,10 @@ function createInitialState(account) {
     permit: null,
     sent: 0,
     busy: "",
+    waiting: { busy: "", since: 0 },
     notice: null,
     tracked: null,
+    attempt: null,
     now: getServerTime(),
   };
 }
@@ -60,6 +65,22 @@ function createPicker(onChoice) {
   };
 }
 
+/** Notes since when the page waits for the same thing. */
+function timeWaits(store) {
+  store.subscribe(({ busy, waiting }) => {
+    if (busy !== waiting.busy) store.set({ waiting: { busy, since: getServerTime() } });
+  });
+}
+
+function bindWalletButtons(checkout) {
+  requireElement("again").addEventListener("click", () => void checkout.restart());
+  requireElement("ask-again").addEventListener("click", () => void checkout.askAgain());
+  for (const id of ["change-wallet", "other-wallet"]) {
+    requireElement(id).addEventListener("click", () => checkout.changeWallet());
+  }
+  requireElement("disconnect").addEventListener("click", () => checkout.disconnect());
+}
+
 /** Moves the focus to a result once. */
 function focusResults(store) {
   let focused = "";
@@ -72,14 +93,14 @@ function focusResults(store) {
 
 /** Adds state and hash to the return link; the other site can verify them with our API. */
 function updateReturnLink(store) {
-  const link = document.querySelector("#back a");
-  if (!link) return;
+  const links = document.querySelectorAll("#back a, #result-back");
+  if (!links.length) return;
   store.subscribe(({ tracked }) => {
     if (!tracked) return;
     const href = new URL(config.back.href);
     href.searchParams.set("status", tracked.answer?.state ?? "unknown");
     href.searchParams.set("tx", tracked.hash);
-    link.href = href.toString();
+    for (const link of links) link.href = href.toString();
   });
 }
 
@@ -109,7 +130,7 @@ function resumePayment(store, tracker) {
   const hint = loadPaymentHint(config.wallet, getServerTime());
   if (!hint) return;
   const known = store.get().payments.find((payment) => getTxHash(payment) === hint.hash);
-  if (!known || !isFinal(known.state)) tracker.track(hint.hash, null, hint.at);
+  if (!known || !isFinal(known.state)) tracker.track(hint.hash, hint.at);
 }
 
 /**
@@ -118,24 +139,34 @@ function resumePayment(store, tracker) {
  */
 function start(account) {
   const store = createStore(createInitialState(account));
-  const onPayments = (payments) => store.set({ payments: mergePayments(store.get().payments, payments, config.wallet) });
+  const onPayments = (fresh) => {
+    const payments = mergePayments(store.get().payments, fresh, config.wallet);
+    store.set({ payments });
+    attempts.observe(payments);
+  };
   const quotes = createQuoteKeeper(store, config.wallet);
   const connection = createConnection(store, config, quotes);
-  const tracker = createPaymentTracker(store, config.wallet, onPayments);
+  const tracker = createPaymentTracker(store, config.wallet, { onPayments, onFailed: () => attempts.cancel() });
+  const attempts = createAttempts(store, config.wallet, (hash) => {
+    if (store.get().tracked?.hash.toLowerCase() !== hash.toLowerCase()) tracker.track(hash);
+  });
   const openPicker = createPicker((wallet) => void checkout.connect(wallet));
-  const checkout = createCheckout(store, config, quotes, connection, tracker, openPicker);
+  const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
+  timeWaits(store);
   store.subscribe((state) => render(state, config));
   focusResults(store);
   bindSupportButton(store);
   updateReturnLink(store);
   resumePayment(store, tracker);
+  attempts.resume();
+  attempts.observe(account.payments);
   syncPaymentList(store, onPayments);
   refreshOnReturn(connection, onPayments);
   quoteFields();
   const requestWallets = discoverWallets(phrases.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();
-  requireElement("again").addEventListener("click", () => void checkout.restart());
+  bindWalletButtons(checkout);
   requireElement("checkout").addEventListener("submit", (event) => {
     event.preventDefault();
     if (requireElement("primary").getAttribute("aria-disabled") === "true") return;

@@ -1,12 +1,11 @@
 /** Polls a payment: claims it, and asks again when the service says so, until its state is final. */
 
-import { ApiFault, claimPayment, fetchAccount } from "./api.js";
+import { ApiFault, claimPayment } from "./api.js";
 import { isFinal } from "./states.js";
 
 const DEFAULT_WAIT_S = 30;
 const MAX_RETRY_S = 60;
 const MAX_WAIT_S = 3600;
-const MAX_SEARCH_WAIT_S = 60;
 
 export const isHash = (text) => typeof text === "string" && /^0x[0-9a-f]{64}$/i.test(text);
 
@@ -62,25 +61,4 @@ export function pollPayment(hash, { onAnswer, onFault, signal }) {
   };
   void run();
   return wake;
-}
-
-const isSameAddress = (a, b) => a?.toLowerCase() === b?.toLowerCase();
-
-/**
- * Looks for the payment that used a quote, in case the wallet gives no hash. A sequence can be used only once.
- * @returns {Promise<string>} the EVM transaction's hash; empty if another payment used the sequence; never settles
- *   if the signal fires first
- */
-export async function findPaymentForQuote(quote, { firstSeconds, signal }) {
-  const { sleep } = createSleeper(signal);
-  for (let wait = firstSeconds; ; wait = Math.min(wait * 1.3, MAX_SEARCH_WAIT_S)) {
-    await sleep(wait);
-    if (signal.aborted) return new Promise(() => {});
-    const account = await fetchAccount(quote.wallet).catch(() => null);
-    const match = account?.payments.find(
-      (payment) => payment.sequence === quote.sequence && isSameAddress(payment.gateway, quote.gateway),
-    );
-    if (!match || signal.aborted) continue;
-    return match.amount === quote.amount && isSameAddress(match.payer, quote.payer) ? getTxHash(match) : "";
-  }
 }

@@ -31,8 +31,9 @@ export function createQuoteKeeper(store, wallet) {
   }
 
   function handleFault(fault) {
-    store.set({ quote: null, quoteFault: fault, quoting: false });
-    if (fault.isTemporary || TEMPORARY_PROBLEMS.has(fault.code)) scheduleRenewal((fault.retryAfter ?? DEFAULT_RETRY_S) * 1000);
+    const seconds = fault.isTemporary || TEMPORARY_PROBLEMS.has(fault.code) ? (fault.retryAfter ?? DEFAULT_RETRY_S) : null;
+    store.set({ quote: null, quoteFault: fault, quoting: false, retryAt: seconds && getServerTime() + seconds });
+    if (seconds) scheduleRenewal(seconds * 1000);
   }
 
   /** Requests a quote. The answer to an earlier request is ignored. */

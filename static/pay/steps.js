@@ -1,6 +1,6 @@
 /** Chooses the next action from the page's state. Pure: no wallet, no network, no DOM. */
 
-import { convertToCents, formatCoins, formatDollars, formatTokens } from "./money.js";
+import { convertToCents, formatCoins, formatCountdown, formatDollars, formatTokens } from "./money.js";
 import { isFinal } from "./states.js";
 import { buttonLabels, coinShortage, notEnoughLabel, payLessLabel, tokenShortage } from "./strings.js";
 
@@ -8,7 +8,7 @@ import { buttonLabels, coinShortage, notEnoughLabel, payLessLabel, tokenShortage
 const GIVE_UP_S = 180;
 
 /** Each action's position in the list of five steps. */
-const POSITIONS = { connect: 0, switch: 1, quote: 2, allow: 2, short: 2, pay: 3, wait: 4, again: 5, receipt: 5, retry: 3 };
+const POSITIONS = { connect: 0, switch: 1, quote: 2, blocked: 2, allow: 2, short: 2, pay: 3, wait: 4, again: 5, receipt: 5, retry: 3 };
 
 /** Gas of the calls, a little more than measured. */
 const ALLOW_GAS = 60_000n;
@@ -19,8 +19,10 @@ const PAY_GAS = 220_000n;
  * @property {any} account
  * @property {any[]} payments
  * @property {number | null} cents
+ * @property {string} amountFault why the amount cannot be read
  * @property {any} quote
  * @property {import("./api.js").ApiFault | null} quoteFault
+ * @property {number | null} retryAt when the price is asked for again by itself
  * @property {boolean} quoting
  * @property {import("./wallets.js").Wallet[]} wallets
  * @property {import("./wallets.js").Wallet | null} wallet
@@ -34,6 +36,8 @@ const PAY_GAS = 220_000n;
  * @property {string} busy the action whose answer we wait for, or ""
  * @property {import("./strings.js").Message & {walletMessage?: string} | null} notice
  * @property {{hash: string, since: number, answer: any, fault: any} | null} tracked
+ * @property {import("./payment_attempts.js").Attempt | null} attempt
+ * @property {{busy: string, since: number}} waiting since when `busy` is what it is
  * @property {number} now
  */
 
@@ -50,6 +54,8 @@ function chooseTrackedStep({ answer, since }, now) {
 
 export function chooseStep(state, chain) {
   if (state.tracked) return chooseTrackedStep(state.tracked, state.now);
+  // Connecting leads nowhere while nothing can be paid.
+  if (state.quoteFault && !state.quote) return "blocked";
   if (!state.payer) return "connect";
   if (state.chainId !== chain.hex) return "switch";
   if (!state.quote) return "quote";
@@ -65,6 +71,9 @@ export function chooseLabel(state, step, { chain, token }) {
   switch (step) {
     case "switch":
       return buttonLabels.switch(chain.name);
+    case "blocked":
+      if (state.quoting || !state.retryAt) return state.quoting ? buttonLabels.quoting : buttonLabels.blocked;
+      return buttonLabels.retryIn(formatCountdown(state.retryAt - state.now));
     case "quote":
       return state.quoting ? buttonLabels.quoting : buttonLabels.quote;
     case "short":
@@ -74,6 +83,7 @@ export function chooseLabel(state, step, { chain, token }) {
     case "pay":
       return buttonLabels.pay(amount);
     case "wait":
+      if (state.tracked?.fault) return buttonLabels.unreadable;
       return state.tracked?.answer?.state === "pending" ? buttonLabels.crediting : buttonLabels.waiting(chain.name);
     default:
       return buttonLabels[step];

@@ -3,6 +3,7 @@
 /** @typedef {{title: string, text: string}} Message */
 
 const NOTHING_SENT = "Nothing was sent.";
+const NO_PAYMENT = "No payment was sent.";
 const NO_NEED = "You do not need to pay again.";
 const AUTOMATIC = "This page tries again automatically.";
 const PAID_IS_CREDITED = "Payments you already made are credited as usual.";
@@ -14,6 +15,8 @@ export const buttonLabels = {
   switch: (chain) => `Switch to ${chain}`,
   switching: "Confirm the network in your wallet…",
   quote: "Get a price",
+  blocked: "Payment not possible now",
+  retryIn: (countdown) => `Trying again in ${countdown}`,
   quoting: "Getting the price…",
   checking: "Checking the payment on the chain…",
   allow: (amount) => `Allow ${amount}`,
@@ -23,9 +26,10 @@ export const buttonLabels = {
   pay: (amount) => `Pay ${amount}`,
   paying: "Confirm the payment in your wallet…",
   sending: "Your wallet is sending the payment…",
+  unreadable: "Trying again…",
   waiting: (chain) => `Waiting for ${chain}…`,
   crediting: "Adding the credit…",
-  again: "Make another payment",
+  again: "Pay again",
   receipt: "See receipt",
   retry: "Start again",
 };
@@ -50,6 +54,7 @@ export const phrases = {
   holdings: (before, after) => `${before} now, ${after} afterwards`,
   fee: (amount) => `about ${amount}, paid to the network`,
   feeUnknown: "about a cent, paid to the network",
+  oncePromptedMore: "Your wallet asks once more, for the payment.",
   oncePrompted: "Your wallet asks once.",
   signThenPay: "Your wallet asks twice: for a signature, then for the payment.",
   twicePrompted: "Your wallet asks twice: to allow the amount, then to pay.",
@@ -63,89 +68,169 @@ export const phrases = {
 };
 
 export const amountFaults = {
-  unreadable: "Write the amount in dollars, for example 50 or 12.50.",
+  unreadable: (decimal) => `Write the amount in dollars, for example 50 or ${decimal}.`,
+  ambiguous: (decimal) => `Three digits after a separator can be read in two ways. Write the amount as 1000 or ${decimal}.`,
   below_minimum: (minimum) => `The smallest payment is ${minimum}.`,
   above_maximum: (maximum) => `The largest payment is ${maximum}.`,
 };
 
+/** What a wallet's fault means for the money. */
+export const outcomes = { nothing: NOTHING_SENT, noPayment: NO_PAYMENT };
+
+/** The same, where an earlier payment may have been sent. */
+export const outcomesOfLatest = [
+  [NOTHING_SENT, "Nothing more was sent."],
+  [NO_PAYMENT, "No second payment was sent."],
+];
+
+/** Faults of wallets. `next` follows the sentence about the money; `text` has its own. */
 export const walletFaults = {
   none: {
     title: "No wallet found in this browser",
-    text: `${NOTHING_SENT} Install a wallet extension, or open this page in your wallet's app with a link or the code below.`,
+    next: "Install a wallet extension, or open this page in your wallet's app with a link or the code below.",
   },
   rejected: {
     title: "You closed the request in your wallet",
-    text: `${NOTHING_SENT} Press the button to try again.`,
+    next: "Press the button to try again.",
+  },
+  refused: {
+    title: "Your wallet refused the request",
+    next: "Press the button to try again.",
   },
   busy: {
     title: "Your wallet already has an open request",
-    text: `${NOTHING_SENT} Answer the request in your wallet, then press the button.`,
+    next: "Answer the request in your wallet, then press the button.",
   },
   locked: {
     title: "Your wallet is locked or does not share this account",
-    text: `${NOTHING_SENT} Unlock the wallet, let this page see the account, then press the button.`,
+    next: "Unlock the wallet, let this page see the account, then press the button.",
   },
   disconnected: {
     title: "Your wallet is not connected to its network",
-    text: `${NOTHING_SENT} Check the network in your wallet, then try again.`,
+    next: "Check the network in your wallet, then try again.",
   },
   unsupported: {
     title: "This wallet does not support the payment",
-    text: `${NOTHING_SENT} Try another wallet.`,
+    next: "Try another wallet.",
   },
   unknown_chain: {
     title: "Your wallet does not know this network",
-    text: `${NOTHING_SENT} Add the network in your wallet's settings, then press the button.`,
+    next: "Add the network in your wallet's settings, then press the button.",
   },
   still_elsewhere: {
     title: "Your wallet is still on another network",
-    text: `${NOTHING_SENT} Choose the right network in your wallet, then press the button.`,
+    next: "Choose the right network in your wallet, then press the button.",
+  },
+  other_chain: {
+    title: "Your wallet is on another network",
+    next: "Choose the right network in your wallet, then press the button.",
+  },
+  no_network: {
+    title: "Your wallet does not say which network it is on",
+    next: "Choose the right network in your wallet, then press the button, or use another wallet.",
   },
   account_changed: {
     title: "Your wallet switched to another account",
-    text: `${NOTHING_SENT} The price was renewed for the new account. Press the button to continue.`,
+    next: "The price was renewed for the new account. Press the button to continue.",
   },
   no_gas: {
     title: "This account cannot pay the network fee",
-    text: `${NOTHING_SENT} Send the account about a cent's worth of the network's coin, then press the button.`,
+    next: "Send the account about a cent's worth of the network's coin, then press the button.",
   },
-  batch_dropped: {
-    title: "Your wallet did not send the payment",
-    text: `${NOTHING_SENT} Press the button to try again.`,
+  no_tokens: {
+    title: "This account has too few tokens",
+    next: "Choose a smaller payment or use another account.",
   },
-  overtaken: {
-    title: "Another payment to this account came first",
-    text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
+  may_be_paid: {
+    title: "Your earlier payment may have arrived",
+    text: "The contract has taken a payment to this account, and we are looking it up. Wait until it is shown here. Press the button again in a minute only if it was not yours.",
   },
-  wallet_failed: {
+  unclear: {
     title: "Your wallet reported a problem",
-    text: `${NOTHING_SENT} Check your wallet, then press the button to try again.`,
+    next: "Check your wallet, then press the button to try again.",
   },
   allow_failed: {
     title: "The allowance failed",
-    text: "No payment was sent. You paid only the network fee for the allowance. Press the button to try again.",
+    text: `${NO_PAYMENT} You paid only the network fee for the allowance. Press the button to try again.`,
   },
   allow_slow: {
     title: "The allowance is taking longer than usual",
-    text: "No payment was sent. Wait until your wallet shows the allowance as confirmed, then press the button.",
-  },
-  pay_unclear: {
-    title: "We cannot tell whether your wallet sent the payment",
-    text: "Check the activity in your wallet before you pay again. If the payment is there, it is safe: this page is looking for it, and we will credit it.",
-  },
-  handed_over: {
-    title: "Your wallet will send the payment later",
-    text: "It waits for every required signature. Then the payment appears here and is credited. You can close this page. If the price expires first, the contract refuses the payment and takes no tokens.",
+    text: `${NO_PAYMENT} Wait until your wallet shows the allowance as confirmed, then press the button.`,
   },
   price_rose: {
     title: "The new price is a little higher",
-    text: `${NOTHING_SENT} Check the new amount. Press the button to accept it.`,
+    next: "Check the new amount. Press the button to accept it.",
+  },
+};
+
+const LOOKING = "This page keeps looking for the payment.";
+const ONCE = "If you press the button again, the contract takes at most one of the two payments.";
+
+/** A payment that the wallet may have sent, by the reason why we do not know. Wallet faults lend their titles. */
+export const attemptTexts = {
+  unclear: {
+    title: "We cannot tell whether your wallet sent the payment",
+    text: `Check the activity in your wallet. ${LOOKING} ${ONCE}`,
+  },
+  batch_dropped: {
+    title: "Your wallet says that it did not send the payment",
+    text: `Only the chain can tell, so this page keeps looking for it. ${ONCE}`,
+  },
+  handed_over: {
+    title: "Your wallet will send the payment later",
+    text: `It named no transaction yet, as wallets with several signers do. ${LOOKING} You can close this page: a payment that arrives is credited. If the price expires first, the contract refuses it and takes no tokens.`,
+  },
+  slow: {
+    title: "Your wallet is still sending the payment",
+    text: `It named no transaction yet. ${LOOKING} ${ONCE}`,
+  },
+  unanswered: {
+    title: "Your wallet gave no answer",
+    text: `It may still send the payment if you confirm it there. ${LOOKING} ${ONCE}`,
+  },
+  unseen: {
+    title: "The chain has not shown your payment",
+    text: `Check the activity in your wallet. ${LOOKING} ${ONCE}`,
+  },
+  resumed: {
+    title: "A payment of your last visit may be on its way",
+    text: `Your wallet was asked for it, and we do not know whether it sent it. ${LOOKING} ${ONCE}`,
+  },
+};
+
+/** What the page waits for, once a wallet has not answered for a while. */
+export const waitingTitle = "Your wallet has not answered yet";
+const OPEN_WALLET = "Open it: the request may be behind another window.";
+
+export const waitingTexts = {
+  connecting: `We wait for it to share an account. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  switching: `We wait for it to change the network. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  checking: `We wait for it to name its account and network. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  signing: `We wait for you to sign the allowance in it. ${OPEN_WALLET} ${NOTHING_SENT}`,
+  allowing: `We wait for you to confirm the allowance in it. ${OPEN_WALLET} ${NO_PAYMENT}`,
+  paying: `We wait for you to confirm the payment in it. ${OPEN_WALLET} If you ask again, the contract takes at most one of the two payments.`,
+  sending: `We wait for it to name the transaction. ${LOOKING} If you ask again, the contract takes at most one of the two payments.`,
+};
+
+/** Once the price has expired, a wallet can no longer send the payment. */
+export const attemptExpired =
+  "The price has expired, so your wallet can no longer send this payment. If it was sent in time, it appears here. It takes the chain up to half an hour to rule that out.";
+
+/** What became of it, if not a payment of this page's. */
+export const attemptNotices = {
+  superseded: {
+    title: "Another payment to this account came first",
+    text: "Each price can be paid only once. The contract refuses yours and takes no tokens. Check the recent payments before you pay again.",
+  },
+  void: {
+    title: "You can safely pay again",
+    text: "The earlier payment did not arrive before its price expired, so it never will. It took no tokens.",
   },
 };
 
 export const allowanceShortage = (allowed, needed) => ({
   title: `Your wallet allowed ${allowed}; this payment needs ${needed}`,
-  text: "No payment was sent. Press the button and allow the full amount, or choose a smaller payment.",
+  text: `${NO_PAYMENT} Press the button and allow the full amount, or choose a smaller payment.`,
 });
 
 /** Why the contract would refuse a payment, by the name of its error. The wallet was not asked yet. */
@@ -250,13 +335,14 @@ export const serviceFaults = {
   },
   unexpected: {
     title: "Something went wrong on our side",
-    text: `${NOTHING_SENT} Press the button to try again. If it lasts, copy the details for support.`,
+    text: `${NOTHING_SENT} ${AUTOMATIC} If it lasts, copy the details for support.`,
   },
 };
 
 /** Faults of the service while the page polls a payment. */
 export const pollingFaults = {
-  temporary: `We cannot read the payment's state right now. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
+  title: "We cannot read the payment's state right now",
+  temporary: `This is a fault of ours or of your connection. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
   permanent: "We do not accept this transaction hash. No money moved. Check the hash and try again.",
 };
 
@@ -287,6 +373,7 @@ export const supportLines = {
   transaction: "EVM transaction",
   state: "State",
   notice: "Shown",
+  attempt: "Earlier request",
   reference: "Request",
 };
 

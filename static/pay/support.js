@@ -4,7 +4,7 @@ import { announce, requireElement, setText, setVisible } from "../shared/dom.js"
 import { getServerTime } from "./api.js";
 import { phrases, supportLines } from "./strings.js";
 
-function buildSupportText({ account, payer, wallet, chainId, tracked, notice, quoteFault }) {
+function buildSupportText({ account, payer, wallet, chainId, tracked, notice, attempt, quoteFault }) {
   const fault = tracked?.fault ?? quoteFault;
   const facts = {
     page: `${location.origin}${location.pathname}`,
@@ -16,6 +16,7 @@ function buildSupportText({ account, payer, wallet, chainId, tracked, notice, qu
     transaction: tracked?.hash,
     state: tracked && [tracked.answer?.state ?? "unknown", tracked.answer?.payments[0]?.cause].filter(Boolean).join(", "),
     notice: notice && [notice.title, notice.walletMessage].filter(Boolean).join(" / "),
+    attempt: attempt && [attempt.reason, attempt.state, attempt.message].filter(Boolean).join(", "),
     reference: fault && [fault.code, fault.reference].filter(Boolean).join(" "),
   };
   const lines = Object.entries(facts).filter(([, value]) => value);

@@ -3,24 +3,41 @@
 import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
 import { createExplorerLink } from "./explorer.js";
-import { formatAge, formatCoins, formatCountdown, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
+import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
 import { describePayment, isFinal, isUnderWay } from "./states.js";
 import { chooseLabel, chooseStep, estimateNetworkFee, findObstacle, getStepPosition } from "./steps.js";
-import { amountFaults, buttonLabels, heldPaymentWarning, phrases, pollingFaults, serviceFaults, unfinishedPaymentWarning } from "./strings.js";
+import {
+  amountFaults,
+  attemptExpired,
+  attemptTexts,
+  buttonLabels,
+  heldPaymentWarning,
+  outcomesOfLatest,
+  phrases,
+  pollingFaults,
+  serviceFaults,
+  unfinishedPaymentWarning,
+  waitingTexts,
+  waitingTitle,
+  walletFaults,
+} from "./strings.js";
 
 /** The payer may close the page: shown after this long. */
 const CLOSE_HINT_S = 60;
+
+/** A wallet that takes longer to answer may hang. */
+const WALLET_PATIENCE_S = 20;
 
 /** The length of the countdown ring, as the SVG's pathLength. */
 const RING_LENGTH = 100;
 
 /** @typedef {import("./steps.js").PageState} PageState */
 
-function describeAmountFault({ cents, account }) {
+function describeAmountFault({ cents, account, amountFault }) {
   if (isPayable(cents, account)) return "";
-  if (cents === null) return amountFaults.unreadable;
+  if (cents === null) return amountFaults[amountFault]?.(formatDollarInput(1250)) ?? amountFault;
   if (cents < account.minimum_cents) return amountFaults.below_minimum(formatDollars(account.minimum_cents));
   return amountFaults.above_maximum(formatDollars(account.maximum_cents));
 }
@@ -62,8 +79,9 @@ function showValidity({ quote, tracked }) {
 }
 
 /** Describes how often the wallet will ask. */
-function describePrompts({ payer, quote, atomic, canPermit }) {
+function describePrompts({ payer, quote, atomic, canPermit, sent }) {
   if (!payer || !quote) return "";
+  if (sent) return phrases.oncePromptedMore;
   if (atomic || quote.calls.length === 1) return phrases.oncePrompted;
   return canPermit ? phrases.signThenPay : phrases.twicePrompted;
 }
@@ -97,7 +115,9 @@ function showQuote(state, { chain, token }) {
   }
 }
 
-function showPayer({ payer, account }) {
+function showPayer({ payer, account, busy }) {
+  setVisible(requireElement("change-wallet"), Boolean(payer) || busy === "connecting");
+  setVisible(requireElement("disconnect"), Boolean(payer));
   const node = requireElement("payer");
   const own = payer?.toLowerCase() === account.wallet.toLowerCase();
   const line = own ? phrases.payerIs : phrases.payerOther;
@@ -126,10 +146,27 @@ function formatReference(fault) {
   return fault?.reference ? phrases.reference(fault.reference) : "";
 }
 
+function quoteWallet(message) {
+  return message ? phrases.walletMessage(message) : "";
+}
+
+/** Describes a payment that may have been sent. */
+function describeAttempt({ reason, state, message }) {
+  const { title } = attemptTexts[reason] ?? walletFaults[reason];
+  const { text } = attemptTexts[reason] ?? attemptTexts.unclear;
+  return { title, text: state === "undecided" ? attemptExpired : text, less: null, fine: quoteWallet(message) };
+}
+
+/** While an earlier payment is undecided, a notice speaks of the latest request alone. */
+function limitToRequest(notice, attempt) {
+  return notice && attempt ? { ...notice, text: outcomesOfLatest.reduce((text, [all, latest]) => text.replace(all, latest), notice.text) } : notice;
+}
+
 /** Chooses the most urgent notice. */
 function chooseNotice(state, step, config) {
-  if (state.notice) return { ...state.notice, less: null, fine: state.notice.walletMessage ? phrases.walletMessage(state.notice.walletMessage) : "" };
+  if (state.notice) return { ...state.notice, less: null, fine: quoteWallet(state.notice.walletMessage) };
   if (state.tracked || state.busy) return null;
+  if (state.attempt?.reason) return describeAttempt(state.attempt);
   const fault = state.quoteFault;
   if (fault && !describeAmountFault(state)) {
     return { ...(serviceFaults[fault.code] ?? serviceFaults.unexpected), less: null, fine: formatReference(fault) };
@@ -148,6 +185,14 @@ function showNotice(notice) {
   }
 }
 
+/** Shows what the page waits for when a wallet does not answer. */
+function showWaiting({ busy, waiting, now, attempt }) {
+  const text = now - waiting.since >= WALLET_PATIENCE_S ? waitingTexts[busy] : undefined;
+  const notice = text ? limitToRequest({ title: waitingTitle, text }, attempt?.reason && attempt) : null;
+  showMessage(requireElement("waiting"), notice);
+  return notice;
+}
+
 function showTracked({ tracked, now }, { chain }) {
   const box = requireElement("status");
   setVisible(box, Boolean(tracked));
@@ -155,7 +200,7 @@ function showTracked({ tracked, now }, { chain }) {
   const age = now - tracked.since;
   const view = describePayment(tracked.answer, age, chain.name);
   box.className = `panel ${view.tone}`;
-  setText(requireElement("status-title"), view.title);
+  setText(requireElement("status-title"), tracked.fault ? pollingFaults.title : view.title);
   setText(requireElement("status-text"), tracked.fault ? pollingFaults.temporary : view.text);
   const waiting = view.tone === "progress";
   const bar = requireElement("status-bar");
@@ -165,27 +210,39 @@ function showTracked({ tracked, now }, { chain }) {
   const open = !isFinal(tracked.answer?.state);
   setText(requireElement("status-hint"), open && age > CLOSE_HINT_S ? phrases.closeHint : "");
   setText(requireElement("status-reference"), formatReference(tracked.fault));
-  setVisible(requireElement("again"), tracked.answer?.state === "credited");
   const link = requireElement("status-tx");
   if (link.title !== tracked.hash) {
     link.title = tracked.hash;
     link.replaceChildren(`${phrases.transaction} `, createExplorerLink(chain.explorer, "tx", tracked.hash, shortenHex(tracked.hash)));
   }
-  return view;
+  return tracked.fault ? { ...view, title: pollingFaults.title } : view;
+}
+
+/** Puts the result in the place of the form once the credit is there. */
+function showResult({ tracked }) {
+  const credited = tracked?.answer?.state === "credited";
+  for (const id of ["terms", "paying", "steps"]) setVisible(requireElement(id), !credited);
+  for (const id of ["result", "again"]) setVisible(requireElement(id), credited);
+  for (const id of ["back", "elsewhere"]) document.getElementById(id)?.toggleAttribute("hidden", credited);
+  const back = document.getElementById("result-back");
+  back?.toggleAttribute("hidden", !credited);
+  requireElement("primary").classList.toggle("second", Boolean(credited && back));
+  const time = credited ? tracked.answer.payments[0]?.time : undefined;
+  setText(requireElement("result-time"), time === undefined ? "" : formatDate(time));
 }
 
 function showButton(state, step, config) {
   const button = requireElement("primary");
-  const idle = step === "wait" || step === "short" || Boolean(state.busy) || Boolean(describeAmountFault(state) && !state.tracked);
+  const idle = step === "wait" || step === "short" || step === "blocked" || Boolean(state.busy) || Boolean(describeAmountFault(state) && !state.tracked);
   setText(button, chooseLabel(state, step, config));
   // A disabled button would lose the focus while it waits.
   button.setAttribute("aria-disabled", String(idle));
   button.classList.toggle("working", Boolean(state.busy) || step === "wait");
 }
 
-function showSteps({ tracked }, step) {
+function showSteps({ tracked, payer }, step) {
   const ended = tracked?.answer && isFinal(tracked.answer.state);
-  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(getStepPosition(step), 4);
+  const position = ended && tracked.answer.state === "credited" ? 5 : Math.min(getStepPosition(step === "blocked" && !payer ? "connect" : step), 4);
   for (const [index, item] of [...requireElement("steps").children].entries()) {
     const done = index < position;
     item.classList.toggle("done", done);
@@ -201,13 +258,16 @@ export function render(state, config) {
   showQuote(state, config);
   showPayer(state);
   showMessage(requireElement("warning"), chooseWarning(state));
-  const notice = chooseNotice(state, step, config);
+  const notice = limitToRequest(chooseNotice(state, step, config), state.attempt);
   showNotice(notice);
+  const waiting = showWaiting(state);
   const view = showTracked(state, config);
+  showResult(state);
   showButton(state, step, config);
   showSteps(state, step);
   // Announce one thing: the notice, else the payment, else the wallet's request. Counters stay silent.
-  announce(notice ? `${notice.title}. ${notice.text}` : (view?.title ?? buttonLabels[state.busy] ?? ""));
+  const message = notice ?? waiting;
+  announce(message ? `${message.title}. ${message.text}` : (view?.title ?? buttonLabels[state.busy] ?? ""));
 }
 
 export function createWalletChoice({ info }, onChoice) {

@@ -1,62 +1,46 @@
 /** Browser wallets: discovered by EIP-6963, called by EIP-1193. */
 
+import { parseChainId, readWalletError } from "./wallet_errors.js";
+
 const FALLBACK_DELAY_MS = 250;
 const RECEIPT_FIRST_WAIT_MS = 700;
 const RECEIPT_MAX_WAIT_MS = 6_000;
+const READ_LIMIT_MS = 10_000;
 const ALLOWANCE_OF = "0xdd62ed3e";
 const BALANCE_OF = "0x70a08231";
-const NO_FUNDS_CODE = -32000;
-
-/** Our fault codes by the wallet's error code. Any other error is `wallet_failed`. */
-const WALLET_CODES = new Map([
-  [4001, "rejected"],
-  [4100, "locked"],
-  [4200, "unsupported"],
-  [-32601, "unsupported"],
-  [4900, "disconnected"],
-  [4901, "disconnected"],
-  [4902, "unknown_chain"],
-  [-32002, "busy"],
-  [5700, "no_batch"],
-  [5710, "no_batch"],
-  [5740, "no_batch"],
-  [5750, "no_batch"],
-  [5760, "no_batch"],
-]);
 
 /** @typedef {{request: (call: {method: string, params?: unknown[]}) => Promise<any>, on?: Function, removeListener?: Function}} Provider */
-/** @typedef {{info: {uuid: string, name: string, icon: string}, provider: Provider}} Wallet */
+/** @typedef {{info: {uuid: string, name: string, icon: string, rdns?: string}, provider: Provider}} Wallet */
 
 /** A wallet's refusal, or a reason of our own not to ask it. */
 export class WalletFault extends Error {
-  /** @param {string} [detail] the wallet's message, or the name of the contract's error */
-  constructor(code, detail = "") {
+  /**
+   * @param {string} [detail] the wallet's message, or the name of the contract's error
+   * @param {boolean} [mayHaveSent] whether the wallet may have sent something all the same
+   */
+  constructor(code, detail = "", mayHaveSent = false) {
     super(code);
     this.code = code;
     this.detail = detail;
+    this.mayHaveSent = mayHaveSent;
   }
-
-  /** Whether the wallet certainly sent nothing. */
-  get nothingSent() {
-    return this.code !== "wallet_failed";
-  }
-}
-
-function createWalletFault(error) {
-  // Some mobile wallets wrap the real code in a generic one.
-  const inner = error?.data?.originalError?.code;
-  const message = String(error?.message ?? "").slice(0, 200);
-  // No error code means just this. The message selects the sentence shown, never what happens next.
-  if ((inner ?? error?.code) === NO_FUNDS_CODE && /insufficient funds/i.test(message)) return new WalletFault("no_gas", message);
-  return new WalletFault(WALLET_CODES.get(inner) ?? WALLET_CODES.get(error?.code) ?? "wallet_failed", message);
 }
 
 export async function requestWallet(provider, method, params = []) {
   try {
     return await provider.request({ method, params });
   } catch (error) {
-    throw createWalletFault(error);
+    const { meaning, message, mayHaveSent } = readWalletError(error, method);
+    throw new WalletFault(meaning, message, mayHaveSent);
   }
+}
+
+/** Adds an announced wallet. One that announces itself again, or with a new provider, is the same wallet. */
+function mergeWallet(wallets, announced) {
+  const { provider, info } = announced;
+  if (wallets.some((wallet) => wallet.provider === provider)) return wallets;
+  const isSame = (wallet) => wallet.info.uuid === info.uuid || Boolean(info.rdns && wallet.info.rdns === info.rdns);
+  return wallets.some(isSame) ? wallets.map((wallet) => (isSame(wallet) ? announced : wallet)) : [...wallets, announced];
 }
 
 /**
@@ -65,18 +49,20 @@ export async function requestWallet(provider, method, params = []) {
  * @returns {() => void} asks all wallets to announce themselves again
  */
 export function discoverWallets(fallbackName, onChange) {
-  const wallets = new Map();
+  let wallets = [];
   window.addEventListener("eip6963:announceProvider", (event) => {
     const detail = event.detail;
     if (!detail?.info?.uuid || !detail.provider) return;
-    wallets.set(detail.info.uuid, detail);
-    onChange([...wallets.values()]);
+    const merged = mergeWallet(wallets, detail);
+    if (merged === wallets) return;
+    wallets = merged;
+    onChange(wallets);
   });
   return () => {
     window.dispatchEvent(new Event("eip6963:requestProvider"));
     setTimeout(() => {
       const provider = window.ethereum;
-      if (wallets.size || !provider) return;
+      if (wallets.length || !provider) return;
       onChange([{ info: { uuid: "injected", name: fallbackName, icon: "" }, provider }]);
     }, FALLBACK_DELAY_MS);
   };
@@ -93,8 +79,16 @@ export async function getSelectedAccount(provider) {
   return Array.isArray(accounts) && accounts.length ? String(accounts[0]) : null;
 }
 
+/** Reads the wallet's network. Null if the wallet names none. */
 export async function getChainId(provider) {
-  return `0x${BigInt(await requestWallet(provider, "eth_chainId")).toString(16)}`;
+  const chainId = parseChainId(await requestWallet(provider, "eth_chainId"));
+  return chainId ?? parseChainId(await tryRead(provider, "net_version", []));
+}
+
+/** Raises unless the wallet is on our chain. */
+export function requireChain(chainId, chain) {
+  if (chainId === null) throw new WalletFault("no_network");
+  if (chainId !== chain.hex) throw new WalletFault("still_elsewhere");
 }
 
 /**
@@ -105,12 +99,13 @@ export async function switchChain(provider, chain) {
   try {
     await switchNow();
   } catch (error) {
-    const isUnknownChain = error instanceof WalletFault && error.code === "unknown_chain";
-    if (!isUnknownChain || !chain.rpc_urls.length) throw error;
+    const meaning = error instanceof WalletFault ? error.code : "";
+    if (meaning === "unsupported") throw new WalletFault("still_elsewhere");
+    if (meaning !== "unknown_chain" || !chain.rpc_urls.length) throw error;
     await addChain(provider, chain);
     if ((await getChainId(provider)) !== chain.hex) await switchNow();
   }
-  if ((await getChainId(provider)) !== chain.hex) throw new WalletFault("still_elsewhere");
+  requireChain(await getChainId(provider), chain);
 }
 
 function addChain(provider, chain) {
@@ -136,7 +131,7 @@ export async function waitForReceipt(provider, hash, limitMs, signal) {
   const end = Date.now() + limitMs;
   for (let wait = RECEIPT_FIRST_WAIT_MS; Date.now() < end && !signal?.aborted; wait = Math.min(wait * 1.4, RECEIPT_MAX_WAIT_MS)) {
     // Retry when the node fails.
-    const receipt = await requestWallet(provider, "eth_getTransactionReceipt", [hash]).catch(() => null);
+    const receipt = await tryRead(provider, "eth_getTransactionReceipt", [hash]);
     if (receipt) return receipt;
     await pause(wait);
   }
@@ -147,12 +142,18 @@ export function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
+/** Reads what a wallet tells without its user. Null if it fails or does not answer in time. */
+export function tryRead(provider, method, params) {
+  const answer = requestWallet(provider, method, params).catch(() => null);
+  return Promise.race([answer, pause(READ_LIMIT_MS).then(() => null)]);
+}
+
 /** Encodes one word of calldata. */
 export const encodeWord = (hex) => hex.slice(2).toLowerCase().padStart(64, "0");
 
 /** Reads a number through the wallet's node. Null if unreadable, which proves nothing. */
 export async function readNumber(provider, method, params) {
-  const answer = await requestWallet(provider, method, params).catch(() => null);
+  const answer = await tryRead(provider, method, params);
   return typeof answer === "string" && /^0x[0-9a-f]+$/i.test(answer) ? BigInt(answer) : null;
 }
 

@@ -105,7 +105,7 @@ def _payments(browser: Browser, stack: Stack, service: Service) -> list[tuple[fl
     for number in range(PAYMENTS):
         measured.append(_payment(page, heads))
         if number < PAYMENTS - 1:
-            page.get_by_role("button", name="Make another payment").click()
+            page.get_by_role("button", name="Pay again").click()
     heads.ended = True
     heads.join()
     context.close()

@@ -58,6 +58,7 @@ class ScriptedWallet:
         self.name = name
         self.legacy = legacy
         self.connected = False
+        self.twins = False
         self.batch: str | None = None
         self.sent: list[str] = []
         self.asked: list[tuple[str, list[Any]]] = []
@@ -72,6 +73,10 @@ class ScriptedWallet:
             error["data"] = {"originalError": {"code": inner}}
         self._faults[method].append(lambda *_: {"error": error})
 
+    def throw(self, method: str, error: Any) -> None:
+        """Answer with an error of any shape."""
+        self._faults[method].append(lambda *_: {"error": error})
+
     def delay(self, method: str, seconds: float) -> None:
         """Answer late."""
 
@@ -84,6 +89,10 @@ class ScriptedWallet:
     def behave(self, method: str, times: int) -> None:
         """Answer as usual `times` times before the next fault."""
         self._faults[method].extend([self._plain] * times)
+
+    def hang(self, method: str) -> None:
+        """Neither execute the request nor answer."""
+        self._faults[method].append(lambda *_: {"silent": True})
 
     def drop_answer(self, method: str) -> None:
         """Execute the request but never answer."""
@@ -162,6 +171,7 @@ def install(context: BrowserContext, wallets: Sequence[ScriptedWallet]) -> None:
     by_id = {f"wallet-{index}": wallet for index, wallet in enumerate(wallets)}
     context.expose_function("scriptedWallet", lambda uuid, method, params: by_id[uuid].answer(method, params))
     facts = [
-        {"uuid": uuid, "name": wallet.name, "icon": ICON, "legacy": wallet.legacy} for uuid, wallet in by_id.items()
+        {"uuid": uuid, "name": wallet.name, "icon": ICON, "legacy": wallet.legacy, "twins": wallet.twins}
+        for uuid, wallet in by_id.items()
     ]
     context.add_init_script(f"{{ const scriptedWallets = {json.dumps(facts)};\n{PROVIDER} }}")

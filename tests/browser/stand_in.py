@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import Page, Request, Route
 
-from stateless_billing.web.http import inputs
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
 from stateless_billing.web.pages.pages import PRESETS, load_templates
+from stateless_billing.web.pages.pay_query import read_pay_query
 from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
 
@@ -103,6 +103,7 @@ class Node:
         self.refuses_permits = False
         self.signature = "0x" + "11" * 32 + "22" * 32 + "00"
         self.receipts = True
+        self.finalized_at = 0
         self._numbers = itertools.count(FIRST_HASH)
 
     def __call__(self, method: str, params: list[Any]) -> Any:
@@ -111,6 +112,8 @@ class Node:
                 return tx_hash(next(self._numbers))
             case "eth_getTransactionReceipt":
                 return {"status": "0x1"} if self.receipts else None
+            case "eth_getBlockByNumber":
+                return {"timestamp": hex(self.finalized_at)}
             case "eth_getBalance":
                 return hex(self.coins)
             case "eth_gasPrice":
@@ -146,6 +149,7 @@ class StandIn:
         self.quote_fault: Answer | None = None
         self.price = PRICE
         self.seconds = 300
+        self.sequence = 0
         self.allowed = False
         self.permit: dict[str, str] | None = None
         self.claims: dict[int, list[Answer]] = {}
@@ -190,7 +194,7 @@ class StandIn:
             "gateway": GATEWAY,
             "token": TOKEN,
             "chain_id": CHAIN_ID,
-            "sequence": 0,
+            "sequence": self.sequence,
             "deadline": now + self.seconds,
             "signature": "0x",
             "registered": True,
@@ -200,12 +204,13 @@ class StandIn:
 
     def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""
-        wallet, usd = query.get("wallet"), query.get("usd")
-        cents = inputs.parse_dollars(usd) or 5000
-        offer = None if self.quote_fault else {name: self.quote({"cents": cents})[1][name] for name in OFFERED}
+        asked = read_pay_query(query)
+        wallet, cents = asked.wallet, None if asked.usd_fault else asked.cents or 5000
+        unpriced = self.quote_fault or cents is None
+        offer = None if unpriced else {name: self.quote({"cents": cents})[1][name] for name in OFFERED}
         facts = {
-            "wallet": wallet,
-            "usd": usd,
+            **asked._asdict(),
+            "cents": cents,
             "account": self.account() if wallet and self.readable else None,
             "chain": CHAIN,
             "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},

@@ -71,7 +71,7 @@ def test_second_payment_starts_afresh(tabs: Tabs, service: StandIn, wallet: Scri
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#primary")).to_have_text("See receipt")
-    page.get_by_role("button", name="Make another payment").click()
+    page.get_by_role("button", name="Pay again").click()
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#payments .payment")).to_have_count(2)
 
@@ -119,6 +119,18 @@ def test_service_faults_are_explained(tabs: Tabs, service: StandIn, code: str, s
     expect(page.locator("#notice .title")).to_have_text(title)
     expect(page.locator("#notice .text")).to_contain_text("Nothing was sent.")
     expect(page.locator("#notice p.fine")).to_contain_text("req-7F3K")
+
+
+def test_without_a_price_the_page_goes_on_by_itself(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.quote_fault = problem("paused", 503)
+    page = page_of(tabs, service, wallet, clock=True)
+    expect(page.locator("#primary")).to_have_text(re.compile(r"Trying again in 0:1\d"))
+    expect(page.locator("#primary")).to_have_attribute("aria-disabled", "true")
+    expect(page.locator("#steps [aria-current=step]")).to_contain_text("Connect")
+    service.quote_fault = None
+    page.clock.run_for(16_000)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +204,7 @@ def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: St
     page = page_of(tabs, service, wallet)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("We cannot read the payment's state right now")
     expect(page.locator("#status-text")).to_contain_text("You do not need to pay again.")
     service.default_claims = [lambda number: answer("credited", number)]
     service.claims.clear()
@@ -272,10 +285,10 @@ def test_page_tells_its_facts_without_script(tabs: Tabs, service: StandIn) -> No
 def test_tokens_may_be_typed_instead(tabs: Tabs, service: StandIn) -> None:
     page = page_of(tabs, service)
     expect(page.locator("#tokens")).to_have_value("83.33")
-    page.locator("#tokens").fill("1,000")
+    page.locator("#tokens").fill("1000")
     expect(page.locator("#usd")).to_have_value("599.99")
     expect(page.locator("#added")).to_have_text("+$599.99")
-    expect(page.locator("#tokens")).to_have_value("1,000")
+    expect(page.locator("#tokens")).to_have_value("1000")
     page.locator("#usd").fill("60")
     expect(page.locator("#tokens")).to_have_value("100")
     page.locator("#tokens").fill("a lot")
@@ -285,7 +298,7 @@ def test_tokens_may_be_typed_instead(tabs: Tabs, service: StandIn) -> None:
 def test_what_is_shown_before_any_script_runs(tabs: Tabs, service: StandIn) -> None:
     service.payments = [payment("credited", 1, cents=None)]
     page = page_of(tabs, service, usd="25", java_script_enabled=False)
-    expect(page.locator("#amount")).to_have_text("41.6667 LITKEY")
+    expect(page.locator("#amount")).to_have_text("41.67 LITKEY")
     expect(page.locator("#added")).to_have_text("+$25.00")
     expect(page.locator("#rate")).to_have_text("$0.06 per LITKEY")
     expect(page.locator("#payments .worth")).to_have_text(UNKNOWN)
@@ -343,6 +356,37 @@ def test_way_back_tells_how_it_went(tabs: Tabs, service: StandIn, wallet: Script
     press(page, "Pay 83.33 LITKEY")
     sent = tx_hash(FIRST_HASH)
     expect(back).to_have_attribute("href", f"https://dashboard.test/credits?ref=inv-7&status=credited&tx={sent}")
+
+
+def test_result_takes_the_place_of_the_form(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    page = tabs.open([wallet])
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&return_url=https://dashboard.test/credits")
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    for gone in ("#usd", "#rate", "#fee", "#prompts", "#payer", "#steps", "#elsewhere"):
+        expect(page.locator(gone)).to_be_hidden()
+    expect(page.locator("#result")).to_contain_text("c…s@l…")
+    expect(page.locator("#result-time")).not_to_be_empty()
+    actions = page.locator("#checkout > a:visible, #checkout > button:visible")
+    expect(actions).to_have_text(["Back to dashboard.test", "See receipt", "Pay again"])
+    page.get_by_role("button", name="Pay again").click()
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    expect(page.get_by_role("button", name="Pay again")).to_be_hidden()
+    expect(page.locator("#usd")).to_be_visible()
+
+
+def test_after_signing_the_wallet_asks_once_more(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    wallet.behave("eth_sendTransaction", 1)
+    wallet.refuse("eth_sendTransaction", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#prompts")).to_contain_text("Your wallet asks twice")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("You closed the request in your wallet")
+    expect(page.locator("#prompts")).to_have_text("Your wallet asks once more, for the payment.")
 
 
 def test_details_for_support(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:

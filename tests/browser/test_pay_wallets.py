@@ -253,16 +253,6 @@ def test_batch_refused_by_the_payer_sends_nothing(tabs: Tabs, service: StandIn) 
     assert wallet.count("eth_sendTransaction") == 0
 
 
-def test_batch_that_the_wallet_dropped(tabs: Tabs, service: StandIn) -> None:
-    wallet = batching("supported")
-    wallet.answer_with("wallet_sendCalls", {"id": "0x1"})
-    wallet.answer_with("wallet_getCallsStatus", {"status": 400})
-    page = page_of(tabs, service, wallet)
-    press(page, "Connect wallet")
-    press(page, "Pay 83.33 LITKEY")
-    expect(page.locator("#notice .title")).to_have_text("Your wallet did not send the payment")
-
-
 def test_a_signature_does_for_an_allowance(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
     service.permit = PERMIT
     page = page_of(tabs, service, wallet)

@@ -15,14 +15,19 @@ MAX_REASON_CHARACTERS = 200
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
-_DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
+_DOLLARS = re.compile(r"([0-9]{1,9})(?:\.([0-9]{2}))?")
 AN_ADDRESS = "an address: 0x and 40 hex digits"
 A_TX_HASH = "a transaction hash: 0x and 64 hex digits"
 
 
+def is_address(value: str) -> bool:
+    """Whether a text has an address's form, whatever its checksum."""
+    return bool(_ADDRESS.fullmatch(value))
+
+
 def parse_wallet(value: str, name: str = "wallet") -> str:
     """Parse an address; lower-case. In mixed case it must carry its EIP-55 checksum, else it was mistyped."""
-    if not _ADDRESS.fullmatch(value):
+    if not is_address(value):
         raise ProblemError("invalid_input", f"`{name}` must be {AN_ADDRESS}. No money moved.")
     digits = value[2:]
     if digits not in (digits.lower(), digits.upper()) and to_checksum_address(value.lower()) != value:
@@ -60,7 +65,7 @@ def parse_ordinal(value: str) -> int:
 def parse_dollars(value: str | None) -> int | None:
     """Convert dollars as in a link, 50 or 12.50, to cents; None for anything else."""
     match = _DOLLARS.fullmatch(value or "")
-    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else None
+    return int(match[1]) * 100 + int(match[2] or "0") if match else None
 
 
 class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

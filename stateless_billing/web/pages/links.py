@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import segno
 
 MAX_URL_LENGTH = 1000
-MAX_REFERENCE_LENGTH = 100
+MAX_REFERENCE_LENGTH = 500
 MAX_QR_LENGTH = 400  # drawn in 7 ms; a longer code is also hard to scan
 _MASK = 3  # readers accept any; choosing the best of the eight takes three times as long
 _CACHED_CODES = 256
@@ -25,9 +25,14 @@ def return_link(return_url: str | None, reference: str | None, allowed: Collecti
         return None
     if origin not in allowed or "\\" in return_url:  # browsers read a backslash as a slash
         return None
-    more = urlencode({"ref": reference[:MAX_REFERENCE_LENGTH]}) if reference else ""
+    more = urlencode({"ref": bounded_reference(reference)}) if bounded_reference(reference) else ""
     query = "&".join(part for part in (parts.query, more) if part)
     return {"href": parts._replace(query=query).geturl(), "host": parts.netloc}
+
+
+def bounded_reference(reference: str | None) -> str | None:
+    """Return the reference unchanged, or None if it is too long: half a reference is a wrong one."""
+    return reference if reference and len(reference) <= MAX_REFERENCE_LENGTH else None
 
 
 def with_query(address: str, values: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from stateless_billing.web.http.own_url import own_url
 from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
+from stateless_billing.web.pages.pay_query import PayQuery, own_query, read_pay_query
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ _UNKNOWN = "\N{EN DASH}"
 _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
-_CONFIG = ("chain", "token", "gateways", "wallet", "account", "usd", "offer", "back")
+_CONFIG = ("chain", "token", "gateways", "wallet", "account", "cents", "usd_fault", "offer", "back")
 _SHORT_QUERY = ("wallet", "usd")
 
 
@@ -53,6 +54,7 @@ def load_templates(assets: Assets) -> Environment:
     found.filters |= {
         "dollars": lambda cents: _UNKNOWN if cents is None else money.format_dollars(cents),
         "tokens": lambda units: money.format_tokens(int(units)),
+        "rounded": lambda units: _round_tokens(int(units)),
         "exact": lambda units: f"{money.format_decimal(int(units)).rstrip('0').rstrip('.')}",
         "rate": lambda rate: _rate_context(rate) if rate else _UNKNOWN,
         "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -78,19 +80,17 @@ class Pages:
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
-        nobody = self._pay_context(request, {}, None, None, None, None)
+        nobody = self._pay_context(request, {}, read_pay_query({}), None, None, None)
         head, body, _ = page.render(nobody, config={}).partition("<body>")
         yield head.encode()
         query = request.query_params
-        try:
-            wallet = inputs.parse_wallet(query["wallet"]) if query.get("wallet") else None
-        except ProblemError:
-            wallet = None
-        cents = inputs.parse_dollars(query.get("usd")) or _USUAL_CENTS
+        asked = read_pay_query(query)
         account, offer, permit = await asyncio.gather(
-            self._account(request, wallet), self._offer(cents), self._permit_domain(request)
+            self._account(request, asked.wallet and asked.wallet.lower()),
+            self._offer(asked),
+            self._permit_domain(request),
         )
-        context = self._pay_context(request, query, wallet, account, offer, permit)
+        context = self._pay_context(request, query, asked, account, offer, permit)
         config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
@@ -98,14 +98,14 @@ class Pages:
         self,
         request: Request,
         query: Mapping[str, str],
-        wallet: str | None,
+        asked: PayQuery,
         account: AccountResponse | None,
         offer: Offer | None,
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
         settings, world = self._services.settings, self._network_context()
         back = links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls)
-        query_fields = _bounded_query(query, wallet, has_link_back=back is not None)
+        query_fields = own_query(query, asked, has_link_back=back is not None)
         base = own_url(settings, request)
         here = links.with_query(f"{base}/pay", query_fields) if base else ""
         scanned = here
@@ -115,9 +115,9 @@ class Pages:
         return {
             **world,
             "token": {**world["token"], "permit": permit},
-            "wallet": wallet and to_checksum_address(wallet),
+            **asked._asdict(),
+            "cents": None if asked.usd_fault else asked.cents or (None if asked.usd else _USUAL_CENTS),
             "account": account,
-            "usd": query["usd"] if inputs.parse_dollars(query.get("usd")) else None,
             "offer": offer,
             "back": back,
             "here": here,
@@ -137,10 +137,12 @@ class Pages:
             log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
         return None
 
-    async def _offer(self, cents: int) -> Offer | None:
+    async def _offer(self, asked: PayQuery) -> Offer | None:
+        if asked.usd_fault:
+            return None
         try:
             async with asyncio.timeout(_OFFER_SECONDS):
-                return await self._api.create_offer(cents)
+                return await self._api.create_offer(asked.cents or _USUAL_CENTS)
         except (ProblemError, TimeoutError):
             return None
 
@@ -196,21 +198,17 @@ class Pages:
         return HTMLResponse(page.render(code=code, status=status, title=title))
 
 
+def _round_tokens(units: int) -> str:
+    """Round tokens as the pay page's script does: to two places, or to six below one token."""
+    places = Decimal("1e-6") if units < 10**18 else Decimal("0.01")
+    text = f"{Decimal(units).scaleb(-18).quantize(places, ROUND_HALF_UP):,f}"
+    return text.rstrip("0").rstrip(".")
+
+
 def _rate_context(rate: str) -> str:
     """A rate to the nearest billionth of a dollar, with two places at least."""
     whole, part = format(Decimal(rate).quantize(_SHOWN), "f").split(".")
     return f"${whole}.{part.rstrip('0').ljust(2, '0')}"
-
-
-def _bounded_query(query: Mapping[str, str], wallet: str | None, *, has_link_back: bool) -> dict[str, str]:
-    """Keep what the page's own address carries: valid values alone, each of them short."""
-    fields = {
-        "wallet": query.get("wallet") if wallet else None,
-        "usd": query.get("usd") if inputs.parse_dollars(query.get("usd")) else None,
-        "return_url": query.get("return_url") if has_link_back else None,
-        "ref": query.get("ref", "")[: links.MAX_REFERENCE_LENGTH],
-    }
-    return {name: value for name, value in fields.items() if value}
 
 
 def _wants_json(request: Request) -> bool:

@@ -1,0 +1,87 @@
+"""What visitors and links give the pay page: read as their locale writes it, or named and kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from stateless_billing.web.pages.assets import STATIC, bundle
+from tests.browser.conftest import Tabs
+from tests.browser.stand_in import ORIGIN, WALLET, StandIn
+
+UNREADABLE, AMBIGUOUS = "unreadable", "ambiguous"
+
+AMOUNTS: list[tuple[str, str, int | str]] = [
+    *(("en-US", text, 125_000) for text in ("1250", "1,250.00", "$1,250.00", " 1250.0 ")),
+    *(("de-DE", text, 123_456) for text in ("1.234,56", "1234,56", "1234.56", "1.234,56 $")),
+    *(("fr-FR", text, 123_456) for text in ("1 234,56", "1\u202f234,56", "1234,56")),
+    *(("de-CH", text, 123_456) for text in ("1'234.56", "1\u2019234.56")),
+    *(("en-IN", text, 12_345_678) for text in ("1,23,456.78", "123456.78")),
+    ("ar-EG", "\u0661\u0662\u066b\u0665", 1250),
+    *((locale, text, AMBIGUOUS) for locale in ("en-US", "de-DE", "fr-FR") for text in ("1,000", "1.000", "50.555")),
+    *(
+        ("en-US", text, UNREADABLE)
+        for text in ("1.234,56", "1e3", "12,34,567.00", "50.5555", "", "-5", "5.", ".5", "1,,2")
+    ),
+    *(("de-DE", text, UNREADABLE) for text in ("1,234.56", "12.34,56")),
+]
+
+
+@pytest.mark.parametrize("locale", sorted({locale for locale, _, _ in AMOUNTS}))
+def test_amounts_are_read_as_the_locale_writes_them(tabs: Tabs, locale: str) -> None:
+    page = tabs.open(locale=locale)
+    name = "pay/amount_input.js"
+    page.add_script_tag(content=bundle({name: (STATIC / name).read_text()}, name))
+    rows = [(text, result) for given, text, result in AMOUNTS if given == locale]
+    parse = "(text) => { const cents = parseDollars(text); return typeof cents === 'bigint' ? Number(cents) : cents; }"
+    read: list[Any] = page.evaluate(f"(texts) => texts.map({parse})", [text for text, _ in rows])
+    assert list(zip([text for text, _ in rows], read, strict=True)) == rows
+
+
+@pytest.mark.parametrize("usd", ["1,000", "50.555", "1e3"])
+@pytest.mark.parametrize("script", [True, False])
+def test_amount_of_a_link_is_named_and_kept(tabs: Tabs, service: StandIn, usd: str, script: bool) -> None:
+    page = tabs.open(java_script_enabled=script)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd={usd}")
+    expect(page.locator("#limits")).to_contain_text(f"“{usd}” is not written as 50 or 12.50.")
+    expect(page.locator("#usd")).to_have_value(usd)
+    expect(page.locator("#usd")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#added")).to_have_text("\N{EN DASH}")
+    assert service.count("POST", "/api/quotes") == 0
+
+
+def test_amount_of_a_link_is_shown_as_the_visitor_writes(tabs: Tabs, service: StandIn) -> None:
+    page = tabs.open(locale="de-DE")
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=1250.50")
+    expect(page.locator("#usd")).to_have_value("1250,50")
+    page.locator("#usd").fill("1.250,75")
+    expect(page.locator("#added")).to_have_text("+1.250,75\u00a0$")
+    page.locator("#usd").fill("1.250")
+    expect(page.locator("#limits")).to_contain_text("Write the amount as 1000 or 12,50.")
+    expect(page.locator("#usd")).to_have_value("1.250")
+
+
+@pytest.mark.parametrize("text", ["0x12", "payer.eth", WALLET.replace("F79b", "f79b"), f"{WALLET[:9]} {WALLET[9:]}"])
+def test_address_that_is_none_is_named_and_kept(tabs: Tabs, service: StandIn, text: str) -> None:
+    page = tabs.open()
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?usd=25")
+    page.get_by_label("Wallet of the account").fill(text)
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator(".panel .title").first).to_have_text("This is not the address of a wallet")
+    expect(page.get_by_label("Wallet of the account")).to_have_value(text)
+    page.get_by_label("Wallet of the account").fill(WALLET)
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("#added")).to_have_text("+$25.00")
+
+
+def test_unknown_wallet_has_a_way_back(tabs: Tabs, service: StandIn) -> None:
+    service.found = False
+    page = tabs.open()
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&return_url=https://dashboard.test/credits")
+    expect(page.get_by_role("link", name="Back to dashboard.test")).to_be_visible()
