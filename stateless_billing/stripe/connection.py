@@ -221,7 +221,7 @@ class Connection:
     def _timeout(self, method: str) -> httpx.Timeout:
         """Wait less for a read over a connection that may have been dropped: it can be repeated over a new one."""
         last = self._last_response
-        if method != "GET" or last is None or self._clock.boot() - last.boot <= _UNPROVEN_IDLE_SECONDS:
+        if method.upper() != "GET" or last is None or self._clock.boot() - last.boot <= _UNPROVEN_IDLE_SECONDS:
             return TIMEOUT
         return _UNPROVEN_TIMEOUT
 
