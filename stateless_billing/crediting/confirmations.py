@@ -28,7 +28,7 @@ from stateless_billing.domain.finality import (
 from stateless_billing.runtime.clock import Clock
 
 _CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
-_REQUIRED_NODES = 2
+REQUIRED_NODES = 2
 _ONE_WORD_SECONDS = 3600
 _MAX_ONE_WORD = 100_000
 _NODE_STATUS_SECONDS = 5  # so long what is known of the nodes' heads counts
@@ -118,7 +118,7 @@ class Confirmations:
 
         A single node is believed; while it stands still, the process is not ready.
         """
-        if len(self._nodes.providers) < _REQUIRED_NODES:
+        if len(self._nodes.providers) < REQUIRED_NODES:
             return
         heads = await self.recent_heads()
         if self._is_old(heads):
@@ -195,15 +195,15 @@ class Confirmations:
 
         Nodes that did not answer seconds ago are not waited for.
         """
-        if len(self._nodes.providers) < _REQUIRED_NODES:
+        if len(self._nodes.providers) < REQUIRED_NODES:
             return True, None
         answering = self._nodes.answering
         words = await asyncio.gather(*(self._word_of(node, payment, tier, now) for node in answering))
-        if words.count(_Word.CONFIRMS) >= _REQUIRED_NODES:
+        if words.count(_Word.CONFIRMS) >= REQUIRED_NODES:
             return True, None
         if _Word.DENIES in words:
             return False, "node_disagreement"
-        usual = words.count(_Word.CONFIRMS) + words.count(_Word.SHALLOW) >= _REQUIRED_NODES
+        usual = words.count(_Word.CONFIRMS) + words.count(_Word.SHALLOW) >= REQUIRED_NODES
         return False, None if usual else "node_unavailable"
 
     async def nodes_agree(
@@ -219,12 +219,12 @@ class Confirmations:
         first sequence on, those before the second are in blocks up to that block, and no others. A single configured
         node is trusted.
         """
-        if not (blocks or sequences or ends) or len(self._nodes.providers) < _REQUIRED_NODES:
+        if not (blocks or sequences or ends) or len(self._nodes.providers) < REQUIRED_NODES:
             return True
         answers = await asyncio.gather(
             *(_has_payments(gateway.bound_to(node), blocks, sequences, ends) for node in self._nodes.providers)
         )
-        if answers.count(True) >= _REQUIRED_NODES:
+        if answers.count(True) >= REQUIRED_NODES:
             return True
         return False if False in answers else None
 

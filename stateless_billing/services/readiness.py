@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from chain.errors import ChainError
+from stateless_billing.crediting.confirmations import REQUIRED_NODES
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
@@ -71,10 +72,11 @@ async def _chain(services: Services) -> CheckResponse:
 def _nodes(services: Services) -> CheckResponse:
     faults = services.nodes.faults()
     if not faults:
-        return _check(True, None, "every node answers and is as far as the others")
-    return _check(
-        False, None, f"{'; '.join(faults)}: payments above the first tier of CONFIRMATIONS wait for two nodes"
-    )
+        return _check(True, None, "no node is known to be behind or away")
+    detail = "; ".join(faults)
+    if len(services.nodes.nodes) - len(faults) < REQUIRED_NODES:
+        detail += ": payments above the first tier of CONFIRMATIONS wait for two nodes"
+    return _check(False, None, detail)
 
 
 def _finality(services: Services) -> CheckResponse:

@@ -150,6 +150,16 @@ def test_a_first_node_that_stands_still_is_named_and_asked_by_nobody_first() -> 
     play(scenario, [payment(cents=500), late])
 
 
+def test_one_of_three_nodes_away_holds_nothing_up_and_is_named() -> None:
+    async def scenario(town: Town, services: Services) -> None:
+        leave(town.nodes[2])
+        await run_for(services, 30)
+        assert all(town.rows(paid.customer_id or "") for paid in (SMALL, LARGE, PLAIN))
+        assert await checks(services) == {"nodes": "node 3 (node2.test) does not answer properly"}
+
+    play(scenario, [SMALL, LARGE, PLAIN], nodes=3)
+
+
 def test_nodes_that_disagree_are_told_as_such() -> None:
     async def scenario(town: Town, services: Services) -> None:
         town.nodes[1].lies["eth_getLogs"] = lambda _: []

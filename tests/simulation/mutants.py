@@ -207,7 +207,7 @@ def no_count_check() -> list[Patch]:
 
 def one_node_is_enough() -> list[Patch]:
     """No second node has to confirm payments above the first tier."""
-    return [(confirmations, "_REQUIRED_NODES", 1)]
+    return [(confirmations, "REQUIRED_NODES", 1)]
 
 
 def one_node_moves_the_record() -> list[Patch]:

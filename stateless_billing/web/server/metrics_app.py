@@ -93,11 +93,16 @@ class ServiceCollector(Collector):
         )
 
     def _nodes(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("billing_node_up", "Whether a node answered properly when last asked.", None, ["node"])
+        nodes = self._services.nodes.statuses.nodes
+        if len(nodes) == 1:
+            return  # nothing to compare it with
+        up = GaugeMetricFamily(
+            "billing_node_up", "Whether a node, one of several, answered properly when last asked.", None, ["node"]
+        )
         behind = GaugeMetricFamily(
             "billing_node_behind_seconds", "How far a node's newest block is behind another node's.", None, ["node"]
         )
-        for node in self._services.nodes.statuses.nodes:
+        for node in nodes:
             up.add_metric([node.name], not node.failure)
             behind.add_metric([node.name], node.behind_seconds)
         yield up
