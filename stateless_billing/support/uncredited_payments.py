@@ -11,7 +11,7 @@ from stateless_billing.bookkeeping.orders import OrderDraft, Orders, PaymentOrde
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import CreditPricer
-from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, PaymentStatus
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.errors import ProblemError
@@ -106,16 +106,21 @@ class UncreditedPayments:
                 age = int(self._clock.wall()) - payment.time
                 if not is_final(payment, heads) and age <= _SWEEP_GRACE_SECONDS:
                     continue
-                status = await self._crediting.get_status(gateway, payment, heads, may_prove=True)
-                if status.state in ("credited", "reversed"):
+                status = await self._status_of(gateway, payment, heads)
+                if status is None or status.state in ("credited", "reversed"):
                     continue
-                if not is_final(payment, heads) and status.cause not in CONFIRMING_CAUSES:
-                    continue  # on its way
                 orders = await self._orders.find(payment)
                 if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
                     uncredited.append(UncreditedPayment(payment, status, age, orders))
         uncredited.sort(key=lambda entry: (entry.payment.time, entry.payment.log_index))
         return uncredited, complete
+
+    async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
+        """The status of a payment; None for one that is not final and on its way, which costs no Stripe request."""
+        if is_final(payment, heads):
+            return await self._crediting.get_status(gateway, payment, heads, may_prove=True)
+        depth = await self._confirmations.depth_of(payment, heads)
+        return None if depth.reached or depth.cause is None else confirming_status(depth)
 
     async def _candidates(self, gateway: Gateway, service: Customer) -> tuple[list[Payment], bool]:
         total = await gateway.total_payments()
