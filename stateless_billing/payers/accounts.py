@@ -80,7 +80,7 @@ class Accounts:
         self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
 
     async def require_current_chain(self) -> None:
-        """Raise ChainError if no node has a current block: what they say of an account may be outdated."""
+        """Raise ChainError if none of several nodes has a current block: what they say may be outdated."""
         await self._confirmations.require_current_head()
 
     async def find(self, wallet: str, origin: str) -> Account:

@@ -47,12 +47,10 @@ class CursorUpdater:
         self._status_cache = status_cache
         self._listings = listings
         self._other_credits = other_credits
-        self._backoff = Backoff(
-            clock, lambda: stripe.health.recovered_at
-        )  # a listing may lag, and Stripe may reject a cursor
-        self._gap_backoff = Backoff(
-            clock, lambda: stripe.health.recovered_at
-        )  # an uncredited payment may stand between a cursor and later credits
+        # A listing may lag, and Stripe may reject a cursor.
+        self._backoff = Backoff(clock, lambda: stripe.health.recovered_at)
+        # An uncredited payment may stand between a cursor and later credits.
+        self._gap_backoff = Backoff(clock, lambda: stripe.health.recovered_at)
 
     async def credit_and_advance(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads

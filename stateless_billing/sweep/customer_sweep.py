@@ -42,9 +42,8 @@ class CustomerSweep:
         self._cursors = cursors
         self._status_cache = status_cache
         self._may_open = may_open
-        self._reading_backoff = Backoff(
-            clock, chain_recovered_at
-        )  # what a customer has open may be unreadable; new payments go on
+        # What a customer has open may be unreadable; new payments go on.
+        self._reading_backoff = Backoff(clock, chain_recovered_at)
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_SLICES)
         self._queued_credits = 0
         self.defers_cursors = False
