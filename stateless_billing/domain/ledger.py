@@ -16,6 +16,7 @@ CURRENCY = "usd"
 BLOCK_LEAD_SECONDS = 120  # seconds by which a block's time may be ahead of Stripe's clock
 KINDS = ("payment", "grant", "reversal", "reservation", "order")
 _IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
+_DESCRIPTION = re.compile(r"litkey payment 0x[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +129,20 @@ def _may_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: 
     """Whether an entry may be this payment's credit with its metadata edited or removed.
 
     Our credits are always of type `adjustment`. A plain payment may be priced differently now than when it was
-    credited, so its description identifies it as well as its cents.
+    credited, so its description identifies it as well as its cents. An entry from before the payment's block that is
+    still described as our credit may belong to the payment as it was before a reorg moved it.
     """
     return (
         not _has_intact_metadata(entry)
         and entry.type == "adjustment"
         and (entry.cents == cents or (not payment.quoted and payment.tx_hash in entry.description.lower()))
-        and entry.created >= payment.time - BLOCK_LEAD_SECONDS
+        and entry.created >= payment.time - (LISTING_LEAD_SECONDS if _is_described(entry) else BLOCK_LEAD_SECONDS)
         and not other_credits.search(entry.description)
     )
+
+
+def _is_described(entry: Entry) -> bool:
+    return _DESCRIPTION.fullmatch(entry.description.strip().lower()) is not None
 
 
 def _has_intact_metadata(entry: Entry) -> bool:

@@ -163,13 +163,17 @@ def left_out(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
 
 
 def invented(rng: random.Random, plan: Plan) -> tuple[Plan, list[Event]]:
-    """A credit fails and stays open; then one of two nodes inserts a forged payment, shifting the indexes."""
+    """A credit fails and stays open; then one of two nodes inserts a forged payment, shifting the indexes.
+
+    What is paid after the lie has the index at which the liar's last payment was.
+    """
     at = rng.uniform(60, HOUR)
     paid = [Event(at + 60 * number, "pay", (number, ((0, number, 9_000, 0),))) for number in (0, 1)]
     final = at + plan.finality + plan.ahead + 180
     early = [Event(final + 20 * number, "sweep", (0, 1)) for number in range(2)]
     lie = final + rng.uniform(100, 3000)
     late = [Event(lie + 60 * number, "sweep", (0, 1)) for number in range(1, 4)]
+    late.append(Event(lie + 200, "pay", (2, ((0, 0, 9_000, 0),))))
     quiet = calm(plan, nodes=2, lags=((0.0, 0.0), (0.0, 0.0)), customers=2, gateways=1, replicas=1)
     forged = Event(lie, "forge", (0, 0, lie - at + rng.uniform(10, 50)))
     events = [*paid, *early, forged, Event(lie + 1, "restart", (0,)), *late]

@@ -142,6 +142,25 @@ def test_a_block_may_be_two_minutes_ahead_of_stripes_clock(early: int, outcome: 
 
 
 @pytest.mark.parametrize(
+    ("early", "description", "outcome"),
+    [
+        (3_600, credit_description(MOVED), MatchOutcome.ALTERED),
+        (3_600, f" {credit_description(MOVED).upper()} ", MatchOutcome.ALTERED),
+        (3_601, credit_description(MOVED), MatchOutcome.ABSENT),
+        (3_600, f"see {credit_description(MOVED)}", MatchOutcome.ABSENT),
+        (3_600, "LITKEY payment", MatchOutcome.ABSENT),
+    ],
+)
+def test_a_stripped_credit_described_as_ours_counts_as_long_as_a_renamed_one(
+    early: int, description: str, outcome: MatchOutcome
+) -> None:
+    """A reorg dropped its payment, the same was paid again, and the credit lost its metadata (simulation seed 6417)."""
+    stripped = entry(cents=5_000, created=QUOTED.time - early, description=description)
+    assert match(QUOTED, 5_000, [stripped], OTHER_CREDITS).outcome is outcome
+    assert match(QUOTED, 5_001, [stripped], OTHER_CREDITS).outcome is MatchOutcome.ABSENT
+
+
+@pytest.mark.parametrize(
     ("of", "description", "outcome"),
     [
         (PLAIN, credit_description(PLAIN), MatchOutcome.ALTERED),  # at any price
