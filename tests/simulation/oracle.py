@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 DAY = 24 * 3600
 
 
+def _is_described(row: Transaction) -> bool:
+    """Whether an entry still has a credit's description."""
+    return (row.description or "").startswith("LITKEY payment 0x")
+
+
 @dataclass
 class Credit:
     """A credit of the service, as it was written."""
@@ -243,7 +248,7 @@ class Oracle:
         return any(
             not row.metadata
             and row.amount < 0
-            and row.created >= payment.time - BLOCK_LEAD_SECONDS
+            and row.created >= payment.time - (LISTING_LEAD_SECONDS if _is_described(row) else BLOCK_LEAD_SECONDS)
             and (-row.amount == payment.cents or not payment.quoted)
             and not (row.description or "").startswith("Top-up via pi_")
             for row in customer.rows
