@@ -15,6 +15,7 @@ from stateless_billing.stripe.objects import Customer
 
 log = logging.getLogger(__name__)
 
+STARTED = "nodes, gateways and the Stripe account are checked"
 _RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not keep a process from starting
 
 
@@ -44,11 +45,15 @@ async def check_startup(
     """
     for delay in _RETRY_DELAYS:
         try:
-            return await _check(nodes, gateways, records)
+            checked = await _check(nodes, gateways, records)
+            break
         except StartupReadFailed as error:
             log.warning("%s", error)
             await asyncio.sleep(delay)
-    return await _check(nodes, gateways, records)
+    else:
+        checked = await _check(nodes, gateways, records)
+    log.info(STARTED)
+    return checked
 
 
 async def _check(nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords) -> tuple[Token, Customer]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import TOKEN, Service, Stack
+from stateless_billing.services.startup import STARTED
 from tests.integration.shop import Customer, Shop
 from tests.integration.slow_node import served
 from tests.outages.faulty_node import FaultyNode
@@ -17,6 +18,7 @@ BLOCK_SECONDS = 1
 SLOTS_IN_AN_EPOCH = 3  # `safe` is 3 s behind the head, `finalized` 6 s
 SETTINGS = {"CONFIRMATIONS": "10000:2s,100000:safe,finalized", "SWEEP_SECONDS": "1", "STRIPE_RATE": "25"}
 PATIENCE_SECONDS = 150.0
+_PAYMENT_GAS = 1_000_000  # an estimate counts no storage slot that an earlier payment of the same block fills
 _ALLOWANCE = 10**8 * TOKEN
 
 
@@ -64,8 +66,15 @@ class Scene(Shop):
         self.faulty = faulty
 
     def start(self, **settings: str) -> tuple[Service, Service]:
-        """Start one process that serves and one that sweeps."""
-        return self.stack.serve(SWEEP="off", **settings), self.stack.sweeper(**settings)
+        """Start one process that serves and one that sweeps, and wait until both have made their checks."""
+        sweeper = self.stack.sweeper(**settings)
+        web = self.stack.serve(SWEEP="off", **settings)
+        end = time.monotonic() + PATIENCE_SECONDS
+        while STARTED not in sweeper.log():
+            assert sweeper.process.poll() is None, sweeper.log()
+            assert time.monotonic() < end, "the sweeping process does not start"
+            time.sleep(0.05)
+        return web, sweeper
 
     def bills(self, web: Service, *cents: int) -> list[Bill]:
         """Request a quote for each of these cents, of a customer each, with the allowance in place."""
@@ -87,7 +96,8 @@ class Scene(Shop):
     def pay_all(self, bills: Sequence[Bill]) -> list[str]:
         """Make the payments in one block or two and return the hashes of their EVM transactions."""
         chain = self.stack.chain
-        hashes = [chain.submit(self.stack.payer, bill.call["to"], bill.call["data"]) for bill in bills]
+        calls = [(bill.call["to"], bill.call["data"]) for bill in bills]
+        hashes = [chain.submit(self.stack.payer, to, data, gas=_PAYMENT_GAS) for to, data in calls]
         assert all(int(chain.receipt(tx_hash)["status"], 16) == 1 for tx_hash in hashes)
         return hashes
 

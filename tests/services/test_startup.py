@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import StartupReadFailed, StartupRefused
+from stateless_billing.services.startup import STARTED, StartupReadFailed, StartupRefused
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.in_process_service import LoopClock, NodesLine, StripeLine, Town
 
@@ -53,6 +53,12 @@ def test_a_start_takes_three_rounds(nodes: int) -> None:
     town = town_with(nodes)
     assert start(town) == pytest.approx(3 * ROUND_SECONDS)
     assert [node.asked.count("eth_chainId") for node in town.nodes] == [1] * nodes
+
+
+def test_the_log_says_when_the_checks_are_made(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    start(town_with(1))
+    assert caplog.messages.count(STARTED) == 1
 
 
 def test_a_start_goes_on_without_a_node_that_does_not_answer() -> None:
