@@ -75,7 +75,7 @@ def refused_code(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 
 def bad_link(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = office.open(tabs, "/login/link?token=cut-off", None, color_scheme=scheme)
-    expect(page.locator(".strip.bad:visible")).to_contain_text("incomplete or was altered")
+    expect(page.locator(".panel.bad:visible")).to_contain_text("incomplete or was altered")
     return page
 
 

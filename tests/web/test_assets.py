@@ -47,11 +47,49 @@ def test_unsupported_modules_are_rejected(source: str, message: str) -> None:
 
 def test_comments_are_stripped(tmp_path: Path) -> None:
     code = 'const url = "https://x/*"; // kept\n/* a */ const b = 1;\n'
-    (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n{code}")
+    (tmp_path / "a.js").write_text(f"/** Why. */\n\n  // More.\n\n\n  {code}")
     (tmp_path / "a.css").write_text("/* Why */\np {}\n")
     assets = Assets(tmp_path, ["a.js"])
     assert assets.plain("a.js").decode() == code
     assert assets.plain("a.css") == b"p {}\n"
+
+
+def test_indentation_is_dropped_where_it_cannot_matter(tmp_path: Path) -> None:
+    (tmp_path / "a.js").write_text("if (b) {\n  c(`d  ${e}`);\n}\n")
+    assert Assets(tmp_path, ["a.js"]).plain("a.js") == b"if (b) {\nc(`d  ${e}`);\n}\n"
+    (tmp_path / "a.js").write_text("b(`c\n  d`);\n")
+    with pytest.raises(ValueError, match="on one line"):
+        Assets(tmp_path, ["a.js"])
+
+
+def test_a_sheet_is_joined_with_its_imports(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.css").write_text('@import "../b.css";\na {}\n')
+    (tmp_path / "b.css").write_text("b {}\n")
+    assert Assets(tmp_path, []).plain("a.css") == b"b {}\na {}\n"
+    (tmp_path / "b.css").unlink()
+    with pytest.raises(ValueError, match="does not exist"):
+        Assets(tmp_path, [])
+
+
+def declarations(sheet: Path) -> set[tuple[str, str]]:
+    """Return the declarations of a sheet's rules, outside of media queries, with their selectors."""
+    rules = re.findall(r"^([^\s@}][^{}]*) \{([^}]*)\}", sheet.read_text(), re.MULTILINE)
+    return {(" ".join(selector.split()), line.strip()) for selector, body in rules for line in body.split(";")}
+
+
+def test_sheets_of_payers_and_operators_repeat_nothing_that_they_share() -> None:
+    base = STATIC / "shared" / "base.css"
+    for sheet in STATIC.rglob("*.css"):
+        repeated = [] if sheet == base else [pair for pair in declarations(sheet) & declarations(base) if pair[1]]
+        assert not repeated, sheet.name
+
+
+def test_colors_are_tokens() -> None:
+    for sheet in STATIC.rglob("*.css"):
+        rules = sheet.read_text().partition("@media print")[0]
+        colors = [line for line in rules.split("\n") if re.search(r":.*(?:#[0-9a-f]{3,8}\b|rgb\()", line)]
+        assert [line for line in colors if not re.match(r"\s+--", line)] == [], sheet.name
 
 
 def test_the_address_follows_the_content(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Serves `static/` from memory: bundled, compressed once, at URLs that change with the content.
 
 Each page loads one script. Its modules are concatenated in import order, so a page needs one request and gzip sees all
-of them. Top-level names are unique within a bundle: joining only drops the words `import` and `export`.
+of them. Top-level names are unique within a bundle: joining only drops the words `import` and `export`. A style sheet
+is joined with the sheets it imports. Comments, indentation and empty lines are dropped.
 """
 
 import gzip
@@ -24,6 +25,8 @@ ENTRIES = ("pay/pay.js", "admin/admin.js", "admin/sign_in.js")  # the modules th
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";\n', re.MULTILINE)
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
 _UNUSUAL = re.compile(r"^(?:import (?!\{)|export (?!async |function |class |const )|(?:const|let) [{\[])", re.MULTILINE)
+_STYLE_IMPORT = re.compile(r'^@import "(\.{1,2}/[\w./-]+\.css)";\n', re.MULTILINE)
+_INDENTATION = re.compile(r"^[ \t]+|\n(?=\n)", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)\n+", re.MULTILINE | re.DOTALL)
 
 
@@ -33,14 +36,16 @@ class Assets:
     def __init__(self, folder: Path = STATIC, entries: Sequence[str] = ENTRIES) -> None:
         sources = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         modules = {key: path.read_text() for key, path in sources.items() if key.endswith(".js")}
-        served = [(key, path.read_bytes()) for key, path in sources.items() if key not in modules]
-        served += [(entry, bundle(modules, entry).encode()) for entry in entries]
+        sheets = {key: path.read_text() for key, path in sources.items() if key.endswith(".css")}
+        served = [(key, path.read_bytes()) for key, path in sources.items() if key not in modules and key not in sheets]
+        served += [(entry, _compact(bundle(modules, entry))) for entry in entries]
+        served += [(key, _compact(join_sheets(sheets, key))) for key in sheets]
         self._files: dict[str, bytes] = {}
         for key, content in served:
             name = posixpath.basename(key)
             if name in self._files:
                 raise ValueError(f"{key}: another file is served as {name}")
-            self._files[name] = _strip_comments(content) if name.endswith((".js", ".css")) else content
+            self._files[name] = content
         self._compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in self._files.items()}
         digest = hashlib.sha256()
         for name, content in sorted(self._files.items()):
@@ -116,6 +121,24 @@ def _collect_modules(modules: dict[str, str], key: str, order: list[str]) -> Non
     order.append(key)
 
 
-def _strip_comments(content: bytes) -> bytes:
-    """Drop the comments that have lines of their own."""
-    return _COMMENT.sub("", content.decode()).encode()
+def join_sheets(sheets: dict[str, str], key: str) -> str:
+    """Put the sheets that a style sheet imports in the place of the imports. Raises: ValueError if one is missing."""
+
+    def join(match: re.Match[str]) -> str:
+        imported = posixpath.normpath(posixpath.join(posixpath.dirname(key), match[1]))
+        if imported not in sheets:
+            raise ValueError(f"{key}: imports {match[1]}, which does not exist")
+        return join_sheets(sheets, imported)
+
+    return _STYLE_IMPORT.sub(join, sheets[key])
+
+
+def _compact(source: str) -> bytes:
+    """Drop indentation, empty lines, and the comments that have lines of their own.
+
+    Raises: ValueError if a text spans lines, so that its indentation could matter.
+    """
+    code = _COMMENT.sub("", source)
+    if spanning := next((line for line in code.split("\n") if line.count("`") % 2), None):
+        raise ValueError(f"write a text on one line: {spanning.strip()!r}")
+    return _INDENTATION.sub("", code).lstrip("\n").encode()
