@@ -1,6 +1,5 @@
 /** Runs the primary button's actions: connect, switch, allow, pay. One wallet request at a time. */
 
-import { requireElement } from "../shared/dom.js";
 import { rememberRefusal, sendBatch, waitForBatchHash } from "./batch.js";
 import { formatExactTokens } from "./money.js";
 import { buildReceiptUrl, isHash } from "./payment_polling.js";
@@ -185,18 +184,17 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
 
   const connectTo = (wallet) => (current) => connection.connect(wallet, current.guard(wallet.provider));
 
+  /** Brings the links into wallets' apps into view, below the notice. */
   function showPhones() {
-    const elsewhere = requireElement("elsewhere");
+    const elsewhere = document.getElementById("elsewhere");
+    if (!elsewhere) return;
     elsewhere.open = true;
-    elsewhere.scrollIntoView({ block: "nearest" });
+    elsewhere.scrollIntoView({ block: "center" });
   }
 
   async function chooseWallet(current) {
     const { wallets } = store.get();
-    if (!wallets.length) {
-      showPhones();
-      throw new WalletFault("none");
-    }
+    if (!wallets.length) throw new WalletFault("none");
     if (wallets.length === 1) await connectTo(wallets[0])(current);
     else openPicker(wallets);
   }
@@ -237,6 +235,7 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
       store.set({ notice: createFaultNotice(fault) });
+      if (fault.code === "none") showPhones();
     } finally {
       if (turn === current) store.set({ busy: "" });
     }

@@ -14,7 +14,7 @@ export function createConnection(store, config, quotes) {
   async function refreshHoldings() {
     const { wallet, payer, chainId } = store.get();
     if (!wallet || !payer || chainId !== config.chain.hex) return;
-    const holdings = await readHoldings(wallet.provider, config.token.address, payer);
+    const holdings = await readHoldings(wallet.provider, config, payer);
     if (store.get().payer === payer) store.set({ holdings });
   }
 

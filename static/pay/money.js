@@ -50,6 +50,17 @@ export function formatCoins(units, currency) {
   return `${formatNumber(formatUnits(units, currency.decimals), { maximumSignificantDigits: 2 })} ${currency.symbol}`;
 }
 
+/**
+ * Formats a network fee in dollars, rounded up, or in the coin while its price is unknown.
+ * @param {bigint | null} coinPrice in 10^-8 dollars
+ */
+export function formatFee(units, coinPrice, currency) {
+  if (!coinPrice) return formatCoins(units, currency);
+  const centUnits = 10n ** BigInt(currency.decimals + 6);
+  const cents = (units * coinPrice + centUnits - 1n) / centUnits;
+  return formatDollars(cents);
+}
+
 export function formatRate(rate) {
   const options = { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: 6 };
   return formatNumber(rate, options);

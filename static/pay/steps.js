@@ -1,6 +1,6 @@
 /** Chooses the next action from the page's state. Pure: no wallet, no network, no DOM. */
 
-import { convertToCents, formatCoins, formatCountdown, formatDollars, formatTokens } from "./money.js";
+import { convertToCents, formatCoins, formatCountdown, formatDollars, formatFee, formatTokens } from "./money.js";
 import { isFinal } from "./states.js";
 import { buttonLabels, coinShortage, notEnoughLabel, payLessLabel, tokenShortage } from "./strings.js";
 
@@ -28,7 +28,7 @@ const PAY_GAS = 220_000n;
  * @property {import("./wallets.js").Wallet | null} wallet
  * @property {string | null} payer
  * @property {string | null} chainId
- * @property {{tokens: bigint | null, coins: bigint | null, gasPrice: bigint | null} | null} holdings
+ * @property {{tokens: bigint | null, coins: bigint | null, gasPrice: bigint | null, coinPrice: bigint | null} | null} holdings
  * @property {boolean} atomic whether the wallet takes all calls in one prompt
  * @property {boolean} canPermit whether the allowance may be a signature
  * @property {string | null} permit that signature, as the gateway's call
@@ -109,6 +109,6 @@ export function findObstacle(state, step, { chain, token }) {
   const held = holdings?.coins ?? null;
   const sending = step === "allow" || step === "pay";
   if (!sending || held === null || held >= (fee ?? 1n)) return null;
-  const needed = fee === null ? "" : formatCoins(fee, chain.currency);
+  const needed = fee === null ? "" : formatFee(fee, holdings.coinPrice, chain.currency);
   return { ...coinShortage(chain.currency.symbol, chain.name, needed, formatCoins(held, chain.currency)), less: null };
 }

@@ -41,7 +41,7 @@ export const phrases = {
   stepDone: "done",
   limits: (minimum, maximum) => `From ${minimum} to ${maximum}.`,
   rate: (rate, symbol) => `${rate} per ${symbol}`,
-  rateSource: (source, age) => `${rateSources[source] ?? source}, ${age}`,
+  rateSource: (source, age) => `${rateSources[source.split(":")[0]] ?? source}, ${age}`,
   discount: (share, market) => `${share} discount; market rate ${market}`,
   held: (countdown) => `Price held for ${countdown}`,
   renewing: "Renewing the price…",
@@ -52,8 +52,9 @@ export const phrases = {
   walletMessage: (message) => `Your wallet said: “${message}”`,
   closeHint: "You can close this page. We will still credit the payment.",
   holdings: (before, after) => `${before} now, ${after} afterwards`,
-  fee: (amount) => `about ${amount}, paid to the network`,
-  feeUnknown: "about a cent, paid to the network",
+  fee: (amount) => `about ${amount}`,
+  feeUnder: (amount) => `under ${amount}`,
+  feeUnknown: "usually about a cent",
   oncePromptedMore: "Your wallet asks once more, for the payment.",
   oncePrompted: "Your wallet asks once.",
   signThenPay: "Your wallet asks twice: for a signature, then for the payment.",
@@ -87,7 +88,7 @@ export const outcomesOfLatest = [
 export const walletFaults = {
   none: {
     title: "No wallet found in this browser",
-    next: "Install a wallet extension, or open this page in your wallet's app with a link or the code below.",
+    next: "Install a wallet extension, or open this page in the browser of your wallet's app.",
   },
   rejected: {
     title: "You closed the request in your wallet",
@@ -135,7 +136,7 @@ export const walletFaults = {
   },
   no_gas: {
     title: "This account cannot pay the network fee",
-    next: "Send the account about a cent's worth of the network's coin, then press the button.",
+    next: "Send the account a little of the network's coin, then press the button.",
   },
   no_tokens: {
     title: "This account has too few tokens",
@@ -290,7 +291,7 @@ export const payLessLabel = (amount) => `Pay ${amount} instead`;
 
 export const coinShortage = (coin, chain, needed, has) => ({
   title: needed ? `The network fee is about ${needed}, and this account has ${has}` : `This account has no ${coin} on ${chain}`,
-  text: `${NOTHING_SENT} Send the account about a cent's worth of ${coin} on ${chain}, unless your wallet pays the fee for you.`,
+  text: `${NOTHING_SENT} Send the account a little more ${coin} on ${chain}, unless your wallet pays the fee for you.`,
 });
 
 /** Faults of the service before a payment, by the problem's code. */

@@ -3,7 +3,7 @@
 import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { isPayable } from "./amounts.js";
 import { createExplorerLink } from "./explorer.js";
-import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
+import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatFee, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
 import { describePayment, isFinal, isUnderWay } from "./states.js";
@@ -93,6 +93,21 @@ function formatHoldings({ holdings, quote, tracked }, token) {
   return rest < 0n ? "" : phrases.holdings(formatTokens(holdings.tokens, token), formatTokens(rest, token));
 }
 
+/** Describes the fee: in dollars if the coin's price is known. */
+function describeFee(fee, { coinPrice }, currency) {
+  const amount = formatFee(fee, coinPrice, currency);
+  return amount === formatDollars(1) ? phrases.feeUnder(amount) : phrases.fee(amount);
+}
+
+/** Shows the fee in the line below the button, and with its amount of the coin in the details. */
+function showFee(state, { currency }) {
+  const fee = estimateNetworkFee(state);
+  const line = fee === null ? phrases.feeUnknown : describeFee(fee, state.holdings, currency);
+  const coins = fee === null || !state.holdings.coinPrice ? "" : ` (${formatCoins(fee, currency)})`;
+  setText(document.querySelector(".fee"), line);
+  setText(requireElement("fee"), line + coins);
+}
+
 function showQuote(state, { chain, token }) {
   const { quote, quoting } = state;
   requireElement("quote").classList.toggle("stale", quoting || !quote);
@@ -104,8 +119,7 @@ function showQuote(state, { chain, token }) {
   setText(requireElement("rate-source"), line.source);
   showValidity(state);
   setText(requireElement("holding"), formatHoldings(state, token));
-  const fee = estimateNetworkFee(state);
-  setText(requireElement("fee"), fee === null ? phrases.feeUnknown : phrases.fee(formatCoins(fee, chain.currency)));
+  showFee(state, chain);
   setText(requireElement("prompts"), state.tracked ? "" : describePrompts(state));
   const spender = requireElement("spender");
   const address = quote?.gateway ?? "";
@@ -221,7 +235,7 @@ function showTracked({ tracked, now }, { chain }) {
 /** Puts the result in the place of the form once the credit is there. */
 function showResult({ tracked }) {
   const credited = tracked?.answer?.state === "credited";
-  for (const id of ["terms", "paying", "steps"]) setVisible(requireElement(id), !credited);
+  for (const id of ["terms", "paying", "more", "steps"]) setVisible(requireElement(id), !credited);
   for (const id of ["result", "again"]) setVisible(requireElement(id), credited);
   for (const id of ["back", "elsewhere"]) document.getElementById(id)?.toggleAttribute("hidden", credited);
   const back = document.getElementById("result-back");

@@ -8,6 +8,10 @@ const RECEIPT_MAX_WAIT_MS = 6_000;
 const READ_LIMIT_MS = 10_000;
 const ALLOWANCE_OF = "0xdd62ed3e";
 const BALANCE_OF = "0x70a08231";
+const LATEST_ANSWER = "0x50d25bcd";
+
+/** No coin costs a million dollars: a negative answer looks like more. */
+const MAX_COIN_PRICE = 10n ** 14n;
 
 /** @typedef {{request: (call: {method: string, params?: unknown[]}) => Promise<any>, on?: Function, removeListener?: Function}} Provider */
 /** @typedef {{info: {uuid: string, name: string, icon: string, rdns?: string}, provider: Provider}} Wallet */
@@ -157,14 +161,16 @@ export async function readNumber(provider, method, params) {
   return typeof answer === "string" && /^0x[0-9a-f]+$/i.test(answer) ? BigInt(answer) : null;
 }
 
-/** Reads the account's tokens and coins, and the price of gas. */
-export async function readHoldings(provider, token, account) {
-  const [tokens, coins, gasPrice] = await Promise.all([
-    readNumber(provider, "eth_call", [{ to: token, data: BALANCE_OF + encodeWord(account) }, "latest"]),
+/** Reads the account's tokens and coins, the price of gas, and the coin's price in 10^-8 dollars. */
+export async function readHoldings(provider, { token, chain }, account) {
+  const feed = chain.coin_price_feed;
+  const [tokens, coins, gasPrice, coinPrice] = await Promise.all([
+    readNumber(provider, "eth_call", [{ to: token.address, data: BALANCE_OF + encodeWord(account) }, "latest"]),
     readNumber(provider, "eth_getBalance", [account, "latest"]),
     readNumber(provider, "eth_gasPrice", []),
+    feed && readNumber(provider, "eth_call", [{ to: feed, data: LATEST_ANSWER }, "latest"]),
   ]);
-  return { tokens, coins, gasPrice };
+  return { tokens, coins, gasPrice, coinPrice: coinPrice < MAX_COIN_PRICE ? coinPrice : null };
 }
 
 export function readAllowance(provider, quote, account) {

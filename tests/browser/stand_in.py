@@ -32,7 +32,7 @@ PRICE = 16_666_666_666_666_667  # base units per cent at six cents a token
 FIRST_HASH = 0xA0
 
 NONCES, MULTICALL, UNALLOWED = "0x7ecebe00", "0xac9650d8", "0xfb8f41b2" + "00" * 96
-VIEWS = {"0x70a08231": "balanceOf", "0xdd62ed3e": "allowance", "0x7ecebe00": "nonces"}
+VIEWS = {"0x70a08231": "balanceOf", "0xdd62ed3e": "allowance", "0x7ecebe00": "nonces", "0x50d25bcd": "coin_price"}
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -47,6 +47,7 @@ CHAIN = {
     "name": "Base",
     "explorer": "https://explorer.test",
     "rpc_urls": ["https://node.test"],
+    "coin_price_feed": "0x71041dddad3595F9CEd3DcCFBe3D1F4b0a16Bb70",
     "currency": {"name": "Ether", "symbol": "ETH", "decimals": 18},
 }
 
@@ -97,6 +98,7 @@ class Node:
         self.tokens = 10**24
         self.coins = 10**18
         self.gas_price = 10**9
+        self.coin_price = 3000 * 10**8
         self.allowance = 10**24
         self.refusal: str | None = None
         self.nonces = True
@@ -133,7 +135,8 @@ class Node:
         if self.refuses_permits and data.startswith(MULTICALL):
             raise NodeRefused({"code": -32603, "message": "Internal", "data": {"code": 3, "data": UNALLOWED}})
         if selector in VIEWS:
-            return hex({"balanceOf": self.tokens, "allowance": self.allowance, "nonces": 7}[VIEWS[selector]])
+            views = {"balanceOf": self.tokens, "allowance": self.allowance, "nonces": 7, "coin_price": self.coin_price}
+            return hex(views[VIEWS[selector]]) if views[VIEWS[selector]] else "0x"
         if self.refusal:
             raise NodeRefused({"code": 3, "message": "execution reverted", "data": self.refusal})
         return "0x"
@@ -148,6 +151,8 @@ class StandIn:
         self.payments: list[dict[str, Any]] = []
         self.quote_fault: Answer | None = None
         self.price = PRICE
+        self.rate_source = "coingecko:lit-protocol"
+        self.has_address = True
         self.seconds = 300
         self.sequence = 0
         self.allowed = False
@@ -183,7 +188,7 @@ class StandIn:
         calls = [{"to": TOKEN, "data": "0x01", "value": "0x0", "label": "approve"}] if not self.allowed else []
         calls.append({"to": GATEWAY, "data": "0x02", "value": "0x0", "label": "pay"})
         now = int(time.time())
-        facts = {"rate": "0.060000000000000000", "market_rate": "0.058500000000000000", "rate_source": "coingecko"}
+        facts = {"rate": "0.060000000000000000", "market_rate": "0.058500000000000000", "rate_source": self.rate_source}
         return 200, {
             **facts,
             "wallet": WALLET,
@@ -218,12 +223,12 @@ class StandIn:
             "offer": offer,
             "back": links.return_link(query.get("return_url"), query.get("ref"), (BACK,)),
         }
-        here = f"{ORIGIN}/pay?wallet={wallet}"
+        here = f"{ORIGIN}/pay?wallet={wallet}" if self.has_address else ""
         query_fields = {name: query[name] for name in ("usd", "return_url", "ref") if name in query}
         context = {
             "here": here,
             "scanned": here,
-            "wallets": links.wallet_links(here),
+            "wallets": links.wallet_links(here) if here else [],
             "query_fields": query_fields,
             "presets": PRESETS,
             "seconds": 15,

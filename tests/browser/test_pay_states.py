@@ -303,7 +303,7 @@ def test_what_is_shown_before_any_script_runs(tabs: Tabs, service: StandIn) -> N
     expect(page.locator("#rate")).to_have_text("$0.06 per LITKEY")
     expect(page.locator("#payments .worth")).to_have_text(UNKNOWN)
     expect(page.locator("#payments a")).to_have_attribute("href", f"/receipt/{tx_hash(1)}/0")
-    page.locator("summary").click()
+    page.locator("#elsewhere summary").click()
     expect(page.locator(".qr")).to_be_visible()
 
 

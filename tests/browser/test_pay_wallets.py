@@ -141,7 +141,7 @@ def test_no_wallet_is_explained(tabs: Tabs, service: StandIn) -> None:
     page = page_of(tabs, service)
     press(page, "Connect wallet")
     expect(page.locator("#notice .title")).to_have_text("No wallet found in this browser")
-    expect(page.locator("#notice .text")).to_contain_text("open this page in your wallet's app")
+    expect(page.locator("#notice .text")).to_contain_text("open this page in the browser of your wallet's app")
 
 
 def test_too_few_tokens_are_told_before_the_prompt(tabs: Tabs, service: StandIn) -> None:
@@ -162,9 +162,7 @@ def test_missing_network_fee_is_told_before_the_prompt(tabs: Tabs, service: Stan
     node.coins = 0
     page = page_of(tabs, service, ScriptedWallet(node, PAYER, chain_id=CHAIN_ID))
     press(page, "Connect wallet")
-    expect(page.locator("#notice .title")).to_have_text(
-        "The network fee is about 0.00028 ETH, and this account has 0 ETH"
-    )
+    expect(page.locator("#notice .title")).to_have_text("The network fee is about $0.84, and this account has 0 ETH")
 
 
 def test_allowance_edited_down_is_noticed(tabs: Tabs, service: StandIn) -> None:

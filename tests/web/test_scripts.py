@@ -37,11 +37,12 @@ def test_calls_have_the_contracts_selectors() -> None:
     functions = selectors("function")
     script = "".join((STATIC / "pay" / name).read_text() for name in ("permit.js", "wallets.js"))
     named = {"NONCES": "nonces", "MULTICALL": "multicall", "PERMIT_CALL": "permit"}
-    named |= {"ALLOWANCE_OF": "allowance", "BALANCE_OF": "balanceOf"}
+    named |= {"ALLOWANCE_OF": "allowance", "BALANCE_OF": "balanceOf", "LATEST_ANSWER": "latestAnswer"}
     constants = dict(re.findall(r'const (\w+) = "(0x[0-9a-f]{8})";', script))
     gateway = json.loads((ROOT / "chain" / "abi" / "PaymentGateway.json").read_text())
     [permit] = [item for item in gateway if item.get("name") == "permit"]
     types = ",".join(given["type"] for given in permit["inputs"])
+    functions["latestAnswer"] = "0x" + keccak(text="latestAnswer()")[:4].hex()  # of a Chainlink feed
     functions["permit"] = "0x" + keccak(text=f"permit({types})")[:4].hex()
     assert constants == {constant: functions[name] for constant, name in named.items()}
 

@@ -41,6 +41,7 @@ _UNKNOWN = "\N{EN DASH}"
 _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
+_SOURCES = {"coingecko": "CoinGecko", "override": "set by our staff"}
 _CONFIG = ("chain", "token", "gateways", "wallet", "account", "cents", "usd_fault", "offer", "back")
 _SHORT_QUERY = ("wallet", "usd")
 
@@ -57,6 +58,7 @@ def load_templates(assets: Assets) -> Environment:
         "rounded": lambda units: _round_tokens(int(units)),
         "exact": lambda units: f"{money.format_decimal(int(units)).rstrip('0').rstrip('.')}",
         "rate": lambda rate: _rate_context(rate) if rate else _UNKNOWN,
+        "source": lambda source: _SOURCES.get(source.partition(":")[0], source),
         "utc": lambda at: datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "iso": lambda at: datetime.fromtimestamp(at, UTC).isoformat(),
         "qr": lambda url: Markup(links.qr_svg(url)),  # noqa: S704 - our own SVG; the text in it is drawn as squares
