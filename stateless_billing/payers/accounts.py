@@ -18,6 +18,7 @@ from stateless_billing.crediting.payment_status import PaymentStatus, confirming
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.payers.email_mask import mask_email
 from stateless_billing.payers.lookup_budget import LookupBudget
 from stateless_billing.payers.responses import (
     MAX_SHOWN_PAYMENTS,
@@ -172,11 +173,3 @@ class Accounts:
 def _expiry(key: tuple[str, str | None], account: Account, now: float) -> float:
     is_unknown = account.customer is None and not account.conflict
     return now + (_UNKNOWN_TTL_SECONDS if is_unknown else _CACHE_TTL_SECONDS)
-
-
-def mask_email(email: str | None) -> str | None:
-    """Mask an email address so that its owner recognizes it: `c…s@l…`."""
-    name, at, host = (email or "").rpartition("@")
-    if not at or not name or not host:
-        return None
-    return f"{name[0]}…{name[-1] if len(name) > 1 else ''}@{host[0]}…"

@@ -174,7 +174,7 @@ class StandIn:
         return {
             "wallet": WALLET,
             "found": self.found,
-            "email": "c…s@l…" if self.found else None,
+            "email": "c…s@l….com" if self.found else None,
             "registered": self.found,
             "minimum_cents": 500,
             "maximum_cents": 500_000,

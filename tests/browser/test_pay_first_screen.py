@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -107,7 +109,7 @@ def test_only_the_current_step_is_named_where_names_would_touch(tabs: Tabs, serv
         boxes = [step.bounding_box() for step in page.locator("#steps .step").all()]
         seen = [box for box in boxes if box and box["width"] > 1]
         assert len(seen) == names
-        assert all(left["x"] + left["width"] + 4 <= right["x"] for left, right in zip(seen, seen[1:], strict=False))
+        assert all(left["x"] + left["width"] + 4 <= right["x"] for left, right in pairwise(seen))
     expect(page.locator("#steps")).to_contain_text("Credit")
 
 

@@ -65,7 +65,7 @@ ANSWERS: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
         {
             "wallet": WALLET,
             "found": True,
-            "email": "c…s@l…",
+            "email": "c…s@l….com",
             "registered": False,
             "minimum_cents": 500,
             "maximum_cents": 500000,

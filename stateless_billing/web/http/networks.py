@@ -19,7 +19,7 @@ _NETWORKS: dict[int, dict[str, Any]] = {
     },
     31337: {"name": "Local chain"},
 }
-_UNKNOWN = {"explorer": None, "rpc_urls": [], "coin_price_feed": None}
+_UNKNOWN: dict[str, Any] = {"explorer": None, "rpc_urls": [], "coin_price_feed": None}
 
 
 def describe_network(chain_id: int) -> dict[str, Any]:
