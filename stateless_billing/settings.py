@@ -15,6 +15,9 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 _MIN_SECRET_LENGTH = 24
 _MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
+_MAX_NAME_LENGTH = 100
+_MAX_URL_LENGTH = 1000
+_MAIL_LINK = re.compile(r"mailto:[A-Za-z0-9.!#$'*+/=^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -40,6 +43,22 @@ def _parse_url(value: str) -> str:
     if not _is_url(value):
         raise ValueError("must be an http(s) URL")
     return value
+
+
+def _parse_name(value: str) -> str:
+    if len(value) > _MAX_NAME_LENGTH or not value.isprintable():
+        raise ValueError(f"must be a name of at most {_MAX_NAME_LENGTH} characters on one line")
+    return value
+
+
+def _parse_support_url(value: str) -> str:
+    if len(value) > _MAX_URL_LENGTH or not (_MAIL_LINK.fullmatch(value) or _is_web_page(value)):
+        raise ValueError("must be https://… or mailto:name@host")
+    return value
+
+
+def _is_web_page(value: str) -> bool:
+    return _is_url(value) and value.startswith("https://") and value.isascii() and not re.search(r"[\s\\\"<>]", value)
 
 
 def _parse_origins(value: str) -> tuple[str, ...]:
@@ -152,6 +171,8 @@ class Settings:
     port: int = _setting(_parse_integer(0, 65535), "8000")
     metrics_port: int = _setting(_parse_integer(0, 65535), "9090")
     public_url: str | None = _setting(_parse_base)
+    seller_name: str | None = _setting(_parse_name)
+    support_url: str | None = _setting(_parse_support_url)
     plain_http: bool = _setting(_parse_switch, "off")
     client_ip_header: str | None = _setting(_parse_header)
     return_urls: tuple[str, ...] = _setting(_parse_origins, absent=())

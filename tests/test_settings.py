@@ -239,3 +239,37 @@ def test_other_hosts_are_reached_by_https_unless_a_setting_allows_http(name: str
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://localhost:9", "http://[::1]:9", "http://127.8.0.1"])
 def test_this_machine_is_reached_by_http(url: str) -> None:
     load(SERVE, COMPLETE | {"STRIPE_API_BASE": url, "RPC_URLS": url, "PRICE_API_BASE": url})
+
+
+@pytest.mark.parametrize(
+    "url", ["https://help.example.org", "https://help.example.org/new?team=2#form", "mailto:help+pay@example.org"]
+)
+def test_support_is_a_page_or_an_address(url: str) -> None:
+    assert load((), {"SUPPORT_URL": url}).support_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://help.example.org",
+        "javascript:alert(1)",
+        "help@example.org",
+        "mailto:",
+        "mailto:help",
+        "mailto:help@example.org?subject=x",
+        "mailto:a@example.org,b@example.org",
+        "mailto:help@example.org\r\nBcc: x",
+        'https://help.example.org/"><script>',
+        "https://",
+        "https://help.example.org/" + "x" * 1000,
+    ],
+)
+def test_other_support_is_refused(url: str) -> None:
+    assert faults(frozenset(), SUPPORT_URL=url) == ["SUPPORT_URL must be https://… or mailto:name@host"]
+
+
+def test_seller_is_one_short_line() -> None:
+    assert load((), {"SELLER_NAME": " Straße & Söhne <GmbH> "}).seller_name == "Straße & Söhne <GmbH>"
+    for name in ("x" * 101, "Lit\nProtocol", "Lit\u202eProtocol"):
+        [fault] = faults(frozenset(), SELLER_NAME=name)
+        assert fault == "SELLER_NAME must be a name of at most 100 characters on one line"

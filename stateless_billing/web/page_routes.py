@@ -5,18 +5,17 @@ from starlette.routing import BaseRoute, Route
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.operators_routes import operators_routes
-from stateless_billing.web.pages.assets import Assets
-from stateless_billing.web.pages.pages import Pages, load_templates
+from stateless_billing.web.pages.assets import site_assets
+from stateless_billing.web.pages.pages import Pages, site_templates
 
 
 def page_routes(services: Services, api: Api) -> list[BaseRoute]:
     """Create the routes of the payers' pages and of the operators."""
-    assets = Assets()
-    pages = Pages(services, api, assets)
+    pages = Pages(services, api, site_templates())
     return [
         Route("/pay",                         pages.pay),
         Route("/receipt/{tx_hash}/{ordinal}", pages.receipt),
         Route("/problems/{code}",             pages.problem),
-        Route("/static/{digest}/{name}",      assets.serve),
-        *operators_routes(services, load_templates(assets)),
+        Route("/static/{digest}/{name}",      site_assets().serve),
+        *operators_routes(services, site_templates()),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Route table and middleware of the web application."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.applications import Starlette
@@ -13,12 +14,15 @@ from starlette.routing import BaseRoute, Route
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import create_document
-from stateless_billing.web.http.problems import HANDLERS
+from stateless_billing.web.http.problems import HANDLERS, RENDERER
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
 from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
+
+if TYPE_CHECKING:
+    from stateless_billing.web.pages.problem_page import ProblemPage
 
 _MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
 _PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
@@ -67,6 +71,7 @@ def create_app(services: Services) -> Starlette:
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
+    setattr(app.state, RENDERER, lambda *problem: _load_problem_page(services).render(*problem))
     redirect_trailing_slashes(app.router)
     return app
 
@@ -75,3 +80,10 @@ def _load_page_routes(services: Services, api: Api) -> list[BaseRoute]:
     from stateless_billing.web.page_routes import page_routes
 
     return page_routes(services, api)
+
+
+def _load_problem_page(services: Services) -> "ProblemPage":
+    from stateless_billing.web.pages.pages import site_templates
+    from stateless_billing.web.pages.problem_page import ProblemPage
+
+    return ProblemPage(services.settings, site_templates())

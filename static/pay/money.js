@@ -96,3 +96,8 @@ export function formatAge(seconds) {
 export function formatDate(unix) {
   return new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" }).format(unix * 1000);
 }
+
+/** Formats a receipt's time to the second, with its zone. */
+export function formatTime(iso) {
+  return new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "long" }).format(Date.parse(iso));
+}

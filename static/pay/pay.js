@@ -15,7 +15,7 @@ import { createQuoteKeeper } from "./quotes.js";
 import { isFinal } from "./states.js";
 import { createStore } from "./store.js";
 import { phrases } from "./strings.js";
-import { bindSupportButton } from "./support.js";
+import { bindSupportButton, chooseReference, linkSupport } from "./support.js";
 import { createWalletChoice, render } from "./view.js";
 import { discoverWallets } from "./wallets.js";
 
@@ -154,7 +154,10 @@ function start(account) {
   const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
   timeWaits(store);
-  store.subscribe((state) => render(state, config));
+  store.subscribe((state) => {
+    render(state, config);
+    linkSupport(config.support, chooseReference(state));
+  });
   focusResults(store);
   bindSupportButton(store);
   updateReturnLink(store);

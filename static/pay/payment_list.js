@@ -32,7 +32,7 @@ function createPaymentRow(payment, { chain, token }) {
   const hash = getTxHash(payment);
   return createElement(
     "li",
-    { class: "payment", "data-payment": payment.payment },
+    { class: "payment", "data-payment": payment.payment, "data-reference": hash },
     createElement("span", { class: "worth" }, formatWorth(payment)),
     createElement("span", { class: `badge ${payment.state}`, title }, stateNames[payment.state]),
     createElement(

@@ -278,7 +278,7 @@ export const contractFaults = {
   },
   unnamed: {
     title: "The contract would refuse this payment",
-    text: `${NOTHING_SENT} We do not know the reason. A new price is on its way. If this happens again, copy the details for support.`,
+    text: `${NOTHING_SENT} We do not know the reason. A new price is on its way. If this happens again, ask support.`,
   },
 };
 
@@ -336,7 +336,7 @@ export const serviceFaults = {
   },
   unexpected: {
     title: "Something went wrong on our side",
-    text: `${NOTHING_SENT} ${AUTOMATIC} If it lasts, copy the details for support.`,
+    text: `${NOTHING_SENT} ${AUTOMATIC} If it lasts, ask support.`,
   },
 };
 
@@ -362,6 +362,9 @@ export const notEnoughLabel = (symbol) => `Not enough ${symbol}`;
 export const hashFaults = {
   unreadable: "A transaction hash is 0x followed by 64 characters (0-9, a-f). No money moved.",
 };
+
+/** The subject of a mail to support. */
+export const supportSubject = (reference) => `Payment ${reference}`;
 
 /** The details for support, line by line. */
 export const supportLines = {

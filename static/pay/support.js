@@ -1,8 +1,8 @@
-/** "Copy details for support": what helps to find out what happened. Contains no secrets. */
+/** How to reach support, and "Copy details for support": what helps to find out what happened. Contains no secrets. */
 
-import { announce, requireElement, setText, setVisible } from "../shared/dom.js";
+import { announce, createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { getServerTime } from "./api.js";
-import { phrases, supportLines } from "./strings.js";
+import { phrases, supportLines, supportSubject } from "./strings.js";
 
 function buildSupportText({ account, payer, wallet, chainId, tracked, notice, attempt, quoteFault }) {
   const fault = tracked?.fault ?? quoteFault;
@@ -21,6 +21,32 @@ function buildSupportText({ account, payer, wallet, chainId, tracked, notice, at
   };
   const lines = Object.entries(facts).filter(([, value]) => value);
   return lines.map(([name, value]) => `${supportLines[name]}: ${value}`).join("\n");
+}
+
+function buildSupportUrl(support, reference) {
+  if (support.startsWith("mailto:")) return `${support}?subject=${encodeURIComponent(supportSubject(reference))}`;
+  const url = new URL(support);
+  url.searchParams.set("reference", reference);
+  return url.href;
+}
+
+/** Names what the visitor would ask about: the payment, else the failed request, else the account. */
+export const chooseReference = ({ tracked, quoteFault, account }) =>
+  tracked?.hash ?? (quoteFault?.reference || account.wallet);
+
+/**
+ * Turns "ask support" in messages into links that carry a reference: the nearest `data-reference`, or a default.
+ * @param {string | null} support where support is reached
+ */
+export function linkSupport(support, reference) {
+  if (!support) return;
+  for (const node of document.querySelectorAll(".text, .why")) {
+    const [, before, words, after] = /^(.*)(ask support)(.*)$/i.exec(node.textContent) ?? [];
+    if (!words) continue;
+    const link = node.querySelector("a") ?? createElement("a", {}, words);
+    link.href = buildSupportUrl(support, node.closest("[data-reference]")?.dataset.reference ?? reference);
+    if (!link.isConnected) node.replaceChildren(before, link, after);
+  }
 }
 
 export function bindSupportButton(store) {

@@ -13,12 +13,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 from playwright.sync_api import Page, Request, Route
 
+from stateless_billing.payers.responses import ReceiptResponse
 from stateless_billing.web.pages import links
 from stateless_billing.web.pages.assets import Assets
 from stateless_billing.web.pages.pages import PRESETS, load_templates
 from stateless_billing.web.pages.pay_query import read_pay_query
+from stateless_billing.web.pages.receipt_page import receipt_context
 from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
 
@@ -153,6 +156,8 @@ class StandIn:
         self.price = PRICE
         self.rate_source = "coingecko:lit-protocol"
         self.has_address = True
+        self.seller: str | None = None
+        self.support: str | None = None
         self.seconds = 300
         self.sequence = 0
         self.allowed = False
@@ -221,6 +226,7 @@ class StandIn:
             "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},
             "gateways": [GATEWAY],
             "offer": offer,
+            "support": self.support,
             "back": links.return_link(query.get("return_url"), query.get("ref"), (BACK,)),
         }
         here = f"{ORIGIN}/pay?wallet={wallet}" if self.has_address else ""
@@ -232,16 +238,19 @@ class StandIn:
             "query_fields": query_fields,
             "presets": PRESETS,
             "seconds": 15,
+            "seller": self.seller,
+            "support_link": links.support_link(self.support, wallet or ""),
         }
         return TEMPLATES.get_template("pay.html").render(**facts, **context, config=facts)
 
     def receipt(self) -> str:
         """Render the receipt of the account's first payment."""
         more = {"tx_hash": tx_hash(1), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
-        told = {**self.payments[0], **more}
+        receipt = msgspec.convert({**self.payments[0], **more}, ReceiptResponse)
         world = {"chain": CHAIN, "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}}
         here = f"{ORIGIN}/receipt/{tx_hash(1)}/0"
-        return TEMPLATES.get_template("receipt.html").render(world, payment=told, here=here)
+        context = receipt_context(receipt, self.seller, self.support)
+        return TEMPLATES.get_template("receipt.html").render(world, here=here, **context)
 
     def _claim(self, number: int) -> Answer:
         waiting = self.claims.setdefault(number, [])

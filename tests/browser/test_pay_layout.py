@@ -26,7 +26,8 @@ SMALL_TARGETS = """
 ([least, leastInText]) => [...document.querySelectorAll("button, input, summary, .button, a, [tabindex='0']")]
   .filter((node) => node.checkVisibility() && !node.matches(".skip"))
   .filter((node) => {
-    const isInText = node.matches("a.full") || (node.matches("a:not(.button)") && getComputedStyle(node).display === "inline");
+    const isInline = getComputedStyle(node).display === "inline";
+    const isInText = node.matches("a.full") || (isInline && node.matches("a:not(.button)"));
     return Math.min(...[...node.getClientRects()].map(({ height }) => height)) < (isInText ? leastInText : least);
   })
   .map((node) => node.outerHTML)
@@ -174,6 +175,7 @@ SCENES: dict[str, Scene] = {
     "credited": paid(("credited", {})),
     "receipt": receipt("credited"),
     "receipt-held": receipt("held", cause="over_limit", cents=None),
+    "receipt-dust": receipt("credited", cents=0, credit=None, amount="1234567890123456789012"),
 }
 
 
@@ -196,7 +198,7 @@ def test_script_is_one_module(tabs: Tabs) -> None:
     service = StandIn()
     page = ready(tabs, service, "light")
     assert page.locator("script:not([type='application/json'])").count() == 1
-    assert [name for name in ASSETS.names if name.endswith(".js")] == ["admin.js", "pay.js", "sign_in.js"]
+    assert [name for name in ASSETS.names if name.endswith(".js")] == ["admin.js", "pay.js", "receipt.js", "sign_in.js"]
 
 
 def test_weight() -> None:

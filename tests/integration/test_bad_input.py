@@ -87,6 +87,22 @@ def test_wrong_methods_say_which_are_right(shop: Shop, service: Service) -> None
         assert sorted(answer.headers["allow"].split(", ")) == sorted(right.split(", "))
 
 
+def test_people_in_a_browser_get_a_page(shop: Shop, service: Service) -> None:
+    for method, path, status in [
+        ("GET", "/nothing/here", 404),
+        ("GET", "/receipt/0x12/0", 422),
+        ("GET", f"/receipt/{HASH}/0", 404),
+        ("GET", f"/receipt/{HASH}/x", 422),
+        ("GET", "/static/x/nothing.js", 404),
+        ("POST", "/pay", 405),
+    ]:
+        answer = shop.stack.http.request(method, service.url + path, headers={"accept": "text/html,*/*;q=0.8"})
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert "No money moved." in answer.text
+        assert answer.headers["x-request-id"] in answer.text
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 def test_amounts_outside_the_limits_name_them(shop: Shop, service: Service) -> None:
     customer = shop.customer()
     for cents, code in [(499, "below_minimum"), (500_001, "above_maximum")]:

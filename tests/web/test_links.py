@@ -2,7 +2,7 @@
 
 import pytest
 
-from stateless_billing.web.pages.links import qr_svg, return_link, wallet_links
+from stateless_billing.web.pages.links import qr_svg, return_link, support_link, wallet_links
 
 ALLOWED = ("https://dashboard.example.org", "http://localhost:3000")
 
@@ -58,3 +58,16 @@ def test_a_qr_code_does_not_contain_its_text() -> None:
     assert drawn.startswith("<svg ")
     assert "script" not in drawn
     assert "style" not in drawn, "the content policy allows none"
+
+
+@pytest.mark.parametrize(
+    ("support", "link"),
+    [
+        ("mailto:help+pay@example.org", "mailto:help+pay@example.org?subject=Payment%20a%26b%3D%20%C3%A9%22"),
+        ("https://help.example.org/new", "https://help.example.org/new?reference=a%26b%3D+%C3%A9%22"),
+        ("https://help.example.org/?team=2#form", "https://help.example.org/?team=2&reference=a%26b%3D+%C3%A9%22#form"),
+    ],
+)
+def test_a_link_to_support_carries_the_reference(support: str, link: str) -> None:
+    assert support_link(support, 'a&b= é"') == link
+    assert support_link(None, "a") is None

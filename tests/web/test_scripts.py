@@ -5,7 +5,7 @@ import re
 
 from eth_utils.crypto import keccak
 
-from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES
+from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES, PENDING_CAUSES
 from stateless_billing.support.uncredited_payments import ACTIONS
 from stateless_billing.web.pages.assets import STATIC
 from stateless_billing.web.pages.pages import TEMPLATES
@@ -50,6 +50,12 @@ def test_calls_have_the_contracts_selectors() -> None:
 def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
     pay = (STATIC / "pay" / "strings.js").read_text().partition("export const heldCauses = {")[2].partition("};")[0]
     desk = (TEMPLATES / "admin_stuck_words.html").read_text().partition("{% set causes = {")[2].partition("} %}")[0]
+    receipt = (TEMPLATES / "receipt_words.html").read_text().partition("{% set causes = {")[2]
+    assert set(re.findall(r'^  "(\w+)": ', receipt, re.MULTILINE)) == {
+        *HELD_CAUSES,
+        *PENDING_CAUSES,
+        *CONFIRMING_CAUSES,
+    }
     for source in (pay, desk):
         assert set(re.findall(r'^  "?(\w+)"?: ', source, re.MULTILINE)) >= {*HELD_CAUSES}
     slow = (STATIC / "pay" / "strings.js").read_text().partition("export const confirmingCauses = {")[2]

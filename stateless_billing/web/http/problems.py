@@ -19,9 +19,16 @@ from stateless_billing.web.http.json_response import StructResponse
 log = logging.getLogger(__name__)
 
 _BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
+_DETAILS = {
+    "bad_request": "The request could not be read.",
+    "not_found": "Check the address, or start at `/pay`.",
+    "method_not_allowed": "Open the address as it was given to you, or start at `/pay`.",
+}
 _LATER = "Payments you already made are safe and are credited as usual. Try again in a minute."
 RETRY_SECONDS = "5"
 MEDIA_TYPE = "application/problem+json"
+RENDERER = "render_problem"
+"""The name, in the application's state, of what renders a problem as a page."""
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,11 +42,21 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def problem_response(request: Request, code: str, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """Create the response for a problem."""
+    """Create the response for a problem: a page for browsers, else the document."""
     document = problem_document(code, detail, request.scope.get("request_id", ""))
+    headers = {"vary": "accept", **(headers or {})}
     if document.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers = {"retry-after": RETRY_SECONDS, **(headers or {})}
+        headers = {"retry-after": RETRY_SECONDS, **headers}
+    render_page = getattr(request.app.state, RENDERER, None) if "app" in request.scope else None
+    if render_page is not None and accepts_page(request):
+        response: Response = render_page(request, document, headers)
+        return response
     return StructResponse(document, document.status, headers, media_type=MEDIA_TYPE)
+
+
+def accepts_page(request: Request) -> bool:
+    """Whether `Accept` names a page; browsers always name it, and scripts do not."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def problem_document(code: str, detail: str, request_id: str) -> ProblemDocument:
@@ -57,7 +74,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "bad_request")
     headers = dict(error.headers) if error.headers else None
-    return problem_response(request, code, f"{request.method} {request.url.path[:100]}", headers)
+    return problem_response(request, code, f"{_DETAILS[code]} No money moved.", headers)
 
 
 async def _on_chain_error(request: Request, error: Exception) -> Response:

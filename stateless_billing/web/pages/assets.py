@@ -11,6 +11,7 @@ import mimetypes
 import posixpath
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from starlette.requests import Request
@@ -20,7 +21,7 @@ from stateless_billing.domain.errors import ProblemError
 
 STATIC = Path(__file__).parents[3] / "static"
 
-ENTRIES = ("pay/pay.js", "admin/admin.js", "admin/sign_in.js")  # the modules that pages load
+ENTRIES = ("pay/pay.js", "pay/receipt.js", "admin/admin.js", "admin/sign_in.js")  # the modules that pages load
 
 _IMPORT = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w./-]+\.js)";\n', re.MULTILINE)
 _DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)", re.MULTILINE)
@@ -74,7 +75,7 @@ class Assets:
         """Serve a file. Browsers may cache it for ever at its own digest, and not at all at an older one."""
         name = request.path_params["name"]
         if name not in self._files:
-            raise ProblemError("not_found", "This file does not exist.")
+            raise ProblemError("not_found", "This file does not exist. No money moved. Load the page again.")
         current = request.path_params["digest"] == self._digest
         headers = {
             "cache-control": "public, max-age=31536000, immutable" if current else "no-cache",
@@ -85,6 +86,12 @@ class Assets:
             headers["content-encoding"] = "gzip"
             return Response(self._compressed[name], headers=headers, media_type=kind)
         return Response(self._files[name], headers=headers, media_type=kind)
+
+
+@cache
+def site_assets() -> Assets:
+    """The files of this site, read once."""
+    return Assets()
 
 
 def _media_type(name: str) -> str | None:

@@ -30,6 +30,17 @@ def return_link(return_url: str | None, reference: str | None, allowed: Collecti
     return {"href": parts._replace(query=query).geturl(), "host": parts.netloc}
 
 
+def support_link(support_url: str | None, reference: str) -> str | None:
+    """Return the link to support that says what it is about: in the mail's subject, or as `reference`."""
+    if support_url is None:
+        return None
+    if support_url.startswith("mailto:"):
+        return f"{support_url}?subject={quote(f'Payment {reference}', safe='')}"
+    parts = urlsplit(support_url)
+    query = "&".join(part for part in (parts.query, urlencode({"reference": reference})) if part)
+    return parts._replace(query=query).geturl()
+
+
 def bounded_reference(reference: str | None) -> str | None:
     """Return the reference unchanged, or None if it is too long: half a reference is a wrong one."""
     return reference if reference and len(reference) <= MAX_REFERENCE_LENGTH else None

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.http.own_url import own_url
 from stateless_billing.web.http.streaming import stream_response
 from stateless_billing.web.pages import links
-from stateless_billing.web.pages.assets import Assets
+from stateless_billing.web.pages.assets import Assets, site_assets
 from stateless_billing.web.pages.pay_query import PayQuery, own_query, read_pay_query
+from stateless_billing.web.pages.receipt_page import receipt_context
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
 _SOURCES = {"coingecko": "CoinGecko", "override": "set by our staff"}
-_CONFIG = ("chain", "token", "gateways", "wallet", "account", "cents", "usd_fault", "offer", "back")
+_CONFIG = ("support", "chain", "token", "gateways", "wallet", "account", "cents", "usd_fault", "offer", "back")
 _SHORT_QUERY = ("wallet", "usd")
 
 
@@ -66,12 +68,19 @@ def load_templates(assets: Assets) -> Environment:
     return found
 
 
+@cache
+def site_templates() -> Environment:
+    """The templates of this site, loaded once."""
+    return load_templates(site_assets())
+
+
 class Pages:
     """The handlers of pages."""
 
-    def __init__(self, services: Services, api: Api, assets: Assets) -> None:
-        self._services, self._api = services, api
-        self._templates = load_templates(assets)
+    def __init__(self, services: Services, api: Api, templates: Environment) -> None:
+        self._services = services
+        self._api = api
+        self._templates = templates
 
     async def pay(self, request: Request) -> Response:
         """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable.
@@ -122,6 +131,9 @@ class Pages:
             "account": account,
             "offer": offer,
             "back": back,
+            "seller": settings.seller_name,
+            "support": settings.support_url,
+            "support_link": links.support_link(settings.support_url, asked.wallet or ""),
             "here": here,
             "scanned": scanned,
             "wallets": links.wallet_links(here) if here else [],
@@ -185,16 +197,18 @@ class Pages:
         headers = {"vary": "accept"}
         if _wants_json(request):
             return StructResponse(receipt, headers=headers)
-        base = own_url(self._services.settings, request)
+        settings = self._services.settings
+        base = own_url(settings, request)
         here = f"{base}/receipt/{tx_hash}/{ordinal}{f'?gateway={gateway}' if gateway else ''}" if base else None
         page = self._templates.get_template("receipt.html")
-        return HTMLResponse(page.render(self._network_context(), payment=receipt, here=here), headers=headers)
+        context = receipt_context(receipt, settings.seller_name, settings.support_url)
+        return HTMLResponse(page.render(self._network_context(), here=here, **context), headers=headers)
 
     async def problem(self, request: Request) -> Response:
         """`GET /problems/{code}`: what a problem's `type` means."""
         code = request.path_params["code"]
         if code not in PROBLEMS:
-            raise ProblemError("not_found", "This problem does not exist.")
+            raise ProblemError("not_found", "This problem does not exist. No money moved.")
         status, title = PROBLEMS[code]
         page = self._templates.get_template("problem.html")
         return HTMLResponse(page.render(code=code, status=status, title=title))
