@@ -1,1 +1,1 @@
-"""What visitors ask: accounts, quotes, claims and receipts."""
+"""What visitors ask: accounts, quotes and what became of them, claims and receipts."""

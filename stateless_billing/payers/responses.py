@@ -172,6 +172,29 @@ class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     calls: Annotated[list[CallResponse], Meta(min_length=1, description="To be sent in this order.")]
 
 
+class QuotePaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The payment of a quote."""
+
+    tx_hash: TxHash
+    ordinal: Count
+    block: Count
+    time: UnixTime
+    final: Annotated[bool, Meta(description="Whether its block can no longer be replaced.")]
+
+
+class QuoteStatusResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a quote was paid, and whether it still can be."""
+
+    state: Annotated[
+        Literal["paid", "open", "superseded", "undecided", "void"],
+        Meta(
+            description="`open`: can still be paid. `superseded`: another payment has its sequence. `undecided`: its"
+            " deadline is over, and that it was not paid is not final yet. `void`: not paid, and never will be."
+        ),
+    ]
+    payment: Annotated[QuotePaymentResponse, Meta(description="Of `paid` alone.")] | None
+
+
 def payment_response(payment: Payment, status: PaymentStatus) -> PaymentResponse:
     """Describe one payment. `cents` is None for a plain payment whose price is not settled."""
     return PaymentResponse(

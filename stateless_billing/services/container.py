@@ -5,6 +5,7 @@ from types import TracebackType
 
 import httpx
 
+from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes
 from stateless_billing.runtime.clock import Clock, ReferenceClock
 from stateless_billing.runtime.logs import log_context
@@ -82,6 +83,10 @@ class Services:
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""
         return self._payers.create_quotes()
+
+    def quote_statuses(self) -> QuoteStatuses:
+        """What tells whether quotes were paid; needs the signer's key."""
+        return self._payers.create_quote_statuses()
 
     async def permit_domain(self) -> dict[str, str] | None:
         """`name` and `version` by which the token's permits are signed; None if it has no permit. Raises ChainError."""

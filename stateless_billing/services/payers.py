@@ -10,6 +10,7 @@ from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.payers.claims import PaymentClaims
 from stateless_billing.payers.lookup_budget import LookupBudget
+from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes, QuoteTerms
 from stateless_billing.payers.receipts import Receipts
 from stateless_billing.payers.transaction_lookup import TransactionLookup
@@ -23,13 +24,14 @@ from stateless_billing.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class PayerServices:
-    """What anybody may ask. `create_quotes` makes the quote maker, which needs the signer's key."""
+    """What anybody may ask. `create_quotes` and `create_quote_statuses` need the signer's key."""
 
     accounts: Accounts
     lookup_budget: LookupBudget
     claims: PaymentClaims
     receipts: Receipts
     create_quotes: Callable[[], Quotes]
+    create_quote_statuses: Callable[[], QuoteStatuses]
 
 
 def create_payers(
@@ -74,6 +76,13 @@ def create_payers(
         claims=PaymentClaims(transactions, clients.gateways, core.processor),
         receipts=receipts,
         create_quotes=lambda: _create_quotes(settings, clock, gateways[0], accounts, daily_limit, crediting.rates),
+        create_quote_statuses=lambda: QuoteStatuses(
+            nodes=clients.visitor_nodes,
+            gateways=gateways,
+            confirmations=confirmations,
+            signer=Signer(settings.signer_key, settings.chain_id),
+            clock=clock,
+        ),
     )
 
 

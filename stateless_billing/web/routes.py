@@ -52,6 +52,7 @@ def create_app(services: Services) -> Starlette:
         Route("/payWithLitkey",            redirect_to_pay),
         Route("/api/accounts/{wallet}",    api.get_account),
         Route("/api/quotes",               api.create_quote,  methods=["POST"]),
+        Route("/api/quotes/status",        api.get_quote_status, methods=["POST"]),
         Route("/api/payments",             api.claim_payment, methods=["POST"]),
         Route("/api/payments/{tx_hash}",   api.get_payment),
         Route("/healthz",                  api.healthz),

@@ -67,4 +67,6 @@ export const fetchAccount = (wallet) => requestService(`/api/accounts/${wallet}`
 
 export const fetchQuote = (quoteRequest) => requestService("/api/quotes", quoteRequest);
 
+export const fetchQuoteStatus = (quote) => requestService("/api/quotes/status", quote);
+
 export const claimPayment = (hash) => requestService("/api/payments", { tx_hash: hash });

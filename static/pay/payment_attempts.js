@@ -25,8 +25,6 @@ export function createAttempts(store, wallet, onPaid) {
   let search = new AbortController();
   let decide = () => {};
 
-  const getProvider = () => store.get().wallet?.provider;
-
   function end() {
     search.abort();
     clearAttemptHint();
@@ -50,7 +48,7 @@ export function createAttempts(store, wallet, onPaid) {
   async function check(signal) {
     const { quotes } = store.get().attempt;
     try {
-      const status = await readQuoteStatus(quotes, getProvider());
+      const status = await readQuoteStatus(quotes);
       if (!signal.aborted) apply(status);
     } catch (fault) {
       if (!(fault instanceof ApiFault)) throw fault;

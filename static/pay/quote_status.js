@@ -1,11 +1,12 @@
 /** Whether a quote was paid, and whether it still can be. The one place that knows how to find out. */
 
-import { fetchAccount, getServerTime } from "./api.js";
+import { fetchQuoteStatus } from "./api.js";
 import { getTxHash } from "./payment_polling.js";
-import { tryRead } from "./wallets.js";
 
-/** The service's node may be this far behind the wallet's. */
-const NODE_LAG_S = 60;
+const QUOTE_FIELDS = ["gateway", "wallet", "sequence", "amount", "cents", "deadline", "signature"];
+
+/** Of several quotes, the first of these states counts: all must be void before the payer may pay again. */
+const STATES_BY_WEIGHT = ["paid", "superseded", "open", "undecided"];
 
 /**
  * `open`: can still be paid · `undecided`: its deadline is over, and a payment may still show up · `void`: never will be
@@ -30,27 +31,15 @@ export function matchPayment(quotes, payments) {
   return isOurs ? { state: "paid", hash: getTxHash(match) } : { state: "superseded", hash: "" };
 }
 
-/** Reads the time of the newest block that can no longer be replaced. Null if the wallet's node does not tell. */
-async function readFinalizedTime(provider) {
-  if (!provider) return null;
-  const block = await tryRead(provider, "eth_getBlockByNumber", ["finalized", false]);
-  const time = Number(block?.timestamp ?? Number.NaN);
-  return Number.isFinite(time) ? time : null;
-}
-
 /**
+ * Asks the service, which asks the chain.
  * @param {any[]} quotes of one sequence
- * @param {import("./wallets.js").Provider} [provider]
  * @returns {Promise<QuoteStatus>}
  */
-export async function readQuoteStatus(quotes, provider) {
-  const deadline = Math.max(...quotes.map((quote) => quote.deadline));
-  const isOver = getServerTime() > deadline;
-  // First how far the chain is final, then the payments up to there.
-  const finalized = isOver ? await readFinalizedTime(provider) : null;
-  const { payments } = await fetchAccount(quotes[0].wallet);
-  const decided = matchPayment(quotes, payments);
-  if (decided) return decided;
-  if (!isOver) return { state: "open", hash: "" };
-  return { state: finalized !== null && finalized > deadline + NODE_LAG_S ? "void" : "undecided", hash: "" };
+export async function readQuoteStatus(quotes) {
+  const unique = [...new Map(quotes.map((quote) => [quote.signature, quote])).values()];
+  const requests = unique.map((quote) => Object.fromEntries(QUOTE_FIELDS.map((name) => [name, quote[name]])));
+  const statuses = await Promise.all(requests.map(fetchQuoteStatus));
+  const state = STATES_BY_WEIGHT.find((candidate) => statuses.some((status) => status.state === candidate)) ?? "void";
+  return { state, hash: statuses.find(({ payment }) => payment)?.payment.tx_hash ?? "" };
 }

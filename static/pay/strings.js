@@ -143,8 +143,8 @@ export const walletFaults = {
     next: "Choose a smaller payment or use another account.",
   },
   may_be_paid: {
-    title: "Your earlier payment may have arrived",
-    text: "The contract has taken a payment to this account, and we are looking it up. Wait until it is shown here. Press the button again in a minute only if it was not yours.",
+    title: "Wait: your earlier payment may still arrive",
+    text: `${NOTHING_SENT} The contract could take both payments now. Wait until this page shows what became of the earlier one.`,
   },
   unclear: {
     title: "Your wallet reported a problem",
@@ -214,8 +214,10 @@ export const waitingTexts = {
 };
 
 /** Once the price has expired, a wallet can no longer send the payment. */
-export const attemptExpired =
-  "The price has expired, so your wallet can no longer send this payment. If it was sent in time, it appears here. It takes the chain up to half an hour to rule that out.";
+export const attemptExpired = {
+  title: "Wait: this payment may still arrive",
+  text: "The price has expired, so your wallet can no longer send this payment. If it was sent in time, it appears here. It takes the chain up to half an hour to rule that out.",
+};
 
 /** What became of it, if not a payment of this page's. */
 export const attemptNotices = {

@@ -168,7 +168,7 @@ function quoteWallet(message) {
 function describeAttempt({ reason, state, message }) {
   const { title } = attemptTexts[reason] ?? walletFaults[reason];
   const { text } = attemptTexts[reason] ?? attemptTexts.unclear;
-  return { title, text: state === "undecided" ? attemptExpired : text, less: null, fine: quoteWallet(message) };
+  return { ...(state === "undecided" ? attemptExpired : { title, text }), less: null, fine: quoteWallet(message) };
 }
 
 /** While an earlier payment is undecided, a notice speaks of the latest request alone. */

@@ -108,7 +108,6 @@ class Node:
         self.refuses_permits = False
         self.signature = "0x" + "11" * 32 + "22" * 32 + "00"
         self.receipts = True
-        self.finalized_at = 0
         self._numbers = itertools.count(FIRST_HASH)
 
     def __call__(self, method: str, params: list[Any]) -> Any:
@@ -117,8 +116,6 @@ class Node:
                 return tx_hash(next(self._numbers))
             case "eth_getTransactionReceipt":
                 return {"status": "0x1"} if self.receipts else None
-            case "eth_getBlockByNumber":
-                return {"timestamp": hex(self.finalized_at)}
             case "eth_getBalance":
                 return hex(self.coins)
             case "eth_gasPrice":
@@ -160,6 +157,8 @@ class StandIn:
         self.support: str | None = None
         self.seconds = 300
         self.sequence = 0
+        self.chain_time = 0
+        self.finalized_at = 0
         self.allowed = False
         self.permit: dict[str, str] | None = None
         self.claims: dict[int, list[Answer]] = {}
@@ -206,11 +205,22 @@ class StandIn:
             "chain_id": CHAIN_ID,
             "sequence": self.sequence,
             "deadline": now + self.seconds,
-            "signature": "0x",
+            "signature": f"0x{wish['cents']:0130x}",
             "registered": True,
             "registration": None,
             "calls": calls,
         }
+
+    def quote_status(self, quote: dict[str, Any]) -> Answer:
+        """Return what became of a quote, by the payments and the chain's time."""
+        match = next((paid for paid in self.payments if paid["sequence"] == quote["sequence"]), None)
+        if match is None:
+            late = "undecided" if self.chain_time > quote["deadline"] else "open"
+            return 200, {"state": "void" if self.finalized_at > quote["deadline"] else late, "payment": None}
+        if (match["amount"], match["cents"]) != (quote["amount"], quote["cents"]):
+            return 200, {"state": "superseded", "payment": None}
+        facts = {name: match[name] for name in ("ordinal", "block", "time")}
+        return 200, {"state": "paid", "payment": {"tx_hash": match["payment"].split(":")[2], **facts, "final": False}}
 
     def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""
@@ -263,6 +273,8 @@ class StandIn:
         self.asked.append((request.method, path, body))
         if path == "/api/quotes":
             return self.quote(body)
+        if path == "/api/quotes/status":
+            return self.quote_status(body)
         if path == "/api/payments":
             return self._claim(int(body["tx_hash"], 16))
         return 200, self.account()

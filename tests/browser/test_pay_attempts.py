@@ -118,7 +118,11 @@ def test_another_sequence_is_not_asked_for_while_the_first_is_undecided(
     service.sequence = 1
     page.get_by_role("button", name="$100").click()
     press(page, "Allow 166.67 LITKEY")
-    notice(page, "Your earlier payment may have arrived", "Wait until it is shown here")
+    expect(page.locator("#notice .title")).to_have_text("Wait: your earlier payment may still arrive")
+    expect(page.locator("#notice .text")).to_have_text(
+        "Nothing more was sent. The contract could take both payments now."
+        " Wait until this page shows what became of the earlier one."
+    )
     assert batching.count(SEND) == 0
     service.payments = [payment("credited", MINED, sequence=0, amount="5", payer=WALLET)]
     press(page, "Allow 166.67 LITKEY")
@@ -136,15 +140,17 @@ def test_payment_is_searched_for_until_it_can_never_arrive(
     press(page, "Pay 83.33 LITKEY")
     title = "We cannot tell whether your wallet sent the payment"
     notice(page, title, "This page keeps looking")
-    run_until(page, "The price has expired")
-    notice(page, title, "The price has expired, so your wallet can no longer send this payment.")
-    assert isinstance(wallet.node, Node)
-    wallet.node.finalized_at = int(time.time()) + 301
+    service.chain_time = deadline = int(time.time()) + 400
+    run_until(page, "Wait: this payment may still arrive")
+    notice(page, "Wait: this payment may still arrive", "The price has expired, so your wallet can no longer send")
+    service.finalized_at = deadline - 200
     page.clock.run_for(61_000)
-    notice(page, title, "The price has expired")
-    wallet.node.finalized_at += 100
+    notice(page, "Wait: this payment may still arrive", "The price has expired")
+    service.finalized_at = deadline
     run_until(page, "You can safely pay again")
     notice(page, "You can safely pay again", "It took no tokens.")
+    asked = [body for _, path, body in service.asked if path == "/api/quotes/status"]
+    assert {*asked[0]} == {"gateway", "wallet", "sequence", "amount", "cents", "deadline", "signature"}
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
 
@@ -157,7 +163,7 @@ def test_outage_of_ours_decides_nothing(tabs: Tabs, service: StandIn, wallet: Sc
     press(page, "Pay 83.33 LITKEY")
     title = "We cannot tell whether your wallet sent the payment"
     notice(page, title, "This page keeps looking")
-    page.route("**/api/accounts/**", lambda route: route.abort())
+    page.route("**/api/quotes/status", lambda route: route.abort())
     page.clock.run_for(20_000)
     notice(page, title, "This page keeps looking")
     press(page, "Pay 83.33 LITKEY")
@@ -177,6 +183,28 @@ def test_two_requests_of_one_sequence_are_both_recognized(tabs: Tabs, service: S
     notice(page, "You closed the request in your wallet", "Nothing more was sent.")
     service.payments = [payment("confirming", MINED, sequence=0)]
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+def test_all_requests_must_be_void_before_the_payer_is_told(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    """The later of two quotes of one sequence can be paid for longer."""
+    service.allowed = True
+    wallet.refuse(SEND, -32603)
+    page = page_of(tabs, service, wallet, clock=True)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("We cannot tell whether your wallet sent the payment")
+    service.seconds = 900
+    wallet.refuse(SEND, -32603)
+    page.get_by_role("button", name="$100").click()
+    press(page, "Pay 166.67 LITKEY")
+    service.chain_time = service.finalized_at = int(time.time()) + 400
+    page.clock.run_for(20_000)
+    page.wait_for_timeout(300)
+    notice(page, "We cannot tell whether your wallet sent the payment", "the contract takes at most one")
+    service.chain_time = service.finalized_at = int(time.time()) + 1_000
+    run_until(page, "You can safely pay again")
 
 
 def test_tab_closed_at_the_prompt_takes_the_search_up_again(

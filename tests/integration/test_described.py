@@ -40,6 +40,7 @@ REQUESTS = [
     ("GET", f"/api/accounts/{NOBODY}", 200),
     ("GET", "/api/accounts/x", 422),
     ("POST", "/api/quotes", 415),
+    ("POST", "/api/quotes/status", 415),
     ("POST", "/api/payments", 415),
     ("GET", f"/api/payments/{NOTHING}", 200),
     ("DELETE", "/api/payments", 405),
@@ -114,7 +115,13 @@ def test_real_answers_are_as_described(shop: Shop, stack: Stack, service: Servic
     check("/api/quotes", "POST", "/api/quotes", 404, json={**wish, "wallet": NOBODY})
     check("/api/quotes", "POST", "/api/quotes", 422, json={**wish, "cents": 1})
     quote = check("/api/quotes", "POST", "/api/quotes", 200, json=wish)
+    terms = {
+        name: quote[name] for name in ("gateway", "wallet", "sequence", "amount", "cents", "deadline", "signature")
+    }
+    check("/api/quotes/status", "POST", "/api/quotes/status", 200, json=terms)
+    check("/api/quotes/status", "POST", "/api/quotes/status", 422, json={**terms, "cents": 1})
     tx_hash = shop.send(quote)
+    check("/api/quotes/status", "POST", "/api/quotes/status", 200, json=terms)
     for _ in ("confirming", "credited"):
         check(payments, "POST", "/api/payments", 200, json={"tx_hash": tx_hash})
         check(claim, "GET", f"/api/payments/{tx_hash}", 200)

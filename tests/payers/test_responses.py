@@ -15,7 +15,9 @@ from stateless_billing.payers.responses import (
     ClaimResponse,
     Offer,
     PaymentResponse,
+    QuotePaymentResponse,
     QuoteResponse,
+    QuoteStatusResponse,
     ReceiptResponse,
     RegistrationResponse,
     payment_response,
@@ -53,6 +55,7 @@ PRICE: dict[str, Any] = {
 }
 REGISTRATION: dict[str, Any] = {"customer_id": CUSTOMER, "deadline": START, "signature": "0x00"}
 CALL: dict[str, Any] = {"to": WALLET, "data": "0x00", "value": "0x0", "label": "Pay 1 LITKEY"}
+QUOTE_PAYMENT: dict[str, Any] = {"tx_hash": tx_hash(1), "ordinal": 0, "block": 100, "time": START, "final": False}
 ANSWERS: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
     (PaymentResponse, PAYMENT),
     (ClaimResponse, {"tx_hash": tx_hash(1), "state": "confirming", "retry_after": 15, "payments": [PAYMENT]}),
@@ -91,6 +94,8 @@ ANSWERS: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
             "calls": [CALL],
         },
     ),
+    (QuotePaymentResponse, QUOTE_PAYMENT),
+    (QuoteStatusResponse, {"state": "paid", "payment": QUOTE_PAYMENT}),
     (HealthResponse, {"ok": True}),
     (CheckResponse, {"ok": False, "age": None, "detail": "d"}),
     (ReadinessResponse, {"ready": True, "checks": {"chain": {"ok": True, "age": 2, "detail": "head 7"}}}),

@@ -14,9 +14,10 @@ from stateless_billing.web.api.requests import (
     GrantForm,
     GrantStatusRequest,
     QuoteRequest,
+    QuoteStatusRequest,
     RateRequest,
 )
-from stateless_billing.web.http.inputs import RequestBody, parse_tx_hash, parse_wallet, read_body
+from stateless_billing.web.http.inputs import RequestBody, parse_tx_hash, parse_uint256, parse_wallet, read_body
 
 pytestmark = pytest.mark.anyio
 
@@ -141,3 +142,43 @@ async def test_a_newline_that_the_pattern_lets_through_is_refused_behind_it() ->
     assert isinstance(body, ClaimRequest)
     with pytest.raises(ProblemError):
         parse_tx_hash(body.tx_hash)
+
+
+STATUS: dict[str, Any] = {
+    "gateway": WALLET,
+    "wallet": WALLET,
+    "sequence": 0,
+    "amount": "1",
+    "cents": 5_000,
+    "deadline": 0,
+    "signature": "0x" + "0" * 130,
+}
+
+
+async def test_a_quote_to_check_is_read_with_the_largest_values() -> None:
+    largest = STATUS | {"sequence": 2**53 - 1, "deadline": 2**53 - 1, "amount": str(2**256 - 1), "cents": 10**9}
+    assert await read(QuoteStatusRequest, json.dumps(largest).encode()) == QuoteStatusRequest(**largest)
+    assert parse_uint256(str(2**256 - 1), "amount") == 2**256 - 1
+    with pytest.raises(ProblemError, match="`amount` must be below 2"):
+        parse_uint256(str(2**256), "amount")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("gateway", NO_ADDRESSES),
+        ("wallet", NO_ADDRESSES),
+        ("sequence", (None, "0", 0.5, True, -1, 2**53, 10**30)),
+        ("deadline", (None, "0", 0.5, True, -1, 2**53, 10**30)),
+        ("amount", (None, 1, "", "01", "-1", "+1", "1.0", "1e3", "0x1", " 1", "\u0661", "1" * 79)),
+        ("cents", NO_CENTS),
+        ("signature", (None, 1, "", "0x", "0" * 132, "0x" + "0" * 128, "0x" + "0" * 132, "0x" + "g" * 130)),
+    ],
+)
+async def test_a_quote_to_check_is_refused_by_its_field(name: str, values: tuple[Any, ...]) -> None:
+    for value in values:
+        code, detail = await refusal(QuoteStatusRequest, json.dumps(STATUS | {name: value}).encode())
+        assert (code, detail.split(" must be ")[0]) == ("invalid_input", f"`{name}`"), value
+        assert detail.endswith("Nothing was decided.")
+    missing = {field: value for field, value in STATUS.items() if field != name}
+    assert (await refusal(QuoteStatusRequest, json.dumps(missing).encode()))[1].startswith(f"`{name}` must be")

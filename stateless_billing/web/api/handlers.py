@@ -6,12 +6,14 @@ from cachetools import TTLCache
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chain.signatures import Quote
+from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes
 from stateless_billing.payers.responses import AccountResponse, Offer
 from stateless_billing.runtime import logs
 from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse, readiness
-from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest
+from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.json_response import StructResponse
@@ -26,6 +28,7 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._quotes: Quotes = services.quotes()
+        self._quote_statuses: QuoteStatuses = services.quote_statuses()
         self._readiness_lock = asyncio.Lock()
         self._readiness: TTLCache[None, ReadinessResponse] = TTLCache(1, _READINESS_TTL_SECONDS, services.clock.boot)
 
@@ -53,6 +56,14 @@ class Api:
         wallet = inputs.parse_wallet(body.wallet)
         payer = None if body.payer is None else inputs.parse_wallet(body.payer, "payer")
         return StructResponse(await self._quotes.create(wallet, body.cents, payer, request_origin(request)))
+
+    async def get_quote_status(self, request: Request) -> Response:
+        """`POST /api/quotes/status`."""
+        body = await inputs.read_body(request, QuoteStatusRequest)
+        gateway = inputs.parse_wallet(body.gateway, "gateway")
+        amount = inputs.parse_uint256(body.amount, "amount")
+        quote = Quote(inputs.parse_wallet(body.wallet), body.sequence, amount, body.cents, body.deadline)
+        return StructResponse(await self._quote_statuses.find(gateway, quote, bytes.fromhex(body.signature[2:])))
 
     async def claim_payment(self, request: Request) -> Response:
         """`POST /api/payments`."""

@@ -13,11 +13,12 @@ from stateless_billing.payers.responses import (
     Address,
     ClaimResponse,
     QuoteResponse,
+    QuoteStatusResponse,
     ReceiptResponse,
     TxHash,
 )
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse
-from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest
+from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
 from stateless_billing.web.http.problems import ProblemDocument
 
 VERSION = "1"
@@ -32,6 +33,8 @@ _STRUCTS = (
     AccountResponse,
     QuoteResponse,
     QuoteRequest,
+    QuoteStatusResponse,
+    QuoteStatusRequest,
     ClaimRequest,
     HealthResponse,
     ReadinessResponse,
@@ -76,13 +79,12 @@ def create_document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**_api(), **_pages(), **_health()},
+        "paths": {**_quotes(), **_payments(), **_pages(), **_health()},
         "components": {"schemas": schemas},
     }
 
 
-def _api() -> dict[str, Any]:
-    claim = _json("Its payments, and where each stands", ClaimResponse)
+def _quotes() -> dict[str, Any]:
     return {
         "/api/accounts/{wallet}": {
             "get": _operation(
@@ -111,6 +113,20 @@ def _api() -> dict[str, Any]:
                 body=QuoteRequest,
             )
         },
+        "/api/quotes/status": {
+            "post": _operation(
+                "Whether a quote was paid, and whether it still can be: from the chain alone, without writing",
+                _json("Where it stands", QuoteStatusResponse),
+                problems=("unsupported_media_type", "invalid_input", "chain_unavailable"),
+                body=QuoteStatusRequest,
+            )
+        },
+    }
+
+
+def _payments() -> dict[str, Any]:
+    claim = _json("Its payments, and where each stands", ClaimResponse)
+    return {
         "/api/payments": {
             "post": _operation(
                 "Claim an EVM transaction: every payment in it that is due is credited",

@@ -9,6 +9,7 @@ from stateless_billing.payers.responses import Address, TxHash
 from stateless_billing.web.http.inputs import A_TX_HASH, AN_ADDRESS, RequestBody
 
 MAX_QUOTE_CENTS = 10**9
+MAX_EXACT = 2**53 - 1  # the largest whole number that every reader of JSON keeps exactly
 MAX_OVERRIDE_HOURS = 24
 
 
@@ -25,6 +26,29 @@ class QuoteRequest(RequestBody, frozen=True, kw_only=True):
     wallet: Address
     cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS)]
     payer: Address | None = None
+
+
+class QuoteStatusRequest(RequestBody, frozen=True, kw_only=True):
+    """A quote, as `POST /api/quotes` answered it."""
+
+    expected: ClassVar[Mapping[str, str]] = {
+        "gateway": AN_ADDRESS,
+        "wallet": AN_ADDRESS,
+        "sequence": f"a whole number from 0 to {MAX_EXACT}",
+        "amount": "a decimal string of base units below 2^256",
+        "cents": f"a whole number from 1 to {MAX_QUOTE_CENTS}",
+        "deadline": f"a whole number from 0 to {MAX_EXACT}",
+        "signature": "0x and 130 hex digits",
+    }
+    consequence: ClassVar[str] = "Nothing was decided."
+
+    gateway: Address
+    wallet: Address
+    sequence: Annotated[int, Meta(ge=0, le=MAX_EXACT)]
+    amount: Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,77})$")]
+    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS)]
+    deadline: Annotated[int, Meta(ge=0, le=MAX_EXACT)]
+    signature: Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{130}$")]
 
 
 class ClaimRequest(RequestBody, frozen=True, kw_only=True):

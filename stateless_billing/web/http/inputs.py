@@ -42,6 +42,14 @@ def parse_tx_hash(value: str) -> str:
     return value.lower()
 
 
+def parse_uint256(value: str, name: str) -> int:
+    """Parse a decimal string of at most 78 digits."""
+    number = int(value)
+    if number >= 1 << 256:
+        raise ProblemError("invalid_input", f"`{name}` must be below 2^256. Nothing was decided.")
+    return number
+
+
 def parse_reason(raw: str) -> str:
     """Parse the reason of an operator's act."""
     text = " ".join(raw.split())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chain import signatures
 from chain.payment import customer_id_to_bytes32
-from chain.signatures import Quote, Signer
+from chain.signatures import Quote, Signer, quote_signer
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, WALLET
 
 KEY = "0x" + "4c" * 32
@@ -50,6 +50,27 @@ def recovered(signed: bytes, hashed: bytes) -> str:
 def test_a_quotes_signature_recovers_to_the_signer(sequence: int, amount: int, cents: int, deadline: int) -> None:
     quote = Quote(WALLET, sequence, amount, cents, deadline)
     assert recovered(SIGNER.quote(GATEWAY, quote), digest(8453, GATEWAY, quote_struct(quote))) == SIGNER.address
+
+
+def test_who_signed_a_quote_is_recovered_as_the_contract_does() -> None:
+    quote = Quote(WALLET, 3, 10**21, 5_000, 99)
+    signed = SIGNER.quote(GATEWAY, quote)
+    assert quote_signer(8453, GATEWAY, quote, signed) == SIGNER.address
+    others = [(1, GATEWAY, quote), (8453, OTHER_GATEWAY, quote), (8453, GATEWAY, Quote(WALLET, 4, 10**21, 5_000, 99))]
+    for other in others:
+        assert quote_signer(*other, signed) not in (SIGNER.address, None)
+    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+    mirrored = (order - int.from_bytes(signed[32:64])).to_bytes(32)
+    for refused in (
+        signed[:64],
+        signed + b"\0",
+        b"",
+        signed[:64] + bytes([signed[64] - 27]),
+        signed[:32] + mirrored + bytes([55 - signed[64]]),
+        bytes(64) + b"\x1b",
+        b"\xff" * 32 + bytes(31) + b"\x01\x1b",
+    ):
+        assert quote_signer(8453, GATEWAY, quote, refused) is None
 
 
 def test_a_registrations_signature_recovers_to_the_signer() -> None:
