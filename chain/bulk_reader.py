@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chain import decoding
-from chain.decoding import PAYMENT_TOPIC, Log
+from chain.decoding import PAYMENT_TOPIC, TRANSFER_TOPIC, Log
 from chain.errors import InconsistentChainData, InvalidResponse, NodeError
-from chain.payment import Block, Payment, customer_id_to_bytes32
+from chain.payment import Block, Payment, customer_id_to_bytes32, registered_customer
 from chain.payment_index import PaymentIndex
 from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
 
-# keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk_reader.py recomputes it.
-TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 BATCH_SIZE = 100
 _MAX_CONCURRENT_BATCHES = 4
 
@@ -85,16 +83,17 @@ class BulkReader(PaymentIndex):
         function = await self.load_function("customerOf")
         calls = [self.view_call(function, wallet) for wallet in wallets]
         return await request_many(
-            self.reader, calls, lambda value: decoding.registered_customer(function.decode(decoding.data(value)))
+            self.reader, calls, lambda value: registered_customer(function.decode(decoding.data(value)))
         )
 
 
 def _transfers_of(within: Block, token: str, treasury: str) -> Call:
-    topics = [TRANSFER_TOPIC, None, _treasury_topic(treasury)]
+    topics = [TRANSFER_TOPIC, None, treasury_topic(treasury)]
     return "eth_getLogs", [{"blockHash": within.hash, "address": token, "topics": topics}]
 
 
-def _treasury_topic(treasury: str) -> str:
+def treasury_topic(treasury: str) -> str:
+    """Encode the treasury as a Transfer log's recipient."""
     return "0x" + treasury[2:].rjust(64, "0")
 
 
@@ -107,7 +106,7 @@ def transfers_to(logs: object, token: str, treasury: str, within: Block) -> Mapp
         if decoding.address(log.address) != token or len(topics) != 3 or topics[0] != TRANSFER_TOPIC:
             raise InvalidResponse("a log that is no transfer of the token")
         decoding.check_block(log, within)
-        if topics[2] != _treasury_topic(treasury):
+        if topics[2] != treasury_topic(treasury):
             raise InvalidResponse("a transfer to somebody else")
         position = decoding.quantity(log.log_index)
         if position <= previous:

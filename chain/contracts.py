@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from chain import decoding, provider
 from chain.errors import ChainError, InvalidResponse
-from chain.payment import customer_id_to_bytes32
+from chain.payment import customer_id_to_bytes32, registered_customer
 from chain.provider import Call, ChainClient, NodeProvider, preload_web3
 from chain.signatures import domain_separator, is_imported, preload_crypto
 
@@ -191,7 +191,7 @@ class GatewayContract(Contract):
 
     async def customer_of(self, wallet: str) -> str | None:
         """Read the Stripe customer registered for a wallet; None if there is none."""
-        return await self._read("customerOf", wallet, convert=decoding.registered_customer)
+        return await self._read("customerOf", wallet, convert=registered_customer)
 
     async def total_payments(self) -> int:
         """Read how many payments the gateway has ever taken."""

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 # keccak256("Payment(bytes32,address,address,uint256,uint256,uint256)"); tests/chain/test_abi.py recomputes it.
 PAYMENT_TOPIC = "0x8a15d709d8ba7b3da2946a4110feb3f70e8a0dd1e55a69caba618fd7270d74f6"
+# keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk_reader.py recomputes it.
+TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 _TOPIC_CACHE_SIZE = 1 << 14
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
@@ -41,9 +43,10 @@ class LogHead(msgspec.Struct, frozen=True):
 
     address: str
     topics: list[str]
+    data: str = ""
 
 
-class Log(LogHead, frozen=True, rename="camel"):
+class Log(LogHead, frozen=True, rename="camel", kw_only=True):
     """A log of a block as a node shows it, its hex still to be checked."""
 
     data: str
@@ -64,13 +67,17 @@ class _Receipt(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class TxReceipt:
-    """The part of an EVM transaction's receipt that we use. `payment_counts` maps contracts to their Payment logs."""
+    """The part of an EVM transaction's receipt that we use. `payment_counts` maps contracts to their Payment logs.
+
+    `transfers` are `(contract, recipient, data)` of anybody's Transfer logs; the data is still to be checked.
+    """
 
     tx_hash: str
     block: int
     block_hash: str
     succeeded: bool
     payment_counts: Counter[str]
+    transfers: tuple[tuple[str, str, str], ...] = ()
 
 
 def result(content: bytes, number: int) -> object:
@@ -180,14 +187,6 @@ def word_as_address(word: int) -> str:
     return f"0x{word:040x}"
 
 
-def registered_customer(word: bytes) -> str | None:
-    """Decode the 32 bytes that `customerOf` returns; None if the wallet is not registered."""
-    customer_id = customer_id_from_bytes32(word)
-    if customer_id is None and any(word):
-        raise InvalidResponse("customerOf returned something that is no customer ID")
-    return customer_id
-
-
 def payment_blocks(blocks: list[int], expected: int) -> list[int]:
     """Check the part of the contract's index that was asked for.
 
@@ -214,17 +213,17 @@ def receipt(value: object, tx_hash: str) -> TxReceipt:
     status = quantity(fields.status)
     if status > 1:
         raise InvalidResponse(f"a receipt with status {status}")
+    logs = [(address(log.address), [hash32(topic) for topic in log.topics], log.data) for log in fields.logs]
     return TxReceipt(
         tx_hash=tx_hash,
         block=quantity(fields.block_number),
         block_hash=hash32(fields.block_hash),
         succeeded=status == 1,
-        payment_counts=Counter(emitter for emitter, topics in map(_head, fields.logs) if topics[:1] == [PAYMENT_TOPIC]),
+        payment_counts=Counter(emitter for emitter, topics, _ in logs if topics[:1] == [PAYMENT_TOPIC]),
+        transfers=tuple(
+            (by, topics[2], raw) for by, topics, raw in logs if topics[:1] == [TRANSFER_TOPIC] and topics[2:]
+        ),
     )
-
-
-def _head(log: LogHead) -> tuple[str, list[str]]:
-    return address(log.address), [hash32(topic) for topic in log.topics]
 
 
 def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> list[Payment]:

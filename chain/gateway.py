@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import dataclass
 from typing import TypeVar
 
-from chain import provider
+from chain import decoding, provider
+from chain.bulk_reader import treasury_topic
 from chain.contracts import GatewayContract
+from chain.decoding import TxReceipt
 from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
 from chain.payment_index import BlockCache, IndexedBlock, PaymentIndex
@@ -19,6 +21,7 @@ from chain.provider import ChainClient
 
 T = TypeVar("T")
 
+_WORDS_FOR_NONE = 2  # nodes that must show an EVM transaction without payments
 _MAX_UNREADABLE_BLOCKS = 32  # in one reading; with more, the nodes show no logs at all
 
 
@@ -154,20 +157,27 @@ def _unfinished(blocks: Sequence[IndexedBlock], is_done: Callable[[int], bool]) 
 
 @dataclass(frozen=True, slots=True)
 class TxPayments:
-    """The payments that one EVM transaction holds for a set of gateways; `failed` if it reverted."""
+    """The payments that one EVM transaction holds for a set of gateways; `failed` if it reverted.
+
+    Of one that holds none, `block` is its number, and `treasury_transfer` says whether it moved a gateway's token to
+    that gateway's treasury all the same, by whatever path.
+    """
 
     failed: bool
     payments: tuple[Payment, ...] = ()
+    block: int | None = None
+    treasury_transfer: bool = False
 
 
 async def find_payments_in_tx(reader: ChainClient, gateways: Sequence[Gateway], tx_hash: str) -> TxPayments | None:
     """Find one EVM transaction's payments in all `gateways`, in log order; None while it has no receipt.
 
-    A node without the receipt may be behind, so the others are asked too.
+    A node without the receipt may be behind, so the others are asked too. That it holds no payment counts if two nodes
+    show it, or the only one.
 
     Raises: ChainError if a node that could not be asked might have it.
     """
-    best: TxPayments | None = None
+    unrelated: list[TxPayments] = []
     failure: ChainError | None = None
     for node in reader.providers:
         try:
@@ -177,10 +187,17 @@ async def find_payments_in_tx(reader: ChainClient, gateways: Sequence[Gateway], 
             continue
         if result and (result.failed or result.payments):
             return result
-        best = best or result
+        if result:
+            unrelated.append(result)
     if failure:
         raise failure
-    return best
+    if len(unrelated) < min(_WORDS_FOR_NONE, len(reader.providers)):
+        return None
+    return TxPayments(
+        failed=False,
+        block=max(result.block or 0 for result in unrelated),
+        treasury_transfer=any(result.treasury_transfer for result in unrelated),
+    )
 
 
 async def _find_at_node(node: ChainClient, gateways: Sequence[Gateway], tx_hash: str) -> TxPayments | None:
@@ -201,4 +218,19 @@ async def _find_at_node(node: ChainClient, gateways: Sequence[Gateway], tx_hash:
                 raise InconsistentChainData("a receipt and the logs of its block differ")
             await index.check_counted(matches)
             payments += matches
-    return TxPayments(failed=False, payments=tuple(sorted(payments, key=lambda payment: payment.log_index)))
+    if payments:
+        return TxPayments(failed=False, payments=tuple(sorted(payments, key=lambda payment: payment.log_index)))
+    reached = [await _reached_treasury(gateway.bound_to(node), receipt) for gateway in gateways]
+    return TxPayments(failed=False, block=receipt.block, treasury_transfer=any(reached))
+
+
+async def _reached_treasury(gateway: Gateway, receipt: TxReceipt) -> bool:
+    """Whether tokens reached the gateway's treasury: anybody can emit a Transfer, and one of nothing moves nothing."""
+    if not receipt.transfers:
+        return False
+    recipient = treasury_topic(await gateway.treasury())
+    amounts = [(emitter, raw) for emitter, topic, raw in receipt.transfers if topic == recipient]
+    if not amounts:
+        return False
+    token = await gateway.token()
+    return any(emitter == token and decoding.uint256(decoding.data(raw)) for emitter, raw in amounts)

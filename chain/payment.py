@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from chain.errors import InvalidResponse
+
 _CUSTOMER_ID = re.compile(r"cus_[0-9A-Za-z]{1,28}")
 
 
@@ -68,3 +70,11 @@ def customer_id_from_bytes32(word: bytes) -> str | None:
     """The inverse; None where the 32 bytes are not such an ID."""
     text = word.rstrip(b"\0").decode("latin-1")
     return text if is_customer_id(text) else None
+
+
+def registered_customer(word: bytes) -> str | None:
+    """Decode the 32 bytes that `customerOf` returns; None if the wallet is not registered."""
+    customer_id = customer_id_from_bytes32(word)
+    if customer_id is None and any(word):
+        raise InvalidResponse("customerOf returned something that is no customer ID")
+    return customer_id

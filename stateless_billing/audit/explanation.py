@@ -47,11 +47,18 @@ async def _read_reports(auditor: Auditor) -> AsyncIterator[Report]:
 async def _find_paid_customers(auditor: Auditor, tx_hash: str) -> set[str]:
     transaction = await find_payments_in_tx(auditor.nodes, auditor.gateways, tx_hash)
     if transaction is None:
-        raise NothingFound("No node has this EVM transaction yet. If it was just sent, try again in a minute.")
+        raise NothingFound(
+            "The nodes do not have this EVM transaction yet. If it was just sent, try again in a minute."
+        )
     if transaction.failed:
         raise NothingFound("This EVM transaction reverted: no token moved, and nothing is owed.")
+    if transaction.treasury_transfer:
+        raise NothingFound(
+            "This EVM transaction moved tokens to the treasury, but not through one of the gateways, so this service"
+            " never credits it."
+        )
     if not transaction.payments:
-        raise NothingFound("This EVM transaction holds no payment to one of the gateways.")
+        raise NothingFound("This EVM transaction was mined, and it holds no payment to one of the gateways.")
     return {payment.customer_id or "" for payment in transaction.payments}
 
 

@@ -6,8 +6,10 @@ from typing import get_args
 from stateless_billing.domain.finality import ConfirmingCause, Depth
 from stateless_billing.domain.ledger import Entry
 
-STATES = ("unknown", "failed", "confirming", "pending", "held", "reversed", "credited")
+STATES = ("unknown", "unrelated", "failed", "confirming", "pending", "held", "reversed", "credited")
 """All states of a payment, least advanced first."""
+UNRELATED_CAUSES = ("treasury_transfer",)
+"""Why an EVM transaction that paid no gateway is worth a word of its own."""
 CONFIRMING_CAUSES: tuple[str, ...] = get_args(ConfirmingCause)
 PENDING_CAUSES = STRIPE_CAUSES = ("stripe_unclear", "stripe_down", "rate_limited")
 HELD_CAUSES = (

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from chain.gateway import Gateway
+from chain.gateway import Gateway, TxPayments
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import STATES, PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
@@ -37,10 +37,8 @@ class PaymentClaims:
 
     async def _answer(self, tx_hash: str, *, credit: bool) -> ClaimResponse:
         heads, paid = await self._transactions.find(tx_hash)
-        if paid is None or (not paid.failed and not paid.payments):
-            return _without_payments(tx_hash, "unknown", _RETRY_UNKNOWN_SECONDS)
-        if paid.failed:
-            return _without_payments(tx_hash, "failed", None)
+        if paid is None or not paid.payments:
+            return _without_payments(tx_hash, heads, paid)
         by_address = {gateway.address: gateway for gateway in self._gateways}
         ask = self._crediting.process if credit else self._crediting.get_status
         cached = {payment: self._crediting.cached_status(payment) for payment in paid.payments}
@@ -57,7 +55,8 @@ class PaymentClaims:
         payments: list[PaymentResponse] = []
         for payment, status in zip(paid.payments, statuses, strict=True):
             payments.append(payment_response(payment, status))
-        return ClaimResponse(tx_hash=tx_hash, state=state, retry_after=min(waits, default=None), payments=payments)
+        retry_after = min(waits, default=None)
+        return ClaimResponse(tx_hash=tx_hash, state=state, cause=None, retry_after=retry_after, payments=payments)
 
 
 def _later_status(payment: Payment, heads: Heads) -> PaymentStatus:
@@ -65,5 +64,14 @@ def _later_status(payment: Payment, heads: Heads) -> PaymentStatus:
     return PaymentStatus("pending" if is_final(payment, heads) else "confirming", retry_after=_RETRY_LATER_SECONDS)
 
 
-def _without_payments(tx_hash: str, state: str, retry_after: int | None) -> ClaimResponse:
-    return ClaimResponse(tx_hash=tx_hash, state=state, retry_after=retry_after, payments=[])
+def _without_payments(tx_hash: str, heads: Heads, paid: TxPayments | None) -> ClaimResponse:
+    """Describe an EVM transaction without payments. Until its block is final, another may hold it with some."""
+    state, cause = "unknown", None
+    retry_after: int | None = _RETRY_UNKNOWN_SECONDS
+    if paid and paid.failed:
+        state, retry_after = "failed", None
+    elif paid:
+        is_final = paid.block is not None and paid.block <= heads.finalized.number
+        state, retry_after = "unrelated", None if is_final else _RETRY_LATER_SECONDS
+        cause = "treasury_transfer" if paid.treasury_transfer else None
+    return ClaimResponse(tx_hash=tx_hash, state=state, cause=cause, retry_after=retry_after, payments=[])

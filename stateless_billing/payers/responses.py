@@ -12,12 +12,13 @@ from stateless_billing.crediting.payment_status import (
     HELD_CAUSES,
     PENDING_CAUSES,
     STATES,
+    UNRELATED_CAUSES,
     PaymentStatus,
 )
 
 MAX_SHOWN_PAYMENTS = 20
 
-_NOT_OF_A_PAYMENT = ("unknown", "failed")
+_NOT_OF_A_PAYMENT = ("unknown", "unrelated", "failed")
 
 Address = Annotated[
     str,
@@ -55,6 +56,14 @@ PaymentState = Annotated[
 ]
 Cause = Annotated[str, Meta(extra_json_schema={"enum": [*CONFIRMING_CAUSES, *PENDING_CAUSES, *HELD_CAUSES]})]
 
+UnrelatedCause = Annotated[
+    str,
+    Meta(
+        description="Of `unrelated` alone: tokens went straight to the treasury.",
+        extra_json_schema={"enum": list(UNRELATED_CAUSES)},
+    ),
+]
+
 
 class PaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One payment, and where it stands."""
@@ -81,6 +90,7 @@ class ClaimResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     tx_hash: TxHash
     state: State
+    cause: UnrelatedCause | None
     retry_after: RetrySeconds | None
     payments: list[PaymentResponse]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from chain.failover import FailoverProvider
-from chain.gateway import Gateway, find_payments_in_tx
+from chain.gateway import Gateway, TxPayments, find_payments_in_tx
 from chain.payment import Payment, is_customer_id
 from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
 from stateless_billing.domain.errors import ProblemError
@@ -26,6 +26,11 @@ _MAX_MATCHES = 20
 _MAX_CANDIDATES = 40  # customers searched for an entry: Stripe cannot look one up without its customer
 _MAX_PAYMENTS = 60
 _GRANT_DAYS = 30
+
+TREASURY_TRANSFER = (
+    "This EVM transaction moved tokens to the treasury without one of our gateways, so this service never credits it."
+    " Ask who sent it what it was for."
+)
 
 LAGS = (
     "Customers and wallets that were added or changed within the last minute may be missing here. During an outage"
@@ -120,11 +125,7 @@ class CustomerSearch:
     async def _find_by_transaction(self, tx_hash: str) -> SearchResult:
         tx = await find_payments_in_tx(self._nodes, self._gateways, tx_hash)
         if tx is None or not tx.payments:
-            failed = tx is not None and tx.failed
-            note = "This EVM transaction reverted. It paid nothing." if failed else ""
-            return SearchResult(
-                "transaction", note=note or "No node knows a payment to our gateways in this EVM transaction."
-            )
+            return SearchResult("transaction", note=_describe_without_payments(tx))
         ids = [payment.customer_id for payment in tx.payments if payment.customer_id]
         return SearchResult("transaction", await self._describe_matches(ids), tx.payments)
 
@@ -179,6 +180,17 @@ class CustomerSearch:
         async with self._stripe.session() as session:
             entries = (await session.list_newest_entries(customer_id, 0)).entries
         return CustomerMatch(customer, wallets_of(customer, entries), entries[0].created if entries else None)
+
+
+def _describe_without_payments(tx: TxPayments | None) -> str:
+    """Say what an EVM transaction is that paid none of our gateways."""
+    if tx is None:
+        return "The nodes do not have this EVM transaction, or not all of them yet."
+    if tx.failed:
+        return "This EVM transaction reverted. It paid nothing."
+    if tx.treasury_transfer:
+        return TREASURY_TRANSFER
+    return "This EVM transaction was mined, and it paid none of our gateways. Nothing is credited for it."
 
 
 def is_entry_id(text: str) -> bool:

@@ -1,9 +1,9 @@
-/** The payment this page just made, polled until its state is final. */
+/** The payment this page just made, polled until it no longer changes. */
 
 import { getServerTime } from "./api.js";
 import { clearPaymentHint, savePaymentHint } from "./local_hints.js";
 import { pollPayment } from "./payment_polling.js";
-import { isFinal } from "./states.js";
+import { mayChange } from "./states.js";
 import { waitForReceipt } from "./wallets.js";
 
 const RECEIPT_LIMIT_MS = 120_000;
@@ -32,7 +32,7 @@ export function createPaymentTracker(store, wallet, { onPayments, onFailed }) {
       onFault: (fault) => update({ fault }),
       onAnswer(answer) {
         if (answer.state !== "unknown") search.abort();
-        if (isFinal(answer.state)) clearPaymentHint();
+        if (!mayChange(answer)) clearPaymentHint();
         if (answer.state === "failed") onFailed();
         update({ answer, fault: null });
         onPayments(answer.payments);

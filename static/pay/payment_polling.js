@@ -1,7 +1,7 @@
-/** Polls a payment: claims it, and asks again when the service says so, until its state is final. */
+/** Polls a payment: claims it, and asks again when the service says so, until it no longer changes. */
 
 import { ApiFault, claimPayment } from "./api.js";
-import { isFinal } from "./states.js";
+import { mayChange } from "./states.js";
 
 const DEFAULT_WAIT_S = 30;
 const MAX_RETRY_S = 60;
@@ -44,7 +44,7 @@ export function pollPayment(hash, { onAnswer, onFault, signal }) {
       if (signal.aborted) return null;
       failures = 0;
       onAnswer(answer);
-      return isFinal(answer.state) ? null : Math.max(1, answer.retry_after ?? DEFAULT_WAIT_S);
+      return mayChange(answer) ? Math.max(1, answer.retry_after ?? DEFAULT_WAIT_S) : null;
     } catch (fault) {
       if (!(fault instanceof ApiFault)) throw fault;
       if (signal.aborted) return null;

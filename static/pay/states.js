@@ -1,10 +1,10 @@
 /** Describes a payment's state to the payer: title, sentence, progress. Pure. */
 
 import { formatDollars } from "./money.js";
-import { confirmingCauses, heldCauses, paymentTexts, pendingCauses } from "./strings.js";
+import { confirmingCauses, heldCauses, paymentTexts, pendingCauses, unrelatedTexts } from "./strings.js";
 
 /** States that no longer change by themselves. */
-const FINAL = new Set(["credited", "reversed", "failed"]);
+const FINAL = new Set(["credited", "reversed", "failed", "unrelated"]);
 
 /** The sentence changes when the chain shows nothing for so long. */
 const LONG_UNKNOWN_S = 60;
@@ -12,6 +12,9 @@ const LONG_UNKNOWN_S = 60;
 /** @typedef {{title: string, text: string, tone: "progress" | "good" | "warn" | "bad", share: number | null}} View */
 
 export const isFinal = (state) => FINAL.has(state);
+
+/** Whether asking again may bring another answer: the block of an unrelated transaction can still be replaced. */
+export const mayChange = ({ state, retry_after: retryAfter }) => !isFinal(state) || (state === "unrelated" && retryAfter !== null);
 
 /** Whether money moved and the credit is still to come. */
 export const isUnderWay = (state) => state === "confirming" || state === "pending" || state === "held";
@@ -31,6 +34,7 @@ const VIEWS = {
     tone: age > LONG_UNKNOWN_S ? "warn" : "progress",
     share: null,
   }),
+  unrelated: ({ cause }) => ({ ...(unrelatedTexts[cause] ?? unrelatedTexts.none), tone: "warn", share: null }),
   confirming: (answer) => {
     const { confirmed = null, needed = null, cause = null } = findSlowest(answer) ?? {};
     if (confirmingCauses[cause]) {

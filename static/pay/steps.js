@@ -47,7 +47,7 @@ function lacksTokens({ quote, holdings }) {
 
 function chooseTrackedStep({ answer, since }, now) {
   const state = answer?.state ?? "unknown";
-  if (state === "failed" || (state === "unknown" && now - since > GIVE_UP_S)) return "retry";
+  if (state === "failed" || state === "unrelated" || (state === "unknown" && now - since > GIVE_UP_S)) return "retry";
   if (state === "credited" && answer.payments.length) return "receipt";
   return isFinal(state) || state === "held" ? "again" : "wait";
 }

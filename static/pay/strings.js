@@ -386,6 +386,7 @@ export const supportLines = {
 /** One label per state, for the list of payments. */
 export const stateNames = {
   unknown: "Looking for it",
+  unrelated: "Not a payment",
   confirming: "Confirming",
   pending: "Pending",
   credited: "Credited",
@@ -420,6 +421,18 @@ export const heldCauses = {
   ledger_altered: `This account's balance was changed by the same amount. Our staff must check it to prevent a double credit. ${NO_NEED}`,
   ledger_unproven: `We cannot prove yet that this payment was not credited before. We check every hour, and our staff can settle it. This prevents a double credit. ${NO_NEED}`,
   stripe_refused: `Our billing system refused the credit. We try again every day, and our staff sees it. ${NO_NEED}`,
+};
+
+/** An EVM transaction that paid none of our contracts, by the answer's cause. */
+export const unrelatedTexts = {
+  none: {
+    title: "This transaction did not pay our contract",
+    text: "It is on the chain, and nothing is credited for it. Check in your wallet that it is the one you meant. If it took tokens for this account, ask support and name the transaction.",
+  },
+  treasury_transfer: {
+    title: "These tokens went straight to the treasury",
+    text: "The transaction moved tokens to the treasury without our contract, so this page cannot credit them. Do not send more this way. Ask support and name the transaction.",
+  },
 };
 
 /** Titles and sentences of the current payment. */

@@ -14,7 +14,7 @@ function buildSupportText({ account, payer, wallet, chainId, tracked, notice, at
     walletName: wallet?.info.name,
     network: chainId && String(Number(chainId)),
     transaction: tracked?.hash,
-    state: tracked && [tracked.answer?.state ?? "unknown", tracked.answer?.payments[0]?.cause].filter(Boolean).join(", "),
+    state: tracked && [tracked.answer?.state ?? "unknown", tracked.answer?.cause ?? tracked.answer?.payments[0]?.cause].filter(Boolean).join(", "),
     notice: notice && [notice.title, notice.walletMessage].filter(Boolean).join(" / "),
     attempt: attempt && [attempt.reason, attempt.state, attempt.message].filter(Boolean).join(", "),
     reference: fault && [fault.code, fault.reference].filter(Boolean).join(" "),

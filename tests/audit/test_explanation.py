@@ -5,10 +5,11 @@ import pytest
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.explanation import NothingFound, describe_row, explain
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
-from tests.audit.builders import credit, judge, quoted, single
+from tests.audit.builders import TOKEN, credit, judge, quoted, single
 from tests.audit.test_grants import grant, reservation, with_balances
 from tests.audit.test_run import PAID, with_own_wallets
-from tests.audit.world import World
+from tests.audit.world import TREASURY, World
+from tests.chain.test_payments_in_tx import SENT, transfer
 from tests.fakes.factories import WHOLE_TOKEN, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -43,6 +44,15 @@ async def test_explains_by_transaction_wallet_credit_and_fingerprint() -> None:
         assert by_tx in rows
         for name in (by_tx.stripe_txn, by_tx.fingerprint, by_tx.row_id):
             assert [row.fingerprint for row in (await explain(auditor, name or ""))[0]] == [by_tx.fingerprint]
+
+
+async def test_says_what_a_transaction_without_payments_is() -> None:
+    for logs, said in ([], "holds no payment"), ([transfer(TREASURY, TOKEN)], "moved tokens to the treasury"):
+        world = World(with_own_wallets(PAID))
+        world.node.other_logs[SENT] = logs
+        async with world.create_auditor() as auditor:
+            with pytest.raises(NothingFound, match=said):
+                await explain(auditor, SENT)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from chain.bulk_reader import TRANSFER_TOPIC
+from chain.decoding import TRANSFER_TOPIC
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
 from stateless_billing.audit.auditor import Auditor, ProgressReporting

@@ -90,8 +90,9 @@ def payment(state: str, number: int = 1, **facts: Any) -> dict[str, Any]:
 
 def answer(state: str, number: int, **facts: Any) -> Answer:
     """Return the answer to a claim of one payment."""
-    payments = [] if state in {"unknown", "failed"} else [payment(state, number, **facts)]
-    return 200, {"tx_hash": tx_hash(number), "state": state, "retry_after": 1, "payments": payments}
+    payments = [] if state in {"unknown", "unrelated", "failed"} else [payment(state, number, **facts)]
+    cause = facts.get("cause") if state == "unrelated" else None
+    return 200, {"tx_hash": tx_hash(number), "state": state, "cause": cause, "retry_after": 1, "payments": payments}
 
 
 class Node:

@@ -172,6 +172,7 @@ SCENES: dict[str, Scene] = {
     "confirming": paid(("confirming", {"confirmed": 6, "needed": 15})),
     "held": paid(("held", {"cause": "over_limit"})),
     "failed": paid(("failed", {})),
+    "unrelated": paid(("unrelated", {"cause": "treasury_transfer"})),
     "credited": paid(("credited", {})),
     "receipt": receipt("credited"),
     "receipt-held": receipt("held", cause="over_limit", cents=None),

@@ -220,6 +220,8 @@ def test_outage_while_following_says_the_payment_is_safe(tabs: Tabs, service: St
         ("held", "currency", "Paid, the credit is held", "not billed in dollars"),
         ("reversed", None, "This credit was taken back", "Ask support"),
         ("failed", None, "The payment failed", "No tokens were taken"),
+        ("unrelated", None, "This transaction did not pay our contract", "nothing is credited for it"),
+        ("unrelated", "treasury_transfer", "These tokens went straight to the treasury", "Ask support"),
     ],
 )
 def test_states_have_their_sentence(
@@ -420,3 +422,23 @@ def test_policy_refuses_what_is_not_ours(tabs: Tabs, service: StandIn) -> None:
     assert refused == "TypeError"
     assert "content policy: require-trusted-types-for trusted-types-sink" in tabs.faults
     tabs.faults.clear()
+
+
+def test_unrelated_transaction_is_watched_until_its_block_is_final(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    waiting = answer("unrelated", FIRST_HASH, cause="treasury_transfer")
+    settled = waiting[0], waiting[1] | {"retry_after": None}
+    service.claims = {FIRST_HASH: [waiting, waiting, settled]}
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("These tokens went straight to the treasury")
+    expect(page.locator("#primary")).to_have_text("Start again")
+    page.wait_for_timeout(4_000)
+    assert service.count("POST", "/api/payments") == 3
+    page.locator("#hash").fill(tx_hash(FIRST_HASH))
+    page.get_by_role("button", name="Look it up").click()
+    expect(page.locator("#claim-title")).to_have_text("These tokens went straight to the treasury")
+    expect(page.locator("#claim-text")).to_contain_text("Do not send more this way.")

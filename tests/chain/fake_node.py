@@ -44,6 +44,7 @@ class FakeNode(NodeProvider):
         self.tags = {"latest": latest, "safe": (latest + finalized) // 2, "finalized": finalized}
         self.lies: dict[str, Callable[[Any], Any]] = {}
         self.reverted: set[str] = set()
+        self.other_logs: dict[str, list[dict[str, Any]]] = {}  # of other contracts, by EVM transaction
         self.views: dict[str, int] = {}
         self.asked: list[str] = []
         self.viewed: list[tuple[str, str]] = []  # gateway and function of each call
@@ -84,14 +85,18 @@ class FakeNode(NodeProvider):
 
     def _eth_getTransactionReceipt(self, hash_: str) -> dict[str, Any] | None:  # noqa: N802
         logs = [raw_log(paid) for paid in self.payments if paid.tx_hash == hash_]
-        if not logs and hash_ not in self.reverted:
+        if not logs and hash_ not in self.reverted and hash_ not in self.other_logs:
             return None
         return {
             "transactionHash": hash_,
             "status": "0x0" if hash_ in self.reverted else "0x1",
             "blockNumber": logs[0]["blockNumber"] if logs else "0x1",
             "blockHash": logs[0]["blockHash"] if logs else block(1).hash,
-            "logs": [{"address": "0x" + "ee" * 20, "topics": ["0x" + "00" * 32], "data": "0x"}, *logs],
+            "logs": [
+                {"address": "0x" + "ee" * 20, "topics": ["0x" + "00" * 32], "data": "0x"},
+                *self.other_logs.get(hash_, []),
+                *logs,
+            ],
         }
 
     def _eth_call(self, call: dict[str, str], _: str) -> str:

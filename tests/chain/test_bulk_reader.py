@@ -7,7 +7,8 @@ import pytest
 from eth_utils.crypto import keccak
 
 from chain import decoding
-from chain.bulk_reader import BATCH_SIZE, TRANSFER_TOPIC, paid_by, request_many, transfers_to
+from chain.bulk_reader import BATCH_SIZE, paid_by, request_many, transfers_to
+from chain.decoding import TRANSFER_TOPIC
 from chain.errors import InvalidResponse, NodeError
 from chain.provider import Call
 from tests.audit.builders import TOKEN

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chain.decoding import TRANSFER_TOPIC
 from chain.errors import ChainError
 from chain.gateway import Gateway, TxPayments, find_payments_in_tx
 from chain.payment import Payment
@@ -38,7 +39,7 @@ async def test_a_transaction_nobody_knows_one_that_failed_and_one_that_is_not_ou
     assert await claim(node, tx_hash(6)) == TxPayments(failed=True, payments=())
     node.lies["eth_getTransactionReceipt"] = lambda raw: raw | {"logs": raw["logs"][:1]}
     node.payments = [OTHERS]
-    assert await claim(node, OTHERS.tx_hash) == TxPayments(failed=False, payments=())
+    assert await claim(node, OTHERS.tx_hash) == TxPayments(failed=False, payments=(), block=100)
 
 
 async def test_a_gateway_that_is_not_configured_is_passed_over() -> None:
@@ -131,4 +132,67 @@ async def test_nobody_knows_it_but_one_that_could_not_be_asked_might(broken: int
 async def test_a_node_without_the_logs_of_its_receipt_is_passed_over() -> None:
     liar, honest = FakeNode(ALL), FakeNode(ALL)
     liar.lies["eth_getLogs"] = lambda logs: logs[:1]
+    assert await claim(FakeNodes(liar, honest)) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+TOKEN, TREASURY, ROUTER = "0x" + "70" * 20, "0x" + "7e" * 20, "0x" + "66" * 20
+SENT = tx_hash(9)
+
+
+def transfer(recipient: str = TREASURY, token: str = TOKEN, amount: str = f"{1:064x}", more: int = 0) -> dict[str, Any]:
+    """Return the log of a transfer; an NFT's has `more` topics."""
+    indexed = ["0x" + who[2:].rjust(64, "0") for who in (ROUTER, recipient)]
+    return {"address": token, "topics": [TRANSFER_TOPIC, *indexed, *indexed[:more]], "data": "0x" + amount}
+
+
+def node_with(*logs: dict[str, Any]) -> FakeNode:
+    """Create a node that has an EVM transaction with these logs."""
+    node = FakeNode([])
+    node.other_logs[SENT] = list(logs)
+    node.views |= {"token": int(TOKEN, 16), "treasury": int(TREASURY, 16)}
+    return node
+
+
+@pytest.mark.parametrize(
+    ("logs", "reached"),
+    [
+        ([], False),
+        ([transfer()], True),
+        ([transfer(ROUTER), transfer("0x" + "55" * 20), transfer()], True),  # through a router
+        ([transfer(ROUTER)], False),
+        ([transfer(token=ROUTER)], False),  # another token, or a forged event
+        ([transfer(token=ROUTER, amount="")], False),
+        ([transfer(amount=f"{0:064x}")], False),
+        ([transfer(amount=f"{0:064x}"), transfer()], True),
+        ([transfer(token=ROUTER, more=1)], False),
+    ],
+)
+async def test_tokens_that_reach_the_treasury_by_any_path(logs: list[dict[str, Any]], reached: bool) -> None:
+    for node in (node_with(*logs), FakeNodes(node_with(*logs), node_with(*logs))):
+        assert await claim(node, SENT) == TxPayments(failed=False, block=1, treasury_transfer=reached)
+
+
+async def test_payment_beside_a_transfer_is_a_payment() -> None:
+    node = node_with()
+    node.payments = ALL
+    node.other_logs[FIRST.tx_hash] = [transfer()]
+    assert await claim(node) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))
+
+
+@pytest.mark.parametrize("amount", ["", "00", "1" * 66])
+async def test_transfer_of_our_token_that_cannot_be_read_is_the_nodes_fault(amount: str) -> None:
+    with pytest.raises(ChainError):
+        await claim(node_with(transfer(amount=amount)), SENT)
+
+
+async def test_one_of_two_nodes_does_not_say_that_it_paid_nothing() -> None:
+    behind, ahead = FakeNode([]), node_with(transfer())
+    for nodes in ((behind, ahead), (ahead, behind)):
+        assert await claim(FakeNodes(*nodes), SENT) is None
+    assert await claim(FakeNodes(ahead, behind, ahead), SENT) is not None
+
+
+async def test_node_that_hides_the_payments_does_not_make_it_unrelated() -> None:
+    liar, honest = FakeNode(ALL), FakeNode(ALL)
+    liar.lies["eth_getTransactionReceipt"] = lambda raw: raw | {"logs": []}
     assert await claim(FakeNodes(liar, honest)) == TxPayments(failed=False, payments=(FIRST, MIDDLE, LAST))

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from stateless_billing.bookkeeping.records import RECORD_MARKER
+from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.conftest import SETTINGS
 from tests.integration.shop import Shop, problem, wait_until
@@ -152,6 +153,28 @@ def test_a_reverted_transaction_is_failed_and_an_unheard_of_one_unknown(
     shop.count_from_zero()
     unknown = shop.claim(service, "0x" + "ab" * 32)
     assert (unknown["state"], unknown["payments"], shop.counts()) == ("unknown", [], {})
+
+
+def test_tokens_sent_straight_to_the_treasury_are_told_and_not_credited(
+    shop: Shop, stack: Stack, service: Service
+) -> None:
+    chain = stack.chain
+    treasury = "0x" + chain.rpc("eth_call", {"to": stack.gateways[0], "data": "0x61d027b3"}, "latest")[-40:]
+    call = encode_call("transfer(address,uint256)", treasury, 10**18)
+    direct = chain.send(stack.payer, stack.token, call)["transactionHash"]
+    other = chain.send(stack.payer, stack.token, encode_call("approve(address,uint256)", treasury, 1))[
+        "transactionHash"
+    ]
+    shop.count_from_zero()
+    answers = [shop.claim(service, tx_hash) for tx_hash in (direct, other)]
+    assert [(answer["state"], answer["cause"], answer["payments"]) for answer in answers] == [
+        ("unrelated", "treasury_transfer", []),
+        ("unrelated", None, []),
+    ]
+    assert shop.counts() == {}
+    shop.finalize()
+    assert shop.claim(service, direct)["retry_after"] is None
+    assert stack.http.get(f"{service.url}/api/payments/{direct}").json() == shop.claim(service, direct)
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,10 @@ CALL: dict[str, Any] = {"to": WALLET, "data": "0x00", "value": "0x0", "label": "
 QUOTE_PAYMENT: dict[str, Any] = {"tx_hash": tx_hash(1), "ordinal": 0, "block": 100, "time": START, "final": False}
 ANSWERS: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
     (PaymentResponse, PAYMENT),
-    (ClaimResponse, {"tx_hash": tx_hash(1), "state": "confirming", "retry_after": 15, "payments": [PAYMENT]}),
+    (
+        ClaimResponse,
+        {"tx_hash": tx_hash(1), "state": "confirming", "cause": None, "retry_after": 15, "payments": [PAYMENT]},
+    ),
     (
         ReceiptResponse,
         {"tx_hash": tx_hash(1), "chain_id": 8453, **PAYMENT, "rate": PRICE["rate"], "retry_after": None},

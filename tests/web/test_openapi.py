@@ -91,12 +91,14 @@ def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
 
 def test_the_schema_checker_detects_mismatches() -> None:
     document = create_document()
-    good: dict[str, Any] = {"tx_hash": "0x" + "a" * 64, "state": "unknown", "retry_after": None, "payments": []}
+    good: dict[str, Any] = {"tx_hash": "0x" + "a" * 64, "state": "unknown", "cause": None}
+    good |= {"retry_after": None, "payments": []}
     schema = document["components"]["schemas"]["ClaimResponse"]
     assert not list(faults(good, schema, document))
     changes: list[dict[str, Any]] = [
         {"tx_hash": "0x1"},
         {"state": "lost"},
+        {"cause": "over_limit"},
         {"retry_after": "2"},
         {"retry_after": True},
         {"payments": [{}]},

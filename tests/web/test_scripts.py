@@ -5,7 +5,13 @@ import re
 
 from eth_utils.crypto import keccak
 
-from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES, PENDING_CAUSES
+from stateless_billing.crediting.payment_status import (
+    CONFIRMING_CAUSES,
+    HELD_CAUSES,
+    PENDING_CAUSES,
+    STATES,
+    UNRELATED_CAUSES,
+)
 from stateless_billing.support.uncredited_payments import ACTIONS
 from stateless_billing.web.pages.assets import STATIC
 from stateless_billing.web.pages.pages import TEMPLATES
@@ -68,3 +74,14 @@ def test_every_cause_of_held_has_a_sentence_wherever_it_is_told() -> None:
     waiting = re.findall(r'cause=~"([a-z_|]+)"', (ROOT / "deployments" / "alerts.yml").read_text())
     assert set(waiting[0].split("|")) == {*HELD_CAUSES} - {"rate_unavailable"}
     assert set(ACTIONS) == {*HELD_CAUSES}
+
+
+def test_every_state_has_its_words() -> None:
+    sentences, views = (STATIC / "pay" / "strings.js").read_text(), (STATIC / "pay" / "states.js").read_text()
+    badges = sentences.partition("export const stateNames = {")[2].partition("};")[0]
+    assert {*re.findall(r"(\w+): ", badges)} == {*STATES}
+    assert {*re.findall(r"^  (\w+): \(", views.partition("const VIEWS = {")[2], re.MULTILINE)} == {*STATES}
+    unrelated = sentences.partition("export const unrelatedTexts = {")[2].partition("};")[0]
+    assert {*re.findall(r"^  (\w+): ", unrelated, re.MULTILINE)} == {"none", *UNRELATED_CAUSES}
+    api = (ROOT / "docs" / "api.md").read_text()
+    assert not [word for word in (*STATES, *UNRELATED_CAUSES) if f"`{word}`" not in api]

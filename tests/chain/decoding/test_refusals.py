@@ -141,6 +141,12 @@ def test_a_receipts_payments_are_counted_by_contract_in_any_case() -> None:
     assert decoding.receipt(receipt(*logs), HASH).payment_counts == {GATEWAY: 2}
 
 
+def test_a_receipts_transfers_are_anybodys_and_their_data_is_not_read_yet() -> None:
+    sent = {"address": OTHER_GATEWAY, "topics": [decoding.TRANSFER_TOPIC, HASH, TOPICS[0].upper().replace("0X", "0x")]}
+    logs = [LOG, sent | {"data": "0x1"}, sent | {"topics": sent["topics"][:2]}]
+    assert decoding.receipt(receipt(*logs), HASH).transfers == ((OTHER_GATEWAY, TOPICS[0], "0x1"),)
+
+
 @pytest.mark.parametrize(
     ("log", "sentence"),
     [

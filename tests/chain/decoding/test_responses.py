@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chain import decoding
 from chain.decoding import TxReceipt
 from chain.errors import ChainError, InconsistentChainData, InvalidResponse
+from chain.payment import registered_customer
 from tests.chain.fake_node import raw_log, word
 from tests.fakes.factories import GATEWAY, block, payment, tx_hash
 
@@ -160,10 +161,10 @@ def test_a_list_is_asked_for() -> None:
 
 
 def test_a_registered_customer_is_one_or_none() -> None:
-    assert decoding.registered_customer(b"cus_a".ljust(32, b"\0")) == "cus_a"
-    assert decoding.registered_customer(bytes(32)) is None
+    assert registered_customer(b"cus_a".ljust(32, b"\0")) == "cus_a"
+    assert registered_customer(bytes(32)) is None
     sentence = "customerOf returned something that is no customer ID"
-    assert refusal(lambda: decoding.registered_customer(b"acct_1".ljust(32, b"\0"))) == sentence
+    assert refusal(lambda: registered_customer(b"acct_1".ljust(32, b"\0"))) == sentence
 
 
 def test_the_index_has_as_many_blocks_as_asked_for_in_order() -> None:

@@ -1,0 +1,34 @@
+"""What operators are told of an EVM transaction that paid none of our gateways."""
+
+import pytest
+
+from stateless_billing.support.customer_search import TREASURY_TRANSFER, SearchResult
+from tests.chain.test_payments_in_tx import SENT, TOKEN, TREASURY, transfer
+from tests.fakes.in_process_service import Town
+
+
+@pytest.mark.parametrize(
+    ("logs", "reverted", "note"),
+    [
+        (None, False, "The nodes do not have this EVM transaction, or not all of them yet."),
+        ([], True, "This EVM transaction reverted. It paid nothing."),
+        ([], False, "This EVM transaction was mined, and it paid none of our gateways. Nothing is credited for it."),
+        (
+            [transfer()],
+            False,
+            TREASURY_TRANSFER,
+        ),
+    ],
+)
+def test_transaction_without_payments_is_described(logs: list[object] | None, reverted: bool, note: str) -> None:
+    town = Town([])
+    node = town.nodes[0]
+    node.views |= {"token": int(TOKEN, 16), "treasury": int(TREASURY, 16)}
+    node.other_logs |= {SENT: logs} if logs is not None else {}  # type: ignore[dict-item]
+    node.reverted |= {SENT} if reverted else set()
+
+    async def scenario() -> None:
+        result = await town.process().customer_search.find(SENT)
+        assert result == SearchResult("transaction", note=note)
+
+    town.run(scenario())
