@@ -199,6 +199,8 @@ def test_all_requests_must_be_void_before_the_payer_is_told(
     wallet.refuse(SEND, -32603)
     page.get_by_role("button", name="$100").click()
     press(page, "Pay 166.67 LITKEY")
+    while wallet.count(SEND) < 2:
+        page.wait_for_timeout(50)
     service.chain_time = service.finalized_at = int(time.time()) + 400
     page.clock.run_for(20_000)
     page.wait_for_timeout(300)
