@@ -202,7 +202,7 @@ def test_pages_and_files_are_sent_compressed(stack: Stack, service: Service) -> 
         answer = stack.http.get(service.url + script, headers={"accept-encoding": accepted})
         assert answer.headers.get("content-encoding") == encoding
         assert "immutable" in answer.headers["cache-control"]
-        assert answer.text.rstrip().endswith("bindClaimForm(config, handlePayments);")
+        assert answer.text.rstrip().endswith("bindClaimForm(config,handlePayments);")
 
 
 def test_the_head_does_not_wait_for_the_account(shop: Shop, stack: Stack, service: Service) -> None:
