@@ -1,9 +1,10 @@
 """Limits what a customer's payments of 24 hours may be credited without an order. Derived from the chain alone."""
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Protocol
+from functools import reduce
+from typing import NamedTuple, Protocol
 
 from cachetools import LRUCache
 
@@ -11,7 +12,7 @@ from chain.errors import InconsistentChainData
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
-from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.finality import CLOCK_TOLERANCE_SECONDS, Heads
 from stateless_billing.domain.money import BASE_UNITS, Rate, cents_down
 from stateless_billing.domain.payment_history import PaymentHistory, Totals, totals_of
 from stateless_billing.pricing.rates import NoRate
@@ -50,6 +51,14 @@ class Finality(Protocol):
     async def unfinalized(self, heads: Heads) -> list[Payment]:
         """All payments above `finalized`. Raises: ChainError."""
         ...
+
+
+class Remaining(NamedTuple):
+    """The cents that a customer may still pay now, and when it may pay more, in Unix seconds."""
+
+    cents: int
+    resets_at: int | None
+    """None while nothing is used up."""
 
 
 class _StillReading(Exception):
@@ -100,30 +109,47 @@ class DailyLimit:
                 earlier = earlier.plus(await window.totals(stop, position))
         return cents + earlier.cents(rate) > self.maximum_cents
 
-    async def remaining_cents(self, customer_id: str, now: int) -> int | None:
-        """The cents that the customer may still pay now. Plain payments count at the current rate, or 0 without one.
+    async def remaining(self, customer_id: str, now: int, smallest_cents: int) -> Remaining | None:
+        """What the customer may still pay now. Plain payments count at the current rate, or 0 without one.
 
         None while more payments than one question may read are still to be counted; each question moves on.
 
         Raises: ChainError.
         """
-        paid = Totals()
+        after = now - DAY
+        sums: list[Callable[[int], Totals]] = []
         try:
             async with self._locks.lock(customer_id):
                 heads = await self._finality.recent_heads()
                 for gateway in self._gateways:
                     window = _Window(
-                        self._finality, self.histories, gateway, customer_id, heads, now - DAY, _MAX_VISITOR_READS
+                        self._finality, self.histories, gateway, customer_id, heads, after, _MAX_VISITOR_READS
                     )
-                    paid = paid.plus(await window.totals(await gateway.payment_count(customer_id)))
+                    sums.append(await window.sums(await gateway.payment_count(customer_id)))
         except _StillReading:
             return None
+
+        def paid_after(time: int) -> Totals:
+            return reduce(Totals.plus, (total(time) for total in sums), Totals())
+
+        rate = await self._plain_rate() if paid_after(after).plain_amount else Fraction(0)
+
+        def left_after(time: int) -> int:
+            return max(0, self.maximum_cents - paid_after(time).cents(rate))
+
+        left = left_after(after)
+        times = range(after, now + CLOCK_TOLERANCE_SECONDS)
+        # A payment counts for a day. What is left only grows as the window's beginning moves past one after the other.
+        index = bisect_left(times, max(left + 1, smallest_cents), key=left_after)
+        return Remaining(left, times[index] + DAY if left < self.maximum_cents and index < len(times) else None)
+
+    async def _plain_rate(self) -> Fraction:
+        """Cents per base unit at the current rate, 0 without one."""
         try:
-            market = (await self._rates.current_rate()).market if paid.plain_amount else 0
+            market = (await self._rates.current_rate()).market
         except (NoRate, StripeFailure):
             market = 0
-        rate = Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
-        return max(0, self.maximum_cents - paid.cents(rate))
+        return Fraction(cents_down(BASE_UNITS**2, market, self._discount_bps), BASE_UNITS**2)
 
 
 class _Window:
@@ -149,17 +175,24 @@ class _Window:
 
     async def totals(self, stop: int, position: tuple[int, int] | None = None) -> Totals:
         """Sum the payments below the sequence `stop` and before `position`."""
-        recent: list[Payment] = []
+        return (await self.sums(stop, position))(self._after)
+
+    async def sums(self, stop: int, position: tuple[int, int] | None = None) -> Callable[[int], Totals]:
+        """Read those payments; return what sums the ones of them that are later than a time within the window."""
+        unfinalized: list[Payment] = []
         if position is None or position[0] > self._heads.finalized.number:
-            recent = await self._unfinalized(stop)
-        final_stop = stop - len(recent)
+            unfinalized = await self._unfinalized(stop)
+        final_stop = stop - len(unfinalized)
         history = await self._history(final_stop)
         recent = [
-            payment
-            for payment in recent
-            if payment.time > self._after and (position is None or (payment.block, payment.log_index) < position)
+            payment for payment in unfinalized if position is None or (payment.block, payment.log_index) < position
         ]
-        return history.totals(self._after, final_stop, position).plus(totals_of(recent))
+
+        def sum_after(time: int) -> Totals:
+            final = history.totals(time, final_stop, position)
+            return final.plus(totals_of([payment for payment in recent if payment.time > time]))
+
+        return sum_after
 
     async def _unfinalized(self, stop: int) -> list[Payment]:
         """The customer's unfinalized payments below `stop`, from the reading that all customers share."""

@@ -13,7 +13,7 @@ from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.records import find_wallet_holders
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers
-from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.daily_limit import DailyLimit, Remaining
 from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
@@ -127,20 +127,28 @@ class Accounts:
         account = await self.find(wallet, origin)
         customer = account.customer
         payments: list[PaymentResponse] = []
-        maximum_cents = self._daily_limit.maximum_cents
+        remaining: Remaining | None = Remaining(self._daily_limit.maximum_cents, None)
         if customer:
             payments = await self.payments(customer)
-            # Nothing may be paid while they are still being counted.
-            maximum_cents = await self._daily_limit.remaining_cents(customer.id, int(self._clock.wall())) or 0
+            now = int(self._clock.wall())
+            remaining = await self._daily_limit.remaining(customer.id, now, self._minimum_cents)
         return AccountResponse(
             wallet=to_checksum_address(wallet),
             found=customer is not None,
             email=mask_email(customer.email) if customer else None,
             registered=account.registered,
             minimum_cents=self._minimum_cents,
-            maximum_cents=maximum_cents,
+            maximum_cents=remaining.cents if remaining else 0,  # nothing while they are still being counted
+            maximum_resets_at=remaining.resets_at if remaining else None,
             payments=payments,
         )
+
+    async def find_conflict(self, wallet: str, origin: str) -> str:
+        """Why quotes for a wallet are refused: `shared`, `moved`, or an empty text if they are not; see `Account`."""
+        account = await self.find(wallet, origin)
+        if not account.conflict:
+            return ""
+        return "moved" if account.registered else "shared"
 
     async def payments(self, customer: Customer) -> list[PaymentResponse]:
         """List the customer's latest payments, newest first, from the chain, the cursor and the status cache."""

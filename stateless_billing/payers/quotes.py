@@ -1,12 +1,13 @@
 """Quotes: prices that our signer promises, and the calls that pay them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from chain import contracts
 from chain.contracts import TokenContract
 from chain.gateway import Gateway
 from chain.signatures import Quote, Signer, to_checksum_address
-from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.crediting.daily_limit import DailyLimit, Remaining
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import Rate
@@ -147,19 +148,27 @@ class Quotes:
                 "below_minimum",
                 f"The smallest payment is {money.format_dollars(self._terms.minimum_cents)}. {_NOTHING}",
             )
-        remaining_cents = await self._daily_limit.remaining_cents(customer_id, int(self._clock.wall()))
-        if remaining_cents is None:
+        minimum_cents = self._terms.minimum_cents
+        remaining = await self._daily_limit.remaining(customer_id, int(self._clock.wall()), minimum_cents)
+        if remaining is None:
             raise ProblemError(
                 "busy",
                 f"This account's payments of the last 24 hours are still being counted. {_NOTHING}"
                 " Try again in a few seconds.",
             )
-        if cents > remaining_cents:
-            raise ProblemError(
-                "above_maximum",
-                f"You can pay at most {money.format_dollars(remaining_cents)} for this account now. The limit is"
-                f" {money.format_dollars(self._daily_limit.maximum_cents)} in 24 hours. {_NOTHING}",
-            )
+        if cents > remaining.cents:
+            raise ProblemError("above_maximum", self._describe_maximum(remaining))
+
+    def _describe_maximum(self, remaining: Remaining) -> str:
+        """Say what may be paid now, and when more."""
+        limit = money.format_dollars(self._daily_limit.maximum_cents)
+        if remaining.resets_at is None:
+            return f"The largest payment is {limit}: that is this account's limit in 24 hours. {_NOTHING}"
+        when = datetime.fromtimestamp(remaining.resets_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        if remaining.cents < self._terms.minimum_cents:
+            return f"This account's limit of {limit} in 24 hours is reached. {_NOTHING} Pay again from {when} on."
+        now = money.format_dollars(remaining.cents)
+        return f"Of this account's limit of {limit} in 24 hours {now} is left, and more from {when} on. {_NOTHING}"
 
     async def _amount_for(self, cents: int, rate: Rate) -> int:
         amount = money.amount_up(cents, rate.market, self._terms.discount_bps)

@@ -128,6 +128,9 @@ class AccountResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     registered: Annotated[bool, Meta(description="Whether the newest gateway knows the wallet.")]
     minimum_cents: Cents
     maximum_cents: PayableCents
+    maximum_resets_at: (
+        Annotated[UnixTime, Meta(description="When more may be paid; null while nothing is used up.")] | None
+    )
     payments: Annotated[list[PaymentResponse], Meta(max_length=MAX_SHOWN_PAYMENTS)]
 
 

@@ -24,6 +24,7 @@ const config = JSON.parse(requireElement("config").textContent ?? "");
 function createInitialState(account) {
   return {
     account,
+    limit: config.limit_cents,
     payments: account.payments,
     cents: null,
     amountFault: "",
@@ -115,13 +116,28 @@ function syncPaymentList(store, onPayments) {
   });
 }
 
-/** Refreshes holdings and payments when the page becomes visible again. */
-function refreshOnReturn(connection, onPayments) {
+/** Refreshes holdings, limits and payments when the page becomes visible again. */
+function refreshOnReturn(store, connection, onPayments) {
   document.addEventListener("visibilitychange", async () => {
     if (document.hidden) return;
     void connection.refreshHoldings();
     const account = await fetchAccount(config.wallet).catch(() => null);
-    if (account) onPayments(account.payments);
+    if (!account) return;
+    store.set({ account });
+    onPayments(account.payments);
+  });
+}
+
+/** Reads the account again once more may be paid. */
+function renewLimits(store, quotes) {
+  let renewed = 0;
+  store.subscribe(({ now, account: { maximum_resets_at: resetsAt } }) => {
+    if (!resetsAt || now < resetsAt || renewed === resetsAt) return;
+    renewed = resetsAt;
+    void fetchAccount(config.wallet).then((account) => {
+      store.set({ account });
+      void quotes.renew();
+    }, () => {});
   });
 }
 
@@ -154,6 +170,7 @@ function start(account) {
   const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
   timeWaits(store);
+  renewLimits(store, quotes);
   store.subscribe((state) => {
     render(state, config);
     linkSupport(config.support, chooseReference(state));
@@ -165,7 +182,7 @@ function start(account) {
   attempts.resume();
   attempts.observe(account.payments);
   syncPaymentList(store, onPayments);
-  refreshOnReturn(connection, onPayments);
+  refreshOnReturn(store, connection, onPayments);
   quoteFields();
   const requestWallets = discoverWallets(phrases.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();

@@ -17,6 +17,7 @@ const PAY_GAS = 220_000n;
 /**
  * @typedef {object} PageState
  * @property {any} account
+ * @property {number} limit cents that the account may pay within 24 hours
  * @property {any[]} payments
  * @property {number | null} cents
  * @property {string} amountFault why the amount cannot be read

@@ -73,6 +73,9 @@ export const amountFaults = {
   ambiguous: (decimal) => `Three digits after a separator can be read in two ways. Write the amount as 1000 or ${decimal}.`,
   below_minimum: (minimum) => `The smallest payment is ${minimum}.`,
   above_maximum: (maximum) => `The largest payment is ${maximum}.`,
+  above_rest: (rest, limit, time) => `${rest} is left of this account's limit of ${limit} in 24 hours, and more from ${time} on.`,
+  limit_reached: (limit, time) => `This account's limit of ${limit} in 24 hours is reached. More can be paid from ${time} on.`,
+  uncounted: "This account's payments of the last 24 hours are still being counted. Reload the page in a few seconds.",
 };
 
 /** What a wallet's fault means for the money. */
@@ -312,7 +315,7 @@ export const serviceFaults = {
   },
   wallet_conflict: {
     title: "We cannot tell which account this wallet pays for",
-    text: `${NOTHING_SENT} More than one account has it, or it moved to another account. Ask support to correct it.`,
+    text: `${NOTHING_SENT} More than one account has it, or it moved to another account. Reload the page to see which, and ask support to correct it.`,
   },
   not_payable: {
     title: "This account does not take payments here",

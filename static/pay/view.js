@@ -35,11 +35,19 @@ const RING_LENGTH = 100;
 
 /** @typedef {import("./steps.js").PageState} PageState */
 
-function describeAmountFault({ cents, account, amountFault }) {
+/** Describes the account's limit in 24 hours, once it is in the way. */
+function describeLimit({ minimum_cents: minimum, maximum_cents: maximum, maximum_resets_at: resetsAt }, limit) {
+  if (!resetsAt) return maximum < minimum ? amountFaults.uncounted : amountFaults.above_maximum(formatDollars(maximum));
+  if (maximum < minimum) return amountFaults.limit_reached(formatDollars(limit), formatDate(resetsAt));
+  return amountFaults.above_rest(formatDollars(maximum), formatDollars(limit), formatDate(resetsAt));
+}
+
+function describeAmountFault({ cents, account, amountFault, limit }) {
   if (isPayable(cents, account)) return "";
+  if (account.maximum_cents < account.minimum_cents) return describeLimit(account, limit);
   if (cents === null) return amountFaults[amountFault]?.(formatDollarInput(1250)) ?? amountFault;
   if (cents < account.minimum_cents) return amountFaults.below_minimum(formatDollars(account.minimum_cents));
-  return amountFaults.above_maximum(formatDollars(account.maximum_cents));
+  return describeLimit(account, limit);
 }
 
 function showAmount(state) {

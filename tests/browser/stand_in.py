@@ -149,6 +149,9 @@ class StandIn:
     def __init__(self) -> None:
         self.found = True
         self.readable = True
+        self.conflict = ""
+        self.maximum_cents = 500_000
+        self.resets_at: int | None = None
         self.payments: list[dict[str, Any]] = []
         self.quote_fault: Answer | None = None
         self.price = PRICE
@@ -182,7 +185,8 @@ class StandIn:
             "email": "c…s@l….com" if self.found else None,
             "registered": self.found,
             "minimum_cents": 500,
-            "maximum_cents": 500_000,
+            "maximum_cents": self.maximum_cents,
+            "maximum_resets_at": self.resets_at,
             "payments": self.payments,
         }
 
@@ -232,7 +236,9 @@ class StandIn:
         facts = {
             **asked._asdict(),
             "cents": cents,
-            "account": self.account() if wallet and self.readable else None,
+            "account": self.account() if wallet and self.readable and not self.conflict else None,
+            "conflict": self.conflict,
+            "limit_cents": 500_000,
             "chain": CHAIN,
             "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},
             "gateways": [GATEWAY],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -85,3 +86,80 @@ def test_unknown_wallet_has_a_way_back(tabs: Tabs, service: StandIn) -> None:
     service.attach(page)
     page.goto(f"{ORIGIN}/pay?wallet={WALLET}&return_url=https://dashboard.test/credits")
     expect(page.get_by_role("link", name="Back to dashboard.test")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize(
+    ("conflict", "title", "cure"),
+    [
+        (
+            "shared",
+            "More than one account has this wallet",
+            "Ask support to remove the wallet from all but one of them",
+        ),
+        ("moved", "This wallet is linked to another account", "Ask support to correct the link"),
+    ],
+)
+def test_wallet_of_no_single_account_is_told_why(
+    tabs: Tabs, service: StandIn, conflict: str, title: str, cure: str, script: bool
+) -> None:
+    service.conflict = conflict
+    page = tabs.open(java_script_enabled=script)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
+    panel = page.locator(".panel.warn:visible")
+    expect(panel.locator(".title")).to_have_text(title)
+    for text in (WALLET, "Nothing was sent.", cure, "Payments you already made are credited as usual."):
+        expect(panel).to_contain_text(text)
+    expect(page.locator("body")).not_to_contain_text("No account")
+    expect(page.locator("#wallet")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("rest", [0, 300])
+def test_account_at_its_limit_is_told_when_it_may_pay_again(
+    tabs: Tabs, service: StandIn, rest: int, script: bool
+) -> None:
+    service.maximum_cents, service.resets_at = rest, 1_900_000_000
+    page = tabs.open(java_script_enabled=script, timezone_id="UTC")
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
+    when = "Mar 17, 2030, 5:46 PM" if script else "2030-03-17 17:46:40 UTC"
+    said = f"This account's limit of $5,000.00 in 24 hours is reached. More can be paid from {when} on."
+    expect(page.locator("#limits")).to_have_text(said.replace("5:46 PM", "5:46\u202fPM"))
+    expect(page.locator("#limits")).to_have_class("fine fault")
+    expect(page.locator("body")).not_to_contain_text("largest payment")
+    expect(page.locator("#primary")).to_have_attribute("aria-disabled", "true")
+    assert service.count("POST", "/api/quotes") == 0
+
+
+def test_account_near_its_limit_is_told_what_is_left(tabs: Tabs, service: StandIn) -> None:
+    service.maximum_cents, service.resets_at = 2_000, 1_900_000_000
+    page = tabs.open(timezone_id="UTC")
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=50")
+    expect(page.locator("#limits")).to_have_text(
+        "$20.00 is left of this account's limit of $5,000.00 in 24 hours, and more from Mar 17, 2030, 5:46\u202fPM on."
+    )
+    page.locator("#usd").fill("20")
+    expect(page.locator("#limits")).to_have_text("From $5.00 to $20.00.")
+    expect(page.locator("#added")).to_have_text("+$20.00")
+
+
+def test_account_whose_payments_are_being_counted_is_told_so(tabs: Tabs, service: StandIn) -> None:
+    service.maximum_cents = 0
+    page = tabs.open()
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
+    expect(page.locator("#limits")).to_contain_text("are still being counted. Reload the page in a few seconds.")
+
+
+def test_limit_that_frees_up_is_taken_up_by_itself(tabs: Tabs, service: StandIn) -> None:
+    service.maximum_cents, service.resets_at = 0, int(time.time()) + 3
+    page = tabs.open()
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=50")
+    expect(page.locator("#limits")).to_contain_text("is reached")
+    service.maximum_cents, service.resets_at = 500_000, None
+    expect(page.locator("#limits")).to_have_text("From $5.00 to $5,000.00.")
+    expect(page.locator("#added")).to_have_text("+$50.00")

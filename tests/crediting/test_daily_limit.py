@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +14,7 @@ from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.daily_limit import DAY, DailyLimit
+from stateless_billing.crediting.daily_limit import DAY, DailyLimit, Remaining
 from stateless_billing.domain.finality import parse_tiers
 from stateless_billing.domain.payment_history import totals_of
 from stateless_billing.pricing.price_feed import PriceFeed
@@ -33,6 +34,7 @@ from tests.fakes.factories import (
 pytestmark = pytest.mark.anyio
 DAY_BLOCKS = DAY // BLOCK_SECONDS
 NOW_BLOCK = 100_000
+SMALLEST = 500  # cents of the smallest payment
 
 
 def feed(clock: FakeClock, price: str) -> PriceFeed:
@@ -140,6 +142,12 @@ async def test_the_payments_own_gateway_is_read_backward_from_it() -> None:
     assert (OTHER_GATEWAY, "paymentCount") in node.viewed
 
 
+async def remaining(daily: DailyLimit) -> int | None:
+    """Return the cents that may still be paid now."""
+    told = await daily.remaining(CUSTOMER, START + THIS * BLOCK_SECONDS, SMALLEST)
+    return told.cents if told else None
+
+
 async def test_an_unreadable_history_raises() -> None:
     this = paid(1, THIS)
     daily, node = limit([paid(0, THIS - 5), this], 10**9)
@@ -147,11 +155,11 @@ async def test_an_unreadable_history_raises() -> None:
     with pytest.raises(ChainError):
         await daily.is_exceeded(this, CUSTOMER, 5_000)
     with pytest.raises(ChainError):
-        await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
+        await remaining(daily)
 
 
 @pytest.mark.parametrize(
-    ("payments", "price", "remaining"),
+    ("payments", "price", "expected"),
     [
         ([], "null", 20_000),
         ([paid(0, THIS - 5)], "null", 15_000),
@@ -162,9 +170,46 @@ async def test_an_unreadable_history_raises() -> None:
         ([paid(0, THIS - 5, cents=0)], "1", 0),  # never negative
     ],
 )
-async def test_remaining_cents(payments: list[Payment], price: str, remaining: int) -> None:
+async def test_remaining_cents(payments: list[Payment], price: str, expected: int) -> None:
     daily, _ = limit(payments, 20_000, price)
-    assert await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS) == remaining
+    assert await remaining(daily) == expected
+
+
+HOUR_BLOCKS = 3_600 // BLOCK_SECONDS
+
+
+def hours_ago(sequence: int, hours: int, cents: int, **changes: Any) -> Payment:
+    """Create a payment of some hours ago."""
+    return paid(sequence, THIS - hours * HOUR_BLOCKS, cents=cents, **changes)
+
+
+@pytest.mark.parametrize(
+    ("payments", "cents", "hours"),
+    [
+        ([], 20_000, None),
+        ([hours_ago(0, 25, 5_000)], 20_000, None),
+        ([hours_ago(0, 24, 5_000)], 20_000, None),
+        ([hours_ago(0, 23, 5_000)], 15_000, 1),
+        ([hours_ago(0, 23, 5_000), hours_ago(1, 3, 5_000)], 10_000, 1),
+        ([hours_ago(0, 3, 5_000), hours_ago(0, 23, 5_000, gateway=OTHER_GATEWAY)], 10_000, 1),
+        ([hours_ago(0, 23, 20_000)], 0, 1),
+        ([hours_ago(0, 23, 5_000), hours_ago(1, 20, 20_000), hours_ago(2, 3, 1)], 0, 4),  # released above the limit
+        ([hours_ago(0, 23, 499), hours_ago(1, 20, 1), hours_ago(2, 3, 19_500)], 0, 4),  # less could not be paid
+        ([hours_ago(0, 23, 1), hours_ago(1, 20, 1), hours_ago(2, 3, 19_000)], 998, 1),
+        ([hours_ago(0, 23, 0)], 20_000, None),  # plain, and no price today
+    ],
+)
+@pytest.mark.parametrize("finalized", [NOW_BLOCK + 5, 100, THIS - 10 * HOUR_BLOCKS], ids=["final", "none", "some"])
+async def test_when_more_may_be_paid(payments: list[Payment], cents: int, hours: int | None, finalized: int) -> None:
+    daily, _ = limit(payments, 20_000, finalized=finalized)
+    now = START + THIS * BLOCK_SECONDS
+    told = await daily.remaining(CUSTOMER, now, SMALLEST)
+    assert told == Remaining(cents, None if hours is None else now + hours * 3_600)
+    if told.resets_at:
+        before, then = [await daily.remaining(CUSTOMER, told.resets_at + late, SMALLEST) for late in (-1, 0)]
+        assert before
+        assert then
+        assert max(before.cents, SMALLEST - 1) < then.cents
 
 
 @given(
@@ -242,12 +287,12 @@ async def test_a_visitors_question_reads_a_bounded_number_of_payments_and_the_ne
     answers = []
     for _ in range(8):
         before = node.asked.count("eth_getLogs")
-        answers.append(await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS))
+        answers.append(await remaining(daily))
         assert node.asked.count("eth_getLogs") - before <= 64
     assert answers[0] is None
     assert answers[-1] == 20_000
     before = len(node.asked)
-    await daily.remaining_cents(CUSTOMER, START + THIS * BLOCK_SECONDS)
+    await remaining(daily)
     assert len(node.asked) - before <= 4
 
 
@@ -257,5 +302,5 @@ async def test_concurrent_questions_count_each_payment_once() -> None:
     visitors, _ = limit(many, 50_000)
     visitors.histories = daily.histories
     now = START + THIS * BLOCK_SECONDS
-    await asyncio.gather(*(each.remaining_cents(CUSTOMER, now) for each in (daily, visitors, daily, visitors)))
-    assert await visitors.remaining_cents(CUSTOMER, now) == 45_000
+    await asyncio.gather(*(each.remaining(CUSTOMER, now, SMALLEST) for each in (daily, visitors, daily, visitors)))
+    assert (await remaining(visitors)) == 45_000

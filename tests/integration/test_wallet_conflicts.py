@@ -17,6 +17,10 @@ def test_a_wallet_that_moved_after_its_registration(shop: Shop, service: Service
     body = {"wallet": former.wallet, "cents": 5_000}
     refused = problem(shop.stack.http.post(f"{fresh.url}/api/quotes", json=body), 409, "wallet_conflict")
     assert "no money moved" in refused["detail"]
+    assert (
+        "This wallet is linked to another account"
+        in shop.stack.http.get(f"{fresh.url}/pay?wallet={former.wallet}").text
+    )
     page = Operator(MODERATOR).get(fresh, f"/admin?q={former.wallet}").text
     assert f"has it registered for {former.id}" in page
     assert "correctCustomer" in page
@@ -27,6 +31,9 @@ def test_an_admin_orders_whom_to_register_for_a_wallet(shop: Shop, service: Serv
     shop.stack.control("POST", f"customers/{other.id}", {"metadata": {"wallet_address": holder.wallet}})
     body = {"wallet": holder.wallet, "cents": 5_000}
     problem(shop.stack.http.post(f"{service.url}/api/quotes", json=body), 409, "wallet_conflict")
+    pay = shop.stack.http.get(f"{service.url}/pay?wallet={holder.wallet}").text
+    assert "More than one account has this wallet" in pay
+    assert "No account has this wallet" not in pay
     path = f"/admin?q={holder.wallet}"
     for reader in (MODERATOR, AUDITOR):
         page = Operator(reader).get(service, path).text

@@ -13,7 +13,7 @@ from stateless_billing.domain.order_rules import Order
 from stateless_billing.payers.responses import QuoteResponse
 from stateless_billing.services.container import Services
 from tests.fakes.factories import GATEWAY, WALLET, entry, payment
-from tests.fakes.in_process_service import BEGIN, READS, SERVICE, Town
+from tests.fakes.in_process_service import BEGIN, NOW_BLOCK, READS, SERVICE, Town
 
 contract_functions(TokenContract.abi)  # a virtual loop cannot wait for the thread that loads it
 
@@ -115,6 +115,7 @@ def test_a_wallet_of_a_deleted_or_missing_customer_gets_no_quote(exists: bool) -
         assert (await refusal(services)).code == "wallet_conflict"
         account = await services.accounts.describe(WALLET, "192.0.2.1")
         assert (account.found, account.registered, account.payments) == (False, True, [])
+        assert await services.accounts.find_conflict(WALLET, "192.0.2.1") == "moved"
 
     town.run(scenario())
 
@@ -125,7 +126,37 @@ def test_a_wallet_of_two_customers_gets_no_quote() -> None:
     async def scenario() -> None:
         services = town.process(SIGNER_KEY=SIGNER_KEY)
         assert (await refusal(services)).code == "wallet_conflict"
+        assert await services.accounts.find_conflict(WALLET, "192.0.2.1") == "shared"
         assert town.asked(SEARCHES) == 1
+
+    town.run(scenario())
+
+
+def test_account_at_its_limit_is_refused_with_the_time_of_the_next_payment() -> None:
+    earlier = payment(customer_id=ALICE, block=NOW_BLOCK - 1800, cents=5_000)
+    town = Town([earlier])
+    town.set_metadata(ALICE, {"wallet_address": WALLET})
+    town.nodes[0].views |= {"rateCeiling": 10**12}
+    town.nodes[0].lies["symbol"] = lambda _: [int.from_bytes(b"T".ljust(32, b"\0"))]
+    register(town, ALICE)
+    resets_at = earlier.time + 24 * 3600
+    when = "2026-09-22 15:13:20 UTC"
+
+    async def scenario() -> None:
+        for maximum, left, said in (
+            (
+                "5400",
+                400,
+                f"limit of $54.00 in 24 hours is reached. Nothing was sent and no money moved. Pay again from {when}",
+            ),
+            ("9000", 4_000, f"limit of $90.00 in 24 hours $40.00 is left, and more from {when} on."),
+        ):
+            services = town.process(SIGNER_KEY=SIGNER_KEY, MAX_PAYMENT_CENTS=maximum)
+            account = await services.accounts.describe(WALLET, "192.0.2.1")
+            assert (account.maximum_cents, account.maximum_resets_at) == (left, resets_at)
+            problem = await refusal(services)
+            assert problem.code == "above_maximum"
+            assert said in problem.detail
 
     town.run(scenario())
 

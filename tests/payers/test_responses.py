@@ -75,6 +75,7 @@ ANSWERS: list[tuple[type[msgspec.Struct], dict[str, Any]]] = [
             "registered": False,
             "minimum_cents": 500,
             "maximum_cents": 500000,
+            "maximum_resets_at": None,
             "payments": [PAYMENT],
         },
     ),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -44,8 +44,30 @@ _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
 _SOURCES = {"coingecko": "CoinGecko", "override": "set by our staff"}
-_CONFIG = ("support", "chain", "token", "gateways", "wallet", "account", "cents", "usd_fault", "offer", "back")
+_CONFIG = (
+    "support",
+    "chain",
+    "token",
+    "gateways",
+    "wallet",
+    "account",
+    "cents",
+    "usd_fault",
+    "offer",
+    "back",
+    "limit_cents",
+)
 _SHORT_QUERY = ("wallet", "usd")
+
+
+class _ShownAccount(NamedTuple):
+    """What the pay page shows of an account; `conflict` says why it cannot name one (`Accounts.find_conflict`)."""
+
+    account: AccountResponse | None
+    conflict: str = ""
+
+
+_NO_ACCOUNT = _ShownAccount(None)
 
 
 def load_templates(assets: Assets) -> Environment:
@@ -91,17 +113,17 @@ class Pages:
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
-        nobody = self._pay_context(request, {}, read_pay_query({}), None, None, None)
+        nobody = self._pay_context(request, {}, read_pay_query({}), _NO_ACCOUNT, None, None)
         head, body, _ = page.render(nobody, config={}).partition("<body>")
         yield head.encode()
         query = request.query_params
         asked = read_pay_query(query)
-        account, offer, permit = await asyncio.gather(
+        shown, offer, permit = await asyncio.gather(
             self._account(request, asked.wallet and asked.wallet.lower()),
             self._offer(asked),
             self._permit_domain(request),
         )
-        context = self._pay_context(request, query, asked, account, offer, permit)
+        context = self._pay_context(request, query, asked, shown, offer, permit)
         config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
@@ -110,7 +132,7 @@ class Pages:
         request: Request,
         query: Mapping[str, str],
         asked: PayQuery,
-        account: AccountResponse | None,
+        shown: _ShownAccount,
         offer: Offer | None,
         permit: dict[str, str] | None,
     ) -> dict[str, Any]:
@@ -128,7 +150,8 @@ class Pages:
             "token": {**world["token"], "permit": permit},
             **asked._asdict(),
             "cents": None if asked.usd_fault else asked.cents or (None if asked.usd else _USUAL_CENTS),
-            "account": account,
+            **shown._asdict(),
+            "limit_cents": settings.max_payment_cents,
             "offer": offer,
             "back": back,
             "seller": settings.seller_name,
@@ -142,14 +165,19 @@ class Pages:
             "seconds": settings.confirmations[0].seconds,
         }
 
-    async def _account(self, request: Request, wallet: str | None) -> AccountResponse | None:
+    async def _account(self, request: Request, wallet: str | None) -> _ShownAccount:
+        if not wallet:
+            return _NO_ACCOUNT
+        origin = request_origin(request)
         try:
-            return await self._api.describe_account(wallet, request_origin(request)) if wallet else None
+            account = await self._api.describe_account(wallet, origin)
+            conflict = await self._services.accounts.find_conflict(wallet, origin)
+            return _ShownAccount(None if conflict else account, conflict)
         except (ChainError, StripeFailure, ProblemError) as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
         except Exception:  # half of the page is out already; it says that the account cannot be read
             log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
-        return None
+        return _NO_ACCOUNT
 
     async def _offer(self, asked: PayQuery) -> Offer | None:
         if asked.usd_fault:
