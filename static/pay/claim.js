@@ -8,6 +8,7 @@ import { linkSupport } from "./support.js";
 import { hashFaults, pollingFaults } from "./strings.js";
 
 function showClaim({ title, text }, tone, { support }, hash) {
+  document.getElementById("claim-payments")?.remove();
   const box = requireElement("claim-result");
   setVisible(box, true);
   box.className = `panel ${tone}`;
@@ -20,20 +21,12 @@ function showClaim({ title, text }, tone, { support }, hash) {
 
 export function bindClaimForm(config, onPayments) {
   const { chain } = config;
+  const input = requireElement("hash");
   let polling = new AbortController();
-  requireElement("claim").addEventListener("submit", (event) => {
-    event.preventDefault();
-    polling.abort();
+
+  function poll(hash) {
     polling = new AbortController();
-    const input = requireElement("hash");
-    const hash = input.value.trim();
-    input.setAttribute("aria-invalid", String(!isHash(hash)));
-    if (!isHash(hash)) {
-      showClaim({ title: "", text: hashFaults.unreadable }, "bad", config, hash);
-      return;
-    }
     const since = getServerTime();
-    showClaim(describePayment(null, 0, chain.name), "progress", config, hash);
     pollPayment(hash, {
       signal: polling.signal,
       onFault: (fault) => showClaim({ title: fault.isTemporary ? pollingFaults.title : "", text: fault.isTemporary ? pollingFaults.temporary : pollingFaults.permanent }, "warn", config, hash),
@@ -43,5 +36,17 @@ export function bindClaimForm(config, onPayments) {
         onPayments(answer.payments);
       },
     });
+  }
+
+  requireElement("claim").addEventListener("submit", (event) => {
+    event.preventDefault();
+    polling.abort();
+    const hash = input.value.trim();
+    input.setAttribute("aria-invalid", String(!isHash(hash)));
+    if (!isHash(hash)) return showClaim({ title: "", text: hashFaults.unreadable }, "bad", config, hash);
+    showClaim(describePayment(null, 0, chain.name), "progress", config, hash);
+    return poll(hash);
   });
+  // The page came with an answer.
+  if (isHash(input.value)) poll(input.value);
 }

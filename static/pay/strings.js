@@ -430,7 +430,7 @@ export const heldCauses = {
 export const unrelatedTexts = {
   none: {
     title: "This transaction did not pay our contract",
-    text: "It is on the chain, and nothing is credited for it. Check in your wallet that it is the one you meant. If it took tokens for this account, ask support and name the transaction.",
+    text: "It is on the chain, and nothing is credited for it. Check in your wallet that it is the one you meant. Ask support and name the transaction if it took tokens for this account.",
   },
   treasury_transfer: {
     title: "These tokens went straight to the treasury",

@@ -16,11 +16,11 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from playwright.sync_api import Page, Request, Route
 
-from stateless_billing.payers.responses import ReceiptResponse
-from stateless_billing.web.pages import links
+from stateless_billing.payers.responses import ClaimResponse, ReceiptResponse
+from stateless_billing.web.pages import links, lookup_words
 from stateless_billing.web.pages.assets import Assets
 from stateless_billing.web.pages.pages import PRESETS, load_templates
-from stateless_billing.web.pages.pay_query import read_pay_query
+from stateless_billing.web.pages.pay_query import PayQuery, read_pay_query
 from stateless_billing.web.pages.receipt_page import receipt_context
 from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
@@ -227,6 +227,16 @@ class StandIn:
         facts = {name: match[name] for name in ("ordinal", "block", "time")}
         return 200, {"state": "paid", "payment": {"tx_hash": match["payment"].split(":")[2], **facts, "final": False}}
 
+    def lookup(self, asked: PayQuery) -> dict[str, Any]:
+        """Return what the page says of the transaction that its address names."""
+        if not asked.tx_hash:
+            return {"lookup": lookup_words.MALFORMED if asked.tx_text else None, "looked_up": None}
+        status, facts = self._claim(int(asked.tx_hash, 16))
+        if status >= 400:
+            return {"lookup": lookup_words.UNREADABLE, "looked_up": None}
+        claimed = msgspec.convert(facts, ClaimResponse)
+        return {"lookup": lookup_words.describe_lookup(claimed), "looked_up": claimed}
+
     def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""
         asked = read_pay_query(query)
@@ -239,6 +249,7 @@ class StandIn:
             "account": self.account() if wallet and self.readable and not self.conflict else None,
             "conflict": self.conflict,
             "limit_cents": 500_000,
+            **self.lookup(asked),
             "chain": CHAIN,
             "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18, "permit": self.permit},
             "gateways": [GATEWAY],
@@ -257,8 +268,13 @@ class StandIn:
             "seconds": 15,
             "seller": self.seller,
             "support_link": links.support_link(self.support, wallet or ""),
+            "lookup_support": links.support_link(self.support, asked.tx_hash or ""),
         }
-        return TEMPLATES.get_template("pay.html").render(**facts, **context, config=facts)
+        return TEMPLATES.get_template("pay.html").render(
+            **facts,
+            **context,
+            config={name: value for name, value in facts.items() if name not in ("lookup", "looked_up")},
+        )
 
     def receipt(self) -> str:
         """Render the receipt of the account's first payment."""

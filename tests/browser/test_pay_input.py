@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect
 
 from stateless_billing.web.pages.assets import STATIC, bundle
 from tests.browser.conftest import Tabs
-from tests.browser.stand_in import ORIGIN, WALLET, StandIn
+from tests.browser.stand_in import GATEWAY, ORIGIN, WALLET, StandIn, answer, problem, tx_hash
 
 UNREADABLE, AMBIGUOUS = "unreadable", "ambiguous"
 
@@ -163,3 +164,77 @@ def test_limit_that_frees_up_is_taken_up_by_itself(tabs: Tabs, service: StandIn)
     service.maximum_cents, service.resets_at = 500_000, None
     expect(page.locator("#limits")).to_have_text("From $5.00 to $5,000.00.")
     expect(page.locator("#added")).to_have_text("+$50.00")
+
+
+KEPT = {"usd": "12.50", "return_url": "https://dashboard.test/billing", "ref": "order 7"}
+
+
+@pytest.mark.parametrize("wallet", [WALLET, "payer.eth", ""])
+@pytest.mark.parametrize(
+    ("state", "title"),
+    [
+        ("credited", "$50.00 added"),
+        ("confirming", "Payment received, confirming"),
+        ("unrelated", "This transaction did not pay our contract"),
+        ("unknown", "Our servers do not see this transaction yet"),
+    ],
+)
+def test_look_up_without_script_keeps_what_was_given(
+    tabs: Tabs, service: StandIn, state: str, title: str, wallet: str
+) -> None:
+    service.claims = {7: [answer(state, 7)]}
+    page = tabs.open(java_script_enabled=False)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?{urlencode({'wallet': wallet} | KEPT)}")
+    page.get_by_label("Transaction hash").fill(tx_hash(7))
+    page.get_by_role("button", name="Look it up").click()
+    expect(page.locator("#claim-title")).to_have_text(title)
+    query = dict(parse_qsl(urlsplit(page.url).query))
+    assert query == {"tx_hash": tx_hash(7)} | KEPT | ({"wallet": wallet} if wallet else {})
+    expect(page.locator("#hash")).to_have_value(tx_hash(7))
+    expect(page.locator("#claim-result")).to_be_in_viewport()
+    receipts = page.locator("#claim-payments a")
+    expect(receipts).to_have_count(1 if state in ("credited", "confirming") else 0)
+    if state == "credited":
+        expect(receipts).to_have_attribute("href", f"/receipt/{tx_hash(7)}/0?gateway={GATEWAY}")
+    assert service.count("POST", "/api/payments") == 0
+    if wallet != WALLET:
+        page.locator("#wallet").fill(WALLET)
+        page.get_by_role("button", name="Continue").click()
+        expect(page.locator("#claim-title")).to_have_text(title)
+        expect(page.locator("#usd")).to_have_value("12.50")
+
+
+def test_look_up_without_script_names_what_is_wrong(tabs: Tabs, service: StandIn) -> None:
+    page = tabs.open(java_script_enabled=False)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash=0x12")
+    expect(page.locator("#claim-title")).to_have_text("This is not a transaction hash")
+    expect(page.locator("#hash")).to_have_value("0x12")
+    expect(page.locator("#hash")).to_have_attribute("aria-invalid", "true")
+    service.claims = {7: [problem("chain_unavailable", 503)]}
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
+    expect(page.locator("#claim-title")).to_have_text("We cannot read the payment's state right now")
+    expect(page.locator("#claim-text")).to_contain_text("You do not need to pay again.")
+
+
+def test_support_is_linked_without_script(tabs: Tabs, service: StandIn) -> None:
+    service.support = "https://help.test/ask"
+    service.claims = {7: [answer("unrelated", 7)]}
+    service.conflict = "shared"
+    page = tabs.open(java_script_enabled=False)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
+    for panel, reference in ((".card .panel.warn >> nth=0", WALLET), ("#claim-result", tx_hash(7))):
+        link = page.locator(panel).get_by_role("link", name="Ask support")
+        expect(link).to_have_attribute("href", f"https://help.test/ask?reference={reference}")
+
+
+def test_look_up_of_a_link_goes_on_with_script(tabs: Tabs, service: StandIn) -> None:
+    service.claims = {7: [answer("confirming", 7), answer("confirming", 7), answer("credited", 7)]}
+    page = tabs.open()
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
+    expect(page.locator("#claim-title")).to_have_text("$50.00 added")
+    expect(page.locator("#payments .payment")).to_have_count(1)
+    expect(page.locator("#claim-payments")).to_have_count(0)

@@ -15,7 +15,19 @@ from tests.browser.chromium import ROOT
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
-from tests.browser.stand_in import ASSETS, CHAIN_ID, ORIGIN, PAYER, Node, StandIn, answer, payment, problem
+from tests.browser.stand_in import (
+    ASSETS,
+    CHAIN_ID,
+    ORIGIN,
+    PAYER,
+    WALLET,
+    Node,
+    StandIn,
+    answer,
+    payment,
+    problem,
+    tx_hash,
+)
 
 PICTURES = Path(tempfile.gettempdir()) / "stateless-billing-pictures"
 WEIGHT_LIMIT = 30_000
@@ -146,6 +158,27 @@ def refused(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
     return page
 
 
+def looked_up(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
+    """Open a page that looks a transaction up without script, at an account's limit."""
+    service.claims = {7: [answer("confirming", 7)]}
+    service.maximum_cents, service.resets_at = 0, 1_900_000_000
+    service.quote_fault = problem("rate_unavailable", 503)
+    page = tabs.open(color_scheme=scheme)
+    service.attach(page)
+    page.route("**/pay.js", lambda route: route.abort())
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
+    return page
+
+
+def conflict(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
+    """Open the page of a wallet that two accounts share."""
+    service.conflict = "shared"
+    page = tabs.open(color_scheme=scheme)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
+    return page
+
+
 def receipt(state: str, **facts: Any) -> Scene:
     """Return a scene with a receipt."""
 
@@ -163,6 +196,8 @@ SCENES: dict[str, Scene] = {
     "ask": ask,
     "unknown-wallet": unknown,
     "ready": ready,
+    "looked-up": looked_up,
+    "conflict": conflict,
     "connected": connected,
     "short": short,
     "no-price": no_price,

@@ -34,6 +34,8 @@ REQUESTS = [
     ("GET", "/pay", 200),
     ("HEAD", "/pay", 200),
     ("GET", "/pay?wallet=<script>", 200),
+    ("GET", "/pay?tx_hash=<script>", 200),
+    ("GET", f"/pay?tx_hash={NOTHING}", 200),
     ("GET", f"/receipt/{NOTHING}/0", 404),
     ("GET", "/problems/busy", 200),
     ("GET", "/problems/nothing", 404),

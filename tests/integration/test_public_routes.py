@@ -70,6 +70,24 @@ def test_a_receipt_before_the_credit_says_so(shop: Shop, stack: Stack, service: 
     assert "Confirming" in page.text
 
 
+def test_a_transaction_is_looked_up_on_the_page_without_writing(shop: Shop, stack: Stack, service: Service) -> None:
+    customer = shop.customer()
+    tx_hash = shop.pay(service, customer)
+    shop.count_from_zero()
+
+    def look_up(tx_hash: str) -> str:
+        return stack.http.get(f"{service.url}/pay", params={"wallet": customer.wallet, "tx_hash": tx_hash}).text
+
+    assert "Paid, the credit is on its way" in look_up(tx_hash)
+    assert not [call for call in shop.counts() if call.startswith("POST")]
+    shop.claimed(service, tx_hash)
+    page = look_up(tx_hash.upper().replace("0X", "0x"))
+    assert "$50.00 added" in page
+    assert f"/receipt/{tx_hash}/0?gateway=" in page
+    assert "Our servers do not see this transaction yet" in look_up("0x" + "ab" * 32)
+    assert "This is not a transaction hash" in look_up("<script>")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [

@@ -47,8 +47,25 @@ def test_other_amounts_are_named_and_kept(usd: str) -> None:
 
 
 def test_nothing_given_is_no_fault() -> None:
-    asked = read_pay_query({"wallet": "", "usd": ""})
-    assert asked == (None, "", "", None, "", "")
+    asked = read_pay_query({"wallet": "", "usd": "", "tx_hash": ""})
+    assert tuple(asked) == (None, "", "", None, "", "", None, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "tx_hash"),
+    [
+        ("0x" + "aB" * 32, "0x" + "ab" * 32),
+        (" 0x" + "ab" * 32 + "\n", "0x" + "ab" * 32),
+        ("0x" + "ab" * 31, None),
+        ("ab" * 32, None),
+        ("<b>", None),
+        ("0x" + "ab" * 320, None),
+    ],
+)
+def test_a_transaction_is_read_or_kept_as_it_was_given(text: str, tx_hash: str | None) -> None:
+    asked = read_pay_query({"tx_hash": text})
+    assert (asked.tx_hash, asked.tx_text) == (tx_hash, text.strip()[:100])
+    assert not own_query({"tx_hash": text}, asked, has_link_back=False), "the page's own address does not carry it"
 
 
 @pytest.mark.parametrize(("length", "carried"), [(101, True), (MAX_REFERENCE_LENGTH, True), (501, False)])

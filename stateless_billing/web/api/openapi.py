@@ -56,6 +56,7 @@ _PAY_QUERY = {
     "usd": "Dollars, as 50 or 12.50.",
     "return_url": "Where to go afterwards; only allowed origins are shown.",
     "ref": "Handed back with `return_url`.",
+    "tx_hash": "An EVM transaction to look up.",
 }
 
 Ordinal = Annotated[int, Meta(ge=0, le=9999)]

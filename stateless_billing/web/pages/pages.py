@@ -19,7 +19,7 @@ from chain.errors import ChainError
 from chain.signatures import to_checksum_address
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
-from stateless_billing.payers.responses import AccountResponse, Offer
+from stateless_billing.payers.responses import AccountResponse, ClaimResponse, Offer
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.api.handlers import Api
@@ -29,8 +29,9 @@ from stateless_billing.web.http.json_response import StructResponse
 from stateless_billing.web.http.networks import describe_network
 from stateless_billing.web.http.own_url import own_url
 from stateless_billing.web.http.streaming import stream_response
-from stateless_billing.web.pages import links
+from stateless_billing.web.pages import links, lookup_words
 from stateless_billing.web.pages.assets import Assets, site_assets
+from stateless_billing.web.pages.lookup_words import LookupWords
 from stateless_billing.web.pages.pay_query import PayQuery, own_query, read_pay_query
 from stateless_billing.web.pages.receipt_page import receipt_context
 
@@ -60,14 +61,18 @@ _CONFIG = (
 _SHORT_QUERY = ("wallet", "usd")
 
 
-class _ShownAccount(NamedTuple):
-    """What the pay page shows of an account; `conflict` says why it cannot name one (`Accounts.find_conflict`)."""
+class _Shown(NamedTuple):
+    """What the pay page shows; `conflict` says why it cannot name an account (`Accounts.find_conflict`)."""
 
-    account: AccountResponse | None
+    account: AccountResponse | None = None
     conflict: str = ""
+    lookup: LookupWords | None = None
+    looked_up: ClaimResponse | None = None
+    offer: Offer | None = None
 
 
-_NO_ACCOUNT = _ShownAccount(None)
+_NOTHING_SHOWN = _Shown()
+_UNREADABLE = (ChainError, StripeFailure, ProblemError)
 
 
 def load_templates(assets: Assets) -> Environment:
@@ -105,25 +110,27 @@ class Pages:
         self._templates = templates
 
     async def pay(self, request: Request) -> Response:
-        """`GET /pay?wallet=&usd=&return_url=&ref=`. What is malformed or cannot be read now leaves the page usable.
+        """`GET /pay?wallet=&usd=&return_url=&ref=&tx_hash=`.
 
+        What is malformed or cannot be read now leaves the page usable.
         The head is the same for everybody and goes out at once: style and script load while the account is read.
         """
         return stream_response(request, self._pay_parts(request))
 
     async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
-        nobody = self._pay_context(request, {}, read_pay_query({}), _NO_ACCOUNT, None, None)
+        nobody = self._pay_context(request, {}, read_pay_query({}), _NOTHING_SHOWN)
         head, body, _ = page.render(nobody, config={}).partition("<body>")
         yield head.encode()
         query = request.query_params
         asked = read_pay_query(query)
-        shown, offer, permit = await asyncio.gather(
+        account, lookup, offer, permit = await asyncio.gather(
             self._account(request, asked.wallet and asked.wallet.lower()),
+            self._look_up(request, asked),
             self._offer(asked),
             self._permit_domain(request),
         )
-        context = self._pay_context(request, query, asked, shown, offer, permit)
+        context = self._pay_context(request, query, asked, _Shown(*account, *lookup, offer), permit)
         config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
@@ -132,9 +139,8 @@ class Pages:
         request: Request,
         query: Mapping[str, str],
         asked: PayQuery,
-        shown: _ShownAccount,
-        offer: Offer | None,
-        permit: dict[str, str] | None,
+        shown: _Shown,
+        permit: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         settings, world = self._services.settings, self._network_context()
         back = links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls)
@@ -152,11 +158,11 @@ class Pages:
             "cents": None if asked.usd_fault else asked.cents or (None if asked.usd else _USUAL_CENTS),
             **shown._asdict(),
             "limit_cents": settings.max_payment_cents,
-            "offer": offer,
             "back": back,
             "seller": settings.seller_name,
             "support": settings.support_url,
             "support_link": links.support_link(settings.support_url, asked.wallet or ""),
+            "lookup_support": links.support_link(settings.support_url, asked.tx_hash or ""),
             "here": here,
             "scanned": scanned,
             "wallets": links.wallet_links(here) if here else [],
@@ -165,19 +171,34 @@ class Pages:
             "seconds": settings.confirmations[0].seconds,
         }
 
-    async def _account(self, request: Request, wallet: str | None) -> _ShownAccount:
+    async def _account(self, request: Request, wallet: str | None) -> tuple[AccountResponse | None, str]:
         if not wallet:
-            return _NO_ACCOUNT
+            return None, ""
         origin = request_origin(request)
         try:
             account = await self._api.describe_account(wallet, origin)
             conflict = await self._services.accounts.find_conflict(wallet, origin)
-            return _ShownAccount(None if conflict else account, conflict)
-        except (ChainError, StripeFailure, ProblemError) as error:
+        except _UNREADABLE as error:
             log.warning("request %s: the pay page shows no account: %s", request.scope.get("request_id"), error)
         except Exception:  # half of the page is out already; it says that the account cannot be read
             log.exception("request %s: the pay page shows no account", request.scope.get("request_id"))
-        return _NO_ACCOUNT
+        else:
+            return None if conflict else account, conflict
+        return None, ""
+
+    async def _look_up(self, request: Request, asked: PayQuery) -> tuple[LookupWords | None, ClaimResponse | None]:
+        """Say where the query's EVM transaction stands, without writing."""
+        if not asked.tx_hash:
+            return lookup_words.MALFORMED if asked.tx_text else None, None
+        try:
+            answer = await self._services.claims.status(asked.tx_hash)
+        except _UNREADABLE as error:
+            log.warning("request %s: the pay page looks nothing up: %s", request.scope.get("request_id"), error)
+        except Exception:  # half of the page is out already; it says that the state cannot be read
+            log.exception("request %s: the pay page looks nothing up", request.scope.get("request_id"))
+        else:
+            return lookup_words.describe_lookup(answer), answer
+        return lookup_words.UNREADABLE, None
 
     async def _offer(self, asked: PayQuery) -> Offer | None:
         if asked.usd_fault:

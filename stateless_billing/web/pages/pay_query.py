@@ -9,7 +9,7 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.web.http import inputs
 from stateless_billing.web.pages import links
 
-_MAX_WALLET_SHOWN = 100
+_MAX_SHOWN = 100
 _MAX_USD_SHOWN = 40
 _NAME = re.compile(r"[^\s/]+\.[^\s/.]+")
 
@@ -32,15 +32,29 @@ class PayQuery(NamedTuple):
     usd: str
     """The amount as it was given."""
     usd_fault: str
+    tx_hash: str | None
+    """The EVM transaction to look up, in lower case."""
+    tx_text: str
+    """What was given as its hash."""
 
 
 def read_pay_query(query: Mapping[str, str]) -> PayQuery:
-    """Read the query's wallet and amount. A link writes an amount as 50 or 12.50 and in no other way."""
+    """Read the query's wallet, amount and transaction. A link writes an amount as 50 or 12.50 and in no other way."""
     wallet_text, usd = query.get("wallet", ""), query.get("usd", "")
     wallet, wallet_fault = _read_wallet(wallet_text)
     cents = inputs.parse_dollars(usd)
     usd_fault = "" if cents is not None or not usd else describe_usd_fault(usd)
-    return PayQuery(wallet, wallet_text[:_MAX_WALLET_SHOWN], wallet_fault, cents, usd[:_MAX_USD_SHOWN], usd_fault)
+    tx_text = query.get("tx_hash", "").strip()
+    return PayQuery(
+        wallet=wallet,
+        wallet_text=wallet_text[:_MAX_SHOWN],
+        wallet_fault=wallet_fault,
+        cents=cents,
+        usd=usd[:_MAX_USD_SHOWN],
+        usd_fault=usd_fault,
+        tx_hash=_read_tx_hash(tx_text),
+        tx_text=tx_text[:_MAX_SHOWN],
+    )
 
 
 def describe_usd_fault(usd: str) -> str:
@@ -66,6 +80,13 @@ def _read_wallet(text: str) -> tuple[str | None, str]:
         return to_checksum_address(inputs.parse_wallet(text)), ""
     except ProblemError:
         return None, _describe_wallet_fault(text)
+
+
+def _read_tx_hash(text: str) -> str | None:
+    try:
+        return inputs.parse_tx_hash(text)
+    except ProblemError:
+        return None
 
 
 def _describe_wallet_fault(text: str) -> str:
