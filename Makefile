@@ -102,6 +102,11 @@ deploy: contracts  ## dry run; BROADCAST=1 sends, reads back and records; docs/d
 bench: contracts  ## measure speed against its floor and write docs/benchmarks.md; SCALE=0.1 for a tenth
 	$(PY) -m tests.bench $(if $(SCALE),--scale $(SCALE))
 
+.PHONY: images
+
+images: contracts  ## make the screenshots in docs/images
+	$(PY) -m tests.images
+
 .PHONY: fuzz-api
 
 fuzz-api: contracts .venv-schemathesis/installed  ## fuzz the service with requests generated from /openapi.json

@@ -12,7 +12,7 @@ import { loadPaymentHint, sortLastUsedFirst } from "./local_hints.js";
 import { createUnfinishedPoller, mergePayments, showPayments } from "./payment_list.js";
 import { getTxHash } from "./payment_polling.js";
 import { createQuoteKeeper } from "./quotes.js";
-import { isFinal } from "./states.js";
+import { isFinal, isSettled } from "./states.js";
 import { createStore } from "./store.js";
 import { phrases } from "./strings.js";
 import { bindSupportButton, chooseReference, linkSupport } from "./support.js";
@@ -86,7 +86,8 @@ function bindWalletButtons(checkout) {
 function focusResults(store) {
   let focused = "";
   store.subscribe(({ tracked }) => {
-    const result = tracked?.answer && isFinal(tracked.answer.state) ? `${tracked.hash} ${tracked.answer.state}` : "";
+    const isResult = isFinal(tracked?.answer?.state) || isSettled(tracked?.answer);
+    const result = isResult ? `${tracked.hash} ${tracked.answer.state}` : "";
     if (result && result !== focused) requireElement("status-title").focus();
     focused = result;
   });

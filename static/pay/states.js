@@ -16,6 +16,9 @@ export const isFinal = (state) => FINAL.has(state);
 /** Whether asking again may bring another answer: the block of an unrelated transaction can still be replaced. */
 export const mayChange = ({ state, retry_after: retryAfter }) => !isFinal(state) || (state === "unrelated" && retryAfter !== null);
 
+/** Whether the payer is done, with the credit or without: only our staff or a price can change it now. */
+export const isSettled = (answer) => answer?.state === "credited" || answer?.state === "held";
+
 /** Whether money moved and the credit is still to come. */
 export const isUnderWay = (state) => state === "confirming" || state === "pending" || state === "held";
 

@@ -1,7 +1,7 @@
 /** Chooses the next action from the page's state. Pure: no wallet, no network, no DOM. */
 
 import { convertToCents, formatCoins, formatCountdown, formatDollars, formatFee, formatTokens } from "./money.js";
-import { isFinal } from "./states.js";
+import { isFinal, isSettled } from "./states.js";
 import { buttonLabels, coinShortage, notEnoughLabel, payLessLabel, tokenShortage } from "./strings.js";
 
 /** The payer may start again when the chain shows nothing for so long. */
@@ -49,8 +49,8 @@ function lacksTokens({ quote, holdings }) {
 function chooseTrackedStep({ answer, since }, now) {
   const state = answer?.state ?? "unknown";
   if (state === "failed" || state === "unrelated" || (state === "unknown" && now - since > GIVE_UP_S)) return "retry";
-  if (state === "credited" && answer.payments.length) return "receipt";
-  return isFinal(state) || state === "held" ? "again" : "wait";
+  if (isSettled(answer) && answer.payments.length) return "receipt";
+  return isFinal(state) ? "again" : "wait";
 }
 
 export function chooseStep(state, chain) {

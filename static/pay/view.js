@@ -6,7 +6,7 @@ import { createExplorerLink } from "./explorer.js";
 import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatFee, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
-import { describePayment, isFinal, isUnderWay } from "./states.js";
+import { describePayment, isFinal, isSettled, isUnderWay } from "./states.js";
 import { chooseLabel, chooseStep, estimateNetworkFee, findObstacle, getStepPosition } from "./steps.js";
 import {
   amountFaults,
@@ -240,17 +240,18 @@ function showTracked({ tracked, now }, { chain }) {
   return tracked.fault ? { ...view, title: pollingFaults.title } : view;
 }
 
-/** Puts the result in the place of the form once the credit is there. */
-function showResult({ tracked }) {
-  const credited = tracked?.answer?.state === "credited";
-  for (const id of ["terms", "paying", "more", "steps"]) setVisible(requireElement(id), !credited);
-  for (const id of ["result", "again"]) setVisible(requireElement(id), credited);
-  for (const id of ["back", "elsewhere"]) document.getElementById(id)?.toggleAttribute("hidden", credited);
+/** Puts the result in the place of the form once the payer is done. */
+function showResult({ tracked }, { token }) {
+  const settled = isSettled(tracked?.answer);
+  for (const id of ["terms", "paying", "more", "steps"]) setVisible(requireElement(id), !settled);
+  for (const id of ["result", "again"]) setVisible(requireElement(id), settled);
+  for (const id of ["back", "elsewhere"]) document.getElementById(id)?.toggleAttribute("hidden", settled);
   const back = document.getElementById("result-back");
-  back?.toggleAttribute("hidden", !credited);
-  requireElement("primary").classList.toggle("second", Boolean(credited && back));
-  const time = credited ? tracked.answer.payments[0]?.time : undefined;
-  setText(requireElement("result-time"), time === undefined ? "" : formatDate(time));
+  back?.toggleAttribute("hidden", !settled);
+  requireElement("primary").classList.toggle("second", Boolean(settled && back));
+  const payment = settled ? tracked.answer.payments[0] : undefined;
+  setText(requireElement("result-paid"), payment ? formatTokens(payment.amount, token) : "");
+  setText(requireElement("result-time"), payment ? formatDate(payment.time) : "");
 }
 
 function showButton(state, step, config) {
@@ -284,7 +285,7 @@ export function render(state, config) {
   showNotice(notice);
   const waiting = showWaiting(state);
   const view = showTracked(state, config);
-  showResult(state);
+  showResult(state, config);
   showButton(state, step, config);
   showSteps(state, step);
   // Announce one thing: the notice, else the payment, else the wallet's request. Counters stay silent.

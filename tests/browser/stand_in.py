@@ -17,10 +17,12 @@ import msgspec
 from playwright.sync_api import Page, Request, Route
 
 from stateless_billing.payers.responses import ClaimResponse, ReceiptResponse
+from stateless_billing.web.http.problems import problem_document
 from stateless_billing.web.pages import links, lookup_words
 from stateless_billing.web.pages.assets import Assets
 from stateless_billing.web.pages.pages import PRESETS, load_templates
 from stateless_billing.web.pages.pay_query import PayQuery, read_pay_query
+from stateless_billing.web.pages.problem_page import mark_up
 from stateless_billing.web.pages.receipt_page import receipt_context
 from stateless_billing.web.server.middleware import CSP
 from tests.browser.scripted_wallet import NodeRefused
@@ -109,12 +111,12 @@ class Node:
         self.refuses_permits = False
         self.signature = "0x" + "11" * 32 + "22" * 32 + "00"
         self.receipts = True
-        self._numbers = itertools.count(FIRST_HASH)
+        self.sent = itertools.count(FIRST_HASH)
 
     def __call__(self, method: str, params: list[Any]) -> Any:
         match method:
             case "eth_sendTransaction":
-                return tx_hash(next(self._numbers))
+                return tx_hash(next(self.sent))
             case "eth_getTransactionReceipt":
                 return {"status": "0x1"} if self.receipts else None
             case "eth_getBalance":
@@ -278,12 +280,20 @@ class StandIn:
 
     def receipt(self) -> str:
         """Render the receipt of the account's first payment."""
-        more = {"tx_hash": tx_hash(1), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
+        number = int(self.payments[0]["payment"].split(":")[2], 16)
+        more = {"tx_hash": tx_hash(number), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
         receipt = msgspec.convert({**self.payments[0], **more}, ReceiptResponse)
         world = {"chain": CHAIN, "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}}
-        here = f"{ORIGIN}/receipt/{tx_hash(1)}/0"
+        here = f"{ORIGIN}/receipt/{tx_hash(number)}/0"
         context = receipt_context(receipt, self.seller, self.support)
         return TEMPLATES.get_template("receipt.html").render(world, here=here, **context)
+
+    def refusal(self) -> str:
+        """Render the page of an address that does not exist."""
+        document = problem_document("not_found", "Check the address, or start at `/pay`. No money moved.", "req-7F3K")
+        facts = {"document": document, "detail": mark_up(document.detail), "seller": self.seller}
+        support = links.support_link(self.support, document.request_id)
+        return TEMPLATES.get_template("refused.html").render(**facts, support=support)
 
     def _claim(self, number: int) -> Answer:
         waiting = self.claims.setdefault(number, [])
@@ -302,14 +312,19 @@ class StandIn:
             return self._claim(int(body["tx_hash"], 16))
         return 200, self.account()
 
+    def _page(self, path: str, query: dict[str, str]) -> str:
+        if path == "/pay":
+            return self.html(query)
+        return self.receipt() if path.startswith("/receipt/") else self.refusal()
+
     def _serve(self, route: Route) -> None:
         url = urlsplit(route.request.url)
         if url.path.startswith("/static/"):
             name = url.path.rsplit("/", 1)[1]
             kind = mimetypes.guess_type(name)[0] or "text/plain"
             route.fulfill(status=200, content_type=kind, body=ASSETS.plain(name))
-        elif url.path == "/pay" or url.path.startswith("/receipt/"):
-            body = self.html(dict(parse_qsl(url.query))) if url.path == "/pay" else self.receipt()
+        elif not url.path.startswith("/api/"):
+            body = self._page(url.path, dict(parse_qsl(url.query)))
             headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": CSP}
             route.fulfill(status=200, headers=headers, body=body)
         else:

@@ -347,3 +347,21 @@ SCENES = (
 @pytest.mark.parametrize("name", SCENES)
 def test_every_page_is_fit_for_everybody(tabs: Tabs, office: Office, name: str, scheme: Scheme) -> None:
     judge(scene(name, tabs, office, scheme), name, scheme)
+
+
+TAKES_PRESSES = """
+(button) => {
+  const { left, width, top, bottom } = button.getBoundingClientRect();
+  const isHit = (y) => document.elementFromPoint(left + width / 2, y) === button;
+  return bottom - top + 16 >= 44 && isHit(top - 7.5) && isHit(bottom + 7.5);
+}
+"""
+
+
+def test_copy_buttons_take_presses_on_44_pixels(tabs: Tabs, office: Office) -> None:
+    page = office.open(tabs, f"/admin/customers/{office.customer(310)}")
+    buttons = page.locator(".copy")
+    expect(buttons).to_have_count(2)
+    for button in buttons.all():
+        button.scroll_into_view_if_needed()
+        assert button.evaluate(TAKES_PRESSES)

@@ -290,7 +290,7 @@ def without_a_customer(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
     card = card_of(page, customer)
     expect(card.get_by_label("Customer to credit")).to_be_visible()
-    expect(card).to_contain_text("$450.00 as quoted; $450.00 at today's")
+    expect(card).to_contain_text("$450.00 as quoted; $450.00 at today's rate")
     expect(card).to_contain_text("Stripe itself refuses a second credit of this payment")
     expect(card.get_by_role("checkbox")).to_have_count(0)
     return page

@@ -179,6 +179,16 @@ def conflict(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
     return page
 
 
+def no_address(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
+    """An address that does not exist, of a seller with support."""
+    service.seller, service.support = "Example Inc.", "mailto:help@example.org"
+    page = tabs.open(color_scheme=scheme)
+    service.attach(page)
+    page.goto(f"{ORIGIN}/nowhere")
+    expect(page.get_by_role("heading", name="Nothing exists at this address")).to_be_visible()
+    return page
+
+
 def receipt(state: str, **facts: Any) -> Scene:
     """Return a scene with a receipt."""
 
@@ -209,6 +219,7 @@ SCENES: dict[str, Scene] = {
     "failed": paid(("failed", {})),
     "unrelated": paid(("unrelated", {"cause": "treasury_transfer"})),
     "credited": paid(("credited", {})),
+    "no-address": no_address,
     "receipt": receipt("credited"),
     "receipt-held": receipt("held", cause="over_limit", cents=None),
     "receipt-dust": receipt("credited", cents=0, credit=None, amount="1234567890123456789012"),

@@ -371,6 +371,7 @@ def test_result_takes_the_place_of_the_form(tabs: Tabs, service: StandIn, wallet
     for gone in ("#usd", "#rate", "#fee", "#prompts", "#payer", "#steps", "#elsewhere"):
         expect(page.locator(gone)).to_be_hidden()
     expect(page.locator("#result")).to_contain_text("c…s@l….com")
+    expect(page.locator("#result-paid")).to_have_text("83.33 LITKEY")
     expect(page.locator("#result-time")).not_to_be_empty()
     actions = page.locator("#checkout > a:visible, #checkout > button:visible")
     expect(actions).to_have_text(["Back to dashboard.test", "See receipt", "Pay again"])
@@ -378,6 +379,22 @@ def test_result_takes_the_place_of_the_form(tabs: Tabs, service: StandIn, wallet
     expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
     expect(page.get_by_role("button", name="Pay again")).to_be_hidden()
     expect(page.locator("#usd")).to_be_visible()
+
+
+def test_held_payment_offers_its_receipt_before_another_payment(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    service.default_claims = [lambda number: answer("held", number, cause="over_limit")]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Paid, the credit is held")
+    expect(page.locator("#status-title")).to_be_focused()
+    expect(page.locator("#usd")).to_be_hidden()
+    actions = page.locator("#checkout > a:visible, #checkout > button:visible")
+    expect(actions).to_have_text(["See receipt", "Pay again"])
+    expect(page.locator("#result")).to_contain_text("c…s@l….com")
 
 
 def test_after_signing_the_wallet_asks_once_more(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:

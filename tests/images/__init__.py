@@ -1,0 +1,1 @@
+"""Makes the screenshots of the documents: `make images`."""
