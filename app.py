@@ -35,7 +35,7 @@ async def serve(settings: Settings) -> None:
         if settings.sweep:
             work += _sweep_tasks(services)
         async with _background(*work):
-            await serving.serve(app, settings.host, settings.port)
+            await serving.serve(app, settings.host, settings.port, app.state.streams.close)
 
 
 async def _finish_loading(app: Starlette) -> None:

@@ -6,18 +6,18 @@ ChainError is raised. Readings of many blocks isolate the blocks that no node sh
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from chain import decoding, provider
-from chain.bulk_reader import treasury_topic
+from chain.bulk_reader import request_many, treasury_topic
 from chain.contracts import GatewayContract
 from chain.decoding import TxReceipt
 from chain.errors import ChainError, InconsistentChainData
-from chain.payment import Payment
+from chain.payment import Block, Payment, registered_customer
 from chain.payment_index import BlockCache, IndexedBlock, PaymentIndex
-from chain.provider import ChainClient
+from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
 
@@ -153,6 +153,41 @@ def _end(blocks: Sequence[IndexedBlock]) -> int:
 
 def _unfinished(blocks: Sequence[IndexedBlock], is_done: Callable[[int], bool]) -> list[IndexedBlock]:
     return [block for block in blocks if not all(map(is_done, range(block.start, block.stop)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What one node says in one request: blocks by tag, each gateway's payment count, and wallets' customers."""
+
+    blocks: Mapping[str, Block]
+    totals: Sequence[int]
+    customers: Mapping[str, str | None]
+
+
+async def read_tip(
+    reader: ChainClient, gateways: Sequence[Gateway], wallets: Sequence[str] = (), tags: Sequence[str] = ()
+) -> Tip:
+    """Read all that changes for payers in one batched request. The newest gateway is asked for the wallets' customers.
+
+    Raises: ChainError.
+    """
+    total = await gateways[0].load_function("totalPayments")
+    customer = await gateways[0].load_function("customerOf")
+    calls: list[Call] = [("eth_getBlockByNumber", [tag, False]) for tag in tags]
+    calls += [gateway.view_call(total) for gateway in gateways]
+    calls += [gateways[0].view_call(customer, wallet) for wallet in wallets]
+
+    async def read(node: ChainClient) -> Tip:
+        results = iter(await request_many(node, calls, lambda value: value))
+        return Tip(
+            blocks={tag: decoding.block(next(results)) for tag in tags},
+            totals=[int(total.decode(decoding.data(next(results)))) for _ in gateways],
+            customers={
+                wallet: registered_customer(customer.decode(decoding.data(next(results)))) for wallet in wallets
+            },
+        )
+
+    return await reader.with_failover(read)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cachetools import TLRUCache
+from cachetools import TLRUCache, TTLCache
 
 from chain.gateway import Gateway
 from chain.payment import Payment, is_customer_id
@@ -35,6 +35,7 @@ _CACHE_SIZE = 10_000
 _CACHE_TTL_SECONDS = 30
 _NODE_STATUS_SECONDS = 2  # a quote of a node that stands still carries a used sequence
 _UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new customer
+_RECALL_SECONDS = 3600  # so long a stream uses an account that was read before
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,19 @@ class Account:
     customer: Customer | None
     registered: bool
     conflict: bool = False
+
+    @property
+    def registered_customer(self) -> str | None:
+        """The customer that the newest gateway has for the wallet, if it is the one read."""
+        return self.customer.id if self.customer and self.registered else None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPayment:
+    """A payment of an account. `credited` says that the customer's cursor proves its credit, once it is final."""
+
+    payment: Payment
+    credited: bool
 
 
 class Accounts:
@@ -79,6 +93,7 @@ class Accounts:
         self._budget = budget
         self._orders = orders
         self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
+        self._recalled: TTLCache[tuple[str, str | None], Account] = TTLCache(_CACHE_SIZE, _RECALL_SECONDS, clock.boot)
 
     async def require_current_chain(self) -> None:
         """Raise ChainError if none of several nodes has a current block: what they say may be outdated."""
@@ -100,7 +115,21 @@ class Accounts:
                 self._budget.take_search(origin)
                 account = await self._search(wallet)
             self._customers[wallet, customer_id] = account
+            if account.customer:
+                self._recalled[wallet, customer_id] = account
         return account
+
+    async def recall(self, wallet: str, origin: str) -> Account:
+        """Return what this process found for a wallet within the last hour, without Stripe; else find its account.
+
+        Raises: ChainError, StripeFailure; ProblemError if the budget of `origin` or of all is used up.
+        """
+        customer_id = await self._gateways[0].customer_of(wallet)
+        return self._recalled.get((wallet, customer_id)) or await self.find(wallet, origin)
+
+    def latest(self, account: Account) -> Account:
+        """Return the account as this process read it last."""
+        return self._recalled.get((account.wallet, account.registered_customer), account)
 
     async def _read(self, wallet: str, customer_id: str) -> Account:
         async with self._stripe.session() as session:
@@ -125,15 +154,19 @@ class Accounts:
     async def describe(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account for the API, in the same form whether it is found or not."""
         account = await self.find(wallet, origin)
+        payments = await self.payments(account.customer) if account.customer else []
+        return await self.respond(account, payments, self._daily_limit)
+
+    async def respond(
+        self, account: Account, payments: list[PaymentResponse], daily_limit: DailyLimit
+    ) -> AccountResponse:
+        """Describe an account with these payments. Raises: ChainError."""
         customer = account.customer
-        payments: list[PaymentResponse] = []
-        remaining: Remaining | None = Remaining(self._daily_limit.maximum_cents, None)
+        remaining: Remaining | None = Remaining(daily_limit.maximum_cents, None)
         if customer:
-            payments = await self.payments(customer)
-            now = int(self._clock.wall())
-            remaining = await self._daily_limit.remaining(customer.id, now, self._minimum_cents)
+            remaining = await daily_limit.remaining(customer.id, int(self._clock.wall()), self._minimum_cents)
         return AccountResponse(
-            wallet=to_checksum_address(wallet),
+            wallet=to_checksum_address(account.wallet),
             found=customer is not None,
             email=mask_email(customer.email) if customer else None,
             registered=account.registered,
@@ -153,28 +186,43 @@ class Accounts:
     async def payments(self, customer: Customer) -> list[PaymentResponse]:
         """List the customer's latest payments, newest first, from the chain, the cursor and the status cache."""
         heads = await self._confirmations.heads()
-        statuses: list[tuple[Payment, PaymentStatus]] = []
+        for gateway in self._gateways:
+            self._crediting.cursor(gateway, customer)
+        return await self.show(await self.list_payments(customer), heads)
+
+    async def list_payments(self, customer: Customer) -> list[ListedPayment]:
+        """Read the customer's latest payments, newest first, from the chain. The newest cursor known here counts."""
+        listed: list[ListedPayment] = []
         for gateway in self._gateways:
             stop = await gateway.payment_count(customer.id)
             payments = await gateway.payments_of(customer.id, max(0, stop - MAX_SHOWN_PAYMENTS), stop)
-            cursor = self._crediting.cursor(gateway, customer)
+            key = customer.id, gateway.address
+            cursors = self._status_cache.cursors
+            cursor = cursors[key] if key in cursors else self._crediting.cursor(gateway, customer)
             valid = cursor is not None and await cursor_covers(gateway, customer.id, cursor, cursor.next - 1)
-            cursor_position = cursor.next if cursor and valid else 0
-            statuses += [(payment, await self._status_of(payment, cursor_position, heads)) for payment in payments]
-        statuses.sort(key=lambda entry: (entry[0].block, entry[0].log_index), reverse=True)
-        return [payment_response(payment, status) for payment, status in statuses[:MAX_SHOWN_PAYMENTS]]
+            position = cursor.next if cursor and valid else 0
+            listed += [ListedPayment(payment, payment.sequence < position) for payment in payments]
+        listed.sort(key=lambda entry: (entry.payment.block, entry.payment.log_index), reverse=True)
+        return listed[:MAX_SHOWN_PAYMENTS]
 
-    async def _status_of(self, payment: Payment, cursor_position: int, heads: Heads) -> PaymentStatus:
-        cached = (
+    async def show(self, listed: Sequence[ListedPayment], heads: Heads) -> list[PaymentResponse]:
+        """Describe payments that were read after `heads`. Raises: ChainError."""
+        return [payment_response(entry.payment, await self._status_of(entry, heads)) for entry in listed]
+
+    def cached_status(self, payment: Payment) -> PaymentStatus | None:
+        """The status that this process knows by its own work; None if only the chain tells."""
+        return (
             self._status_cache.credited_status(payment)
             or self._status_cache.pending_status(payment)
             or self._status_cache.recent_lookup(payment)
         )
-        if cached:
+
+    async def _status_of(self, entry: ListedPayment, heads: Heads) -> PaymentStatus:
+        if cached := self.cached_status(entry.payment):
             return cached
-        if payment.sequence < cursor_position and is_final(payment, heads):
+        if entry.credited and is_final(entry.payment, heads):
             return PaymentStatus("credited")
-        depth = await self._confirmations.depth_of(payment, heads)
+        depth = await self._confirmations.depth_of(entry.payment, heads)
         return PaymentStatus("pending") if depth.reached else confirming_status(depth)
 
 

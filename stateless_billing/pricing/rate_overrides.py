@@ -78,6 +78,7 @@ class Overrides:
         self._records = records
         self._clock = clock
         self._cached: TTLCache[None, Mapping[str, str]] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
+        self._last_read: Mapping[str, str] = {}
         self._reading = asyncio.Lock()
 
     async def effective_at(self, time: int) -> Override | None:
@@ -90,6 +91,10 @@ class Overrides:
             if metadata is None:
                 metadata = self._cached[None] = await self._read()
         return override_at(metadata, time)
+
+    def recalled_at(self, time: int) -> Override | None:
+        """Return the override that applies at `time` by the last reading, however old."""
+        return override_at(self._last_read, time)
 
     async def history(self) -> list[Override]:
         """Read the latest overrides, newest first, bypassing the cache.
@@ -125,9 +130,10 @@ class Overrides:
     async def _read(self) -> Mapping[str, str]:
         async with self._stripe.session() as session:
             try:
-                return (await session.get_customer(self._records.service_id)).metadata or {}
+                self._last_read = (await session.get_customer(self._records.service_id)).metadata or {}
             except RequestRejected as error:  # our own record is missing
                 raise StripeUnavailable(f"the service record could not be read: {error}") from error
+        return self._last_read
 
     async def _write(self, values: dict[str, str]) -> None:
         self._cached.clear()
@@ -164,6 +170,23 @@ class RateSource:
         """
         override = await self._overrides.effective_at(time)
         return _rate_of(override) if override else await self._feed.rate_at(time)
+
+
+class RecalledRates:
+    """The effective rate as far as this process knows it: it never reads Stripe."""
+
+    def __init__(self, feed: PriceFeed, overrides: Overrides, clock: Clock) -> None:
+        self._feed = feed
+        self._overrides = overrides
+        self._clock = clock
+
+    async def current_rate(self) -> Rate:
+        """Return the rate for a quote.
+
+        Raises: NoRate.
+        """
+        override = self._overrides.recalled_at(int(self._clock.wall()))
+        return _rate_of(override) if override else await self._feed.current_rate()
 
 
 def _rate_of(override: Override) -> Rate:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 
@@ -36,6 +36,12 @@ VISITOR_LOOKUPS = Counter(
     "Lookups of wallets that would read Stripe. wallet: registered, unknown (to the gateway); outcome: ok, or the limit"
     " that refused it: origin, all, day_of_origin, day.",
     ["wallet", "outcome"],
+)
+ACCOUNT_STREAMS = Gauge("billing_account_streams", "Open streams of accounts.")
+ACCOUNT_STREAMS_ENDED = Counter(
+    "billing_account_streams_ended",
+    "Streams of accounts that ended. cause: closed (by the client), displaced (made room), moved, shutdown.",
+    ["cause"],
 )
 SECURITY_EVENTS = Counter(
     "billing_security_events", "Sign-ins, refusals and uses of rights; docs/runbook.md lists the events.", ["event"]

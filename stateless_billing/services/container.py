@@ -5,6 +5,7 @@ from types import TracebackType
 
 import httpx
 
+from stateless_billing.payers.account_watch import AccountWatch
 from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes
 from stateless_billing.runtime.clock import Clock, ReferenceClock
@@ -79,6 +80,11 @@ class Services:
     def stripe_time(self) -> ReferenceClock:
         """Stripe's clock, by its last response; the machine's while that is not known."""
         return self._clients.stripe_time
+
+    @property
+    def account_watch(self) -> AccountWatch:
+        """What keeps the accounts of open streams current."""
+        return self._payers.account_watch
 
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""

@@ -14,7 +14,7 @@ from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.crediting.attempts import CreditTools
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_terms import CreditPricer
-from stateless_billing.crediting.daily_limit import DailyLimit, Histories
+from stateless_billing.crediting.daily_limit import DailyLimit, Histories, Market
 from stateless_billing.crediting.payment_status import STRIPE_CAUSES
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
@@ -171,7 +171,7 @@ def create_daily_limit(
     settings: Settings,
     gateways: Sequence[Gateway],
     confirmations: Confirmations,
-    rates: RateSource,
+    rates: Market,
     histories: Histories | None = None,
 ) -> DailyLimit:
     """The daily limit of the settings, summed from these gateways' payments."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from chain.gateway import Gateway
 from chain.signatures import Signer
 from stateless_billing.bookkeeping.orders import Orders
+from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.daily_limit import DailyLimit
+from stateless_billing.payers.account_watch import AccountWatch
 from stateless_billing.payers.accounts import Accounts
 from stateless_billing.payers.claims import PaymentClaims
 from stateless_billing.payers.lookup_budget import LookupBudget
@@ -14,7 +16,7 @@ from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes, QuoteTerms
 from stateless_billing.payers.receipts import Receipts
 from stateless_billing.payers.transaction_lookup import TransactionLookup
-from stateless_billing.pricing.rate_overrides import RateSource
+from stateless_billing.pricing.rate_overrides import RateSource, RecalledRates
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.services.clients import Clients
@@ -27,6 +29,7 @@ class PayerServices:
     """What anybody may ask. `create_quotes` and `create_quote_statuses` need the signer's key."""
 
     accounts: Accounts
+    account_watch: AccountWatch
     lookup_budget: LookupBudget
     claims: PaymentClaims
     receipts: Receipts
@@ -62,19 +65,19 @@ def create_payers(
         orders=Orders(stripe=clients.lookup_stripe, records=crediting.records, clock=clock, caps=crediting.orders.caps),
         minimum_cents=settings.min_payment_cents,
     )
-    receipts = Receipts(
-        transactions=transactions,
-        gateways=gateways,
-        stripe=clients.lookup_stripe,
-        confirmations=confirmations,
-        crediting=core.processor,
-        status_cache=core.status_cache,
-    )
     return PayerServices(
         accounts=accounts,
+        account_watch=_create_account_watch(settings, clock, clients, crediting, accounts, confirmations),
         lookup_budget=budget,
         claims=PaymentClaims(transactions, clients.gateways, core.processor),
-        receipts=receipts,
+        receipts=Receipts(
+            transactions=transactions,
+            gateways=gateways,
+            stripe=clients.lookup_stripe,
+            confirmations=confirmations,
+            crediting=core.processor,
+            status_cache=core.status_cache,
+        ),
         create_quotes=lambda: _create_quotes(settings, clock, gateways[0], accounts, daily_limit, crediting.rates),
         create_quote_statuses=lambda: QuoteStatuses(
             nodes=clients.visitor_nodes,
@@ -83,6 +86,26 @@ def create_payers(
             signer=Signer(settings.signer_key, settings.chain_id),
             clock=clock,
         ),
+    )
+
+
+def _create_account_watch(
+    settings: Settings,
+    clock: Clock,
+    clients: Clients,
+    crediting: CreditingServices,
+    accounts: Accounts,
+    confirmations: Confirmations,
+) -> AccountWatch:
+    rates = RecalledRates(crediting.price_feed, crediting.overrides, clock)
+    gateways, histories = clients.visitor_gateways, crediting.daily_limit.histories
+    return AccountWatch(
+        accounts=accounts,
+        nodes=clients.visitor_nodes,
+        gateways=gateways,
+        confirmations=confirmations,
+        daily_limit=create_daily_limit(settings, gateways, confirmations, rates, histories),
+        clock=clock,
     )
 
 

@@ -51,6 +51,7 @@ def create_app(services: Services) -> Starlette:
         Route("/",                         redirect_to_pay),
         Route("/payWithLitkey",            redirect_to_pay),
         Route("/api/accounts/{wallet}",    api.get_account),
+        Route("/api/accounts/{wallet}/events", api.stream_account),
         Route("/api/quotes",               api.create_quote,  methods=["POST"]),
         Route("/api/quotes/status",        api.get_quote_status, methods=["POST"]),
         Route("/api/payments",             api.claim_payment, methods=["POST"]),
@@ -74,6 +75,7 @@ def create_app(services: Services) -> Starlette:
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
     setattr(app.state, RENDERER, lambda *problem: _load_problem_page(services).render(*problem))
     redirect_trailing_slashes(app.router)
+    app.state.streams = api.streams
     return app
 
 

@@ -13,6 +13,7 @@ class RawClient:
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
         self._socket = socket.create_connection((where.hostname or "", where.port or 0), timeout=PATIENCE)
+        self._received = b""
         self.open = True
 
     def send(self, data: bytes) -> bool:
@@ -23,9 +24,18 @@ class RawClient:
             self.open = False
         return self.open
 
+    def read_until(self, marker: bytes) -> bool:
+        """Read until the marker arrives; return whether it did."""
+        try:
+            while marker not in self._received and (more := self._socket.recv(65536)):
+                self._received += more
+        except OSError:
+            self.open = False
+        return marker in self._received
+
     def closed(self) -> bytes:
-        """Wait until the service closes the connection and return the bytes received."""
-        received = b""
+        """Wait until the service closes the connection and return all bytes received."""
+        received = self._received
         try:
             while more := self._socket.recv(65536):
                 received += more

@@ -1,6 +1,8 @@
 """Handlers of the public API: check the input, call a service, answer in JSON."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from cachetools import TTLCache
 from starlette.requests import Request
@@ -13,7 +15,9 @@ from stateless_billing.payers.responses import AccountResponse, Offer
 from stateless_billing.runtime import logs
 from stateless_billing.services.container import Services
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse, readiness
+from stateless_billing.web.api.account_events import AccountStream, empty_stream
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
+from stateless_billing.web.api.stream_slots import StreamSlots
 from stateless_billing.web.http import inputs
 from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.json_response import StructResponse
@@ -27,6 +31,7 @@ class Api:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.streams = StreamSlots()
         self._quotes: Quotes = services.quotes()
         self._quote_statuses: QuoteStatuses = services.quote_statuses()
         self._readiness_lock = asyncio.Lock()
@@ -39,10 +44,23 @@ class Api:
 
     async def describe_account(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account, in the same time whether it is known or not."""
+        async with self._stepped():
+            return await self._services.accounts.describe(wallet, origin)
+
+    async def stream_account(self, request: Request) -> Response:
+        """`GET /api/accounts/{wallet}/events`."""
+        wallet = inputs.parse_wallet(request.path_params["wallet"])
+        if empty := empty_stream(request):
+            return empty
+        async with self._stepped():
+            return await AccountStream.open(request, wallet, self._services.account_watch, self.streams)
+
+    @asynccontextmanager
+    async def _stepped(self) -> AsyncIterator[None]:
         clock = self._services.clock.boot
         started_at = clock()
         try:
-            return await self._services.accounts.describe(wallet, origin)
+            yield
         finally:
             await asyncio.sleep(ACCOUNT_STEP_SECONDS - (clock() - started_at) % ACCOUNT_STEP_SECONDS)
 

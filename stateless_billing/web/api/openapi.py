@@ -18,6 +18,7 @@ from stateless_billing.payers.responses import (
     TxHash,
 )
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse
+from stateless_billing.web.api.account_events import MEDIA_TYPE
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
 from stateless_billing.web.http.problems import ProblemDocument
 
@@ -80,21 +81,13 @@ def create_document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**_quotes(), **_payments(), **_pages(), **_health()},
+        "paths": {**_accounts(), **_quotes(), **_payments(), **_pages(), **_health()},
         "components": {"schemas": schemas},
     }
 
 
 def _quotes() -> dict[str, Any]:
     return {
-        "/api/accounts/{wallet}": {
-            "get": _operation(
-                "An account by its wallet; unknown wallets answer alike",
-                _json("What payers may see of it", AccountResponse),
-                problems=("invalid_input", *_READ_PROBLEMS),
-                parameters=[_in_path("wallet", Address)],
-            )
-        },
         "/api/quotes": {
             "post": _operation(
                 "A signed price, and the calls that pay it",
@@ -142,6 +135,31 @@ def _payments() -> dict[str, Any]:
                 claim,
                 problems=("invalid_input", *_READ_PROBLEMS),
                 parameters=[_in_path("tx_hash", TxHash)],
+            )
+        },
+    }
+
+
+def _accounts() -> dict[str, Any]:
+    return {
+        "/api/accounts/{wallet}": {
+            "get": _operation(
+                "An account by its wallet; unknown wallets answer alike",
+                _json("What payers may see of it", AccountResponse),
+                problems=("invalid_input", *_READ_PROBLEMS),
+                parameters=[_in_path("wallet", Address)],
+            )
+        },
+        "/api/accounts/{wallet}/events": {
+            "get": _operation(
+                "An account as server-sent events: event `account`, with the JSON of `/api/accounts/{wallet}` as data,"
+                " on connecting and whenever it changed; a comment every 15 seconds",
+                {
+                    "200": {"description": "The stream", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
+                    "204": {"description": "`Last-Event-ID` is `displaced`: this stream made room, ask now and then"},
+                },
+                problems=("invalid_input", *_READ_PROBLEMS),
+                parameters=[_in_path("wallet", Address)],
             )
         },
     }

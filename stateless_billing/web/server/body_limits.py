@@ -4,6 +4,7 @@ Bodies are buffered before a request counts as concurrent, so slow senders take 
 """
 
 import asyncio
+from contextlib import ExitStack
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,12 @@ from stateless_billing.web.server.rate_limits import UNLIMITED_PATH
 BODY_SECONDS = 10.0
 _MAX_OPERATOR_BODY_BYTES = 256 * 1024  # larger than any valid note, so that handlers can report an overlong one
 MAX_CONCURRENT_BODIES = 400
+_RELEASE = "release_capacity"  # the key of the ASGI scope
+
+
+def release_capacity(scope: Scope) -> None:
+    """Count a request no longer as concurrent: what it goes on to do has a limit of its own."""
+    scope[_RELEASE]()
 
 
 class ClientDisconnected(Exception):
@@ -53,10 +60,13 @@ class BodyLimitMiddleware:
             await problem_response(request, refusal.code, refusal.detail, headers)(scope, receive, send)
             return
         self._in_flight += 1
-        try:
+        with ExitStack() as counted:
+            counted.callback(self._leave)
+            scope[_RELEASE] = counted.close
             await self._app(scope, _replay(body, receive), send)
-        finally:
-            self._in_flight -= 1
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
 
     async def _read_body(self, request: Request, receive: Receive) -> bytes:
         """Read the whole body. Raises: ProblemError, ClientDisconnected."""

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 25
 
 
-async def serve(app: ASGIApp, host: str, port: int) -> None:
-    """Serve until a signal, then finish the in-flight requests."""
-    await _Server(_config(app, host, port)).serve()
+async def serve(app: ASGIApp, host: str, port: int, on_drain: Callable[[], object]) -> None:
+    """Serve until a signal, then call `on_drain` and finish the in-flight requests."""
+    await _Server(_config(app, host, port), on_drain).serve()
 
 
 async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
@@ -55,6 +55,15 @@ def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
 
 class _Server(uvicorn.Server):
     """Returns from `serve` after a signal; uvicorn would raise it again, skipping our shutdown."""
+
+    def __init__(self, config: uvicorn.Config, on_drain: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._on_drain = on_drain
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let open streams end, then drain."""
+        self._on_drain()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
