@@ -14,7 +14,7 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from stateless_billing.sandbox.server import listening_socket
@@ -33,6 +33,7 @@ _FORWARDED_HEADERS = (
     "x-request-id",
 )
 _POLL_SECONDS = 0.02
+_DRAIN_SECONDS = 1  # for open streams
 _METHODS = ["GET", "POST", "PUT", "DELETE"]
 
 
@@ -53,10 +54,14 @@ def create_app(service: str, chain: str, account: str) -> Starlette:
     async def pass_on(request: Request) -> Response:
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_HEADERS}
         target = f"{service}{request.url.path}{f'?{request.url.query}' if request.url.query else ''}"
-        answer = await http.request(request.method, target, headers=headers, content=await request.body())
+        call = http.build_request(request.method, target, headers=headers, content=await request.body())
+        answer = await http.send(call, stream=True)
         passed = {name: value for name, value in answer.headers.items() if name in _FORWARDED_HEADERS}
-        body = answer.content
-        if answer.headers.get("content-type", "").startswith("text/html"):
+        kind = answer.headers.get("content-type", "")
+        if kind.startswith("text/event-stream"):
+            return StreamingResponse(_parts(answer), answer.status_code, passed)
+        body = await answer.aread()
+        if kind.startswith("text/html"):
             body = body.replace(b"</head>", _TAG, 1)
         return Response(body, answer.status_code, passed)
 
@@ -74,12 +79,24 @@ def create_app(service: str, chain: str, account: str) -> Starlette:
     return Starlette(routes=routes, lifespan=closing)
 
 
+async def _parts(answer: httpx.Response) -> AsyncIterator[bytes]:
+    """Pass a stream on as it arrives."""
+    try:
+        async for part in answer.aiter_bytes():
+            yield part
+    finally:
+        await answer.aclose()
+
+
 @contextmanager
 def pages(service: str, chain: str, account: str) -> Iterator[str]:
     """Serve the pages from a thread; yields the base address."""
     bound, base = listening_socket()
     app = create_app(service, chain, account)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, server_header=False))
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=_DRAIN_SECONDS
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
     thread.start()
     try:

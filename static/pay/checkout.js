@@ -1,11 +1,13 @@
 /** Runs the primary button's actions: connect, switch, allow, pay. One wallet request at a time. */
 
+import { getServerTime } from "./api.js";
 import { rememberRefusal, sendBatch, waitForBatchHash } from "./batch.js";
 import { formatExactTokens } from "./money.js";
 import { buildReceiptUrl, isHash } from "./payment_polling.js";
 import { attachPermit, signPermit } from "./permit.js";
 import { MIN_QUOTE_SECONDS, getSecondsLeft } from "./quotes.js";
 import { simulateCall } from "./simulate_call.js";
+import { findDoubled } from "./states.js";
 import { chooseStep } from "./steps.js";
 import { allowanceShortage, contractFaults, outcomes, walletFaults } from "./strings.js";
 import { createTurn } from "./turn.js";
@@ -36,9 +38,32 @@ function createFaultNotice(fault) {
   return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
 }
 
+/** Raises unless the payer has pressed again after this fault; the next press counts as that. */
+function warnOnce(store, code, marks) {
+  const { accepted } = store.get();
+  const fresh = marks.filter((mark) => !accepted.includes(mark));
+  if (!fresh.length) return;
+  store.set({ accepted: [...accepted, ...fresh] });
+  throw new WalletFault(code);
+}
+
 /** Sends the quote's calls in order, during one turn. */
-function createSender(store, config, quotes, connection, tracker, attempts, turn) {
+function createSender(store, config, quotes, connection, tracker, attempts, readAccount, turn) {
   const provider = turn.guard(store.get().wallet.provider);
+
+  /** Reads the account again. False if it shows this page's payment. Warns of payments that this one may double. */
+  async function checkPayments() {
+    store.set({ busy: "looking" });
+    const isRead = await readAccount().then(
+      () => true,
+      () => false,
+    );
+    const state = store.get();
+    if (state.tracked) return false;
+    if (!isRead) warnOnce(store, "unread", [`unread ${state.quote.sequence}`]);
+    warnOnce(store, "doubled", findDoubled({ ...state, now: getServerTime() }).map(({ payment }) => payment));
+    return attempts.allowAnother(state.quote);
+  }
 
   /** True if the quote is for this payer, lasts long enough, and costs no more than the amount shown. */
   async function ensureFreshQuote() {
@@ -66,6 +91,7 @@ function createSender(store, config, quotes, connection, tracker, attempts, turn
     }
     store.set({ quote: null });
     void quotes.renew();
+    await readAccount().catch(() => {});
     throw new WalletFault("contract", refusal.name);
   }
 
@@ -167,7 +193,7 @@ function createSender(store, config, quotes, connection, tracker, attempts, turn
 
   return async function sendCalls() {
     for (let hasMore = true; hasMore; ) {
-      if (!(await ensureFreshQuote()) || !(await attempts.allowAnother(store.get().quote))) return;
+      if (!(await ensureFreshQuote()) || !(await checkPayments())) return;
       store.set({ busy: "checking" });
       await connection.verify(provider);
       if (await simulatePayment()) hasMore = await takeStep();
@@ -178,7 +204,7 @@ function createSender(store, config, quotes, connection, tracker, attempts, turn
 /**
  * @param {(wallets: import("./wallets.js").Wallet[]) => void} openPicker
  */
-export function createCheckout(store, config, quotes, connection, tracker, attempts, openPicker) {
+export function createCheckout(store, config, quotes, connection, tracker, attempts, readAccount, openPicker) {
   let turn = createTurn();
   let lastAction = async () => {};
 
@@ -202,6 +228,8 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
   async function restart() {
     attempts.explain("unseen");
     tracker.stop();
+    const { accepted, payments } = store.get();
+    store.set({ accepted: [...accepted, ...payments.map(({ payment }) => payment)] });
     store.set({ quote: null, sent: 0, permit: null });
     await Promise.all([quotes.renew(), connection.refreshHoldings()]);
   }
@@ -210,7 +238,7 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
     location.assign(buildReceiptUrl(store.get().tracked.answer.payments[0]));
   }
 
-  const sendCalls = (current) => createSender(store, config, quotes, connection, tracker, attempts, current)();
+  const sendCalls = (current) => createSender(store, config, quotes, connection, tracker, attempts, readAccount, current)();
 
   const actions = {
     connect: chooseWallet,

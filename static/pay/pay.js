@@ -6,11 +6,13 @@ import { fetchAccount, getServerTime } from "./api.js";
 import { createCheckout } from "./checkout.js";
 import { bindClaimForm } from "./claim.js";
 import { createConnection } from "./connection.js";
+import { followAccount } from "./live_account.js";
 import { createAttempts } from "./payment_attempts.js";
 import { createPaymentTracker } from "./current_payment.js";
 import { loadPaymentHint, sortLastUsedFirst } from "./local_hints.js";
-import { createUnfinishedPoller, mergePayments, showPayments } from "./payment_list.js";
+import { createUnfinishedPoller, mergePayments, showPayments, takeList } from "./payment_list.js";
 import { getTxHash } from "./payment_polling.js";
+import { isSameSequence } from "./quote_status.js";
 import { createQuoteKeeper } from "./quotes.js";
 import { isFinal, isSettled } from "./states.js";
 import { createStore } from "./store.js";
@@ -47,6 +49,7 @@ function createInitialState(account) {
     notice: null,
     tracked: null,
     attempt: null,
+    accepted: [],
     now: getServerTime(),
   };
 }
@@ -108,37 +111,24 @@ function updateReturnLink(store) {
 
 function syncPaymentList(store, onPayments) {
   const pollUnfinished = createUnfinishedPoller(onPayments);
-  let shown = [];
+  let shown;
   store.subscribe(({ payments, tracked }) => {
     pollUnfinished(payments, tracked?.hash);
-    if (payments === shown) return;
-    shown = payments;
+    // Rows that change would lose the focus, and depths change all the time.
+    const rows = JSON.stringify(payments.map(({ payment, state, cause, cents }) => [payment, state, cause, cents]));
+    if (rows === shown) return;
+    shown = rows;
     showPayments(requireElement("payments"), payments, config);
   });
 }
 
-/** Refreshes holdings, limits and payments when the page becomes visible again. */
-function refreshOnReturn(store, connection, onPayments) {
-  document.addEventListener("visibilitychange", async () => {
-    if (document.hidden) return;
-    void connection.refreshHoldings();
-    const account = await fetchAccount(config.wallet).catch(() => null);
-    if (!account) return;
-    store.set({ account });
-    onPayments(account.payments);
-  });
-}
-
 /** Reads the account again once more may be paid. */
-function renewLimits(store, quotes) {
+function renewLimits(store, quotes, readAccount) {
   let renewed = 0;
   store.subscribe(({ now, account: { maximum_resets_at: resetsAt } }) => {
     if (!resetsAt || now < resetsAt || renewed === resetsAt) return;
     renewed = resetsAt;
-    void fetchAccount(config.wallet).then((account) => {
-      store.set({ account });
-      void quotes.renew();
-    }, () => {});
+    void readAccount().then(() => quotes.renew(), () => {});
   });
 }
 
@@ -161,17 +151,26 @@ function start(account) {
     store.set({ payments });
     attempts.observe(payments);
   };
+  const onAccount = (fresh) => {
+    if (!fresh.found) return;
+    store.set({ account: fresh, payments: takeList(store.get().payments, fresh.payments, getServerTime()) });
+    attempts.observe(store.get().payments);
+    const { quote, payments, busy, tracked } = store.get();
+    const isUsed = quote && payments.some((payment) => isSameSequence(payment, quote));
+    if (isUsed && !tracked && (!busy || busy === "looking")) void quotes.renew();
+  };
+  const readAccount = async () => onAccount(await fetchAccount(config.wallet));
   const quotes = createQuoteKeeper(store, config.wallet);
   const connection = createConnection(store, config, quotes);
   const tracker = createPaymentTracker(store, config.wallet, { onPayments, onFailed: () => attempts.cancel() });
   const attempts = createAttempts(store, config.wallet, (hash) => {
     if (store.get().tracked?.hash.toLowerCase() !== hash.toLowerCase()) tracker.track(hash);
-  });
+  }, readAccount);
   const openPicker = createPicker((wallet) => void checkout.connect(wallet));
-  const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, openPicker);
+  const checkout = createCheckout(store, config, quotes, connection, tracker, attempts, readAccount, openPicker);
   const quoteFields = bindAmountFields(store, quotes, config);
   timeWaits(store);
-  renewLimits(store, quotes);
+  renewLimits(store, quotes, readAccount);
   store.subscribe((state) => {
     render(state, config);
     linkSupport(config.support, chooseReference(state));
@@ -183,7 +182,8 @@ function start(account) {
   attempts.resume();
   attempts.observe(account.payments);
   syncPaymentList(store, onPayments);
-  refreshOnReturn(store, connection, onPayments);
+  document.addEventListener("visibilitychange", () => document.hidden || void connection.refreshHoldings());
+  followAccount(config.wallet, onAccount, readAccount);
   quoteFields();
   const requestWallets = discoverWallets(phrases.fallbackWallet, (wallets) => store.set({ wallets }));
   requestWallets();

@@ -20,8 +20,9 @@ const MAX_CHECK_PAUSE_S = 60;
 /**
  * @param {string} wallet the wallet to be credited
  * @param {(hash: string) => void} onPaid
+ * @param {() => Promise<void>} readAccount
  */
-export function createAttempts(store, wallet, onPaid) {
+export function createAttempts(store, wallet, onPaid, readAccount) {
   let search = new AbortController();
   let decide = () => {};
 
@@ -41,6 +42,8 @@ export function createAttempts(store, wallet, onPaid) {
     end();
     if (state === "paid") onPaid(hash);
     else store.set({ notice: attemptNotices[state] });
+    // The notice speaks of the recent payments.
+    if (state === "superseded") void readAccount().catch(() => {});
     return true;
   }
 

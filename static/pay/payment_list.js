@@ -4,10 +4,13 @@ import { createElement } from "../shared/dom.js";
 import { createExplorerLink } from "./explorer.js";
 import { formatDate, formatDollars, formatExactTokens, formatTokens, shortenHex } from "./money.js";
 import { buildReceiptUrl, getTxHash, pollPayment } from "./payment_polling.js";
-import { describePayment, isFinal } from "./states.js";
+import { describePayment, isFinal, isUnderWay } from "./states.js";
 import { phrases, stateNames } from "./strings.js";
 
 const MAX_SHOWN = 20;
+
+/** The node that lists an account may be this far behind the one that found a claimed payment. */
+const LIST_LAG_S = 60;
 
 /** Updates the list with fresh payments. New payments of this wallet come first. */
 export function mergePayments(payments, fresh, wallet) {
@@ -17,6 +20,18 @@ export function mergePayments(payments, fresh, wallet) {
   const isOurs = (payment) => payment.wallet.toLowerCase() === wallet.toLowerCase();
   const added = fresh.filter((payment) => !listed.has(payment.payment) && isOurs(payment));
   return [...added, ...updated].slice(0, MAX_SHOWN);
+}
+
+/** Takes the account's list. What was claimed a moment ago may be missing in it, and what is credited stays so. */
+export function takeList(payments, fresh, now) {
+  const shown = new Map(payments.map((payment) => [payment.payment, payment]));
+  const listed = new Set(fresh.map((payment) => payment.payment));
+  const claimed = payments.filter((payment) => !listed.has(payment.payment) && now - payment.time < LIST_LAG_S);
+  const taken = fresh.map((payment) => {
+    const before = shown.get(payment.payment);
+    return before?.state === "credited" && isUnderWay(payment.state) ? before : payment;
+  });
+  return [...claimed, ...taken].slice(0, MAX_SHOWN);
 }
 
 /** Formats a payment's dollars. A credit of unknown amount is a dash, never $0. */

@@ -19,8 +19,15 @@ export const mayChange = ({ state, retry_after: retryAfter }) => !isFinal(state)
 /** Whether the payer is done, with the credit or without: only our staff or a price can change it now. */
 export const isSettled = (answer) => answer?.state === "credited" || answer?.state === "held";
 
+/** A payment this young may be the very one that somebody is about to make again. */
+const RECENT_S = 600;
+
 /** Whether money moved and the credit is still to come. */
 export const isUnderWay = (state) => state === "confirming" || state === "pending" || state === "held";
+
+/** Finds the payments that a further one may double, whoever made them. */
+export const findDoubled = ({ payments, now }) =>
+  payments.filter(({ state, time }) => isUnderWay(state) || (state === "credited" && now - time < RECENT_S));
 
 /** Sums the credits. Null if the page does not know a price. */
 function sumCredits({ payments }) {

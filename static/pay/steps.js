@@ -34,6 +34,7 @@ const PAY_GAS = 220_000n;
  * @property {boolean} canPermit whether the allowance may be a signature
  * @property {string | null} permit that signature, as the gateway's call
  * @property {number} sent how many of the quote's calls are done
+ * @property {string[]} accepted payments that the payer wants to add to
  * @property {string} busy the action whose answer we wait for, or ""
  * @property {import("./strings.js").Message & {walletMessage?: string} | null} notice
  * @property {{hash: string, since: number, answer: any, fault: any} | null} tracked

@@ -18,6 +18,7 @@ export const buttonLabels = {
   blocked: "Payment not possible now",
   retryIn: (countdown) => `Trying again in ${countdown}`,
   quoting: "Getting the price…",
+  looking: "Looking for other payments…",
   checking: "Checking the payment on the chain…",
   allow: (amount) => `Allow ${amount}`,
   signing: "Sign the allowance in your wallet…",
@@ -148,6 +149,14 @@ export const walletFaults = {
   may_be_paid: {
     title: "Wait: your earlier payment may still arrive",
     text: `${NOTHING_SENT} The contract could take both payments now. Wait until this page shows what became of the earlier one.`,
+  },
+  doubled: {
+    title: "There is another payment to this account",
+    text: `${NO_PAYMENT} The warning above and the recent payments show it, whoever made it. Press the button again only to add more.`,
+  },
+  unread: {
+    title: "We cannot look for other payments right now",
+    text: `${NO_PAYMENT} Press the button again to pay without that. The contract takes each price only once.`,
   },
   unclear: {
     title: "Your wallet reported a problem",
@@ -352,15 +361,24 @@ export const pollingFaults = {
   permanent: "We do not accept this transaction hash. No money moved. Check the hash and try again.",
 };
 
-export const unfinishedPaymentWarning = (amount, age) => ({
+const unfinished = (amount, age) => ({
   title: `A payment of ${amount} is already under way, sent ${age}`,
   text: "It is credited automatically. Pay again only to add more.",
 });
 
-export const heldPaymentWarning = (amount, age) => ({
-  title: `A payment of ${amount}, sent ${age}, is held`,
-  text: "It is safe. The recent payments show the reason. Pay again only to add more.",
-});
+/** A payment to this account that another one may double, by its state. */
+export const doubledWarnings = {
+  confirming: unfinished,
+  pending: unfinished,
+  credited: (amount, age) => ({
+    title: `A payment of ${amount}, made ${age}, is credited`,
+    text: "Pay again only to add more.",
+  }),
+  held: (amount, age) => ({
+    title: `A payment of ${amount}, sent ${age}, is held`,
+    text: "It is safe. The recent payments show the reason. Pay again only to add more.",
+  }),
+};
 
 export const notEnoughLabel = (symbol) => `Not enough ${symbol}`;
 

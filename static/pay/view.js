@@ -6,19 +6,18 @@ import { createExplorerLink } from "./explorer.js";
 import { formatAge, formatCoins, formatCountdown, formatDate, formatDollarInput, formatDollars, formatExactTokens, formatFee, formatPercent, formatRate, formatTokens, shortenHex } from "./money.js";
 import { formatWorth } from "./payment_list.js";
 import { getSecondsLeft } from "./quotes.js";
-import { describePayment, isFinal, isSettled, isUnderWay } from "./states.js";
+import { describePayment, findDoubled, isFinal, isSettled, isUnderWay } from "./states.js";
 import { chooseLabel, chooseStep, estimateNetworkFee, findObstacle, getStepPosition } from "./steps.js";
 import {
   amountFaults,
   attemptExpired,
   attemptTexts,
   buttonLabels,
-  heldPaymentWarning,
+  doubledWarnings,
   outcomesOfLatest,
   phrases,
   pollingFaults,
   serviceFaults,
-  unfinishedPaymentWarning,
   waitingTexts,
   waitingTitle,
   walletFaults,
@@ -147,13 +146,11 @@ function showPayer({ payer, account, busy }) {
   node.title = payer ?? "";
 }
 
-/** Chooses the warning about an unfinished payment, unless the page tracks one. */
-function chooseWarning({ payments, tracked, now }) {
-  if (tracked) return null;
-  const open = payments.find(({ state }) => isUnderWay(state));
-  if (!open) return null;
-  const describeWarning = open.state === "held" ? heldPaymentWarning : unfinishedPaymentWarning;
-  return describeWarning(formatWorth(open), formatAge(now - open.time));
+/** Chooses the warning about a payment that another one may double, unless the page tracks one. */
+function chooseWarning(state) {
+  const doubled = state.tracked ? [] : findDoubled(state);
+  const payment = doubled.find((candidate) => isUnderWay(candidate.state)) ?? doubled[0];
+  return payment ? doubledWarnings[payment.state](formatWorth(payment), formatAge(state.now - payment.time)) : null;
 }
 
 function showMessage(box, message, fine = "") {

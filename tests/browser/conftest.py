@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from tests.browser.scripted_wallet import ScriptedWallet, install
 from tests.browser.stand_in import CHAIN_ID, PAYER, Node, StandIn, answer
 
 PATIENCE_MS = 15_000
-WALLET = "0x00000000000000000000000000000000c0ffee01"
+FIRST_WALLET = 0xC0FFEE01
 WATCH_POLICY = """
 window.addEventListener("securitypolicyviolation", (event) =>
   console.error(`content policy: ${event.effectiveDirective} ${event.blockedURI}`));
@@ -107,8 +108,21 @@ class RunningStack:
 
 
 @pytest.fixture(scope="package")
-def stack() -> Iterator[RunningStack]:
-    """Run the whole system, sweeping, on a chain with one block per second."""
+def system() -> Iterator[Callable[[], RunningStack]]:
+    """Run the whole system, sweeping, on a chain with one block per second; each call adds an account."""
+    wallets = itertools.count(FIRST_WALLET)
     with Stack.start(block_time=1, settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
-        running.add_customer("payer@example.org", WALLET)
-        yield RunningStack(running.serve().url, running.chain.url, running.payer, WALLET)
+        url = running.serve().url
+
+        def add_account() -> RunningStack:
+            wallet = f"0x{next(wallets):040x}"
+            running.add_customer(f"payer@{wallet[-4:]}.example.org", wallet)
+            return RunningStack(url, running.chain.url, running.payer, wallet)
+
+        yield add_account
+
+
+@pytest.fixture
+def stack(system: Callable[[], RunningStack]) -> RunningStack:
+    """Return the running system with an account that nobody has paid to yet."""
+    return system()

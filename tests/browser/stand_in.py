@@ -304,6 +304,8 @@ class StandIn:
     def _api(self, request: Request, path: str) -> Answer:
         body = json.loads(request.post_data or "{}")
         self.asked.append((request.method, path, body))
+        if path.endswith("/events"):
+            return problem("busy", 503)
         if path == "/api/quotes":
             return self.quote(body)
         if path == "/api/quotes/status":

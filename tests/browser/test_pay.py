@@ -135,7 +135,7 @@ def test_same_quote_in_two_tabs_pays_once(tabs: Tabs, stack: Stack, before: set[
     press(pages[0], NEXT_CALL)
     expect_credited(pages[0])
     press(pages[1], NEXT_CALL)
-    expect(pages[1].locator("#notice .title")).to_have_text("This price was already used or is no longer valid")
+    expect(pages[1].locator("#notice .title")).to_have_text("There is another payment to this account")
     assert second.count(SEND) == 0
     assert one_more_credited(stack, before)
 

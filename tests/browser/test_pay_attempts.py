@@ -126,6 +126,9 @@ def test_another_sequence_is_not_asked_for_while_the_first_is_undecided(
     assert batching.count(SEND) == 0
     service.payments = [payment("credited", MINED, sequence=0, amount="5", payer=WALLET)]
     press(page, "Allow 166.67 LITKEY")
+    notice(page, "There is another payment to this account", "Press the button again only to add more.")
+    assert batching.count(SEND) == 0
+    press(page, "Allow 166.67 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
     assert batching.count(SEND) == 2
 
@@ -166,6 +169,9 @@ def test_outage_of_ours_decides_nothing(tabs: Tabs, service: StandIn, wallet: Sc
     page.route("**/api/quotes/status", lambda route: route.abort())
     page.clock.run_for(20_000)
     notice(page, title, "This page keeps looking")
+    press(page, "Pay 83.33 LITKEY")
+    notice(page, "We cannot look for other payments right now", "The contract takes each price only once.")
+    assert wallet.count(SEND) == 1
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
 

@@ -28,6 +28,7 @@ def wait_for_offer(page: Page, text: str) -> None:
     expect(page.locator("#waiting")).to_be_hidden()
     for _ in range(MAX_ROUNDS):  # the page's patience begins when it has asked the wallet, which takes it a moment
         page.clock.run_for(PATIENCE_MS)
+        page.wait_for_timeout(200)  # requests take real time
         if title.inner_text():
             break
     expect(page.locator("#waiting .title")).to_have_text("Your wallet has not answered yet")

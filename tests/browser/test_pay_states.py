@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
@@ -237,10 +238,11 @@ def test_states_have_their_sentence(
 
 
 def test_unfinished_payments_are_claimed_and_move(tabs: Tabs, service: StandIn) -> None:
-    service.payments = [payment("pending", 2), payment("credited", 1)]
-    service.claims[2] = [answer("pending", 2), answer("credited", 2)]
+    hour_ago = int(time.time()) - 3700
+    service.payments = [payment("pending", 2, time=hour_ago), payment("credited", 1, time=hour_ago)]
+    service.claims[2] = [answer("pending", 2, time=hour_ago), answer("credited", 2, time=hour_ago)]
     page = page_of(tabs, service)
-    expect(page.locator("#warning .title")).to_contain_text("A payment of $50.00 is already under way, sent 4")
+    expect(page.locator("#warning .title")).to_contain_text("A payment of $50.00 is already under way, sent 1 hour")
     expect(page.locator("#payments .badge")).to_have_text(["Credited", "Credited"])
     expect(page.locator("#warning")).to_be_hidden()
     assert {body["tx_hash"] for verb, _, body in service.asked if "tx_hash" in body} == {tx_hash(2)}
@@ -317,6 +319,8 @@ def test_credit_of_unknown_worth_is_never_nothing(tabs: Tabs, service: StandIn, 
     page = page_of(tabs, service, wallet)
     expect(page.locator("#payments .worth")).to_have_text([UNKNOWN, "priced when final"])
     press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("There is another payment to this account")
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("Credited")
     expect(page.locator("main")).not_to_contain_text("$0.00")

@@ -1,0 +1,197 @@
+"""Payments made elsewhere: an open page shows them within three seconds and warns before it takes another."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Tabs
+from tests.browser.pay_page import page_of, press
+from tests.browser.scripted_wallet import ScriptedWallet, rpc
+from tests.browser.stand_in import GATEWAY, StandIn, payment
+from tests.browser.test_pay import CREDITED_MS, Stack, api, expect_credited, open_pay, payments, wallet_of
+
+SEND = "eth_sendTransaction"
+SHOWN_MS = 3000
+NEXT_CALL = re.compile("^(Allow|Pay) ")
+DOUBLED = "There is another payment to this account"
+
+
+def pay_elsewhere(stack: Stack) -> str:
+    """Pay $30 to the account as another client, without the page, and return when the chain has it."""
+    node = rpc(stack.rpc_url)
+    quote = api(stack, "/api/quotes", {"wallet": stack.wallet, "cents": 3000, "payer": stack.payer})
+    sent = ""
+    for call in quote["calls"]:
+        fields = {"from": stack.payer, "to": call["to"], "data": call["data"], "gas": hex(500_000)}
+        sent = node(SEND, [fields])
+        while node("eth_getTransactionReceipt", [sent]) is None:
+            time.sleep(0.05)
+    return str(sent)
+
+
+def row(page: Page, tx_hash: str) -> Any:
+    """Return the payment's row of the list."""
+    return page.locator(f"#payments li[data-payment*='{tx_hash}']")
+
+
+def test_a_payment_of_another_client_is_shown_in_time_and_must_be_confirmed(tabs: Tabs, stack: Stack) -> None:
+    wallet = wallet_of(stack)
+    page = open_pay(tabs, stack, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text(NEXT_CALL)
+    tx_hash = pay_elsewhere(stack)
+    expect(row(page, tx_hash)).to_have_count(1, timeout=SHOWN_MS)
+    expect(page.locator("#warning .title")).to_contain_text("A payment of $30.00")
+    press(page, NEXT_CALL)
+    expect(page.locator("#notice .title")).to_have_text(DOUBLED)
+    assert not {SEND, "eth_signTypedData_v4", "wallet_sendCalls"} & {method for method, _ in wallet.asked}
+    press(page, NEXT_CALL)
+    expect_credited(page)
+
+
+def test_a_page_whose_stream_is_refused_polls(tabs: Tabs, stack: Stack) -> None:
+    page = tabs.open([wallet_of(stack)])
+    page.route("**/events", lambda route: route.fulfill(status=502, body="bad gateway"))
+    page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd=25")
+    expect(page.locator("#amount")).to_contain_text(re.compile(r"\d"))
+    expect(row(page, pay_elsewhere(stack))).to_have_count(1, timeout=SHOWN_MS + 500)
+
+
+@pytest.mark.parametrize("missing", ["EventSource", "locks"])
+def test_a_browser_without_streams_or_locks_polls(tabs: Tabs, stack: Stack, missing: str) -> None:
+    page = tabs.open([wallet_of(stack)])
+    target = "window" if missing == "EventSource" else "Navigator.prototype"
+    page.add_init_script(f"Object.defineProperty({target}, '{missing}', {{ value: undefined }});")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd=25")
+    expect(page.locator("#amount")).to_contain_text(re.compile(r"\d"))
+    expect(row(page, pay_elsewhere(stack))).to_have_count(1, timeout=SHOWN_MS + 500)
+    assert not [url for url in asked if url.endswith("/events")]
+
+
+def test_seven_visible_tabs_of_one_browser_load_and_all_show_the_payment(tabs: Tabs, stack: Stack) -> None:
+    first = tabs.open([wallet_of(stack)])
+    pages = [first, *(first.context.new_page() for _ in range(6))]
+    streams = []
+    for page in pages:
+        page.on("request", lambda request: streams.append(request.url) if request.url.endswith("/events") else None)
+        page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd=25")
+        expect(page.locator("#validity")).to_contain_text("Price held")
+        assert page.evaluate("document.visibilityState") == "visible"
+    assert len(streams) == 3
+    tx_hash = pay_elsewhere(stack)
+    end = time.monotonic() + SHOWN_MS / 1000 + 1
+    for page in pages:
+        expect(row(page, tx_hash)).to_have_count(1, timeout=max(1, (end - time.monotonic()) * 1000))
+    for page in pages:
+        page.locator("#usd").fill("40")
+        expect(page.locator("#added")).to_have_text("+$40.00")
+
+
+def test_a_hidden_page_asks_nothing_and_is_current_when_it_returns(tabs: Tabs, stack: Stack) -> None:
+    page = open_pay(tabs, stack, wallet_of(stack))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    show = """(state) => {
+      Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+      Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.wait_for_timeout(1000)
+    page.evaluate(show, "hidden")
+    asked.clear()
+    tx_hash = pay_elsewhere(stack)
+    page.wait_for_timeout(6000)
+    assert [url for url in asked if "/accounts/" in url] == []
+    expect(row(page, tx_hash)).to_have_count(0)
+    page.evaluate(show, "visible")
+    expect(row(page, tx_hash)).to_have_count(1, timeout=SHOWN_MS)
+
+
+def test_two_tabs_of_one_payer_pay_once_without_a_second_confirmation(tabs: Tabs, stack: Stack) -> None:
+    wallet = wallet_of(stack)
+    first = open_pay(tabs, stack, wallet)
+    second = first.context.new_page()
+    second.goto(first.url)
+    for page in (first, second):
+        press(page, "Connect wallet")
+        expect(page.locator("#primary")).to_have_text(NEXT_CALL)
+    press(first, NEXT_CALL)
+    expect_credited(first)
+    expect(second.locator("#warning .title")).to_contain_text("A payment of $25.00")
+    press(second, NEXT_CALL)
+    expect(second.locator("#notice .title")).to_have_text(DOUBLED)
+    assert len(payments(stack)) == 1
+
+
+def test_a_tab_killed_at_broadcast_and_opened_again_finds_its_payment(tabs: Tabs, stack: Stack) -> None:
+    wallet = wallet_of(stack)
+    page = open_pay(tabs, stack, wallet)
+    press(page, "Connect wallet")
+    wallet.drop_answer(SEND)
+    press(page, re.compile("^Allow "))
+    expect(page.locator("#primary")).to_have_text("Confirm the payment in your wallet…")
+    end = time.monotonic() + 20
+    while wallet.count(SEND) == 0:
+        assert time.monotonic() < end
+        page.wait_for_timeout(50)
+    url, context = page.url, page.context
+    page.close()
+    again = context.new_page()
+    again.goto(url)
+    expect(again.locator("#status-title")).to_have_text("$25.00 added", timeout=CREDITED_MS)
+    assert (len(payments(stack)), wallet.count(SEND)) == (1, 1)
+
+
+def test_a_used_price_is_refused_and_the_list_shows_who_used_it(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    page = page_of(tabs, service, wallet, clock=True)  # its time stands still: nothing polls
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    service.payments = [payment("credited", 7, payer=GATEWAY, time=int(time.time()) - 3600)]
+    wallet.node.refusal = "0x8baa579f"  # type: ignore[attr-defined]
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("This price was already used or is no longer valid")
+    expect(page.locator("#payments li[data-payment]")).to_have_count(1)
+    assert wallet.count(SEND) == 0
+
+
+@pytest.mark.parametrize("state", ["confirming", "pending", "held", "credited"])
+def test_every_recent_payment_must_be_confirmed_once(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, state: str
+) -> None:
+    service.allowed = True
+    page = page_of(tabs, service, wallet, clock=True)
+    press(page, "Connect wallet")
+    expect(page.locator("#primary")).to_have_text("Pay 83.33 LITKEY")
+    expect(page.locator("#warning")).to_be_hidden()
+    service.payments = [payment(state, 7, payer=GATEWAY, sequence=5)]
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text(DOUBLED)
+    expect(page.locator("#warning .title")).to_contain_text("A payment of $50.00")
+    assert wallet.count(SEND) == 0
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    page.locator("#again").click()
+    expect(page.locator("#status")).to_be_hidden()
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status")).to_be_visible()
+    assert wallet.count(SEND) == 2, "who pays again on purpose is not asked again"
+
+
+def test_a_reversed_or_old_payment_needs_no_confirmation(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    service.payments = [payment("reversed", 8), payment("credited", 7, time=int(time.time()) - 700)]
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    expect(page.locator("#warning")).to_be_hidden()
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
