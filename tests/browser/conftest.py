@@ -10,6 +10,8 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from chain.payment import customer_id_to_bytes32
+from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Stack
 from tests.browser import chromium
 from tests.browser.scripted_wallet import ScriptedWallet, install
@@ -99,12 +101,17 @@ def wallet() -> ScriptedWallet:
 
 @dataclass(frozen=True)
 class RunningStack:
-    """The real service and its chain, the payer, and the credited wallet."""
+    """The real service and its chain, the payer, and the credited wallet.
+
+    `mined` counts the account's payments on the chain, and `balance` is its credit in Stripe in cents.
+    """
 
     url: str
     rpc_url: str
     payer: str
     wallet: str
+    mined: Callable[[], int]
+    balance: Callable[[], int]
 
 
 @pytest.fixture(scope="package")
@@ -116,8 +123,19 @@ def system() -> Iterator[Callable[[], RunningStack]]:
 
         def add_account() -> RunningStack:
             wallet = f"0x{next(wallets):040x}"
-            running.add_customer(f"payer@{wallet[-4:]}.example.org", wallet)
-            return RunningStack(url, running.chain.url, running.payer, wallet)
+            customer = running.add_customer(f"payer@{wallet[-4:]}.example.org", wallet)
+            count = {
+                "to": running.gateways[0],
+                "data": encode_call("paymentCount(bytes32)", customer_id_to_bytes32(customer)),
+            }
+            return RunningStack(
+                url,
+                running.chain.url,
+                running.payer,
+                wallet,
+                mined=lambda: int(running.chain.rpc("eth_call", count, "latest"), 16),
+                balance=lambda: -int(running.control("GET", f"customers/{customer}")["balance"]),
+            )
 
         yield add_account
 

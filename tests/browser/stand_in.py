@@ -199,7 +199,7 @@ class StandIn:
         calls = [{"to": TOKEN, "data": "0x01", "value": "0x0", "label": "approve"}] if not self.allowed else []
         calls.append({"to": GATEWAY, "data": "0x02", "value": "0x0", "label": "pay"})
         now = int(time.time())
-        facts = {"rate": "0.060000000000000000", "market_rate": "0.058500000000000000", "rate_source": self.rate_source}
+        facts = {"rate": "0.600000000000000000", "market_rate": "0.585000000000000000", "rate_source": self.rate_source}
         return 200, {
             **facts,
             "wallet": WALLET,
@@ -281,7 +281,7 @@ class StandIn:
     def receipt(self) -> str:
         """Render the receipt of the account's first payment."""
         number = int(self.payments[0]["payment"].split(":")[2], 16)
-        more = {"tx_hash": tx_hash(number), "chain_id": CHAIN_ID, "rate": "0.060000000000000000", "retry_after": None}
+        more = {"tx_hash": tx_hash(number), "chain_id": CHAIN_ID, "rate": "0.600000000000000000", "retry_after": None}
         receipt = msgspec.convert({**self.payments[0], **more}, ReceiptResponse)
         world = {"chain": CHAIN, "token": {"address": TOKEN, "symbol": "LITKEY", "decimals": 18}}
         here = f"{ORIGIN}/receipt/{tx_hash(number)}/0"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
 from stateless_billing.sandbox import demo_wallet
+from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
@@ -23,24 +24,19 @@ CREDITED_MS = 90_000
 CENTS = 2500
 
 
-class Stack(Protocol):
-    """A running service, its chain, an account with tokens, and a wallet of a Stripe customer."""
-
-    url: str
-    rpc_url: str
-    payer: str
-    wallet: str
-
-
 def wallet_of(stack: Stack) -> ScriptedWallet:
     """Return a wallet on the stack's own network."""
     node = rpc(stack.rpc_url)
     return ScriptedWallet(node, stack.payer, chain_id=int(node("eth_chainId", []), 16))
 
 
-def open_pay(tabs: Tabs, stack: Stack, wallet: ScriptedWallet) -> Page:
-    """Open the pay page with a price on it."""
+def open_pay(
+    tabs: Tabs, stack: Stack, wallet: ScriptedWallet, prepare: Callable[[BrowserContext], None] | None = None
+) -> Page:
+    """Open the pay page with a price on it; `prepare` gets its browser profile before."""
     page = tabs.open([wallet])
+    if prepare:
+        prepare(page.context)
     page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd={CENTS // 100}")
     expect(page.locator("#amount")).to_contain_text(re.compile(r"\d"))
     return page

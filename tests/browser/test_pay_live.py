@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
 from tests.browser.stand_in import GATEWAY, StandIn, payment
-from tests.browser.test_pay import CREDITED_MS, Stack, api, expect_credited, open_pay, payments, wallet_of
+from tests.browser.test_pay import CREDITED_MS, api, expect_credited, open_pay, payments, wallet_of
 
 SEND = "eth_sendTransaction"
 SHOWN_MS = 3000
@@ -21,10 +22,10 @@ NEXT_CALL = re.compile("^(Allow|Pay) ")
 DOUBLED = "There is another payment to this account"
 
 
-def pay_elsewhere(stack: Stack) -> str:
-    """Pay $30 to the account as another client, without the page, and return when the chain has it."""
+def pay_elsewhere(stack: Stack, cents: int = 3000) -> str:
+    """Pay to the account as another client, without the page, and return when the chain has it."""
     node = rpc(stack.rpc_url)
-    quote = api(stack, "/api/quotes", {"wallet": stack.wallet, "cents": 3000, "payer": stack.payer})
+    quote = api(stack, "/api/quotes", {"wallet": stack.wallet, "cents": cents, "payer": stack.payer})
     sent = ""
     for call in quote["calls"]:
         fields = {"from": stack.payer, "to": call["to"], "data": call["data"], "gas": hex(500_000)}

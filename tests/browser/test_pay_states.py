@@ -304,7 +304,7 @@ def test_what_is_shown_before_any_script_runs(tabs: Tabs, service: StandIn) -> N
     page = page_of(tabs, service, usd="25", java_script_enabled=False)
     expect(page.locator("#amount")).to_have_text("41.67 LITKEY")
     expect(page.locator("#added")).to_have_text("+$25.00")
-    expect(page.locator("#rate")).to_have_text("$0.06 per LITKEY")
+    expect(page.locator("#rate")).to_have_text("$0.60 per LITKEY")
     expect(page.locator("#payments .worth")).to_have_text(UNKNOWN)
     expect(page.locator("#payments a")).to_have_attribute("href", f"/receipt/{tx_hash(1)}/0")
     page.locator("#elsewhere summary").click()
