@@ -12,11 +12,14 @@ RUN python -m venv --without-pip venv && \
     python -m pip --python venv/bin/python install --require-hashes --no-deps --only-binary=:all: --no-compile \
       --disable-pip-version-check --quiet --root-user-action=ignore -r requirements.txt && \
     find venv/lib -name '*.sol' -delete
+COPY LICENSE ./
 COPY app.py ./
 COPY chain chain
 COPY stateless_billing stateless_billing
 COPY static static
 COPY deployments deployments
+ARG COMMIT=unknown
+RUN echo "${COMMIT}" > stateless_billing/COMMIT
 # Unchecked hashes: bytecode is never compared with the source or rewritten, so a read-only file system is enough.
 RUN venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash app.py chain stateless_billing venv/lib
 

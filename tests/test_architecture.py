@@ -22,7 +22,7 @@ SERVICE = [path for path in CODE if SANDBOX not in path.parents]
 PRODUCTION = [path for path in SERVICE if path.name != "__init__.py"]
 
 LAYERS = (
-    ("chain", "stateless_billing.runtime"),
+    ("chain", "stateless_billing.runtime", "stateless_billing.version"),
     ("stateless_billing.domain",),
     ("stateless_billing.stripe", "stateless_billing.operators", "stateless_billing.setting_rules"),
     ("stateless_billing.bookkeeping", "stateless_billing.settings"),
@@ -323,7 +323,7 @@ def test_the_committed_abi_is_the_compiled_one() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))],
+    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))],
     ids=lambda path: path.name,
 )
 def test_named_paths_exist(path: Path) -> None:

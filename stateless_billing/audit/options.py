@@ -4,22 +4,22 @@ import argparse
 from pathlib import Path
 
 FORMATS = ("table", "csv", "json", "jsonl")
+PROGRESS = ("auto", "none")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `audit` to its parser."""
-    parser.epilog = "Exit codes: 0 clean, 1 exceptions, 2 usage, 3 a source was not read completely, 4 internal error."
     parser.add_argument("--from", dest="since", metavar="DAY|BLOCK", help="the first day (UTC) or block")
     parser.add_argument("--to", dest="until", metavar="DAY|BLOCK", help="the last time (UTC) or block")
     parser.add_argument("--customer", metavar="CUS", help="one customer only")
-    parser.add_argument("--format", choices=FORMATS, default="table")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="what is printed to stdout")
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="also write every format, the charts and SHA256SUMS there"
     )
     parser.add_argument("--deep", action="store_true", help="read every entry of every customer; compare rates")
     parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
     parser.add_argument("--at", metavar="BLOCK:TIME", help="reproduce the report of that block and time")
-    parser.add_argument("--progress", choices=("auto", "none"), default="auto")
+    parser.add_argument("--progress", choices=PROGRESS, default="auto", help="auto: on a terminal")
     parser.add_argument(
         "--self-test",
         action="store_true",

@@ -8,14 +8,14 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import app
 from chain.errors import ChainError
 from chain.signatures import Signer
 from stateless_billing import settings
-from stateless_billing.audit.options import add_options as add_audit_options
+from stateless_billing.commands.options import create_parser
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services import health
@@ -30,10 +30,10 @@ CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    command = _parser().parse_args(arguments)
+    command = create_parser().parse_args(arguments)
     logs.configure(settings.secrets())
     try:
-        return int(command.run(command))
+        return _COMMANDS[command.name](command)
     except BadSettings as error:
         return _fail(USAGE, *error.faults)
     except StartupReadFailed as error:
@@ -47,31 +47,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception:
         logging.getLogger(__name__).exception("the command failed")
         return INTERNAL
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="stateless_billing", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve the API and the pages, and sweep unless SWEEP=off")
-    serve.set_defaults(run=_serve)
-    sweep = commands.add_parser("sweep", help="find and credit payments")
-    sweep.add_argument("--once", action="store_true", help="one sweep, then exit")
-    sweep.set_defaults(run=_sweep)
-    register = commands.add_parser("register", help="sign registrations for all customers with a wallet")
-    register.add_argument("--calldata", action="store_true", help="print EVM transactions that anybody may send")
-    register.set_defaults(run=_register)
-    audit = commands.add_parser("audit", help="compare every payment on the chain with every credit in Stripe")
-    add_audit_options(audit)
-    audit.set_defaults(run=_audit)
-    explain = commands.add_parser("explain", help="explain one payment, credit, wallet or finding")
-    explain.add_argument("what", metavar="TX|CBTXN|WALLET|FINGERPRINT")
-    explain.add_argument("--progress", choices=("auto", "none"), default="auto")
-    explain.set_defaults(run=_explain)
-    check = commands.add_parser("doctor", help="check settings, keys, nodes, contracts, clock and prices")
-    check.add_argument("--json", action="store_true", help="print JSON")
-    check.add_argument("--init", action="store_true", help="create the two bookkeeping customers in Stripe")
-    check.set_defaults(run=_doctor)
-    return parser
 
 
 def _serve(command: argparse.Namespace) -> int:
@@ -149,3 +124,13 @@ def _fail(code: int, *messages: str) -> int:
     for message in messages:
         _print(f"stateless_billing: {message}")
     return code
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "serve": _serve,
+    "sweep": _sweep,
+    "audit": _audit,
+    "explain": _explain,
+    "register": _register,
+    "doctor": _doctor,
+}

@@ -111,7 +111,9 @@ def _unshared() -> list[str]:
 class Image:
     """The built image: the last stage's folder, environment and user."""
 
-    def __init__(self) -> None:
+    def __init__(self, **arguments: str) -> None:
+        """Build the image; `arguments` are those of `docker build --build-arg`."""
+        self._arguments = arguments
         self._folder = Path(tempfile.mkdtemp(prefix="image-"))
         self._folder.chmod(0o755)
         self.stages = stages((ROOT / "Dockerfile").read_text())
@@ -132,11 +134,15 @@ class Image:
     def _build(self, stage: Stage) -> None:
         self._folder_of(stage).mkdir()
         assert stage.only("WORKDIR") == SRV
+        arguments: dict[str, str] = {}
         for word, rest in stage.steps:
+            if word == "ARG":
+                name, _, default = rest.partition("=")
+                arguments[name] = self._arguments.get(name, default)
             if word == "COPY":
                 self._copy(stage, *rest.split())
             if word == "RUN":
-                self._run_step(stage, rest)
+                self._run_step(stage, rest, arguments)
 
     def _copy(self, stage: Stage, *words: str) -> None:
         if words[0].startswith("--from="):
@@ -154,12 +160,12 @@ class Image:
             to.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to)
 
-    def _run_step(self, stage: Stage, step: str) -> None:
+    def _run_step(self, stage: Stage, step: str, arguments: Mapping[str, str]) -> None:
         # The package index is external: the network guard covers the tested code, not its installation.
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
         done = processes.run(
             [*_unshared(), "sh", "-c", _BUILD, "sh", str(self._folder_of(stage)), sys.base_prefix, step],
-            env={**env, **_LOADER, "PATH": "/usr/local/bin:/usr/bin:/bin"},
+            env={**env, **_LOADER, **arguments, "PATH": "/usr/local/bin:/usr/bin:/bin"},
         )
         assert done.returncode == 0, f"{step}\n{done.stdout}{done.stderr}"
 

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 
 from stateless_billing import settings
-from stateless_billing.commands import cli as program
+from stateless_billing.commands.options import create_parser
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.web.server import serving
@@ -56,7 +56,7 @@ def test_the_last_stage_runs_nothing_as_root() -> None:
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_every_command_is_one_of_the_programs(command: list[str]) -> None:
     assert command[:3] == ["python", "-m", "stateless_billing"]
-    program._parser().parse_args(command[3:])
+    create_parser().parse_args(command[3:])
 
 
 def test_only_production_files_are_sent_to_the_builder() -> None:
@@ -66,7 +66,7 @@ def test_only_production_files_are_sent_to_the_builder() -> None:
         ignore, [*listed.stdout.splitlines(), ".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc"]
     )
     folders = {name.split("/")[0] for name in names}
-    assert folders == {"app.py", "chain", "deployments", "requirements.txt", "stateless_billing", "static"}
+    assert folders == {"LICENSE", "app.py", "chain", "deployments", "requirements.txt", "stateless_billing", "static"}
     assert "chain/abi/PaymentGateway.json" in names
     assert not [name for name in names if "sandbox" in name or "__pycache__" in name]
 

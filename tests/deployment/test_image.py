@@ -13,6 +13,7 @@ import pytest
 
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.sandbox.stack import Stack, free_port
+from stateless_billing.version import VERSION
 from tests.deployment.image import Container, Image, reason_unavailable
 from tests.integration.shop import Shop, wait_until
 
@@ -21,6 +22,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "it can be built"),
 ]
+COMMIT = "0123abcd" * 5
 CREATE = "POST /v1/customers/{customer}/balance_transactions"
 FLY = tomllib.loads((ROOT / "fly.toml").read_text())
 HASHED_AND_NEVER_CHECKED = 1  # https://docs.python.org/3/reference/import.html#pyc-invalidation
@@ -29,7 +31,7 @@ HASHED_AND_NEVER_CHECKED = 1  # https://docs.python.org/3/reference/import.html#
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
     """Build the image once, with packages from the package index, as `make install` does."""
-    built = Image()
+    built = Image(COMMIT=COMMIT)
     yield built
     built.remove()
 
@@ -62,7 +64,17 @@ def web(image: Image, stack: Stack) -> Container:
 def test_only_what_runs_is_in_it(image: Image) -> None:
     names = {path.name for path in image.root.iterdir()}
     assert names == {
-        *("__pycache__", "app.py", "chain", "deployments", "requirements.txt", "static", "stateless_billing", "venv"),
+        *(
+            "LICENSE",
+            "__pycache__",
+            "app.py",
+            "chain",
+            "deployments",
+            "requirements.txt",
+            "static",
+            "stateless_billing",
+            "venv",
+        ),
     }
     assert not list(image.root.glob("stateless_billing/sandbox"))
     assert not list(image.root.glob("venv/lib/*/site-packages/pip"))
@@ -86,6 +98,11 @@ def test_the_process_is_unprivileged_and_can_write_nowhere(image: Image) -> None
     done = image.run(["python", "-c", f"{tried}; print(os.getuid(), os.path.realpath('.'))"], {})
     assert done.stdout.split()[:3] == ["False"] * 3, done.stderr
     assert done.stdout.split()[4] == "/srv"
+
+
+def test_it_knows_its_release_and_its_commit(image: Image) -> None:
+    done = image.run(["python", "-m", "stateless_billing", "--version"], {})
+    assert (done.returncode, done.stdout) == (0, f"stateless_billing {VERSION} ({COMMIT})\n"), done.stderr
 
 
 def test_the_release_command_finds_no_fault(image: Image, stack: Stack) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.rules.rows import SCHEMA_VERSION, format_utc
+from stateless_billing.version import VERSION
 
-TOOL = {"name": "stateless-billing", "version": "0.1.0"}
+TOOL = {"name": "stateless-billing", "version": VERSION}
 
 
 @dataclass(frozen=True, slots=True)

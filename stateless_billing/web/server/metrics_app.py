@@ -1,5 +1,6 @@
 """`GET /metrics` on its own port: counters of this process and gauges from its memory."""
 
+import platform
 from collections import Counter
 from collections.abc import Iterator
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stateless_billing.services.container import Services
+from stateless_billing.version import VERSION, read_commit
 
 
 def create_metrics_app(services: Services) -> Starlette:
@@ -25,6 +27,14 @@ def create_metrics_app(services: Services) -> Starlette:
     return Starlette(routes=[Route("/metrics", metrics)])
 
 
+def _build_info() -> Metric:
+    """Return the constant 1, whose labels say which program this process runs."""
+    labels = {"version": VERSION, "commit": read_commit(), "python": platform.python_version()}
+    info = GaugeMetricFamily("billing_build_info", "The program that this process runs.", None, list(labels))
+    info.add_metric(list(labels.values()), 1)
+    return info
+
+
 class ServiceCollector(Collector):
     """Collects gauges from the services' memory, without requests to Stripe or nodes."""
 
@@ -33,6 +43,7 @@ class ServiceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Collect the current gauges."""
+        yield _build_info()
         yield from self._uncredited()
         yield from self._timestamps()
         yield from self._nodes()
