@@ -8,7 +8,7 @@ import pytest
 
 from stateless_billing.sandbox.processes import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 ASKED_FOR = {"git", "make", "node", "npm", "python"}
 SHELL = {
     "base64",
@@ -18,6 +18,7 @@ SHELL = {
     "done",
     "echo",
     "env",
+    "eval",
     "export",
     "for",
     "read",
@@ -48,6 +49,43 @@ def test_further_requirements_are_named(path: Path) -> None:
     prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
     unnamed = [command for command in commands(text) - ASKED_FOR - SHELL if f"`{command}`" not in prose]
     assert not unnamed, f"{unnamed} are not in the README's requirements: say where they come from"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_to_a_file(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", path.read_text()):
+        if not target.startswith(("https://", "http://")):
+            assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_target_of_make_exists(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = path.read_text()
+    blocks = "\n".join(re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL))
+    named = {
+        *re.findall(r"`make ([a-z][\w-]*)", text),
+        *re.findall(r"^ *make ([a-z][\w-]*)", blocks, re.MULTILINE),
+    }
+    assert named <= targets
+
+
+def test_the_index_lists_every_document() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        assert path.name == "README.md" or f"]({path.name})" in index, path.name
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"):
+        assert f"](../{name})" in index
+
+
+def test_the_readme_fits_on_a_screen_and_leads_every_reader_on() -> None:
+    text = (ROOT / "README.md").read_text()
+    screen = "\n".join(text.splitlines()[:40])
+    assert screen.count("make demo") == screen.count("make test") == 1
+    for reader in ("pay", "integrate it", "help payers and grant credit", "audit", "operate", "develop"):
+        assert f"\n| {reader} |" in screen
+    assert "CHANGELOG.md" in screen
+    assert "LICENSE" in screen
 
 
 def definitions(path: Path) -> set[str]:
