@@ -2,17 +2,21 @@
 
 import ast
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from stateless_billing.commands.options import create_parser
 from stateless_billing.sandbox.processes import ROOT
+from stateless_billing.settings import Settings
 
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 ASKED_FOR = {"git", "make", "node", "npm", "python"}
 SHELL = {
     "base64",
     "cat",
+    "cd",
     "chmod",
     "do",
     "done",
@@ -68,6 +72,29 @@ def test_every_target_of_make_exists(path: Path) -> None:
         *re.findall(r"^ *make ([a-z][\w-]*)", blocks, re.MULTILINE),
     }
     assert named <= targets
+
+
+def program_calls(text: str) -> list[list[str]]:
+    """Return the arguments of each complete call of the program in a document's code."""
+    code = [*re.findall(r"`([^`\n]+)`", text), *re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)]
+    calls = re.findall(r"python -m stateless_billing +([^#|>\n)]+)", re.sub(r"\\\n", " ", "\n".join(code)))
+    return [call.split() for call in calls]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_call_of_the_program_parses(path: Path) -> None:
+    for arguments in program_calls(path.read_text()):
+        assert create_parser().parse_args(arguments).name == arguments[0]
+
+
+def test_the_containers_of_the_documents_get_settings_and_no_secrets() -> None:
+    text = (ROOT / "docs" / "deploying.md").read_text()
+    by_name = {field.name.upper(): field for field in fields(Settings)}
+    passed = re.findall(r" -e (\w+)=(\S+)", text)
+    assert len(passed) > 3
+    for name, value in passed:
+        assert not by_name[name].metadata["secret"]
+        by_name[name].metadata["parse"](value)
 
 
 def test_the_index_lists_every_document() -> None:

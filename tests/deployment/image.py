@@ -85,7 +85,10 @@ def files_sent(ignore: str, names: Sequence[str]) -> list[str]:
             bare = pattern.removeprefix("!")
             anywhere = bare.removeprefix("**/")
             if any(
-                fnmatch(candidate if anywhere == bare else candidate.rsplit("/")[-1], anywhere) for candidate in above
+                candidate.count("/") == bare.count("/") and fnmatch(candidate, bare)  # a star does not cross folders
+                if anywhere == bare
+                else fnmatch(candidate.rsplit("/")[-1], anywhere)
+                for candidate in above
             ):
                 ignored = not pattern.startswith("!")
         if not ignored:

@@ -1,46 +1,54 @@
 """Alerts query existing metrics and say what to do, and the runbook lists each of them."""
 
 import re
-from pathlib import Path
+from typing import Any
 
-from prometheus_client import REGISTRY
+import pytest
+import yaml
 
-from stateless_billing.runtime import metrics
-from stateless_billing.web.server import metrics_app as known
+from stateless_billing.sandbox.processes import ROOT
+from tests.deployment.series import Query, served_series
 
-ROOT = Path(__file__).parents[2]
-RULES = (ROOT / "deployments" / "alerts.yml").read_text()
-ALERTS = re.split(r"\n\s+- alert: ", RULES)[1:]
-
-
-def served_metrics() -> set[str]:
-    """Return the names of all series in Prometheus."""
-    assert metrics.CREDITS._name == "billing_credits"
-    counted = {sample for metric in REGISTRY.collect() for sample in _series(metric.name, metric.type)}
-    gauges = set(re.findall(r'"(billing_\w+)"', Path(known.__file__).read_text()))
-    return counted | gauges
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((ROOT / "deployments" / "alerts.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+DURATION = re.compile(r"\d+[smhd]")
 
 
-def _series(name: str, kind: str) -> set[str]:
-    endings = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}
-    return {name + ending for ending in endings.get(kind, [""])}
+@pytest.mark.parametrize(
+    "text", ["billing_credits", 'billing_credits_total{node="x"}', "sum by (node) (billing_credits_total)"]
+)
+def test_a_wrong_query_is_noticed(text: str) -> None:
+    assert len(Query(text).faults(served_series())) == 1
 
 
-def test_alerts_query_served_metrics() -> None:
-    queried = set(re.findall(r"billing_\w+", " ".join(re.findall(r"expr: (.*)", RULES))))
-    assert queried
-    assert queried <= served_metrics()
+def test_a_malformed_query_is_noticed() -> None:
+    with pytest.raises(ValueError, match="unclosed"):
+        Query("sum(billing_credits_total")
 
 
-def test_every_alert_says_what_to_do() -> None:
-    assert len(ALERTS) == RULES.count("expr:")
-    for alert in ALERTS:
-        assert re.search(r"severity: (page|ticket)", alert)
-        assert re.search(r"\n\s+summary: .{20,}", alert), alert
-        assert re.search(r"\n\s+do: .{20,}", alert), alert
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_queries_served_metrics(rule: dict[str, Any]) -> None:
+    query = Query(rule["expr"])
+    assert query.selected
+    assert not query.faults(served_series())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_to_do(rule: dict[str, Any]) -> None:
+    assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+    assert DURATION.fullmatch(rule.get("for", "0s"))
+    assert set(rule["labels"]) == {"severity"}
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert set(rule["annotations"]) == {"summary", "do"}
+    assert all(len(text) > 20 for text in rule["annotations"].values())
+    named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
+    assert named <= Query(rule["expr"]).grouped
 
 
 def test_the_runbook_lists_every_alert() -> None:
     runbook = (ROOT / "docs" / "runbook.md").read_text()
-    for alert in ALERTS:
-        assert f"| `{alert.split()[0]}` |" in runbook
+    for rule in RULES:
+        assert f"| `{rule['alert']}` |" in runbook

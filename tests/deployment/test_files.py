@@ -62,12 +62,13 @@ def test_every_command_is_one_of_the_programs(command: list[str]) -> None:
 def test_only_production_files_are_sent_to_the_builder() -> None:
     listed = processes.run(["git", "ls-files"], cwd=ROOT, check=True)
     ignore = (ROOT / ".dockerignore").read_text()
-    names = files_sent(
-        ignore, [*listed.stdout.splitlines(), ".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc"]
-    )
+    others = [".env", ".git/config", "chain/__pycache__/x.cpython-311.pyc", "deployments/8453.json"]
+    names = files_sent(ignore, [*listed.stdout.splitlines(), *others])
     folders = {name.split("/")[0] for name in names}
     assert folders == {"LICENSE", "app.py", "chain", "deployments", "requirements.txt", "stateless_billing", "static"}
     assert "chain/abi/PaymentGateway.json" in names
+    sent = {name for name in names if name.startswith("deployments/")}
+    assert sent == {"deployments/README.md", "deployments/8453.json"}, "records alone"
     assert not [name for name in names if "sandbox" in name or "__pycache__" in name]
 
 
