@@ -7,6 +7,7 @@ import time
 import httpx
 
 from stateless_billing.sandbox.stack import KEY, Service, Stack, free_port
+from stateless_billing.version import VERSION
 from tests.integration.shop import Shop, wait_until
 
 WAITING = {"CONFIRMATIONS": "finalized", "SWEEP": "on"}
@@ -51,6 +52,8 @@ def test_metrics_count_waiting_and_credited_payments(shop: Shop, stack: Stack) -
     assert any(name.startswith("billing_node_requests_total{") for name in samples)
     assert samples["billing_finalized_timestamp_seconds"] <= samples["billing_head_timestamp_seconds"]
     assert abs(samples["billing_clock_skew_seconds"]) < 5
+    [build] = [name for name in samples if name.startswith("billing_build_info{")]
+    assert f'version="{VERSION}"' in build
     assert samples['billing_grants_cap_cents{cap="everyone"}'] == 50_000
     assert samples['billing_http_requests_total{method="POST",part="/api/quotes",status="200"}'] == 1
 
