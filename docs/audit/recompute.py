@@ -1,7 +1,8 @@
 """Recomputes the audit's totals without any code of the service: Python's standard library, a node, a Stripe key.
 
 STRIPE_API_KEY=rk_… RPC_URLS=https://… GATEWAY_ADDRESSES=0x… python3 docs/audit/recompute.py
-Reads every entry of every customer. Prints the totals as JSON; exits with 1 where a payment's net is not its cents.
+Reads every entry of every customer. Prints the totals as JSON; names each payment whose net is not its cents, and each
+credit of kind `payment` without a payment, and exits with 1. What it cannot see it prints as well.
 """
 
 import json
@@ -40,22 +41,6 @@ def listed(path, **params):
 
 
 chain_id, final = int(rpc("eth_chainId"), 16), int(rpc("eth_getBlockByNumber", "finalized", False)["number"], 16)
-payments = {}  # identity → (amount, promised cents)
-for gateway in (one.strip().lower() for one in os.environ["GATEWAY_ADDRESSES"].split(",")):
-    total, index = words(rpc("eth_call", {"to": gateway, "data": "0x005b4487"}, "latest"))[0], []
-    for start in range(0, total, 500):
-        asked = {"to": gateway, "data": f"0xf0e81aba{start:064x}{min(start + 500, total):064x}"}
-        index += words(rpc("eth_call", asked, "latest"))[2:]
-    for number, count in Counter(block for block in index if block <= final).items():
-        within = rpc("eth_getBlockByNumber", hex(number), False)["hash"]
-        logs = rpc("eth_getLogs", {"blockHash": within, "address": gateway, "topics": [PAYMENT]})
-        assert len(logs) == count, f"block {number} shows {len(logs)} payments, the contract counts {count}"
-        ordinals = Counter()
-        for log in logs:
-            tx_hash = log["transactionHash"]
-            payments[f"{chain_id}:{gateway}:{tx_hash}:{ordinals[tx_hash]}"] = words(log["data"])[1:]
-            ordinals[tx_hash] += 1
-
 carried, nets = defaultdict(list), Counter()  # identity → credits; id of a credit → its net
 for customer in listed("/v1/customers"):
     rows = [one for one in listed(f"/v1/customers/{customer['id']}/balance_transactions") if one["currency"] == "usd"]
@@ -66,14 +51,30 @@ for customer in listed("/v1/customers"):
             root = undone[root]
         nets[root] -= row["amount"]  # Stripe counts a credit as negative
         if row["metadata"].get("kind") == "payment":
-            carried[row["metadata"]["payment"].lower()].append(row)
-
-expected = {}
-for name, (amount, cents) in payments.items():
+            carried[row["metadata"].get("payment", "").lower()].append(row)
+payments = {}  # identity → (block, amount, promised cents); read last, so that it holds the newest credits' payments
+for gateway in (one.strip().lower() for one in os.environ["GATEWAY_ADDRESSES"].split(",")):
+    total, index = words(rpc("eth_call", {"to": gateway, "data": "0x005b4487"}, "latest"))[0], []
+    for start in range(0, total, 500):
+        asked = {"to": gateway, "data": f"0xf0e81aba{start:064x}{min(start + 500, total):064x}"}
+        index += words(rpc("eth_call", asked, "latest"))[2:]
+    for number, count in Counter(index).items():
+        within = rpc("eth_getBlockByNumber", hex(number), False)["hash"]
+        logs = rpc("eth_getLogs", {"blockHash": within, "address": gateway, "topics": [PAYMENT]})
+        assert len(logs) == count, f"block {number} shows {len(logs)} payments, the contract counts {count}"
+        ordinals = Counter()
+        for log in logs:
+            tx_hash = log["transactionHash"]
+            payments[f"{chain_id}:{gateway}:{tx_hash}:{ordinals[tx_hash]}"] = number, *words(log["data"])[1:]
+            ordinals[tx_hash] += 1
+expected, newer = {}, {}  # identity → cents
+for name, (number, amount, cents) in payments.items():
     told = carried[name][-1]["metadata"] if carried[name] else {}
     rate = Fraction(told.get("rate", 0)) / (10_000 - int(told.get("discount_bps", 0)))
-    expected[name] = cents or int(amount * rate * 100 * 10_000 / 10**18)
-net = {name: sum(nets[row["id"]] for row in carried[name]) for name in payments}
-totals = {"payments_read": len(payments), "paid_raw": str(sum(amount for amount, _ in payments.values()))}
+    (expected if number <= final else newer)[name] = cents or int(amount * rate * 100 * 10_000 / 10**18)
+net = {name: sum(nets[row["id"]] for row in rows) for name, rows in carried.items() if name not in newer}
+totals = {"payments_read": len(expected), "paid_raw": str(sum(payments[name][1] for name in expected))}
 print(json.dumps(totals | {"expected_cents": sum(expected.values()), "credited_cents": sum(net.values())}))
-sys.exit(net != expected)
+wrong = {name: cents for name, cents in net.items() if cents != expected.get(name, 0)}
+print(*wrong.items(), "NOT SEEN: forged grants, rates, credits without kind, whose credit", sep="\n", file=sys.stderr)
+sys.exit(bool(wrong))

@@ -81,8 +81,7 @@ class Collector:
         ):
             self.samples.append(customer_ledger)
         for row in verdict.rows:
-            if self._scope.deep and row.rate_usd and row.rate_source != "quote":
-                row = await self._compare_rate(row)
+            row = await self._compare_rate(row)
             if row.kind != "payment" or (row.block_number or 0) <= self._scope.horizon:
                 self.add(row)
         for payment in verdict.uncredited:
@@ -111,6 +110,8 @@ class Collector:
         if self._scope.is_shown(payment):
             target = self.orders.target_of(payment, [credit.entry for credit in credits_])
             row = judge_payment(payment, credits_, target, self._scope)
+            if row.rate_usd and row.rate_source != "quote":
+                self._coverage.count("rates_not_checked")
             self.open_payments[payment.identity] = OpenPayment(payment, row, list(credits_))
 
     async def _is_dust(self, payment: Payment) -> bool:
@@ -123,7 +124,12 @@ class Collector:
         return cents_down(payment.amount, rate.market, 0) == 0
 
     async def _compare_rate(self, row: Row) -> Row:
-        """Compare the recorded rate of a row with an independent one."""
+        """Compare the recorded rate of a row with an independent one, in a deep audit."""
+        if not row.rate_usd or row.rate_source == "quote":
+            return row
+        if not self._scope.deep:
+            self._coverage.count("rates_not_checked")
+            return row
         try:
             independent = await self._prices.rate_at(_block_time(row))
         except NoRate:

@@ -17,7 +17,8 @@ from stateless_billing.audit.readers.chain import NO_CUSTOMER, ChainFacts, Chain
 from stateless_billing.audit.readers.customers import AuditedCustomers
 from stateless_billing.audit.readers.ledgers import ExpectedEntries, LedgerReader
 from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeObjectNotFound, StripeReader, StripeReadError
-from stateless_billing.audit.report.report import Coverage, Options, Report, describe_scope
+from stateless_billing.audit.report import limits
+from stateless_billing.audit.report.report import Coverage, Options, Report, describe_sources
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
@@ -207,8 +208,9 @@ class Audit:
         if chain.received != chain.paid + chain.sent_straight and not self._options.customer:
             self._coverage.missing.append("the treasury's transfers do not add up to the payments")
         hosts = [node.name for node in self._sources.chain.nodes.providers]
-        self._coverage.facts = describe_scope(self.scope, hosts, self._sources.chain.codes, live=self._sources.live)
+        self._coverage.facts = describe_sources(self.scope, hosts, self._sources.chain.codes, live=self._sources.live)
         self._coverage.count("stripe_reads", self._sources.stripe.reads)
+        self._coverage.facts["scope"] = limits.describe_scope(self._options, self._coverage.counts)
         totals = {
             "payments_read": chain.total,
             "payments_counted": dict(chain.counted),

@@ -53,7 +53,9 @@ def write_table(report: Report) -> Iterator[str]:
     """Write the totals and the exceptions for people."""
     head = report.head()
     totals, summary, coverage = head["totals"], head["summary"], head["coverage"]
-    yield f"{verdict_sentence(report)}\n\n"
+    for line in verdict_lines(report):
+        yield f"{line}\n"
+    yield "\n"
     for name in ("expected", "credited", "difference", "granted", "held", "pending", "unexplained"):
         yield f"  {name:<12} {money.format_dollars(totals[f'{name}_cents']):>16}\n"
     yield f"\n  {totals['payments_read']} payments read, {coverage.get('entries_read', 0)} entries of Stripe read\n"
@@ -72,14 +74,18 @@ def write_table(report: Report) -> Iterator[str]:
     yield f"\nThe same report again: --at {head['inputs']['at']}\n"
 
 
-def verdict_sentence(report: Report) -> str:
-    """Summarize the report in one line."""
+def verdict_lines(report: Report) -> list[str]:
+    """Summarize the report in one line, and in a second one what it did not read unless the first says it."""
     exceptions = format_count(report.spool.totals.exceptions, "exception")
-    if not report.coverage.is_complete:
-        return f"INCOMPLETE: not everything could be read; {exceptions} in what was read"
-    if report.spool.totals.exceptions:
-        return exceptions.upper()
-    return f"CLEAN: {format_count(len(report.spool), 'row')}, no exception, everything was read"
+    unread = "; ".join(report.coverage.unread_parts)
+    if report.is_clean:
+        rows = format_count(len(report.spool), "row")
+        return [f"CLEAN OF WHAT WAS READ: {unread}" if unread else f"CLEAN: {rows}, no exception, everything was read"]
+    if report.coverage.is_complete:
+        verdict = exceptions.upper()
+    else:
+        verdict = f"INCOMPLETE: not everything could be read; {exceptions} in what was read"
+    return [verdict, f"NOT LOOKED AT: {unread}"] if unread else [verdict]
 
 
 def _describe_row(row: Row) -> str:

@@ -37,11 +37,19 @@ class Options:
 
 @dataclass(slots=True)
 class Coverage:
-    """What was read. `missing` has a sentence for each source that was not read completely."""
+    """What was read.
+
+    `missing` has a sentence for each source that failed. What the options left out is no failure.
+    """
 
     missing: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unread_parts(self) -> list[str]:
+        """What the options left out, one sentence each."""
+        return list(self.facts.get("scope", {}).get("not_read", ()))
 
     @property
     def is_complete(self) -> bool:
@@ -110,8 +118,8 @@ def snapshot_label(scope: Scope) -> str:
     return f"{scope.block}:{scope.time}"
 
 
-def describe_scope(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
-    """Return the coverage facts of a scope."""
+def describe_sources(scope: Scope, hosts: Sequence[str], codes: dict[str, str], *, live: bool) -> dict[str, Any]:
+    """Return the coverage facts of a scope and the sources behind it."""
     return {
         "chain_id": scope.chain_id,
         "gateways": codes,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from stateless_billing.audit.explanation import describe_row
-from stateless_billing.audit.report.formats import WRITERS, verdict_sentence
+from stateless_billing.audit.report.formats import WRITERS, verdict_lines
 from stateless_billing.audit.report.report import Options
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.statuses import RULES, Status
@@ -132,7 +132,7 @@ class AuditPages:
             "audit_report.html",
             asked=query,
             head=head,
-            verdict=verdict_sentence(finished.report),
+            verdict=verdict_lines(finished.report),
             clean=finished.report.is_clean,
             pictures=finished.pictures,
             statuses=Counter(status for _, status, _ in finished.order),

@@ -1,0 +1,38 @@
+"""What an audit leaves out by its options: the verdict names it. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stateless_billing.audit.report.report import Options
+from stateless_billing.audit.rules.rows import format_count
+
+
+def describe_scope(options: Options, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the scope of a report: whose ledgers it covers, and a sentence for each part that was not read."""
+    ledgers = "all" if options.deep else "payers"
+    if options.customer:
+        ledgers = "customer"
+    return {"ledgers": ledgers, "not_read": _unread_parts(options, counts)}
+
+
+def _unread_parts(options: Options, counts: Mapping[str, int]) -> list[str]:
+    parts = []
+    if options.customer:
+        parts.append("other customers were not read")
+    elif not options.deep:
+        parts.append("ledgers of customers that never paid were not read")
+    if not options.deep:
+        parts.append("entries from before a customer's first payment were not read")
+    if count := counts.get("ledgers_read_by_windows", 0):
+        parts.append(f"{format_count(count, 'ledger')} with many entries {_was(count)} read only around the payments")
+    if count := counts.get("rates_not_checked", 0):
+        parts.append(f"{format_count(count, 'recorded rate')} {_was(count)} not compared with the price feed")
+    if options.since:
+        parts.append(f"nothing from before {options.since} was read")
+    if options.until:
+        parts.append(f"no payment after {options.until} was read")
+    return parts
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,87 @@
+"""What each mode of the audit claims beside a planted fault: verdict, exit code and the independent script."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stateless_billing.sandbox import processes
+from stateless_billing.sandbox.stack import Service, Stack
+from tests.integration.shop import Customer, Shop, next_second
+from tests.integration.test_audit import (
+    NEEDED,
+    OLD,
+    SETTINGS,
+    audit,
+    copy_entry,
+    credit_of,
+    make_final,
+    only_row,
+    reversal,
+    write_entry,
+)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """Run a chain that lags the clock, so that every payment is old at once."""
+    with Stack.start(settings=SETTINGS, timestamp=int(time.time()) - OLD) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service(stack: Stack) -> Service:
+    """Start a service that does not sweep."""
+    return stack.serve()
+
+
+@pytest.fixture(scope="module")
+def payer(stack: Stack, service: Service) -> Customer:
+    """Set up a customer whose only payment is final and credited."""
+    shop = Shop(stack)
+    customer = shop.customer()
+    shop.claimed(service, shop.pay(service, customer))
+    make_final(shop)
+    return customer
+
+
+def run(stack: Stack, *arguments: str) -> tuple[int, str]:
+    """Run `audit`; return its exit code and first line."""
+    next_second()
+    done = stack.run("audit", "--progress", "none", *arguments)
+    return done.returncode, done.stdout.partition("\n")[0]
+
+
+def recompute(stack: Stack) -> "subprocess.CompletedProcess[str]":
+    """Run the independent script."""
+    environment = {name: stack.settings[name] for name in NEEDED}
+    return processes.run([sys.executable, "-I", Path("docs/audit/recompute.py")], env=environment)
+
+
+def test_a_forged_credit_on_a_customer_that_never_paid(stack: Stack, payer: Customer) -> None:
+    """The cheap audit says where it did not look; the deep one and the independent script find the credit."""
+    unread = "ledgers of customers that never paid were not read"
+    credit, victim = credit_of(stack, payer.id), Shop(stack).customer()
+    chain_and_gateway = credit["metadata"]["payment"].split(":")[:2]
+    metadata = credit["metadata"] | {"payment": ":".join([*chain_and_gateway, "0x" + "fe" * 32, "0"])}
+    forged = copy_entry(stack, credit, victim.id, amount=-99_900, metadata=metadata)
+    code, verdict = run(stack)
+    assert code == 0
+    assert verdict.startswith(f"CLEAN OF WHAT WAS READ: {unread}; ")
+    report = audit(stack, code=0)
+    assert report["coverage"]["scope"]["ledgers"] == "payers"
+    assert report["coverage"]["scope"]["not_read"][0] == unread
+    assert run(stack, "--deep") == (1, "1 EXCEPTION")
+    report = audit(stack, "--deep", code=1)
+    assert only_row(report, "missing_payment")["stripe_txn"] == forged
+    script = recompute(stack)
+    assert script.returncode == 1
+    assert f"{metadata['payment']}', 99900" in script.stderr
+    assert "NOT SEEN: forged grants" in script.stderr
+    assert json.loads(script.stdout)["credited_cents"] == report["totals"]["credited_cents"]
+    write_entry(stack, victim.id, **reversal(forged, 99_900))
+    assert audit(stack, "--deep", code=0)["summary"]["clean"]
