@@ -57,6 +57,7 @@ PURE = (
     "stateless_billing.audit.rules",
     "stateless_billing.stripe.objects",
     "stateless_billing.stripe.eligibility",
+    "stateless_billing.crediting.payment_status",
     "stateless_billing.operators.roster",
     "stateless_billing.pricing.rates",
     "stateless_billing.grants.caps",

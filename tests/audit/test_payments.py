@@ -6,16 +6,22 @@ from dataclasses import replace
 import pytest
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, is_relevant
+from stateless_billing.audit.rules.facts import (
+    AuditedCustomer,
+    CustomerLedger,
+    OrderIndex,
+    find_held_cause,
+    is_relevant,
+)
 from stateless_billing.audit.rules.payments import (
     expected_cents,
-    find_held_cause,
     judge_customer,
     judge_uncredited,
     recorded_rate,
 )
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.audit.run import index_orders
+from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES, PENDING_CAUSES
 from stateless_billing.domain.ledger import Entry
 from tests.audit.builders import FINAL, NO_ORDERS, SCOPE, create_ledger, credit, judge, quoted, reversal, single
 from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
@@ -23,6 +29,7 @@ from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN,
 P = quoted()
 PLAIN = quoted(cents=0, amount=1_000 * WHOLE_TOKEN)
 C = credit(P)
+OPEN = {(GATEWAY, CUSTOMER): (0, "stripe_unclear")}
 DOUBLE = credit(P, 2, created=C.created + 30 * 3600)
 
 
@@ -132,7 +139,10 @@ def test_credits_and_grants_without_a_payment_are_returned() -> None:
         (P, {"state": "customer_deleted"}, {}, "held"),
         (P, {"currency": "eur"}, {}, "held"),
         (P, {"currency": None}, {}, "missing_credit"),
-        (P, {}, {P.identity: "over_limit"}, "held"),
+        *((P, {}, {P.identity: cause}, "held") for cause in HELD_CAUSES),
+        *((P, {}, {P.identity: cause}, "missing_credit") for cause in (*PENDING_CAUSES, *CONFIRMING_CAUSES)),
+        *((P, {}, {P.identity: text}, "missing_credit") for text in ("held", "over_limit ", "paid", "x" * 500)),
+        (replace(P, time=FINAL.time - 599), {}, {P.identity: "stripe_unclear"}, "pending"),
         (replace(P, customer_id=None), {}, {}, "held"),
     ],
 )
@@ -141,6 +151,14 @@ def test_a_payment_without_a_credit(
 ) -> None:
     row = judge_uncredited(paid, create_ledger([paid], [], **account), OrderIndex(causes=causes), SCOPE)
     assert (row.status, row.credited_cents, row.delta_cents) == (status, 0, -5000)
+
+
+def test_a_missing_credit_says_what_the_sweep_recorded() -> None:
+    for index in (OrderIndex(causes={P.identity: "stripe_unclear"}), OrderIndex(open_customers=OPEN)):
+        row = judge_uncredited(P, create_ledger([P], []), index, SCOPE)
+        assert row.exception
+        assert "the sweep recorded 'stripe_unclear', which holds no payment" in row.reason
+    assert "recorded" not in judge_uncredited(P, create_ledger([P], []), NO_ORDERS, SCOPE).reason
 
 
 def test_dust_is_matched_without_a_credit() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chain.signatures import keccak_of_text
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.shop import Customer, Shop, next_second
@@ -85,3 +86,30 @@ def test_a_forged_credit_on_a_customer_that_never_paid(stack: Stack, payer: Cust
     assert json.loads(script.stdout)["credited_cents"] == report["totals"]["credited_cents"]
     write_entry(stack, victim.id, **reversal(forged, 99_900))
     assert audit(stack, "--deep", code=0)["summary"]["clean"]
+
+
+def test_a_failure_older_than_its_time_is_no_held_payment(stack: Stack, service: Service, payer: Customer) -> None:
+    """A recorded failure of ours excuses nothing; a cause of `held` does."""
+    shop = Shop(stack)
+    customer = shop.customer()
+    tx_hash = shop.pay(service, customer)
+    make_final(shop)
+    key = f"open:{stack.chain.chain_id}:{stack.gateways[0][2:10].lower()}:{keccak_of_text(customer.id).hex()[:8]}"
+    record = stack.settings["SERVICE_CUSTOMER_ID"]
+    metadata = stack.control("GET", f"customers/{record}")["metadata"]
+    for cause in ("stripe_unclear", "paid"):
+        stack.control("POST", f"customers/{record}", {"metadata": metadata | {key: f"{customer.id}:0:{cause}"}})
+        for mode in ([], ["--deep"], ["--customer", customer.id]):
+            assert run(stack, *mode) == (1, "1 EXCEPTION"), (cause, mode)
+        done = stack.run("explain", tx_hash, "--progress", "none")
+        assert done.returncode == 1
+        assert "Verdict: missing_credit." in done.stdout
+        assert f"the sweep recorded '{cause}', which holds no payment" in done.stdout
+    stack.control("POST", f"customers/{record}", {"metadata": metadata | {key: f"{customer.id}:0:over_limit"}})
+    assert run(stack)[0] == 0
+    assert "Verdict: held." in stack.run("explain", tx_hash, "--progress", "none").stdout
+    script = recompute(stack)
+    assert script.returncode == 1  # it knows no causes: whatever is not credited counts
+    assert f"{tx_hash}:0', 0" in script.stderr
+    stack.control("POST", f"customers/{record}", {"metadata": metadata})
+    shop.claimed(service, tx_hash)

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from chain.payment import Payment
-from stateless_billing.domain.ledger import Entry
+from stateless_billing.crediting.payment_status import HELD_CAUSES
+from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.domain.order_rules import Order, is_effective
 
 WALLET_KEY = "wallet_address"
@@ -115,6 +116,23 @@ class OrderIndex:
             if order.id == order_id and order.payment == payment.identity and is_effective(order, self.orders):
                 return order
         return None
+
+
+def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex) -> str | None:
+    """Return why a payment is held. What Stripe shows takes precedence over the sweep's record.
+
+    A record of anything but a cause of `held` is a failure of the service: it excuses nothing.
+    """
+    if payment.customer_id is None:
+        return "customer_invalid"
+    if customer_ledger.customer.state:
+        return customer_ledger.customer.state
+    if customer_ledger.customer.currency not in (None, CURRENCY):
+        return "currency"
+    if customer_ledger.customer.obstacle:
+        return customer_ledger.customer.obstacle
+    recorded = orders.cause_of(payment)
+    return recorded if recorded in HELD_CAUSES else None
 
 
 def is_relevant(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, is_relevant
+from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, find_held_cause, is_relevant
 from stateless_billing.audit.rules.rows import (
     Cells,
     Row,
@@ -280,18 +280,7 @@ def judge_uncredited(
     age = scope.block_time - payment.time
     if age < SLA_SECONDS:
         return create_row(row, Status.PENDING, f"final for {age} s, due within {SLA_SECONDS} s", "no credit")
-    where = "" if scope.deep else "; customers without payments are searched by --deep only"
-    return create_row(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{where}", "no credit")
-
-
-def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex) -> str | None:
-    """Return why a payment is held. What Stripe shows takes precedence over the sweep's record."""
-    if payment.customer_id is None:
-        return "customer_invalid"
-    if customer_ledger.customer.state:
-        return customer_ledger.customer.state
-    if customer_ledger.customer.currency not in (None, CURRENCY):
-        return "currency"
-    if customer_ledger.customer.obstacle:
-        return customer_ledger.customer.obstacle
-    return orders.cause_of(payment)
+    details = "" if scope.deep else "; customers without payments are searched by --deep only"
+    if recorded := orders.cause_of(payment):
+        details += f"; the sweep recorded {recorded[:40]!r}, which holds no payment"
+    return create_row(row, Status.MISSING_CREDIT, f"no credit {age} s after its block{details}", "no credit")
