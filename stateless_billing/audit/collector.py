@@ -56,6 +56,7 @@ class Collector:
         self.uncredited: dict[tuple[str, str], list[Payment]] = {}
         self.samples: list[CustomerLedger] = []
         self.deleted_customers: set[str] = set()
+        self.read_customers: set[str] = set()
 
     def add(self, row: Row) -> None:
         """Add a row to the report, marked as accepted if the exceptions file says so."""
@@ -75,6 +76,7 @@ class Collector:
                 if claimed_identity(credit) in self.orders.named_customers
             ]
             return
+        self.read_customers.add(customer_ledger.customer.id)
         self.unmatched_credits += verdict.unmatched_credits
         if len(self.samples) < _SAMPLES and any(
             row.status == Status.MATCHED and row.stripe_txn for row in verdict.rows

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chain.errors import ChainError
 from chain.gateway import find_payments_in_tx
@@ -24,7 +25,7 @@ from stateless_billing.audit.rules.cross_customer import (
     reason_without_payment,
 )
 from stateless_billing.audit.rules.facts import CURSOR, AuditedCustomer, Scope
-from stateless_billing.audit.rules.payments import Credit
+from stateless_billing.audit.rules.payments import Credit, judge_payment
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import MatchOutcome
 
@@ -37,11 +38,19 @@ class CrossCustomerPass:
     Methods raise ChainError and StripeReadError.
     """
 
-    def __init__(self, reader: ChainReader, stripe: StripeReader, scope: Scope, collector: Collector) -> None:
+    def __init__(
+        self,
+        reader: ChainReader,
+        stripe: StripeReader,
+        scope: Scope,
+        collector: Collector,
+        only_customer: str | None = None,
+    ) -> None:
         self._reader = reader
         self._stripe = stripe
         self._scope = scope
         self._collector = collector
+        self._only_customer = only_customer
 
     async def judge_unmatched_credits(self, chain: ChainFacts) -> None:
         """Match the credits that name a payment of another customer."""
@@ -70,6 +79,9 @@ class CrossCustomerPass:
             self._collector.add(judge_without_payment(credit, reason))
         elif row := self._collector.find_row(payment):
             self._collector.add(judge_second_credit(row, credit))
+        elif self._only_customer not in (None, payment.customer_id) and self._scope.is_shown(payment):
+            target = self._collector.orders.target_of(payment, [credit.entry])
+            self._collector.add(judge_payment(payment, [replace(credit, rule="identity")], target, self._scope))
 
     def _was_before_first_block(self, credit: Credit) -> bool:
         """Return whether the credit's metadata places its payment before the range of this report."""

@@ -24,6 +24,7 @@ from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
 from stateless_billing.audit.rules.grants import ReservedGrant, collect_reservations, judge_grants
 from stateless_billing.audit.rules.listing_plan import find_break
+from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.client import PAGE_SIZE
@@ -102,11 +103,10 @@ class Audit:
         for payment in self._chain.payments.get(NO_CUSTOMER, ()):
             await self.collector.add_uncredited_payment(payment, CustomerLedger(AuditedCustomer(NO_CUSTOMER)))
         cross_customer = CrossCustomerPass(
-            self._sources.chain, self._sources.uncounted_stripe, self.scope, self.collector
+            self._sources.chain, self._sources.uncounted_stripe, self.scope, self.collector, self._options.customer
         )
         await cross_customer.judge_unmatched_credits(self._chain)
-        for row in judge_grants(reservations, self.collector.grants):
-            self.collector.add(row)
+        self._judge_grants(reservations, customers)
         await cross_customer.judge_cursors(self._chain, customers)
         await cross_customer.judge_identities(self._chain, customers)
 
@@ -157,12 +157,7 @@ class Audit:
                     causes[(await gateways[address].payment_at(index)).identity] = cause
             for customer_id, entry in opened.customers.items():
                 open_customers[address, customer_id] = entry.sequence, entry.cause
-        reservations = {
-            grant: reserved
-            for grant, reserved in collect_reservations(record).items()
-            if reserved.entry.created >= self.scope.start
-        }
-        return reservations, index_orders(orders, causes, open_customers)
+        return collect_reservations(record), index_orders(orders, causes, open_customers)
 
     async def _read_record(self, customer_id: str | None) -> list[Entry]:
         if customer_id is None:
@@ -191,10 +186,41 @@ class Audit:
         if self.scope.deep or only:
             expected |= {customer_id: ExpectedEntries() for customer_id in customers.ids if customer_id not in expected}
         for reserved in reservations:
-            target = reserved.reservation.customer
-            if not only or target == only:
-                expected[target].grants.append(reserved.entry)
+            if self._is_in_report(reserved):
+                expected[reserved.reservation.customer].grants.append(reserved.entry)
         return expected
+
+    def _is_in_report(self, reserved: ReservedGrant) -> bool:
+        """Return whether a reservation lies in the range of the report and is of its customer."""
+        only = self._options.customer
+        return reserved.entry.created >= self.scope.start and only in (None, reserved.reservation.customer)
+
+    def _judge_grants(self, reservations: Mapping[str, ReservedGrant], customers: AuditedCustomers) -> None:
+        """Judge the grants, and the reservations of the customers that were read.
+
+        A report of one customer does not find the records itself, and judges nothing by records that it did not read.
+        """
+        collector = self.collector
+        if self._options.customer and customers.service is None:
+            statuses = collector.spool.totals.statuses
+            if collector.grants or statuses[Status.MISSING_CREDIT] or statuses[Status.WRONG_CUSTOMER]:
+                self._coverage.missing.append(
+                    "the service record, which says what was granted, held and redirected: set SERVICE_CUSTOMER_ID"
+                )
+            return
+        awaited = {
+            grant
+            for grant, reserved in reservations.items()
+            if self._is_in_report(reserved) and reserved.reservation.customer in collector.read_customers
+        }
+        for row in judge_grants(
+            reservations,
+            collector.grants,
+            awaited=awaited,
+            deleted=collector.deleted_customers,
+            time=self.scope.time,
+        ):
+            collector.add(row)
 
     def _report_expected_reads(self, ledgers: int) -> None:
         subject = "every entry of every customer" if self.scope.deep else "the credits of every payment"

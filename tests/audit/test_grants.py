@@ -7,6 +7,7 @@ import pytest
 
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
 from stateless_billing.audit.rules.payments import Credit
+from stateless_billing.domain.epochs import EPOCH_SECONDS, QUIET_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants.caps import DAY
 from tests.audit.builders import single
@@ -107,3 +108,31 @@ def test_a_reservation_that_waits_is_pending_and_a_reversed_one_is_silent() -> N
     waiting = reservation("g")
     assert single(judge_grants(collect_reservations(with_balances([waiting])), [])).status == "pending"
     assert judge_grants(collect_reservations(with_balances([reversal_of(waiting), waiting])), []) == []
+
+
+LAPSED = EPOCH_SECONDS + QUIET_SECONDS
+
+
+@pytest.mark.parametrize(("age", "status"), [(LAPSED - 1, "pending"), (LAPSED, "grant_over_cap")])
+def test_a_reservation_past_its_time_is_an_exception(age: int, status: str) -> None:
+    waiting = reservation("g")
+    row = single(judge_grants(collect_reservations(with_balances([waiting])), [], time=START + age))
+    assert (row.status, row.exception) == (status, status != "pending")
+    assert row.row_id.startswith("R11-" if row.exception else "R01-")
+    gone = single(judge_grants(collect_reservations([waiting]), [], time=START + age, deleted={CUSTOMER}))
+    assert (gone.status, gone.exception) == ("held", False)
+    assert "was deleted" in gone.reason
+
+
+def test_a_lapsed_reservation_that_was_given_or_taken_back_is_none() -> None:
+    waiting = reservation("g")
+    given = judge_grants(collect_reservations(with_balances([waiting])), [grant("g")], time=START + 2 * LAPSED)
+    assert single(given).status == "grant"
+    reversed_ = collect_reservations(with_balances([reversal_of(waiting), waiting]))
+    assert judge_grants(reversed_, [], time=START + 2 * LAPSED) == []
+
+
+def test_only_reservations_of_customers_that_were_read_are_judged() -> None:
+    record = collect_reservations(with_balances([reservation("b", created=START + 1), reservation("a")]))
+    assert [row.stripe_txn for row in judge_grants(record, [], awaited={"b"})] == ["res_b"]
+    assert single(judge_grants(record, [grant("a")], awaited=())).status == "grant"

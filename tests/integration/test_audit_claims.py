@@ -113,3 +113,31 @@ def test_a_failure_older_than_its_time_is_no_held_payment(stack: Stack, service:
     assert f"{tx_hash}:0', 0" in script.stderr
     stack.control("POST", f"customers/{record}", {"metadata": metadata})
     shop.claimed(service, tx_hash)
+
+
+def test_one_customers_report_beside_others_reservations(stack: Stack, service: Service, payer: Customer) -> None:
+    """Reservations of others are not in it; its own without a grant is an exception once its time is over."""
+    shop = Shop(stack)
+    service_record = stack.control("GET", f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")
+    grants_record = service_record["metadata"]["grants"]
+    caps = f"{10**9}:{10**9}:{10**9}"
+    reserved = {}
+    for customer in (shop.customer(), shop.customer(), payer):
+        metadata = {"kind": "reservation", "grant": f"form-{customer.id}", "operator": "mo@example.org"}
+        metadata |= {"reason": "goodwill", "customer": customer.id, "caps": caps}
+        reserved[customer.id] = write_entry(stack, grants_record, amount=-500, metadata=metadata)
+    others = audit(stack, "--customer", payer.id, code=0)["rows"]
+    assert {row["stripe_txn"] for row in others if row["status"] == "pending"} == {reserved[payer.id]}
+    assert not {row["stripe_txn"] for row in others} & {reserved[name] for name in reserved if name != payer.id}
+    assert run(stack, "--customer", payer.id)[1].startswith("CLEAN OF WHAT WAS READ: other customers were not read; ")
+    stack.control("POST", f"customers/{grants_record}/age", {"seconds": 24 * 3600})
+    assert run(stack, "--customer", payer.id) == (1, "1 EXCEPTION")
+    assert only_row(audit(stack, "--customer", payer.id, code=1), "grant_over_cap")["stripe_txn"] == reserved[payer.id]
+    for mode in ([], ["--deep"]):
+        assert run(stack, *mode) == (1, "3 EXCEPTIONS")
+    script = recompute(stack)
+    assert script.returncode == 0
+    assert "NOT SEEN: forged grants" in script.stderr
+    for entry in reserved.values():
+        write_entry(stack, grants_record, **reversal(entry, 500))
+    assert run(stack)[0] == 0

@@ -1,12 +1,13 @@
 """Judges every grant against the grants record, the single ledger of all grants. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from stateless_billing.audit.rules.payments import Credit
 from stateless_billing.audit.rules.rows import Row, cells_of_lone_entry, create_row
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import money
+from stateless_billing.domain.epochs import EPOCH_SECONDS, QUIET_SECONDS
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.grants import caps
 from stateless_billing.grants.caps import DAY, Reservation
@@ -57,8 +58,18 @@ def _describe_broken_cap(reservation: Reservation, record: Sequence[Entry], inde
     return "" if verdict.fits else f"it exceeds the cap of {money.format_dollars(limit)} for {owner}"
 
 
-def judge_grants(reservations: Mapping[str, ReservedGrant], grants: Sequence[Credit]) -> list[Row]:
-    """Create a row for each grant, and for each reservation whose grant is not written yet."""
+def judge_grants(
+    reservations: Mapping[str, ReservedGrant],
+    grants: Sequence[Credit],
+    *,
+    awaited: Container[str] | None = None,
+    deleted: Container[str] = (),
+    time: int = 0,
+) -> list[Row]:
+    """Create a row for each grant, and for each reservation without one.
+
+    `awaited` are the reservations whose customer was read; None means all. `deleted` are customers without a ledger.
+    """
     by_name: dict[str, list[Credit]] = {}
     for grant in sorted(grants, key=lambda grant: (grant.entry.created, grant.entry.id)):
         by_name.setdefault(grant.entry.metadata.get("grant", ""), []).append(grant)
@@ -67,13 +78,24 @@ def judge_grants(reservations: Mapping[str, ReservedGrant], grants: Sequence[Cre
         for index, grant in enumerate(same_name):
             rows.append(_judge_grant(grant, reservations.get(name), is_duplicate=index > 0 and bool(name)))
     for name, reserved in reservations.items():
-        if name not in by_name and not reserved.reversed:
-            row = cells_of_lone_entry(reserved.entry, "grant") | {"credited_cents": 0}
-            reason = (
-                f"{money.format_dollars(reserved.entry.cents)} reserved for {reserved.reservation.customer}, not given"
-            )
-            rows.append(create_row(row, Status.PENDING, reason, "reservation"))
+        if name not in by_name and not reserved.reversed and (awaited is None or name in awaited):
+            rows.append(_judge_ungiven(reserved, time, is_deleted=reserved.reservation.customer in deleted))
     return rows
+
+
+def _judge_ungiven(reserved: ReservedGrant, time: int, *, is_deleted: bool) -> Row:
+    """Judge a reservation without a grant: after its first epoch the grant is never sent, only taken back."""
+    row = cells_of_lone_entry(reserved.entry, "grant") | {"credited_cents": 0}
+    reason = f"{money.format_dollars(reserved.entry.cents)} reserved for {reserved.reservation.customer}"
+    age = time - reserved.entry.created
+    if is_deleted:
+        gone = "which was deleted: nobody can read any more whether it was given"
+        return create_row(row, Status.HELD, f"{reason}, {gone}", "reservation")
+    if age < EPOCH_SECONDS + QUIET_SECONDS:
+        return create_row(row, Status.PENDING, f"{reason}, not given", "reservation")
+    return create_row(
+        row, Status.GRANT_OVER_CAP, f"{reason} {age} s ago, and neither given nor taken back", "reservation"
+    )
 
 
 def _judge_grant(grant: Credit, reserved: ReservedGrant | None, *, is_duplicate: bool) -> Row:
