@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from stateless_billing import setting_rules
 from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
+from stateless_billing.domain.ledger import OTHER_CREDITS, OtherCredits
 from stateless_billing.operators.roster import NOBODY, Roster, parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -120,13 +121,6 @@ def _parse_customer_id(value: str) -> str:
     return value
 
 
-def _parse_pattern(value: str) -> re.Pattern[str]:
-    try:
-        return re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError("must be a regular expression") from error
-
-
 def _parse_switch(value: str) -> bool:
     if value not in ("on", "off"):
         raise ValueError("must be on or off")
@@ -195,7 +189,7 @@ class Settings:
     max_payment_cents: int = _setting(_parse_integer(1, 10**9), "500000")
     sweep: bool = _setting(_parse_switch, "on")
     sweep_seconds: int = _setting(_parse_integer(1, 3600), "3")
-    other_credits: re.Pattern[str] = _setting(_parse_pattern, "^Top-up via pi_")
+    other_credits: OtherCredits = _setting(OtherCredits.parse, OTHER_CREDITS)
     service_customer_id: str = _setting(_parse_customer_id)
 
     @property

@@ -43,8 +43,37 @@ def test_a_complete_environment() -> None:
     assert (settings.max_unfinalized_cents, settings.quote_seconds, settings.discount_bps) == (200_000, 300, 0)
     assert (settings.stripe_api_base, settings.coingecko_api_key, settings.sweep) == (None, None, True)
     assert [tier.cents for tier in settings.confirmations] == [10_000, 100_000, None]
-    assert settings.other_credits.search("Top-up via pi_3")
+    assert settings.other_credits.search("Top-up via pi_3") == "topup"
     assert not settings.other_credits.search("A top-up via pi_3")
+
+
+@pytest.mark.parametrize(
+    ("description", "name"),
+    [
+        ("Top-up via pi_3Q", "topup"),
+        ("Auto top-up via pi_3Q", "topup"),
+        ("Enterprise buffer regrant for May", "enterprise"),
+        ("Enterprise credit buffer", "enterprise"),
+        ("Admin grant: sorry", "old_grants"),
+        ("LITKEY payment tx=0xab", "old_litkey"),
+        ("LITKEY payment 0x" + "ab" * 32, None),  # ours
+        ("A gift. Admin grant: no", None),
+        ("topup", None),
+        ("", None),
+    ],
+)
+def test_the_default_names_the_credits_of_the_live_systems(description: str, name: str | None) -> None:
+    credits_ = load(SERVE, COMPLETE).other_credits
+    assert credits_.search(description) == name
+    assert credits_.names == ("topup", "enterprise", "old_grants", "old_litkey")
+
+
+def test_other_credits_are_named_patterns() -> None:
+    named = load((), {"OTHER_CREDITS": " a=^x=1 ; b_2=^y|^x ;"}).other_credits
+    assert named.names == ("a", "b_2")
+    assert [named.search(text) for text in ("x=1", "x", "y", "z")] == ["a", "b_2", "b_2", None]
+    for unnamed in ("^Top-up via pi_", "^LITKEY payment tx=", "^By hand"):
+        assert load((), {"OTHER_CREDITS": unnamed}).other_credits.names == ("other",)
 
 
 def test_the_default_rates_are_a_share_of_what_this_kind_of_key_is_allowed() -> None:
@@ -135,6 +164,9 @@ def test_all_faults_are_reported_together() -> None:
         ("SWEEP", "true"),
         ("SWEEP_SECONDS", "0"),
         ("OTHER_CREDITS", "("),
+        ("OTHER_CREDITS", "topup=^a;old=("),
+        ("OTHER_CREDITS", "topup=^a;topup=^b"),
+        ("OTHER_CREDITS", "^Top-up;^Gift"),
         ("SERVICE_CUSTOMER_ID", "cus_"),
         ("SERVICE_CUSTOMER_ID", "cus_a/../b"),
         ("SERVICE_CUSTOMER_ID", "cus_" + "a" * 29),

@@ -1,6 +1,7 @@
 """Collects verdicts per customer and holds back those that depend on other customers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -15,14 +16,28 @@ from stateless_billing.audit.rules.cross_customer import (
     claimed_identity,
     out_of_band,
 )
-from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope
+from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, credit_of_other_system
 from stateless_billing.audit.rules.payments import Credit, CustomerVerdict, judge_payment, judge_uncredited
 from stateless_billing.audit.rules.rows import Row, fingerprint, format_utc
 from stateless_billing.audit.rules.statuses import Status
+from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.money import RATE_SCALE, Rate, cents_down
 from stateless_billing.pricing.rates import NoRate
 
 _SAMPLES = 3
+
+
+@dataclass(slots=True)
+class CreditSum:
+    """How many credits another system wrote, and their sum."""
+
+    entries: int = 0
+    cents: int = 0
+
+    def add(self, entry: Entry) -> None:
+        """Add a credit."""
+        self.entries += 1
+        self.cents += entry.cents
 
 
 class IndependentPrices(Protocol):
@@ -57,6 +72,7 @@ class Collector:
         self.samples: list[CustomerLedger] = []
         self.deleted_customers: set[str] = set()
         self.read_customers: set[str] = set()
+        self.other_credits = {name: CreditSum() for name in scope.other_credits.names}
 
     def add(self, row: Row) -> None:
         """Add a row to the report, marked as accepted if the exceptions file says so."""
@@ -77,6 +93,7 @@ class Collector:
             ]
             return
         self.read_customers.add(customer_ledger.customer.id)
+        self._sum_other_credits(customer_ledger.entries)
         self.unmatched_credits += verdict.unmatched_credits
         if len(self.samples) < _SAMPLES and any(
             row.status == Status.MATCHED and row.stripe_txn for row in verdict.rows
@@ -94,6 +111,11 @@ class Collector:
             if credits_ and target != customer_ledger.customer.id:
                 self._add_redirected_payment(payment, credits_)
         self.grants += verdict.grants
+
+    def _sum_other_credits(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if name := credit_of_other_system(entry, self._scope):
+                self.other_credits[name].add(entry)
 
     async def add_uncredited_payment(self, payment: Payment, customer_ledger: CustomerLedger) -> None:
         """Add a payment that its own customer holds no credit for."""

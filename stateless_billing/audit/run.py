@@ -6,7 +6,7 @@ A failed source makes the report incomplete but never prevents it.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from chain.errors import ChainError
 from chain.payment import Payment
@@ -243,6 +243,7 @@ class Audit:
             "paid_raw": str(chain.paid),
             "treasury_received_raw": None if self._options.customer else str(chain.received),
             "sent_straight_raw": None if self._options.customer else str(chain.sent_straight),
+            "other_credits": {name: asdict(each) for name, each in self.collector.other_credits.items()},
         }
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 

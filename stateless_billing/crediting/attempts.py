@@ -1,7 +1,6 @@
 """One crediting attempt: check every customer that may carry the credit and, if none does, write it once."""
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -24,7 +23,7 @@ from stateless_billing.crediting.stripe_outcomes import (
 )
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import EpochPosition, can_skip_check, epoch_position, seconds_until_writable
-from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.ledger import DescriptionPattern, Entry
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
@@ -45,7 +44,7 @@ class CreditTools:
     orders: Orders
     proofs: Proofs
     listings: ListingCache
-    other_credits: re.Pattern[str]
+    other_credits: DescriptionPattern
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Maps customers, ledgers and failed Stripe calls to the status of a payment."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 from chain.payment import Payment, is_customer_id
@@ -9,7 +8,7 @@ from stateless_billing.crediting.credit_case import CreditCase
 from stateless_billing.crediting.credit_terms import CreditTerms
 from stateless_billing.crediting.payment_status import PaymentStatus, credited_status
 from stateless_billing.domain import ledger
-from stateless_billing.domain.ledger import Entry, MatchOutcome
+from stateless_billing.domain.ledger import DescriptionPattern, Entry, MatchOutcome
 from stateless_billing.domain.money import format_dollars
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.eligibility import find_obstacle
@@ -79,7 +78,7 @@ def unproven_ledger_status(proof: Proof, ledger_name: str) -> PaymentStatus:
 
 
 def credit_status(
-    payment: Payment, entries: Sequence[Entry], other_credits: re.Pattern[str], *, redirected: bool
+    payment: Payment, entries: Sequence[Entry], other_credits: DescriptionPattern, *, redirected: bool
 ) -> PaymentStatus | None:
     """Find the credit among a customer's newest entries. Its reversal would be newer, so they show that too."""
     match = ledger.match(payment, None, entries, other_credits, redirected=redirected)
@@ -96,7 +95,7 @@ def find_objection(
     order: Order | None,
     ledgers: Mapping[str, Sequence[Entry]],
     *,
-    other_credits: re.Pattern[str],
+    other_credits: DescriptionPattern,
 ) -> PaymentStatus | None:
     """The status if any of the ledgers (by customer ID) forbids writing the credit."""
     cents = terms.price.cents if terms.price else None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, Self
 
 from chain.payment import Payment
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
@@ -15,6 +16,11 @@ from stateless_billing.domain.money import RATE_SCALE, Rate, format_decimal
 CURRENCY = "usd"
 BLOCK_LEAD_SECONDS = 120  # seconds by which a block's time may be ahead of Stripe's clock
 KINDS = ("payment", "grant", "reversal", "reservation", "order")
+OTHER_CREDITS = (
+    "topup=^(Auto top-up|Top-up) via pi_;enterprise=^Enterprise (buffer regrant|credit buffer)"
+    ";old_grants=^Admin grant:;old_litkey=^LITKEY payment tx="
+)  # the other systems of the live account
+_NAMED_PATTERN = re.compile(r"([a-z][a-z0-9_]{0,39})=(.+)", re.DOTALL)
 _IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
 _DESCRIPTION = re.compile(r"litkey payment 0x[0-9a-f]{64}")
 
@@ -52,6 +58,48 @@ class Price:
     order: str | None = None  # entry ID of the order that the credit follows
 
 
+class DescriptionPattern(Protocol):
+    """Recognizes the descriptions of credits that other systems write."""
+
+    def search(self, description: str, /) -> object | None:
+        """Return something unless the description is unknown."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OtherCredits:
+    """The other systems of the account that write credits, each with the pattern of its descriptions."""
+
+    patterns: tuple[tuple[str, re.Pattern[str]], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse `name=regex;name=regex`. One pattern without a name, the form of older versions, is named `other`.
+
+        Raises: ValueError.
+        """
+        patterns: dict[str, re.Pattern[str]] = {}
+        for part in filter(None, map(str.strip, text.split(";"))):
+            match = _NAMED_PATTERN.fullmatch(part)
+            name, pattern = (match[1], match[2]) if match else ("other", part)
+            if name in patterns:
+                raise ValueError("must give each pattern its own name: name=regex, with ; between")
+            try:
+                patterns[name] = re.compile(pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise ValueError("must be regular expressions as name=regex, with ; between") from error
+        return cls(tuple(patterns.items()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the systems."""
+        return tuple(name for name, _ in self.patterns)
+
+    def search(self, description: str, /) -> str | None:
+        """Return the name of the system that writes such descriptions, the first that fits; None if none does."""
+        return next((name for name, pattern in self.patterns if pattern.search(description)), None)
+
+
 class MatchOutcome(Enum):
     """What a complete listing shows about a payment."""
 
@@ -73,7 +121,7 @@ def match(
     payment: Payment,
     cents: int | None,
     entries: Sequence[Entry],
-    other_credits: re.Pattern[str],
+    other_credits: DescriptionPattern,
     *,
     redirected: bool = False,
 ) -> Match:
@@ -125,7 +173,7 @@ def _is_renamed(payment: Payment, entry: Entry) -> bool:
     return same and quoted == payment.quoted and (not quoted or entry.cents == payment.cents)
 
 
-def _may_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: re.Pattern[str]) -> bool:
+def _may_be_stripped(payment: Payment, cents: int, entry: Entry, other_credits: DescriptionPattern) -> bool:
     """Whether an entry may be this payment's credit with its metadata edited or removed.
 
     Our credits are always of type `adjustment`. A plain payment may be priced differently now than when it was

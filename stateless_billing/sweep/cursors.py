@@ -5,7 +5,6 @@ evidence.
 """
 
 import logging
-import re
 from collections.abc import Sequence
 
 from chain.gateway import Gateway
@@ -16,7 +15,7 @@ from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads
-from stateless_billing.domain.ledger import Cursor, MatchOutcome
+from stateless_billing.domain.ledger import Cursor, DescriptionPattern, MatchOutcome
 from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
@@ -40,7 +39,7 @@ class CursorUpdater:
         status_cache: StatusCache,
         listings: ListingCache,
         clock: Clock,
-        other_credits: re.Pattern[str],
+        other_credits: DescriptionPattern,
     ) -> None:
         self._stripe = stripe
         self._crediting = crediting

@@ -397,3 +397,23 @@ async def test_the_nodes_are_only_read() -> None:
     world = World(with_own_wallets(PAID))
     await run_audit(world, deep=True)
     assert set(world.node.asked) == {"eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_getLogs", "eth_getCode"}
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_credits_of_other_systems_are_summed_by_name(deep: bool) -> None:
+    world = World(with_own_wallets(PAID))
+    time = block(9_000).time
+    credits_ = [("Top-up via pi_1", 500), ("Auto top-up via pi_2", 700), ("Admin grant: sorry", 300)]
+    for customer in ("cus_Payer0", "cus_NeverPaid"):
+        rows = [(time + n, Row(-cents, "usd", text)) for n, (text, cents) in enumerate(credits_)]
+        world.add(world.get_or_add_customer(customer), *rows, (time + 9, Row(400, "usd", "Top-up via pi_1 refunded")))
+    report = await run_audit(world, deep=deep)
+    assert report.is_clean
+    times = 2 if deep else 1  # the cheap audit does not read who never paid
+    assert report.head()["totals"]["other_credits"] == {
+        "topup": {"entries": 2 * times, "cents": 1200 * times},
+        "enterprise": {"entries": 0, "cents": 0},
+        "old_grants": {"entries": 1 * times, "cents": 300 * times},
+        "old_litkey": {"entries": 0, "cents": 0},
+    }
+    assert f"${12 * times}.00  {2 * times} credits of another system: topup\n" in "".join(write_table(report))

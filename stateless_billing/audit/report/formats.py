@@ -58,6 +58,10 @@ def write_table(report: Report) -> Iterator[str]:
     yield "\n"
     for name in ("expected", "credited", "difference", "granted", "held", "pending", "unexplained"):
         yield f"  {name:<12} {money.format_dollars(totals[f'{name}_cents']):>16}\n"
+    for name, credits_ in totals.get("other_credits", {}).items():
+        entries = format_count(credits_["entries"], "credit")
+        if credits_["entries"]:
+            yield f"  {money.format_dollars(credits_['cents']):>29}  {entries} of another system: {name}\n"
     yield f"\n  {totals['payments_read']} payments read, {coverage.get('entries_read', 0)} entries of Stripe read\n"
     for status, count in summary["statuses"].items():
         yield f"  {count:>8}  {status}\n"

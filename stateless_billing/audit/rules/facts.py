@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import HELD_CAUSES
-from stateless_billing.domain.ledger import CURRENCY, Entry
+from stateless_billing.domain.ledger import CURRENCY, OTHER_CREDITS, Entry, OtherCredits
 from stateless_billing.domain.order_rules import Order, is_effective
 
 WALLET_KEY = "wallet_address"
@@ -31,7 +31,7 @@ class Scope:
     horizon: int
     start: int = 0
     explorer: str | None = None
-    other_credits: re.Pattern[str] = re.compile("^Top-up via pi_")
+    other_credits: OtherCredits = field(default_factory=lambda: OtherCredits.parse(OTHER_CREDITS))
     deep: bool = False
     first_block: int = 0
 
@@ -138,3 +138,11 @@ def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: O
 def is_relevant(entry: Entry) -> bool:
     """Return whether an entry can affect a verdict; charges by other systems cannot."""
     return entry.kind is not None or entry.cents > 0
+
+
+def credit_of_other_system(entry: Entry, scope: Scope) -> str | None:
+    """Return the name of the other system that wrote a credit in the range of the report; None for other entries."""
+    is_credit = entry.kind is None and entry.type == "adjustment" and entry.cents > 0 and entry.currency == CURRENCY
+    if not is_credit or not scope.start <= entry.created <= scope.time:
+        return None
+    return scope.other_credits.search(entry.description)
