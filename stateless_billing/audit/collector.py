@@ -72,6 +72,7 @@ class Collector:
         self.samples: list[CustomerLedger] = []
         self.deleted_customers: set[str] = set()
         self.read_customers: set[str] = set()
+        self.balances: list[int | None] = []
         self.other_credits = {name: CreditSum() for name in scope.other_credits.names}
 
     def add(self, row: Row) -> None:
@@ -94,6 +95,8 @@ class Collector:
             return
         self.read_customers.add(customer_ledger.customer.id)
         self._sum_other_credits(customer_ledger.entries)
+        if not customer_ledger.customer.state:
+            self.balances.append(customer_ledger.balance_cents)
         self.unmatched_credits += verdict.unmatched_credits
         if len(self.samples) < _SAMPLES and any(
             row.status == Status.MATCHED and row.stripe_txn for row in verdict.rows

@@ -26,7 +26,7 @@ from stateless_billing.audit.rules.grants import ReservedGrant, collect_reservat
 from stateless_billing.audit.rules.listing_plan import find_break
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import order_rules
-from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.stripe.client import PAGE_SIZE
 
 MAX_READ_FAILURES = 25  # customers that may fail before the remaining ones are skipped
@@ -60,6 +60,7 @@ class Audit:
         self._coverage = Coverage()
         self.collector = Collector(scope, self._coverage, sources.prices, accepted, Spool())
         self._chain = ChainFacts()
+        self._bookkeeping_cents = 0
 
     async def run(self) -> Report:
         """Read the sources, judge them and create the report."""
@@ -168,6 +169,7 @@ class Audit:
             raise StripeReadError(f"the bookkeeping record {customer_id} does not exist") from error
         if flaw := find_break(entries, starts_at_zero=True):
             raise StripeReadError(f"the bookkeeping record {customer_id} does not add up: {flaw}")
+        self._bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
         return entries
 
     def _expected_entries(
@@ -229,6 +231,19 @@ class Audit:
             f" at {self._sources.stripe_rate} a second that takes {-(-ledgers // self._sources.stripe_rate)} s or more"
         )
 
+    def _sum_balances(self) -> dict[str, int | None] | None:
+        """Sum the customers' balances, without and with the bookkeeping customers, who repeat every grant."""
+        if self._options.customer:
+            return None
+        balances = [balance for balance in self.collector.balances if balance is not None]
+        is_known = len(balances) == len(self.collector.balances)
+        return {
+            "ledgers": len(self.collector.balances),
+            "customers_cents": sum(balances) if is_known else None,
+            "bookkeeping_cents": self._bookkeeping_cents,
+            "with_bookkeeping_cents": sum(balances) + self._bookkeeping_cents if is_known else None,
+        }
+
     def _create_report(self) -> Report:
         chain = self._chain
         if chain.received != chain.paid + chain.sent_straight and not self._options.customer:
@@ -244,6 +259,7 @@ class Audit:
             "treasury_received_raw": None if self._options.customer else str(chain.received),
             "sent_straight_raw": None if self._options.customer else str(chain.sent_straight),
             "other_credits": {name: asdict(each) for name, each in self.collector.other_credits.items()},
+            "balances": self._sum_balances(),
         }
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 

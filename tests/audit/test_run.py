@@ -417,3 +417,49 @@ async def test_credits_of_other_systems_are_summed_by_name(deep: bool) -> None:
         "old_litkey": {"entries": 0, "cents": 0},
     }
     assert f"${12 * times}.00  {2 * times} credits of another system: topup\n" in "".join(write_table(report))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_the_balances_are_summed_without_and_with_the_bookkeeping_customers(deep: bool) -> None:
+    world = World(with_own_wallets(PAID))
+    add_service_record(world)
+    time = block(200).time
+    texts = {"kind": "reservation", "grant": "g", "operator": "o", "reason": "r", "customer": "cus_Payer0"}
+    texts["caps"] = "2000:10000:50000"
+    world.add(world.get_or_add_customer("cus_Grants"), (time, Row(-250, "usd", "Reservation", texts)))
+    order = {"kind": "order", "payment": PAID[0].identity, "order": "release", "operator": "o", "reason": "r"}
+    world.add(world.get_or_add_customer("cus_Service"), (time, Row(1, "usd", "Order", order)))
+    world.add(
+        world.get_or_add_customer("cus_Payer0"),
+        (time + 1, Row(-250, "usd", "Grant", texts | {"kind": "grant"})),
+        (time + 2, Row(-9_900, "eur", "Top-up via pi_1")),
+        (time + 2, Row(30, "usd", "Usage")),
+    )
+    world.add(world.get_or_add_customer("cus_NeverPaid"), (time, Row(-700, "usd", "Top-up via pi_1")))
+    world.get_or_add_customer("cus_Empty")
+    report = await run_audit(world, deep=deep)
+    assert report.is_clean, list(report.spool)
+    paid = 6 * 5_000 + 250 - 30 + (700 if deep else 0)
+    assert report.head()["totals"]["balances"] == {
+        "ledgers": 4 if deep else 2,
+        "customers_cents": paid,
+        "bookkeeping_cents": 250 - 1,
+        "with_bookkeeping_cents": paid + 249,
+    }
+    at = report.head()["inputs"]["at"]
+    world.now += 60
+    world.add(world.get_or_add_customer("cus_Payer0"), (world.now - 30, Row(77, "usd", "Usage")))
+    assert (await run_audit(world, deep=deep, at=at)).head() == report.head()
+    table = "".join(write_table(report))
+    assert f"${paid // 100:,}.{paid % 100:02}  balances of {4 if deep else 2} customers read\n" in table
+    assert "with the bookkeeping customers, where every grant counts twice" in table
+
+
+async def test_a_payer_without_entries_since_its_payment_has_its_earlier_balance() -> None:
+    world = World()
+    world.node.payments = [quoted()]
+    customer = world.get_or_add_customer(CUSTOMER, WALLET)
+    world.add(customer, (quoted().time - 90_000, Row(-700, "usd", "Top-up via pi_1")))
+    report = await run_audit(world)
+    assert report.head()["totals"]["balances"]["customers_cents"] == 700
+    assert (await run_audit(world, customer=CUSTOMER)).head()["totals"]["balances"] is None

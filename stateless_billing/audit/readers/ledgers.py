@@ -8,7 +8,13 @@ from stateless_billing.audit.readers.stripe import StripeObjectNotFound, StripeR
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.rules.cross_customer import claimed_identity
 from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
-from stateless_billing.audit.rules.listing_plan import TimeWindow, find_break, join_entries, narrow_windows
+from stateless_billing.audit.rules.listing_plan import (
+    TimeWindow,
+    find_break,
+    join_entries,
+    last_balance,
+    narrow_windows,
+)
 from stateless_billing.audit.rules.payments import CustomerVerdict, judge_customer
 from stateless_billing.domain.balance_chain import find_flaw
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
@@ -63,6 +69,7 @@ class LedgerReader:
         except StripeObjectNotFound:
             customer_ledger.customer = await self._read_unreadable_customer(customer)
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
+        customer_ledger.balance_cents = await self._read_balance(customer.id, newest, since)
         windows = None if self._scope.deep else narrow_windows(expected.times, newest, since, self._scope.time)
         if windows is None:
             customer_ledger.entries = await self._read_window(customer.id, TimeWindow(since, self._scope.time), newest)
@@ -73,6 +80,12 @@ class LedgerReader:
         customer_ledger.entries = join_entries([newest.entries, *runs])
         self._coverage.count("ledgers_read_by_windows")
         return customer_ledger, await self._judge(customer_ledger, expected, runs)
+
+    async def _read_balance(self, customer_id: str, newest: Page, since: int) -> int | None:
+        """Return the balance at the report's time. A page without dollar entries takes one more read."""
+        if not newest.entries and since > 0:
+            newest, since = await self._stripe.list_page(customer_id, None, self._scope.time), 0
+        return last_balance(newest, starts_at_zero=since == 0)
 
     async def _judge(
         self, customer_ledger: CustomerLedger, expected: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()

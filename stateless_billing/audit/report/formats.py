@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from stateless_billing.audit.report.report import Report
 from stateless_billing.audit.rules.rows import COLUMNS, Row, format_count
@@ -58,10 +59,7 @@ def write_table(report: Report) -> Iterator[str]:
     yield "\n"
     for name in ("expected", "credited", "difference", "granted", "held", "pending", "unexplained"):
         yield f"  {name:<12} {money.format_dollars(totals[f'{name}_cents']):>16}\n"
-    for name, credits_ in totals.get("other_credits", {}).items():
-        entries = format_count(credits_["entries"], "credit")
-        if credits_["entries"]:
-            yield f"  {money.format_dollars(credits_['cents']):>29}  {entries} of another system: {name}\n"
+    yield from _other_sums(totals)
     yield f"\n  {totals['payments_read']} payments read, {coverage.get('entries_read', 0)} entries of Stripe read\n"
     for status, count in summary["statuses"].items():
         yield f"  {count:>8}  {status}\n"
@@ -76,6 +74,19 @@ def write_table(report: Report) -> Iterator[str]:
     if summary["exceptions"] > printed:
         yield f"\n{summary['exceptions'] - printed} more are in the other formats.\n"
     yield f"\nThe same report again: --at {head['inputs']['at']}\n"
+
+
+def _other_sums(totals: Mapping[str, Any]) -> Iterator[str]:
+    """Write what other systems credited, and the balances of the customers that were read."""
+    for name, credits_ in totals.get("other_credits", {}).items():
+        if credits_["entries"]:
+            entries = format_count(credits_["entries"], "credit")
+            yield f"  {money.format_dollars(credits_['cents']):>29}  {entries} of another system: {name}\n"
+    if not (balances := totals.get("balances")) or balances["customers_cents"] is None:
+        return
+    without, with_ = (money.format_dollars(balances[f"{name}_cents"]) for name in ("customers", "with_bookkeeping"))
+    yield f"  {without:>29}  balances of {format_count(balances['ledgers'], 'customer')} read\n"
+    yield f"  {with_:>29}  with the bookkeeping customers, where every grant counts twice\n"
 
 
 def verdict_lines(report: Report) -> list[str]:

@@ -63,13 +63,15 @@ class AuditedCustomer:
 class CustomerLedger:
     """A customer with its payments in chain order and entries newest first.
 
-    `complete`: every entry ever written.
+    `complete`: every entry ever written. `balance_cents` is the dollar balance at the report's time, with credit as
+    positive; None if it was not read.
     """
 
     customer: AuditedCustomer
     payments: list[Payment] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     complete: bool = False
+    balance_cents: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import gapless_chain
+from stateless_billing.domain.balance_chain import gapless_chain, order_by_balance
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -48,6 +48,14 @@ def narrow_windows(times: Sequence[int], newest: Page, since: int, until: int) -
     span = max(1, newest.entries[0].created - oldest)
     pages = 1 + (oldest - since) // span
     return windows if len(windows) < pages else None
+
+
+def last_balance(newest: Page, *, starts_at_zero: bool) -> int | None:
+    """Return the dollar balance after the newest page of a ledger; None if the page does not tell."""
+    chain = order_by_balance(newest.entries)
+    if chain:
+        return chain[-1].ending_cents
+    return 0 if chain is not None and newest.complete and starts_at_zero else None
 
 
 def join_entries(runs: Sequence[Sequence[Entry]]) -> list[Entry]:
