@@ -15,9 +15,8 @@ from chain.payment import Block, Payment, customer_id_from_bytes32
 
 T = TypeVar("T")
 
-# keccak256("Payment(bytes32,address,address,uint256,uint256,uint256)"); tests/chain/test_abi.py recomputes it.
+# keccak256 of the events' signatures; tests/chain recomputes both.
 PAYMENT_TOPIC = "0x8a15d709d8ba7b3da2946a4110feb3f70e8a0dd1e55a69caba618fd7270d74f6"
-# keccak256("Transfer(address,address,uint256)"); tests/chain/test_bulk_reader.py recomputes it.
 TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 _TOPIC_CACHE_SIZE = 1 << 14

@@ -109,6 +109,18 @@ def _parse_addresses(value: str) -> tuple[str, ...]:
     return addresses
 
 
+def _parse_known_sources(value: str) -> tuple[tuple[str, str], ...]:
+    sources: dict[str, str] = {}
+    for part in _split(value):
+        address, _, label = (text.strip() for text in part.partition("="))
+        if not _ADDRESS.fullmatch(address) or not re.fullmatch(r"[\w .:()/-]{1,60}", label):
+            raise ValueError("must be addresses with labels, 0x…=label, with commas between them")
+        if address.lower() in sources:
+            raise ValueError("must name each address once")
+        sources[address.lower()] = label
+    return tuple(sources.items())
+
+
 def _parse_key(value: str) -> str:
     if not _KEY.fullmatch(value) or not 0 < int(value.removeprefix("0x"), 16) < _CURVE_ORDER:
         raise ValueError("must be a private key of 64 hex digits")
@@ -190,6 +202,7 @@ class Settings:
     sweep: bool = _setting(_parse_switch, "on")
     sweep_seconds: int = _setting(_parse_integer(1, 3600), "3")
     other_credits: OtherCredits = _setting(OtherCredits.parse, OTHER_CREDITS)
+    known_sources: tuple[tuple[str, str], ...] = _setting(_parse_known_sources, absent=())
     service_customer_id: str = _setting(_parse_customer_id)
 
     @property

@@ -76,6 +76,12 @@ def test_other_credits_are_named_patterns() -> None:
         assert load((), {"OTHER_CREDITS": unnamed}).other_credits.names == ("other",)
 
 
+def test_known_sources_are_addresses_with_labels() -> None:
+    assert load((), {}).known_sources == ()
+    sources = load((), {"KNOWN_SOURCES": f"{ADDRESS}=Old payments (v1), 0x{'cd' * 20} = b"}).known_sources
+    assert sources == (("0x" + "ab" * 20, "Old payments (v1)"), ("0x" + "cd" * 20, "b"))
+
+
 def test_the_default_rates_are_a_share_of_what_this_kind_of_key_is_allowed() -> None:
     for key, rates in {
         "sk_test_1": (6, 20),
@@ -163,6 +169,7 @@ def test_all_faults_are_reported_together() -> None:
         ("MIN_PAYMENT_CENTS", "0"),
         ("SWEEP", "true"),
         ("SWEEP_SECONDS", "0"),
+        *(("KNOWN_SOURCES", text) for text in (ADDRESS, f"{ADDRESS}=", f"{ADDRESS}=a,{ADDRESS.lower()}=b", "0x12=old")),
         ("OTHER_CREDITS", "("),
         ("OTHER_CREDITS", "topup=^a;old=("),
         ("OTHER_CREDITS", "topup=^a;topup=^b"),

@@ -17,6 +17,7 @@ from urllib.request import Request, urlopen
 STRIPE = os.environ.get("STRIPE_API_BASE", "https://api.stripe.com")
 HEADERS = {"authorization": "Bearer " + os.environ["STRIPE_API_KEY"], "stripe-version": "2026-10-28.endive"}
 NODE = os.environ["RPC_URLS"].split(",")[0].strip()
+UNSEEN = "NOT SEEN: forged grants and rates, credits without kind, whose credit it is, stray transfers"
 PAYMENT = "0x8a15d709d8ba7b3da2946a4110feb3f70e8a0dd1e55a69caba618fd7270d74f6"  # keccak of the event's signature
 
 
@@ -52,7 +53,7 @@ for customer in listed("/v1/customers"):
         nets[root] -= row["amount"]  # Stripe counts a credit as negative
         if row["metadata"].get("kind") == "payment":
             carried[row["metadata"].get("payment", "").lower()].append(row)
-payments = {}  # identity → (block, amount, promised cents); read last, so that it holds the newest credits' payments
+payments, expected, newer = {}, {}, {}  # (block, amount, promised cents), read last to hold the newest; cents due
 for gateway in (one.strip().lower() for one in os.environ["GATEWAY_ADDRESSES"].split(",")):
     total, index = words(rpc("eth_call", {"to": gateway, "data": "0x005b4487"}, "latest"))[0], []
     for start in range(0, total, 500):
@@ -67,7 +68,6 @@ for gateway in (one.strip().lower() for one in os.environ["GATEWAY_ADDRESSES"].s
             tx_hash = log["transactionHash"]
             payments[f"{chain_id}:{gateway}:{tx_hash}:{ordinals[tx_hash]}"] = number, *words(log["data"])[1:]
             ordinals[tx_hash] += 1
-expected, newer = {}, {}  # identity → cents
 for name, (number, amount, cents) in payments.items():
     told = carried[name][-1]["metadata"] if carried[name] else {}
     rate = Fraction(told.get("rate", 0)) / (10_000 - int(told.get("discount_bps", 0)))
@@ -76,5 +76,5 @@ net = {name: sum(nets[row["id"]] for row in rows) for name, rows in carried.item
 totals = {"payments_read": len(expected), "paid_raw": str(sum(payments[name][1] for name in expected))}
 print(json.dumps(totals | {"expected_cents": sum(expected.values()), "credited_cents": sum(net.values())}))
 wrong = {name: cents for name, cents in net.items() if cents != expected.get(name, 0)}
-print(*wrong.items(), "NOT SEEN: forged grants, rates, credits without kind, whose credit", sep="\n", file=sys.stderr)
+print(*wrong.items(), UNSEEN, sep="\n", file=sys.stderr)
 sys.exit(bool(wrong))

@@ -155,7 +155,23 @@ class Auditor:
             other_credits=self._settings.other_credits,
             deep=options.deep,
             first_block=first_block.number if first_block else 0,
+            treasuries=await self._find_treasuries(options, reader),
+            known_sources=self._settings.known_sources,
         )
+
+    @staticmethod
+    async def _find_treasuries(options: Options, reader: ChainReader) -> tuple[str, ...]:
+        """Read the gateways' treasuries if the options ask for their transfers."""
+        if options.treasury_opening is not None and not (options.treasury and options.since):
+            raise InvalidOptions("--treasury-opening needs --treasury and --from: before that block it holds")
+        if not options.treasury:
+            return ()
+        if options.customer:
+            raise InvalidOptions("--treasury accounts for all customers: leave out --customer")
+        treasuries = await reader.read_treasuries()
+        if options.treasury_opening is not None and len(treasuries) > 1:
+            raise InvalidOptions("--treasury-opening needs gateways with one treasury, these have several")
+        return treasuries
 
     async def _find_boundary(self, boundary: str, reader: ChainReader, head: Block, *, side: Side) -> Block:
         """Find the block of `--from` or `--to`: a block number, or a day or time in UTC."""

@@ -73,6 +73,7 @@ class Collector:
         self.deleted_customers: set[str] = set()
         self.read_customers: set[str] = set()
         self.balances: list[int | None] = []
+        self.bookkeeping_cents = 0
         self.other_credits = {name: CreditSum() for name in scope.other_credits.names}
 
     def add(self, row: Row) -> None:
@@ -119,6 +120,17 @@ class Collector:
         for entry in entries:
             if name := credit_of_other_system(entry, self._scope):
                 self.other_credits[name].add(entry)
+
+    def sum_balances(self) -> dict[str, int | None]:
+        """Sum the customers' balances, without and with the bookkeeping customers, who repeat every grant."""
+        balances = [balance for balance in self.balances if balance is not None]
+        is_known = len(balances) == len(self.balances)
+        return {
+            "ledgers": len(self.balances),
+            "customers_cents": sum(balances) if is_known else None,
+            "bookkeeping_cents": self.bookkeeping_cents,
+            "with_bookkeeping_cents": sum(balances) + self.bookkeeping_cents if is_known else None,
+        }
 
     async def add_uncredited_payment(self, payment: Payment, customer_ledger: CustomerLedger) -> None:
         """Add a payment that its own customer holds no credit for."""

@@ -27,6 +27,7 @@ from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.settings import Settings
 
 CLEAN, FINDINGS, USAGE, UNREAD = range(4)
+MAX_AMOUNT_DIGITS = 78  # of a uint256
 PrintLine = Callable[[str], object]
 RepairServicesFactory = Callable[[Settings], AbstractAsyncContextManager[RepairServices]]
 
@@ -114,7 +115,19 @@ def exit_code(report: Report) -> int:
 
 def _options(command: argparse.Namespace) -> Options:
     accepted = command.accepted.read_bytes() if command.accepted else b""
-    return Options(command.since, command.until, command.customer, command.deep, command.at, accepted)
+    opening = command.treasury_opening
+    if opening is not None and not (opening.isascii() and opening.isdigit() and len(opening) <= MAX_AMOUNT_DIGITS):
+        raise InvalidOptions("--treasury-opening takes a whole number of base units")
+    return Options(
+        since=command.since,
+        until=command.until,
+        customer=command.customer,
+        deep=command.deep,
+        at=command.at,
+        accepted=accepted,
+        treasury=command.treasury,
+        treasury_opening=None if opening is None else int(opening),
+    )
 
 
 async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:

@@ -17,6 +17,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, help="also write every format, the charts and SHA256SUMS there"
     )
     parser.add_argument("--deep", action="store_true", help="read every entry of every customer; compare rates")
+    parser.add_argument(
+        "--treasury",
+        action="store_true",
+        help="account for every token that reached the treasury, by all transfers and its balances",
+    )
+    parser.add_argument(
+        "--treasury-opening",
+        metavar="AMOUNT",
+        help="with --from: its balance before that block in base units, if the node keeps no state that old",
+    )
     parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
     parser.add_argument("--at", metavar="BLOCK:TIME", help="reproduce the report of that block and time")
     parser.add_argument("--progress", choices=PROGRESS, default="auto", help="auto: on a terminal")

@@ -4,9 +4,11 @@ A failed source makes the report incomplete but never prevents it.
 """
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from chain.errors import ChainError
 from chain.payment import Payment
@@ -17,6 +19,7 @@ from stateless_billing.audit.readers.chain import NO_CUSTOMER, ChainFacts, Chain
 from stateless_billing.audit.readers.customers import AuditedCustomers
 from stateless_billing.audit.readers.ledgers import ExpectedEntries, LedgerReader
 from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeObjectNotFound, StripeReader, StripeReadError
+from stateless_billing.audit.readers.treasury import TreasuryReader
 from stateless_billing.audit.report import limits
 from stateless_billing.audit.report.report import Coverage, Options, Report, describe_sources
 from stateless_billing.audit.report.row_spool import Spool
@@ -60,12 +63,13 @@ class Audit:
         self._coverage = Coverage()
         self.collector = Collector(scope, self._coverage, sources.prices, accepted, Spool())
         self._chain = ChainFacts()
-        self._bookkeeping_cents = 0
+        self._treasury: dict[str, Any] | None = None
 
     async def run(self) -> Report:
         """Read the sources, judge them and create the report."""
         try:
             self._chain = await self._read_chain()
+            await self._read_treasury()
             customers = await self._list_customers()
             await self._read_customers(customers)
         except (ChainError, StripeReadError) as error:
@@ -77,6 +81,22 @@ class Audit:
         if self._options.customer:
             return await self._sources.chain.read_customer(self._options.customer, self.scope.horizon)
         return await self._sources.chain.read_everything(self.scope.first_block, self.scope.horizon, self.scope.token)
+
+    async def _read_treasury(self) -> None:
+        """Account for the treasury's transfers, if the options ask for it. A failure leaves the rest of the report."""
+        if not self.scope.treasuries:
+            return
+        sources = self._sources
+        reader = TreasuryReader(sources.chain.nodes, self.scope, sources.on_progress, sources.on_message)
+        payments = itertools.chain.from_iterable(self._chain.payments.values())
+        try:
+            report = await reader.create_report(payments, self._options.treasury_opening)
+        except ChainError as error:
+            self._coverage.missing.append(f"the transfers of the treasury: {error}")
+            return
+        self._treasury = report.totals
+        for row in report.rows:
+            self.collector.add(row)
 
     async def _list_customers(self) -> AuditedCustomers:
         stripe = self._sources.stripe
@@ -169,7 +189,7 @@ class Audit:
             raise StripeReadError(f"the bookkeeping record {customer_id} does not exist") from error
         if flaw := find_break(entries, starts_at_zero=True):
             raise StripeReadError(f"the bookkeeping record {customer_id} does not add up: {flaw}")
-        self._bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
+        self.collector.bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
         return entries
 
     def _expected_entries(
@@ -231,19 +251,6 @@ class Audit:
             f" at {self._sources.stripe_rate} a second that takes {-(-ledgers // self._sources.stripe_rate)} s or more"
         )
 
-    def _sum_balances(self) -> dict[str, int | None] | None:
-        """Sum the customers' balances, without and with the bookkeeping customers, who repeat every grant."""
-        if self._options.customer:
-            return None
-        balances = [balance for balance in self.collector.balances if balance is not None]
-        is_known = len(balances) == len(self.collector.balances)
-        return {
-            "ledgers": len(self.collector.balances),
-            "customers_cents": sum(balances) if is_known else None,
-            "bookkeeping_cents": self._bookkeeping_cents,
-            "with_bookkeeping_cents": sum(balances) + self._bookkeeping_cents if is_known else None,
-        }
-
     def _create_report(self) -> Report:
         chain = self._chain
         if chain.received != chain.paid + chain.sent_straight and not self._options.customer:
@@ -259,7 +266,8 @@ class Audit:
             "treasury_received_raw": None if self._options.customer else str(chain.received),
             "sent_straight_raw": None if self._options.customer else str(chain.sent_straight),
             "other_credits": {name: asdict(each) for name, each in self.collector.other_credits.items()},
-            "balances": self._sum_balances(),
+            "balances": None if self._options.customer else self.collector.sum_balances(),
+            "treasury": self._treasury,
         }
         return Report(self._options, self._coverage, self.collector.spool, self.scope, totals)
 

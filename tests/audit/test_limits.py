@@ -16,6 +16,7 @@ from tests.fakes.factories import CUSTOMER, block, tx_hash
 pytestmark = pytest.mark.anyio
 
 NEVER_PAID = "ledgers of customers that never paid were not read"
+TREASURY = "transfers to the treasury in blocks without a payment were not read"
 BEFORE = "entries from before a customer's first payment were not read"
 FORGED_CENTS = 99_900
 
@@ -29,12 +30,14 @@ def forge(world: World, customer_id: str = "cus_NeverPaid") -> None:
 @pytest.mark.parametrize(
     ("options", "counts", "ledgers", "parts"),
     [
-        ({}, {}, "payers", [NEVER_PAID, BEFORE]),
-        ({"deep": True}, {}, "all", []),
+        ({}, {}, "payers", [NEVER_PAID, BEFORE, TREASURY]),
+        ({"treasury": True}, {}, "payers", [NEVER_PAID, BEFORE]),
+        ({"deep": True}, {}, "all", [TREASURY]),
+        ({"deep": True, "treasury": True}, {}, "all", []),
         ({"customer": CUSTOMER}, {}, "customer", ["other customers were not read", BEFORE]),
         ({"customer": CUSTOMER, "deep": True}, {}, "customer", ["other customers were not read"]),
         (
-            {"deep": True},
+            {"deep": True, "treasury": True},
             {"rates_not_checked": 1, "ledgers_read_by_windows": 2},
             "all",
             [
@@ -43,7 +46,7 @@ def forge(world: World, customer_id: str = "cus_NeverPaid") -> None:
             ],
         ),
         (
-            {"deep": True, "since": "2026-10-01", "until": "9000"},
+            {"deep": True, "treasury": True, "since": "2026-10-01", "until": "9000"},
             {},
             "all",
             ["nothing from before 2026-10-01 was read", "no payment after 9000 was read"],
@@ -53,7 +56,8 @@ def forge(world: World, customer_id: str = "cus_NeverPaid") -> None:
 def test_the_scope_names_what_the_options_leave_out(
     options: dict[str, Any], counts: dict[str, int], ledgers: str, parts: list[str]
 ) -> None:
-    assert describe_scope(Options(**options), counts) == {"ledgers": ledgers, "not_read": parts}
+    scope = describe_scope(Options(**options), counts)
+    assert scope == {"ledgers": ledgers, "treasury": options.get("treasury", False), "not_read": parts}
 
 
 async def test_a_cheap_audit_beside_a_forged_credit_says_where_it_did_not_look() -> None:
@@ -62,9 +66,13 @@ async def test_a_cheap_audit_beside_a_forged_credit_says_where_it_did_not_look()
     report = await run_audit(world)
     assert report.is_clean
     table = "".join(WRITERS["table"](report))
-    assert table.splitlines()[0] == f"CLEAN OF WHAT WAS READ: {NEVER_PAID}; {BEFORE}"
+    assert table.splitlines()[0] == f"CLEAN OF WHAT WAS READ: {NEVER_PAID}; {BEFORE}; {TREASURY}"
     head = json.loads("".join(WRITERS["jsonl"](report)).splitlines()[0])
-    assert head["coverage"]["scope"] == {"ledgers": "payers", "not_read": [NEVER_PAID, BEFORE]}
+    assert head["coverage"]["scope"] == {
+        "ledgers": "payers",
+        "treasury": False,
+        "not_read": [NEVER_PAID, BEFORE, TREASURY],
+    }
     assert head["coverage"]["complete"]
 
 
@@ -74,18 +82,16 @@ async def test_a_deep_audit_finds_the_forged_credit() -> None:
     report = await run_audit(world, deep=True)
     assert count_statuses(report) == {"matched": 6, "missing_payment": 1}
     assert report.spool.totals.exceptions == 1
-    assert verdict_lines(report) == ["1 EXCEPTION"]
+    assert verdict_lines(report) == ["1 EXCEPTION", f"NOT LOOKED AT: {TREASURY}"]
 
 
 async def test_a_verdict_with_exceptions_names_its_scope_on_a_line_of_its_own() -> None:
     world = World(with_own_wallets(PAID))
     world.add(world.get_or_add_customer("cus_Payer0"), world.credit_row(PAID[0], created=block(200).time))
-    assert verdict_lines(await run_audit(world)) == ["1 EXCEPTION", f"NOT LOOKED AT: {NEVER_PAID}; {BEFORE}"]
-
-
-async def test_a_deep_audit_of_everything_is_plainly_clean() -> None:
-    report = await run_audit(World(with_own_wallets(PAID)), deep=True)
-    assert verdict_lines(report) == ["CLEAN: 6 rows, no exception, everything was read"]
+    assert verdict_lines(await run_audit(world)) == [
+        "1 EXCEPTION",
+        f"NOT LOOKED AT: {NEVER_PAID}; {BEFORE}; {TREASURY}",
+    ]
 
 
 @pytest.mark.parametrize("deep", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -62,6 +63,11 @@ def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None
     page.emulate_media(media="print")
     expect(page.locator("figure table").first).to_be_visible()
     expect(page.get_by_role("button", name="Show")).to_be_hidden()
+    scope = page.locator("p.verdict")
+    expect(scope).to_have_text(re.compile("^NOT LOOKED AT: ledgers of customers that never paid were not read; "))
+    sizes = page.locator(".verdict").evaluate_all("nodes => nodes.map((node) => getComputedStyle(node).fontSize)")
+    assert len(sizes) == 2
+    assert sizes[0] == sizes[1]
     PICTURES.mkdir(exist_ok=True)
     page.set_viewport_size({"width": 800, "height": 900})
     page.screenshot(path=PICTURES / "admin-audit-print.png", full_page=True)

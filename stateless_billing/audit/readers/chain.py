@@ -120,6 +120,13 @@ class ChainReader:
             by_customer[customer_id].sort(key=_chain_order)
         return facts
 
+    async def read_treasuries(self) -> tuple[str, ...]:
+        """Read the treasuries of all gateways."""
+        treasuries = [
+            await self._read_with_failover(gateway, lambda bulk: bulk.treasury()) for gateway in self.gateways
+        ]
+        return tuple(dict.fromkeys(treasuries))
+
     async def read_registered(self, gateway: Gateway, wallets: Sequence[str]) -> dict[str, str | None]:
         """Read the customer of each wallet at one gateway."""
         customers = await self._read_with_failover(gateway, lambda bulk: bulk.customers_of(wallets))

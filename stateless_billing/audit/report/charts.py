@@ -47,7 +47,7 @@ class Series:
 def _row_kind(row: Row) -> str:
     if row.exception:
         return "bad"
-    return "open" if row.status in ("pending", "held") else "good"
+    return "open" if row.status in ("pending", "held", "stray_transfer") else "good"
 
 
 Table = list[list[str]]

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from stateless_billing.audit.report.report import Report
-from stateless_billing.audit.rules.rows import COLUMNS, Row, format_count
+from stateless_billing.audit.rules.rows import COLUMNS, DECIMALS, Row, format_count
 from stateless_billing.domain import money
 from stateless_billing.domain.csv_cells import format_cell
 
 _MAX_TABLE_ROWS = 200
+_OPENING_SOURCES = {"node": "the node", "stated": "the auditor", "token": "the token's creation"}
 
 
 def dump_json(value: object) -> str:
@@ -82,11 +83,33 @@ def _other_sums(totals: Mapping[str, Any]) -> Iterator[str]:
         if credits_["entries"]:
             entries = format_count(credits_["entries"], "credit")
             yield f"  {money.format_dollars(credits_['cents']):>29}  {entries} of another system: {name}\n"
+    yield from _treasury_lines(totals.get("treasury"))
     if not (balances := totals.get("balances")) or balances["customers_cents"] is None:
         return
     without, with_ = (money.format_dollars(balances[f"{name}_cents"]) for name in ("customers", "with_bookkeeping"))
     yield f"  {without:>29}  balances of {format_count(balances['ledgers'], 'customer')} read\n"
     yield f"  {with_:>29}  with the bookkeeping customers, where every grant counts twice\n"
+
+
+def _treasury_lines(treasury: Mapping[str, Any] | None) -> Iterator[str]:
+    """Write what reached the treasuries, in tokens."""
+    if treasury is None:
+        return
+    yield f"\n  {_format_tokens(treasury['paid_raw']):>29}  tokens by our payments\n"
+    for label, each in treasury["known"].items():
+        yield f"  {_format_tokens(each['raw']):>29}  in {format_count(each['transfers'], 'transfer')} through {label}\n"
+    stray = treasury["stray"]
+    yield f"  {_format_tokens(stray['raw']):>29}  in {format_count(stray['transfers'], 'stray transfer')}\n"
+    for account, statement in treasury["accounts"].items():
+        amounts = (_format_tokens(statement[f"{name}_raw"]) for name in ("opening", "received", "sent", "closing"))
+        opening, received, sent, closing = amounts
+        yield f"  {account}: {opening} (by {_OPENING_SOURCES[statement['opening_source']]}) before block"
+        yield f" {statement['from_block']} + {received} received - {sent} sent = {closing}\n"
+    yield "\n"
+
+
+def _format_tokens(raw: str) -> str:
+    return money.format_decimal(int(raw), DECIMALS).rstrip("0").rstrip(".")
 
 
 def verdict_lines(report: Report) -> list[str]:

@@ -12,7 +12,7 @@ def describe_scope(options: Options, counts: Mapping[str, int]) -> dict[str, Any
     ledgers = "all" if options.deep else "payers"
     if options.customer:
         ledgers = "customer"
-    return {"ledgers": ledgers, "not_read": _unread_parts(options, counts)}
+    return {"ledgers": ledgers, "treasury": options.treasury, "not_read": _unread_parts(options, counts)}
 
 
 def _unread_parts(options: Options, counts: Mapping[str, int]) -> list[str]:
@@ -27,6 +27,8 @@ def _unread_parts(options: Options, counts: Mapping[str, int]) -> list[str]:
         parts.append(f"{format_count(count, 'ledger')} with many entries {_was(count)} read only around the payments")
     if count := counts.get("rates_not_checked", 0):
         parts.append(f"{format_count(count, 'recorded rate')} {_was(count)} not compared with the price feed")
+    if not options.treasury and not options.customer:
+        parts.append("transfers to the treasury in blocks without a payment were not read")
     if options.since:
         parts.append(f"nothing from before {options.since} was read")
     if options.until:

@@ -64,7 +64,17 @@ def read_options(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
     saved = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     inputs = saved["inputs"]
     accepted = (folder / ACCEPTED).read_bytes() if inputs["accepted_sha256"] else b""
-    options = Options(inputs["from"], inputs["to"], inputs["customer"], inputs["deep"], inputs["at"], accepted)
+    opening = inputs.get("treasury_opening_raw")
+    options = Options(
+        since=inputs["from"],
+        until=inputs["to"],
+        customer=inputs["customer"],
+        deep=inputs["deep"],
+        at=inputs["at"],
+        accepted=accepted,
+        treasury=inputs.get("treasury", False),  # reports of earlier versions do not have it
+        treasury_opening=None if opening is None else int(opening),
+    )
     return options, {row["fingerprint"]: row for row in saved["rows"]}
 
 

@@ -15,7 +15,10 @@ TOOL = {"name": "stateless-billing", "version": VERSION}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of an audit. `at` pins block and time to reproduce a report."""
+    """The options of an audit. `at` pins block and time to reproduce a report.
+
+    `treasury_opening` is the treasury's balance before the first block, in base units, as the auditor knows it.
+    """
 
     since: str | None = None
     until: str | None = None
@@ -23,6 +26,8 @@ class Options:
     deep: bool = False
     at: str | None = None
     accepted: bytes = b""
+    treasury: bool = False
+    treasury_opening: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options as a JSON object."""
@@ -31,6 +36,8 @@ class Options:
             "to": self.until,
             "customer": self.customer,
             "deep": self.deep,
+            "treasury": self.treasury,
+            "treasury_opening_raw": None if self.treasury_opening is None else str(self.treasury_opening),
             "accepted_sha256": hashlib.sha256(self.accepted).hexdigest() if self.accepted else None,
         }
 

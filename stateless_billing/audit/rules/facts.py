@@ -18,7 +18,8 @@ class Scope:
     """The range of a report: payments from `first_block` to `block`, entries up to `time`.
 
     Times are in Unix seconds. Payments after `block` and up to `horizon` are reported as pending. `horizon` is the last
-    block at `time`, or `block` if `--to` set an end.
+    block at `time`, or `block` if `--to` set an end. `treasuries` are the accounts whose transfers are read, if that
+    was asked for. `known_sources` are other contracts that pay them, with their labels.
     """
 
     chain_id: int
@@ -34,6 +35,8 @@ class Scope:
     other_credits: OtherCredits = field(default_factory=lambda: OtherCredits.parse(OTHER_CREDITS))
     deep: bool = False
     first_block: int = 0
+    treasuries: tuple[str, ...] = ()
+    known_sources: tuple[tuple[str, str], ...] = ()
 
     def is_final(self, payment: Payment) -> bool:
         """Return whether the report judges the payment; later ones are pending."""

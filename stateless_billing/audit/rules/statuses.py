@@ -28,6 +28,7 @@ class Status(StrEnum):
     REVERSED = "reversed"
     CURSOR_AHEAD = "cursor_ahead"
     IDENTITY_DRIFT = "identity_drift"
+    STRAY_TRANSFER = "stray_transfer"
     CUSTOMER_GONE = "customer_gone"
 
 
@@ -83,6 +84,12 @@ RULES: dict[Status, Rule] = {
     ),
     Status.IDENTITY_DRIFT: Rule(
         "R17", True, "chain and Stripe name different customers", "the owner corrects the wallet's customer"
+    ),
+    Status.STRAY_TRANSFER: Rule(
+        "R18",
+        False,
+        "tokens came to the treasury without a payment, so nobody was credited",
+        "ask the sender: send them back, or credit their worth by hand; add another contract to KNOWN_SOURCES",
     ),
     Status.CUSTOMER_GONE: Rule(
         "R19",
