@@ -1,13 +1,13 @@
 /** Keeps the account current while the page is visible: by a stream, or by polling where there is none. */
 
-const POLL_MS = 2500;
+const POLL_MS = 2000;
 const MAX_POLL_MS = 60_000;
 
 /** A browser opens six connections to a host: so many of its pages hold a stream, the others poll. */
 const STREAMS = 3;
 
 /** A stream that was refused, or made room for another, is opened again after so many polls. */
-const POLLS_BEFORE_RETRY = 120;
+const POLLS_BEFORE_RETRY = 150;
 
 /** Reserves a stream. Null if other pages hold all, or the browser has no locks. */
 async function reserveStream() {

@@ -4,6 +4,7 @@
 
 const NOTHING_SENT = "Nothing was sent.";
 const NO_PAYMENT = "No payment was sent.";
+const NOT_ASKED = "Your wallet was not asked to pay.";
 const NO_NEED = "You do not need to pay again.";
 const AUTOMATIC = "This page tries again automatically.";
 const PAID_IS_CREDITED = "Payments you already made are credited as usual.";
@@ -152,11 +153,11 @@ export const walletFaults = {
   },
   doubled: {
     title: "There is another payment to this account",
-    text: `${NO_PAYMENT} The warning above and the recent payments show it, whoever made it. Press the button again only to add more.`,
+    text: `${NOT_ASKED} The warning above and the recent payments show it, whoever made it. Press the button again only to add more.`,
   },
   unread: {
     title: "We cannot look for other payments right now",
-    text: `${NO_PAYMENT} Press the button again to pay without that. The contract takes each price only once.`,
+    text: `${NOT_ASKED} Press the button again to pay without that. The contract takes each price only once.`,
   },
   unclear: {
     title: "Your wallet reported a problem",
