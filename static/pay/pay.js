@@ -122,13 +122,17 @@ function syncPaymentList(store, onPayments) {
   });
 }
 
-/** Reads the account again once more may be paid. */
+/** Reads the account again once more may be paid, and gets the price that was above the limit before. */
 function renewLimits(store, quotes, readAccount) {
   let renewed = 0;
-  store.subscribe(({ now, account: { maximum_resets_at: resetsAt } }) => {
+  let maximum = store.get().account.maximum_cents;
+  store.subscribe(({ now, quote, busy, account: { maximum_cents: cents, maximum_resets_at: resetsAt } }) => {
+    const isRaised = cents > maximum;
+    maximum = cents;
+    if (isRaised && !quote && !busy) void quotes.renew();
     if (!resetsAt || now < resetsAt || renewed === resetsAt) return;
     renewed = resetsAt;
-    void readAccount().then(() => quotes.renew(), () => {});
+    void readAccount().catch(() => {});
   });
 }
 
