@@ -18,7 +18,7 @@ from chain.failover import FailoverProvider
 from chain.gateway import Gateway, Tip, read_tip
 from chain.payment import Payment
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.daily_limit import DAY, DailyLimit
+from stateless_billing.crediting.daily_limit import DailyLimit
 from stateless_billing.domain.finality import Heads
 from stateless_billing.payers.accounts import Account, Accounts, ListedPayment
 from stateless_billing.payers.responses import AccountResponse
@@ -260,9 +260,7 @@ class AccountWatch:
             listed = await self._accounts.list_payments(account.customer)
             payments = await self._accounts.show(listed, heads)
         response = await self._accounts.respond(account, payments, self._daily_limit)
-        now = int(self._clock.wall())
-        ends = [entry.payment.time + DAY + 1 for entry in listed]
-        watched.recheck_at = min((end for end in ends if end > now), default=0)
+        watched.recheck_at = response.maximum_resets_at or 0
         watched.read_at = self._clock.boot()
         watched.account, watched.listed = account, listed
         watched.publish(response)
