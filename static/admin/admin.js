@@ -84,15 +84,16 @@ function describeOrder(answer) {
 }
 
 function describeStatus({ state, cause, credit }) {
-  if (state === "credited") return `Credited${credit ? `: ${credit}` : ""}.`;
-  return `The payment is ${state} now${cause ? `: ${cause.replaceAll("_", " ")}` : ""}.`;
+  if (state === "credited") return credit ? `Credited: ${credit}.` : "Credited.";
+  return cause ? `The payment is ${state} now: ${cause.replaceAll("_", " ")}.` : `The payment is ${state} now.`;
 }
 
 /** What each kind of form sends, and the sentence about its answer. */
 const ACTIONS = {
   undo: async (form) => {
     const answer = await post("/api/admin/grants/undo", { reservation: form.dataset.undo, reason: readValue(form, "reason") });
-    return `Taken back: ${formatDollars(answer.cents)}${answer.taken_back ? ` by ${answer.taken_back}` : ""}.`;
+    const by = answer.taken_back ? ` by ${answer.taken_back}` : "";
+    return `Taken back: ${formatDollars(answer.cents)}${by}.`;
   },
   order: async (form) => {
     const request = { form: form.dataset.order, order: buildOrder(form), reason: readValue(form, "reason") };
