@@ -9,12 +9,12 @@ const STREAMS = 3;
 /** A stream that was refused, or made room for another, is opened again after so many polls. */
 const POLLS_BEFORE_RETRY = 150;
 
-/** Reserves a stream. Null if other pages hold all, or the browser has no locks. */
+/** Reserves a stream. Null if other pages hold all, or the browser has no locks or refuses them. */
 async function reserveStream() {
   for (let number = 0; navigator.locks && window.EventSource && number < STREAMS; number += 1) {
     const release = await new Promise((resolve) => {
       const hold = (lock) => (lock ? new Promise((free) => resolve(free)) : resolve(null));
-      navigator.locks.request(`stream ${number}`, { ifAvailable: true }, hold);
+      navigator.locks.request(`stream ${number}`, { ifAvailable: true }, hold).catch(() => resolve(null));
     });
     if (release) return release;
   }

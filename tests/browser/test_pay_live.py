@@ -63,6 +63,14 @@ def test_a_page_whose_stream_is_refused_polls(tabs: Tabs, stack: Stack) -> None:
     expect(row(page, pay_elsewhere(stack))).to_have_count(1, timeout=SHOWN_MS + 500)
 
 
+def test_a_browser_that_refuses_locks_polls(tabs: Tabs, stack: Stack) -> None:
+    page = tabs.open([wallet_of(stack)])
+    page.add_init_script("navigator.locks.request = () => Promise.reject(new DOMException('no', 'SecurityError'));")
+    page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd=25")
+    expect(page.locator("#amount")).to_contain_text(re.compile(r"\d"))
+    expect(row(page, pay_elsewhere(stack))).to_have_count(1, timeout=SHOWN_MS + 500)
+
+
 @pytest.mark.parametrize("missing", ["EventSource", "locks"])
 def test_a_browser_without_streams_or_locks_polls(tabs: Tabs, stack: Stack, missing: str) -> None:
     page = tabs.open([wallet_of(stack)])

@@ -25,8 +25,8 @@ from tests.browser.witness import Witness
 )
 def test_a_text_is_judged_by_what_was_true_then(at: float, text: str, fault: str) -> None:
     witness = Witness(lambda: 0, lambda: 0)
-    witness.truth.mined += [10.0, 20.0]
-    witness.truth.credited.append(15.0)
+    witness.truth.mined += [(9.9, 10.0), (19.9, 20.0)]
+    witness.truth.credited.append((14.9, 15.0))
     witness.presses += [5.0, 18.0]
     witness.texts.append((at, text))
     assert [untrue.split(": ", 1)[1].split("\n")[0] for untrue in witness.untrue()] == ([fault] if fault else [])
@@ -34,7 +34,7 @@ def test_a_text_is_judged_by_what_was_true_then(at: float, text: str, fault: str
 
 def test_paying_again_is_safe_where_what_arrives_was_asked_for_later() -> None:
     witness = Witness(lambda: 0, lambda: 0)
-    witness.truth.mined.append(10.0)
+    witness.truth.mined.append((9.9, 10.0))
     witness.presses += [1.0, 6.0]
     witness.texts.append((5.0, "You can safely pay again. It took no tokens."))
     assert witness.untrue() == []

@@ -13,7 +13,7 @@ from typing import Any
 from playwright.sync_api import BrowserContext
 
 LIST_SECONDS = 3.0  # by which the list of an open page may be behind the chain
-READING_SECONDS = 0.5  # by which the truth read here may be late
+PAGE_SECONDS = 0.5  # by which the rest of an open page may be
 WATCH_TEXTS = """
 (() => {
   let last = "";
@@ -36,10 +36,13 @@ NO_LIST = re.compile(r"No payments yet")
 
 @dataclass
 class Truth:
-    """When payments were mined and credited, in seconds of the wall clock, as the chain and Stripe tell it."""
+    """When payments were mined and credited, in seconds of the wall clock, as the chain and Stripe tell it.
 
-    mined: list[float] = field(default_factory=list)
-    credited: list[float] = field(default_factory=list)
+    Of each, when it was surely not there yet, and when it surely was: a reading takes time on a busy machine.
+    """
+
+    mined: list[tuple[float, float]] = field(default_factory=list)
+    credited: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Witness:
@@ -64,9 +67,13 @@ class Witness:
         self._thread.join()
 
     def _read(self) -> None:
+        absent_at = [time.time()] * len(self._readings)
         while not self._ended.wait(0.1):
-            for count, times in self._readings:
-                times.extend([time.time()] * (count() - len(times)))
+            for number, (count, times) in enumerate(self._readings):
+                began = time.time()
+                more = count() - len(times)
+                times.extend([(absent_at[number], time.time())] * more)
+                absent_at[number] = began
 
     def watch(self, context: BrowserContext) -> None:
         """Keep all texts of a browser profile's pages."""
@@ -81,14 +88,14 @@ class Witness:
         mined, credited = self.truth.mined, self.truth.credited
         asked_at = max((press for press in self.presses if press <= at), default=0.0)
         asked_next = min((press for press in self.presses if press > at), default=math.inf)
-        if NOTHING.search(text) and any(asked_at < time_ < at - READING_SECONDS for time_ in mined):
+        if NOTHING.search(text) and any(asked_at < before and after < at - PAGE_SECONDS for before, after in mined):
             return "something was sent"
-        if SAFE.search(text) and any(asked_at < time_ < asked_next for time_ in mined):
+        if SAFE.search(text) and any(asked_at < before and after < asked_next for before, after in mined):
             return "the payment arrived"
-        if CREDITED.search(text) and not any(time_ <= at + READING_SECONDS for time_ in credited):
+        if CREDITED.search(text) and not any(before <= at for before, _ in credited):
             return "there is no credit"
-        if PAID.search(text) and not any(time_ <= at + READING_SECONDS for time_ in mined):
+        if PAID.search(text) and not any(before <= at for before, _ in mined):
             return "there is no payment"
-        if NO_LIST.search(text) and any(time_ < at - LIST_SECONDS - READING_SECONDS for time_ in mined):
+        if NO_LIST.search(text) and any(after < at - LIST_SECONDS - PAGE_SECONDS for _, after in mined):
             return "the list is behind the chain"
         return ""
