@@ -68,7 +68,9 @@ class Witness:
 
     def _read(self) -> None:
         absent_at = [time.time()] * len(self._readings)
-        while not self._ended.wait(0.1):
+        ended = False
+        while not ended:
+            ended = self._ended.wait(0.1)  # and once more at the end: what happened just before it counts
             for number, (count, times) in enumerate(self._readings):
                 began = time.time()
                 more = count() - len(times)
