@@ -244,12 +244,12 @@ class AccountWatch:
         return "confirming" in self._states_by_chain(watched)
 
     async def _reread(self, watched: WatchedAccount, heads: Heads | None = None) -> None:
-        """Read an account again, by `heads` that were read before. Raises: ChainError, and it stays due."""
+        """Read an account again, by `heads` that were read before. Whatever it raises, the account stays due."""
         async with watched.lock:
             watched.is_due = False
             try:
                 await self._read(watched, heads)
-            except ChainError:
+            except BaseException:
                 watched.is_due, watched.retry_at = True, self._clock.boot() + _RETRY_SECONDS
                 raise
 
@@ -260,7 +260,8 @@ class AccountWatch:
             listed = await self._accounts.list_payments(account.customer)
             payments = await self._accounts.show(listed, heads)
         response = await self._accounts.respond(account, payments, self._daily_limit)
-        watched.recheck_at = response.maximum_resets_at or 0
+        is_counting = not response.maximum_cents and response.maximum_resets_at is None
+        watched.recheck_at = int(self._clock.wall()) + 1 if is_counting else response.maximum_resets_at or 0
         watched.read_at = self._clock.boot()
         watched.account, watched.listed = account, listed
         watched.publish(response)

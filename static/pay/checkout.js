@@ -30,11 +30,15 @@ const PLAIN_MEANINGS = new Set(["rejected", "busy", "locked", "no_gas", "no_toke
 /** Meanings after which another kind of request would press the payer. */
 const PAYER_DECIDES = new Set(["rejected", "refused", "busy"]);
 
-function createFaultNotice(fault) {
-  if (fault.code === "contract") return contractFaults[fault.detail] ?? contractFaults.unnamed;
+/** Describes a fault. `hasAllowed` says that an allowance was sent before, so that not nothing was sent. */
+function createFaultNotice(fault, hasAllowed) {
+  if (fault.code === "contract") {
+    const { title, text } = contractFaults[fault.detail] ?? contractFaults.unnamed;
+    return { title, text: hasAllowed ? text.replace(outcomes.nothing, outcomes.noPayment) : text };
+  }
   const { title, text, next } = walletFaults[fault.code] ?? walletFaults.unclear;
   // Payments have words of their own: what may have been sent here is an allowance.
-  const outcome = fault.mayHaveSent ? outcomes.noPayment : outcomes.nothing;
+  const outcome = fault.mayHaveSent || hasAllowed ? outcomes.noPayment : outcomes.nothing;
   return { title, text: text ?? `${outcome} ${next}`, walletMessage: PLAIN_MEANINGS.has(fault.code) ? "" : fault.detail };
 }
 
@@ -113,6 +117,7 @@ function createSender(store, config, quotes, connection, tracker, attempts, read
     const { payer, quote, sent } = store.get();
     store.set({ busy: "allowing" });
     const hash = await sendTransaction(provider, payer, call);
+    turn.hasAllowed = true;
     store.set({ busy: "allowMining" });
     const receipt = await waitForReceipt(provider, hash, ALLOWANCE_LIMIT_MS);
     if (!receipt) throw new WalletFault("allow_slow");
@@ -262,7 +267,7 @@ export function createCheckout(store, config, quotes, connection, tracker, attem
       await Promise.race([action(current), current.ended]);
     } catch (fault) {
       if (!(fault instanceof WalletFault)) throw fault;
-      store.set({ notice: createFaultNotice(fault) });
+      store.set({ notice: createFaultNotice(fault, current.hasAllowed) });
       if (fault.code === "none") showPhones();
     } finally {
       if (turn === current) store.set({ busy: "" });

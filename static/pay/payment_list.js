@@ -4,7 +4,7 @@ import { createElement } from "../shared/dom.js";
 import { createExplorerLink } from "./explorer.js";
 import { formatDate, formatDollars, formatExactTokens, formatTokens, shortenHex } from "./money.js";
 import { buildReceiptUrl, getTxHash, pollPayment } from "./payment_polling.js";
-import { describePayment, isFinal, isUnderWay } from "./states.js";
+import { describePayment, isFinal } from "./states.js";
 import { phrases, stateNames } from "./strings.js";
 
 const MAX_SHOWN = 20;
@@ -22,14 +22,17 @@ export function mergePayments(payments, fresh, wallet) {
   return [...added, ...updated].slice(0, MAX_SHOWN);
 }
 
-/** Takes the account's list. What was claimed a moment ago may be missing in it, and what is credited stays so. */
+/** What a claim told; another process may know only that the payment is on the chain. */
+const DECIDED = new Set(["credited", "held", "reversed"]);
+
+/** Takes the account's list. What was claimed a moment ago may be missing in it, and what is decided stays so. */
 export function takeList(payments, fresh, now) {
   const shown = new Map(payments.map((payment) => [payment.payment, payment]));
   const listed = new Set(fresh.map((payment) => payment.payment));
   const claimed = payments.filter((payment) => !listed.has(payment.payment) && now - payment.time < LIST_LAG_S);
   const taken = fresh.map((payment) => {
     const before = shown.get(payment.payment);
-    return before?.state === "credited" && isUnderWay(payment.state) ? before : payment;
+    return DECIDED.has(before?.state) && !DECIDED.has(payment.state) ? before : payment;
   });
   return [...claimed, ...taken].slice(0, MAX_SHOWN);
 }

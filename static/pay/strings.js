@@ -52,7 +52,7 @@ export const phrases = {
   payerOther: (wallet, credited) => `Paying from ${wallet}. The credit still goes to ${credited}.`,
   reference: (reference) => `Reference: ${reference}`,
   walletMessage: (message) => `Your wallet said: “${message}”`,
-  closeHint: "You can close this page. We will still credit the payment.",
+  closeHint: "You can close this page: the credit does not need it.",
   holdings: (before, after) => `${before} now, ${after} afterwards`,
   fee: (amount) => `about ${amount}`,
   feeUnder: (amount) => `under ${amount}`,
@@ -229,7 +229,7 @@ export const waitingTexts = {
 /** Once the price has expired, a wallet can no longer send the payment. */
 export const attemptExpired = {
   title: "Wait: this payment may still arrive",
-  text: "The price has expired, so your wallet can no longer send this payment. If it was sent in time, it appears here. It takes the chain up to half an hour to rule that out.",
+  text: "The price has expired. If your wallet sent the payment in time, it appears here. It usually takes the chain up to half an hour to rule that out.",
 };
 
 /** What became of it, if not a payment of this page's. */
@@ -358,7 +358,7 @@ export const serviceFaults = {
 /** Faults of the service while the page polls a payment. */
 export const pollingFaults = {
   title: "We cannot read the payment's state right now",
-  temporary: `This is a fault of ours or of your connection. ${AUTOMATIC} If you paid, the payment is safe and will be credited. ${NO_NEED}`,
+  temporary: `This is a fault of ours or of your connection. ${AUTOMATIC} If you paid through our contract, the payment is safe, and we look at it again. ${NO_NEED}`,
   permanent: "We do not accept this transaction hash. No money moved. Check the hash and try again.",
 };
 
@@ -464,8 +464,8 @@ export const paymentTexts = {
     text: `This usually takes a few seconds. ${NO_NEED}`,
   }),
   unknownLong: (chain) => ({
-    title: `${chain} is slower than usual`,
-    text: "Your payment is safe: this page and our server keep looking. Do not pay again, unless your wallet shows it as failed, canceled or dropped. In that case no tokens were taken.",
+    title: `${chain} does not show this transaction yet`,
+    text: "A payment that arrives is credited: this page and our server keep looking. Do not pay again, unless your wallet shows it as failed, canceled or dropped. In that case no tokens were taken.",
   }),
   confirming: (done, needed) => ({
     title: "Payment received, confirming",

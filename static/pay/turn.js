@@ -8,6 +8,8 @@ export function createTurn() {
   });
   const whileOpen = (settle) => (value) => isOver || settle(value);
   return {
+    /** Whether an allowance was sent. */
+    hasAllowed: false,
     ended,
     end() {
       isOver = true;

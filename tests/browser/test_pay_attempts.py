@@ -145,7 +145,7 @@ def test_payment_is_searched_for_until_it_can_never_arrive(
     notice(page, title, "This page keeps looking")
     service.chain_time = deadline = int(time.time()) + 400
     run_until(page, "Wait: this payment may still arrive")
-    notice(page, "Wait: this payment may still arrive", "The price has expired, so your wallet can no longer send")
+    notice(page, "Wait: this payment may still arrive", "If your wallet sent the payment in time")
     service.finalized_at = deadline - 200
     page.clock.run_for(61_000)
     notice(page, "Wait: this payment may still arrive", "The price has expired")

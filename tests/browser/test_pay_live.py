@@ -13,7 +13,7 @@ from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
-from tests.browser.stand_in import GATEWAY, StandIn, payment
+from tests.browser.stand_in import GATEWAY, StandIn, answer, payment
 from tests.browser.test_pay import CREDITED_MS, api, expect_credited, open_pay, payments, wallet_of
 
 SEND = "eth_sendTransaction"
@@ -219,3 +219,14 @@ def test_a_payer_decides_whether_to_pay_while_the_account_cannot_be_read(
     assert wallet.count(SEND) == 0
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
+
+
+def test_what_a_claim_told_is_not_replaced_by_a_process_that_knows_less(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.payments = [payment("pending", 7)]
+    service.claims = {7: [answer("held", 7, cause="over_limit")] * 99}
+    page = page_of(tabs, service, wallet)
+    expect(page.locator("#payments .badge")).to_have_text("Held")
+    page.wait_for_timeout(4500)  # two readings of the account
+    expect(page.locator("#payments .badge")).to_have_text("Held")

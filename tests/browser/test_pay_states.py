@@ -334,9 +334,9 @@ def test_after_a_minute_the_page_may_be_closed(tabs: Tabs, service: StandIn, wal
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("Waiting for Base to show your payment")
     page.clock.run_for(62_000)
-    expect(page.locator("#status-title")).to_have_text("Base is slower than usual")
+    expect(page.locator("#status-title")).to_have_text("Base does not show this transaction yet")
     expect(page.locator("#status-text")).to_contain_text("this page and our server keep looking")
-    expect(page.locator("#status-hint")).to_have_text("You can close this page. We will still credit the payment.")
+    expect(page.locator("#status-hint")).to_have_text("You can close this page: the credit does not need it.")
 
 
 def test_reload_takes_the_payment_up_again(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:

@@ -362,3 +362,16 @@ def test_payment_overtaken_by_another_is_told(tabs: Tabs, service: StandIn, wall
     service.payments = [payment("credited", 0xC0, sequence=0, amount="5", payer=WALLET)]
     page.clock.fast_forward(10_000)
     expect(page.locator("#notice .title")).to_have_text("Another payment to this account came first")
+
+
+def test_after_an_allowance_a_rejected_payment_is_not_called_nothing(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    wallet.refuse("eth_signTypedData_v4", 4200)
+    wallet.behave("eth_sendTransaction", 1)
+    wallet.refuse("eth_sendTransaction", 4001)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .text")).to_contain_text("No payment was sent.")
+    expect(page.locator("#notice")).not_to_contain_text("Nothing was sent")

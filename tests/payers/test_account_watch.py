@@ -10,6 +10,7 @@ import pytest
 
 from chain.errors import NodeError
 from chain.payment import customer_id_to_bytes32
+from stateless_billing.crediting.daily_limit import DailyLimit, Remaining
 from stateless_billing.payers.account_watch import WatchedAccount
 from stateless_billing.payers.responses import AccountResponse
 from stateless_billing.services.container import Services
@@ -263,6 +264,26 @@ def test_the_maximum_recovers_when_a_payment_is_a_day_old() -> None:
             assert shown(mine).maximum_cents == 100_000
             await asyncio.sleep(2 * MINUTE)
             assert shown(mine).maximum_cents == 500_000
+
+    town.run(scenario())
+
+
+def test_a_maximum_that_is_still_being_counted_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = town_of(0)
+    unfinished = [None] * 4
+    count = DailyLimit.remaining
+
+    async def remaining(self: DailyLimit, customer_id: str, now: int, smallest_cents: int) -> Remaining | None:
+        return unfinished.pop() if unfinished else await count(self, customer_id, now, smallest_cents)
+
+    monkeypatch.setattr(DailyLimit, "remaining", remaining)
+
+    async def scenario() -> None:
+        services = town.process()
+        async with watching(services) as mine:
+            assert shown(mine).maximum_cents == 0
+            await asyncio.sleep(10)
+            assert shown(mine).maximum_cents > 0
 
     town.run(scenario())
 

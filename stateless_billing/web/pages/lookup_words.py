@@ -24,7 +24,8 @@ MALFORMED = LookupWords(
 UNREADABLE = LookupWords(
     "warn",
     "We cannot read the payment's state right now",
-    f"If you paid, the payment is safe and will be credited. {_NO_NEED} Look it up again in a minute.",
+    "If you paid through our contract, the payment is safe, and we look at it again."
+    f" {_NO_NEED} Look it up again in a minute.",
 )
 _DUST = LookupWords(
     "good", "Payment received", "It is worth less than one cent, so no credit could be added. Nothing is left to do."

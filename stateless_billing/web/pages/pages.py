@@ -241,7 +241,7 @@ class Pages:
             raise ProblemError(
                 "not_found",
                 "We found no such payment to this service. A payment that was just sent can take a minute to show."
-                " No money moved. Try again in a minute.",
+                " Opening a receipt moves no money. Try again in a minute.",
             )
         headers = {"vary": "accept"}
         if _wants_json(request):
