@@ -5,6 +5,7 @@ by block hash. Index and logs come from one node. If they differ, the next node 
 ChainError is raised. Readings of many blocks isolate the blocks that no node shows properly.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from chain import decoding, provider
 from chain.bulk_reader import request_many, treasury_topic
 from chain.contracts import GatewayContract
 from chain.decoding import TxReceipt
-from chain.errors import ChainError, InconsistentChainData
+from chain.errors import ChainError, InconsistentChainData, NodeError
 from chain.payment import Block, Payment, registered_customer
 from chain.payment_index import BlockCache, IndexedBlock, PaymentIndex
 from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
 
+_TIP_TIMEOUT_SECONDS = 2.5
 _WORDS_FOR_NONE = 2  # nodes that must show an EVM transaction without payments
 _MAX_UNREADABLE_BLOCKS = 32  # in one reading; with more, the nodes show no logs at all
 
@@ -169,7 +171,7 @@ async def read_tip(
 ) -> Tip:
     """Read all that changes for payers in one batched request. The newest gateway is asked for the wallets' customers.
 
-    Raises: ChainError.
+    A node that does not answer within seconds fails, and the next is asked. Raises: ChainError.
     """
     total = await gateways[0].load_function("totalPayments")
     customer = await gateways[0].load_function("customerOf")
@@ -178,7 +180,11 @@ async def read_tip(
     calls += [gateways[0].view_call(customer, wallet) for wallet in wallets]
 
     async def read(node: ChainClient) -> Tip:
-        results = iter(await request_many(node, calls, lambda value: value))
+        try:
+            async with asyncio.timeout(_TIP_TIMEOUT_SECONDS):
+                results = iter(await request_many(node, calls, lambda value: value))
+        except TimeoutError as error:
+            raise NodeError("a node did not answer in time") from error
         return Tip(
             blocks={tag: decoding.block(next(results)) for tag in tags},
             totals=[int(total.decode(decoding.data(next(results)))) for _ in gateways],

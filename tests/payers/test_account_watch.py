@@ -310,3 +310,29 @@ def test_while_no_node_answers_it_waits_and_then_catches_up(caplog: pytest.LogCa
             assert len(states(mine)) == 1
 
     town.run(scenario())
+
+
+class _SilentFirstNode(_Counting):
+    """The first of two nodes shows its newest block, and never answers a batch."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "node0.test" and request.content.startswith(b"["):
+            await asyncio.sleep(3600)
+        return await super().handle_async_request(request)
+
+
+def test_a_node_that_answers_no_batch_is_left_for_the_next() -> None:
+    town = town_of(0)
+    town.nodes.append(town.nodes[0])
+
+    async def scenario() -> None:
+        services = town.process()
+        async with watching(services) as mine:
+            await asyncio.sleep(5)
+            for provider in services.account_watch._nodes.nodes:
+                provider._http._transport = _SilentFirstNode(town)
+            town.nodes[0].payments.append(payment(block=newest_block(), gateway=GATEWAY))
+            await asyncio.sleep(8)
+            assert len(states(mine)) == 1
+
+    town.run(scenario())
