@@ -31,6 +31,7 @@ _NODE_STATUS_SECONDS = 2
 _DEPTH_TICKS = 2  # how often the depth of payments on their way is measured
 _REREAD_SECONDS = 15  # how often an account with payments on their way is read again, in case the chain reorganized
 _RETRY_SECONDS = 5
+_DOUBT_SECONDS = 10
 _WALLETS_PER_TICK = 4  # whose registration is read
 _MAX_NEW_PAYMENTS = 256  # after an outage with more, all watched accounts are read
 _MAX_CONCURRENT = 8
@@ -56,6 +57,7 @@ class WatchedAccount:
         self.retry_at = 0.0
         self.recheck_at = 0
         self.known: list[object] = []
+        self.expected: dict[str, float] = {}  # payments seen on the chain, until when a list without them is doubted
         self.lock = asyncio.Lock()
         self.streams: set[asyncio.Event] = set()
 
@@ -205,15 +207,16 @@ class AccountWatch:
             if is_readable and self._totals is before:
                 before[number] = totals[number]
 
-    def _mark_paid(self, payments: Iterable[Payment], gateway: Gateway) -> None:
-        customers = {payment.customer_id for payment in payments}
+    def _mark_paid(self, payments: Sequence[Payment], gateway: Gateway) -> None:
+        doubted_until = self._clock.boot() + _DOUBT_SECONDS
         wallets = {payment.wallet: payment.customer_id for payment in payments}
         for watched in list(self._watched.values()):
             wallet, customer = watched.account.wallet, watched.account.customer
             if wallet in wallets and gateway is self._gateways[0]:
                 watched.follow_registration(wallets[wallet])
-            if customer and customer.id in customers:
+            if customer and (own := [payment.identity for payment in payments if payment.customer_id == customer.id]):
                 watched.is_due = True
+                watched.expected |= dict.fromkeys(own, doubted_until)
 
     @staticmethod
     def _mark_due(watched: Iterable[WatchedAccount]) -> None:
@@ -264,6 +267,14 @@ class AccountWatch:
         watched.account, watched.listed = account, listed
         watched.publish(response)
         watched.known = self._known(watched)
+        self._doubt_list(watched)
+
+    def _doubt_list(self, watched: WatchedAccount) -> None:
+        """Read the account again soon if its list lacks a payment: another node answered, which is a block behind."""
+        listed = {entry.payment.identity for entry in watched.listed}
+        doubts = {identity: until for identity, until in watched.expected.items() if until > self._clock.boot()}
+        watched.expected = {identity: until for identity, until in doubts.items() if identity not in listed}
+        watched.is_due = watched.is_due or bool(watched.expected)
 
     async def _measure(self, watched: WatchedAccount, heads: Heads) -> None:
         """Describe an account's payments again by newer heads. What a reorganization changed is read again later."""

@@ -336,3 +336,20 @@ def test_a_node_that_answers_no_batch_is_left_for_the_next() -> None:
             assert len(states(mine)) == 1
 
     town.run(scenario())
+
+
+def test_a_list_of_a_node_that_is_a_block_behind_is_read_again() -> None:
+    town = town_of(0)
+
+    async def scenario() -> None:
+        services = town.process()
+        async with watching(services) as mine:
+            await asyncio.sleep(5)
+            behind = [0, 0]
+            town.nodes[0].lies["paymentCount"] = lambda count: behind.pop() if behind else count
+            town.nodes[0].payments.append(payment(block=newest_block(), gateway=GATEWAY))
+            await asyncio.sleep(6)
+            assert not behind
+            assert len(states(mine)) == 1
+
+    town.run(scenario())
