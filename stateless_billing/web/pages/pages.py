@@ -240,8 +240,8 @@ class Pages:
         if receipt is None:
             raise ProblemError(
                 "not_found",
-                "We found no such payment to this service. A payment that was just sent can take a minute to show."
-                " Opening a receipt moves no money. Try again in a minute.",
+                "We found no such payment to this service. Opening a receipt only reads. No money moved."
+                " A payment that was just sent can take a minute to show: try again then.",
             )
         headers = {"vary": "accept"}
         if _wants_json(request):
