@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from chain.provider import preload_web3
 from stateless_billing.operators.roster import GRANT, has_anybody_right
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
+from stateless_billing.services.startup import RETRY_DELAYS
 from stateless_billing.settings import Settings
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server import serving
@@ -20,27 +22,35 @@ from stateless_billing.web.server.metrics_app import create_metrics_app
 
 _IDLE_SWEEP_SECONDS = 15
 _RECONCILE_GRANTS_SECONDS = 15
-_LAZY_LOADING_DELAY_SECONDS = 0.5  # leaves the CPU to the first requests after startup
+_START_RETRY_SECONDS = 5
 
 
 async def serve(settings: Settings) -> None:
     """Serve until terminated. Raises: StartupRefused."""
     async with Services(settings, SystemClock()) as services:
-        await services.start()
         app = create_app(services)
-        work = [_finish_loading(app), *_common_tasks(services)]
-        if has_anybody_right(settings.operators, GRANT):
-            await services.grants.ledger.reconcile_at_start()
-            work.append(services.grants.ledger.run(_RECONCILE_GRANTS_SECONDS))
-        if settings.sweep:
-            work += _sweep_tasks(services)
-        async with _background(*work):
-            await serving.serve(app, settings.host, settings.port, app.state.streams.close)
+        async with _background(_finish_loading(app), _serve_metrics(services)):
+            work = _work(services)
+            await serving.serve(app, settings.host, settings.port, app.state.streams.close, work)
+
+
+async def _work(services: Services) -> None:
+    """Check what the settings name, however long Stripe or the nodes are away; then do what no request asks for.
+
+    Raises: StartupRefused.
+    """
+    await services.start(chain(RETRY_DELAYS, repeat(_START_RETRY_SECONDS)))
+    tasks = [services.stripe_probe.watch()]
+    if has_anybody_right(services.settings.operators, GRANT):
+        await services.grants.ledger.reconcile_at_start()
+        tasks.append(services.grants.ledger.run(_RECONCILE_GRANTS_SECONDS))
+    if services.settings.sweep:
+        tasks += _sweep_tasks(services)
+    await asyncio.gather(*tasks)
 
 
 async def _finish_loading(app: Starlette) -> None:
-    """Load what the first requests do not need, before a payer has to wait for it."""
-    await asyncio.sleep(_LAZY_LOADING_DELAY_SECONDS)
+    """Load what takes long to import, while the first requests wait for the checks."""
     await asyncio.to_thread(load_lazy_routes, app)
     await asyncio.to_thread(preload_web3)
 
@@ -51,18 +61,16 @@ async def sweep(settings: Settings, *, once: bool) -> bool:
         await services.start()
         if once:
             return (await services.sweeper.run_once(force=True)).complete
-        work = asyncio.gather(*_common_tasks(services), *_sweep_tasks(services))
+        work = asyncio.gather(_serve_metrics(services), services.stripe_probe.watch(), *_sweep_tasks(services))
         with serving.on_termination_signal(work.cancel), contextlib.suppress(asyncio.CancelledError):
             await work
         return True
 
 
-def _common_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:
-    settings, tasks = services.settings, [services.stripe_probe.watch()]
+async def _serve_metrics(services: Services) -> None:
+    settings = services.settings
     if settings.metrics_port:
-        metrics_app = create_metrics_app(services)
-        tasks.append(serving.serve_secondary(metrics_app, settings.host, settings.metrics_port))
-    return tasks
+        await serving.serve_secondary(create_metrics_app(services), settings.host, settings.metrics_port)
 
 
 def _sweep_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chain import decoding, provider
-from chain.errors import ChainError, InvalidResponse
+from chain.errors import ChainError, InvalidResponse, NoContract, NodeError
 from chain.payment import customer_id_to_bytes32, registered_customer
 from chain.provider import Call, ChainClient, NodeProvider, preload_web3
 from chain.signatures import domain_separator, is_imported, preload_crypto
@@ -26,13 +26,13 @@ GATEWAY_ABI = "PaymentGateway"
 ERC20_ABI = "ERC20Permit"
 _ABI_FOLDER = Path(__file__).parent / "abi"
 _PERMIT_VERSIONS = ("1", "2")
-# Calldata of the views that a start reads before web3 is loaded; tests/chain/test_abi.py recomputes it.
-EARLY_CALLDATA = {
-    "token": "0xfc0c546a",
-    "signer": "0x238ac933",
-    "totalPayments": "0x005b4487",
-    "decimals": "0x313ce567",
-    "symbol": "0x95d89b41",
+# Calldata and decoder of what a start reads before web3 is loaded; tests/chain/test_abi.py recomputes the calldata.
+EARLY_VIEWS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
+    "token": ("0xfc0c546a", lambda raw: decoding.word_as_address(decoding.uint256(raw))),
+    "signer": ("0x238ac933", lambda raw: decoding.word_as_address(decoding.uint256(raw))),
+    "totalPayments": ("0x005b4487", decoding.uint256),
+    "decimals": ("0x313ce567", decoding.uint256),
+    "symbol": ("0x95d89b41", decoding.text),
 }
 
 
@@ -248,35 +248,33 @@ class TokenContract(Contract):
         return None
 
 
-class EarlyViews:
-    """The views that a start and its first answers need, decoded without web3, which takes a second to import."""
+async def read_early(reader: ChainClient, views: Sequence[tuple[str, str]]) -> list[Any]:
+    """Read views as `(contract, name)` in one request, without web3, which takes a second to import.
 
-    def __init__(self, reader: ChainClient, address: str) -> None:
-        self._reader = reader
-        self._address = address
+    Names are those of EARLY_VIEWS. A node that answers no batches is asked one by one.
 
-    async def token(self) -> str:
-        """Read the address of a gateway's token."""
-        return decoding.word_as_address(await self._integer("token"))
+    Raises: ChainError; NoContract if there is no code at an address.
+    """
+    addresses = list(dict.fromkeys(address for address, _ in views))
+    calls: list[Call] = [("eth_getCode", [address, "latest"]) for address in addresses]
+    calls += [("eth_call", [{"to": address, "data": EARLY_VIEWS[name][0]}, "latest"]) for address, name in views]
 
-    async def signer(self) -> str:
-        """Read the address whose quotes a gateway accepts."""
-        return decoding.word_as_address(await self._integer("signer"))
+    async def read(node: NodeProvider) -> list[Any]:
+        try:
+            results = await node.request_batch(calls, decoding.data)
+        except NodeError as error:
+            if not isinstance(error.__cause__, InvalidResponse):
+                raise
+            results = await asyncio.gather(*(node.request(*call, decoding.data) for call in calls))
+        for address, code in zip(addresses, results, strict=False):
+            if not code:
+                raise NoContract(f"There is no contract at {address}")
+        try:
+            return [EARLY_VIEWS[name][1](raw) for (_, name), raw in zip(views, results[len(addresses) :], strict=True)]
+        except InvalidResponse as error:
+            raise node.reject("eth_call", str(error)) from error
 
-    async def total_payments(self) -> int:
-        """Read how many payments a gateway has ever taken."""
-        return await self._integer("totalPayments")
-
-    async def decimals(self) -> int:
-        """Read a token's decimals."""
-        return await self._integer("decimals")
-
-    async def symbol(self) -> str:
-        """Read a token's symbol."""
-        return await provider.call(self._reader, self._address, EARLY_CALLDATA["symbol"], decoding.text)
-
-    async def _integer(self, function: str) -> int:
-        return await provider.call(self._reader, self._address, EARLY_CALLDATA[function], decoding.uint256)
+    return await reader.with_failover(read)
 
 
 def encode_approve(spender: str, amount: int) -> str:

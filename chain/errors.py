@@ -13,6 +13,10 @@ class WrongChain(NodeError):
     """A node is on another chain than it should be."""
 
 
+class NoContract(ChainError):
+    """There is no contract at an address."""
+
+
 class InvalidResponse(ChainError):
     """A node answered, but not in the shape the question asks for."""
 

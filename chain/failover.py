@@ -155,18 +155,33 @@ class FailoverProvider:
             probe.cancel()
         await asyncio.gather(*probes, return_exceptions=True)
 
-    async def verify_chains(self) -> list[ChainError]:
-        """Let all nodes prove their chain at once, and return the failures. Those nodes are asked last for a while."""
-        failures = await asyncio.gather(*(self._verify(node) for node in self.nodes))
-        return [failure for failure in failures if failure]
+    async def read_all(self, read: Callable[[NodeProvider], Awaitable[T]]) -> list[T | ChainError]:
+        """Run a reading against all nodes at once; each result or failure is in the order of the settings.
 
-    async def _verify(self, node: NodeProvider) -> ChainError | None:
+        Once a node has answered, the others are waited for only a second more. Nodes that failed are asked last for a
+        while.
+        """
+        tasks = [asyncio.ensure_future(read(node)) for node in self.nodes]
+        pending = set(tasks)
         try:
-            await node.verify_chain()
-        except ChainError as error:
+            while pending and not any(task.done() and task.exception() is None for task in tasks):
+                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if pending:
+                _, pending = await asyncio.wait(pending, timeout=_PATIENCE_SECONDS)
+        finally:
+            for task in pending:
+                task.cancel()
+        results: list[T | ChainError] = []
+        for node, task in zip(self.nodes, tasks, strict=True):
+            failure = task.exception() if task.done() else NodeError(f"{node.name} did not answer in time")
+            if failure is None:
+                results.append(task.result())
+                continue
+            if not isinstance(failure, ChainError):
+                raise failure
             self._back_off(node)
-            return error
-        return None
+            results.append(failure)
+        return results
 
     @staticmethod
     def _back_off(node: NodeProvider) -> None:

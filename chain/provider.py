@@ -34,6 +34,7 @@ CONNECTION_TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 CALL_TIMEOUT_SECONDS = 20.0
 _MAX_BYTES_ON_LOOP = 256 * 1024  # a larger response is parsed in a thread
 _ETH_CALL: Any = "eth_call"
+_CHAIN_ID: Call = ("eth_chainId", [])
 _WEB3_MODULES = ("web3.providers.async_base", "web3")
 
 
@@ -112,14 +113,20 @@ class NodeProvider:
     async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
         """Make all `calls` in one request; the results are in the order of the calls, none missing.
 
-        Raises: NodeError.
+        A node that has not proven its chain does so in the same request: no other result counts before.
+
+        Raises: NodeError; WrongChain for as long as the node is on another chain.
         """
-        await self.verify_chain()
-        numbered = {next(self._ids): call for call in calls}
-        body = [_message(number, *call) for number, call in numbered.items()]
-        return await self._exchange(
-            "batch", body, lambda content: [parse(result) for result in decoding.batch_results(content, list(numbered))]
-        )
+        proof = [] if self._is_verified else [_CHAIN_ID]
+        numbered = {next(self._ids): call for call in (*proof, *calls)}
+
+        def read(content: bytes) -> list[T]:
+            results = decoding.batch_results(content, list(numbered))
+            if proof:
+                self._verify(decoding.quantity(results.pop(0)))
+            return [parse(result) for result in results]
+
+        return await self._exchange("batch", [_message(number, *call) for number, call in numbered.items()], read)
 
     async def call(self, to: str, calldata: str) -> bytes:
         """Call a view at the head through web3.
@@ -139,10 +146,12 @@ class NodeProvider:
         """Ask the node for its chain, unless it has proven it already. Raises: NodeError, WrongChain."""
         async with self._verifying:
             if not self._is_verified:
-                actual = await self._request("eth_chainId", [], decoding.quantity)
-                if actual != self._chain_id:
-                    raise WrongChain(f"{self.name} is on chain {actual}, not {self._chain_id}")
-                self._is_verified = True
+                self._verify(await self._request(*_CHAIN_ID, decoding.quantity))
+
+    def _verify(self, chain_id: int) -> None:
+        if chain_id != self._chain_id:
+            raise WrongChain(f"{self.name} is on chain {chain_id}, not {self._chain_id}")
+        self._is_verified = True
 
     async def _request(self, method: str, params: Sequence[object], parse: Callable[[object], T]) -> T:
         number = next(self._ids)

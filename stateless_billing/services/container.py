@@ -1,10 +1,11 @@
 """The services of one process by name, and their lifecycle. Building does no I/O; `start` does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 
 import httpx
 
+from chain.errors import NodeError
 from stateless_billing.payers.account_watch import AccountWatch
 from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes
@@ -17,7 +18,7 @@ from stateless_billing.services.crediting import create_crediting
 from stateless_billing.services.operators import create_operators
 from stateless_billing.services.payers import create_payers
 from stateless_billing.services.recovery import StripeProbe
-from stateless_billing.services.startup import Token, check_startup
+from stateless_billing.services.startup import RETRY_DELAYS, Startup, Token
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import create_transport
 
@@ -36,7 +37,6 @@ class Services:
         self.clock = clock
         self.node_transport = nodes
         self.stripe_transport_factory = stripe
-        self.token: Token | None = None
         self.security_log = SecurityLog(clock)
         self._clients = clients = create_clients(settings, clock, nodes, stripe)
         self.http = clients.http
@@ -48,6 +48,7 @@ class Services:
 
         crediting = create_crediting(settings, clock, clients)
         self.records = crediting.records
+        self.startup = Startup(clients.nodes, clients.gateways, crediting.records)
         self.status_cache = crediting.core.status_cache
         self.reversals = crediting.reversals
         self.stripe_probe = StripeProbe(clients.stripe, crediting.records, clock)
@@ -77,6 +78,11 @@ class Services:
         self.uncredited_payments = operators.uncredited_payments
 
     @property
+    def token(self) -> Token | None:
+        """The gateways' token, once the chain was read."""
+        return self.startup.token
+
+    @property
     def stripe_time(self) -> ReferenceClock:
         """Stripe's clock, by its last response; the machine's while that is not known."""
         return self._clients.stripe_time
@@ -96,18 +102,22 @@ class Services:
 
     async def permit_domain(self) -> dict[str, str] | None:
         """`name` and `version` by which the token's permits are signed; None if it has no permit. Raises ChainError."""
-        assert self.token is not None
+        if self.token is None:
+            raise NodeError("the token was not read since this process started")
         return await self._contract_facts.permit_domain(self.token.address)
 
     async def signer_fault(self) -> str | None:
         """Why the newest gateway refuses our signatures; None if it accepts them. Raises ChainError."""
         return await self._contract_facts.signer_fault()
 
-    async def start(self) -> None:
-        """Check that chain, gateways and Stripe account are the right ones. Raises StartupRefused with what to mend."""
+    async def start(self, retry_delays: Iterable[float] = RETRY_DELAYS) -> None:
+        """Check that chain, gateways and Stripe account are the right ones; repeat failed reads after each delay.
+
+        Raises: StartupRefused with what to mend.
+        """
         read_at = self.clock.boot()
         with log_context():  # tasks started later do not inherit the startup's fields
-            self.token, service = await check_startup(self.nodes, self.gateways, self.records)
+            service = await self.startup.run(retry_delays)
         self.sign_outs.load(service.metadata or {}, read_at)
         self.sweeper.start(service)
 

@@ -2,7 +2,7 @@
 
 from cachetools import TTLCache
 
-from chain.contracts import EarlyViews, TokenContract
+from chain.contracts import TokenContract, read_early
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.signatures import Signer
@@ -34,7 +34,6 @@ class ContractFacts:
     async def signer_fault(self) -> str | None:
         """Why the newest gateway refuses our signatures; None if it accepts them. Raises ChainError."""
         if None not in self._signers:
-            views = EarlyViews(self._nodes, self._gateway.address)  # the first /readyz does not wait for web3
-            self._signers[None] = await views.signer()
+            [self._signers[None]] = await read_early(self._nodes, [(self._gateway.address, "signer")])
         own = Signer(self._settings.signer_key, self._settings.chain_id).address
         return health.signer_fault(own, self._signers[None], self._gateway.address)

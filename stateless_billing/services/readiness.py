@@ -14,6 +14,7 @@ from stateless_billing.crediting.confirmations import REQUIRED_NODES
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
+from stateless_billing.services.startup import STARTED
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +41,25 @@ class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 
 async def readiness(services: Services) -> ReadinessResponse:
-    """Run all checks. Chain and Stripe alone decide: without the others, something is still credited."""
+    """Run all checks. Start, chain and Stripe alone decide: without the others, something is still credited."""
     chain, stripe = await _chain(services), _stripe(services)
-    checks = {"chain": chain, "nodes": _nodes(services), "finality": _finality(services)}
+    startup = _startup(services)
+    checks = {"startup": startup, "chain": chain, "nodes": _nodes(services), "finality": _finality(services)}
     checks |= {"stripe": stripe, "price": await _price(services)}
     if services.settings.signer_key:
         checks["signer"] = await _signer(services)
-    return ReadinessResponse(ready=chain.ok and stripe.ok, checks=checks)
+    return ReadinessResponse(ready=startup.ok and chain.ok and stripe.ok, checks=checks)
 
 
 def _check(ok: bool, age: int | None, detail: str) -> CheckResponse:
     return CheckResponse(ok=ok, age=age, detail=detail)
+
+
+def _startup(services: Services) -> CheckResponse:
+    if services.startup.has_passed:
+        return _check(True, None, STARTED)
+    source = "the chain" if services.token is None else "Stripe"
+    return _check(False, None, f"{source} could not be read since the start; the log says why")
 
 
 async def _chain(services: Services) -> CheckResponse:

@@ -1,12 +1,13 @@
 """Checks the chain, the contracts and the Stripe account before anything is served or swept."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chain import provider
-from chain.contracts import EarlyViews
-from chain.errors import ChainError, WrongChain
+from chain.contracts import read_early
+from chain.errors import ChainError, NoContract, NodeError, WrongChain
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
@@ -16,7 +17,8 @@ from stateless_billing.stripe.objects import Customer
 log = logging.getLogger(__name__)
 
 STARTED = "nodes, gateways and the Stripe account are checked"
-_RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not keep a process from starting
+RETRY_DELAYS = (0.5, 2.0)
+"""Seconds between the attempts of a start: a passing fault should not end it."""
 
 
 class StartupRefused(Exception):
@@ -36,48 +38,74 @@ class Token:
     decimals: int
 
 
-async def check_startup(
-    nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords
-) -> tuple[Token, Customer]:
-    """Check chain, gateways and account; return the gateways' token and the service record. Retries failed reads.
+class Startup:
+    """The checks of one process, and whether they have passed. `token` is known once the chain was read."""
 
-    Raises: StartupRefused, with how to fix it.
-    """
-    for delay in _RETRY_DELAYS:
+    def __init__(self, nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords) -> None:
+        self._nodes = nodes
+        self._gateways = gateways
+        self._records = records
+        self._attempt_ended = asyncio.Event()
+        self.token: Token | None = None
+        self.has_passed = False
+
+    async def run(self, retry_delays: Iterable[float]) -> Customer:
+        """Check chain, gateways and account; repeat failed reads after each delay. Returns the service record.
+
+        Raises: StartupRefused, with how to fix it.
+        """
+        for delay in retry_delays:
+            try:
+                return await self._attempt()
+            except StartupReadFailed as error:
+                log.warning("%s", error)
+                await asyncio.sleep(delay)
+        return await self._attempt()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until the first attempt has ended, but no longer than this; return whether the checks have passed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._attempt_ended.wait()
+        return self.has_passed
+
+    async def _attempt(self) -> Customer:
         try:
-            checked = await _check(nodes, gateways, records)
-            break
-        except StartupReadFailed as error:
-            log.warning("%s", error)
-            await asyncio.sleep(delay)
-    else:
-        checked = await _check(nodes, gateways, records)
-    log.info(STARTED)
-    return checked
+            service, failure = await asyncio.gather(self._check_account(), self._check_chain(), return_exceptions=True)
+            failures = [result for result in (failure, service) if isinstance(result, BaseException)]
+            failures.sort(
+                key=lambda failure: isinstance(failure, StartupReadFailed)
+            )  # what waiting does not mend first
+            if failures:
+                raise failures[0]
+            assert isinstance(service, Customer)
+            self.has_passed = True
+        finally:
+            self._attempt_ended.set()
+        log.info(STARTED)
+        return service
 
+    async def _check_chain(self) -> None:
+        if self.token is not None:
+            return
+        try:
+            self.token = await check_chain(self._nodes, self._gateways)
+        except ChainError as error:
+            raise StartupReadFailed(
+                f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES."
+            ) from error
 
-async def _check(nodes: FailoverProvider, gateways: list[Gateway], records: ServiceRecords) -> tuple[Token, Customer]:
-    try:
-        payment_token, service = await asyncio.gather(
-            check_chain(nodes, gateways), records.load(), return_exceptions=True
-        )
-        if isinstance(payment_token, BaseException):
-            raise payment_token
-        if isinstance(service, BaseException):
-            raise service
-    except NotOurAccount as error:
-        raise StartupRefused(
-            f"{error}. Use the key of the right account, or create the records with `doctor --init`."
-        ) from error
-    except StripeFailure as error:
-        raise StartupReadFailed(
-            f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE."
-        ) from error
-    except ChainError as error:
-        raise StartupReadFailed(
-            f"The chain could not be read: {error}. Check RPC_URLS and GATEWAY_ADDRESSES."
-        ) from error
-    return payment_token, service
+    async def _check_account(self) -> Customer:
+        try:
+            return await self._records.load()
+        except NotOurAccount as error:
+            raise StartupRefused(
+                f"{error}. Use the key of the right account, or create the records with `doctor --init`."
+            ) from error
+        except StripeFailure as error:
+            raise StartupReadFailed(
+                f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE."
+            ) from error
 
 
 async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:
@@ -85,32 +113,30 @@ async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token
 
     Nodes that do not answer are tolerated as long as one does.
 
-    Raises: StartupRefused, ChainError.
+    Raises: StartupRefused, with how to fix it; ChainError.
     """
-    for failure in await nodes.verify_chains():
-        if isinstance(failure, WrongChain):
-            raise StartupRefused(f"{failure}. Correct RPC_URLS or CHAIN_ID.") from failure
-        log.warning("%s", failure)
-    addresses = await asyncio.gather(*(_token_address(nodes, gateway) for gateway in gateways))
-    if len(set(addresses)) > 1:
-        raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
-    address = addresses[0]
-    token = EarlyViews(nodes, address)
-    decimals, symbol = await asyncio.gather(token.decimals(), token.symbol())
+    address = await _token_address(nodes, [gateway.address for gateway in gateways])
+    decimals, symbol = await read_early(nodes, [(address, "decimals"), (address, "symbol")])
     if decimals != 18:
         raise StartupRefused(f"The token has {decimals} decimals; only 18 are supported.")
     return Token(address, symbol, decimals)
 
 
-async def _token_address(nodes: FailoverProvider, gateway: Gateway) -> str:
-    """The token that a gateway takes. Raises: StartupRefused, ChainError."""
-    views = EarlyViews(nodes, gateway.address)  # the start does not wait for web3
-    code, token, total = await asyncio.gather(
-        provider.code(nodes, gateway.address), views.token(), views.total_payments(), return_exceptions=True
-    )
-    if code == b"":
-        raise StartupRefused(f"There is no contract at {gateway.address}. Correct GATEWAY_ADDRESSES.")
-    for result in (code, token, total):
-        if isinstance(result, BaseException):
-            raise result
-    return str(token)
+async def _token_address(nodes: FailoverProvider, gateways: list[str]) -> str:
+    """The token that all gateways take. Raises: StartupRefused, ChainError."""
+    views = [(gateway, view) for gateway in gateways for view in ("token", "totalPayments")]
+    answers = await nodes.read_all(lambda node: read_early(node, views))
+    failures = [answer for answer in answers if isinstance(answer, ChainError)]
+    for failure in failures:
+        if isinstance(failure, WrongChain):
+            raise StartupRefused(f"{failure}. Correct RPC_URLS or CHAIN_ID.") from failure
+        log.warning("%s", failure)
+    tokens = next((answer[::2] for answer in answers if not isinstance(answer, ChainError)), None)
+    if tokens is None:
+        for failure in failures:
+            if isinstance(failure, NoContract):
+                raise StartupRefused(f"{failure}. Correct GATEWAY_ADDRESSES.") from failure
+        raise NodeError("; ".join(map(str, failures)))
+    if len(set(tokens)) > 1:
+        raise StartupRefused("The gateways take different tokens. All of GATEWAY_ADDRESSES must take the same one.")
+    return str(tokens[0])

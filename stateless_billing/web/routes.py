@@ -19,6 +19,7 @@ from stateless_billing.web.server.body_limits import BodyLimitMiddleware
 from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
+from stateless_billing.web.server.startup_gate import StartupGateMiddleware
 from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def redirect_to_pay(request: Request) -> Response:
 
 
 def create_app(services: Services) -> Starlette:
-    """Create the web application over started services."""
+    """Create the web application. Its requests wait for the checks of the start."""
     api = Api(services)
     routes = [
         Route("/",                         redirect_to_pay),
@@ -69,6 +70,7 @@ def create_app(services: Services) -> Starlette:
             clock=services.clock,
             security_log=services.security_log,
         ),
+        Middleware(StartupGateMiddleware, startup=services.startup),
         Middleware(BodyLimitMiddleware),
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]

@@ -15,14 +15,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message
 
 from stateless_billing.operators.roster import Operator
-from stateless_billing.services.startup import Token
 from stateless_billing.web.api import handlers
 from stateless_billing.web.operators.sessions import SESSION_COOKIE
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.protocol import MAX_HEAD_BYTES
 from tests.chain.fake_node import history
-from tests.fakes.factories import GATEWAY
 from tests.fakes.in_process_service import Town
 
 MAX_CPU_MS = 20.0
@@ -244,7 +242,6 @@ async def send(app: Starlette, attack: Attack, number: int) -> Cost:
 
 async def _measure(town: Town, only: Collection[str]) -> list[Cost]:
     services = await town.started(**SETTINGS)
-    services.token = Token(GATEWAY, "LITKEY", 18)
     app = create_app(services)
     session = services.sign_ins.create_session(Operator("a@example.org", "admin"))
     costs = []

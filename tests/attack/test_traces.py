@@ -17,12 +17,10 @@ from stateless_billing.runtime import logs
 from stateless_billing.runtime.security_log import EVENTS
 from stateless_billing.sandbox.localchain import dev_account
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import Token
 from stateless_billing.web.operators.sessions import SESSION_COOKIE, SIGN_IN_COOKIE
 from stateless_billing.web.routes import create_app
 from tests.attack.attack_request_cpu import SETTINGS
 from tests.chain.fake_node import history
-from tests.fakes.factories import GATEWAY
 from tests.fakes.in_process_service import Town
 
 ADMIN, MODERATOR, STRANGER = "admin@example.org", "moderator@example.org", "jane.doe@example.org"
@@ -110,7 +108,6 @@ class Browser:
 
 async def started(town: Town) -> Services:
     services = await town.started(**SETTINGS | {"OPERATORS": OPERATORS, "PROCESSES": "1"})
-    services.token = Token(GATEWAY, "LITKEY", 18)
     services.sign_ins.mailer = cast(Mailer, Postbox())
     return services
 

@@ -69,6 +69,9 @@ class FakeNode(NodeProvider):
     def _eth_chainId(self) -> str:  # noqa: N802 # the method's own name
         return hex(CHAIN_ID)
 
+    def _eth_getCode(self, address: str, block: str) -> str:  # noqa: N802
+        return "0x60"
+
     def _eth_getBlockByNumber(self, which: str, _: bool) -> dict[str, str] | None:  # noqa: N802
         number = self.tags[which] if which in self.tags else int(which, 16)
         if number > self.tags["latest"]:

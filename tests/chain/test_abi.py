@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from eth_utils.crypto import keccak
 
-from chain.contracts import EARLY_CALLDATA, ERC20_ABI, GATEWAY_ABI, contract_functions
+from chain.contracts import EARLY_VIEWS, ERC20_ABI, GATEWAY_ABI, contract_functions
 from chain.decoding import PAYMENT_TOPIC
 from chain.signatures import TYPES
 from tests.chain.fake_node import ABI
@@ -55,7 +55,7 @@ def test_the_early_calldata_is_web3s() -> None:
     expected = {
         name: contract_functions(abi)[name].encode() for name, abi in (NO_ARGUMENTS | {"symbol": ERC20_ABI}).items()
     }
-    assert expected == EARLY_CALLDATA
+    assert expected == {name: calldata for name, (calldata, _) in EARLY_VIEWS.items()}
 
 
 def test_the_events_topic_and_layout() -> None:

@@ -21,6 +21,7 @@ from stateless_billing.sandbox.api_keys import DEFAULT_KEY, ApiKey
 from stateless_billing.sandbox.records import Contact, Customer, Transaction
 from stateless_billing.sandbox.stripe_api import StripeStandIn
 from stateless_billing.services.container import Services
+from stateless_billing.services.startup import Token
 from stateless_billing.settings import SWEEP, load
 from tests.chain.fake_node import FakeNode
 from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, START
@@ -158,8 +159,10 @@ class Town:
         return Services(load(SWEEP, defaults | environ), LoopClock(), NodesLine(self), lambda: StripeLine(self))
 
     async def started(self, **environ: str) -> Services:
-        """Create a process whose sweeper has loaded the service record."""
+        """Create a process whose checks have passed and whose sweeper has loaded the service record."""
         services = self.process(**environ)
+        services.startup.token = Token(GATEWAY, "LITKEY", 18)
+        services.startup.has_passed = True
         services.sweeper.start(await services.records.load())
         return services
 

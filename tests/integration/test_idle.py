@@ -24,6 +24,7 @@ def past_grant(shop: Shop) -> None:
 def test_an_idle_process_reads_the_grants_once_at_start_and_then_nothing(shop: Shop, stack: Stack) -> None:
     past_grant(shop)
     service = stack.serve(SWEEP="on", SWEEP_SECONDS="1")
+    wait_until(lambda: shop.counts().get(LIST, 0) >= 2)
     assert shop.counts() == {READ_CUSTOMER: 2, LIST: 2}, "its two records; the grants record and the one customer on it"
     Operator().give(service, shop.customer().id)
     shop.count_from_zero()

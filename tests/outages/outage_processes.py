@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
+
 from stateless_billing.sandbox.stack import Service, free_port
 from tests.outages.world import Recovery, Scene, World
 
@@ -31,21 +33,30 @@ class RefusedClockService(ShiftedService):
 
 
 def outage_killed_meanwhile(world: World) -> Recovery:
-    """Both processes are killed while Stripe is away, cannot start before it is back, and are started again."""
+    """Both processes are killed while Stripe is away.
+
+    One that serves starts all the same: it shows what it can, writes nothing, and credits when Stripe is back. One that
+    sweeps alone ends with the reason.
+    """
     with world.started() as scene:
         web, sweeper = scene.start()
         bills = scene.bills(web, *[5000] * 3)
         scene.stripe.refuse()
-        with scene.observe(web, scene.pay_all(bills)[:1]) as observer:
+        hashes = scene.pay_all(bills)
+        with scene.observe(web, hashes[:1]) as observer:
             time.sleep(world.lasting(20, 4))
         web.kill()
         sweeper.kill()
         refused = scene.stack.run("sweep")
         assert refused.returncode == 3, refused.stderr
         assert "Stripe could not be read" in refused.stderr
+        web = scene.stack.serve()
+        assert httpx.get(f"{web.url}/pay", timeout=20).is_success
+        claim = httpx.post(f"{web.url}/api/payments", json={"tx_hash": hashes[0]}, timeout=20)
+        assert claim.json()["type"] == "/problems/stripe_unavailable"
+        assert not httpx.get(f"{web.url}/readyz", timeout=20).json()["checks"]["startup"]["ok"]
         since = time.monotonic()
         scene.stripe.restore()
-        scene.start()
         seconds = scene.seconds_until_credited(bills, since)
     return Recovery(seconds, START_SECONDS, observer.payers, observer.readiness)
 

@@ -76,7 +76,8 @@ def play(scenario: Callable[[Town, Services, SilentFeed, httpx.AsyncClient], Cor
         feed = SilentFeed(town)
         async with Services(settings, town.process().clock, feed, lambda: StripeLine(town)) as services:
             service = await services.records.load()
-            services.token = Token(GATEWAY, "LITKEY", 18)
+            services.startup.token = Token(GATEWAY, "LITKEY", 18)
+            services.startup.has_passed = True
             services.sign_outs.load(service.metadata or {}, services.clock.boot())
             services.sweeper.start(service)
             transport = httpx.ASGITransport(create_app(services))

@@ -91,6 +91,7 @@ def test_a_clock_that_is_off_by_one_or_two_minutes_credits_and_is_ready_with_a_w
 
     async def scenario() -> None:
         services = process_of(town, SetClock(ahead))
+        services.startup.has_passed = True
         services.sweeper.start(await services.records.load())
         work = asyncio.create_task(services.sweeper.run(3, 15))
         await asyncio.sleep(20)
@@ -112,6 +113,7 @@ def test_a_clock_that_stops_the_sending_is_named_and_no_node_is(ahead: int) -> N
 
     async def scenario() -> None:
         services = process_of(town, SetClock(ahead))
+        services.startup.has_passed = True
         services.sweeper.start(await services.records.load())
         work = asyncio.create_task(services.sweeper.run(3, 15))
         await asyncio.sleep(20)
@@ -130,6 +132,7 @@ def test_a_clock_that_is_set_while_idle_is_noticed_within_seconds_and_forgiven_w
     async def scenario() -> None:
         clock = SetClock(0)
         services = process_of(town, clock)
+        services.startup.has_passed = True
         services.sweeper.start(await services.records.load())
         work = asyncio.create_task(services.stripe_probe.watch())
         for ahead, ready_then in ((300, False), (0, True), (-300, False), (90, True)):

@@ -20,6 +20,7 @@ def town_and_app() -> tuple[Town, Starlette]:
     town = Town([])
     town.add(CUSTOMER, {"wallet_address": WALLET})
     services = town.process(SIGNER_KEY="11" * 32, CLIENT_IP_HEADER=HEADER, VISITOR_READS_PER_DAY="100000")
+    services.startup.has_passed = True
     return town, create_app(services)
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from chain.errors import ChainError
+from chain.errors import ChainError, NodeError
 from chain.signatures import to_checksum_address
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
@@ -115,11 +115,11 @@ class Pages:
         What is malformed or cannot be read now leaves the page usable.
         The head is the same for everybody and goes out at once: style and script load while the account is read.
         """
-        return stream_response(request, self._pay_parts(request))
+        return stream_response(request, self._pay_parts(request, self._network_context()))
 
-    async def _pay_parts(self, request: Request) -> AsyncIterator[bytes]:
+    async def _pay_parts(self, request: Request, network: dict[str, Any]) -> AsyncIterator[bytes]:
         page = self._templates.get_template("pay.html")
-        nobody = self._pay_context(request, {}, read_pay_query({}), _NOTHING_SHOWN)
+        nobody = self._pay_context(request, network, {}, read_pay_query({}), _NOTHING_SHOWN)
         head, body, _ = page.render(nobody, config={}).partition("<body>")
         yield head.encode()
         query = request.query_params
@@ -130,19 +130,20 @@ class Pages:
             self._offer(asked),
             self._permit_domain(request),
         )
-        context = self._pay_context(request, query, asked, _Shown(*account, *lookup, offer), permit)
+        context = self._pay_context(request, network, query, asked, _Shown(*account, *lookup, offer), permit)
         config = msgspec.to_builtins({name: context[name] for name in _CONFIG})
         yield (body + page.render(context, config=config).partition(body)[2]).encode()
 
     def _pay_context(
         self,
         request: Request,
+        network: dict[str, Any],
         query: Mapping[str, str],
         asked: PayQuery,
         shown: _Shown,
         permit: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        settings, world = self._services.settings, self._network_context()
+        settings = self._services.settings
         back = links.return_link(query.get("return_url"), query.get("ref"), settings.return_urls)
         query_fields = own_query(query, asked, has_link_back=back is not None)
         base = own_url(settings, request)
@@ -152,8 +153,8 @@ class Pages:
             fields = {name: query_fields[name] for name in _SHORT_QUERY if name in query_fields}
             scanned = links.with_query(f"{base}/pay", fields)
         return {
-            **world,
-            "token": {**world["token"], "permit": permit},
+            **network,
+            "token": {**network["token"], "permit": permit},
             **asked._asdict(),
             "cents": None if asked.usd_fault else asked.cents or (None if asked.usd else _USUAL_CENTS),
             **shown._asdict(),
@@ -219,7 +220,8 @@ class Pages:
 
     def _network_context(self) -> dict[str, Any]:
         token = self._services.token
-        assert token is not None
+        if token is None:
+            raise NodeError("the token was not read since this process started")
         return {
             "chain": describe_network(self._services.settings.chain_id),
             "token": {

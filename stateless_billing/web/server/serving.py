@@ -5,7 +5,8 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -17,9 +18,22 @@ log = logging.getLogger(__name__)
 _DRAIN_SECONDS = 25
 
 
-async def serve(app: ASGIApp, host: str, port: int, on_drain: Callable[[], object]) -> None:
-    """Serve until a signal, then call `on_drain` and finish the in-flight requests."""
-    await _Server(_config(app, host, port), on_drain).serve()
+async def serve(
+    app: ASGIApp, host: str, port: int, on_drain: Callable[[], object], work: Coroutine[Any, Any, None]
+) -> None:
+    """Serve, with `work` beside it, until a signal or until `work` fails.
+
+    Then call `on_drain` and finish the in-flight requests. Raises what `work` raised.
+    """
+    server = _Server(_config(app, host, port), on_drain)
+    task = asyncio.create_task(work)
+    task.add_done_callback(lambda _: server.handle_exit(signal.SIGINT, None))
+    try:
+        await server.serve()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:

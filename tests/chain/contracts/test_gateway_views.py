@@ -1,17 +1,35 @@
 """The gateway's views: what the contract returns, and answers that no contract gives."""
 
 import asyncio
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.contracts import GATEWAY_ABI, EarlyViews, GatewayContract, contract_functions
-from chain.errors import ChainError, InconsistentChainData, InvalidResponse
+from chain.contracts import GATEWAY_ABI, GatewayContract, contract_functions, read_early
+from chain.errors import ChainError, InconsistentChainData, InvalidResponse, NoContract, NodeError
+from chain.payment import Payment
+from chain.provider import Call
 from tests.chain.fake_node import FakeNode, FakeNodes, history, word
 from tests.fakes.factories import CHAIN_ID, GATEWAY, WALLET
 
 pytestmark = pytest.mark.anyio
+T = TypeVar("T")
+
+
+class Batchless(FakeNode):
+    """A node that answers no batch, for this cause."""
+
+    def __init__(self, payments: Sequence[Payment], cause: Exception) -> None:
+        super().__init__(payments)
+        self._cause = cause
+
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+        """Raise."""
+        raise NodeError("the fake node did not answer batch") from self._cause
 
 
 def contract(node: FakeNode | FakeNodes) -> GatewayContract:
@@ -42,14 +60,33 @@ async def test_what_the_contract_says_of_itself() -> None:
 async def test_early_views_read_the_same_without_web3() -> None:
     node = FakeNode(history(2, 1))
     node.views = {"token": 2**160 - 1, "signer": 6, "decimals": 18}
-    early, gateway = EarlyViews(node, GATEWAY), contract(node)
-    assert await early.token() == await gateway.token() == "0x" + "f" * 40
-    assert await early.signer() == await gateway.signer()
-    assert await early.total_payments() == await gateway.total_payments() == 3
-    assert await early.decimals() == 18
+    gateway = contract(node)
+    views = [(GATEWAY, name) for name in ("token", "signer", "totalPayments", "decimals")]
+    early = await read_early(node, views)
+    assert early == [await gateway.token(), await gateway.signer(), await gateway.total_payments(), 18]
+    assert early[0] == "0x" + "f" * 40
     for words in ((), (2**160,), (0, 0, 0)):
         with pytest.raises(ChainError):
-            await EarlyViews(answering(*words), GATEWAY).token()
+            await read_early(answering(*words), [(GATEWAY, "token")])
+
+
+async def test_early_views_say_where_there_is_no_contract() -> None:
+    node = FakeNode(history(1))
+    node.lies["eth_getCode"] = lambda _: "0x"
+    with pytest.raises(NoContract, match=GATEWAY):
+        await read_early(node, [(GATEWAY, "totalPayments")])
+
+
+async def test_early_views_are_read_one_by_one_where_a_node_answers_no_batch() -> None:
+    node = Batchless(history(2, 1), InvalidResponse("HTTP 400"))
+    assert await read_early(node, [(GATEWAY, "totalPayments")]) == [3]
+
+
+async def test_early_views_are_not_asked_again_of_a_node_that_is_away() -> None:
+    node = Batchless(history(1), httpx.ConnectError("refused"))
+    with pytest.raises(NodeError):
+        await read_early(node, [(GATEWAY, "totalPayments")])
+    assert node.asked == []
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_account.messages import encode_typed_data
 
-from chain.contracts import ERC20_ABI, EarlyViews, TokenContract, contract_functions
+from chain.contracts import ERC20_ABI, TokenContract, contract_functions, read_early
 from chain.errors import ChainError, NodeError
 from chain.signatures import domain_separator
 from tests.chain.fake_node import FakeNode
@@ -32,22 +32,22 @@ def token(node: FakeNode) -> TokenContract:
 async def test_integers() -> None:
     node = answering((7).to_bytes(32))
     assert await token(node).allowance(WALLET, GATEWAY) == 7
-    assert await EarlyViews(node, TOKEN).decimals() == 7
+    assert await read_early(node, [(TOKEN, "decimals")]) == [7]
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x07", bytes(31), bytes(33), bytes(64), bytes(96)])
 async def test_what_is_not_one_integer_is_a_failure(raw: bytes) -> None:
     with pytest.raises(ChainError):
         await token(answering(raw)).allowance(WALLET, GATEWAY)
-    with pytest.raises(NodeError):
-        await EarlyViews(answering(raw), TOKEN).decimals()
+    with pytest.raises(ChainError):
+        await read_early(answering(raw), [(TOKEN, "decimals")])
 
 
 @pytest.mark.parametrize("symbol", ["LITKEY", "", "鍵" * 30, "x" * 32])
 async def test_symbol(symbol: str) -> None:
     node = answering(encode(["string"], [symbol]))
     assert await token(node).symbol() == symbol
-    assert await EarlyViews(node, TOKEN).symbol() == symbol
+    assert await read_early(node, [(TOKEN, "symbol")]) == [symbol]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ async def test_symbol(symbol: str) -> None:
 async def test_what_is_not_one_string_is_a_failure(raw: bytes) -> None:
     with pytest.raises(ChainError):
         await token(answering(raw)).symbol()
-    with pytest.raises(NodeError):
-        await EarlyViews(answering(raw), TOKEN).symbol()
+    with pytest.raises(ChainError):
+        await read_early(answering(raw), [(TOKEN, "symbol")])
 
 
 class TokenNode(FakeNode):

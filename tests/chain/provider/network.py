@@ -46,11 +46,12 @@ def broken(error: type[httpx.TransportError]) -> Says:
 
 
 class Network:
-    """Some nodes, and who was asked; `chains` answers the question which chain a node is on."""
+    """Some nodes, and who was asked; `chains` answers which chain a node is on, `batch` answers batches."""
 
     def __init__(self, **says: Says) -> None:
         self.says = says
         self.chains: dict[str, Says] = {}
+        self.batch = body("no batches", 400)
         self.asked: list[str] = []
         self.checked: list[str] = []
         http = httpx.AsyncClient(transport=httpx.MockTransport(self.handle))
@@ -61,7 +62,9 @@ class Network:
     def handle(self, request: httpx.Request) -> httpx.Response:
         """Answer as the host would."""
         name = request.url.host.split(".")[0]
-        if json.loads(request.content)["method"] == "eth_chainId":
+        if isinstance(message := json.loads(request.content), list):
+            return self.batch(request)
+        if message["method"] == "eth_chainId":
             self.checked.append(name)
             return self.chains.get(name, result(hex(CHAIN_ID)))(request)
         self.asked.append(name)

@@ -1,6 +1,7 @@
 """Several nodes: which of them is consulted, that each proves its chain first, and that no URL is ever told."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -148,3 +149,39 @@ def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
         return asyncio.get_running_loop().time()
 
     assert run_virtually(scenario()) == CALL_TIMEOUT_SECONDS
+
+
+def batches(network: Network, chain_id: str) -> list[list[str]]:
+    """Answer batches, `eth_chainId` with this; the methods of each batch so far."""
+    methods: list[list[str]] = []
+
+    def say(request: httpx.Request) -> httpx.Response:
+        calls = json.loads(request.content)
+        methods.append([call["method"] for call in calls])
+        values = {"eth_chainId": chain_id, "eth_getCode": "0x05"}
+        return httpx.Response(
+            200, json=[{"jsonrpc": "2.0", "id": call["id"], "result": values[call["method"]]} for call in calls]
+        )
+
+    network.batch = say
+    return methods
+
+
+async def test_a_batch_proves_the_chain_by_itself_once() -> None:
+    network = Network(one=result("0x01"))
+    methods = batches(network, hex(CHAIN_ID))
+    for _ in range(2):
+        assert await network.nodes.request_batch([("eth_getCode", [])], str) == ["0x05"]
+    assert methods == [["eth_chainId", "eth_getCode"], ["eth_getCode"]]
+    await code_of(network)
+    assert network.checked == []
+
+
+@pytest.mark.parametrize("chain_id", [hex(CHAIN_ID + 1), "8453", ""])
+async def test_no_result_of_a_batch_counts_without_the_chain(chain_id: str) -> None:
+    network = Network(one=result("0x01"))
+    methods = batches(network, chain_id)
+    for _ in range(2):
+        with pytest.raises(NodeError):
+            await network.nodes.request_batch([("eth_getCode", [])], str)
+    assert methods == [["eth_chainId", "eth_getCode"]] * 2

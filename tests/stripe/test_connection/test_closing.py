@@ -182,6 +182,7 @@ def test_payments_and_readiness_say_it_and_resume_at_once(announced: bool, caplo
     async def scenario() -> None:
         settings = town.process().settings
         services = Services(settings, LoopClock(), NodesLine(town), partial(ClosingLine, town, closes))
+        services.startup.has_passed = True
         services.sweeper.start(await services.records.load())
         closes["now"] = True
         work = [asyncio.create_task(services.sweeper.run(3, 15)), asyncio.create_task(services.stripe_probe.watch())]
