@@ -121,13 +121,19 @@ class NodesTransport(httpx.AsyncBaseTransport):
         asked = parse_qs(request.url.query.decode())
         return httpx.Response(200, text=self.prices.answer(int(asked["from"][0]), int(asked["to"][0]), now))
 
-    def _node(self, node: Node, asked: dict[str, Any], now: float) -> NodeAnswer:
+    def _node(self, node: Node, asked: Any, now: float) -> NodeAnswer:
+        calls = asked if isinstance(asked, list) else [asked]
         if node.errors and self._rng.random() < node.errors and self.faulty("node_error"):
-            return self._error(asked)
-        result = getattr(self, "_" + asked["method"])(node, self._view(node, now), asked["params"])
+            return self._error(calls[0])
+        view = self._view(node, now)
+        answers = [self._answer(node, view, call) for call in calls]
+        return NodeAnswer(200, answers if isinstance(asked, list) else answers[0])
+
+    def _answer(self, node: Node, view: View, asked: dict[str, Any]) -> dict[str, Any]:
+        result = getattr(self, "_" + asked["method"])(node, view, asked["params"])
         if isinstance(result, _Error):
-            return NodeAnswer(200, {"jsonrpc": "2.0", "id": asked["id"], "error": {"message": str(result)}})
-        return NodeAnswer(200, {"jsonrpc": "2.0", "id": asked["id"], "result": result})
+            return {"jsonrpc": "2.0", "id": asked["id"], "error": {"message": str(result)}}
+        return {"jsonrpc": "2.0", "id": asked["id"], "result": result}
 
     def _error(self, asked: dict[str, Any]) -> NodeAnswer:
         kind = self._rng.randrange(7)
