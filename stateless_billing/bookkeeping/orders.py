@@ -133,6 +133,13 @@ class Orders:
         reading = await self._read(since)
         return {order.payment for order in reading.orders if order.created >= since}
 
+    async def list_since(self, since: int) -> Sequence[Order]:
+        """List orders back to `since` at least, in the order of writing, by a reading of the last minute.
+
+        Raises: StripeFailure.
+        """
+        return (await self._read(since)).orders
+
     async def _read(self, since: int, origin: int = 0, now: Callable[[], int] | None = None) -> RecordReading:
         async with self._reading:
             cached = self._recent_reading()

@@ -21,6 +21,7 @@ from stateless_billing.operators.sign_outs import (
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
+from stateless_billing.stripe.objects import Customer
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class SignOuts:
         self._operator_digests: frozenset[str] | None = None
         self._pairs: Pairs = {}
         self._own: Pairs = {}
+        self._metadata: Mapping[str, str] | None = None
         self._read_at: float | None = None
         self._retry_at = 0.0
         self._reading = asyncio.Lock()
@@ -52,7 +54,19 @@ class SignOuts:
     def load(self, metadata: Mapping[str, str], read_at: float) -> None:
         """Take the copy from the service record as read at `read_at` (seconds since boot)."""
         self._pairs = merge_slots([*parse_slots(metadata), self._own])
-        self._read_at = read_at
+        self._metadata, self._read_at = metadata, read_at
+
+    @property
+    def record(self) -> Customer | None:
+        """The service record as it was read last; None if it never was."""
+        if self._metadata is None:
+            return None
+        return Customer(self._records.service_id, deleted=False, metadata=self._metadata)
+
+    @property
+    def record_age(self) -> int:
+        """The seconds since the service record was read last."""
+        return int(self._clock.boot() - (self._read_at or 0))
 
     async def refresh(self) -> None:
         """Read the copy again if it is old. A failure leaves the copy as it is."""

@@ -102,6 +102,12 @@ class SignIns:
         values = {"who": session.operator.name, "id": session.id, "since": session.since}
         return self.tokens.seal("session", values)
 
+    def end_of(self, session: OperatorSession) -> int:
+        """Return when a session ends if it is not used after this request."""
+        now = int(self._clock.wall())
+        renewed_at = now if now - session.renewed_at >= _RENEWAL_SECONDS else session.renewed_at
+        return min(renewed_at + IDLE_SECONDS, session.since + SESSION_SECONDS)
+
     def is_recent(self, session: OperatorSession) -> bool:
         """Whether the sign-in is recent enough to give money."""
         return self._clock.wall() - session.since <= RECENT_SIGN_IN_SECONDS

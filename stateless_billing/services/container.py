@@ -21,6 +21,7 @@ from stateless_billing.services.recovery import StripeProbe
 from stateless_billing.services.startup import RETRY_DELAYS, Startup, Token
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import create_transport
+from stateless_billing.support.recent_payments import RecentPayments
 
 
 class Services:
@@ -68,7 +69,7 @@ class Services:
         self.claims = payers.claims
         self.receipts = payers.receipts
 
-        operators = create_operators(settings, clock, clients, crediting)
+        self._operators = operators = create_operators(settings, clock, clients, crediting)
         self.grants = operators.grants
         self.sign_ins = operators.sign_ins
         self.sign_outs = operators.sign_outs
@@ -91,6 +92,11 @@ class Services:
     def account_watch(self) -> AccountWatch:
         """What keeps the accounts of open streams current."""
         return self._payers.account_watch
+
+    @property
+    def recent_payments(self) -> RecentPayments:
+        """What is known of the latest and the waiting payments without asking Stripe."""
+        return self._operators.recent_payments
 
     def quotes(self) -> Quotes:
         """The quote maker; needs the signer's key."""

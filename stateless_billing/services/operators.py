@@ -17,6 +17,7 @@ from stateless_billing.services.crediting import CreditingServices
 from stateless_billing.settings import Settings
 from stateless_billing.support.customer_search import CustomerSearch
 from stateless_billing.support.order_checks import OrderChecks
+from stateless_billing.support.recent_payments import RecentPayments
 from stateless_billing.support.uncredited_payments import UncreditedPayments
 from stateless_billing.support.wallet_conflicts import WalletConflicts
 
@@ -32,6 +33,7 @@ class OperatorServices:
     wallet_conflicts: WalletConflicts
     order_checks: OrderChecks
     uncredited_payments: UncreditedPayments
+    recent_payments: RecentPayments
 
 
 def create_operators(
@@ -73,6 +75,11 @@ def create_operators(
             records=crediting.records,
             status_cache=crediting.core.status_cache,
             clock=clock,
+        ),
+        recent_payments=RecentPayments(
+            gateways=clients.gateways,
+            confirmations=crediting.core.confirmations,
+            status_cache=crediting.core.status_cache,
         ),
     )
 

@@ -42,20 +42,28 @@ class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
 async def readiness(services: Services) -> ReadinessResponse:
     """Run all checks. Start, chain and Stripe alone decide: without the others, something is still credited."""
-    chain, stripe = await _chain(services), _stripe(services)
-    startup = _startup(services)
-    checks = {"startup": startup, "chain": chain, "nodes": _nodes(services), "finality": _finality(services)}
-    checks |= {"stripe": stripe, "price": await _price(services)}
+    startup = check_startup(services)
+    checks = {"startup": startup} | await check_chain(services)
+    checks |= {"stripe": check_stripe(services), "price": await check_price(services)}
     if services.settings.signer_key:
-        checks["signer"] = await _signer(services)
-    return ReadinessResponse(ready=startup.ok and chain.ok and stripe.ok, checks=checks)
+        checks["signer"] = await check_signer(services)
+    return ReadinessResponse(
+        ready=startup.ok and checks["chain"].ok and checks["stripe"].ok,
+        checks=checks,
+    )
+
+
+async def check_chain(services: Services) -> dict[str, CheckResponse]:
+    """Check the chain's head, the nodes and finality."""
+    return {"chain": await _chain(services), "nodes": _nodes(services), "finality": _finality(services)}
 
 
 def _check(ok: bool, age: int | None, detail: str) -> CheckResponse:
     return CheckResponse(ok=ok, age=age, detail=detail)
 
 
-def _startup(services: Services) -> CheckResponse:
+def check_startup(services: Services) -> CheckResponse:
+    """Tell whether the start has checked chain and account."""
     if services.startup.has_passed:
         return _check(True, None, STARTED)
     source = "the chain" if services.token is None else "Stripe"
@@ -97,7 +105,8 @@ def _finality(services: Services) -> CheckResponse:
     return _check(fault is None, now - heads.finalized.time, fault or f"finalized {heads.finalized.number}")
 
 
-def _stripe(services: Services) -> CheckResponse:
+def check_stripe(services: Services) -> CheckResponse:
+    """Tell how Stripe answered last, without asking it."""
     stripe, skew = services.stripe.health, services.stripe_time.skew
     if skew is not None and (fault := health.clock_fault(skew)):
         return _check(False, None, fault)
@@ -110,7 +119,8 @@ def _stripe(services: Services) -> CheckResponse:
     return _check(stripe.failure is None and stripe.connection_fault is None, age, detail)
 
 
-async def _price(services: Services) -> CheckResponse:
+async def check_price(services: Services) -> CheckResponse:
+    """Check that the price feed has a current rate."""
     try:
         rate = await services.price_feed.current_rate()
     except NoRate as error:
@@ -118,7 +128,8 @@ async def _price(services: Services) -> CheckResponse:
     return _check(True, int(services.clock.wall()) - rate.at, rate.source)
 
 
-async def _signer(services: Services) -> CheckResponse:
+async def check_signer(services: Services) -> CheckResponse:
+    """Check that the newest gateway accepts our signatures; needs the signer's key."""
     try:
         fault = await services.signer_fault()
     except ChainError:

@@ -49,6 +49,13 @@ def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> s
     return DECIDES if order.id == newest.id else SUPERSEDED
 
 
+def waiting_orders(orders: Sequence[Order]) -> list[Order]:
+    """Return the orders that wait for another admin, newest first."""
+    subjects = dict.fromkeys(order.payment for order in orders)
+    rows = [row.order for subject in subjects for row in create_rows(subject, orders) if row.fate == WAITS]
+    return sorted(rows, key=lambda order: order.position, reverse=True)
+
+
 def cents_used_alone(operator: str, now: int, orders: Sequence[Order]) -> int:
     """Return the cents that an admin ordered in the last 24 hours without a confirmation."""
     place = orders[-1].position + 1 if orders else 1

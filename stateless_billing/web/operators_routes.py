@@ -5,6 +5,9 @@ from starlette.routing import Route
 
 from stateless_billing.domain import money
 from stateless_billing.services.container import Services
+from stateless_billing.web.desk.help_page import HelpPage
+from stateless_billing.web.desk.home_page import HomePage
+from stateless_billing.web.desk.roster_page import RosterPage
 from stateless_billing.web.operators.admin_api import AdminApi
 from stateless_billing.web.operators.admin_pages import AdminPages
 from stateless_billing.web.operators.audit_pages import AuditPages
@@ -36,13 +39,15 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/login/wallet",               sign_in.sign_in_by_wallet,  methods=["POST"]),
         Route("/logout",                     sign_in.sign_out,           methods=["POST"]),
         Route("/logout/everywhere",          sign_in.sign_out_everywhere, methods=["POST"]),
-        Route("/admin",                      pages.find),
+        Route("/admin",                      HomePage(frame, pages.find).page),
         Route("/admin/customers/{customer}", pages.customer),
         Route("/admin/grants",               pages.grants),
         Route("/admin/grants.csv",           pages.grants_csv),
         Route("/admin/stuck",                UncreditedPage(frame).page),
         Route("/admin/rate",                 pages.rate),
         Route("/admin/sessions",             pages.sessions),
+        Route("/admin/operators",            RosterPage(frame).page),
+        Route("/admin/help",                 HelpPage(frame).page),
         Route("/audit",                      audit.page),
         Route("/audit/report.{form}",        audit.download),
         Route("/api/admin/find",             api.find),

@@ -1,18 +1,19 @@
 /** The admin pages' entry: local times, keys, copying, the offline strip, and the forms that act. */
 
-import { requireElement, setText, setVisible } from "../shared/dom.js";
+import { createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { AdminFault, formatDollars, post } from "./api.js";
-import { buildSignInUrl } from "./drafts.js";
 import { GrantForm } from "./grant_form.js";
 import { showPreview } from "./grant_preview.js";
+import { QuietRefresh } from "./quiet_refresh.js";
+import { SessionEnd } from "./session_end.js";
 
 const TIME_FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const RELOAD_DELAY_MS = 1500;
 const COPIED_MS = 2000;
 
 /** Shows times in the reader's zone. The title keeps UTC. */
-function showLocalTimes() {
-  for (const time of document.querySelectorAll("time[datetime]")) setText(time, TIME_FORMAT.format(new Date(time.dateTime)));
+function showLocalTimes(root = document) {
+  for (const time of root.querySelectorAll("time[datetime]")) setText(time, TIME_FORMAT.format(new Date(time.dateTime)));
 }
 
 function copyOnClick(event) {
@@ -33,11 +34,22 @@ function isField(target) {
   return target.matches("input, textarea, select");
 }
 
-/** Moves the focus within a table or list. */
+const ROWS = "tbody tr, .matches > li, .stuck > li, .waiting > li, .plain-list > li, .reports > li, .health > li";
+
+/** Moves the focus to the next or previous row of the page's lists. */
 function moveFocus(offset) {
-  const rows = [...document.querySelectorAll("tbody tr[tabindex], .matches h3 a")];
-  const position = rows.indexOf(document.activeElement) + offset;
-  rows[Math.min(rows.length - 1, Math.max(0, position))]?.focus();
+  const rows = [...document.querySelectorAll(ROWS)].filter((row) => row.checkVisibility());
+  const current = rows.findIndex((row) => row.contains(document.activeElement));
+  const row = rows[Math.min(rows.length - 1, Math.max(0, current + offset))];
+  if (!row) return;
+  const link = row.querySelector("h3 a, h2 a");
+  if (!link) row.tabIndex = -1;
+  (link ?? row).focus();
+}
+
+/** Opens what the focused row is about: its first link or closed decision. */
+function openRow(row) {
+  if (row.matches(ROWS)) row.querySelector("th a, h3 a, a.button, summary, a:not(.badge)")?.click();
 }
 
 /** Handles shortcuts. No key moves money by itself. */
@@ -55,6 +67,10 @@ function handleKey(event) {
     if (box) box.focus();
     else location.assign("/admin");
   }
+  const keys = document.getElementById("keys");
+  if (event.key === "?" && keys && !keys.open) keys.showModal();
+  if (keys?.open) return;
+  if (event.key === "Enter") openRow(event.target);
   if (event.key === "j") moveFocus(1);
   if (event.key === "k") moveFocus(-1);
 }
@@ -132,7 +148,7 @@ async function runAction(form, action) {
     if (!(fault instanceof AdminFault)) throw fault;
     const warning = " It may have been done. Load this page again and check before you press again.";
     setText(result, `${fault.message}${fault.isOutcomeUnknown ? warning : ""}`);
-    if (fault.isSignedOut) setTimeout(() => location.assign(buildSignInUrl()), RELOAD_DELAY_MS);
+    if (fault.isSignedOut) result.append(" ", createElement("a", { href: "/login", target: "_blank", rel: "opener" }, "Sign in in a new tab"));
     button.disabled = fault.isOutcomeUnknown;
   }
 }
@@ -144,7 +160,6 @@ function handleSubmit(event) {
   runAction(event.target, ACTIONS[name]);
 }
 
-showLocalTimes();
 showConnection();
 addEventListener("online", showConnection);
 addEventListener("offline", showConnection);
@@ -152,5 +167,11 @@ document.addEventListener("keydown", handleKey);
 document.addEventListener("click", copyOnClick);
 document.addEventListener("submit", handleSubmit);
 document.addEventListener("input", showPreview);
+document.querySelector("[data-print]")?.addEventListener("click", () => print());
+const ended = document.getElementById("ended");
+const sessionEnd = ended ? new SessionEnd(ended) : null;
+const refreshed = document.querySelector("[data-refresh]");
+if (refreshed) new QuietRefresh(refreshed, { onReplaced: showLocalTimes, onSignedOut: () => sessionEnd?.show() }); // it copies what was served
+showLocalTimes();
 const grant = document.getElementById("grant");
 if (grant) new GrantForm(grant);

@@ -80,14 +80,14 @@ class AdminPages:
     def __init__(self, frame: PageFrame) -> None:
         self._frame = frame
         self._services = frame.services
-        self.find = frame.create_handler(self._find)
         self.customer = frame.create_handler(self._customer)
         self.grants = frame.create_handler(self._grants)
         self.grants_csv = frame.create_handler(self._grants_csv)
         self.rate = frame.create_handler(self._rate)
         self.sessions = frame.create_handler(self._sessions)
 
-    async def _find(self, request: Request, operator: Operator) -> Response:
+    async def find(self, request: Request, operator: Operator) -> Response:
+        """Show what a search finds."""
         text = request.query_params.get("q", "")
         result, problem = None, None
         if text.strip():

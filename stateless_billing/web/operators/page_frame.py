@@ -68,6 +68,7 @@ class PageFrame:
             "path": request.url.path,
             "now": int(self.services.clock.wall()),
             "request_id": request.scope.get("request_id"),
+            "session_ends": self.sessions.sign_ins.end_of(session) if session else 0,
             "dashboard": f"https://dashboard.stripe.com/{'' if settings.is_live else 'test/'}customers/",
         }
         headers = {"retry-after": "5"} if status == 503 else None

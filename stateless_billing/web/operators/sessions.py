@@ -19,7 +19,7 @@ from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.own_url import is_same_site, own_url
 
-_PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|rate|sessions))?|/audit")
+_PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|rate|sessions|operators|help))?|/audit")
 _STARTING = ("run",)
 _MAX_PATH_CHARACTERS = 100
 Handler = Callable[[Request], Awaitable[Response]]
@@ -29,11 +29,17 @@ WALLET_COOKIE = "__Host-wallet"
 
 
 class Sessions:
-    """Reads and writes the session and sign-in cookies."""
+    """Reads and writes the session and sign-in cookies.
+
+    `last_sign_ins` are the latest sign-ins by operator, as far as this process has seen their sessions since
+    `watching_since`, the first request of any.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.sign_ins: SignIns = services.sign_ins
+        self.last_sign_ins: dict[str, int] = {}
+        self.watching_since = 0
 
     def current(self, request: Request) -> OperatorSession | None:
         """Return the session of the signed-in operator, or None."""
@@ -49,15 +55,21 @@ class Sessions:
                 await self._services.sign_outs.refresh()
                 if self._services.sign_outs.is_ended(session):
                     self.record(request, "ended_session_used", session.operator)
+                else:
+                    self._note_sign_in(session.operator, session.since)
             response = await handler(request)
             session = self.current(request)
-            cookie = self.sign_ins.renewed_cookie(session) if session else None
+            cookie = self.sign_ins.renewed_cookie(session) if session and not is_quiet(request) else None
             if session and cookie and not _sets_cookie(response):
                 left = session.since + SESSION_SECONDS - int(self._services.clock.wall())
                 self.set_cookie(response, SESSION_COOKIE, cookie, min(left, IDLE_SECONDS))
             return response
 
         return handle
+
+    def _note_sign_in(self, operator: Operator, since: int) -> None:
+        self.watching_since = self.watching_since or int(self._services.clock.wall())
+        self.last_sign_ins[operator.name] = max(since, self.last_sign_ins.get(operator.name, 0))
 
     def require(self, request: Request, right: str, *, require_recent_sign_in: bool = False) -> Operator:
         """Return the operator who is signed in with this right, if required within 12 hours.
@@ -175,6 +187,7 @@ class Sessions:
             self._services.sign_outs.end_session_later(replaced)
         cookie = self.sign_ins.create_session(operator, self._services.stripe.health.skew or 0)
         self.set_cookie(response, SESSION_COOKIE, cookie, IDLE_SECONDS)
+        self._note_sign_in(operator, int(self._services.clock.wall()))
         for name in (SIGN_IN_COOKIE, WALLET_COOKIE):
             self.set_cookie(response, name, "", 0)
 
@@ -182,6 +195,11 @@ class Sessions:
         """Remove the cookie, and what the pages left in the browser: cached answers and drafts of forms."""
         self.set_cookie(response, SESSION_COOKIE, "", 0)
         response.headers["clear-site-data"] = '"cache", "storage"'
+
+
+def is_quiet(request: Request) -> bool:
+    """Whether a page asked by itself, without a person: that renews no session."""
+    return request.headers.get("x-quiet") == "1"
 
 
 def _sets_cookie(response: Response) -> bool:

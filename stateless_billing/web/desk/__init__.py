@@ -1,0 +1,1 @@
+"""The operators' home page, the help page and the roster."""
