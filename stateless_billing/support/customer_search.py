@@ -1,27 +1,31 @@
 """Finds customers by email address, wallet, customer ID, EVM transaction or balance transaction."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway, TxPayments, find_payments_in_tx
-from chain.payment import Payment, is_customer_id
-from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
+from chain.payment import Payment
+from stateless_billing.bookkeeping.records import (
+    RECORD_MARKER,
+    ServiceRecords,
+    find_wallet_holders,
+    get_paying_customer,
+)
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.grants import caps
 from stateless_billing.grants.grant_ledger import GrantLedger
-from stateless_billing.operators.roster import is_email, is_wallet
+from stateless_billing.operators.roster import is_wallet
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.support.search_text import parse_search
 from stateless_billing.support.wallet_conflicts import WalletConflict, WalletConflicts
 
-_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
-_ENTRY = re.compile(r"cbtxn_[0-9A-Za-z]{1,64}")
 _MAX_MATCHES = 20
 _MAX_CANDIDATES = 40  # customers searched for an entry: Stripe cannot look one up without its customer
 _MAX_PAYMENTS = 60
@@ -32,6 +36,11 @@ TREASURY_TRANSFER = (
     " Ask who sent it what it was for."
 )
 
+_NO_CUSTOMER = (
+    "Stripe has no such customer in this account, or it is one of this service's own records. Compare the ID, and"
+    " whether it is of test or live mode."
+)
+
 LAGS = (
     "Customers and wallets that were added or changed within the last minute may be missing here. During an outage"
     " of Stripe's search, within the last hour."
@@ -40,7 +49,10 @@ LAGS = (
 
 @dataclass(frozen=True, slots=True)
 class CustomerMatch:
-    """A matching customer, its wallets, and the time of its newest entry (Unix seconds)."""
+    """A matching customer, its wallets, and the time of its newest entry (Unix seconds).
+
+    Stripe keeps nothing of a deleted customer but its ID.
+    """
 
     customer: Customer
     wallets: tuple[str, ...]
@@ -82,27 +94,28 @@ class CustomerSearch:
         self._clock = clock
 
     async def find(self, text: str) -> SearchResult:
-        """Search by whichever of the five forms the text has.
+        """Search by whichever of the five forms the text has, or a pasted link has in it.
 
         Raises: ProblemError if it has none of them, ChainError, StripeFailure.
         """
-        query = text.strip()
-        if _HASH.fullmatch(query):
-            return await self._find_by_transaction(query.lower())
-        if is_wallet(query.lower()):
-            return await self._find_by_wallet(query.lower())
-        if is_customer_id(query):
-            return SearchResult("customer", await self._describe_matches([query]))
-        if is_entry_id(query):
-            return await self._find_by_entry(query)
-        if is_email(query):
-            customers = await lookups.find_customers_by_email(self._stripe, query)
-            return await self._describe_result("email", [customer.id for customer in customers])
-        raise ProblemError(
-            "invalid_input",
-            "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer (cus_…)"
-            " or a balance transaction (cbtxn_…).",
-        )
+        query = parse_search(text)
+        if query is None:
+            raise ProblemError(
+                "invalid_input",
+                "Type an email address, a wallet (0x and 40 hex digits), a transaction hash (0x and 64), a customer"
+                " (cus_…) or a balance transaction (cbtxn_…), or paste a link that has one of these in it.",
+            )
+        if query.kind == "transaction":
+            return await self._find_by_transaction(query.value)
+        if query.kind == "wallet":
+            return await self._find_by_wallet(query.value)
+        if query.kind == "customer":
+            matches = await self._describe_matches([query.value])
+            return SearchResult("customer", matches, note="" if matches else _NO_CUSTOMER)
+        if query.kind == "entry":
+            return await self._find_by_entry(query.value, query.customer_id)
+        customers = await lookups.find_customers_by_email(self._stripe, query.value)
+        return await self._describe_result("email", [customer.id for customer in customers])
 
     async def get_customer(self, customer_id: str) -> Customer | None:
         """Get a customer; None if it does not exist, was deleted or is a bookkeeping record."""
@@ -129,15 +142,15 @@ class CustomerSearch:
         ids = [payment.customer_id for payment in tx.payments if payment.customer_id]
         return SearchResult("transaction", await self._describe_matches(ids), tx.payments)
 
-    async def _find_by_entry(self, entry_id: str) -> SearchResult:
-        """Try the grants record, then recently credited customers: Stripe needs the customer to look up an entry."""
+    async def _find_by_entry(self, entry_id: str, customer_id: str | None) -> SearchResult:
+        """Try the grants record, then `customer_id` and recently credited customers: Stripe needs the customer."""
         async with self._stripe.session() as session:
             entry = await lookups.get_entry(session, self._records.grants_id, entry_id)
         reserved = caps.parse_reservation(entry) if entry else None
         if entry and reserved:
             note = "This is a grant's reservation on the grants record."
             return SearchResult("entry", await self._describe_matches([reserved.customer]), entry=entry, note=note)
-        candidates = await self._recently_credited()
+        candidates = [*([customer_id] if customer_id else []), *await self._recently_credited()]
         for start in range(0, len(candidates), 8):
             batch = candidates[start : start + 8]
             for match in await asyncio.gather(*(self._get_entry(customer_id, entry_id) for customer_id in batch)):
@@ -152,6 +165,17 @@ class CustomerSearch:
     async def _get_entry(self, customer_id: str, entry_id: str) -> Entry | None:
         async with self._stripe.session() as session:
             return await lookups.get_entry(session, customer_id, entry_id)
+
+    async def _get_any_customer(self, customer_id: str) -> Customer | None:
+        """Get a customer, also a deleted one; None if it does not exist or is a bookkeeping record."""
+        async with self._stripe.session() as session:
+            try:
+                customer = await session.get_customer(customer_id)
+            except RequestRejected as error:
+                if error.code != "resource_missing":
+                    raise
+                return None
+        return None if customer.value(RECORD_MARKER) else customer
 
     async def _recently_credited(self) -> list[str]:
         """The distinct customers with the latest grants and payments."""
@@ -174,9 +198,9 @@ class CustomerSearch:
         return [match for match in matches if match]
 
     async def _describe_match(self, customer_id: str) -> CustomerMatch | None:
-        customer = await self.get_customer(customer_id)
-        if customer is None:
-            return None
+        customer = await self._get_any_customer(customer_id)
+        if customer is None or customer.deleted:
+            return None if customer is None else CustomerMatch(customer, (), None)
         async with self._stripe.session() as session:
             entries = (await session.list_newest_entries(customer_id, 0)).entries
         return CustomerMatch(customer, wallets_of(customer, entries), entries[0].created if entries else None)
@@ -191,11 +215,6 @@ def _describe_without_payments(tx: TxPayments | None) -> str:
     if tx.treasury_transfer:
         return TREASURY_TRANSFER
     return "This EVM transaction was mined, and it paid none of our gateways. Nothing is credited for it."
-
-
-def is_entry_id(text: str) -> bool:
-    """Whether a text has the form of a balance transaction ID."""
-    return _ENTRY.fullmatch(text) is not None
 
 
 def wallets_of(customer: Customer, entries: Sequence[Entry] = ()) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ import pytest
 
 from stateless_billing.support.customer_search import TREASURY_TRANSFER, SearchResult
 from tests.chain.test_payments_in_tx import SENT, TOKEN, TREASURY, transfer
-from tests.fakes.in_process_service import Town
+from tests.fakes.factories import CUSTOMER, payment, tx_hash
+from tests.fakes.in_process_service import SERVICE, Town
 
 
 @pytest.mark.parametrize(
@@ -30,5 +31,26 @@ def test_transaction_without_payments_is_described(logs: list[object] | None, re
     async def scenario() -> None:
         result = await town.process().customer_search.find(SENT)
         assert result == SearchResult("transaction", note=note)
+
+    town.run(scenario())
+
+
+def test_a_deleted_customer_is_found_as_deleted_and_an_unknown_one_is_not() -> None:
+    town = Town([payment(block=200)])
+    town.add("cus_Gone")
+    town.stripe.account.by_id["cus_Gone"].deleted = True
+    town.stripe.account.by_id[CUSTOMER].deleted = True
+
+    async def scenario() -> None:
+        search = (await town.started()).customer_search
+        [match] = (await search.find("https://dashboard.stripe.com/test/customers/cus_Gone")).matches
+        assert match.customer.deleted
+        assert [match.customer.id for match in (await search.find(tx_hash(1))).matches if match.customer.deleted] == [
+            CUSTOMER
+        ]
+        unknown = await search.find("cus_Nobody")
+        assert not unknown.matches
+        assert "no such customer" in unknown.note
+        assert not (await search.find(SERVICE)).matches
 
     town.run(scenario())

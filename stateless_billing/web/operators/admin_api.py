@@ -25,7 +25,8 @@ from stateless_billing.grants.granting import RemainingLimits
 from stateless_billing.operators.roster import GRANT, OVERRIDE, READ, RELEASE, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.support.customer_search import is_entry_id, wallets_of
+from stateless_billing.support.customer_search import wallets_of
+from stateless_billing.support.search_text import is_entry_id
 from stateless_billing.web.api.requests import (
     GrantForm,
     GrantStatusRequest,
@@ -57,10 +58,11 @@ class AdminApi:
         matches = [
             {
                 "customer": match.customer.id,
+                "deleted": match.customer.deleted,
                 "email": match.customer.email,
                 "wallets": [to_checksum_address(wallet) for wallet in match.wallets],
-                "created": match.customer.created,
-                "balance_cents": match.customer.balance_cents,
+                "created": None if match.customer.deleted else match.customer.created,
+                "balance_cents": None if match.customer.deleted else match.customer.balance_cents,
                 "last_activity": match.last_activity,
             }
             for match in result.matches

@@ -21,7 +21,8 @@ from stateless_billing.operators.roster import END_SESSIONS, GRANT, OVERRIDE, RE
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Page
-from stateless_billing.support.customer_search import is_entry_id, wallets_of
+from stateless_billing.support.customer_search import wallets_of
+from stateless_billing.support.search_text import is_entry_id
 from stateless_billing.support.timeline import build_timeline
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
