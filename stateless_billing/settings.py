@@ -248,6 +248,12 @@ SWEEP = STRIPE | {"RPC_URLS", "GATEWAY_ADDRESSES", "SERVICE_CUSTOMER_ID"}
 SERVE = SWEEP | {"SIGNER_KEY"}
 
 
+def is_any_set(names: Collection[str], environ: Mapping[str, str] | None = None) -> bool:
+    """Whether the environment sets any of these."""
+    environ = os.environ if environ is None else environ
+    return any(environ.get(name, "").strip() for name in names)
+
+
 def load(needed: Collection[str], environ: Mapping[str, str] | None = None, *, serves_pages: bool = False) -> Settings:
     """Load the settings, of which `needed` are required; with `serves_pages`, those that pages need too.
 

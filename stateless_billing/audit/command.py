@@ -6,7 +6,7 @@ Exit codes: 0 clean, 1 findings, 2 usage, 3 a source could not be read completel
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.rules import self_test
+from stateless_billing.audit.rules.self_test import Trial
 from stateless_billing.operators.roster import REVERSE, find_operator
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.settings import Settings
@@ -39,6 +40,8 @@ def run(
     repair_services: RepairServicesFactory,
 ) -> int:
     """Run `audit` and return its exit code. Only a repair opens `repair_services`."""
+    if command.self_test and command.step is None and not settings.is_any_set(settings.AUDIT):
+        return _print_trials(self_test.run_trials([], self_test.create_scope()), print_line)
     loaded = settings.load(settings.AUDIT)
     auditor = Auditor(
         settings=loaded,
@@ -155,8 +158,12 @@ async def _self_test(auditor: Auditor, options: Options, print_line: PrintLine) 
     audit = await auditor.prepare(options)
     report = await audit.run()
     report.spool.close()
+    return _print_trials(self_test.run_trials(audit.collector.samples, audit.scope), print_line)
+
+
+def _print_trials(trials: Sequence[Trial], print_line: PrintLine) -> int:
     failed = 0
-    for trial in self_test.run_trials(audit.collector.samples, audit.scope):
+    for trial in trials:
         print_line(f"{'found ' if trial.passed else 'MISSED'} {trial.planted}: {', '.join(trial.statuses)}\n")
         failed += not trial.passed
     return FINDINGS if failed else CLEAN

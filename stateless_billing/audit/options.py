@@ -33,7 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--self-test",
         action="store_true",
-        help="plant one fault of each kind in a copy and check that each is reported",
+        help="plant one fault of each kind in a copy and check that each is reported; without any settings, in a"
+        " made-up payment",
     )
     steps = parser.add_subparsers(dest="step", metavar="verify DIR | repair")
     verify = steps.add_parser(

@@ -245,11 +245,8 @@ class Audit:
             collector.add(row)
 
     def _report_expected_reads(self, ledgers: int) -> None:
-        subject = "every entry of every customer" if self.scope.deep else "the credits of every payment"
-        self._sources.on_message(
-            f"reading {subject}: {ledgers} Stripe reads or more, one per {PAGE_SIZE} entries of a ledger;"
-            f" at {self._sources.stripe_rate} a second that takes {-(-ledgers // self._sources.stripe_rate)} s or more"
-        )
+        rate = self._sources.stripe_rate
+        self._sources.on_message(limits.describe_cost(ledgers, rate, deep=self.scope.deep))
 
     def _create_report(self) -> Report:
         chain = self._chain

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from stateless_billing.audit.report.formats import WRITERS, verdict_lines
-from stateless_billing.audit.report.limits import describe_scope
+from stateless_billing.audit.report.limits import describe_cost, describe_scope
 from stateless_billing.audit.report.report import Options
 from tests.audit.builders import quoted
 from tests.audit.test_run import PAID, count_statuses, run_audit, with_own_wallets
@@ -101,3 +101,11 @@ async def test_recorded_rates_that_were_not_compared_are_named(deep: bool) -> No
     assert report.is_clean
     [verdict] = verdict_lines(report)
     assert ("1 recorded rate was not compared with the price feed" in verdict) is not deep
+
+
+def test_the_cost_is_said_before_reading_with_its_part_of_the_read_allowance() -> None:
+    sentence = describe_cost(1_234, 15, deep=True)
+    assert "every entry of every customer: 1234 Stripe reads or more" in sentence
+    assert "takes 83 s or more" in sentence
+    assert "500 reads for each of its transactions, and at least 10,000 a month: these are 13 % or more" in sentence
+    assert "the credits of every payment" in describe_cost(1, 15, deep=False)

@@ -19,7 +19,7 @@ from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.charts import draw_charts
 from stateless_billing.audit.report.formats import WRITERS, write_csv, write_json, write_table
 from stateless_billing.audit.report.report import Options, Report
-from stateless_billing.audit.rules.self_test import run_trials
+from stateless_billing.audit.rules.self_test import create_scope, run_trials
 from stateless_billing.audit.run import Audit
 from stateless_billing.domain.csv_cells import format_cell
 from stateless_billing.domain.ledger import cursor_key
@@ -214,7 +214,7 @@ async def test_every_format_is_written() -> None:
     assert "duplicate_credit" in table
     csv_lines = "".join(write_csv(report)).splitlines()
     assert len(csv_lines) == 7
-    assert csv_lines[0].startswith("schema_version,row_id,status,exception,reason,delta_cents,chain_id")
+    assert csv_lines[0].startswith("\ufeffschema_version,row_id,status,exception,reason,delta_cents,chain_id")
 
 
 @pytest.mark.parametrize(
@@ -463,3 +463,9 @@ async def test_a_payer_without_entries_since_its_payment_has_its_earlier_balance
     report = await run_audit(world)
     assert report.head()["totals"]["balances"]["customers_cents"] == 700
     assert (await run_audit(world, customer=CUSTOMER)).head()["totals"]["balances"] is None
+
+
+def test_the_self_test_runs_on_a_made_up_payment_without_any_settings() -> None:
+    trials = run_trials([], create_scope())
+    assert len(trials) == 15
+    assert [trial.planted for trial in trials if not trial.passed] == []

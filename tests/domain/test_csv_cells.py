@@ -8,7 +8,7 @@ SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("before", ["", "\n", "\r", "\t", "\r\n", " ", "\u3000", "\x00", "\ufeff"])
+@pytest.mark.parametrize("before", ["", "\n", "\r", "\t", "\r\n", " ", "\u3000", "\x00", "\ufeff", "\u200b", "\u202e"])
 def test_a_cell_never_begins_with_a_sign(sign: str, before: str) -> None:
     cell = format_cell(f"{before}{sign}1+1")
     assert cell[0] == "'"
@@ -21,7 +21,7 @@ def test_a_cell_never_begins_with_a_control_character(start: str) -> None:
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("between", [";", "; ", ';"', "\n", "\r\n", "\t", ";\t"])
+@pytest.mark.parametrize("between", [";", "; ", ';"', "\n", "\r\n", "\t", ";\t", ";\u200b", ";\x00", ";\u2067"])
 def test_a_sign_behind_another_separator_is_neutralized(sign: str, between: str) -> None:
     assert format_cell(f"note{between}{sign}1+1") == f"note{between}'{sign}1+1"
 

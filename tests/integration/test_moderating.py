@@ -303,7 +303,8 @@ def csv_of(service: Service, query: str) -> list[dict[str, str]]:
     answer = Operator(AUDITOR).get(service, f"/admin/grants.csv?{query}")
     assert answer.headers["content-type"].startswith("text/csv")
     assert "attachment" in answer.headers["content-disposition"]
-    return list(csv.DictReader(io.StringIO(answer.text)))
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
 def card_of(service: Service, tx_hash: str, who: str = ADMIN) -> str:

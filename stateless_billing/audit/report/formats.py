@@ -9,7 +9,7 @@ from typing import Any
 from stateless_billing.audit.report.report import Report
 from stateless_billing.audit.rules.rows import COLUMNS, DECIMALS, Row, format_count
 from stateless_billing.domain import money
-from stateless_billing.domain.csv_cells import format_cell
+from stateless_billing.domain.csv_cells import BYTE_ORDER_MARK, format_cell
 
 _MAX_TABLE_ROWS = 200
 _OPENING_SOURCES = {"node": "the node", "stated": "the auditor", "token": "the token's creation"}
@@ -39,8 +39,8 @@ def write_jsonl(report: Report) -> Iterator[str]:
 
 
 def write_csv(report: Report) -> Iterator[str]:
-    """Write RFC 4180 CSV with a header, LF line ends and no cell that a spreadsheet would run."""
-    yield _csv_line(COLUMNS)
+    """Write RFC 4180 CSV: byte order mark, header, LF line ends and no cell that a spreadsheet would run."""
+    yield BYTE_ORDER_MARK + _csv_line(COLUMNS)
     for row in report.spool:
         yield _csv_line(format_cell(getattr(row, name)) for name in COLUMNS)
 

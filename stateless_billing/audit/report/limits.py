@@ -5,6 +5,22 @@ from typing import Any
 
 from stateless_billing.audit.report.report import Options
 from stateless_billing.audit.rules.rows import format_count
+from stateless_billing.stripe.client import PAGE_SIZE
+
+LEAST_MONTHLY_READS = 10_000
+"""Stripe's read allowance: 500 for each transaction of an account, and so many in any case."""
+
+
+def describe_cost(ledgers: int, rate: int, *, deep: bool) -> str:
+    """Say before reading what it takes: requests, time and allowance. `rate` is in reads a second."""
+    subject = "every entry of every customer" if deep else "the credits of every payment"
+    percent = -(-ledgers * 100 // LEAST_MONTHLY_READS)
+    return (
+        f"reading {subject}: {ledgers} Stripe reads or more, one per {PAGE_SIZE} entries of a ledger;"
+        f" at {rate} a second that takes {-(-ledgers // rate)} s or more. Stripe allows an account 500 reads for each"
+        f" of its transactions, and at least {LEAST_MONTHLY_READS:,} a month: these are {percent} % or more of that"
+        " least, which all systems of the account share"
+    )
 
 
 def describe_scope(options: Options, counts: Mapping[str, int]) -> dict[str, Any]:

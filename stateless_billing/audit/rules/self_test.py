@@ -52,6 +52,21 @@ class SelfTestSample:
         ]
 
 
+def create_scope() -> Scope:
+    """Create the scope of a made-up report, for a self-test without a chain."""
+    time = 4 * SLA_SECONDS
+    return Scope(
+        chain_id=1,
+        gateways=("0x" + "5e" * 20,),
+        token="0x" + "70" * 20,
+        block=1,
+        block_hash="0x" + "5e" * 32,
+        block_time=time,
+        time=time,
+        horizon=1,
+    )
+
+
 def run_trials(samples: Sequence[CustomerLedger], scope: Scope) -> list[Trial]:
     """Plant every fault in a copy of a sample, or in a made-up payment if there is no sample."""
     sample = _choose_sample(samples, scope)
