@@ -26,11 +26,35 @@ UNUSABLE = {
 }
 
 
+_DIRECTION_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Unicode's Bidi_Control characters: unseen, they make a text read as another."""
+
+
+def require_visible(text: str, subject: str, consequence: str) -> None:
+    """Refuse characters that change the direction of text.
+
+    Raises: ProblemError.
+    """
+    for position, character in enumerate(text, 1):
+        if character in _DIRECTION_CONTROLS:
+            raise ProblemError(
+                "invalid_input",
+                f"The {subject} has an unseen character at position {position} that changes how the text reads"
+                f" (U+{ord(character):04X}). {consequence} Delete it, or type that part again.",
+            )
+
+
+def show_controls(text: str) -> str:
+    """Show characters that change the direction of text by their names, in what was written before."""
+    return "".join(f"[U+{ord(part):04X}]" if part in _DIRECTION_CONTROLS else part for part in text)
+
+
 def parse_note(text: str) -> str:
     """Normalize a note to one line without control characters; never truncate it.
 
     Raises: ProblemError.
     """
+    require_visible(text, "note", _NOTHING)
     note = " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
     if len(note) < NOTE_FEWEST:
         raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")

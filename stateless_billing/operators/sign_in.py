@@ -6,6 +6,7 @@ request. All mails to one address in one minute are equal, so nothing in a mail 
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ _CACHE_SIZE = 100_000
 _MAILS = RateLimit(rate=60 / DAY_SECONDS, burst=60)  # per address and process
 _MAILS_OF_NETWORK = RateLimit(rate=20 / DAY_SECONDS, burst=20)  # so that one stranger cannot use them up
 _CODE_ATTEMPTS = RateLimit(rate=1 / 60, burst=10)  # per asking browser and process: strangers lock nobody out
+
+_TOKEN = re.compile(r"[\w.-]+", re.ASCII)
 
 _REQUEST_NEW_MAIL = "You are not signed in. Ask for a new email."
 
@@ -193,12 +196,12 @@ class SignIns:
         return self._open_request(cookie).get("email")
 
     def email_of_link(self, token: str) -> tuple[str, int]:
-        """Return a link's address and minute.
+        """Return a link's address and minute. What a mail program put behind it, such as a full stop, is ignored.
 
         Raises: ProblemError if it is too old or was altered.
         """
         try:
-            values = self.tokens.open("link", token, LINK_SECONDS)
+            values = self.tokens.open("link", _trim_token(token), LINK_SECONDS)
             return str(values["email"]), int(values["minute"])
         except ExpiredToken as error:
             raise ProblemError(
@@ -281,6 +284,11 @@ class SignIns:
             raise ProblemError("sign_in_failed", f"This email signed somebody in before. {_REQUEST_NEW_MAIL}")
         self._used_requests[email, browser] = True
         return operator
+
+
+def _trim_token(text: str) -> str:
+    match = _TOKEN.match(text.strip())
+    return match[0].rstrip(".") if match else ""
 
 
 def _group_digits(code: str) -> str:

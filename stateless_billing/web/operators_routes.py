@@ -4,6 +4,7 @@ from jinja2 import Environment
 from starlette.routing import Route
 
 from stateless_billing.domain import money
+from stateless_billing.grants.forms import show_controls
 from stateless_billing.services.container import Services
 from stateless_billing.web.desk.help_page import HelpPage
 from stateless_billing.web.desk.home_page import HomePage
@@ -21,7 +22,7 @@ from stateless_billing.web.operators.wallet_orders import WalletOrders
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
     """Create the routes of sign-in, admin pages, audit and admin API."""
-    templates.filters["usd"] = _dollars_per_token
+    templates.filters |= {"usd": _dollars_per_token, "visible": show_controls}
     sessions = Sessions(services)
     frame = PageFrame(services, sessions, templates)
     sign_in = SignInPages(services, sessions, templates)

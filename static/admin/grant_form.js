@@ -162,13 +162,19 @@ export class GrantForm {
     );
   }
 
+  /** Says that an earlier press of this form counts, where it was made with other words. */
+  describeEarlierWords(grant) {
+    if (!this.preview || (grant.note === this.preview.note && grant.reason === this.preview.reason)) return "";
+    return ` This form was used before, and what it said then stands: ${grant.reason}, “${grant.note}”. The new words were not stored.`;
+  }
+
   showGrant(grant) {
     const amount = formatDollars(grant.cents);
     const openLedger = createLink(location.pathname, "See it in the ledger");
     if (grant.state === "given") {
       const balance = grant.after_cents === null ? "" : ` The balance is ${formatDollars(grant.after_cents)}.`;
       if (grant.after_cents !== null) setText(requireElement("balance"), formatDollars(grant.after_cents));
-      this.showResult(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back within ten minutes.`, openLedger);
+      this.showResult(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back within ten minutes.${this.describeEarlierWords(grant)}`, openLedger);
     } else if (grant.state === "refused") {
       this.showResult("The grant was refused.", `Nothing was given: ${grant.why}.`, createLink(location.pathname, "Start again"));
     } else {

@@ -68,6 +68,10 @@ def test_the_link_of_the_mail_signs_in_the_browser_that_asked(stack: Stack) -> N
         assert part in cookie
     assert "Domain" not in cookie
     assert signed_in(service, visitor)
+    pressed_again = visitor.send(service, "/login/link", {"token": token})
+    assert (pressed_again.status_code, pressed_again.headers["location"]) == (303, "/admin")
+    assert "__Host-session" not in pressed_again.headers.get("set-cookie", ""), "the link itself signs nobody in again"
+    visitor.cookies.pop("__Host-session")
     replayed = visitor.send(service, "/login/link", {"token": token})
     assert (replayed.status_code, "only in the browser that asked" in replayed.text) == (401, True)
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from chain.signatures import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
+from stateless_billing.grants.forms import require_visible
 
 MAX_BODY_BYTES = 16 * 1024
 MAX_REASON_CHARACTERS = 200
@@ -52,6 +53,7 @@ def parse_uint256(value: str, name: str) -> int:
 
 def parse_reason(raw: str) -> str:
     """Parse the reason of an operator's act."""
+    require_visible(raw, "reason", "Nothing was done.")
     text = " ".join(raw.split())
     if not text:
         raise ProblemError("invalid_input", "Say why. Nothing was done.")

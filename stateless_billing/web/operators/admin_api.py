@@ -274,6 +274,8 @@ def _grant_response(grant: Grant) -> dict[str, Any]:
         "customer": reservation.customer,
         "operator": reservation.operator,
         "cents": reservation.entry.cents,
+        "reason": forms.REASONS.get(reservation.reason, reservation.reason),
+        "note": reservation.note,
         "state": grant.state,
         "why": REFUSED.get(grant.detail, grant.detail),
         "reservation": reservation.entry.id,

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from stateless_billing.domain.errors import PROBLEMS, ProblemError
 from stateless_billing.operators.mailer import Mail
 from stateless_billing.operators.roster import END_SESSIONS, READ, find_operator
-from stateless_billing.operators.sign_in import LINK_SECONDS
+from stateless_billing.operators.sign_in import LINK_SECONDS, OperatorSession
 from stateless_billing.operators.wallet_sign_in import WALLET_SECONDS
 from stateless_billing.runtime.security_log import mask_name
 from stateless_billing.runtime.token_bucket import RateLimit
@@ -85,6 +85,8 @@ class SignInPages:
     async def show_link(self, request: Request) -> Response:
         """`GET /login/link?token=`: only show a button, because mail scanners open links."""
         token, cookie = request.query_params.get("token", ""), request.cookies.get(SIGN_IN_COOKIE)
+        if self._is_link_of_session(request, token):
+            return RedirectResponse("/admin", 303)
         try:
             email, _ = self._sign_ins.email_of_link(token)
             same_browser = self._sign_ins.is_same_browser(token, cookie)
@@ -94,6 +96,20 @@ class SignInPages:
             onward = local_path(self._sign_ins.onward_path(cookie))
             return self._render_refusal("sign_in.html", request, refusal, onward=onward, email="")
         return self._render("sign_in_link.html", request, token=token, email=email, code=code)
+
+    def _is_link_of_session(self, request: Request, token: str) -> bool:
+        """Whether a link is over or its operator's, in a browser that is signed in: then it has nothing to do."""
+        session = self._sessions.current(request)
+        if session is None:
+            return False
+        try:
+            email, _ = self._sign_ins.email_of_link(token)
+        except ProblemError:
+            return True
+        return self._is_same_person(email, session)
+
+    def _is_same_person(self, email: str, session: OperatorSession) -> bool:
+        return not email or self._services.settings.operators.identity_of(email) == session.operator.name
 
     async def sign_in_by_link(self, request: Request) -> Response:
         """`POST /login/link`: sign in by the mailed link."""
@@ -121,7 +137,9 @@ class SignInPages:
         try:
             operator = verify(await self._read_form(request))
         except ProblemError as refusal:
-            email = self._sign_ins.requested_email(cookie) or ""
+            session, email = self._sessions.current(request), self._sign_ins.requested_email(cookie) or ""
+            if method == "link" and session and self._is_same_person(email, session):  # the button was pressed twice
+                return RedirectResponse(onward, 303)
             self._record(request, "sign_in_failed", method, email, cause=refusal.code)
             return self._render_refusal(page if email else "sign_in.html", request, refusal, onward=onward, email=email)
         response = RedirectResponse(onward, 303)
