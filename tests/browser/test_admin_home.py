@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.admin import ADMIN, AUDITOR, Office, judge, started
+from tests.browser.admin import ADMIN, AUDITOR, PICTURES, Office, judge, started
 from tests.browser.conftest import Tabs
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -52,6 +52,13 @@ def test_home_help_and_roster_look_right(tabs: Tabs, office: Office) -> None:
         for path, name in (("/admin/help#cause-over_limit", "help"), ("/admin/operators", "operators")):
             page.goto(f"{office.service.url}{path}")
             judge(page, name, scheme)
+    page = office.open(tabs, f"/admin/customers/{office.customer(310)}", ADMIN)
+    expect(page.get_by_role("navigation").get_by_role("link", name="Find")).to_have_attribute("aria-current", "true")
+    card, form = (page.locator(name).bounding_box() for name in (".give", "#grant-entry"))
+    assert card
+    assert form
+    assert form["width"] > 0.6 * card["width"]
+    page.screenshot(path=PICTURES / "admin-grant-card-1280.png", full_page=True)
     page = office.open(tabs, "/admin/operators", AUDITOR)
     page.emulate_media(media="print")
     expect(page.get_by_role("button", name="Print")).to_be_hidden()

@@ -13,6 +13,12 @@ from tests.browser.admin import AUDITOR, PICTURES, Office, judge, started
 from tests.browser.conftest import Tabs
 from tests.integration.shop import next_second
 
+LABEL_HEIGHTS = """
+() => [...document.querySelectorAll("figure svg text")]
+  .filter((node) => node.checkVisibility())
+  .map((node) => node.getBoundingClientRect().height)
+"""
+
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
@@ -89,6 +95,8 @@ def test_every_state_is_fit_for_everybody(
         page = office.open(tabs, path, AUDITOR, color_scheme=scheme)
     expect(page.locator("h1")).to_be_visible()
     judge(page, f"audit-{name}", scheme)
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert min([11, *page.evaluate(LABEL_HEIGHTS)]) >= 11, "the charts' labels are legible on a phone"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
