@@ -8,8 +8,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.admin import ADMIN, AUDITOR, PICTURES, Office, judge, started
+from tests.browser.admin import ADMIN, AUDITOR, NOTE, PICTURES, Office, ask, judge, started
 from tests.browser.conftest import Tabs
+from tests.integration.operators import Operator
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MINUTE = 60_000
@@ -17,27 +18,28 @@ MINUTE = 60_000
 
 @pytest.fixture(scope="module")
 def office() -> Iterator[Office]:
-    """Run a system for this module."""
-    yield from started()
+    """Run a system with a payment that was credited elsewhere and one that is held."""
+    for running in started():
+        shop, process = running.shop, running.stack.serve()
+        shop.claimed(process, shop.pay(process, shop.customer()))
+        tx_hash = shop.pay(process, shop.customer(), 45_000)
+        shop.finalize()
+        shop.claimed(running.service, tx_hash, "held")
+        process.stop()
+        yield running
 
 
-def run_until(page: Page, condition: str, minutes: int = 6) -> None:
+def run_until(page: Page, condition: str, step_ms: int = 10_000) -> None:
     """Let the page's clock run in steps, with real time for the requests in between."""
-    for _ in range(minutes * 6):
+    for _ in range(50):
         if page.evaluate(condition):
             return
-        page.clock.run_for(10_000)
+        page.clock.run_for(step_ms)
         page.wait_for_timeout(50)
     raise AssertionError(condition)
 
 
 def test_home_help_and_roster_look_right(tabs: Tabs, office: Office) -> None:
-    shop, process = office.shop, office.stack.serve()
-    shop.claimed(process, shop.pay(process, shop.customer()))
-    tx_hash = shop.pay(process, shop.customer(), 45_000)
-    shop.finalize()
-    shop.claimed(office.service, tx_hash, "held")
-    process.stop()
     for scheme in SCHEMES:
         page = office.open(tabs, "/admin", ADMIN, color_scheme=scheme)
         expect(page.locator("#waiting")).to_contain_text("held: over limit")
@@ -72,9 +74,10 @@ def test_home_refreshes_quietly_and_lists_are_walked_by_keys(tabs: Tabs, office:
     page.wait_for_load_state()
     page.locator("#q").fill("half a quest")
     page.evaluate("scrollTo(0, 300)")
-    page.evaluate("document.querySelector('#health').dataset.marked = 'served before'")
+    expect(page.locator("#latest tbody tr")).to_have_count(2)
+    office.shop.pay(office.service, office.shop.customer())
     run_until(page, "() => document.querySelector('#refreshed').textContent.startsWith('Refreshed at')")
-    assert page.evaluate("() => document.querySelector('#health').dataset.marked === undefined"), "nothing was replaced"
+    expect(page.locator("#latest tbody tr")).to_have_count(3)
     assert page.evaluate("[document.querySelector('#q').value, document.activeElement.id, scrollY]") == [
         "half a quest",
         "q",
@@ -90,7 +93,7 @@ def test_home_refreshes_quietly_and_lists_are_walked_by_keys(tabs: Tabs, office:
     page.wait_for_load_state()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    run_until(page, "() => document.querySelector('#refreshed').textContent.startsWith('Paused')", 40)
+    run_until(page, "() => document.querySelector('#refreshed').textContent.startsWith('Paused')", MINUTE)
     assert len(requests) <= 31
     before = len(requests)
     page.clock.run_for(10 * MINUTE)
@@ -99,3 +102,14 @@ def test_home_refreshes_quietly_and_lists_are_walked_by_keys(tabs: Tabs, office:
     page.mouse.move(200, 200)
     run_until(page, "() => !document.querySelector('#ended').hidden")
     expect(page.get_by_role("alert").filter(has_text="You are signed out")).to_be_visible()
+
+
+def test_a_form_pressed_again_with_other_words_says_that_the_first_stand(tabs: Tabs, office: Office) -> None:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}", ADMIN)
+    ask(page, note="The second note, ticket 456")
+    form = page.locator("#grant").get_attribute("data-form")
+    earlier = {"form": form, "amount": "7.50", "reason": "goodwill", "note": NOTE}
+    assert Operator(ADMIN).post(office.service, "/api/admin/grants", earlier).is_success
+    page.get_by_role("button", name="Give $7.50").click()
+    expect(page.locator("#grant-outcome")).to_have_text("Given: $7.50.")
+    expect(page.locator("#grant-detail")).to_contain_text(f"stands: Goodwill, “{NOTE}”. The new words were not stored.")
