@@ -4,8 +4,9 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +18,9 @@ from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block
 from stateless_billing.audit.readers.chain import ChainReader, ProgressCallback, Side
+from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, SpoolHead
 from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeReader, StripeReadError
-from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.report.report import Options, Report, snapshot_label
 from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.run import Audit, Sources
@@ -87,34 +89,49 @@ class Auditor:
             rate=settings.stripe_rate, total_rate=settings.stripe_total_rate, processes=settings.processes
         )
 
-    def create_stripe_reader(self) -> StripeReader:
+    def create_stripe_reader(self, spool: LedgerSpool | None = None) -> StripeReader:
         """Create a Stripe reader with its own read count."""
         settings = self._settings
         return StripeReader(
-            self._stripe_transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter
+            self._stripe_transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter, spool
         )
 
-    async def run(self, options: Options) -> Report:
+    async def run(self, options: Options, spool: Path | None = None) -> Report:
         """Run one audit. A source that fails after the start makes the report incomplete.
 
-        Raises: InvalidOptions; StripeReadError or ChainError if the audit could not start.
-        """
-        return await (await self.prepare(options)).run()
+        With `spool`, go on from what an interrupted audit wrote to that file; a complete report removes it.
 
-    async def prepare(self, options: Options) -> Audit:
+        Raises: InvalidOptions; StripeReadError or ChainError if the audit could not start; OSError of the file.
+        """
+        if spool is None:
+            return await (await self.prepare(options)).run()
+        try:
+            with LedgerSpool(spool) as pages:
+                report = await (await self.prepare(options, pages)).run()
+                if report.coverage.is_complete:
+                    pages.remove()
+                return report
+        except InvalidSpool as error:
+            raise InvalidOptions(f"--spool: {error}. Name another file, or delete it to start anew") from error
+
+    async def prepare(self, options: Options, spool: LedgerSpool | None = None) -> Audit:
         """Create an audit that is ready to run.
 
-        Raises: InvalidOptions, StripeReadError, ChainError.
+        Raises: InvalidOptions, InvalidSpool, StripeReadError, ChainError.
         """
         accepted = parse_accepted(options.accepted)
         reader = ChainReader(self.nodes, self.gateways, self._reporting.on_progress)
+        if spool and spool.head:
+            options = replace(options, at=options.at or spool.head.at)
         scope = await self._find_scope(options, reader)
+        if spool:
+            self._pin(spool, options, scope)
         for gateway in self.gateways:
             code = await provider.code(self.nodes, gateway.address)
             reader.codes[gateway.address] = hashlib.sha256(code).hexdigest()
         sources = Sources(
             chain=reader,
-            stripe=self.create_stripe_reader(),
+            stripe=self.create_stripe_reader(spool),
             uncounted_stripe=self.create_stripe_reader(),
             prices=self.prices,
             stripe_rate=self._settings.stripe_rate,
@@ -124,6 +141,29 @@ class Auditor:
             on_message=self._reporting.on_message,
         )
         return Audit(sources, options, scope, accepted)
+
+    def _pin(self, spool: LedgerSpool, options: Options, scope: Scope) -> None:
+        """Bind a new spool to this audit, or check that an older one is of the same. Raises: InvalidSpool."""
+        settings = self._settings
+        sources = {
+            "chain_id": scope.chain_id,
+            "gateways": scope.gateways,
+            "livemode": settings.is_live,
+            "service": settings.service_customer_id,
+        }
+        inputs = json.dumps(options.as_dict() | sources, sort_keys=True)
+        head = SpoolHead(inputs=inputs, at=snapshot_label(scope), block_hash=scope.block_hash)
+        before = spool.head
+        if before is None:
+            spool.begin(head)
+        elif before.block_hash != head.block_hash:
+            raise InvalidSpool(f"the chain has another block {scope.block} now than when it was written")
+        elif before != head:
+            raise InvalidSpool("it is of an audit with other options or settings")
+        else:
+            self._reporting.on_message(
+                f"going on at {head.at}, with {spool.pages} pages of {spool.customers} ledgers that were read before"
+            )
 
     async def _find_scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await provider.block(self.nodes, "finalized")

@@ -52,7 +52,8 @@ def run(
     try:
         return asyncio.run(_run(auditor, command, print_line, repair_services))
     except KeyboardInterrupt:
-        return _fail(UNREAD, "interrupted: the audit is incomplete")
+        going_on = f"; the same command goes on from {command.spool}" if command.spool else ""
+        return _fail(UNREAD, f"interrupted: the audit is incomplete{going_on}")
     except (InvalidOptions, OSError, ValueError, KeyError) as error:
         return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
     except (ChainError, StripeReadError) as error:
@@ -98,7 +99,7 @@ async def _run(
             return await _repair(auditor, command, options, print_line, repair_services)
         if command.self_test:
             return await _self_test(auditor, options, print_line)
-        report = await auditor.run(options)
+        report = await auditor.run(options, command.spool)
         try:
             for piece in WRITERS[command.format](report):
                 print_line(piece)

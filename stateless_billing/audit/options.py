@@ -29,6 +29,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
     parser.add_argument("--at", metavar="BLOCK:TIME", help="reproduce the report of that block and time")
+    parser.add_argument(
+        "--spool",
+        metavar="FILE",
+        type=Path,
+        help="keep what is read in FILE until the report is complete; if it exists, go on from it",
+    )
     parser.add_argument("--progress", choices=PROGRESS, default="auto", help="auto: on a terminal")
     parser.add_argument(
         "--self-test",

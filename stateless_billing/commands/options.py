@@ -25,6 +25,10 @@ EXAMPLES = {
         ("audit", "every payment and its credit, as a table"),
         ("audit --from 2026-10-01 --to 2026-10-31 --format csv > october.csv", "one month"),
         ("audit --deep --out reports/october", "every entry of every customer, in every format"),
+        (
+            "audit --deep --spool october.spool",
+            "one that may take long: the same command goes on after an interruption",
+        ),
         ("audit --treasury", "also every token that reached the treasury"),
         ("audit --customer cus_NffrFeUfNV2Hib", "one customer"),
         ("audit --self-test", "plant one fault of each kind and report each"),

@@ -9,6 +9,7 @@ import httpx
 import msgspec
 
 from chain.payment import is_customer_id
+from stateless_billing.audit.readers.ledger_spool import LedgerSpool, PageRequest, SpooledPages
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.runtime.bounded_http import BoundedTransport, parse_response
@@ -48,7 +49,10 @@ class StripeReader:
         key: str,
         base: str | None,
         rate_limiter: RateLimiter,
+        spool: LedgerSpool | None = None,
     ) -> None:
+        """`spool` has the pages that an interrupted audit read before, and takes those that are read now."""
+        self._spool = SpooledPages(spool, self._is_in_its_chain) if spool else None
         self._transports = [BoundedTransport(transport, MAX_RESPONSE_BYTES) for transport in transports]
         self._base = base or API_BASE
         self._rate_limiter = rate_limiter
@@ -88,6 +92,8 @@ class StripeReader:
             if not seen.isdisjoint(customer.id for customer in page.customers):
                 raise StripeReadError("the list of customers repeats itself")
             seen.update(customer.id for customer in page.customers)
+            if self._spool:
+                self._spool.note_balances(page.customers)
             yield page.customers
             if page.complete:
                 return
@@ -136,11 +142,36 @@ class StripeReader:
         if after:
             params["starting_after"] = after
         path = f"/v1/customers/{require_customer_id(customer_id)}/balance_transactions"
-        response = await self._get(Endpoint.LIST_ENTRIES, path, params)
+        request = PageRequest(customer_id, since, until, after)
+        spool = self._spool if until is not None else None  # what has no end grows
+        response = await spool.get(request) if spool else None
+        if response is None:
+            response = await self._get(Endpoint.LIST_ENTRIES, path, params)
+            if spool:
+                spool.add(request, response)
+        else:
+            self.reads += 1
         try:
             return objects.parse_page(response, customer_id)
         except ValueError as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
+
+    async def _is_in_its_chain(self, entry: Entry) -> bool:
+        """Whether a customer's ledger still has an entry as it was read before."""
+        path = f"/v1/customers/{require_customer_id(entry.customer)}/balance_transactions/{entry.id}"
+        try:
+            response = await self._get(Endpoint.READ_ENTRY, path, {})
+            current = objects.parse_entry(response, entry.customer)
+        except StripeObjectNotFound:
+            return False
+        except ValueError as error:
+            raise StripeReadError(f"the ledger of {entry.customer}: {error}") from error
+        self.reads -= 1  # the report counts what it is made of
+        return (current.cents, current.ending_cents, current.created) == (
+            entry.cents,
+            entry.ending_cents,
+            entry.created,
+        )
 
     async def list_entries(
         self, customer_id: str, since: int, until: int | None, first_page: Page | None = None
