@@ -69,8 +69,8 @@ class Auditor:
         rate_limiter: RateLimiter | None = None,
         max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
-        self._settings = settings
-        self._reporting = reporting
+        self.settings = settings
+        self.reporting = reporting
         self._explorer = explorer
         self._http = create_http_client(node_transport, limits=_NODE_LIMITS, max_bytes=MAX_BULK_RESPONSE_BYTES)
         # One connection per transport: a larger pool scans all of its connections for every request.
@@ -91,7 +91,7 @@ class Auditor:
 
     def create_stripe_reader(self, spool: LedgerSpool | None = None) -> StripeReader:
         """Create a Stripe reader with its own read count."""
-        settings = self._settings
+        settings = self.settings
         return StripeReader(
             self._stripe_transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter, spool
         )
@@ -120,7 +120,7 @@ class Auditor:
         Raises: InvalidOptions, InvalidSpool, StripeReadError, ChainError.
         """
         accepted = parse_accepted(options.accepted)
-        reader = ChainReader(self.nodes, self.gateways, self._reporting.on_progress)
+        reader = ChainReader(self.nodes, self.gateways, self.reporting.on_progress)
         if spool and spool.head:
             options = replace(options, at=options.at or spool.head.at)
         scope = await self._find_scope(options, reader)
@@ -134,17 +134,17 @@ class Auditor:
             stripe=self.create_stripe_reader(spool),
             uncounted_stripe=self.create_stripe_reader(),
             prices=self.prices,
-            stripe_rate=self._settings.stripe_rate,
-            service_customer_id=self._settings.service_customer_id or "",
-            live=self._settings.is_live,
-            on_progress=self._reporting.on_progress,
-            on_message=self._reporting.on_message,
+            stripe_rate=self.settings.stripe_rate,
+            service_customer_id=self.settings.service_customer_id or "",
+            live=self.settings.is_live,
+            on_progress=self.reporting.on_progress,
+            on_message=self.reporting.on_message,
         )
         return Audit(sources, options, scope, accepted)
 
     def _pin(self, spool: LedgerSpool, options: Options, scope: Scope) -> None:
         """Bind a new spool to this audit, or check that an older one is of the same. Raises: InvalidSpool."""
-        settings = self._settings
+        settings = self.settings
         sources = {
             "chain_id": scope.chain_id,
             "gateways": scope.gateways,
@@ -161,7 +161,7 @@ class Auditor:
         elif before != head:
             raise InvalidSpool("it is of an audit with other options or settings")
         else:
-            self._reporting.on_message(
+            self.reporting.on_message(
                 f"going on at {head.at}, with {spool.pages} pages of {spool.customers} ledgers that were read before"
             )
 
@@ -182,7 +182,7 @@ class Auditor:
         if len(tokens) != 1:
             raise ChainError("the gateways take different tokens")
         return Scope(
-            chain_id=self._settings.chain_id,
+            chain_id=self.settings.chain_id,
             gateways=tuple(gateway.address for gateway in self.gateways),
             token=tokens.pop(),
             block=last_block.number,
@@ -192,11 +192,11 @@ class Auditor:
             horizon=max(last_block.number, newest.number),
             start=first_block.time if first_block else 0,
             explorer=self._explorer,
-            other_credits=self._settings.other_credits,
+            other_credits=self.settings.other_credits,
             deep=options.deep,
             first_block=first_block.number if first_block else 0,
             treasuries=await self._find_treasuries(options, reader),
-            known_sources=self._settings.known_sources,
+            known_sources=self.settings.known_sources,
         )
 
     @staticmethod

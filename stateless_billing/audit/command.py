@@ -21,6 +21,7 @@ from stateless_billing.audit.repair import Repair, RepairServices, repair
 from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.report.run_record import create_run_record
 from stateless_billing.audit.rules import self_test
 from stateless_billing.audit.rules.self_test import Trial
 from stateless_billing.operators.roster import REVERSE, find_operator
@@ -99,12 +100,15 @@ async def _run(
             return await _repair(auditor, command, options, print_line, repair_services)
         if command.self_test:
             return await _self_test(auditor, options, print_line)
+        started = int(SystemClock().wall())
         report = await auditor.run(options, command.spool)
+        record = create_run_record(auditor.settings, command.by, started, int(SystemClock().wall()))
         try:
             for piece in WRITERS[command.format](report):
                 print_line(piece)
             if command.out:
-                publishing.publish(report, command.out)
+                publishing.publish(report, record, command.out)
+            auditor.reporting.on_message(record.sentence)
             return exit_code(report)
         finally:
             report.spool.close()

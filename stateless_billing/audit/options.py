@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="AMOUNT",
         help="with --from: its balance before that block in base units, if the node keeps no state that old",
     )
+    parser.add_argument("--by", metavar="NAME", help="who runs it: stands in run.json of --out and on stderr")
     parser.add_argument("--accepted", metavar="FILE", type=Path, help="accepted exceptions: JSON lines")
     parser.add_argument("--at", metavar="BLOCK:TIME", help="reproduce the report of that block and time")
     parser.add_argument(

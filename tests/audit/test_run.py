@@ -19,8 +19,10 @@ from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.charts import draw_charts
 from stateless_billing.audit.report.formats import WRITERS, write_csv, write_json, write_table
 from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.report.run_record import create_run_record
 from stateless_billing.audit.rules.self_test import create_scope, run_trials
 from stateless_billing.audit.run import Audit
+from stateless_billing.domain import money
 from stateless_billing.domain.csv_cells import format_cell
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
@@ -189,8 +191,11 @@ async def test_a_late_credit_of_a_busy_customer_is_found_behind_its_window() -> 
 
 async def test_a_report_is_published_with_checksums(tmp_path: Path) -> None:
     report = await run_audit(World(with_own_wallets(PAID)), accepted=b'{"fingerprint":"x","note":"n"}')
-    publishing.publish(report, tmp_path)
-    assert publishing.find_altered_files(tmp_path) == []
+    record = create_run_record(World.settings(), "auditor@example.org", 0, 3600)
+    publishing.publish(report, record, tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["by"] == "auditor@example.org"
+    publishing.publish(report, replace(record, by="somebody else"), tmp_path)
+    assert publishing.find_altered_files(tmp_path) == [], "who ran it is beside the report"
     (tmp_path / "dollars.svg").write_text("x")
     assert publishing.find_altered_files(tmp_path) == ["dollars.svg"]
     options, before = publishing.read_options(tmp_path)
@@ -252,8 +257,27 @@ async def test_charts_follow_days_gaps_and_the_range() -> None:
     charts = draw_charts(report)
     assert charts["coverage"].description == "Blocks 1000 to 8000, read completely."
     assert [line[1] for line in charts["coverage"].table[1:]] == ["1"] * 7
-    assert charts["dollars"].description.startswith("Chain $350.00 (solid), Stripe $300.00 (dashed), gap $50.00")
+    assert charts["dollars"].description.startswith(
+        "Chain $350.00 (solid), Stripe $300.00 (dashed), difference -$50.00"
+    )
     assert charts["days"].table[1][1:] == ["6", "0", "1"]
+
+
+async def test_charts_show_the_totals_of_the_head() -> None:
+    payments = with_own_wallets([quoted(n, block=100 + n * 1000, tx_hash=tx_hash(n + 1)) for n in range(8)])
+    world = World(payments[:-1], now=block(9_000).time + 1200)
+    world.node.payments = payments
+    [customer, *_] = world.stripe.account.by_id.values()
+    world.add(customer, (world.now - 60, Row(-99_900, "usd", "Forged")))
+    report = await run_audit(world)
+    head, charts = report.head(), draw_charts(report)
+    last = charts["dollars"].table[-1]
+    totals = head["totals"]
+    names = ("expected_cents", "credited_cents", "difference_cents")
+    assert last[1:] == [money.format_dollars(totals[name]) for name in names]
+    days = [[int(cell) for cell in line[1:]] for line in charts["days"].table[1:]]
+    assert sum(map(sum, days)) == head["summary"]["rows"]
+    assert sum(line[2] for line in days) == head["summary"]["exceptions"]
 
 
 async def test_the_self_test_needs_no_data() -> None:

@@ -17,6 +17,7 @@ from stateless_billing.audit.readers import treasury
 from stateless_billing.audit.report import publishing
 from stateless_billing.audit.report.formats import WRITERS, verdict_lines
 from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.report.run_record import create_run_record
 from stateless_billing.audit.rules.transfers import address_topic
 from tests.audit.builders import SCOPE, TOKEN
 from tests.audit.test_run import PAID, count_statuses, with_own_wallets
@@ -364,8 +365,8 @@ async def test_its_cost_is_said_before_it_reads() -> None:
     world, node = create_world()
     messages: list[tuple[str, int]] = []
     async with world.create_auditor() as auditor:
-        reporting = auditor._reporting
-        auditor._reporting = type(reporting)(
+        reporting = auditor.reporting
+        auditor.reporting = type(reporting)(
             reporting.on_progress, lambda message: messages.append((message, len(node.ranges)))
         )
         await auditor.run(Options(treasury=True))
@@ -393,7 +394,7 @@ async def test_the_report_is_reproduced_with_the_treasury(tmp_path: Any) -> None
     world, node = create_world()
     node.send(1, 700, 777)
     report = await run(world, since="600", treasury_opening=5)
-    publishing.publish(report, tmp_path)
+    publishing.publish(report, create_run_record(world.settings(), None, 0, 1), tmp_path)
     options, before = publishing.read_options(tmp_path)
     assert (options.treasury, options.treasury_opening, options.since) == (True, 5, "600")
     node.send(2, 9_500, 50)

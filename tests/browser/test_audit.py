@@ -61,7 +61,24 @@ def test_an_auditor_begins_reads_filters_and_links(tabs: Tabs, office: Office) -
     page.get_by_role("link", name="The full report").click()
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
-    assert download.value.path().read_text().startswith("schema_version,row_id,status")
+    assert download.value.path().read_text("utf-8-sig").startswith("schema_version,row_id,status")
+
+
+def test_a_deep_audit_says_its_cost_before_it_reads_and_who_ran_it(tabs: Tabs, office: Office) -> None:
+    begun(tabs, office)
+    page = office.open(tabs, "/audit", AUDITOR)
+    deep = page.locator("section[aria-labelledby=deep]")
+    expect(deep).to_contain_text(
+        "there were 3 customers: reading every entry of every customer: 3 Stripe reads or more"
+    )
+    expect(deep).to_contain_text("at least 10,000 a month")
+    deep.get_by_role("button", name="Run the deep audit").click()
+    expect(page.locator("#verdict")).to_have_text("1 EXCEPTION")
+    expect(page.locator("main")).to_contain_text(f"Run by {AUDITOR}, ")
+    expect(page.locator("main")).to_contain_text(re.compile(r"audit --at \d+:\d+ --deep"))
+    page.locator("tbody tr[id] th a").first.click()
+    page.get_by_role("link", name="The full report").click()
+    expect(page.locator("main")).to_contain_text("of all customers")
 
 
 def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None:
@@ -69,6 +86,9 @@ def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None
     page.emulate_media(media="print")
     expect(page.locator("figure table").first).to_be_visible()
     expect(page.get_by_role("button", name="Show")).to_be_hidden()
+    expect(page.locator(".mode")).to_contain_text("Test mode")
+    expect(page.get_by_role("navigation", name="Pages", exact=True)).to_be_hidden()
+    expect(page.get_by_text(f"Run by {AUDITOR}")).to_be_visible()
     scope = page.locator("p.verdict")
     expect(scope).to_have_text(re.compile("^NOT LOOKED AT: ledgers of customers that never paid were not read; "))
     sizes = page.locator(".verdict").evaluate_all("nodes => nodes.map((node) => getComputedStyle(node).fontSize)")

@@ -1,7 +1,9 @@
 """AuditRuns runs one audit at a time, lets several pages watch it, and stores the last reports."""
 
 import asyncio
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -9,14 +11,17 @@ import pytest
 
 from stateless_billing.audit.report.report import Options
 from stateless_billing.domain.errors import ProblemError
+from stateless_billing.sandbox.account import Entry
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.rate_limiter import RateLimiter
+from stateless_billing.web.operators import audit_runs
 from stateless_billing.web.operators.audit_runs import MAX_REPORTS, AuditRun, AuditRuns
 from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock
 
 pytestmark = pytest.mark.anyio
+ADMIN = "admin@example.org"
 
 
 @dataclass
@@ -49,7 +54,7 @@ async def watch(run: AuditRun) -> list[str]:
 
 async def test_a_run_reports_progress_and_is_stored() -> None:
     runs = create_runs()
-    run = runs.begin(Options())
+    run = runs.begin(Options(), ADMIN)
     steps, others = await asyncio.gather(watch(run), watch(run))
     assert run.finished
     assert run.finished.report.is_clean
@@ -64,19 +69,58 @@ async def test_a_run_reports_progress_and_is_stored() -> None:
 
 async def test_the_same_audit_is_joined_and_another_is_rejected() -> None:
     runs = create_runs()
-    run = runs.begin(Options())
-    assert runs.begin(Options()) is run
+    run = runs.begin(Options(), ADMIN)
+    assert runs.begin(Options(), ADMIN) is run
     with pytest.raises(ProblemError, match="Another audit is running"):
-        runs.begin(Options(customer="cus_Payer0"))
+        runs.begin(Options(customer="cus_Payer0"), ADMIN)
     await watch(run)
-    await watch(runs.begin(Options(customer="cus_Payer0")))
+    await watch(runs.begin(Options(customer="cus_Payer0"), ADMIN))
     assert len(runs.reports) == 2
+
+
+async def test_a_run_bears_the_name_of_who_began_it() -> None:
+    runs = create_runs()
+    run = runs.begin(Options(), ADMIN)
+    runs.begin(Options(), "another@example.org")
+    await watch(run)
+    assert [finished.record.by for finished in runs.reports] == [ADMIN]
+
+
+async def test_accepted_exceptions_are_those_of_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "accepted.jsonl"
+    monkeypatch.setattr(audit_runs, "ACCEPTED_FILE", file)
+    world = World(with_own_wallets(PAID))
+    [customer, *_] = world.stripe.account.by_id.values()
+    world.add(customer, (world.now - 5, Entry(-500, "usd", "By hand")))
+    runs = create_runs(world)
+    await watch(runs.begin(Options(), ADMIN))
+    [row] = [row for row in runs.reports[0].report.spool if row.exception]
+    write(file, json.dumps({"fingerprint": row.fingerprint, "note": "agreed with finance"}))
+    run = runs.begin(Options(), ADMIN)
+    await watch(run)
+    assert run.finished
+    assert run.finished.report.is_clean
+    assert run.finished.report.options.accepted
+    assert runs.find_report(run.finished.options) is run.finished
+
+
+async def test_a_damaged_file_of_accepted_exceptions_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_runs, "ACCEPTED_FILE", tmp_path / "accepted.jsonl")
+    write(tmp_path / "accepted.jsonl", "{}")
+    run = create_runs().begin(Options(), ADMIN)
+    await watch(run)
+    assert "--accepted, line 1" in run.failure
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file."""
+    path.write_text(text)
 
 
 async def test_only_the_last_reports_are_stored() -> None:
     runs = create_runs()
     for number in range(MAX_REPORTS + 2):
-        await watch(runs.begin(Options(since=str(number))))
+        await watch(runs.begin(Options(since=str(number)), ADMIN))
     assert [finished.options.since for finished in runs.reports] == ["4", "3", "2"]
 
 
@@ -86,7 +130,7 @@ async def test_only_the_last_reports_are_stored() -> None:
 )
 async def test_invalid_options_are_reported(options: Options, message: str) -> None:
     runs = create_runs()
-    run = runs.begin(options)
+    run = runs.begin(options, ADMIN)
     await watch(run)
     assert message in run.failure
     assert run.finished is None
@@ -97,7 +141,7 @@ async def test_a_source_that_does_not_answer_at_all_ends_the_run(monkeypatch: py
     monkeypatch.setattr("stateless_billing.audit.readers.stripe.MAX_ATTEMPTS", 1)
     world = World()
     world.stripe_transport.hook = lambda _: httpx.Response(500)
-    run = create_runs(world).begin(Options())
+    run = create_runs(world).begin(Options(), ADMIN)
     await watch(run)
     assert "could not begin" in run.failure
 
@@ -110,7 +154,7 @@ async def test_an_unexpected_error_ends_the_run() -> None:
 
     world.stripe_transport.hook = burst
     runs = create_runs(world)
-    run = runs.begin(Options())
+    run = runs.begin(Options(), ADMIN)
     await watch(run)
     assert "on our side" in run.failure
     assert runs.running is None

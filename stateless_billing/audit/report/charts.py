@@ -17,6 +17,7 @@ WIDTH, HEIGHT, EDGE = 720, 240, 48
 COLORS = {"good": "#1a7f4b", "bad": "#b3261e", "open": "#8a6d00", "plain": "#3b5bdb", "axis": "#6b7280"}
 _LATENCIES = (5, 15, 60, 300, 1200, 3600, 86400)
 _STRIPS = 60
+_UNDATED = "no time"
 
 
 @dataclass(slots=True)
@@ -40,14 +41,7 @@ class Series:
                 self.blocks[row.block_number] += 1
         if row.credit_latency_s is not None:
             self.latency[bisect_left(_LATENCIES, row.credit_latency_s)] += 1
-        if day:
-            self.days[day][_row_kind(row)] += 1
-
-
-def _row_kind(row: Row) -> str:
-    if row.exception:
-        return "bad"
-    return "open" if row.status in ("pending", "held", "stray_transfer") else "good"
+        self.days[day or _UNDATED][row.tone] += 1
 
 
 Table = list[list[str]]
@@ -101,13 +95,15 @@ def _draw_dollars(series: Series) -> Chart:
     )
     description = (
         f"Chain {money.format_dollars(owed)} (solid), Stripe {money.format_dollars(paid)} (dashed),"
-        f" gap {money.format_dollars(owed - paid)} (shaded)."
+        f" difference {money.format_dollars(paid - owed)} (shaded)."
     )
     rows = [
-        [day, *(money.format_dollars(cents) for cents in (chain, stripe, chain - stripe))]
+        [day, *(money.format_dollars(cents) for cents in (chain, stripe, stripe - chain))]
         for day, (chain, stripe) in zip(days, totals[1:], strict=True)
     ]
-    return _create_chart("Dollars by chain and by Stripe", description, body, ["day", "chain", "Stripe", "gap"], rows)
+    return _create_chart(
+        "Dollars by chain and by Stripe", description, body, ["day", "chain", "Stripe", "difference"], rows
+    )
 
 
 def _draw_days(series: Series) -> Chart:

@@ -9,15 +9,17 @@ from typing import Any
 from stateless_billing.audit.report.charts import collect_charts
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
+from stateless_billing.audit.report.run_record import RunRecord
 from stateless_billing.audit.rules.rows import Row
 
 MANIFEST = "SHA256SUMS"
+RUN = "run.json"
 FILES = {"report.json": "json", "report.csv": "csv", "report.jsonl": "jsonl", "report.txt": "table"}
 ACCEPTED = "accepted.jsonl"
 
 
-def publish(report: Report, folder: Path) -> None:
-    """Write the report in every format, its charts and the manifest of checksums."""
+def publish(report: Report, run: RunRecord, folder: Path) -> None:
+    """Write the report in every format, its charts and the manifest of checksums; beside them, who made it."""
     folder.mkdir(parents=True, exist_ok=True)
     names = []
     for name, format_name in FILES.items():
@@ -32,6 +34,7 @@ def publish(report: Report, folder: Path) -> None:
         (folder / ACCEPTED).write_bytes(report.options.accepted)
     lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
     (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
+    (folder / RUN).write_text(run.as_json(), encoding="utf-8")
 
 
 def sha256_of(path: Path) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.statuses import RULES, Status
+from stateless_billing.audit.rules.statuses import OPEN, RULES, Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.epochs import epoch_position
 from stateless_billing.domain.ledger import Entry
@@ -58,6 +58,13 @@ class Row:
     rule: str = ""
     fingerprint: str = ""
     next_action: str = ""
+
+    @property
+    def tone(self) -> str:
+        """`good`, `open` or `bad`, as pages and charts color the row."""
+        if self.exception:
+            return "bad"
+        return "open" if self.status in OPEN else "good"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as a JSON object."""

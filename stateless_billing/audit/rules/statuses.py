@@ -42,6 +42,9 @@ class Rule:
     next_action: str
 
 
+OPEN = frozenset({Status.PENDING, Status.HELD, Status.RATE_OUT_OF_BAND, Status.STRAY_TRANSFER})
+"""No exceptions, and something is still to be done or looked at."""
+
 RULES: dict[Status, Rule] = {
     Status.MATCHED: Rule("R00", False, "one payment, one credit, in full", "nothing"),
     Status.PENDING: Rule("R01", False, "too young to judge", "wait; the service credits it once it is deep enough"),

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from stateless_billing.audit.explanation import describe_row
 from stateless_billing.audit.report.formats import WRITERS, verdict_lines
+from stateless_billing.audit.report.limits import describe_cost
 from stateless_billing.audit.report.report import Options
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.statuses import RULES, Status
@@ -24,6 +25,7 @@ from stateless_billing.web.operators.audit_runs import AuditRun, AuditRuns, Fini
 from stateless_billing.web.operators.page_frame import PageFrame
 
 PAGE_SIZE = 100  # rows
+LISTED = "customers_listed"
 _MAX_VALUE_CHARACTERS = 320  # of a query parameter
 _CONTENT_MARKER = Markup("<!-- here -->")
 _CHUNK_CHARACTERS = 64 * 1024
@@ -41,12 +43,15 @@ class AuditQuery:
     status: str = ""
     q: str = ""
     row: str = ""
+    deep: str = ""
     page: int = 1
 
     @property
     def options(self) -> Options:
         """The audit options of the report."""
-        return Options(self.since or None, self.until or None, self.customer or None, at=self.at or None)
+        return Options(
+            self.since or None, self.until or None, self.customer or None, deep=self.deep == "1", at=self.at or None
+        )
 
     def link(self, *, row: str = "", page: int = 1) -> str:
         """Return the URL of this page with the same filter, for a row or another page."""
@@ -60,7 +65,7 @@ def parse_query(request: Request) -> AuditQuery:
     query = request.query_params
     texts = {
         name: query.get(name, "").strip()[:_MAX_VALUE_CHARACTERS]
-        for name in ("since", "until", "customer", "at", "status", "q", "row")
+        for name in ("since", "until", "customer", "at", "status", "q", "row", "deep")
     }
     page = query.get("page", "")
     return AuditQuery(**texts, page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 8 else 1)
@@ -88,16 +93,22 @@ class AuditPages:
         if stored and not (run_requested and not stored.report.coverage.is_complete):
             return self._render_page(request, await self._render_report(stored, query))
         if run_requested and same_site:
-            return stream_response(request, self._run(request, self._runs.begin(query.options), query))
+            return stream_response(request, self._run(request, self._runs.begin(query.options, operator.name), query))
         payments = sum([await gateway.total_payments() for gateway in self._frame.services.gateways])
         settings = self._frame.services.settings
         rate = max(1, settings.stripe_rate // settings.processes)
-        return self._render_page(
-            request,
-            self._render_part(
-                "audit_start.html", asked=query, payments=payments, rate=rate, reports=self._runs.reports
-            ),
+        reports = self._runs.reports
+        listed = next((counts for report in reports if (counts := report.report.coverage.counts.get(LISTED))), 0)
+        form = self._render_part(
+            "audit_start.html",
+            asked=query,
+            payments=payments,
+            rate=rate,
+            reports=reports,
+            listed=listed,
+            deep_cost=describe_cost(listed, rate, deep=True),
         )
+        return self._render_page(request, form)
 
     async def _run(self, request: Request, run: AuditRun, query: AuditQuery) -> AsyncIterator[bytes]:
         before, _, after = bytes(self._render_page(request, _CONTENT_MARKER).body).partition(_CONTENT_MARKER.encode())
@@ -134,6 +145,8 @@ class AuditPages:
             head=head,
             verdict=verdict_lines(finished.report),
             clean=finished.report.is_clean,
+            record=finished.record,
+            accepted=bool(finished.report.options.accepted),
             pictures=finished.pictures,
             statuses=Counter(status for _, status, _ in finished.order),
             rules={str(status): rule for status, rule in RULES.items()},
@@ -215,7 +228,7 @@ def _find_row(finished: FinishedAudit, row_id: str) -> Row | None:
 def _download_links(query: AuditQuery) -> dict[str, str]:
     """Return the download URLs of a report by format."""
     parameters = {
-        name: value for name, value in asdict(query).items() if value and name in ("since", "until", "customer")
+        name: value for name, value in asdict(query).items() if value and name in ("since", "until", "customer", "deep")
     }
     return {
         format_name: f"/audit/report.{format_name}?{urlencode(parameters | {'at': query.at})}"

@@ -5,12 +5,14 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from chain.errors import ChainError
 from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting, StripeReadError
 from stateless_billing.audit.progress import progress_sentence
 from stateless_billing.audit.report.charts import Chart, draw_charts
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
+from stateless_billing.audit.report.run_record import RunRecord, create_run_record
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.runtime.clock import Clock
@@ -20,6 +22,8 @@ from stateless_billing.web.http.networks import explorer_url
 log = logging.getLogger(__name__)
 
 MAX_REPORTS = 3
+ACCEPTED_FILE = Path(__file__).parents[3] / "deployments" / "accepted.jsonl"
+"""Exceptions accepted with a note, as `audit --accepted` takes them: part of the release, so reviewed as code is."""
 _MAX_CONCURRENT_REQUESTS = 3  # Stripe requests; crediting never waits behind more than these
 _KEEP_ALIVE_SECONDS = 5.0  # send at least this often, so that no proxy drops the response
 _MIN_UPDATE_SECONDS = 0.5
@@ -27,23 +31,24 @@ _MIN_UPDATE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class FinishedAudit:
-    """A report with its charts. `order` holds its rows as `(exception, status, fingerprint)`."""
+    """A report with its charts and who ran it. `order` holds its rows as `(exception, status, fingerprint)`."""
 
     report: Report
+    record: RunRecord
     pictures: dict[str, Chart]
     order: list[tuple[bool, str, str]]
 
     @classmethod
-    def create(cls, report: Report) -> "FinishedAudit":
+    def create(cls, report: Report, record: RunRecord) -> "FinishedAudit":
         """Create it by reading every row. Blocks, so run it in a thread."""
         order = [(row.exception, row.status, row.fingerprint) for row in report.spool]
-        return cls(report, draw_charts(report), order)
+        return cls(report, record, draw_charts(report), order)
 
     @property
     def options(self) -> Options:
         """The options that reproduce this report."""
         assert self.report.scope is not None
-        return replace(self.report.options, at=snapshot_label(self.report.scope))
+        return replace(self.report.options, at=snapshot_label(self.report.scope), accepted=b"")
 
     def rows(self, fingerprints: list[str]) -> list[Row]:
         """Return the rows with these fingerprints."""
@@ -53,8 +58,9 @@ class FinishedAudit:
 class AuditRun:
     """A running audit with its messages and progress."""
 
-    def __init__(self, options: Options, clock: Clock) -> None:
+    def __init__(self, options: Options, by: str, clock: Clock) -> None:
         self.options = options
+        self.by = by
         self._clock = clock
         self.announced: list[str] = []
         self.stage = ""
@@ -123,8 +129,8 @@ class AuditRuns:
         """The stored reports, newest first."""
         return [*self._reports.values()][::-1]
 
-    def begin(self, options: Options) -> AuditRun:
-        """Start an audit or join the running one with the same options.
+    def begin(self, options: Options, by: str) -> AuditRun:
+        """Start an audit in an operator's name, or join the running one with the same options.
 
         Raises: ProblemError if another is running.
         """
@@ -134,17 +140,21 @@ class AuditRuns:
             raise ProblemError(
                 "busy", "Another audit is running. Yours was not started. Start it when the other one has ended."
             )
-        self.running = run = AuditRun(options, self._services.clock)
+        self.running = run = AuditRun(options, by, self._services.clock)
         self._task = asyncio.create_task(self._run(run))
         return run
 
     async def _run(self, run: AuditRun) -> None:
         finished, failure = None, "The audit was stopped before it was complete."
+        clock, settings = self._services.clock, self._services.settings
+        started = int(clock.wall())
         try:
+            accepted = await asyncio.to_thread(_read_accepted)
             async with self._create_auditor(run) as auditor:
-                report = await auditor.run(run.options)
+                report = await auditor.run(replace(run.options, accepted=accepted))
             if report.scope:
-                finished = await asyncio.to_thread(FinishedAudit.create, report)
+                record = create_run_record(settings, run.by, started, int(clock.wall()))
+                finished = await asyncio.to_thread(FinishedAudit.create, report, record)
                 self._store(finished)
         except InvalidOptions as error:
             failure = f"These options are not valid: {error}."
@@ -175,3 +185,7 @@ class AuditRuns:
         self._reports[finished.options] = finished
         while len(self._reports) > MAX_REPORTS:
             self._reports.pop(next(iter(self._reports)))
+
+
+def _read_accepted() -> bytes:
+    return ACCEPTED_FILE.read_bytes() if ACCEPTED_FILE.exists() else b""
