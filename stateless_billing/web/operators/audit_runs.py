@@ -188,4 +188,4 @@ class AuditRuns:
 
 
 def _read_accepted() -> bytes:
-    return ACCEPTED_FILE.read_bytes() if ACCEPTED_FILE.exists() else b""
+    return ACCEPTED_FILE.read_bytes() if ACCEPTED_FILE.exists() else b""  # an older image may lack it
