@@ -88,6 +88,10 @@ class Gateway(GatewayContract):
         """Read the payments in blocks after `number`, in order."""
         return await self._read_isolated(lambda index: index.blocks_above(number))
 
+    async def payments_between(self, since: int, until: int) -> list[Payment]:
+        """Read all payments in blocks of the times `[since, until]`, in order; see `PaymentIndex`."""
+        return await self._read_index(lambda index: index.payments_between(since, until))
+
     async def payments_of(
         self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
     ) -> list[Payment]:

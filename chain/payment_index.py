@@ -206,6 +206,31 @@ class PaymentIndex(GatewayContract):
                 break
         return _group(above, start)
 
+    async def payments_between(self, since: int, until: int) -> list[Payment]:
+        """Read all payments in blocks of the times `[since, until]`, in order, none missing.
+
+        Raises: InconsistentChainData also if there are more than a window's.
+        """
+        stop = await self._first_from(until + 1, await self.total_payments())
+        start = await self._first_from(since, stop)
+        if stop - start > WINDOW:
+            raise InconsistentChainData(f"{stop - start} payments from {since} to {until} are too many to read")
+        numbers = await self.payment_blocks(start, stop)
+        return [payment for _, payment in await self.read_entries(_group(numbers, start))]
+
+    async def _first_from(self, time: int, stop: int) -> int:
+        """Find the first entry before `stop` in a block of `time` or later, from the end; `stop` if there is none."""
+        low, high, step = 0, stop, 1
+        while low < high:
+            middle = max(0, high - step)
+            [number] = await self.payment_blocks(middle, middle + 1)
+            if (await provider.block(self.reader, number)).time < time:
+                low = middle + 1
+            else:
+                high = middle
+            step = (high - low + 1) // 2 if low else 2 * step
+        return low
+
     async def payments_of(
         self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
     ) -> list[Payment]:

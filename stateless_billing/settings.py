@@ -14,6 +14,7 @@ from stateless_billing.operators.roster import NOBODY, Roster, parse_roster
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
+MAX_QUOTE_SECONDS = 600
 _MIN_SECRET_LENGTH = 24
 _MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
 _MAX_NAME_LENGTH = 100
@@ -171,7 +172,7 @@ class Settings:
     confirmations: tuple[ConfirmationTier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
     max_unfinalized_cents: int = _setting(_parse_integer(0, 10**12), "200000")
     signer_key: str = _setting(_parse_key, secret=True)
-    quote_seconds: int = _setting(_parse_integer(30, 600), "300")
+    quote_seconds: int = _setting(_parse_integer(30, MAX_QUOTE_SECONDS), "300")
     registration_seconds: int = _setting(_parse_integer(60, 10**8), "86400")
     host: str = _setting(_parse_text, "127.0.0.1")
     port: int = _setting(_parse_integer(0, 65535), "8000")

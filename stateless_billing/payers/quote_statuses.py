@@ -14,21 +14,24 @@ from chain.provider import NodeProvider
 from chain.signatures import Quote, Signer, quote_signer
 from stateless_billing.crediting.confirmations import REQUIRED_NODES, Confirmations
 from stateless_billing.domain.errors import ProblemError
-from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS
+from stateless_billing.domain.finality import CLOCK_TOLERANCE_SECONDS, MAX_HEAD_AGE_SECONDS
 from stateless_billing.payers.responses import QuotePaymentResponse, QuoteStatusResponse
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.concurrency_limiter import ConcurrencyLimiter, QueueFull
+from stateless_billing.settings import MAX_QUOTE_SECONDS
 
 _MAX_CONCURRENT = 6
 _MAX_QUEUED = 60
 _QUEUE_TIMEOUT_SECONDS = 5.0
 _NODE_STATUS_SECONDS = 2
+# No quote is signed for longer, nor on a chain that is further behind our clock.
+_EARLIEST_PAYMENT_SECONDS = MAX_QUOTE_SECONDS + MAX_HEAD_AGE_SECONDS + CLOCK_TOLERANCE_SECONDS
 _NOT_OURS = "This is not a quote that we signed for this gateway{}. Send all fields as `/api/quotes` answered them."
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What one node says: how far the chain is, and which payment has the quote's sequence, if any."""
+    """What one node says: how far the chain is, and the payment by the quote or else with its sequence, if any."""
 
     latest: Block
     finalized: Block
@@ -86,26 +89,53 @@ class QuoteStatuses:
         """Return the words of the nodes that answer. Raises: ChainError if none does."""
         await self._confirmations.refresh_nodes(_NODE_STATUS_SECONDS)
         nodes = self._nodes.answering or self._nodes.providers
-        answers = await asyncio.gather(*(_ask(node, gateway.bound_to(node), quote) for node in nodes))
+        answers = await asyncio.gather(*(_ask(node, gateway, quote) for node in nodes))
         words = [answer for answer in answers if isinstance(answer, Word)]
         if not words:
             raise next(answer for answer in answers if isinstance(answer, ChainError))
         return words
 
 
-async def _ask(node: NodeProvider, gateway: Gateway, quote: Quote) -> Word | ChainError:
+async def _ask(node: NodeProvider, shared: Gateway, quote: Quote) -> Word | ChainError:
     """Read the heads first: what is read after them includes the blocks up to them."""
+    gateway = shared.bound_to(node)
+    gateway.share_blocks(shared, [(node, node)])
     try:
         finalized = await provider.block(node, "finalized")
         latest = await provider.block(node, "latest")
         customer_id = await gateway.customer_of(quote.wallet)
-        count = await gateway.payment_count(customer_id) if customer_id else 0
-        payment = None
-        if customer_id and count > quote.sequence:
-            [payment] = await gateway.payments_of(customer_id, quote.sequence, quote.sequence + 1, verify_receipts=True)
+        payment = await _payment_with_sequence(gateway, customer_id, quote.sequence)
+        is_settled = _pays(quote, payment) if payment else latest.time <= quote.deadline
+        if not is_settled:
+            payment = await _find_by_terms(gateway, quote) or payment
     except ChainError as error:
         return error
     return Word(latest, finalized, payment)
+
+
+async def _payment_with_sequence(gateway: Gateway, customer_id: str | None, sequence: int) -> Payment | None:
+    """Read the customer's payment with this sequence; None before it is made."""
+    if not customer_id or await gateway.payment_count(customer_id) <= sequence:
+        return None
+    [payment] = await gateway.payments_of(customer_id, sequence, sequence + 1, verify_receipts=True)
+    return payment
+
+
+async def _find_by_terms(gateway: Gateway, quote: Quote) -> Payment | None:
+    """Find the payment by a quote among all payments of its time.
+
+    The contract's owner may have moved the wallet after it paid, and the present customer's payments say nothing of it.
+    """
+    for payment in await gateway.payments_between(quote.deadline - _EARLIEST_PAYMENT_SECONDS, quote.deadline):
+        if payment.sequence == quote.sequence and _pays(quote, payment):
+            return await _payment_with_sequence(gateway, payment.customer_id, quote.sequence)
+    return None
+
+
+def _pays(quote: Quote, payment: Payment) -> bool:
+    """Whether a payment with the quote's sequence is by the quote."""
+    terms = (payment.wallet, payment.amount, payment.cents)
+    return terms == (quote.wallet, quote.amount, quote.cents) and payment.time <= quote.deadline
 
 
 def decide(quote: Quote, words: Sequence[Word], now: int, required: int) -> QuoteStatusResponse | None:
@@ -132,8 +162,7 @@ def decide(quote: Quote, words: Sequence[Word], now: int, required: int) -> Quot
 
 def _used(quote: Quote, payment: Payment, words: Sequence[Word], required: int) -> QuoteStatusResponse:
     """Compare a quote with the payment that has its sequence."""
-    terms = (payment.wallet, payment.amount, payment.cents)
-    if terms != (quote.wallet, quote.amount, quote.cents) or payment.time > quote.deadline:
+    if not _pays(quote, payment):
         return QuoteStatusResponse(state="superseded", payment=None)
     final = sum(word.payment == payment and word.finalized.number >= payment.block for word in words) >= required
     return QuoteStatusResponse(

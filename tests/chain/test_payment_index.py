@@ -10,7 +10,7 @@ from chain.errors import ChainError, InconsistentChainData
 from chain.payment_index import WINDOW, PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.chain.lies import LIES, Lie
-from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, payment, tx_hash
+from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, block, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
 
@@ -28,6 +28,42 @@ def test_the_payments_above_a_block(sizes: list[int], number: int) -> None:
     expected = [(index, paid.block) for index, paid in enumerate(made) if paid.block > number]
     assert [(index, block.number) for block in above for index in range(block.start, block.stop)] == expected
     assert len({block.number for block in above}) == len(above)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(1, 4), max_size=12), st.integers(90, 130), st.integers(0, 30))
+def test_the_payments_between_two_times(sizes: list[int], first: int, more: int) -> None:
+    made = history(*sizes)
+    since, until = block(first).time + 1, block(first + more).time
+    between = asyncio.run(reading(FakeNode(made)).payments_between(since, until))
+    assert between == [paid for paid in made if since <= paid.time <= until]
+
+
+async def test_payments_of_a_recent_time_cost_few_readings() -> None:
+    node = FakeNode(history(*[1] * 900))
+    assert len(await reading(node).payments_between(block(1_890).time, block(1_892).time)) == 2
+    assert len(node.asked) < 30
+    node.asked.clear()
+    assert await reading(node).payments_between(block(2_000).time, block(9_000).time) == []
+    assert len(node.asked) == 6
+
+
+@pytest.mark.parametrize(("what", "lie"), LIES.values(), ids=list(LIES))
+async def test_a_lie_about_the_payments_of_a_time_is_noticed(what: str, lie: Lie) -> None:
+    node = FakeNode(history(2, 3, 4))
+    since, until = block(100).time, block(104).time
+    assert len(await reading(node).payments_between(since, until)) == 9
+    node.lies[what] = lie
+    with pytest.raises(ChainError):
+        await reading(node).payments_between(since, until)
+
+
+async def test_too_many_payments_of_a_time_are_not_read() -> None:
+    made = history(WINDOW, 1)
+    until = block(102).time
+    with pytest.raises(InconsistentChainData, match="2001 payments"):
+        await reading(FakeNode(made)).payments_between(0, until)
+    assert len(await reading(FakeNode(made)).payments_between(0, until - 1)) == WINDOW
 
 
 async def test_every_place_of_the_index() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stateless_billing.sandbox.localchain import Reverted
+from stateless_billing.sandbox.localchain import Reverted, encode_call
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.shop import Shop, problem
 
@@ -39,18 +39,28 @@ def test_a_quote_from_its_signature_to_its_proof(shop: Shop, stack: Stack, servi
     assert shop.counts() == {}, "from the chain alone"
 
 
-def test_a_quote_that_was_never_paid(shop: Shop, stack: Stack) -> None:
+def test_quotes_that_were_never_paid_and_one_that_was_before_its_wallet_was_moved(shop: Shop, stack: Stack) -> None:
     service = stack.serve(QUOTE_SECONDS="30")
-    quote = shop.quote(service, shop.customer())
-    body = {name: quote[name] for name in FIELDS}
+    payer, moved, new, heir = (shop.customer() for _ in range(4))
+    for customer in (payer, moved):
+        shop.register(service, customer)
+    quotes = [shop.quote(service, customer) for customer in (payer, moved, new)]
+    tx_hash = shop.send(quotes[0])
 
-    def state() -> str:
-        return str(stack.http.post(f"{service.url}/api/quotes/status", json=body).json()["state"])
+    def states() -> list[str]:
+        bodies = [{name: quote[name] for name in FIELDS} for quote in quotes]
+        answers = [stack.http.post(f"{service.url}/api/quotes/status", json=body).json() for body in bodies]
+        assert {answer["payment"]["tx_hash"] for answer in answers if answer["payment"]} <= {tx_hash}
+        return [answer["state"] for answer in answers]
 
-    assert state() == "open"
-    stack.chain.mine(1, interval=quote["deadline"] + 1 - int(time.time()))
-    assert state() == "undecided"
+    assert states() == ["paid", "open", "open"]
+    for customer in (payer, moved):
+        correct = encode_call("correctCustomer(address,bytes32)", customer.wallet, heir.id.encode())
+        stack.chain.send(stack.chain.accounts[0], stack.gateways[0], correct)
+    stack.chain.mine(1, interval=max(quote["deadline"] for quote in quotes) + 1 - int(time.time()))
+    assert states() == ["paid", "undecided", "undecided"]
     shop.finalize()
-    assert state() == "void"
-    with pytest.raises(Reverted):
-        shop.send(quote)
+    assert states() == ["paid", "void", "void"]
+    for quote in quotes[1:]:
+        with pytest.raises(Reverted):
+            shop.send(quote)

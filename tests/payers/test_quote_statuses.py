@@ -142,6 +142,65 @@ def test_other_payments_of_the_customer_do_not_supersede() -> None:
     assert states_of(town_of(PAID), 0, 70, quote=quote) == ["open", "undecided"]
 
 
+MOVED_TO = "cus_Bob1"
+
+
+def move(town: Town) -> None:
+    """Let the contract's owner give the wallet to another customer."""
+    for node in town.nodes:
+        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(MOVED_TO))
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_wallet_that_was_moved_after_it_paid_has_paid(nodes: int) -> None:
+    town = town_of(PAID, nodes=nodes)
+    move(town)
+    assert states_of(town, 0, 70, FINALITY_SECONDS) == ["open", "paid", "paid"]
+    others = payment(block=NOW_BLOCK, customer_id=MOVED_TO, wallet="0x" + "99" * 20, tx_hash=tx_hash(2), log_index=9)
+    town = town_of(PAID, others, nodes=nodes)
+    move(town)
+    assert states_of(town, 0, 70, FINALITY_SECONDS) == ["paid"] * 3, "another's payment has the sequence now"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"wallet": "0x" + "99" * 20},
+        {"sequence": 1},
+        {"amount": 1},
+        {"cents": 1},
+        {"block": NOW_BLOCK + 31},
+        {"block": NOW_BLOCK - 361},
+    ],
+)
+def test_other_payments_of_that_time_prove_nothing(changes: dict[str, Any]) -> None:
+    other = payment(**{"block": NOW_BLOCK} | changes)
+    before = payment(block=50, sequence=0, amount=3, tx_hash=tx_hash(3)) if other.sequence else None
+    town = town_of(*[paid for paid in (before, other) if paid])
+    move(town)
+    assert states_of(town, 70, FINALITY_SECONDS) == ["undecided", "void"]
+
+
+@pytest.mark.parametrize(("what", "lie"), {"totalPayments": 2, "paymentBlocks": [], "eth_getLogs": []}.items())
+def test_void_needs_all_payments_of_that_time(what: str, lie: Any) -> None:
+    town = town_of(PAID)
+    move(town)
+    town.nodes[0].lies[what] = lambda _: lie
+    assert states_of(town, 70, FINALITY_SECONDS) == ["chain_unavailable"] * 2
+    town = town_of(PAID, nodes=2)
+    move(town)
+    town.nodes[1].lies[what] = lambda _: lie
+    assert states_of(town, 70, FINALITY_SECONDS) == ["paid", "paid"]
+    town.nodes[0].payments = []
+    assert states_of(town, 70, FINALITY_SECONDS) == ["undecided", "undecided"]
+
+
+def test_an_open_quote_costs_no_search() -> None:
+    town = town_of(PAID)
+    assert states_of(town, 0, quote=replace(QUOTE, sequence=1)) == ["open"]
+    assert not {"totalPayments", "paymentBlocks"} & {function for _, function in town.nodes[0].viewed}
+
+
 def test_void_is_not_said_by_one_of_two_nodes() -> None:
     town = town_of(nodes=2)
     stop_at(town.nodes[1], NOW_BLOCK)
