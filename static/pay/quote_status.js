@@ -20,12 +20,13 @@ const isSameAddress = (a, b) => a?.toLowerCase() === b?.toLowerCase();
 export const isSameSequence = (a, b) => a.sequence === b.sequence && isSameAddress(a.gateway, b.gateway);
 
 /**
- * Finds the payment that used the sequence of these quotes. Null if the list has none.
+ * Finds the payment that used the sequence of these quotes. Null if the list has none, or another wallet's: the list is
+ * that of the wallet's present customer, who may not be the quotes'.
  * @param {any[]} quotes of one sequence
  * @returns {QuoteStatus | null}
  */
 export function matchPayment(quotes, payments) {
-  const match = payments.find((payment) => isSameSequence(payment, quotes[0]));
+  const match = payments.find((payment) => isSameSequence(payment, quotes[0]) && isSameAddress(payment.wallet, quotes[0].wallet));
   if (!match) return null;
   const isOurs = quotes.some(({ amount, payer }) => match.amount === amount && isSameAddress(match.payer, payer));
   return isOurs ? { state: "paid", hash: getTxHash(match) } : { state: "superseded", hash: "" };

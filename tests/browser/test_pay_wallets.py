@@ -23,6 +23,7 @@ from tests.browser.stand_in import (
     StandIn,
     answer,
     payment,
+    tx_hash,
 )
 
 ELSEWHERE = 1
@@ -362,6 +363,24 @@ def test_payment_overtaken_by_another_is_told(tabs: Tabs, service: StandIn, wall
     service.payments = [payment("credited", 0xC0, sequence=0, amount="5", payer=WALLET)]
     page.clock.fast_forward(10_000)
     expect(page.locator("#notice .title")).to_have_text("Another payment to this account came first")
+
+
+def test_another_wallets_payment_in_the_list_does_not_decide(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    wallet.drop_answer("eth_sendTransaction")
+    page = page_of(tabs, service, wallet, clock=True)
+    paid = {"tx_hash": tx_hash(FIRST_HASH), "ordinal": 0, "block": 1, "time": 1, "final": False}
+    page.route("**/api/quotes/status", lambda route: route.fulfill(json={"state": "paid", "payment": paid}))
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    service.payments = [payment("credited", 0xC0, sequence=0, amount="5", wallet=PAYER)]
+    page.clock.run_for(3000)
+    expect(page.locator("#payments li[data-payment]")).to_have_count(1)
+    expect(page.locator("#notice")).to_be_hidden()
+    page.clock.run_for(10_000)
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
 
 
 def test_after_an_allowance_a_rejected_payment_is_not_called_nothing(
