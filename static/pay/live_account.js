@@ -6,6 +6,10 @@ const MAX_POLL_MS = 60_000;
 /** A browser opens six connections to a host: so many of its pages hold a stream, the others poll. */
 const STREAMS = 3;
 
+/** The service sends an event every 15 seconds. A connection that a network change cut tells nothing, and no error. */
+const MAX_SILENCE_MS = 30_000;
+const SILENCE_CHECK_MS = 5000;
+
 /** A stream that was refused, or made room for another, is opened again after so many polls. */
 const POLLS_BEFORE_RETRY = 150;
 
@@ -31,6 +35,7 @@ export function followAccount(wallet, onAccount, readAccount) {
   let release = null;
   let isLive = false;
   let isOpening = false;
+  let heardAt = 0;
   let pollsToWait = 0;
   let failures = 0;
   let timer;
@@ -53,12 +58,18 @@ export function followAccount(wallet, onAccount, readAccount) {
     release = await reserveStream();
     isOpening = false;
     if (!release || document.hidden) return close();
+    heardAt = Date.now();
     stream = new EventSource(`/api/accounts/${wallet}/events`);
     stream.addEventListener("account", (event) => {
+      heardAt = Date.now();
       isLive = true;
       onAccount(JSON.parse(event.data));
     });
+    stream.addEventListener("alive", () => {
+      heardAt = Date.now();
+    });
     stream.addEventListener("error", () => {
+      heardAt = Date.now();
       isLive = false;
       if (stream?.readyState === EventSource.CLOSED) {
         close();
@@ -90,6 +101,26 @@ export function followAccount(wallet, onAccount, readAccount) {
     schedule(stream ? POLL_MS : 0);
   }
 
+  /** Reads the account at once and replaces the stream. */
+  function renew() {
+    if (document.hidden) return;
+    close();
+    schedule(0);
+  }
+
+  function checkSilence() {
+    if (!stream || Date.now() - heardAt < MAX_SILENCE_MS) return;
+    // One that never told anything may be held back on the way, and so would be the next.
+    if (!isLive) pollsToWait = POLLS_BEFORE_RETRY;
+    renew();
+  }
+
   document.addEventListener("visibilitychange", follow);
+  window.addEventListener("online", () => {
+    pollsToWait = 0;
+    renew();
+  });
+  window.addEventListener("pageshow", (event) => event.persisted && renew());
+  setInterval(checkSilence, SILENCE_CHECK_MS);
   void follow();
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import Any
@@ -13,12 +14,20 @@ from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
-from tests.browser.stand_in import GATEWAY, StandIn, answer, payment
+from tests.browser.stand_in import GATEWAY, ORIGIN, WALLET, StandIn, answer, payment
 from tests.browser.test_pay import CREDITED_MS, api, expect_credited, open_pay, payments, wallet_of
 
 SEND = "eth_sendTransaction"
 SHOWN_MS = 3000
 NEXT_CALL = re.compile("^(Allow|Pay) ")
+ACCOUNT = re.compile(r"/api/accounts/0x[0-9a-fA-F]{40}$")
+SILENT_STREAMS = """window.streams = [];
+window.EventSource = class extends EventTarget {
+  static CLOSED = 2;
+  readyState = 1;
+  constructor() { super(); streams.push(this); }
+  close() { this.readyState = 2; }
+};"""
 DOUBLED = "There is another payment to this account"
 
 
@@ -87,7 +96,8 @@ def test_a_browser_without_streams_or_locks_polls(tabs: Tabs, stack: Stack, miss
 def test_seven_visible_tabs_of_one_browser_load_and_all_show_the_payment(tabs: Tabs, stack: Stack) -> None:
     first = tabs.open([wallet_of(stack)])
     pages = [first, *(first.context.new_page() for _ in range(6))]
-    streams = []
+    streams: list[str] = []
+    polls = {page: count_polls(page) for page in pages}
     for page in pages:
         page.on("request", lambda request: streams.append(request.url) if request.url.endswith("/events") else None)
         page.goto(f"{stack.url}/pay?wallet={stack.wallet}&usd=25")
@@ -97,9 +107,81 @@ def test_seven_visible_tabs_of_one_browser_load_and_all_show_the_payment(tabs: T
     tx_hash = pay_elsewhere(stack)
     for page in pages:
         expect(row(page, tx_hash)).to_have_count(1)
+    assert sum(len(asked) > 1 for asked in polls.values()) == 4
     for page in pages:
         page.locator("#usd").fill("40")
         expect(page.locator("#added")).to_have_text("+$40.00")
+
+
+def count_polls(page: Page) -> list[str]:
+    """Record the page's readings of the account."""
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url) if ACCOUNT.search(request.url) else None)
+    return polls
+
+
+def expect_polls(page: Page, polls: list[str], count: int) -> None:
+    """Expect so many readings of the account: an answer takes real time, also where the page's time stands still."""
+    end = time.monotonic() + 10
+    while len(polls) < count and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    page.wait_for_timeout(100)
+    assert len(polls) == count
+
+
+def test_a_page_without_a_stream_asks_every_two_seconds_while_it_is_visible(tabs: Tabs, service: StandIn) -> None:
+    page = tabs.open()
+    page.add_init_script("delete Navigator.prototype.locks;")
+    page.clock.install()
+    service.attach(page)
+    polls = count_polls(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=50")
+    expect(page.locator("#amount")).to_contain_text("83.33")
+    expect_polls(page, polls, 1)
+    for asked in range(2, 7):
+        page.clock.run_for(2000)
+        expect_polls(page, polls, asked)
+    service.payments = [payment("credited", 7)]
+    page.clock.run_for(2000)
+    expect(page.locator("#payments li[data-payment]")).to_have_count(1)
+
+
+def test_a_stream_that_falls_silent_or_a_new_network_is_replaced(tabs: Tabs, service: StandIn) -> None:
+    page = tabs.open()
+    page.add_init_script(SILENT_STREAMS)
+    page.clock.install()
+    service.attach(page)
+    polls = count_polls(page)
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&usd=50")
+    page.wait_for_function("streams.length === 1")
+    account = json.dumps(service.account())
+    tell = "([name, data]) => { streams.at(-1).dispatchEvent(new MessageEvent(name, { data })); }"
+    page.evaluate(tell, ["account", account])
+    for _ in range(6):
+        page.clock.run_for(15_000)
+        page.evaluate(tell, ["alive", ""])
+    assert page.evaluate("streams.length") == 1
+    before = len(polls)
+    page.clock.run_for(29_000)
+    assert (page.evaluate("streams.length"), len(polls)) == (1, before)
+    service.payments = [payment("credited", 7)]
+    page.clock.run_for(6000)
+    page.wait_for_function("streams.length === 2 && streams[0].readyState === 2")
+    expect(page.locator("#payments li[data-payment]")).to_have_count(1)
+    page.evaluate(tell, ["account", json.dumps(service.account())])
+    for number, event in ((3, "new Event('online')"), (4, "new PageTransitionEvent('pageshow', { persisted: true })")):
+        service.payments = [payment("credited", 7 + count) for count in range(number - 1)]
+        page.evaluate(f"dispatchEvent({event})")
+        page.clock.run_for(1)
+        page.wait_for_function(f"streams.length === {number} && streams.filter((s) => s.readyState < 2).length === 1")
+        expect(page.locator("#payments li[data-payment]")).to_have_count(number - 1)
+        page.evaluate(tell, ["account", json.dumps(service.account())])
+    page.evaluate("streams.at(-1).readyState = 0; streams.at(-1).dispatchEvent(new Event('error'))")
+    for _ in range(4):  # it never tells anything again, as behind a proxy that holds it back
+        page.clock.run_for(10_000)
+        page.wait_for_timeout(100)
+    assert page.evaluate("streams.filter((s) => s.readyState < 2).length") == 0, "polled for a while instead"
+    assert page.evaluate("streams.length") == 4
 
 
 def test_a_hidden_page_asks_nothing_and_is_current_when_it_returns(tabs: Tabs, stack: Stack) -> None:

@@ -45,7 +45,7 @@ def test_it_tells_the_account_once_and_whenever_it_changed_and_comments_every_15
         await asyncio.sleep(MINUTE + 1)
         assert (client.status, client.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
         assert client.accounts == [(await browser(app).get(f"/api/accounts/{WALLET}")).json()]
-        assert client.text.count("\n\n: ") == 4
+        assert client.text.count(": still here\n\nevent: alive\ndata\n\n") == client.text.count("\n\n: ") == 4
         town.nodes[0].payments.append(payment(block=NOW_BLOCK))
         await asyncio.sleep(3)
         assert client.accounts[1:] == [(await browser(app).get(f"/api/accounts/{WALLET}")).json()]

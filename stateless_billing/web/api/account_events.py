@@ -25,6 +25,7 @@ _RECONNECT_MS = 3000
 _MOVED_MS = 500
 _SHUTDOWN_MS = range(1000, 5000)  # spreads the browsers over the start of the next process
 _DISPLACED = "displaced"
+_ALIVE = b": still here\n\nevent: alive\ndata\n\n"  # browsers hide comments from scripts, which must notice silence
 _HEADERS = {"cache-control": "no-store, no-transform", "x-accel-buffering": "no"}
 
 
@@ -87,7 +88,7 @@ class AccountStream(Response):
                 parts += b"event: account\ndata: %s\n\n" % body
             if loop.time() >= comment_at:
                 comment_at += COMMENT_SECONDS
-                parts += b": still here\n\n"
+                parts += _ALIVE
             if parts:
                 await send({"type": "http.response.body", "body": parts, "more_body": True})
                 parts = b""

@@ -153,7 +153,8 @@ def _accounts() -> dict[str, Any]:
         "/api/accounts/{wallet}/events": {
             "get": _operation(
                 "An account as server-sent events: event `account`, with the JSON of `/api/accounts/{wallet}` as data,"
-                " on connecting and whenever it changed; a comment every 15 seconds",
+                " on connecting and whenever it changed; a comment and an event `alive` every 15"
+                " seconds",
                 {
                     "200": {"description": "The stream", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
                     "204": {"description": "`Last-Event-ID` is `displaced`: this stream made room, ask now and then"},
