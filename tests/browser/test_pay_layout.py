@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Callable
-from functools import partial
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import (
     ASSETS,
     CHAIN_ID,
+    FIRST_HASH,
     ORIGIN,
     PAYER,
     WALLET,
@@ -33,6 +35,10 @@ PICTURES = Path(tempfile.gettempdir()) / "stateless-billing-pictures"
 WEIGHT_LIMIT = 30_000
 TARGETS = [44, 24]  # of controls, and of links in text
 WIDTHS = (1280, 768, 390, 320)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PICTURED = {(1280, "light"), (320, "dark")}
+SEND = "eth_sendTransaction"
+MAX_ROUNDS = 60
 
 SMALL_TARGETS = """
 ([least, leastInText]) => [...document.querySelectorAll("button, input, summary, .button, a, [tabindex='0']")]
@@ -47,11 +53,11 @@ SMALL_TARGETS = """
 
 AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 AUDIT = """
-async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])
+async () => (await axe.run({ resultTypes: ["violations"] })).violations
+  .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])
 """
 
-Scheme = Literal["light", "dark"]
-Scene = Callable[[Tabs, StandIn, Scheme], Page]
+Flow = Callable[[Tabs, StandIn], Iterator[tuple[str, Page]]]
 
 
 def wallet_with(tokens: int = 10**24) -> ScriptedWallet:
@@ -61,189 +67,177 @@ def wallet_with(tokens: int = 10**24) -> ScriptedWallet:
     return ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
 
 
-def paid(*states: tuple[str, dict[str, Any]]) -> Scene:
-    """Return a scene after paying, with the states in order."""
-
-    def scene(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-        service.allowed = True
-        service.payments = [payment("credited", 2, cents=2500), payment("credited", 1)]
-        service.default_claims = [partial(answer, state, **facts) for state, facts in states]
-        page = page_of(tabs, service, wallet_with(), color_scheme=scheme)
-        press(page, "Connect wallet")
-        press(page, "Pay 83.33 LITKEY")
-        expect(page.locator("#status-title")).not_to_contain_text("Waiting for Base")
-        return page
-
-    return scene
+def run_until_shown(page: Page, selector: str, text: str, *, round_ms: int = 1000) -> None:
+    """Let the page's time pass, in rounds: its requests take real time."""
+    box = page.locator(selector)
+    for _ in range(MAX_ROUNDS):
+        page.clock.run_for(round_ms)
+        page.wait_for_timeout(100)
+        if box.is_visible() and text in box.inner_text():
+            return
+    raise AssertionError(f"{selector} never shows {text!r}")
 
 
-def ready(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Before any action, with a pending payment."""
+def asked_in_vain(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """A wallet that hangs, and one that may have paid, until it is known that it did not."""
     held = payment("held", 1, cause="over_limit", cents=250_000)
     service.payments = [payment("confirming", 2, confirmed=3, needed=15), held]
     service.claims = {2: [answer("confirming", 2)], 1: [answer("held", 1, cause="over_limit", cents=250_000)]}
-    page = page_of(tabs, service, wallet_with(), color_scheme=scheme)
+    wallet = wallet_with()
+    wallet.hang(SEND)
+    wallet.behave(SEND, 1)
+    wallet.refuse(SEND, -32603, message="Internal JSON-RPC error.")
+    page = page_of(tabs, service, wallet, clock=True)
     expect(page.locator("#amount")).to_have_text("83.33 LITKEY")
-    return page
-
-
-def connected(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Connected; the allowance is next."""
-    page = page_of(tabs, service, wallet_with(), color_scheme=scheme)
+    yield "ready", page
     press(page, "Connect wallet")
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
-    return page
+    yield "connected", page
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#notice .title")).to_have_text("There is another payment to this account")
+    yield "doubled", page
+    press(page, "Allow 83.33 LITKEY")
+    expect(page.locator("#primary")).to_have_text("Confirm the allowance in your wallet…")
+    run_until_shown(page, "#waiting", "Your wallet has not answered yet")
+    yield "waiting", page
+    page.get_by_role("button", name="Ask again").click()
+    run_until_shown(page, "#notice", "We cannot tell whether your wallet sent the payment")
+    yield "attempt", page
+    service.chain_time = int(time.time()) + 3600
+    run_until_shown(page, "#notice", "The price has expired.", round_ms=60_000)
+    yield "expired-attempt", page
+    service.finalized_at = service.chain_time
+    run_until_shown(page, "#notice", "You can safely pay again", round_ms=60_000)
+    yield "void-attempt", page
 
 
-def short(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Too few tokens."""
-    page = page_of(tabs, service, wallet_with(40 * 10**18), color_scheme=scheme)
+def paid(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """Payments one after another, each with another end."""
+    service.allowed = True
+    page = page_of(tabs, service, wallet_with())
     press(page, "Connect wallet")
-    expect(page.locator("#notice")).to_be_visible()
-    return page
+    for number, (state, facts) in enumerate(ENDS.items(), start=FIRST_HASH):
+        service.claims[number] = [answer("confirming", number, confirmed=6, needed=15)]
+        press(page, "Pay 83.33 LITKEY")
+        expect(page.locator("#status-title")).to_have_text("Payment received, confirming")
+        if number == FIRST_HASH:
+            yield "confirming", page
+        service.claims[number] = [answer(state, number, **facts)]
+        expect(page.locator("#primary")).to_have_text(re.compile("^(See receipt|Start again)$"))
+        yield state, page
+        page.locator("#again, #primary").locator("visible=true").last.click()
 
 
-def no_price(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """The service has no price."""
-    service.quote_fault = problem("rate_unavailable", 503)
-    page = page_of(tabs, service, color_scheme=scheme)
-    expect(page.locator("#notice")).to_be_visible()
-    return page
-
-
-def picker(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Two wallets to choose from."""
-    page = page_of(tabs, service, wallet_with(), wallet_with(), color_scheme=scheme)
+def without_success(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """Wallets to choose from, too few tokens, and a contract that refuses."""
+    service.allowed = True
+    wallet = wallet_with(40 * 10**18)
+    page = page_of(tabs, service, wallet, wallet_with())
     press(page, "Connect wallet")
     expect(page.locator("#picker")).to_be_visible()
-    return page
-
-
-def ask(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """No wallet given."""
-    page = tabs.open(color_scheme=scheme)
-    service.attach(page)
-    page.goto(f"{ORIGIN}/pay")
-    expect(page.get_by_role("button", name="Continue")).to_be_visible()
-    return page
-
-
-def unknown(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """An unknown wallet."""
-    service.found = False
-    return page_of(tabs, service, color_scheme=scheme)
-
-
-def no_wallet(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """No wallet in this browser: links to mobile wallets."""
-    page = page_of(tabs, service, color_scheme=scheme)
-    press(page, "Connect wallet")
-    expect(page.locator("#elsewhere")).to_have_attribute("open", "")
-    return page
-
-
-def refused(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """The contract would reject the payment."""
-    service.allowed = True
-    wallet = wallet_with()
-    page = page_of(tabs, service, wallet, color_scheme=scheme)
-    press(page, "Connect wallet")
+    yield "picker", page
+    page.locator("#picker .choice").first.click()
+    expect(page.locator("#notice")).to_be_visible()
+    yield "short", page
     node = wallet.node
     assert isinstance(node, Node)
     node.refusal = "0xd93c0665"
-    press(page, "Pay 83.33 LITKEY")
+    page.locator("#pay-less").click()
+    press(page, re.compile("^Pay "))
     expect(page.locator("#notice .title")).to_have_text("Payments are paused")
     page.get_by_role("button", name="Copy details for support").click()
     expect(page.locator("#support-done")).not_to_be_empty()
-    return page
+    yield "refused", page
 
 
-def looked_up(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Open a page that looks a transaction up without script, at an account's limit."""
-    service.claims = {7: [answer("confirming", 7)]}
-    service.maximum_cents, service.resets_at = 0, 1_900_000_000
+def without_wallet(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """No wallet in this browser, then no price."""
+    page = page_of(tabs, service)
+    press(page, "Connect wallet")
+    expect(page.locator("#elsewhere")).to_have_attribute("open", "")
+    yield "no-wallet", page
     service.quote_fault = problem("rate_unavailable", 503)
-    page = tabs.open(color_scheme=scheme)
-    service.attach(page)
-    page.route("**/pay.js", lambda route: route.abort())
-    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
-    return page
+    page.locator("#usd").fill("60")
+    expect(page.locator("#notice .title")).to_have_text("There is no reliable price right now")
+    yield "no-price", page
 
 
-def conflict(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """Open the page of a wallet that two accounts share."""
-    service.conflict = "shared"
-    page = tabs.open(color_scheme=scheme)
+def without_script(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """The pages that come as they are: questions, refusals and a lookup."""
+    service.claims = {7: [answer("confirming", 7)]}
+    page = tabs.open()
     service.attach(page)
+    page.goto(f"{ORIGIN}/pay")
+    expect(page.get_by_role("button", name="Continue")).to_be_visible()
+    yield "ask", page
+    service.found = False
     page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
-    return page
-
-
-def no_address(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-    """An address that does not exist, of a seller with support."""
-    service.seller, service.support = "Example Inc.", "mailto:help@example.org"
-    page = tabs.open(color_scheme=scheme)
-    service.attach(page)
+    yield "unknown-wallet", page
+    service.found, service.conflict = True, "shared"
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}")
+    yield "conflict", page
+    service.conflict, service.seller, service.support = "", "Example Inc.", "mailto:help@example.org"
     page.goto(f"{ORIGIN}/nowhere")
     expect(page.get_by_role("heading", name="Nothing exists at this address")).to_be_visible()
-    return page
+    yield "no-address", page
+    service.maximum_cents, service.resets_at = 0, 1_900_000_000
+    service.quote_fault = problem("rate_unavailable", 503)
+    page.route("**/pay.js", lambda route: route.abort())
+    page.goto(f"{ORIGIN}/pay?wallet={WALLET}&tx_hash={tx_hash(7)}")
+    yield "looked-up", page
 
 
-def receipt(state: str, **facts: Any) -> Scene:
-    """Return a scene with a receipt."""
-
-    def scene(tabs: Tabs, service: StandIn, scheme: Scheme) -> Page:
-        service.payments = [payment(state, 1, **facts)]
-        page = tabs.open(color_scheme=scheme)
-        service.attach(page)
+def receipts(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
+    """A receipt of a credit, of a held payment, and of one below a cent."""
+    page = tabs.open()
+    service.attach(page)
+    for name, shown in RECEIPTS.items():
+        service.payments = [shown]
         page.goto(f"{ORIGIN}/receipt/0x/0")
-        return page
-
-    return scene
+        yield name, page
 
 
-SCENES: dict[str, Scene] = {
-    "ask": ask,
-    "unknown-wallet": unknown,
-    "ready": ready,
-    "looked-up": looked_up,
-    "conflict": conflict,
-    "connected": connected,
-    "short": short,
-    "no-price": no_price,
-    "no-wallet": no_wallet,
-    "refused": refused,
-    "picker": picker,
-    "confirming": paid(("confirming", {"confirmed": 6, "needed": 15})),
-    "held": paid(("held", {"cause": "over_limit"})),
-    "failed": paid(("failed", {})),
-    "unrelated": paid(("unrelated", {"cause": "treasury_transfer"})),
-    "credited": paid(("credited", {})),
-    "no-address": no_address,
-    "receipt": receipt("credited"),
-    "receipt-held": receipt("held", cause="over_limit", cents=None),
-    "receipt-dust": receipt("credited", cents=0, credit=None, amount="1234567890123456789012"),
+ENDS: dict[str, dict[str, Any]] = {
+    "failed": {},
+    "unrelated": {"cause": "treasury_transfer"},
+    "held": {"cause": "over_limit"},
+    "credited": {},
 }
+RECEIPTS = {
+    "receipt": payment("credited", 1),
+    "receipt-held": payment("held", 1, cause="over_limit", cents=None),
+    "receipt-dust": payment("credited", 1, cents=0, credit=None, amount="1234567890123456789012"),
+}
+FLOWS: tuple[Flow, ...] = (asked_in_vain, paid, without_success, without_wallet, without_script, receipts)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", SCENES)
-def test_layout(tabs: Tabs, name: str, scheme: Scheme) -> None:
-    page = SCENES[name](tabs, StandIn(), scheme)
-    page.evaluate(AXE)
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_layout(tabs: Tabs, flow: Flow) -> None:
+    for name, page in flow(tabs, StandIn()):
+        page.evaluate(AXE)
+        judge(page, name)
+
+
+def judge(page: Page, name: str) -> None:
+    """Check axe's rules, sideways scrolling and targets at every width, light and dark; keep two screenshots."""
+    window = page.viewport_size
+    assert window
     PICTURES.mkdir(exist_ok=True)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(SMALL_TARGETS, TARGETS) == []
-        if width not in WIDTHS[1:3]:
-            assert page.evaluate(AUDIT) == []
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": window["height"]})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+            assert page.evaluate(SMALL_TARGETS, TARGETS) == [], (name, width)
+            assert page.evaluate(AUDIT) == [], (name, width, scheme)
+            if (width, scheme) in PICTURED:
+                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
+    page.set_viewport_size(window)
 
 
 def test_script_is_one_module(tabs: Tabs) -> None:
     service = StandIn()
-    page = ready(tabs, service, "light")
+    page = page_of(tabs, service)
     assert page.locator("script:not([type='application/json'])").count() == 1
     assert [name for name in ASSETS.names if name.endswith(".js")] == ["admin.js", "pay.js", "receipt.js", "sign_in.js"]
 
@@ -255,6 +249,6 @@ def test_weight() -> None:
 
 
 def test_receipt_prints_on_one_page(tabs: Tabs) -> None:
-    page = SCENES["receipt"](tabs, StandIn(), "light")
+    _, page = next(receipts(tabs, StandIn()))
     printed = page.pdf(format="A4")
     assert printed.count(b"/Type /Page\n") == 1
