@@ -115,15 +115,21 @@ function showFee(state, { currency }) {
   setText(requireElement("fee"), line + coins);
 }
 
-function showQuote(state, { chain, token }) {
-  const { quote, quoting } = state;
-  requireElement("quote").classList.toggle("stale", quoting || !quote);
+function showPrice({ quote, now }, token) {
   setText(requireElement("amount"), quote ? formatTokens(quote.amount, token) : "–");
   requireElement("amount").title = quote ? formatExactTokens(quote.amount, token) : "";
   setText(requireElement("added"), quote ? phrases.added(formatDollars(quote.cents)) : "–");
-  const line = quote ? formatRateLine(quote, token, state.now) : { rate: "–", source: "" };
+  const line = quote ? formatRateLine(quote, token, now) : { rate: "–", source: "" };
   setText(requireElement("rate"), line.rate);
   setText(requireElement("rate-source"), line.source);
+}
+
+function showQuote(state, { chain, token, offer }) {
+  const { quote, lastQuote, quoting, cents } = state;
+  requireElement("quote").classList.toggle("stale", quoting || !quote);
+  // The document holds the price of the first amount until a quote of it arrives.
+  const isOffered = quoting && !quote && !lastQuote && offer?.cents === cents;
+  if (!isOffered) showPrice(state, token);
   showValidity(state);
   setText(requireElement("holding"), formatHoldings(state, token));
   showFee(state, chain);
