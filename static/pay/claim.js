@@ -3,7 +3,7 @@
 import { announce, requireElement, setText, setVisible } from "../shared/dom.js";
 import { getServerTime } from "./api.js";
 import { isHash, pollPayment } from "./payment_polling.js";
-import { describePayment } from "./states.js";
+import { describePayment, narrowAnswer } from "./states.js";
 import { linkSupport } from "./support.js";
 import { hashFaults, pollingFaults } from "./strings.js";
 
@@ -31,7 +31,7 @@ export function bindClaimForm(config, onPayments) {
       signal: polling.signal,
       onFault: (fault) => showClaim({ title: fault.isTemporary ? pollingFaults.title : "", text: fault.isTemporary ? pollingFaults.temporary : pollingFaults.permanent }, "warn", config, hash),
       onAnswer(answer) {
-        const view = describePayment(answer, getServerTime() - since, chain.name);
+        const view = describePayment(narrowAnswer(answer, config.wallet), getServerTime() - since, chain.name);
         showClaim(view, view.tone, config, hash);
         onPayments(answer.payments);
       },

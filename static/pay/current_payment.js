@@ -3,7 +3,7 @@
 import { getServerTime } from "./api.js";
 import { clearPaymentHint, savePaymentHint } from "./local_hints.js";
 import { pollPayment } from "./payment_polling.js";
-import { mayChange } from "./states.js";
+import { mayChange, narrowAnswer } from "./states.js";
 import { waitForReceipt } from "./wallets.js";
 
 const RECEIPT_LIMIT_MS = 120_000;
@@ -34,7 +34,7 @@ export function createPaymentTracker(store, wallet, { onPayments, onFailed }) {
         if (answer.state !== "unknown") search.abort();
         if (!mayChange(answer)) clearPaymentHint();
         if (answer.state === "failed") onFailed();
-        update({ answer, fault: null });
+        update({ answer: narrowAnswer(answer, wallet), fault: null });
         onPayments(answer.payments);
       },
     });

@@ -4,6 +4,7 @@
 import { isFinal, isSettled } from "./states.js";
 import { requireElement } from "../shared/dom.js";
 import { bindAmountFields } from "./amounts.js";
+import { discoverWallets } from "./wallets.js";
 import { fetchAccount, getServerTime } from "./api.js";
 import { createCheckout } from "./checkout.js";
 import { bindClaimForm } from "./claim.js";
@@ -20,7 +21,6 @@ import { createStore } from "./store.js";
 import { phrases } from "./strings.js";
 import { bindSupportButton, chooseReference, linkSupport } from "./support.js";
 import { createWalletChoice, render } from "./view.js";
-import { discoverWallets } from "./wallets.js";
 
 const config = JSON.parse(requireElement("config").textContent ?? "");
 

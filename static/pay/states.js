@@ -29,9 +29,19 @@ export const isUnderWay = (state) => state === "confirming" || state === "pendin
 export const findDoubled = ({ payments, now }) =>
   payments.filter(({ state, time }) => isUnderWay(state) || (state === "credited" && now - time < RECENT_S));
 
-/** Sums the credits. Null if the page does not know a price. */
+/** A payment's states, least advanced first. */
+const STATES = ["confirming", "pending", "held", "reversed", "credited"];
+
+/** Leaves a wallet's own payments of a transaction that pays for several accounts; all of them if it has none. */
+export function narrowAnswer(answer, wallet) {
+  const payments = answer.payments.filter((payment) => payment.wallet.toLowerCase() === wallet?.toLowerCase());
+  const state = STATES.find((candidate) => payments.some((payment) => payment.state === candidate));
+  return state ? { ...answer, state, payments } : answer;
+}
+
+/** Sums the credits of one account. Null if the page does not know a price. */
 function sumCredits({ payments }) {
-  if (payments.some(({ cents }) => cents === null)) return null;
+  if (payments.some(({ cents, wallet }) => cents === null || wallet !== payments[0].wallet)) return null;
   return payments.reduce((sum, { cents }) => sum + cents, 0);
 }
 
@@ -42,15 +52,14 @@ const VIEWS = {
   unknown: (answer, age, chain) => ({
     ...(age > LONG_UNKNOWN_S ? paymentTexts.unknownLong(chain) : paymentTexts.unknown(chain)),
     tone: age > LONG_UNKNOWN_S ? "warn" : "progress",
-    share: null,
   }),
-  unrelated: ({ cause }) => ({ ...(unrelatedTexts[cause] ?? unrelatedTexts.none), tone: "warn", share: null }),
+  unrelated: ({ cause }) => ({ ...(unrelatedTexts[cause] ?? unrelatedTexts.none), tone: "warn" }),
   confirming: (answer) => {
     const { confirmed = null, needed = null, cause = null } = findSlowest(answer) ?? {};
     if (confirmingCauses[cause]) {
-      return { title: paymentTexts.confirmingUncounted.title, text: confirmingCauses[cause], tone: "progress", share: null };
+      return { title: paymentTexts.confirmingUncounted.title, text: confirmingCauses[cause], tone: "progress" };
     }
-    if (confirmed === null || !needed) return { ...paymentTexts.confirmingUncounted, tone: "progress", share: null };
+    if (confirmed === null || !needed) return { ...paymentTexts.confirmingUncounted, tone: "progress" };
     const message = paymentTexts.confirming(String(Math.min(confirmed, needed)), String(needed));
     return { ...message, tone: "progress", share: Math.min(1, confirmed / needed) };
   },
@@ -58,21 +67,19 @@ const VIEWS = {
     title: paymentTexts.pendingTitle,
     text: pendingCauses[findSlowest(answer)?.cause ?? "none"] ?? pendingCauses.none,
     tone: "progress",
-    share: null,
   }),
   credited: (answer) => {
     const cents = sumCredits(answer);
-    if (cents === null) return { ...paymentTexts.creditedUnpriced, tone: "good", share: null };
-    return { ...(cents ? paymentTexts.credited(formatDollars(cents)) : paymentTexts.creditedDust), tone: "good", share: null };
+    if (cents === null) return { ...paymentTexts.creditedUnpriced, tone: "good" };
+    return { ...(cents ? paymentTexts.credited(formatDollars(cents)) : paymentTexts.creditedDust), tone: "good" };
   },
   held: (answer) => ({
     title: paymentTexts.heldTitle,
     text: heldCauses[findSlowest(answer)?.cause] ?? heldCauses.stripe_refused,
     tone: "warn",
-    share: null,
   }),
-  reversed: () => ({ ...paymentTexts.reversed, tone: "warn", share: null }),
-  failed: () => ({ ...paymentTexts.failed, tone: "bad", share: null }),
+  reversed: () => ({ ...paymentTexts.reversed, tone: "warn" }),
+  failed: () => ({ ...paymentTexts.failed, tone: "bad" }),
 };
 
 /**
@@ -82,5 +89,5 @@ const VIEWS = {
  */
 export function describePayment(answer, age, chain) {
   const view = VIEWS[answer?.state] ?? VIEWS.unknown;
-  return view(answer, age, chain);
+  return { share: null, ...view(answer, age, chain) };
 }

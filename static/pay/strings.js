@@ -419,14 +419,14 @@ export const stateNames = {
 
 /** Why it takes longer than usual to confirm a payment. */
 export const confirmingCauses = {
-  node_unavailable: `Part of our view of the network is missing right now, so this payment cannot be confirmed yet. We credit it as soon as our servers see it again. ${NO_NEED}`,
+  node_unavailable: `Our servers do not see the whole network yet. We credit this payment once they do. ${NO_NEED}`,
   node_disagreement: `Our servers do not show the same state of the network yet. We credit this payment once two of them show it alike. ${NO_NEED}`,
   finality_stalled: `The network takes much longer than usual to make payments final. We credit this one once it is final. ${NO_NEED}`,
 };
 
 export const pendingCauses = {
   none: `Your payment is on the chain. We are adding the credit. ${NO_NEED}`,
-  stripe_unclear: `Our billing system gave no clear answer. We check before we write the credit, so it cannot be added twice. This can take a while. ${NO_NEED}`,
+  stripe_unclear: `Our billing system gave no clear answer. We check before we write the credit, so it cannot be added twice. ${NO_NEED}`,
   stripe_down: `Our billing system does not answer. We add the credit as soon as it does. ${NO_NEED}`,
   rate_limited: `We are crediting many payments right now. Yours is in the queue. ${NO_NEED}`,
 };
@@ -441,7 +441,7 @@ export const heldCauses = {
   test_clock: `This account is a test account of our billing system. Our staff must choose the account to credit. ${NO_NEED}`,
   not_payable: `Payments are switched off for this account. Our staff must decide about this one. ${NO_NEED}`,
   ledger_altered: `This account's balance was changed by the same amount. Our staff must check it to prevent a double credit. ${NO_NEED}`,
-  ledger_unproven: `We cannot prove yet that this payment was not credited before. We check every hour, and our staff can settle it. This prevents a double credit. ${NO_NEED}`,
+  ledger_unproven: `We cannot prove yet that this payment was not credited before. We check every hour, and our staff can settle it. ${NO_NEED}`,
   stripe_refused: `Our billing system refused the credit. We try again every day, and our staff sees it. ${NO_NEED}`,
 };
 
@@ -474,7 +474,7 @@ export const paymentTexts = {
   confirmingUncounted: { title: "Payment received, confirming", text: `We credit it once the payment is final on the chain. ${NO_NEED}` },
   pendingTitle: "Paid, the credit is on its way",
   credited: (amount) => ({ title: `${amount} added`, text: "The credit is on the account. You are done." }),
-  creditedUnpriced: { title: "Credited", text: "The credit is on the account. You are done." },
+  creditedUnpriced: { title: "Credited", text: "Each credit is on its account. You are done." },
   creditedDust: { title: "Payment received", text: "It is worth less than one cent, so no credit could be added." },
   heldTitle: "Paid, the credit is held",
   reversed: { title: "This credit was taken back", text: "Our staff reversed it. Ask support for the reason." },

@@ -252,9 +252,10 @@ function showResult({ tracked }, { token }) {
   const back = document.getElementById("result-back");
   back?.toggleAttribute("hidden", !settled);
   requireElement("primary").classList.toggle("second", Boolean(settled && back));
-  const payment = settled ? tracked.answer.payments[0] : undefined;
-  setText(requireElement("result-paid"), payment ? formatTokens(payment.amount, token) : "");
-  setText(requireElement("result-time"), payment ? formatDate(payment.time) : "");
+  const payments = settled ? tracked.answer.payments : [];
+  const paid = payments.reduce((sum, { amount }) => sum + BigInt(amount), 0n);
+  setText(requireElement("result-paid"), formatTokens(paid, token));
+  setText(requireElement("result-time"), payments.length ? formatDate(payments[0].time) : "");
 }
 
 function showButton(state, step, config) {

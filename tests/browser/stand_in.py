@@ -237,7 +237,7 @@ class StandIn:
         if status >= 400:
             return {"lookup": lookup_words.UNREADABLE, "looked_up": None}
         claimed = msgspec.convert(facts, ClaimResponse)
-        return {"lookup": lookup_words.describe_lookup(claimed), "looked_up": claimed}
+        return {"lookup": lookup_words.describe_lookup(claimed, asked.wallet), "looked_up": claimed}
 
     def html(self, query: dict[str, str]) -> str:
         """Render the page as the service does."""

@@ -14,9 +14,12 @@ from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import (
     CHAIN_ID,
     FIRST_HASH,
+    GATEWAY,
     ORIGIN,
     PAYER,
+    PRICE,
     WALLET,
+    Answer,
     Node,
     StandIn,
     answer,
@@ -337,6 +340,34 @@ def test_after_a_minute_the_page_may_be_closed(tabs: Tabs, service: StandIn, wal
     expect(page.locator("#status-title")).to_have_text("Base does not show this transaction yet")
     expect(page.locator("#status-text")).to_contain_text("this page and our server keep looking")
     expect(page.locator("#status-hint")).to_have_text("You can close this page: the credit does not need it.")
+
+
+def test_of_a_transaction_for_several_accounts_the_page_shows_its_own(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    def several(own: str, *, twice: bool) -> list[Answer]:
+        status, body = answer(
+            "held", FIRST_HASH, wallet=PAYER, cents=2500, cause="over_limit", amount=str(2500 * PRICE)
+        )
+        mine = [payment(own, FIRST_HASH, ordinal=number) for number in range(1, 3 if twice else 2)]
+        return [(status, {**body, "payments": [*body["payments"], *mine]})]
+
+    service.allowed = True
+    service.claims = {FIRST_HASH: several("pending", twice=False)}
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    expect(page.locator("#status-title")).to_have_text("Paid, the credit is on its way")
+    service.claims = {FIRST_HASH: several("credited", twice=True)}
+    expect(page.locator("#status-title")).to_have_text("$100.00 added")
+    expect(page.locator("#result-paid")).to_have_text("166.67 LITKEY")
+    credited = answer("credited", 7, wallet=PAYER), answer("credited", 7, wallet=GATEWAY, cents=100)
+    both = [paid for _, body in credited for paid in body["payments"]]
+    service.claims[7] = [(200, {**credited[0][1], "payments": both})]
+    page.get_by_label("Transaction hash").fill(tx_hash(7))
+    page.get_by_role("button", name="Look it up").click()
+    expect(page.locator("#claim-title")).to_have_text("Credited")
+    expect(page.locator("#claim-text")).to_have_text("Each credit is on its account. You are done.")
 
 
 def test_reload_takes_the_payment_up_again(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stateless_billing.crediting.payment_status import STATES, PaymentStatus
 from stateless_billing.payers.responses import ClaimResponse, payment_response
@@ -37,6 +38,19 @@ def test_every_state_has_words(state: str) -> None:
 )
 def test_a_credit_is_named_if_it_is_known(cents: tuple[int | None, ...], title: str) -> None:
     assert describe_lookup(answer("credited", *cents)).title == title
+
+
+def test_of_several_accounts_each_wallet_has_its_own() -> None:
+    both = answer("held", 5_000, 2_500)
+    own, other = both.payments
+    own, other = replace(own, state="credited", wallet="0x" + "Aa" * 20), replace(other, state="held")
+    mixed = replace(both, payments=[own, other])
+    assert describe_lookup(mixed, "0x" + "aA" * 20).title == "$50.00 added"
+    assert describe_lookup(mixed, other.wallet).title == "Paid, the credit is held"
+    assert describe_lookup(mixed, "0x" + "77" * 20).title == describe_lookup(mixed).title == "Paid, the credit is held"
+    credited = replace(mixed, state="credited", payments=[own, replace(other, state="credited")])
+    assert describe_lookup(credited).title == "Credited"
+    assert describe_lookup(credited, other.wallet).title == "$25.00 added"
 
 
 def test_tokens_for_the_treasury_are_told_as_such() -> None:

@@ -1,9 +1,11 @@
 """Words for an EVM transaction that a visitor looks up without script. Pure."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from stateless_billing.crediting.payment_status import STATES
 from stateless_billing.domain import money
-from stateless_billing.payers.responses import ClaimResponse
+from stateless_billing.payers.responses import ClaimResponse, PaymentResponse
 
 _NO_NEED = "You do not need to pay again."
 
@@ -71,16 +73,23 @@ _WORDS = {
 }
 
 
-def describe_lookup(answer: ClaimResponse) -> LookupWords:
-    """Describe where an EVM transaction stands, as the page's script does."""
+def describe_lookup(answer: ClaimResponse, wallet: str | None = None) -> LookupWords:
+    """Describe where an EVM transaction stands, as the page's script does.
+
+    Of a transaction that pays for several accounts, the payments of `wallet` count, or all if it has none.
+    """
     if answer.cause == "treasury_transfer":
         return _TREASURY_TRANSFER
-    if answer.state != "credited":
-        return _WORDS[answer.state]
-    cents = [payment.cents for payment in answer.payments]
+    payments = [payment for payment in answer.payments if wallet and payment.wallet.lower() == wallet.lower()]
+    state = min((payment.state for payment in payments), key=STATES.index) if payments else answer.state
+    return _describe_credits(payments or answer.payments) if state == "credited" else _WORDS[state]
+
+
+def _describe_credits(payments: Sequence[PaymentResponse]) -> LookupWords:
+    cents = [payment.cents for payment in payments]
     known = [amount for amount in cents if amount is not None]
-    if len(known) < len(cents):
-        return LookupWords("good", "Credited", "The credit is on the account. You are done.")
+    if len(known) < len(cents) or len({payment.wallet for payment in payments}) > 1:
+        return LookupWords("good", "Credited", "Each credit is on its account. You are done.")
     if not sum(known):
         return _DUST
     added = f"{money.format_dollars(sum(known))} added"

@@ -198,7 +198,7 @@ class Pages:
         except Exception:  # half of the page is out already; it says that the state cannot be read
             log.exception("request %s: the pay page looks nothing up", request.scope.get("request_id"))
         else:
-            return lookup_words.describe_lookup(answer), answer
+            return lookup_words.describe_lookup(answer, asked.wallet), answer
         return lookup_words.UNREADABLE, None
 
     async def _offer(self, asked: PayQuery) -> Offer | None:
