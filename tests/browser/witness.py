@@ -14,6 +14,7 @@ from playwright.sync_api import BrowserContext
 
 LIST_SECONDS = 3.0  # by which the list of an open page may be behind the chain
 PAGE_SECONDS = 0.5  # by which the rest of an open page may be
+STATE_SECONDS = 10.0  # by which a payment's state may be: the page asks again after some seconds
 WATCH_TEXTS = """
 (() => {
   let last = "";
@@ -27,11 +28,29 @@ WATCH_TEXTS = """
   new MutationObserver(note).observe(document, changes);
 })();
 """
-NOTHING = re.compile(r"Nothing (more )?was sent|No (second )?payment was sent|No money moved")
-SAFE = re.compile(r"You can safely pay again|It took no tokens")
-CREDITED = re.compile(r"The credit is on the account|\$25\.00 added")
-PAID = re.compile(r"Payment received|Your payment is on the chain|Paid, the credit is|is already under way")
+NOTHING = re.compile(
+    r"Nothing (more )?was sent|No (second )?payment was sent|No money moved|Your wallet was not asked to pay"
+)
+SAFE = re.compile(
+    r"You can safely pay again|It took no tokens|No tokens were taken|did not arrive before its price expired"
+    r"|The payment failed|The contract refused it|You paid only the network fee\.|The contract refuses yours"
+    r"|did not pay our contract|nothing is credited for it|went straight to the treasury|cannot credit them"
+)
+CREDITED = re.compile(
+    r"The credit is on the account|Each credit is on its account|\$25\.00 added|, made [^.\n]*, is credited"
+)
+UNCREDITED = re.compile(
+    r"Paid, the credit is|We are adding the credit|is already under way|, sent [^.\n]*, is held|Our staff must"
+    r"|Our billing system (refused|gave no|does not)|was not credited before"
+)
+PAID = re.compile(
+    rf"Payment received|Your payment is on the chain|worth less than one cent|We credit (it|this)|{UNCREDITED.pattern}"
+    r"|There is another payment to this account|Another payment to this account came first|the time of this payment"
+)
+UNSEEN = re.compile(r"The chain has not shown your payment|does not show this transaction yet|to show your payment")
+REVERSED = re.compile(r"This credit was taken back|Our staff reversed it")
 NO_LIST = re.compile(r"No payments yet")
+JUDGED = (NOTHING, SAFE, CREDITED, UNCREDITED, PAID, UNSEEN, REVERSED, NO_LIST)
 
 
 @dataclass
@@ -94,6 +113,12 @@ class Witness:
             return "something was sent"
         if SAFE.search(text) and any(asked_at < before and after < asked_next for before, after in mined):
             return "the payment arrived"
+        if UNSEEN.search(text) and any(asked_at < before and after < at - STATE_SECONDS for before, after in mined):
+            return "the chain shows it"
+        if UNCREDITED.search(text) and mined and len(mined) == sum(after < at - STATE_SECONDS for _, after in credited):
+            return "the credit is there"
+        if REVERSED.search(text):
+            return "nothing was reversed"
         if CREDITED.search(text) and not any(before <= at for before, _ in credited):
             return "there is no credit"
         if PAID.search(text) and not any(before <= at for before, _ in mined):
