@@ -46,7 +46,8 @@ export function formatWorth(payment) {
 function createPaymentRow(payment, { chain, token }) {
   const { title, text } = describePayment({ state: payment.state, payments: [payment] }, 0, chain.name);
   const held = payment.state === "held" ? createElement("p", { class: "why" }, text) : null;
-  const time = createElement("time", { datetime: new Date(payment.time * 1000).toISOString() }, formatDate(payment.time));
+  const datetime = new Date(payment.time * 1000).toISOString();
+  const time = createElement("time", { datetime, title: datetime }, formatDate(payment.time));
   const hash = getTxHash(payment);
   return createElement(
     "li",

@@ -50,6 +50,7 @@ def test_quiet_line_opens(tabs: Tabs, service: StandIn) -> None:
     line.click()
     expect(page.locator("#spender a")).to_be_visible()
     expect(page.locator("#rate-source")).to_contain_text("CoinGecko, ")
+    expect(page.locator("#more dl")).to_contain_text("the tokens are rounded up to their smallest unit")
     expect(page.locator("#rate-source")).not_to_contain_text("lit-protocol")
 
 

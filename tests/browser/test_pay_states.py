@@ -465,6 +465,7 @@ def test_numbers_and_dates_follow_the_visitor(tabs: Tabs, service: StandIn) -> N
     expect(page.locator("#added")).to_have_text("+1.250,50 $")
     expect(page.locator("#payments .worth")).to_have_text("1.234,56 $")
     expect(page.locator("#payments time")).to_contain_text("14.11.2023, 23:13")
+    expect(page.locator("#payments time")).to_have_attribute("title", "2023-11-14T22:13:20.000Z")
 
 
 def test_policy_refuses_what_is_not_ours(tabs: Tabs, service: StandIn) -> None:
