@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from itertools import chain, repeat
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,7 +12,6 @@ from chain.provider import preload_web3
 from stateless_billing.operators.roster import GRANT, has_anybody_right
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import RETRY_DELAYS
 from stateless_billing.settings import Settings
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server import serving
@@ -22,7 +20,6 @@ from stateless_billing.web.server.metrics_app import create_metrics_app
 
 _IDLE_SWEEP_SECONDS = 15
 _RECONCILE_GRANTS_SECONDS = 15
-_START_RETRY_SECONDS = 5
 
 
 async def serve(settings: Settings) -> None:
@@ -35,11 +32,11 @@ async def serve(settings: Settings) -> None:
 
 
 async def _work(services: Services) -> None:
-    """Check what the settings name, however long Stripe or the nodes are away; then do what no request asks for.
+    """Check what the settings name, however long Stripe is away; then do what no request asks for.
 
     Raises: StartupRefused.
     """
-    await services.start(chain(RETRY_DELAYS, repeat(_START_RETRY_SECONDS)))
+    await services.start(waits_for_stripe=True)
     tasks = [services.stripe_probe.watch()]
     if has_anybody_right(services.settings.operators, GRANT):
         await services.grants.ledger.reconcile_at_start()

@@ -1,6 +1,6 @@
 """The services of one process by name, and their lifecycle. Building does no I/O; `start` does."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from types import TracebackType
 
 import httpx
@@ -18,7 +18,7 @@ from stateless_billing.services.crediting import create_crediting
 from stateless_billing.services.operators import create_operators
 from stateless_billing.services.payers import create_payers
 from stateless_billing.services.recovery import StripeProbe
-from stateless_billing.services.startup import RETRY_DELAYS, Startup, Token
+from stateless_billing.services.startup import Startup, Token
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import create_transport
 from stateless_billing.support.recent_payments import RecentPayments
@@ -116,14 +116,16 @@ class Services:
         """Why the newest gateway refuses our signatures; None if it accepts them. Raises ChainError."""
         return await self._contract_facts.signer_fault()
 
-    async def start(self, retry_delays: Iterable[float] = RETRY_DELAYS) -> None:
-        """Check that chain, gateways and Stripe account are the right ones; repeat failed reads after each delay.
+    async def start(self, *, waits_for_stripe: bool = False) -> None:
+        """Check that chain, gateways and Stripe account are the right ones; repeat failed reads after a pause.
+
+        With `waits_for_stripe`, go on for as long as Stripe alone cannot be read.
 
         Raises: StartupRefused with what to mend.
         """
         read_at = self.clock.boot()
         with log_context():  # tasks started later do not inherit the startup's fields
-            service = await self.startup.run(retry_delays)
+            service = await self.startup.run(waits_for_stripe=waits_for_stripe)
         self.sign_outs.load(service.metadata or {}, read_at)
         self.sweeper.start(service)
 

@@ -3,22 +3,22 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from chain.contracts import read_early
 from chain.errors import ChainError, NoContract, NodeError, WrongChain
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
-from stateless_billing.stripe.errors import StripeFailure
+from stateless_billing.stripe.errors import KeyRejected, StripeFailure
 from stateless_billing.stripe.objects import Customer
 
 log = logging.getLogger(__name__)
 
 STARTED = "nodes, gateways and the Stripe account are checked"
-RETRY_DELAYS = (0.5, 2.0)
-"""Seconds between the attempts of a start: a passing fault should not end it."""
+_RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not end a start
+_OUTAGE_RETRY_SECONDS = 5.0
 
 
 class StartupRefused(Exception):
@@ -27,6 +27,10 @@ class StartupRefused(Exception):
 
 class StartupReadFailed(StartupRefused):
     """The service cannot start because Stripe or the chain could not be read."""
+
+
+class StripeAway(StartupReadFailed):
+    """Stripe does not answer properly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +53,24 @@ class Startup:
         self.token: Token | None = None
         self.has_passed = False
 
-    async def run(self, retry_delays: Iterable[float]) -> Customer:
-        """Check chain, gateways and account; repeat failed reads after each delay. Returns the service record.
+    async def run(self, *, waits_for_stripe: bool) -> Customer:
+        """Check chain, gateways and account; repeat failed reads after a pause. Returns the service record.
+
+        With `waits_for_stripe`, go on for as long as the chain can be read and Stripe cannot.
 
         Raises: StartupRefused, with how to fix it.
         """
-        for delay in retry_delays:
+        delays = chain(_RETRY_DELAYS, repeat(_OUTAGE_RETRY_SECONDS))
+        while True:
             try:
                 return await self._attempt()
             except StartupReadFailed as error:
+                delay = next(delays)
+                is_outage = waits_for_stripe and isinstance(error, StripeAway)
+                if delay == _OUTAGE_RETRY_SECONDS and not is_outage:
+                    raise
                 log.warning("%s", error)
                 await asyncio.sleep(delay)
-        return await self._attempt()
 
     async def wait(self, seconds: float) -> bool:
         """Wait until the first attempt has ended, but no longer than this; return whether the checks have passed."""
@@ -73,9 +83,7 @@ class Startup:
         try:
             service, failure = await asyncio.gather(self._check_account(), self._check_chain(), return_exceptions=True)
             failures = [result for result in (failure, service) if isinstance(result, BaseException)]
-            failures.sort(
-                key=lambda failure: isinstance(failure, StartupReadFailed)
-            )  # what waiting does not mend first
+            failures.sort(key=_rank)
             if failures:
                 raise failures[0]
             assert isinstance(service, Customer)
@@ -103,9 +111,13 @@ class Startup:
                 f"{error}. Use the key of the right account, or create the records with `doctor --init`."
             ) from error
         except StripeFailure as error:
-            raise StartupReadFailed(
-                f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE."
-            ) from error
+            failure = StartupReadFailed if isinstance(error, KeyRejected) else StripeAway
+            raise failure(f"Stripe could not be read: {error}. Check STRIPE_API_KEY and STRIPE_API_BASE.") from error
+
+
+def _rank(failure: BaseException) -> int:
+    """Rank a failure: what no waiting mends is said first, an outage of Stripe last."""
+    return isinstance(failure, StartupReadFailed) + isinstance(failure, StripeAway)
 
 
 async def check_chain(nodes: FailoverProvider, gateways: list[Gateway]) -> Token:

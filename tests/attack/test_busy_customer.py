@@ -51,6 +51,7 @@ def town_of(payments: list[Payment]) -> Town:
 def process(town: Town) -> tuple[Services, httpx.AsyncClient]:
     """Create a process, as after a restart, and a client of its application."""
     services = town.process(SIGNER_KEY="11" * 32)
+    services.startup.has_passed = True
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(services)),
         base_url="http://localhost:8000",

@@ -198,7 +198,7 @@ def test_a_crash_between_reservation_and_grant_is_completed_when_a_process_start
     stack.control("DELETE", "faults")
     assert rows_of(stack, customer.id, "grant") == []
     other = stack.serve()
-    assert stack.balance(customer.id) == 321
+    wait_until(lambda: stack.balance(customer.id) == 321)
     status = operator.post(other, "/api/admin/grants/status", {"form": wish["form"]}).json()["grant"]
     assert status["state"] == "given"
     assert operator.post(other, "/api/admin/grants", wish).json()["credit"] == status["credit"]

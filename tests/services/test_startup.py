@@ -1,7 +1,6 @@
 """A start asks the nodes in few rounds, and says what is wrong."""
 
 import asyncio
-from itertools import repeat
 from typing import Any
 
 import httpx
@@ -114,13 +113,28 @@ def test_what_waiting_does_not_mend_is_said_first() -> None:
         start(town)
 
 
+def test_a_start_does_not_wait_for_nodes_or_for_another_key() -> None:
+    town = town_with(1)
+    town.nodes[0].lies["totalPayments"] = lambda _: [1, 2]
+
+    async def scenario() -> None:
+        with pytest.raises(StartupReadFailed, match="RPC_URLS"):
+            await town.process().start(waits_for_stripe=True)
+        del town.nodes[0].lies["totalPayments"]
+        with pytest.raises(StartupReadFailed, match="STRIPE_API_KEY"):
+            await town.process(STRIPE_API_KEY="sk_test_another").start(waits_for_stripe=True)
+        assert asyncio.get_running_loop().time() < 10
+
+    town.run(scenario())
+
+
 def test_a_start_that_may_take_long_goes_on_until_stripe_answers() -> None:
     town = town_with(1)
     town.meddle = refuse
 
     async def scenario() -> None:
         services = town.process()
-        starting = asyncio.create_task(services.start(repeat(5.0)))
+        starting = asyncio.create_task(services.start(waits_for_stripe=True))
         assert not await services.startup.wait(60)
         assert services.token == Token("0x" + "0" * 38 + "77", "L", 18)  # the chain needs no Stripe
         await asyncio.sleep(3600)
