@@ -45,6 +45,7 @@ INNER_LAYERS = (
         ("stateless_billing.web.pages",),
         ("stateless_billing.web.operators",),
         ("stateless_billing.web.desk",),
+        ("stateless_billing.web.decisions",),
         ("stateless_billing.web.operators_routes",),
         ("stateless_billing.web.page_routes",),
         ("stateless_billing.web.routes",),

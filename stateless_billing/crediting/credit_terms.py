@@ -53,12 +53,18 @@ class CreditPricer:
         """
         if payment.quoted:
             return payment.cents
-        if rate is None:
-            try:
-                rate = (await self._rates.rate_at(payment.time)).market
-            except NoRate:
-                return None
-        return money.cents_down(payment.amount, rate, self._discount_bps)
+        rate = rate if rate is not None else await self.market_rate(payment)
+        return None if rate is None else money.cents_down(payment.amount, rate, self._discount_bps)
+
+    async def market_rate(self, payment: Payment) -> int | None:
+        """Return the rate at a plain payment's block, before the discount; None if it has none.
+
+        Raises: StripeFailure.
+        """
+        try:
+            return (await self._rates.rate_at(payment.time)).market
+        except NoRate:
+            return None
 
     async def _rate(self, payment: Payment, order: Order | None) -> Rate:
         if order and order.rate is not None:

@@ -34,6 +34,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unusable_customer": (409, "The customer cannot be credited"),
     "too_late": (409, "The time for this has passed"),
     "already_done": (409, "This was done before"),
+    "over_bound": (409, "The decision is above a bound that nobody passes"),
+    "changed": (409, "What was shown has changed"),
     "unclear": (503, "The outcome is not known yet"),
     "internal": (500, "Something went wrong on our side"),
 }

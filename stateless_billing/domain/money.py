@@ -55,6 +55,17 @@ def rate_down(cents: int, amount: int) -> int:
     return cents * BASE_UNITS * RATE_SCALE // (amount * 100)
 
 
+def market_rate_down(cents: int, amount: int, discount_bps: int) -> int:
+    """Return the market rate at which `amount` base units are worth `cents` with the discount, rounded down."""
+    return rate_down(cents, amount) * (_BPS - discount_bps) // _BPS
+
+
+def format_rate(rate: int) -> str:
+    """Format a rate with all its digits, at least two decimals: 6000000000000000 → `$0.006`."""
+    whole, fraction = format_decimal(rate).split(".")
+    return f"${int(whole):,}.{fraction.rstrip('0').ljust(2, '0')}"
+
+
 def is_below_ceiling(cents: int, amount: int, rate_ceiling: int) -> bool:
     """Apply the contract's rule for quotes: `cents · 10^24 ≤ amount · rateCeiling`.
 

@@ -162,8 +162,8 @@ class Grants:
         grants = await self.ledger.reconcile(since)
         return next((given for given in grants if given.reservation.grant == grant), None)
 
-    async def undo(self, reservation_id: str, operator: Operator, reason: str) -> Grant:
-        """Reverse a grant: its reservation first, then its credit. Safe to repeat.
+    async def find_undoable(self, reservation_id: str, operator: Operator) -> Reservation:
+        """Read a reservation that an operator may reverse.
 
         Raises: ProblemError.
         """
@@ -174,6 +174,14 @@ class Grants:
         if reserved is None:
             raise ProblemError("not_found", "This grant does not exist. Nothing was taken back.")
         self._check_undo(reserved, operator, now)
+        return reserved
+
+    async def undo(self, reservation_id: str, operator: Operator, reason: str) -> Grant:
+        """Reverse a grant: its reservation first, then its credit. Safe to repeat.
+
+        Raises: ProblemError.
+        """
+        reserved = await self.find_undoable(reservation_id, operator)
         try:
             reversal = await self.ledger.reversals.reverse(reserved.entry, operator.name, reason)
         except NeedsSecondReading as error:

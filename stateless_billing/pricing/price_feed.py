@@ -119,6 +119,11 @@ class PriceFeed:
         """Return the samples of the last 23 hours, oldest first. Raises: NoRate."""
         return await self._samples_since(None, int(self._clock.wall()))
 
+    def last_known_rate(self) -> int | None:
+        """Return the lowest rate of the last hour that was answered, however long ago; None if there is none."""
+        samples = [sample for sample in self._last_recent[1] if sample.rate != rates.IMPLAUSIBLE]
+        return min((sample.rate for sample in samples if sample.time > samples[-1].time - HOUR), default=None)
+
     async def probe_recent(self) -> list[Sample]:
         """Ask for the samples of the last 23 hours and wait for the whole answer. Raises: NoRate."""
         now = int(self._clock.wall())

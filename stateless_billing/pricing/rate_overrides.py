@@ -1,6 +1,7 @@
 """Rates that admins set for a limited time, stored on the service record."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,15 +16,19 @@ from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 
 KEY = "rate_override"
 REASON = "rate_override_reason"
+PROPOSAL = "rate_proposal"
+PROPOSAL_REASON = "rate_proposal_reason"
 MAX_OVERRIDE_SECONDS = 24 * 3600
-MAX_HISTORY = 10  # slots for the latest overrides, reused in turn
+MAX_HISTORY = 5  # slots for the latest overrides, reused in turn
+_SLOTS_READ = 10  # earlier versions wrote ten, and payments may still wait for what these say
+_MAX_REASON_CHARACTERS = 500  # Stripe's limit of a value
 SOURCE = "override"
 _CACHE_TTL_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """A rate in 10^-18 dollars per whole token, who set it, and its Unix time range."""
+    """A rate in 10^-18 dollars per whole token, who set it and who confirmed it, and its Unix time range."""
 
     rate: int
     operator: str
@@ -31,30 +36,41 @@ class Override:
     until: int
     reason: str = ""
     slot: int | None = None
+    confirmed_by: str = ""
 
     def __str__(self) -> str:
-        return f"{format_decimal(self.rate)}:{self.operator}:{self.since}:{self.until}"
+        text = f"{format_decimal(self.rate)}:{self.operator}:{self.since}:{self.until}"
+        return f"{text}:{self.confirmed_by}" if self.confirmed_by else text
 
     def applies_at(self, time: int) -> bool:
         """Whether it sets the rate at `time`."""
         return self.since <= time < self.until
 
 
+_OVERRIDE = re.compile(
+    r"(?P<rate>[^:]+):(?P<operator>.+?):(?P<since>[0-9]{1,12}):(?P<until>[0-9]{1,12})(?::(?P<second>[^:]+))?", re.ASCII
+)
+
+
 def parse_override(text: str, reason: str = "", slot: int | None = None) -> Override | None:
-    """Parse an override from metadata; None if it is malformed."""
-    pieces = text.split(":")
-    if len(pieces) < 4 or not all(piece.isascii() and piece.isdigit() for piece in pieces[-2:]):
+    """Parse `<rate>:<operator>:<from>:<until>[:<second admin>]`; None if it is malformed."""
+    match = _OVERRIDE.fullmatch(text)
+    rate = parse_rate(match["rate"]) if match else None
+    if match is None or rate is None:
         return None
-    rate = parse_rate(pieces[0])
-    if rate is None:
-        return None
-    return Override(rate, ":".join(pieces[1:-2]), int(pieces[-2]), int(pieces[-1]), reason, slot)
+    since, until = int(match["since"]), int(match["until"])
+    return Override(rate, match["operator"], since, until, reason, slot, match["second"] or "")
+
+
+def parse_proposal(metadata: Mapping[str, str]) -> Override | None:
+    """Parse the rate that waits for another admin; None if there is none."""
+    return parse_override(metadata.get(PROPOSAL, ""), metadata.get(PROPOSAL_REASON, ""))
 
 
 def parse_history(metadata: Mapping[str, str]) -> list[Override]:
     """Parse the latest overrides, newest first, including the current one."""
     overrides = []
-    for slot in range(MAX_HISTORY):
+    for slot in range(_SLOTS_READ):
         override = parse_override(metadata.get(f"{KEY}:{slot}", ""), metadata.get(f"{REASON}:{slot}", ""), slot)
         if override:
             overrides.append(override)
@@ -104,8 +120,34 @@ class Overrides:
         metadata = self._cached[None] = await self._read()
         return parse_history(metadata)
 
-    async def set(self, rate: int, operator: str, seconds: int, reason: str) -> Override:
-        """Set a rate from now on and end the current override.
+    async def read(self) -> Mapping[str, str]:
+        """Read the service record's metadata, bypassing the cache.
+
+        Raises: StripeFailure.
+        """
+        metadata = self._cached[None] = await self._read()
+        return metadata
+
+    async def find_alike(self, rate: int, operator: str, reason: str, since: int) -> tuple[Override, bool] | None:
+        """Find what an admin set or proposed with the same words since `since`, and whether it waits.
+
+        A button may be pressed twice.
+
+        Raises: StripeFailure.
+        """
+        metadata = await self.read()
+        for override in parse_history(metadata):
+            if override.since >= since and (override.rate, override.operator, override.reason) == (
+                *(rate, operator, reason),
+            ):
+                return override, False
+        proposal = parse_proposal(metadata)
+        if proposal and proposal.since >= since and (proposal.rate, proposal.operator) == (rate, operator):
+            return proposal, True
+        return None
+
+    async def set(self, rate: int, operator: str, seconds: int, reason: str, *, confirmed_by: str = "") -> Override:
+        """Set a rate from now on and end the current override and the proposal.
 
         Raises: StripeFailure.
         """
@@ -113,19 +155,44 @@ class Overrides:
         history = parse_history(await self._read())
         used_slots = {override.slot for override in history}
         free_slots = [slot for slot in range(MAX_HISTORY) if slot not in used_slots]
-        slot = free_slots[0] if free_slots else history[-1].slot
-        override = Override(rate, operator, now, now + min(seconds, MAX_OVERRIDE_SECONDS), reason, slot)
-        values = {KEY: str(override), f"{KEY}:{slot}": str(override), f"{REASON}:{slot}": reason}
-        await self._write(_ended_values(history, now) | values)
+        reusable = [override.slot for override in history if override.slot is not None and override.slot < MAX_HISTORY]
+        slot = free_slots[0] if free_slots else reusable[-1]
+        until = now + min(seconds, MAX_OVERRIDE_SECONDS)
+        override = Override(rate, operator, now, until, reason[:_MAX_REASON_CHARACTERS], slot, confirmed_by)
+        values = {KEY: str(override), f"{KEY}:{slot}": str(override), f"{REASON}:{slot}": override.reason}
+        await self._write(_ended_values(history, now) | values | {PROPOSAL: "", PROPOSAL_REASON: ""})
         return override
 
-    async def clear(self) -> None:
-        """End the current override. Payments made while it applied keep their price.
+    async def propose(self, rate: int, operator: str, seconds: int, reason: str) -> Override:
+        """Write a rate that waits for another admin, replacing one that waits.
 
         Raises: StripeFailure.
         """
         now = int(self._clock.wall())
-        await self._write({KEY: "", **_ended_values(parse_history(await self._read()), now)})
+        proposal = Override(rate, operator, now, now + min(seconds, MAX_OVERRIDE_SECONDS), reason)
+        await self._write({PROPOSAL: str(proposal), PROPOSAL_REASON: reason})
+        return proposal
+
+    async def withdraw_proposal(self) -> None:
+        """Remove the rate that waits for another admin.
+
+        Raises: StripeFailure.
+        """
+        await self._write({PROPOSAL: "", PROPOSAL_REASON: ""})
+
+    async def clear(self, note: str = "") -> None:
+        """End the current override. Payments made while it applied keep their price. `note` joins its reason.
+
+        Raises: StripeFailure.
+        """
+        now = int(self._clock.wall())
+        history = parse_history(await self._read())
+        notes = {
+            f"{REASON}:{override.slot}": f"{override.reason}; {note}"[:_MAX_REASON_CHARACTERS]
+            for override in history
+            if note and override.applies_at(now)
+        }
+        await self._write({KEY: "", **notes, **_ended_values(history, now)})
 
     async def _read(self) -> Mapping[str, str]:
         async with self._stripe.session() as session:

@@ -13,7 +13,10 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.metrics import SECURITY_EVENTS
 from stateless_billing.runtime.token_bucket import RateLimit
 
-DONE = ("sign_in_succeeded", "session_ended", "grant_given", "grant_undone", "order_written", "rate_set", "rate_ended")
+DONE = (
+    *("sign_in_succeeded", "session_ended", "grant_given", "grant_undone", "order_written"),
+    *("rate_set", "rate_proposed", "rate_ended", "decision_shown"),
+)
 REFUSED = (
     "sign_in_requested",
     "sign_in_failed",

@@ -75,7 +75,7 @@ class Services:
         self.sign_outs = operators.sign_outs
         self.customer_search = operators.customer_search
         self.wallet_conflicts = operators.wallet_conflicts
-        self.order_checks = operators.order_checks
+        self.decisions = operators.decisions
         self.uncredited_payments = operators.uncredited_payments
 
     @property

@@ -11,15 +11,29 @@ from stateless_billing.operators.mailer import Mailer
 from stateless_billing.operators.sign_in import SignIns
 from stateless_billing.operators.signed_tokens import Tokens
 from stateless_billing.operators.smart_accounts import SmartAccounts
+from stateless_billing.pricing.market_rates import MarketRates
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.services.clients import Clients
 from stateless_billing.services.crediting import CreditingServices
 from stateless_billing.settings import Settings
 from stateless_billing.support.customer_search import CustomerSearch
-from stateless_billing.support.order_checks import OrderChecks
+from stateless_billing.support.decisions.order_checks import OrderChecks
+from stateless_billing.support.decisions.order_decisions import OrderDecisions
+from stateless_billing.support.decisions.rate_decisions import RateDecisions
+from stateless_billing.support.decisions.reversal_decisions import ReversalDecisions
 from stateless_billing.support.recent_payments import RecentPayments
 from stateless_billing.support.uncredited_payments import UncreditedPayments
 from stateless_billing.support.wallet_conflicts import WalletConflicts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """What checks decisions that move money, and puts them into words."""
+
+    checks: OrderChecks
+    orders: OrderDecisions
+    rates: RateDecisions
+    reversals: ReversalDecisions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +45,7 @@ class OperatorServices:
     sign_outs: SignOuts
     customer_search: CustomerSearch
     wallet_conflicts: WalletConflicts
-    order_checks: OrderChecks
+    decisions: Decisions
     uncredited_payments: UncreditedPayments
     recent_payments: RecentPayments
 
@@ -51,6 +65,7 @@ def create_operators(
     # Orders of its own: what is read about a wallet goes back to the record's beginning, and crediting must not wait.
     orders = Orders(stripe=clients.lookup_stripe, records=crediting.records, clock=clock, caps=crediting.orders.caps)
     conflicts = WalletConflicts(stripe=clients.lookup_stripe, gateway=clients.gateways[0], orders=orders)
+    decisions = _create_decisions(settings, clock, clients, crediting, grants)
     return OperatorServices(
         grants=grants,
         sign_ins=_create_sign_ins(settings, clock, clients),
@@ -65,7 +80,7 @@ def create_operators(
             clock=clock,
         ),
         wallet_conflicts=conflicts,
-        order_checks=OrderChecks(clients.lookup_stripe, crediting.pricer, crediting.rates, settings.operators),
+        decisions=decisions,
         uncredited_payments=UncreditedPayments(
             gateways=clients.gateways,
             confirmations=crediting.core.confirmations,
@@ -81,6 +96,26 @@ def create_operators(
             confirmations=crediting.core.confirmations,
             status_cache=crediting.core.status_cache,
         ),
+    )
+
+
+def _create_decisions(
+    settings: Settings, clock: Clock, clients: Clients, crediting: CreditingServices, grants: Grants
+) -> Decisions:
+    market = MarketRates(crediting.price_feed, clients.gateways, settings.discount_bps)
+    checks = OrderChecks(clients.lookup_stripe, crediting.pricer, market, settings.operators)
+    return Decisions(
+        checks=checks,
+        orders=OrderDecisions(
+            checks=checks,
+            orders=crediting.orders,
+            pricer=crediting.pricer,
+            rates=market,
+            clock=clock,
+            discount_bps=settings.discount_bps,
+        ),
+        rates=RateDecisions(crediting.overrides, market, settings.operators, clock),
+        reversals=ReversalDecisions(clients.lookup_stripe, grants),
     )
 
 

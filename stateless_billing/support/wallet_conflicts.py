@@ -11,6 +11,8 @@ from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import CUSTOMER, WITHDRAW, Order
 from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.objects import Customer
+from stateless_billing.support.decisions.shown import Shown, describe_account
 
 _NOTHING = "Nothing was ordered."
 _SHARED = (
@@ -71,14 +73,37 @@ class WalletConflicts:
         draft = OrderDraft(text=text.strip(), operator=operator, reason=reason, value=0)
         return await self._orders.write(form_id, WalletSubject(wallet), draft)
 
-    async def _check(self, wallet: str, text: str) -> None:
+    async def find_written(self, form_id: str, wallet: str, text: str) -> Order | None:
+        """Find the order that a form wrote with the same words."""
+        written = await self._orders.find_by_form(form_id, WalletSubject(wallet))
+        return written if written and written.text == text.strip() else None
+
+    async def show(self, wallet: str, text: str, reason: str) -> Shown:
+        """Check an order about a wallet and put it into words.
+
+        Raises: ProblemError, ChainError, StripeFailure.
+        """
+        customer = await self._check(wallet, text)
+        self._orders.invalidate()
+        chosen = (await self._orders.find(WalletSubject(wallet))).resolved_customer
+        before = f"It was {chosen} by an earlier order." if chosen else "No order named one before."
+        notes = (before, "No money moves: what the wallet pays from then on is credited there.", f"Why: {reason}")
+        if customer is None:
+            sentence = f"Withdraw the order about the wallet {wallet}: until another one it gets no quotes."
+            return Shown(sentence, notes[:1] + notes[2:], "Withdraw the order")
+        account = describe_account(customer.id, customer)
+        sentence = f"Register the wallet {wallet} for {account} when it pays next. {account.change(0)}"
+        return Shown(sentence, notes, f"Register it for {customer.id}")
+
+    async def _check(self, wallet: str, text: str) -> Customer | None:
+        """Return the live customer that an order names, which carries the wallet; None if it withdraws."""
         parsed = order_rules.parse_order_text(text)
         if parsed is None or parsed.verb not in (CUSTOMER, WITHDRAW) or parsed.unproven or parsed.gone:
             raise ProblemError(
                 "invalid_input", f"An order about a wallet is `customer:<cus_…>` or `withdraw`. {_NOTHING}"
             )
         if parsed.verb == WITHDRAW or parsed.target is None:
-            return
+            return None
         if await self._gateway.customer_of(wallet):
             raise ProblemError(
                 "too_late", f"The wallet is registered already. {_NOTHING} Only the gateway's owner can correct that."
@@ -88,6 +113,7 @@ class WalletConflicts:
             raise ProblemError(
                 "unusable_customer", f"This customer is not in Stripe or does not have this wallet. {_NOTHING}"
             )
+        return customer
 
     async def _describe_shared(self, wallet: str, holders: Sequence[str]) -> WalletConflict:
         self._orders.invalidate()

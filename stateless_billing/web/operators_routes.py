@@ -6,6 +6,9 @@ from starlette.routing import Route
 from stateless_billing.domain import money
 from stateless_billing.grants.forms import show_controls
 from stateless_billing.services.container import Services
+from stateless_billing.web.decisions.order_api import OrderApi
+from stateless_billing.web.decisions.rate_api import RateApi
+from stateless_billing.web.decisions.uncredited_page import UncreditedPage
 from stateless_billing.web.desk.help_page import HelpPage
 from stateless_billing.web.desk.home_page import HomePage
 from stateless_billing.web.desk.roster_page import RosterPage
@@ -16,18 +19,18 @@ from stateless_billing.web.operators.audit_runs import AuditRuns
 from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.sessions import Sessions
 from stateless_billing.web.operators.sign_in_pages import SignInPages
-from stateless_billing.web.operators.uncredited_page import UncreditedPage
 from stateless_billing.web.operators.wallet_orders import WalletOrders
 
 
 def operators_routes(services: Services, templates: Environment) -> list[Route]:
     """Create the routes of sign-in, admin pages, audit and admin API."""
-    templates.filters |= {"usd": _dollars_per_token, "visible": show_controls}
+    templates.filters |= {"usd": money.format_rate, "visible": show_controls}
     sessions = Sessions(services)
     frame = PageFrame(services, sessions, templates)
     sign_in = SignInPages(services, sessions, templates)
     pages = AdminPages(frame)
     api = AdminApi(services, sessions)
+    orders, rate = OrderApi(services, sessions), RateApi(services, sessions)
     wallets = WalletOrders(services, sessions)
     audit = AuditPages(frame, AuditRuns(services), templates)
     routes = [
@@ -56,16 +59,12 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/api/admin/grants",           api.give,                   methods=["POST"]),
         Route("/api/admin/grants/status",    api.status,                 methods=["POST"]),
         Route("/api/admin/grants/undo",      api.undo,                   methods=["POST"]),
-        Route("/api/admin/orders",           api.write_order,            methods=["POST"]),
+        Route("/api/admin/orders",           orders.write_order,         methods=["POST"]),
         Route("/api/admin/orders/wallet",    wallets.write,              methods=["POST"]),
-        Route("/api/admin/payments/retry",   api.retry,                  methods=["POST"]),
-        Route("/api/admin/rate",             api.set_rate,               methods=["POST"]),
-        Route("/api/admin/rate/end",         api.end_rate,               methods=["POST"]),
+        Route("/api/admin/payments/retry",   orders.retry,               methods=["POST"]),
+        Route("/api/admin/rate",             rate.set_rate,              methods=["POST"]),
+        Route("/api/admin/rate/confirm",     rate.confirm,               methods=["POST"]),
+        Route("/api/admin/rate/withdraw",    rate.withdraw,              methods=["POST"]),
+        Route("/api/admin/rate/end",         rate.end_rate,              methods=["POST"]),
     ]  # fmt: skip
     return [Route(route.path, sessions.create_handler(route.endpoint), methods=route.methods) for route in routes]
-
-
-def _dollars_per_token(market: int) -> str:
-    """Format a rate in 10^-18 dollars per token with all its digits and at least two decimals."""
-    whole, fraction = money.format_decimal(market).split(".")
-    return f"${whole}.{fraction.rstrip('0').ljust(2, '0')}"

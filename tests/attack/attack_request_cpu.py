@@ -129,10 +129,13 @@ BODIES = {
     "/api/admin/grants/check": ("form", "amount", "reason", "note"),
     "/api/admin/grants": ("form", "amount", "reason", "note"),
     "/api/admin/grants/status": ("form",),
-    "/api/admin/grants/undo": ("reservation", "reason"),
-    "/api/admin/orders": ("form", "order", "confirms", "reason"),
+    "/api/admin/grants/undo": ("reservation", "reason", "shown"),
+    "/api/admin/orders": ("form", "order", "confirms", "reason", "shown"),
     "/api/admin/payments/retry": ("payment",),
-    "/api/admin/rate": ("rate", "reason"),
+    "/api/admin/rate": ("rate", "reason", "shown"),
+    "/api/admin/rate/confirm": ("proposal", "reason", "shown"),
+    "/api/admin/rate/withdraw": ("proposal", "reason", "shown"),
+    "/api/admin/rate/end": ("reason", "shown"),
 }
 PARAMETERS = {
     "{wallet}": WALLET,

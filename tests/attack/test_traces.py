@@ -84,6 +84,11 @@ class Browser:
         assert answer.status_code == status, answer.text
         return answer
 
+    async def decide(self, path: str, body: dict[str, Any]) -> None:
+        """Take both steps of a decision."""
+        shown = await self.post(path, 200, body)
+        await self.post(path, 200, body | {"shown": shown.json()["shown"]})
+
     async def ask(self, path: str) -> int:
         """Send an empty form and return the status."""
         return (await self._client.post(path)).status_code
@@ -226,12 +231,13 @@ def test_grants(caplog: pytest.LogCaptureFixture) -> None:
         await browser.post("/api/admin/grants", 422, body | {"amount": "much"})
         given = await browser.post("/api/admin/grants", 200, body)
         reservation = given.json()["reservation"]
-        await browser.post("/api/admin/grants/undo", 200, {"reservation": reservation, "reason": "mistake"})
+        await browser.decide("/api/admin/grants/undo", {"reservation": reservation, "reason": "it was a mistake"})
 
     run(scenario)
     assert events(caplog, "operator", "customer", "cents", "cause", "state") == [
         ("grant_refused", MODERATOR, None, None, "invalid_input", None),
         ("grant_given", MODERATOR, CUSTOMER, 750, None, "given"),
+        ("decision_shown", MODERATOR, None, None, None, None),
         ("grant_undone", MODERATOR, CUSTOMER, 750, None, None),
     ]
     assert "ticket 123" not in caplog.text
@@ -246,15 +252,20 @@ def test_orders_and_rates(caplog: pytest.LogCaptureFixture) -> None:
         order = {"form": form, "order": "nonsense", "confirms": "", "reason": "ticket 123"}
         await browser.post("/api/admin/orders", 422, order)
         await browser.post("/api/admin/rate", 422, {"rate": "much", "hours": 1, "reason": "x"})
-        await browser.post("/api/admin/rate", 200, {"rate": "0.006", "hours": 1, "reason": "x"})
-        await browser.post("/api/admin/rate/end", 200, {})
+        await browser.decide("/api/admin/rate", {"rate": "0.006", "hours": 1, "reason": "ticket 123"})
+        await browser.decide("/api/admin/rate/end", {"reason": "ticket 123"})
+        await browser.decide("/api/admin/rate", {"rate": "0.009", "hours": 1, "reason": "ticket 123"})
 
     run(scenario)
     assert events(caplog, "operator", "payment", "text", "rate", "cause") == [
         ("order_refused", ADMIN, PAYMENTS[0].identity, "nonsense", None, "invalid_input"),
         ("rate_refused", ADMIN, None, None, None, "invalid_input"),
+        ("decision_shown", ADMIN, None, None, f"{0.006:.18f}", None),
         ("rate_set", ADMIN, None, None, f"{0.006:.18f}", None),
+        ("decision_shown", ADMIN, None, None, None, None),
         ("rate_ended", ADMIN, None, None, None, None),
+        ("decision_shown", ADMIN, None, None, "0.009" + "0" * 15, None),
+        ("rate_proposed", ADMIN, None, None, "0.009" + "0" * 15, None),
     ]
 
 

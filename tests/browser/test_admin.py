@@ -84,6 +84,9 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     row.locator("summary").press("Enter")
     row.get_by_label("Why").focus()
     page.keyboard.type("wrong customer")
+    page.keyboard.press("Enter")
+    expect(row.locator(".sentence")).to_be_focused()
+    expect(row.locator(".sentence")).to_contain_text("Its balance goes from $10.60 to $3.10.")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("tbody tr").first).to_contain_text("Taken back")
@@ -254,21 +257,28 @@ def test_a_held_payment_is_released_by_an_admin(tabs: Tabs, office: Office) -> N
     card = page.locator(".stuck li", has=page.locator(f'a[href*="{tx_hash}"]'))
     card.locator("details:not([open]) summary").click() if card.locator("details:not([open])").count() else None
     card.get_by_label("Why").fill("checked by telephone")
-    card.get_by_role("button", name="Release").click()
+    card.get_by_role("button", name="Continue").click()
+    expect(card.locator(".sentence")).to_contain_text("Its balance goes from $0.00 to $450.00.")
+    card.get_by_role("button", name="Order: credit $450.00").click()
     expect(page.locator(f'a[href*="{tx_hash}"]')).to_have_count(0)
     assert office.stack.balance(customer) == 45_000
 
 
-def test_the_rate_is_set_by_hand_and_taken_back_with_one_press(tabs: Tabs, office: Office) -> None:
+def test_the_rate_is_set_by_hand_and_taken_back(tabs: Tabs, office: Office) -> None:
     page = office.open(tabs, "/admin/rate", ADMIN)
     page.locator("summary").click()
     page.get_by_label("Dollars per LITKEY").fill("0.0071")
     page.get_by_label("For how many hours").fill("2")
     page.get_by_label("Why").fill("the feed is wrong")
-    page.get_by_role("button", name="Set it").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator(".sentence")).to_contain_text("It goes from $0.006 (market) to $0.0071.")
+    page.get_by_role("button", name="Set $0.0071").click()
     expect(page.get_by_text("Set by hand", exact=True)).to_be_visible()
     expect(page.locator(".balance strong")).to_have_text("$0.0071")
-    page.get_by_role("button", name="Take it back now").click()
+    page.get_by_text("Take it back", exact=True).click()
+    page.locator("[data-rate-end]").get_by_label("Why").fill("the feed is right")
+    page.locator("[data-rate-end]").get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="End it").click()
     expect(page.get_by_text("Set by hand", exact=True)).to_have_count(0)
     expect(page.locator(".balance strong")).to_have_text("$0.006")
     expect(page.locator("tbody tr")).to_have_count(1)

@@ -149,7 +149,7 @@ def payments(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 def taken_back(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     customer, grant = given(office)
     body = {"reservation": grant["reservation"], "reason": "wrong customer"}
-    assert Operator(ADMIN).post(office.service, "/api/admin/grants/undo", body).is_success
+    assert Operator(ADMIN).decide(office.service, "/api/admin/grants/undo", body).is_success
     page = office.open(tabs, f"/admin/customers/{customer}", color_scheme=scheme)
     expect(page.get_by_text("taken back by")).to_be_visible()
     expect(page.get_by_text("takes back")).to_be_visible()
@@ -299,13 +299,13 @@ def without_a_customer(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 def by_hand(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     admin = Operator(ADMIN)
     wish = {"rate": "0.0071", "hours": 2, "reason": "the feed is wrong"}
-    assert admin.post(office.service, "/api/admin/rate", wish).is_success
+    assert admin.decide(office.service, "/api/admin/rate", wish).is_success
     page = office.open(tabs, "/admin/rate", ADMIN, color_scheme=scheme)
-    expect(page.get_by_role("button", name="Take it back now")).to_be_visible()
-    page.locator("summary").click()
+    expect(page.get_by_text("Take it back")).to_be_visible()
+    page.get_by_text("Set a rate").click()
     page.get_by_label("Dollars per LITKEY").fill("0.009")
     expect(page.locator(".preview")).to_have_text("That is 50 % above the market's last rate.")
-    assert admin.post(office.service, "/api/admin/rate/end", {}).is_success
+    assert admin.decide(office.service, "/api/admin/rate/end", {"reason": "the feed is right"}).is_success
     return page
 
 

@@ -56,6 +56,13 @@ class Operator:
         """Post JSON, as a button of a page does."""
         return self.post_bytes(service, path, json.dumps(body).encode(), **headers)
 
+    def decide(self, service: Service, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+        """Take both steps of a decision; a refusal of the first is the answer."""
+        shown = self.post(service, path, body, **headers)
+        if not shown.is_success:
+            return shown
+        return self.post(service, path, body | {"shown": shown.json()["shown"]}, **headers)
+
     def post_bytes(self, service: Service, path: str, body: bytes, **headers: str) -> httpx.Response:
         """Send an arbitrary body."""
         usual = {"origin": service.url, "sec-fetch-site": "same-origin", "content-type": "application/json"} | {

@@ -164,7 +164,7 @@ def test_sign_in_on_one_process_grant_on_another_undo_on_a_third_all_restarted(s
     third.kill()
     fourth = stack.serve(**public)
     undo = {"reservation": given["reservation"], "reason": "wrong customer"}
-    undone = operator.post(fourth, "/api/admin/grants/undo", undo, **headers).json()
+    undone = operator.decide(fourth, "/api/admin/grants/undo", undo, **headers).json()
     assert undone["state"] == "undone"
     fourth.kill()
     fifth = stack.serve(**public)
@@ -247,7 +247,7 @@ def test_undoing_is_the_givers_for_ten_minutes_and_an_admins_for_ever(
     other = Operator("0x" + "9" * 40, cookie=None)
     assert other.post(service, "/api/admin/grants/undo", body).status_code == 401
     admin = Operator(ADMIN)
-    undone = admin.post(service, "/api/admin/grants/undo", body).json()
+    undone = admin.decide(service, "/api/admin/grants/undo", body).json()
     assert undone["state"] == "undone"
     page = operator.get(service, f"/admin/customers/{customer.id}").text
     assert f'href="#{undone["taken_back"]}"' in page

@@ -123,10 +123,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/admin/grants/check": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY},
     "/api/admin/grants": {"form": "", "amount": "1", "reason": "goodwill", "note": WHY, "again": True},
     "/api/admin/grants/status": {"form": ""},
-    "/api/admin/grants/undo": {"reservation": "cbtxn_Nobody", "reason": "because"},
-    "/api/admin/orders": {"form": "", "order": "release", "confirms": "", "reason": "because"},
+    "/api/admin/grants/undo": {"reservation": "cbtxn_Nobody", "reason": "because they asked"},
+    "/api/admin/orders": {"form": "", "order": "release", "confirms": "", "reason": "because they asked", "shown": ""},
     "/api/admin/payments/retry": {"payment": "8453:0x0:0x0:0"},
-    "/api/admin/rate": {"rate": "0", "hours": 1, "reason": "because"},
+    "/api/admin/rate": {"rate": "0", "hours": 1, "reason": "because they asked", "shown": ""},
+    "/api/admin/rate/confirm": {"proposal": "", "reason": "because they asked", "shown": ""},
+    "/api/admin/rate/end": {"reason": "because they asked", "shown": ""},
     "/login/wallet/message": {"address": "0x", "next": "/admin"},
     "/login/wallet": {"signature": "0x"},
 }
@@ -324,7 +326,7 @@ def order_form(service: Service, tx_hash: str, who: str = ADMIN) -> str:
 
 def place_order(service: Service, tx_hash: str, text: str, who: str = ADMIN) -> dict[str, Any]:
     body = {"form": order_form(service, tx_hash, who), "order": text, "reason": "checked with the customer"}
-    answer = Operator(who).post(service, "/api/admin/orders", body)
+    answer = Operator(who).decide(service, "/api/admin/orders", body)
     assert answer.is_success, answer.text
     answer_body: dict[str, Any] = answer.json()
     return answer_body
@@ -383,13 +385,15 @@ def test_a_payment_of_a_deleted_customer_is_redirected(shop: Shop, stack: Stack,
         "",
         "redirect:",
     ):
-        answer = admin.post(service, "/api/admin/orders", {"form": form, "order": order, "reason": "because"})
+        answer = admin.decide(
+            service, "/api/admin/orders", {"form": form, "order": order, "reason": "because they asked"}
+        )
         assert answer.status_code in (409, 422), order
         assert "Nothing was ordered" in answer.json()["detail"]
     done = place_order(service, tx_hash, f"redirect:{other.id}")
     assert done["state"] == "credited"
     assert stack.balance(other.id) == 5000
-    late = admin.post(service, "/api/admin/orders", {"form": form, "order": "release", "reason": "changed my mind"})
+    late = admin.decide(service, "/api/admin/orders", {"form": form, "order": "release", "reason": "changed my mind"})
     assert problem(late, 409, "already_done")["detail"] == "This payment is credited. Nothing was ordered."
     assert stack.run("sweep", "--once").returncode == 0
     assert stack.run("sweep", "--once").returncode == 0
@@ -410,7 +414,7 @@ def test_an_eligible_customer_cannot_be_redirected(shop: Shop, stack: Stack) -> 
     shop.finalize()
     shop.claimed(service, tx_hash, "held")
     body = {"form": order_form(service, tx_hash), "order": f"redirect:{other.id}", "reason": "as a favour"}
-    problem(Operator(ADMIN).post(service, "/api/admin/orders", body), 422, "invalid_input")
+    problem(Operator(ADMIN).decide(service, "/api/admin/orders", body), 422, "invalid_input")
     assert stack.balance(other.id) == 0
     assert place_order(service, tx_hash, "release")["state"] == "credited"
 
@@ -423,8 +427,8 @@ def test_a_payment_that_is_credited_in_the_meantime_needs_no_order(shop: Shop, s
     form = order_form(service, tx_hash)
     shop.claimed(stack.serve(), tx_hash)
     fresh = stack.serve()
-    body = {"form": form, "order": "release", "reason": "checked"}
-    refused = problem(Operator(ADMIN).post(fresh, "/api/admin/orders", body), 409, "already_done")
+    body = {"form": form, "order": "release", "reason": "checked it twice"}
+    refused = problem(Operator(ADMIN).decide(fresh, "/api/admin/orders", body), 409, "already_done")
     assert refused["detail"] == "This payment is credited. Nothing was ordered."
     rows = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}/balance_transactions", limit="100")["data"]
     assert not [row for row in rows if tx_hash in row["metadata"].get("payment", "")]
@@ -440,12 +444,12 @@ def test_a_plain_payment_without_a_price_is_credited_at_the_rate_of_an_order(sho
         tx_hash = shop.pay_plainly(customer, 1000 * TOKEN)
         fresh = stack.serve()
         shop.claimed(fresh, tx_hash, "held")
-        done = place_order(fresh, tx_hash, "release:0.0075")
+        done = place_order(fresh, tx_hash, "release:0.0065")
     finally:
         stack.control("POST", "price", {"price": "0.006"})
-    assert (done["state"], done["cents"]) == ("credited", 750)
+    assert (done["state"], done["cents"]) == ("credited", 650)
     credit = next(row for row in stack.credits(customer.id) if row["id"] == done["credit"])
-    assert credit["metadata"]["rate"] == "0.007500000000000000"
+    assert credit["metadata"]["rate"] == "0.006500000000000000"
     assert (credit["metadata"]["rate_source"], credit["metadata"]["order"]) == ("order", done["order"])
 
 
@@ -479,16 +483,18 @@ def test_a_rate_set_by_hand_prices_quotes_and_plain_payments_until_it_is_taken_b
     setting, customer, admin = stack.serve(), shop.customer(), Operator(ADMIN)
     shop.register(setting, customer)
     assert quoted_rate(shop, setting, customer) == ("0.00600", "coingecko:lit-protocol")
-    made = admin.post(setting, "/api/admin/rate", {"rate": "0.008", "hours": 2, "reason": "the feed is wrong"}).json()
+    made = admin.decide(
+        setting, "/api/admin/rate", {"rate": "0.0071", "hours": 2, "reason": "the feed is wrong"}
+    ).json()
     assert made["until"] - made["from"] == 7200
-    assert quoted_rate(shop, setting, customer) == ("0.00800", "override")
+    assert quoted_rate(shop, setting, customer) == ("0.00710", "override")
     other = stack.serve()
-    assert quoted_rate(shop, other, customer) == ("0.00800", "override")
+    assert quoted_rate(shop, other, customer) == ("0.00710", "override")
     shop.stack.chain.mine(1, interval=2)
     tx_hash = shop.pay_plainly(customer, 1000 * TOKEN)
-    assert shop.claimed(other, tx_hash)["payments"][0]["cents"] == 800
+    assert shop.claimed(other, tx_hash)["payments"][0]["cents"] == 710
     record = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]
-    assert record["rate_override"] == f"0.008000000000000000:{ADMIN}:{made['from']}:{made['until']}"
+    assert record["rate_override"] == f"0.007100000000000000:{ADMIN}:{made['from']}:{made['until']}"
     assert record["rate_override:0"] == record["rate_override"]
     page = Operator().get(setting, "/admin/rate").text
     assert "Set by hand" in page
@@ -496,11 +502,11 @@ def test_a_rate_set_by_hand_prices_quotes_and_plain_payments_until_it_is_taken_b
     assert "Take it back" not in page
     waiting = shop.pay_plainly(customer, 1000 * TOKEN)
     wait_until(lambda: int(stack.chain.block()["timestamp"], 16) < int(time.time()))
-    assert admin.post(setting, "/api/admin/rate/end", {}).is_success
+    assert admin.decide(setting, "/api/admin/rate/end", {"reason": "the feed is right"}).is_success
     assert quoted_rate(shop, setting, customer) == ("0.00600", "coingecko:lit-protocol")
     fresh = stack.serve()
     assert quoted_rate(shop, fresh, customer) == ("0.00600", "coingecko:lit-protocol")
-    assert shop.claimed(fresh, waiting)["payments"][0]["cents"] == 800, "its block lies within the time it was set"
+    assert shop.claimed(fresh, waiting)["payments"][0]["cents"] == 710, "its block lies within the time it was set"
     record = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]
     assert "rate_override" not in record
     assert int(record["rate_override:0"].rpartition(":")[2]) < made["until"]
@@ -509,22 +515,22 @@ def test_a_rate_set_by_hand_prices_quotes_and_plain_payments_until_it_is_taken_b
 @pytest.mark.parametrize(
     "body",
     [
-        {"rate": "", "hours": 1, "reason": "because"},
-        {"rate": "0", "hours": 1, "reason": "because"},
-        {"rate": "-1", "hours": 1, "reason": "because"},
-        {"rate": "1e-3", "hours": 1, "reason": "because"},
-        {"rate": "0,006", "hours": 1, "reason": "because"},
-        {"rate": "0.006", "hours": 25, "reason": "because"},
-        {"rate": "0.006", "hours": 0, "reason": "because"},
-        {"rate": "0.006", "hours": "1", "reason": "because"},
+        {"rate": "", "hours": 1, "reason": "because they asked"},
+        {"rate": "0", "hours": 1, "reason": "because they asked"},
+        {"rate": "-1", "hours": 1, "reason": "because they asked"},
+        {"rate": "1e-3", "hours": 1, "reason": "because they asked"},
+        {"rate": "0,006", "hours": 1, "reason": "because they asked"},
+        {"rate": "0.006", "hours": 25, "reason": "because they asked"},
+        {"rate": "0.006", "hours": 0, "reason": "because they asked"},
+        {"rate": "0.006", "hours": "1", "reason": "because they asked"},
         {"rate": "0.006", "hours": 1, "reason": " "},
         {"rate": "0.006", "hours": 1, "reason": "r" * 201},
-        {"rate": "0.006", "hours": 1, "reason": "because", "operator": "me"},
+        {"rate": "0.006", "hours": 1, "reason": "because they asked", "operator": "me"},
     ],
 )
 def test_bad_rates_change_nothing(stack: Stack, service: Service, body: dict[str, Any]) -> None:
     before = stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"]
-    problem(Operator(ADMIN).post(service, "/api/admin/rate", body), 422, "invalid_input")
+    problem(Operator(ADMIN).decide(service, "/api/admin/rate", body), 422, "invalid_input")
     assert stack.stripe(f"customers/{stack.settings['SERVICE_CUSTOMER_ID']}")["metadata"] == before
 
 

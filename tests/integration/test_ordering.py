@@ -35,7 +35,7 @@ def form_in(card: str, kind: str) -> str:
 def order(service: Service, tx_hash: str, kind: str, text: str, who: str = ADMIN) -> dict[str, Any]:
     """Give an order with the page's form."""
     body = {"form": form_in(card_of(service, tx_hash, who), kind), "order": text, "reason": "asked the payer"}
-    answer = Operator(who).post(service, "/api/admin/orders", body)
+    answer = Operator(who).decide(service, "/api/admin/orders", body)
     assert answer.is_success, answer.text
     answer_body: dict[str, Any] = answer.json()
     return answer_body
@@ -48,7 +48,7 @@ def confirm(service: Service, tx_hash: str, row: str, who: str, form: str = "") 
         assert match, "the page offers to confirm it"
         form = match[1]
     body = {"form": form, "confirms": row, "reason": "looked at it too"}
-    return Operator(who).post(service, "/api/admin/orders", body)
+    return Operator(who).decide(service, "/api/admin/orders", body)
 
 
 def delete(stack: Stack, customer: Customer) -> None:
@@ -140,14 +140,14 @@ def test_invalid_confirmations(shop: Shop, payee: Service, strict: Service) -> N
     form = form_in(card_of(strict, tx_hash, BETH), "release")
     problem(confirm(strict, tx_hash, waiting, BETH, elsewhere), 404, "not_found")
     problem(confirm(strict, tx_hash, "cbtxn_Nobody", BETH, form), 404, "not_found")
-    both = {"form": form, "confirms": waiting, "order": "release", "reason": "because"}
-    problem(Operator(BETH).post(strict, "/api/admin/orders", both), 422, "invalid_input")
+    both = {"form": form, "confirms": waiting, "order": "release", "reason": "because they asked"}
+    problem(Operator(BETH).decide(strict, "/api/admin/orders", both), 422, "invalid_input")
     problem(confirm(strict, tx_hash, waiting, MODERATOR, form), 403, "not_allowed")
     assert shop.stack.balance(customer.id) == 0
     confirmed = confirm(strict, tx_hash, waiting, BETH)
     assert confirmed.json()["state"] == "credited"
     refusal = problem(confirm(strict, tx_hash, waiting, BETH, form), 409, "already_done")
-    assert "needs no confirmation" in refusal["detail"]
+    assert refusal["detail"] == "This payment is credited. Nothing was ordered."
 
 
 def test_the_newest_order_is_effective_and_withdrawing_ends_it(shop: Shop, stack: Stack, payee: Service) -> None:
@@ -180,8 +180,8 @@ def test_a_withdrawn_order_cannot_be_confirmed(shop: Shop, payee: Service, stric
     customer, tx_hash = over_limit(shop, payee, strict)
     waiting = order(strict, tx_hash, "release", "release")["order"]
     beths = card_of(strict, tx_hash, BETH)
-    body = {"form": form_in(card_of(strict, tx_hash), "release"), "order": "withdraw", "reason": "a mistake"}
-    assert Operator(ADMIN).post(strict, "/api/admin/orders", body).json()["waits"] is False
+    body = {"form": form_in(card_of(strict, tx_hash), "release"), "order": "withdraw", "reason": "it was a mistake"}
+    assert Operator(ADMIN).decide(strict, "/api/admin/orders", body).json()["waits"] is False
     refused = confirm(strict, tx_hash, waiting, BETH, re.findall(r'data-confirm="([^"]+)"', beths)[0])
     assert "A newer order" in problem(refused, 409, "too_late")["detail"]
     assert shop.stack.balance(customer.id) == 0
@@ -249,10 +249,10 @@ def test_a_day_later_a_deleted_customer_needs_a_confirmation(old: Shop) -> None:
     assert (unanswered["state"], unanswered["cause"]) == ("held", "customer_deleted")
     assert old.stack.balance(other.id) == 0
     form = form_in(card_of(service, tx_hash), "redirect")
-    lie = {"form": form, "order": f"redirect:{other.id};gone:{other.id}", "reason": "because"}
+    lie = {"form": form, "order": f"redirect:{other.id};gone:{other.id}", "reason": "because they asked"}
     assert (
         "is not deleted"
-        in problem(Operator(ADMIN).post(service, "/api/admin/orders", lie), 422, "invalid_input")["detail"]
+        in problem(Operator(ADMIN).decide(service, "/api/admin/orders", lie), 422, "invalid_input")["detail"]
     )
     done = order(service, tx_hash, "redirect", f"redirect:{other.id};gone:{customer.id}")
     assert done["state"] == "credited"

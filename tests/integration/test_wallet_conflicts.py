@@ -47,7 +47,11 @@ def test_an_admin_orders_whom_to_register_for_a_wallet(shop: Shop, service: Serv
         assert answer.status_code == 422, answer.text
     assert Operator(MODERATOR).post(service, "/api/admin/orders/wallet", form).status_code == 403
     assert Operator(ADMIN).post(service, "/api/admin/orders", form).status_code == 422, "it is not about a payment"
-    answers = [Operator(ADMIN).post(service, "/api/admin/orders/wallet", form).json() for _ in range(2)]
+    shown = Operator(ADMIN).post(service, "/api/admin/orders/wallet", form).json()
+    assert f"Register the wallet {holder.wallet} for " in shown["sentence"]
+    assert f"({other.id}, wallet {holder.wallet})" in shown["sentence"]
+    written = form | {"shown": shown["shown"]}
+    answers = [Operator(ADMIN).post(service, "/api/admin/orders/wallet", written).json() for _ in range(2)]
     assert answers[0] == answers[1], "one form orders once"
     fresh = shop.stack.serve()
     quote = shop.stack.http.post(f"{fresh.url}/api/quotes", json=body).json()

@@ -122,7 +122,7 @@ class Admins:
         payment, services = mine.payment, replica.services
         try:
             if mine.how == PAGE:
-                return await services.order_checks.draft(text, payment, mine.admin, REASON)
+                return await services.decisions.checks.draft(text, payment, mine.admin, REASON)
         except ProblemError as refusal:
             self.world.note(replica.name, f"refuses {text}: {refusal.detail[:60]}")
             return None

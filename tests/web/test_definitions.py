@@ -12,7 +12,7 @@ from stateless_billing.crediting.payment_status import (
 )
 from stateless_billing.grants import grant_ledger
 from stateless_billing.settings import Settings
-from stateless_billing.support import order_rows
+from stateless_billing.support.decisions import order_rows
 from stateless_billing.support.recent_payments import UNCHECKED
 from stateless_billing.web.desk import definitions
 from stateless_billing.web.pages.pages import TEMPLATES

@@ -28,6 +28,7 @@ ENVIRONMENT = {
 OPERATORS_ONLY = {
     *("signed_out", "sign_in_again", "sign_in_failed", "not_allowed", "forged_request", "form_invalid", "form_dead"),
     *("over_cap", "look_alike", "unusable_customer", "too_late", "already_done", "unclear"),
+    *("over_bound", "changed"),
 }
 ELSEWHERE = {"method_not_allowed"}  # only for undescribed methods
 

@@ -95,19 +95,24 @@ class GrantStatusRequest(RequestBody, frozen=True, kw_only=True):
 
 
 class UndoRequest(RequestBody, frozen=True, kw_only=True):
-    """The grant to take back, by the ID of its reservation, and why."""
+    """The grant to take back, by the ID of its reservation, and why. `shown`: what the first step answered."""
 
     reservation: str = ""
     reason: str = ""
+    shown: str = ""
 
 
 class OrderForm(RequestBody, frozen=True, kw_only=True):
-    """A filled-in order form: an order in words, or the ID of another admin's order that is confirmed."""
+    """A filled-in order form: an order in words, or the ID of another admin's order that is confirmed.
+
+    `shown`: what the first step answered.
+    """
 
     form: str = ""
     order: str = ""
     confirms: str = ""
     reason: str = ""
+    shown: str = ""
 
 
 class RetryRequest(RequestBody, frozen=True, kw_only=True):
@@ -117,7 +122,7 @@ class RetryRequest(RequestBody, frozen=True, kw_only=True):
 
 
 class RateRequest(RequestBody, frozen=True, kw_only=True):
-    """A rate in dollars per token that holds for some hours."""
+    """A rate in dollars per token that holds for some hours. `shown`: what the first step answered."""
 
     expected: ClassVar[Mapping[str, str]] = {"hours": f"a whole number from 1 to {MAX_OVERRIDE_HOURS}"}
     consequence: ClassVar[str] = "Nothing was changed."
@@ -125,3 +130,23 @@ class RateRequest(RequestBody, frozen=True, kw_only=True):
     rate: str = ""
     hours: Annotated[int, Meta(ge=1, le=MAX_OVERRIDE_HOURS)]
     reason: str = ""
+    shown: str = ""
+
+
+class ProposalRequest(RequestBody, frozen=True, kw_only=True):
+    """A proposed rate as the page shows it, to confirm or to withdraw. `shown`: what the first step answered."""
+
+    consequence: ClassVar[str] = "Nothing was changed."
+
+    proposal: str = ""
+    reason: str = ""
+    shown: str = ""
+
+
+class RateEndRequest(RequestBody, frozen=True, kw_only=True):
+    """Why the market's rate applies again. `shown`: what the first step answered."""
+
+    consequence: ClassVar[str] = "Nothing was changed."
+
+    reason: str = ""
+    shown: str = ""

@@ -20,7 +20,7 @@ from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import readiness
 from stateless_billing.services.readiness import CheckResponse
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.support.order_rows import waiting_orders
+from stateless_billing.support.decisions.order_rows import waiting_orders
 from stateless_billing.support.recent_payments import Overview
 from stateless_billing.web.desk import definitions, health_lines
 from stateless_billing.web.desk.health_lines import NOT_FINISHED, HealthLine

@@ -12,7 +12,9 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.grants.forms import require_visible
 
 MAX_BODY_BYTES = 16 * 1024
+MIN_REASON_CHARACTERS = 10
 MAX_REASON_CHARACTERS = 200
+_MIN_REASON_VARIETY = 4  # different letters or digits: a held key is no reason
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _ORDINAL = re.compile(r"0|[1-9][0-9]{0,3}")
@@ -55,8 +57,11 @@ def parse_reason(raw: str) -> str:
     """Parse the reason of an operator's act."""
     require_visible(raw, "reason", "Nothing was done.")
     text = " ".join(raw.split())
-    if not text:
-        raise ProblemError("invalid_input", "Say why. Nothing was done.")
+    variety = len({char for char in text.casefold() if char.isalnum()})
+    if len(text) < MIN_REASON_CHARACTERS or variety < _MIN_REASON_VARIETY:
+        raise ProblemError(
+            "invalid_input", f"Say why in words, in at least {MIN_REASON_CHARACTERS} characters. Nothing was done."
+        )
     if len(text) > MAX_REASON_CHARACTERS:
         raise ProblemError(
             "invalid_input",

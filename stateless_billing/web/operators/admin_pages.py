@@ -197,6 +197,7 @@ class AdminPages:
     async def _rate(self, request: Request, operator: Operator) -> Response:
         settings = self._services.settings
         history, (rate, problem) = await asyncio.gather(self._services.overrides.history(), self._current_rate())
+        proposal = await self._services.decisions.rates.proposal()
         try:
             day = rate_chart.create_line(await self._services.price_feed.recent_samples())
         except NoRate:
@@ -215,6 +216,8 @@ class AdminPages:
             history=history,
             current=next((override for override in history if override.applies_at(now)), None),
             setting=operator.has_right(OVERRIDE),
+            proposal=proposal,
+            admins=sum(role == "admin" for role in settings.operators.values()),
         )
 
     async def _sessions(self, request: Request, operator: Operator) -> Response:

@@ -11,6 +11,9 @@ from stateless_billing.support.wallet_conflicts import WalletConflict
 from stateless_billing.web.api.requests import OrderForm
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import Sessions
+from stateless_billing.web.operators.two_steps import TwoSteps, require_same
+
+_NOTHING = "Nothing was ordered."
 
 
 def create_forms(services: Services, operator: Operator, conflict: WalletConflict | None) -> dict[str, str]:
@@ -33,9 +36,13 @@ class WalletOrders:
     def __init__(self, services: Services, sessions: Sessions) -> None:
         self._services = services
         self._sessions = sessions
+        self._steps = TwoSteps(services)
 
     async def write(self, request: Request) -> Response:
-        """`POST /api/admin/orders/wallet` `{form, order, reason}`: order whom to register for a wallet."""
+        """`POST /api/admin/orders/wallet` `{form, order, reason}`: show an order; with `shown`, write it.
+
+        It says for whom a wallet is registered that several customers have.
+        """
         operator = self._sessions.require(request, RELEASE, require_recent_sign_in=True)
         with self._sessions.record_outcome(request, operator, "order_written", "order_refused") as trace:
             body = await inputs.read_body(request, OrderForm)
@@ -45,6 +52,15 @@ class WalletOrders:
             if not form["payment"].startswith(WALLET_PREFIX) or body.confirms:
                 raise ProblemError("form_invalid", "This form is not about a wallet. Nothing was ordered.")
             wallet = form["payment"].removeprefix(WALLET_PREFIX)
-            order = await self._services.wallet_conflicts.order(form["form"], wallet, body.order, operator.name, reason)
+            conflicts = self._services.wallet_conflicts
+            before = self._steps.open(body.shown, operator, form["form"], _NOTHING) if body.shown else None
+            order = await conflicts.find_written(form["form"], wallet, body.order) if before else None
+            if order is None:
+                shown = await conflicts.show(wallet, body.order, reason)
+                if before is None:
+                    trace["event"] = "decision_shown"
+                    return self._steps.show(shown, operator, form["form"])
+                require_same(before, shown, _NOTHING)
+                order = await conflicts.order(form["form"], wallet, body.order, operator.name, reason)
             trace["order"] = order.id
         return JSONResponse({"order": order.id, "text": order.text})

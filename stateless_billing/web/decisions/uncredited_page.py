@@ -18,7 +18,7 @@ from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.support import uncredited_payments
-from stateless_billing.support.order_rows import (
+from stateless_billing.support.decisions.order_rows import (
     WAITS,
     OrderRow,
     cents_used_alone,
@@ -211,7 +211,7 @@ class UncreditedPage:
         own_id = uncredited.payment.customer_id
         customer_ids = dict.fromkeys([*([own_id] if own_id else []), *uncredited.orders.named_customers])
         customers = {
-            customer_id: await self._services.order_checks.get_customer(customer_id) for customer_id in customer_ids
+            customer_id: await self._services.decisions.checks.get_customer(customer_id) for customer_id in customer_ids
         }
         missing = tuple(customer_id for customer_id, customer in customers.items() if _is_missing(customer))
         own = customers.get(own_id) if own_id else None

@@ -3,7 +3,7 @@
 import pytest
 
 from stateless_billing.domain.order_rules import Order, OrderCaps, parse_order_text
-from stateless_billing.support.order_rows import cents_used_alone, create_rows, needs_second_admin
+from stateless_billing.support.decisions.order_rows import cents_used_alone, create_rows, needs_second_admin
 
 PAYMENT, OTHER = "8453:0x01:0x02:0", "8453:0x01:0x03:0"
 CAPS = OrderCaps(1000, 1000)

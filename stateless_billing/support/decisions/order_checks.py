@@ -8,12 +8,12 @@ from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import REDIRECT, RELEASE, WITHDRAW, Order, OrderText
 from stateless_billing.operators.roster import Roster
-from stateless_billing.pricing.rate_overrides import RateSource
-from stateless_billing.pricing.rates import NoRate
+from stateless_billing.pricing.market_rates import MarketRates
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.eligibility import find_obstacle
-from stateless_billing.stripe.errors import RequestRejected, StripeFailure
+from stateless_billing.stripe.errors import RequestRejected
 from stateless_billing.stripe.objects import Customer
+from stateless_billing.support.decisions.rate_bounds import JudgedRate, judge_rate
 
 _NOTHING = "Nothing was ordered."
 
@@ -24,7 +24,7 @@ class OrderChecks:
     All methods raise: ProblemError, StripeFailure, ChainError.
     """
 
-    def __init__(self, stripe: StripeApi, pricer: CreditPricer, rates: RateSource, roster: Roster) -> None:
+    def __init__(self, stripe: StripeApi, pricer: CreditPricer, rates: MarketRates, roster: Roster) -> None:
         self._stripe = stripe
         self._pricer = pricer
         self._rates = rates
@@ -37,6 +37,12 @@ class OrderChecks:
 
         Acknowledgements without a verb take their value from the order in effect.
         """
+        return (await self.draft_and_judge(text, payment, operator, reason, effective))[0]
+
+    async def draft_and_judge(
+        self, text: str, payment: Payment, operator: str, reason: str, effective: Order | None = None
+    ) -> tuple[OrderDraft, JudgedRate | None]:
+        """Draft an order as `draft` does, and hold its rate, if it has one, against the market's."""
         parsed = order_rules.parse_order_text(text)
         if parsed is None or parsed.verb not in ("", RELEASE, REDIRECT, WITHDRAW):
             raise ProblemError(
@@ -46,19 +52,34 @@ class OrderChecks:
                 f" `;unproven:<cus_…>`. {_NOTHING}",
             )
         await self._check_customers(parsed, payment)
+        judged = await self._judge(parsed, payment)
         rate = parsed.rate if parsed.verb or effective is None else effective.rate
         value = 0 if parsed.verb == WITHDRAW else await self._pricer.value_cents(payment, rate)
         if value is None:
             raise ProblemError(
                 "rate_unavailable", f"There is no price for the time of its block. {_NOTHING} Give a rate."
             )
-        market = await self._market_rate() if parsed.rate is not None else None
-        return OrderDraft(text.strip(), operator, reason, value, market)
+        return OrderDraft(text.strip(), operator, reason, value, judged.market.rate if judged else None), judged
+
+    async def _judge(self, parsed: OrderText, payment: Payment) -> JudgedRate | None:
+        if parsed.rate is None:
+            return None
+        if payment.quoted:
+            raise ProblemError(
+                "invalid_input", f"This payment was quoted, so no rate applies to it. {_NOTHING} Order without a rate."
+            )
+        return await judge_rate(self._rates, parsed.rate, _NOTHING, payment)
 
     async def confirm(
         self, row: str, payment: Payment, operator: str, reason: str, orders: PaymentOrders
     ) -> OrderDraft:
         """Draft the confirmation of another admin's order, after the same checks. It makes the order effective."""
+        return (await self.confirm_and_judge(row, payment, operator, reason, orders))[0]
+
+    async def confirm_and_judge(
+        self, row: str, payment: Payment, operator: str, reason: str, orders: PaymentOrders
+    ) -> tuple[OrderDraft, JudgedRate | None]:
+        """Draft a confirmation as `confirm` does, and hold the order's rate against the market's again."""
         candidates = [order for order in orders.orders if order.id == row and order.payment == payment.identity]
         order = candidates[0] if candidates else None
         if order is None or order.confirms or order.value is None:
@@ -71,7 +92,8 @@ class OrderChecks:
         if order.instruction.verb and newest and newest.position > order.position:
             raise ProblemError("too_late", f"A newer order is in effect: “{newest.text}”. {_NOTHING}")
         await self._check_customers(order.instruction, payment)
-        return OrderDraft(order.text, operator, reason, order.value, order.market, confirms=order.id)
+        judged = await self._judge(order.instruction, payment)
+        return OrderDraft(order.text, operator, reason, order.value, order.market, confirms=order.id), judged
 
     async def get_customer(self, customer_id: str) -> Customer | None:
         """Get a customer, including a deleted one; None if it does not exist."""
@@ -105,9 +127,3 @@ class OrderChecks:
         customer = await self.get_customer(customer_id)
         if customer is not None and not customer.deleted:
             raise ProblemError("invalid_input", f"{customer_id} is not deleted, and its ledger can be read. {_NOTHING}")
-
-    async def _market_rate(self) -> int | None:
-        try:
-            return (await self._rates.current_rate()).market
-        except (NoRate, StripeFailure):
-            return None

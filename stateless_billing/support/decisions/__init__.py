@@ -1,0 +1,1 @@
+"""Decisions that move money: what is checked, and what is shown before anything is written."""

@@ -1,0 +1,65 @@
+"""What an operator is shown between the form of a decision and the button that writes. Pure."""
+
+from dataclasses import dataclass
+
+from stateless_billing.domain.money import format_dollars
+from stateless_billing.stripe.objects import WALLET, Customer
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The one sentence about a decision, what else must be known, and the words on the button that writes.
+
+    `second`: it waits for another admin.
+    """
+
+    sentence: str
+    notes: tuple[str, ...]
+    button: str
+    second: bool = False
+
+    @property
+    def text(self) -> str:
+        """All of it: a decision is written only if it still reads the same."""
+        return "\n".join([self.sentence, *self.notes, self.button])
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A customer as a decision names it. `balance` in cents; None if it has none that can be read."""
+
+    customer_id: str
+    email: str | None = None
+    wallet: str | None = None
+    balance: int | None = None
+    currency: str | None = None
+
+    def __str__(self) -> str:
+        wallet = f"wallet {self.wallet}" if self.wallet else "no wallet"
+        if self.balance is None:
+            return f"{self.customer_id} ({wallet}; not in Stripe)"
+        return f"{self.email or 'a customer without an email address'} ({self.customer_id}, {wallet})"
+
+    def change(self, cents: int) -> str:
+        """Say what an entry of `cents` does to the balance."""
+        if self.balance is None:
+            return "Its balance cannot be read."
+        if cents == 0:
+            return f"Its balance stays {format_dollars(self.balance)}."
+        return f"Its balance goes from {format_dollars(self.balance)} to {format_dollars(self.balance + cents)}."
+
+
+def describe_account(customer_id: str, customer: Customer | None, wallet: str | None = None) -> Account:
+    """Describe a customer as Stripe shows it now; `wallet` where its metadata names none."""
+    if customer is None or customer.deleted:
+        return Account(customer_id, wallet=wallet)
+    recorded = (customer.value(WALLET) or "").strip().lower() or wallet
+    return Account(customer_id, customer.email, recorded, customer.balance_cents, customer.currency)
+
+
+def describe_distance(rate: int, market: int) -> str:
+    """Say how far a rate is from the market's: `15 % above the market's`."""
+    percent = rate * 100 // market - 100
+    if percent == 0:
+        return "about the market's"
+    return f"{percent} % above the market's" if percent > 0 else f"{-percent} % below the market's"

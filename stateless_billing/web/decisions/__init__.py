@@ -1,0 +1,1 @@
+"""The pages and requests of decisions that move money."""

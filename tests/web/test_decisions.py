@@ -1,0 +1,281 @@
+"""Decisions in two steps over HTTP: what is shown, what is refused, and that nothing is written but what was shown."""
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from chain.payment import Payment
+from stateless_billing.sandbox.account import Entry
+from stateless_billing.sandbox.records import Transaction
+from stateless_billing.services.container import Services
+from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, opened, run_desk
+from tests.fakes.factories import CUSTOMER, WALLET, WHOLE_TOKEN, payment, tx_hash
+from tests.fakes.in_process_service import SERVICE, LoopClock, Town, advanced
+
+PLAIN = payment(cents=0, amount=1500 * WHOLE_TOKEN)  # $9 at $0.006
+QUOTED = payment(cents=540_000, amount=900_000 * WHOLE_TOKEN)
+OTHER = "cus_Other1"
+ORDERS = "orders"
+
+
+def rows(town: Town, kind: str = "order", customer: str = SERVICE) -> list[Transaction]:
+    return [row for row in town.rows(customer) if row.metadata.get("kind") == kind]
+
+
+def held_town(*payments: Payment, price: str = "0.006") -> Town:
+    """A town whose payers' customer is billed in euros, so that payments wait, and another customer."""
+    town = Town(payments)
+    town.price = Decimal(price)
+    town.add(OTHER, {"wallet_address": "0x" + "33" * 20})
+    return town
+
+
+def test_a_rate_above_twice_the_markets_is_passed_by_nobody() -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        ann, beth = Desk(services, ANN), Desk(services, BETH)
+        for text in ("release:6", "release:0.012000000000000001"):
+            refused = await ann.show(ORDERS, {"form": ann.form(PLAIN), "order": text}, 409)
+            assert refused["type"].endswith("/over_bound")
+            assert "at the payment's block ($0.006). Nobody may give that. Nothing was ordered." in refused["detail"]
+        refused = await ann.show("rate", {"rate": "6", "hours": 24}, 409)
+        assert "more than 2 times the market's rate now ($0.006)" in refused["detail"]
+        assert not rows(town)
+        town.price = Decimal("0.0005")  # an override is judged by the market, never by another override
+        shown = await ann.show("rate", {"rate": "0.011", "hours": 1})
+        assert shown["second"] is True
+        assert "rate_override" not in town.customer(SERVICE).contact.metadata
+        assert beth.name
+
+    run_desk(town, scenario)
+
+
+def test_what_was_shown_is_what_is_written_and_once() -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        ann, form = Desk(services, ANN), ""
+        form = ann.form(PLAIN)
+        body: dict[str, Any] = {"form": form, "order": "release:0.007"}
+        shown = await ann.show(ORDERS, body)
+        assert shown["sentence"] == (
+            f"Credit $10.50 to a customer without an email address ({CUSTOMER}, wallet {WALLET})."
+            " Its balance goes from $0.00 to $10.50."
+        )
+        assert (
+            shown["notes"][0]
+            == "1,500 tokens at $0.007 a token, 16 % above the market's at the payment's block ($0.006)."
+        )
+        assert shown["second"] is False
+        assert not rows(town), "the first step writes nothing"
+        for spoiled in ({"reason": "another reason"}, {"order": "release:0.0071"}, {"form": ann.form(PLAIN)}):
+            refused = await ann.write(ORDERS, body | spoiled, shown, 409)
+            assert refused["type"].endswith("/changed"), "another decision than the one shown"
+        now = LoopClock().wall()
+        town.stripe.account.add_transaction(town.customer(CUSTOMER), Entry(300, "usd", "Usage"), now, int(now))
+        refused = await ann.write(ORDERS, body, shown, 409)
+        assert refused["type"].endswith("/changed")
+        assert "No money moved" in refused["detail"]
+        assert not rows(town)
+        shown = await ann.show(ORDERS, body)
+        assert "from -$3.00 to $7.50" in shown["sentence"]
+        answers = await asyncio.gather(*(ann.write(ORDERS, body, shown) for _ in range(3)))
+        assert len({answer["order"] for answer in answers}) == 1
+        again = await ann.write(ORDERS, body, shown)
+        assert (again["order"], again["state"]) == (answers[0]["order"], "credited")
+        assert [row.metadata["order"] for row in rows(town)] == ["release:0.007"]
+        assert [-row.amount for row in rows(town, "payment", CUSTOMER)] == [1050]
+
+    run_desk(town, scenario)
+
+
+@pytest.mark.parametrize("reason", ["", "ok", "a" * 40, " ok   ok ", "..........", "abcabcabcabc"])
+def test_a_reason_is_words(reason: str) -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        refused = await ann.post(ORDERS, {"form": ann.form(PLAIN), "order": "release", "reason": reason}, 422)
+        assert "at least 10 characters" in refused["detail"]
+        for path, body in (
+            ("rate", {"rate": "0.006", "hours": 1}),
+            ("rate/end", {}),
+            ("grants/undo", {"reservation": "cbtxn_1"}),
+        ):
+            await ann.post(path, body | {"reason": reason}, 422)
+        assert not rows(town)
+
+    run_desk(town, scenario)
+
+
+def test_a_redirect_names_whose_account_was_typed() -> None:
+    town = held_town(QUOTED)
+
+    async def scenario(services: Services) -> None:
+        town.customer(CUSTOMER).currency = "eur"
+        ann = Desk(services, ANN)
+        shown = await ann.show(ORDERS, {"form": ann.form(QUOTED), "order": f"redirect:{OTHER}"})
+        assert f"({OTHER}, wallet 0x3333" in shown["sentence"]
+        assert f"instead of {CUSTOMER}" in shown["sentence"]
+        assert "from $0.00 to $5,400.00" in shown["sentence"]
+        assert shown["second"] is True
+        assert "above what you may decide alone: $1,000.00" in "".join(shown["notes"])
+        refused = await ann.show(ORDERS, {"form": ann.form(QUOTED), "order": f"redirect:{OTHER}:0.006"}, 422)
+        assert "was quoted, so no rate applies" in refused["detail"]
+
+    run_desk(town, scenario)
+
+
+def test_a_large_release_waits_for_another_person_and_can_be_withdrawn() -> None:
+    town = Town([QUOTED])
+
+    async def scenario(services: Services) -> None:
+        ann, beth = Desk(services, ANN), Desk(services, BETH)
+        done = await ann.decide(ORDERS, {"form": ann.form(QUOTED), "order": "release"})
+        assert done["waits"] is True
+        own = await ann.show(ORDERS, {"form": ann.form(QUOTED), "confirms": done["order"]}, 403)
+        assert "your own order" in own["detail"]
+        shown = await beth.show(ORDERS, {"form": beth.form(QUOTED), "confirms": done["order"]})
+        assert shown["sentence"].startswith("Credit $5,400.00 to ")
+        assert shown["notes"][0].startswith(f"{ANN} ordered it: ")
+        withdrawn = await beth.decide(ORDERS, {"form": beth.form(QUOTED), "order": "withdraw"})
+        assert withdrawn["waits"] is False
+        late = await beth.write(ORDERS, {"form": beth.form(QUOTED), "confirms": done["order"]}, shown, 409)
+        assert late["type"].endswith("/changed"), "a form of its own was shown"
+        refused = await beth.show(ORDERS, {"form": beth.form(QUOTED), "confirms": done["order"]}, 409)
+        assert "A newer order is in effect" in refused["detail"]
+        assert not rows(town, "payment", CUSTOMER)
+        nothing = await ann.show(ORDERS, {"form": ann.form(QUOTED), "order": "withdraw"}, 409)
+        assert "no order that could be withdrawn" in nothing["detail"]
+        again = await ann.decide(ORDERS, {"form": ann.form(QUOTED), "order": "release"})
+        body = {"form": beth.form(QUOTED), "confirms": again["order"]}
+        assert (await beth.decide(ORDERS, body))["state"] == "credited"
+        assert [-row.amount for row in rows(town, "payment", CUSTOMER)] == [540_000]
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="100000")
+
+
+def test_a_rate_far_above_the_markets_waits_for_another_person() -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        ann, beth, other = Desk(services, ANN), Desk(services, BETH), Desk(await opened(town), BETH)
+        record = town.customer(SERVICE).contact.metadata
+        body = {"rate": "0.009", "hours": 2}
+        shown = await ann.show("rate", body)
+        assert "Set the rate to $0.009 a token for 2 hours, 50 % above the market's now ($0.006)." in shown["sentence"]
+        assert "It goes from $0.006 (market) to $0.009." in shown["sentence"]
+        proposed = await ann.write("rate", body, shown)
+        assert proposed["waits"] is True
+        assert (await ann.write("rate", body, shown)) == proposed, "a second press changes nothing"
+        words = town.customer(SERVICE).contact.metadata["rate_proposal"]
+        assert words == f"0.009000000000000000:{ANN}:{proposed['from']}:{proposed['until']}"
+        assert (await services.rates.current_rate()).source != "override"
+        for who in (ANN, BETH):
+            assert "Proposed:" in await Desk(services, who).page("/admin/rate")
+        assert "data-rate-confirm" not in await ann.page("/admin/rate")
+        assert "data-rate-confirm" in await other.page("/admin/rate"), "every admin sees it on every process"
+        await ann.show("rate/confirm", {"proposal": words}, 403)
+        await Desk(services, MODERATOR).show("rate/confirm", {"proposal": words}, 403)
+        await beth.show("rate/confirm", {"proposal": words + "x"}, 409)
+        shown = await other.show("rate/confirm", {"proposal": words})
+        town.price = Decimal("0.004")
+        await asyncio.sleep(400)
+        refused = await other.write("rate/confirm", {"proposal": words}, shown, 409)
+        assert refused["type"].endswith("/over_bound"), "the bound holds when it is written"
+        town.price = Decimal("0.006")
+        await asyncio.sleep(400)
+        made = await other.decide("rate/confirm", {"proposal": words})
+        record = town.customer(SERVICE).contact.metadata
+        assert record["rate_override"] == f"0.009000000000000000:{ANN}:{made['from']}:{made['until']}:{BETH}"
+        assert "rate_proposal" not in record
+        assert made["until"] - made["from"] == 7200
+        await asyncio.sleep(61)
+        assert (await services.rates.current_rate()).market == 9 * 10**15
+        await other.show("rate/confirm", {"proposal": words}, 409)
+        shown = await ann.show("rate/end", {})
+        assert f"End the rate that {ANN} set: it goes from $0.009 to the market's, now $0.006." in shown["sentence"]
+        await ann.write("rate/end", {}, shown)
+        assert "rate_override" not in town.customer(SERVICE).contact.metadata
+        assert f"ended by {ANN}" in town.customer(SERVICE).contact.metadata["rate_override_reason:0"]
+
+    run_desk(town, scenario)
+
+
+def test_a_proposed_rate_is_withdrawn() -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        await ann.decide("rate", {"rate": "0.009", "hours": 2})
+        words = town.customer(SERVICE).contact.metadata["rate_proposal"]
+        assert await ann.decide("rate/withdraw", {"proposal": words}) == {}
+        assert not [name for name in town.customer(SERVICE).contact.metadata if name.startswith("rate_")]
+        assert "Proposed:" not in await ann.page("/admin/rate")
+
+    run_desk(town, scenario)
+
+
+def test_without_a_price_the_last_known_one_bounds_an_order() -> None:
+    late = payment(cents=0, amount=1500 * WHOLE_TOKEN, tx_hash=tx_hash(2), sequence=1, block=110)
+    town = Town([payment(), late])
+    town.price = Decimal("0")
+
+    async def scenario(services: Services) -> None:
+        assert (await advanced(services, late)).cause == "rate_unavailable"
+        ann = Desk(services, ANN)
+        refused = await ann.show(ORDERS, {"form": ann.form(late), "order": "release:0.0112"}, 409)
+        assert "as last known ($0.005555" in refused["detail"], "the newest quoted payment: $50 for 9,000 tokens"
+        shown = await ann.show(ORDERS, {"form": ann.form(late), "order": "release:0.0110"})
+        assert shown["second"] is True, "more than 20 % above"
+        done = await ann.decide(ORDERS, {"form": ann.form(late), "order": "release:0.006"})
+        assert done["state"] == "credited"
+
+    run_desk(town, scenario)
+
+
+def test_without_any_known_price_no_rate_is_given() -> None:
+    town = Town([PLAIN])
+    town.price = Decimal("0")
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        for path, body in (
+            (ORDERS, {"form": ann.form(PLAIN), "order": "release:0.006"}),
+            ("rate", {"rate": "1", "hours": 1}),
+        ):
+            assert "cannot be judged" in (await ann.show(path, body, 409))["detail"]
+
+    run_desk(town, scenario)
+
+
+def test_taking_a_grant_back_shows_the_balance_and_warns_of_spent_credit() -> None:
+    town = Town([PLAIN])
+
+    async def scenario(services: Services) -> None:
+        mod = Desk(services, MODERATOR)
+        grant = services.grants.create_grant_id()
+        values = {"grant": grant, "operator": MODERATOR, "customer": CUSTOMER}
+        form = services.sign_ins.tokens.seal("grant", values)
+        given = await mod.post(
+            "grants", {"form": form, "amount": "7.50", "reason": "goodwill", "note": "They waited, ticket 1"}
+        )
+        body = {"reservation": given["reservation"]}
+        shown = await mod.show("grants/undo", body)
+        assert "Take $7.50 back from" in shown["sentence"]
+        assert "from $7.50 to $0.00" in shown["sentence"]
+        assert "spent" not in "".join(shown["notes"])
+        now = LoopClock().wall()
+        town.stripe.account.add_transaction(town.customer(CUSTOMER), Entry(500, "usd", "Usage"), now, int(now))
+        assert (await mod.write("grants/undo", body, shown, 409))["type"].endswith("/changed")
+        assert town.customer(CUSTOMER).balance == -250
+        shown = await mod.show("grants/undo", body)
+        assert "spent in part" in "".join(shown["notes"])
+        undone = [await mod.write("grants/undo", body, shown) for _ in range(2)]
+        assert {answer["state"] for answer in undone} == {"undone"}
+        assert town.customer(CUSTOMER).balance == 500
+
+    run_desk(town, scenario)
