@@ -125,13 +125,16 @@ class Orders:
         written = (entry for entry in reading.entries if entry.description.startswith(f"Order {form_id} by "))
         return next(filter(None, map(order_rules.parse, written)), None)
 
-    async def ordered_since(self, since: int) -> set[str]:
-        """Return the identities of payments with an order created since `since`.
+    async def read_version(self) -> int:
+        """Read the record's balance, which rises with every order.
 
         Raises: StripeFailure.
         """
-        reading = await self._read(since)
-        return {order.payment for order in reading.orders if order.created >= since}
+        async with self._stripe.session() as session:
+            try:
+                return (await session.get_customer(self._records.service_id, balance=True)).usd_cents or 0
+            except RequestRejected as error:
+                raise StripeUnavailable(f"the service record could not be read: {error}") from error
 
     async def list_since(self, since: int) -> Sequence[Order]:
         """List orders back to `since` at least, in the order of writing, by a reading of the last minute.

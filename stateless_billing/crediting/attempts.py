@@ -60,7 +60,7 @@ class _LedgerReadings:
 def read_cursor(status_cache: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
     """Parse a customer's cursor for a gateway and cache it."""
     cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
-    status_cache.cursors[customer.id, gateway.address] = cursor
+    status_cache.record_cursor((customer.id, gateway.address), cursor, deleted=customer.deleted)
     return cursor
 
 

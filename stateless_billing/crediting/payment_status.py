@@ -32,7 +32,8 @@ class PaymentStatus:
     """A payment's state, the `cause` if it waits, and `retry_after` in seconds, None if it will not change.
 
     `credited_customer` was credited instead of the event's customer; `verified_on_target` says whether a listing of
-    its ledger showed the credit. `blamed_customer` is the one whose ledger `detail` refers to.
+    its ledger showed the credit. `blamed_customer` is the one whose ledger `detail` refers to. `collides`: Stripe holds
+    the payment's key with other parameters, so that no attempt can succeed before the next epoch.
     """
 
     state: str
@@ -46,6 +47,7 @@ class PaymentStatus:
     credited_customer: str | None = None
     verified_on_target: bool = False
     blamed_customer: str = ""
+    collides: bool = False
 
 
 def confirming_status(depth: Depth) -> PaymentStatus:

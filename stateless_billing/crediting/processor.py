@@ -4,7 +4,7 @@ Only Stripe's own write is durable: after a crash at any point, processing resta
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
 from chain.gateway import Gateway
@@ -17,7 +17,6 @@ from stateless_billing.crediting.payment_status import PaymentStatus, confirming
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.crediting.stripe_outcomes import credit_status, maybe_credited_status, status_for_failure
 from stateless_billing.domain import ledger
-from stateless_billing.domain.epochs import HOUR, LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs, metrics
 from stateless_billing.runtime.clock import Clock
@@ -51,7 +50,6 @@ class CreditProcessor:
         self._locks = locks
         self._clock = clock
         self._on_credited = on_credited
-        self._orders_checked_at = 0.0
 
     async def process(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, trust_cursor: bool = True
@@ -126,27 +124,6 @@ class CreditProcessor:
                 log.warning("payment %s: confirming, %s", payment.identity, status.cause)
             return status
         return CreditCase(gateway, payment, is_final(payment, heads), may_write)
-
-    async def retry_ordered(self, payments: Iterable[Payment]) -> None:
-        """Once an hour, make those of `payments` due that are held and have an order."""
-        held = []
-        for payment in payments:
-            status = self._status_cache.pending_status(payment)
-            if status and status.state == "held":
-                held.append(payment)
-        if not held or self._clock.boot() - self._orders_checked_at < HOUR:
-            return
-        self._orders_checked_at = self._clock.boot()
-        try:
-            ordered = await self._tools.orders.ordered_since(
-                min(payment.time for payment in held) - LISTING_LEAD_SECONDS
-            )
-        except StripeFailure as error:
-            log.warning("orders could not be read, held payments keep their schedule: %s", error)
-            return
-        for payment in held:
-            if payment.identity in ordered:
-                self._status_cache.make_due(payment)
 
     async def _process_with_retry(self, case: CreditCase) -> PaymentStatus:
         try:

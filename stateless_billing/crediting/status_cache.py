@@ -51,6 +51,14 @@ class StatusCache:
         self._lookups: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _LOOKUP_TTL_SECONDS, clock.boot)
         self._confirming: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _CONFIRMING_TTL_SECONDS, clock.boot)
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_CACHE_SIZE)
+        self.cursors_before_deletion: LRUCache[tuple[str, str], Cursor] = LRUCache(_CACHE_SIZE)
+        """The last cursors of customers that were deleted since, for a person who must judge."""
+
+    def record_cursor(self, key: tuple[str, str], cursor: Cursor | None, *, deleted: bool) -> None:
+        """Cache a cursor. A deleted customer has none; what was known of it before stays remembered."""
+        if deleted and (known := self.cursors.get(key)):
+            self.cursors_before_deletion[key] = known
+        self.cursors[key] = cursor
 
     def credited_status(self, payment: Payment) -> PaymentStatus | None:
         """The status of a payment that is credited or reversed."""

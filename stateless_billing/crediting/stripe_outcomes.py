@@ -14,6 +14,7 @@ from stateless_billing.domain.order_rules import Order
 from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import (
     InQuietZone,
+    KeyReusedDifferently,
     NotSent,
     OutcomeUnknown,
     RateLimited,
@@ -121,6 +122,8 @@ def status_for_failure(error: StripeFailure) -> PaymentStatus:
         return PaymentStatus("held", cause=causes.get(error.code or "", "stripe_refused"), detail=str(error))
     if isinstance(error, RequestInProgress):
         return PaymentStatus("pending", cause="stripe_unclear", retry_after=IN_PROGRESS_SECONDS, detail=str(error))
+    if isinstance(error, KeyReusedDifferently):
+        return PaymentStatus("pending", cause="stripe_unclear", detail=str(error), collides=True)
     if isinstance(error, OutcomeUnknown):
         return PaymentStatus("pending", cause="stripe_unclear", detail=str(error))
     if isinstance(error, RateLimited):

@@ -28,6 +28,7 @@ from stateless_billing.services.clients import Clients
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.ledger_reader import ListingCache
 from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.sweeper import Sweeper
 
 
@@ -75,7 +76,8 @@ def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> Cred
         pricer=pricer, orders=orders, proofs=proofs, listings=listings, other_credits=settings.other_credits
     )
     core = _create_core(settings, clock, clients, confirmations, tools, create_recoveries(clients, price_feed))
-    sweeper = _create_sweeper(settings, clock, clients, core, records, listings)
+    order_watch = OrderWatch(orders, core.status_cache, clock)
+    sweeper = _create_sweeper(settings, clock, clients, core, records, listings, order_watch)
     return CreditingServices(
         records=records,
         reversals=Reversals(clients.stripe, proofs),
@@ -134,6 +136,7 @@ def _create_sweeper(
     core: CreditingCore,
     records: ServiceRecords,
     listings: ListingCache,
+    order_watch: OrderWatch,
 ) -> Sweeper:
     cursors = CursorUpdater(
         stripe=clients.stripe,
@@ -148,6 +151,7 @@ def _create_sweeper(
         confirmations=core.confirmations,
         crediting=core.processor,
         cursors=cursors,
+        order_watch=order_watch,
         status_cache=core.status_cache,
         records=records,
         clock=clients.stripe_time,

@@ -46,12 +46,16 @@ ACTIONS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class UncreditedPayment:
-    """A payment without a credit, and its orders."""
+    """A payment without a credit, and its orders.
+
+    `history` is what this process and the service record know about a credit in a ledger that was deleted.
+    """
 
     payment: Payment
     status: PaymentStatus
     age: int
     orders: PaymentOrders
+    history: Sequence[str] = ()
 
     @property
     def order(self) -> Order | None:
@@ -111,9 +115,35 @@ class UncreditedPayments:
                     continue
                 orders = await self._orders.find(payment)
                 if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
-                    uncredited.append(UncreditedPayment(payment, status, age, orders))
+                    history = self._describe_history(gateway, service, payment, status)
+                    uncredited.append(UncreditedPayment(payment, status, age, orders, history))
         uncredited.sort(key=lambda entry: (entry.payment.time, entry.payment.log_index))
         return uncredited, complete
+
+    def _describe_history(
+        self, gateway: Gateway, service: Customer, payment: Payment, status: PaymentStatus
+    ) -> list[str]:
+        """Say what is known about a credit that a deleted ledger may have held."""
+        if status.cause != "customer_deleted" or payment.customer_id is None:
+            return []
+        opened = records.parse_open_payments(service, gateway).customers.get(payment.customer_id)
+        if opened and opened.sequence <= payment.sequence:
+            recorded = (
+                f"The service record lists it as open ({opened.cause.replace('_', ' ')}): no process had seen it"
+                " credited when that was written."
+            )
+        else:
+            recorded = "The service record does not list it as open."
+        cursor = self._status_cache.cursors_before_deletion.get((payment.customer_id, gateway.address))
+        if cursor is None:
+            remembered = "This process does not remember that customer's cursor: it knows nothing of a credit."
+        elif cursor.next > payment.sequence:
+            remembered = "This process remembers that customer's cursor behind this payment: it was credited then."
+        else:
+            remembered = (
+                "This process remembers that customer's cursor before this payment: it was not yet seen as credited."
+            )
+        return [recorded, remembered]
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
         """The status of a payment; None for one that is not final and on its way, which costs no Stripe request."""

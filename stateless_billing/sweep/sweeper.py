@@ -23,6 +23,7 @@ from stateless_billing.stripe.objects import Customer
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from stateless_billing.sweep.cursors import CursorUpdater
 from stateless_billing.sweep.customer_sweep import CustomerSweep
+from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.position_record import PositionRecord
 
 log = logging.getLogger(__name__)
@@ -50,14 +51,15 @@ class Sweeper:
         confirmations: Confirmations,
         crediting: CreditProcessor,
         cursors: CursorUpdater,
+        order_watch: OrderWatch,
         status_cache: StatusCache,
         records: ServiceRecords,
         clock: Clock,
     ) -> None:
         self._gateways = gateways
         self._confirmations = confirmations
-        self._crediting = crediting
         self._status_cache = status_cache
+        self.order_watch = order_watch
         self._record = PositionRecord(records, confirmations, clock, self._roll_back)
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
@@ -198,12 +200,8 @@ class Sweeper:
                 if not behind:
                     await self._roll_back(checkpoint)  # a node may have reported payments that do not exist
                 return False
-            log.warning(
-                "gateway %s: checkpoint %d is past the payment count %d, restarting from 0",
-                checkpoint.gateway.address,
-                checkpoint.swept,
-                total,
-            )
+            position = checkpoint.gateway.address, checkpoint.swept, total
+            log.warning("gateway %s: checkpoint %d is past the payment count %d, restarting from 0", *position)
             checkpoint.restart()
         if not checkpoint.in_progress:
             causes = checkpoint.open.causes
@@ -223,7 +221,7 @@ class Sweeper:
         await self._adopt_indexed(checkpoint)
         opened = [payment for own in checkpoint.open_payments.values() for payment in own.values()]
         opened += checkpoint.indexed.values()
-        await self._crediting.retry_ordered(opened)
+        await self.order_watch.retry_ordered(opened)
         for customer_id in list(checkpoint.open.customers):
             if self._customers.has_open_work(checkpoint, customer_id):
                 self._begin_customer(checkpoint, customer_id, [], heads)

@@ -160,7 +160,7 @@ def test_the_newest_order_is_effective_and_withdrawing_ends_it(shop: Shop, stack
     stack.control("POST", "faults", {"effect": "lost_before", "method": "POST", "path": path, "times": None})
     assert order(service, tx_hash, "redirect", f"redirect:{first.id}")["state"] == "pending"
     card = card_of(service, tx_hash)
-    assert "An order stands. The process that took it follows it at once" in card
+    assert "It is followed at the next try" in card
     assert f'<span class="badge decides">stands</span> <code>redirect:{first.id}</code>' in card
     assert "Withdraw the order" in card
     withdrawn = order(service, tx_hash, "withdraw", "withdraw")

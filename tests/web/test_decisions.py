@@ -12,7 +12,7 @@ from stateless_billing.sandbox.records import Transaction
 from stateless_billing.services.container import Services
 from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, opened, run_desk
 from tests.fakes.factories import CUSTOMER, WALLET, WHOLE_TOKEN, payment, tx_hash
-from tests.fakes.in_process_service import SERVICE, LoopClock, Town, advanced
+from tests.fakes.in_process_service import SERVICE, LoopClock, Town, advanced, sweeping
 
 PLAIN = payment(cents=0, amount=1500 * WHOLE_TOKEN)  # $9 at $0.006
 QUOTED = payment(cents=540_000, amount=900_000 * WHOLE_TOKEN)
@@ -277,5 +277,28 @@ def test_taking_a_grant_back_shows_the_balance_and_warns_of_spent_credit() -> No
         undone = [await mod.write("grants/undo", body, shown) for _ in range(2)]
         assert {answer["state"] for answer in undone} == {"undone"}
         assert town.customer(CUSTOMER).balance == 500
+
+    run_desk(town, scenario)
+
+
+def test_a_deleted_customers_card_says_what_is_known() -> None:
+    first, second = payment(), payment(tx_hash=tx_hash(2), sequence=1, block=101)
+    town = Town([first, second])
+
+    async def scenario(services: Services) -> None:
+        await sweeping(services, 100)
+        assert services.status_cache.credited_status(second)
+        town.stripe.account.delete(CUSTOMER)
+        page = await Desk(await opened(town), ANN).page("/admin/stuck")
+        assert "No stuck payments" in page, "what is swept is not looked at again"
+        town.set_metadata(SERVICE, {"stateless_billing": "service", "grants": "cus_Grants"})
+        fresh = await opened(town)
+        page = await Desk(fresh, ANN).page("/admin/stuck")
+        assert "It may have been credited before." in page
+        assert "The service record does not list it as open." in page
+        assert "it knows nothing of a credit" in page
+        services.status_cache.invalidate(second)
+        page = await Desk(services, ANN).page("/admin/stuck")
+        assert "it was credited then" in page
 
     run_desk(town, scenario)

@@ -79,6 +79,11 @@ class Card:
         return self.stuck.status
 
     @property
+    def history(self) -> Sequence[str]:
+        """What is known about a credit in a deleted ledger."""
+        return self.stuck.history
+
+    @property
     def age(self) -> int:
         """Seconds since its block."""
         return self.stuck.age

@@ -52,6 +52,7 @@ class Sessions:
         async def handle(request: Request) -> Response:
             session = self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
             if session:
+                self._services.sweeper.order_watch.note_activity()
                 await self._services.sign_outs.refresh()
                 if self._services.sign_outs.is_ended(session):
                     self.record(request, "ended_session_used", session.operator)

@@ -1,0 +1,89 @@
+"""Orders that another process took are followed within seconds, at a bounded number of reads."""
+
+import asyncio
+
+from stateless_billing.services.container import Services
+from stateless_billing.sweep.order_watch import MOST_SECONDS
+from tests.crediting.test_orders import TARGET, credits_of, order, town_of
+from tests.fakes.factories import CUSTOMER, payment, tx_hash
+from tests.fakes.in_process_service import HOUR, LISTS, READS, Town, advanced, sweeping
+
+HELD = payment()
+OTHER = payment(tx_hash=tx_hash(2), sequence=1, block=101)
+DAY = 24 * HOUR
+
+
+def held_town() -> Town:
+    town = town_of(HELD, OTHER)
+    town.customer(CUSTOMER).currency = "eur"
+    return town
+
+
+def test_an_order_is_followed_within_seconds_by_a_process_that_did_not_take_it() -> None:
+    town = held_town()
+
+    async def scenario() -> None:
+        services = await town.started()
+        await sweeping(services, 60, 3, 15)
+        order(town, HELD, f"redirect:{TARGET}")
+        await sweeping(services, 12, 3, 15)
+        assert credits_of(town, HELD) == [TARGET]
+        assert credits_of(town, OTHER) == [], "it has no order"
+
+    town.run(scenario())
+
+
+async def watched(services: Services, seconds: int) -> None:
+    """Look for orders as often as the sweep's rounds do."""
+    for _ in range(seconds // 5):
+        await services.sweeper.order_watch.retry_ordered([HELD, OTHER])
+        await asyncio.sleep(5)
+
+
+def test_looking_costs_less_and_less_until_somebody_is_there() -> None:
+    town = held_town()
+
+    async def scenario() -> None:
+        services = await town.started()
+        for held in (HELD, OTHER):
+            assert (await advanced(services, held)).state == "held"
+        town.stripe.log.reset()
+        await watched(services, 5)
+        assert town.costs(record=True) == {READS: 2, LISTS: 1}, (
+            "an order may be older than this process knows the payment"
+        )
+        costs = []
+        for _ in range(3):
+            town.stripe.log.reset()
+            await watched(services, 6 * HOUR)
+            costs.append(town.asked(READS))
+            assert town.asked(LISTS) == 0, "nothing was ordered"
+        assert costs[0] < 1_300
+        assert costs[2] < 200
+        services.sweeper.order_watch.note_activity()
+        await watched(services, 10)
+        order(town, HELD, f"redirect:{TARGET}")
+        await watched(services, 10)
+        assert services.status_cache.pending_status(HELD) is None, "it is due now"
+        assert services.status_cache.pending_status(OTHER) is not None
+        assert (await advanced(services, HELD)).state == "credited"
+        await watched(services, 3 * DAY)
+        town.stripe.log.reset()
+        await watched(services, DAY)
+        assert town.asked(READS) <= DAY // MOST_SECONDS * 2
+
+    town.run(scenario())
+
+
+def test_without_held_payments_nothing_is_read() -> None:
+    town = town_of(HELD)
+
+    async def scenario() -> None:
+        services = await town.started()
+        assert (await advanced(services, HELD)).state == "credited"
+        town.stripe.log.reset()
+        services.sweeper.order_watch.note_activity()
+        await watched(services, 600)
+        assert town.costs() == town.costs(record=True) == {}
+
+    town.run(scenario())
