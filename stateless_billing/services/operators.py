@@ -17,6 +17,7 @@ from stateless_billing.services.clients import Clients
 from stateless_billing.services.crediting import CreditingServices
 from stateless_billing.settings import Settings
 from stateless_billing.support.customer_search import CustomerSearch
+from stateless_billing.support.decisions.history import DecisionHistory
 from stateless_billing.support.decisions.order_checks import OrderChecks
 from stateless_billing.support.decisions.order_decisions import OrderDecisions
 from stateless_billing.support.decisions.rate_decisions import RateDecisions
@@ -34,6 +35,7 @@ class Decisions:
     orders: OrderDecisions
     rates: RateDecisions
     reversals: ReversalDecisions
+    history: DecisionHistory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +118,16 @@ def _create_decisions(
         ),
         rates=RateDecisions(crediting.overrides, market, settings.operators, clock),
         reversals=ReversalDecisions(clients.lookup_stripe, grants),
+        history=DecisionHistory(
+            orders=crediting.orders,
+            overrides=crediting.overrides,
+            grants=grants.ledger,
+            crediting=crediting.core.processor,
+            confirmations=crediting.core.confirmations,
+            nodes=clients.nodes,
+            gateways=clients.gateways,
+            clock=clock,
+        ),
     )
 
 

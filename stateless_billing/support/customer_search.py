@@ -13,8 +13,10 @@ from stateless_billing.bookkeeping.records import (
     find_wallet_holders,
     get_paying_customer,
 )
+from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import caps
 from stateless_billing.grants.grant_ledger import GrantLedger
 from stateless_billing.operators.roster import is_wallet
@@ -146,6 +148,9 @@ class CustomerSearch:
         """Try the grants record, then `customer_id` and recently credited customers: Stripe needs the customer."""
         async with self._stripe.session() as session:
             entry = await lookups.get_entry(session, self._records.grants_id, entry_id)
+            ordered = None if entry else await lookups.get_entry(session, self._records.service_id, entry_id)
+        if ordered and (order := order_rules.parse(ordered)):
+            return await self._describe_order(order, ordered)
         reserved = caps.parse_reservation(entry) if entry else None
         if entry and reserved:
             note = "This is a grant's reservation on the grants record."
@@ -161,6 +166,17 @@ class CustomerSearch:
             " find an entry without its customer. Search for it in the Stripe Dashboard."
         )
         return SearchResult("entry", note=note)
+
+    async def _describe_order(self, order: Order, entry: Entry) -> SearchResult:
+        """Describe the entry of an order on the service record, with the customers that it concerns."""
+        identity = order.payment.split(":")
+        ids = [order.target] if order.target else []
+        if len(identity) == 4:
+            tx = await find_payments_in_tx(self._nodes, self._gateways, identity[2])
+            paid = [payment for payment in tx.payments if payment.identity == order.payment] if tx else []
+            ids += [payment.customer_id for payment in paid if payment.customer_id]
+        note = f"This is the order “{order.text}” of {order.operator}: {order.reason}. See Decisions for what followed."
+        return SearchResult("entry", await self._describe_matches(ids), entry=entry, note=note)
 
     async def _get_entry(self, customer_id: str, entry_id: str) -> Entry | None:
         async with self._stripe.session() as session:

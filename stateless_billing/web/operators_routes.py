@@ -6,6 +6,7 @@ from starlette.routing import Route
 from stateless_billing.domain import money
 from stateless_billing.grants.forms import show_controls
 from stateless_billing.services.container import Services
+from stateless_billing.web.decisions.decisions_page import DecisionsPage
 from stateless_billing.web.decisions.order_api import OrderApi
 from stateless_billing.web.decisions.rate_api import RateApi
 from stateless_billing.web.decisions.uncredited_page import UncreditedPage
@@ -32,6 +33,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     api = AdminApi(services, sessions)
     orders, rate = OrderApi(services, sessions), RateApi(services, sessions)
     wallets = WalletOrders(services, sessions)
+    decisions = DecisionsPage(frame)
     audit = AuditPages(frame, AuditRuns(services), templates)
     routes = [
         Route("/login",                      sign_in.show_form),
@@ -48,6 +50,8 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
         Route("/admin/grants",               pages.grants),
         Route("/admin/grants.csv",           pages.grants_csv),
         Route("/admin/stuck",                UncreditedPage(frame).page),
+        Route("/admin/decisions",            decisions.page),
+        Route("/admin/decisions.csv",        decisions.csv),
         Route("/admin/rate",                 pages.rate),
         Route("/admin/sessions",             pages.sessions),
         Route("/admin/operators",            RosterPage(frame).page),

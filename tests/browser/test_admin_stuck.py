@@ -114,9 +114,19 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
     expect(form).to_contain_text("for up to $450.00, word for word")
     judge(theirs, "stuck-confirming", scheme)
     form.get_by_label("Why").fill("asked them too")
+    form.get_by_role("button", name="Continue").click()
+    expect(form.locator(".sentence")).to_contain_text("Its balance goes from $0.00 to $450.00.")
+    judge(theirs, "stuck-shown", scheme)
+    theirs.keyboard.press("Escape")
+    expect(form.locator(".sentence")).to_have_count(0)
     write(form, "Confirm: credit $450.00", "Credit $450.00 to ")
     expect(form.locator(".result")).to_contain_text("Confirmed. Credited: cbtxn_")
     assert office.stack.balance(customer.id) == 45_000
+    listed = office.open(tabs, "/admin/decisions", AUDITOR, color_scheme=scheme)
+    row = listed.get_by_role("row", name="release").first
+    expect(row).to_contain_text(f"Second admin: {BETH}")
+    expect(row).to_contain_text("the payment is credited")
+    judge(listed, "decisions", scheme)
 
 
 def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Office, scheme: Scheme) -> None:

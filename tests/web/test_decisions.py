@@ -1,6 +1,8 @@
 """Decisions in two steps over HTTP: what is shown, what is refused, and that nothing is written but what was shown."""
 
 import asyncio
+import csv
+import io
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +12,7 @@ from chain.payment import Payment
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.records import Transaction
 from stateless_billing.services.container import Services
-from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, opened, run_desk
+from tests.fakes.desk import ANN, BETH, MODERATOR, WHY, Desk, opened, run_desk
 from tests.fakes.factories import CUSTOMER, WALLET, WHOLE_TOKEN, payment, tx_hash
 from tests.fakes.in_process_service import SERVICE, LoopClock, Town, advanced, sweeping
 
@@ -302,3 +304,45 @@ def test_a_deleted_customers_card_says_what_is_known() -> None:
         assert "it was credited then" in page
 
     run_desk(town, scenario)
+
+
+def test_all_decisions_are_listed_with_what_followed() -> None:
+    town = Town([PLAIN, payment(tx_hash=tx_hash(2), sequence=1, block=101, cents=540_000)])
+    large = payment(tx_hash=tx_hash(2), sequence=1, block=101, cents=540_000)
+
+    async def scenario(services: Services) -> None:
+        ann, beth, mod = Desk(services, ANN), Desk(services, BETH), Desk(services, MODERATOR)
+        assert "No decisions." in await mod.page("/admin/decisions")
+        done = await ann.decide(ORDERS, {"form": ann.form(PLAIN), "order": "release:0.0065"})
+        waiting = await ann.decide(ORDERS, {"form": ann.form(large), "order": "release"})
+        await ann.decide("rate", {"rate": "0.009", "hours": 1})
+        words = town.customer(SERVICE).contact.metadata["rate_proposal"]
+        await beth.decide("rate/confirm", {"proposal": words})
+        values = {"grant": services.grants.create_grant_id(), "operator": MODERATOR, "customer": CUSTOMER}
+        form = services.sign_ins.tokens.seal("grant", values)
+        body = {"form": form, "amount": "7.50", "reason": "goodwill", "note": "They waited, ticket 1"}
+        given = await mod.post("grants", body)
+        await ann.decide("grants/undo", {"reservation": given["reservation"]})
+        page = await mod.page("/admin/decisions?days=7")
+        assert f'data-copy="{done["credit"]}"' in page
+        table = list(csv.DictReader(io.StringIO(await mod.page("/admin/decisions.csv?days=7"))))
+        facts = [(row["kind"], row["operator"], row["second_operator"], row["cents"], row["outcome"]) for row in table]
+        assert sorted(facts) == [
+            ("order", ANN, "", "540000", "waits for another admin"),
+            ("order", ANN, "", "975", "the payment is credited"),
+            ("rate", ANN, BETH, "", "holds"),
+            ("reversal", ANN, "", "-750", "taken back"),
+        ]
+        found = await mod.page(f"/admin?q={done['order']}")
+        assert f"This is the order “release:0.0065” of {ANN}" in found
+        assert f"/admin/customers/{CUSTOMER}" in found
+        confirmed = await beth.decide(ORDERS, {"form": beth.form(large), "confirms": waiting["order"]})
+        await ann.decide("rate/end", {})
+        table = list(csv.DictReader(io.StringIO(await mod.page("/admin/decisions.csv"))))
+        rate = next(row for row in table if row["kind"] == "rate")
+        assert rate["outcome"] == "over"
+        assert f"ended by {ANN}" in rate["reason"]
+        mine = next(row for row in table if row["entry"] == waiting["order"])
+        assert (mine["second_operator"], mine["credit"]) == (f"{BETH}: {WHY}", confirmed["credit"])
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="100000")

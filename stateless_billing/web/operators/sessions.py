@@ -19,7 +19,7 @@ from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http.client_origin import request_origin
 from stateless_billing.web.http.own_url import is_same_site, own_url
 
-_PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|rate|sessions|operators|help))?|/audit")
+_PAGE = re.compile(r"/admin(/(customers/[A-Za-z0-9_]+|grants|stuck|decisions|rate|sessions|operators|help))?|/audit")
 _STARTING = ("run",)
 _MAX_PATH_CHARACTERS = 100
 Handler = Callable[[Request], Awaitable[Response]]
@@ -52,12 +52,13 @@ class Sessions:
         async def handle(request: Request) -> Response:
             session = self.sign_ins.session(request.cookies.get(SESSION_COOKIE))
             if session:
-                self._services.sweeper.order_watch.note_activity()
                 await self._services.sign_outs.refresh()
                 if self._services.sign_outs.is_ended(session):
                     self.record(request, "ended_session_used", session.operator)
                 else:
                     self._note_sign_in(session.operator, session.since)
+                    if not is_quiet(request):
+                        self._services.sweeper.order_watch.note_activity()
             response = await handler(request)
             session = self.current(request)
             cookie = self.sign_ins.renewed_cookie(session) if session and not is_quiet(request) else None
