@@ -160,7 +160,10 @@ class CreditProcessor:
             kind = "quoted" if payment.quoted else "plain"
             metrics.CREDITS.labels(logs.work(), kind).inc()
             metrics.CREDIT_CENTS.labels(logs.work(), kind).inc(status.cents)
-            metrics.CREDIT_SECONDS.labels(kind).observe(max(0, self._clock.wall() - payment.time))
+            seconds = max(0, self._clock.wall() - payment.time)
+            metrics.CREDIT_SECONDS.labels(kind).observe(seconds)
+            if payment.quoted:
+                self._status_cache.record_credit_time(seconds)
             if self._on_credited:
                 self._on_credited(payment, customer_id, status.cents)
         return status

@@ -1,7 +1,10 @@
 """In-process cache of payment statuses and cursors. It saves calls; losing it loses no data."""
 
+from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
+from math import ceil
+from statistics import median_low
 
 from cachetools import LRUCache, TTLCache
 
@@ -20,6 +23,8 @@ _HELD_WAIT_SECONDS = 24 * 3600
 _LOOKUP_TTL_SECONDS = 10
 _CONFIRMING_TTL_SECONDS = 120
 _CACHE_SIZE = 100_000
+_RECENT_CREDITS = 101
+_FEW_CREDITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,18 @@ class StatusCache:
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_CACHE_SIZE)
         self.cursors_before_deletion: LRUCache[tuple[str, str], Cursor] = LRUCache(_CACHE_SIZE)
         """The last cursors of customers that were deleted since, for a person who must judge."""
+        self._credit_times: deque[float] = deque(maxlen=_RECENT_CREDITS)
+
+    def record_credit_time(self, seconds: float) -> None:
+        """Note how long after its block a quoted payment was credited."""
+        self._credit_times.append(seconds)
+
+    @property
+    def median_credit_seconds(self) -> int | None:
+        """How long the quoted payments that this process credited last took, rounded up; None if these are few."""
+        if len(self._credit_times) < _FEW_CREDITS:
+            return None
+        return ceil(median_low(self._credit_times))
 
     def record_cursor(self, key: tuple[str, str], cursor: Cursor | None, *, deleted: bool) -> None:
         """Cache a cursor. A deleted customer has none; what was known of it before stays remembered."""

@@ -267,7 +267,7 @@ class StandIn:
             "wallets": links.wallet_links(here) if here else [],
             "query_fields": query_fields,
             "presets": PRESETS,
-            "seconds": 15,
+            "seconds": 20,
             "seller": self.seller,
             "support_link": links.support_link(self.support, wallet or ""),
             "lookup_support": links.support_link(self.support, asked.tx_hash or ""),

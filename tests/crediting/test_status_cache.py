@@ -249,3 +249,14 @@ def test_a_confirming_status_is_the_last_one_and_delays_no_attempt(status_cache:
     status_cache.record_confirming(PAYMENT, waiting)
     clock.wait(121)
     assert status_cache.last_status(PAYMENT) == PENDING
+
+
+def test_the_usual_time_to_credit_is_the_median_of_the_last_ones(status_cache: StatusCache) -> None:
+    for seconds in (7.2, 3.0, 9.0, 5.0):
+        status_cache.record_credit_time(seconds)
+    assert status_cache.median_credit_seconds is None, "a few say nothing"
+    status_cache.record_credit_time(3_600.0)
+    assert status_cache.median_credit_seconds == 8
+    for _ in range(101):
+        status_cache.record_credit_time(4.0)
+    assert status_cache.median_credit_seconds == 4

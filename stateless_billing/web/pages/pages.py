@@ -43,6 +43,7 @@ PRESETS = (10, 25, 50, 100, 250)
 _UNKNOWN = "\N{EN DASH}"
 _SHOWN = Decimal("1e-9")
 _USUAL_CENTS = 5_000
+_CREDITING_SECONDS = 5
 _OFFER_SECONDS = 1.0  # a price feed that is slow does not hold up the page; the script asks again
 _SOURCES = {"coingecko": "CoinGecko", "override": "set by our staff"}
 _CONFIG = (
@@ -169,7 +170,7 @@ class Pages:
             "wallets": links.wallet_links(here) if here else [],
             "query_fields": {name: value for name, value in query_fields.items() if name != "wallet"},
             "presets": PRESETS,
-            "seconds": settings.confirmations[0].seconds,
+            "seconds": self._usual_credit_seconds(),
         }
 
     async def _account(self, request: Request, wallet: str | None) -> tuple[AccountResponse | None, str]:
@@ -217,6 +218,11 @@ class Pages:
         except ChainError as error:
             log.warning("request %s: the pay page offers no permit: %s", request.scope.get("request_id"), error)
         return None
+
+    def _usual_credit_seconds(self) -> int | None:
+        """How long a small payment usually takes: as the last ones did, else its depth and a few seconds."""
+        depth = self._services.settings.confirmations[0].seconds
+        return self._services.status_cache.median_credit_seconds or (depth and depth + _CREDITING_SECONDS)
 
     def _network_context(self) -> dict[str, Any]:
         token = self._services.token
