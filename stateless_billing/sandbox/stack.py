@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 
 import httpx
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.localchain import ROOT, LocalChain, build_contracts, dev_account
 from stateless_billing.settings import secrets
@@ -52,7 +53,7 @@ class Service:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                answered = httpx.get(f"{self.url}/healthz", trust_env=False).is_success
+                answered = httpx.get(f"{self.url}/healthz", trust_env=False, verify=create_ssl_context()).is_success
                 if answered and self.process.poll() is None:
                     return
             except httpx.TransportError:

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from playwright.sync_api import BrowserContext
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
+
 Answer = dict[str, Any]
 Node = Callable[[str, list[Any]], Any]
 
@@ -37,7 +39,7 @@ def rpc(url: str) -> Node:
 
     def ask(method: str, params: list[Any]) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(url, json=body, timeout=30, trust_env=False).json()
+        answer = httpx.post(url, json=body, timeout=30, trust_env=False, verify=create_ssl_context()).json()
         if "error" in answer:
             raise NodeRefused(answer["error"])
         return answer["result"]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Dialog, Page, expect
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox import demo_wallet
 from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
@@ -45,7 +46,11 @@ def open_pay(
 def api(stack: Stack, path: str, body: dict[str, Any] | None = None) -> Any:
     """Call the service's API."""
     method = "POST" if body else "GET"
-    return httpx.request(method, stack.url + path, json=body, timeout=30, trust_env=False).raise_for_status().json()
+    return (
+        httpx.request(method, stack.url + path, json=body, timeout=30, trust_env=False, verify=create_ssl_context())
+        .raise_for_status()
+        .json()
+    )
 
 
 def payments(stack: Stack) -> list[dict[str, Any]]:

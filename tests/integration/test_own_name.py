@@ -1,8 +1,11 @@
 """A page that relays ours under another name, or sends another Host, learns and gets nothing."""
 
+from typing import Any
+
 import httpx
 import pytest
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox.localchain import dev_account
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.operators import ADMIN, mail_to
@@ -30,10 +33,18 @@ def either(request: pytest.FixtureRequest, local: Service, public: Service) -> S
     return local if request.param == "local" else public
 
 
-def ask(service: Service, method: str, path: str, **rest: object) -> httpx.Response:
+def ask(service: Service, method: str, path: str, **rest: Any) -> httpx.Response:
     """Send a request under another name."""
-    headers = {"host": EVIL, **rest.pop("headers", {})}  # type: ignore[dict-item]
-    return httpx.request(method, f"{service.url}{path}", headers=headers, trust_env=False, timeout=60, **rest)  # type: ignore[arg-type]
+    headers = {"host": EVIL, **rest.pop("headers", {})}
+    return httpx.request(
+        method,
+        f"{service.url}{path}",
+        headers=headers,
+        verify=create_ssl_context(),
+        trust_env=False,
+        timeout=60,
+        **rest,
+    )
 
 
 def test_no_answer_repeats_a_foreign_host(either: Service) -> None:

@@ -6,6 +6,7 @@ import time
 
 import httpx
 
+from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox.stack import KEY, Service, Stack, free_port
 from stateless_billing.version import VERSION
 from tests.integration.shop import Shop, wait_until
@@ -16,7 +17,7 @@ CREATE = "POST /v1/customers/:id/balance_transactions"
 
 def metrics(port: int) -> dict[str, float]:
     """Return the samples by name and labels."""
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", verify=create_ssl_context(), trust_env=False)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain")
     samples = [line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#")]
