@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 GATEWAY_ABI = "PaymentGateway"
 ERC20_ABI = "ERC20Permit"
-_ABI_FOLDER = Path(__file__).parent / "abi"
+ABI_FOLDER = Path(__file__).parent / "abi"
 _PERMIT_VERSIONS = ("1", "2")
 # Calldata and decoder of what a start reads before web3 is loaded; tests/chain/test_abi.py recomputes the calldata.
 EARLY_VIEWS: Mapping[str, tuple[str, Callable[[bytes], Any]]] = {
@@ -94,7 +94,7 @@ def contract_functions(abi: str) -> Mapping[str, ContractFunction]:
     from web3.providers.async_base import AsyncBaseProvider
 
     web3 = AsyncWeb3(AsyncBaseProvider(), middleware=[])
-    contract = web3.eth.contract(abi=json.loads((_ABI_FOLDER / f"{abi}.json").read_text()))
+    contract = web3.eth.contract(abi=json.loads((ABI_FOLDER / f"{abi}.json").read_text()))
     return {
         function["name"]: ContractFunction(
             web3.codec,

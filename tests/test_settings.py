@@ -312,3 +312,39 @@ def test_seller_is_one_short_line() -> None:
     for name in ("x" * 101, "Lit\nProtocol", "Lit\u202eProtocol"):
         [fault] = faults(frozenset(), SELLER_NAME=name)
         assert fault == "SELLER_NAME must be a name of at most 100 characters on one line"
+
+
+def test_origins_are_in_the_form_of_browsers() -> None:
+    assert load((), {}).cors_origins == ()
+    assert load((), {"CORS_ORIGINS": "*"}).cors_origins == ("*",)
+    given = (
+        "https://Shop.example.org/, https://a.example:443,http://b.example:80,http://localhost:3000,http://[::1]:8443"
+    )
+    expected = ("https://shop.example.org", "https://a.example", "http://b.example", "http://localhost:3000")
+    assert load((), {"CORS_ORIGINS": given}).cors_origins == (*expected, "http://[::1]:8443")
+    assert load((), {"RETURN_URLS": "https://Shop.example.org/"}).return_urls == ("https://shop.example.org",)
+
+
+@pytest.mark.parametrize("name", ["CORS_ORIGINS", "RETURN_URLS"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "shop.example.org",
+        "https://shop.example.org/path",
+        "https://shop.example.org?x",
+        "https://*.example.org",
+        "https://shop.example.org,*",
+        "https://me@shop.example.org",
+        "https://shop.example.org:99999",
+        "https://bücher.example",
+        "https://shop.example.org https://b.example",
+        "ftp://shop.example.org",
+        "null",
+        "**",
+        ",",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(name: str, value: str) -> None:
+    assert faults(frozenset(), **{name: value}) == [
+        f"{name} must be origins, such as https://shop.example.org, with commas between them"
+    ]

@@ -11,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from chain.contracts import ABI_FOLDER, GATEWAY_ABI
 from stateless_billing.services.container import Services
+from stateless_billing.web.api.cors import CorsMiddleware, PreflightMiddleware
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import create_document
 from stateless_billing.web.http.problems import HANDLERS, RENDERER
@@ -32,6 +34,16 @@ _PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout
 async def openapi(request: Request) -> Response:
     """`GET /openapi.json`."""
     return Response(_document(), media_type="application/json")
+
+
+async def abi(request: Request) -> Response:
+    """`GET /abi.json`: the gateway's ABI."""
+    return Response(_gateway_abi(), media_type="application/json")
+
+
+@cache
+def _gateway_abi() -> bytes:
+    return (ABI_FOLDER / f"{GATEWAY_ABI}.json").read_bytes()
 
 
 @cache
@@ -60,9 +72,12 @@ def create_app(services: Services) -> Starlette:
         Route("/healthz",                  api.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
+        Route("/abi.json",                 abi),
         LazyRoutes(_PAGE_PREFIXES, lambda: _load_page_routes(services, api)),
     ]  # fmt: skip
+    cors_origins = services.settings.cors_origins
     middleware = [
+        Middleware(CorsMiddleware, origins=cors_origins),
         Middleware(RequestContextMiddleware),
         Middleware(
             RateLimitMiddleware,
@@ -70,6 +85,7 @@ def create_app(services: Services) -> Starlette:
             clock=services.clock,
             security_log=services.security_log,
         ),
+        Middleware(PreflightMiddleware, origins=cors_origins),
         Middleware(StartupGateMiddleware, startup=services.startup),
         Middleware(BodyLimitMiddleware),
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from chain.payment import customer_id_to_bytes32
 from stateless_billing.sandbox.localchain import encode_call
 from stateless_billing.sandbox.stack import Stack
-from tests.browser import chromium
+from tests.browser import chromium, other_site
 from tests.browser.scripted_wallet import ScriptedWallet, install
 from tests.browser.stand_in import CHAIN_ID, PAYER, Node, StandIn, answer
 
@@ -115,10 +115,21 @@ class RunningStack:
 
 
 @pytest.fixture(scope="package")
-def system() -> Iterator[Callable[[], RunningStack]]:
+def shop_port() -> Iterator[int]:
+    """Serve an empty page, whose origin may call the API."""
+    with other_site.started() as port:
+        yield port
+
+
+@pytest.fixture(scope="package")
+def system(shop_port: int) -> Iterator[Callable[[], RunningStack]]:
     """Run the whole system, sweeping, on a chain with one block per second; each call adds an account."""
     wallets = itertools.count(FIRST_WALLET)
-    with Stack.start(block_time=1, settings={"CONFIRMATIONS": "10000:1s,100000:safe,finalized"}) as running:
+    settings = {
+        "CONFIRMATIONS": "10000:1s,100000:safe,finalized",
+        "CORS_ORIGINS": f"http://127.0.0.1:{shop_port}",
+    }
+    with Stack.start(block_time=1, settings=settings) as running:
         url = running.serve().url
 
         def add_account() -> RunningStack:

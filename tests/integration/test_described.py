@@ -136,7 +136,7 @@ def test_real_answers_are_as_described(shop: Shop, stack: Stack, service: Servic
     check(claim, "GET", f"/api/payments/{NOTHING}", 200)
     check(payments, "POST", "/api/payments", 413, json={"tx_hash": "a" * 20_000})
     check(receipt, "GET", f"/receipt/{NOTHING}/0", 404)
-    for path in ("/healthz", "/readyz", "/openapi.json"):
+    for path in ("/healthz", "/readyz", "/openapi.json", "/abi.json"):
         check(path, "GET", path, 200)
 
 

@@ -4,9 +4,12 @@ import json
 import re
 from typing import Any, cast
 
+import pytest
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Route
 
 from stateless_billing.domain.errors import PROBLEMS
+from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.services.container import Services
 from stateless_billing.settings import SERVE, load
 from stateless_billing.web.api.openapi import LEFT_OUT, create_document
@@ -88,6 +91,15 @@ def test_exactly_the_public_problems_are_described() -> None:
 def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
     used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(create_document())))
     assert used == create_document()["components"]["schemas"].keys()
+
+
+@pytest.mark.anyio
+async def test_the_abi_is_served_as_it_is_committed() -> None:
+    app = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock()))
+    handlers = {route.path: route.endpoint for route in app.routes if isinstance(route, Route)}
+    answer = await handlers["/abi.json"](Request({"type": "http"}))
+    assert answer.media_type == "application/json"
+    assert json.loads(answer.body) == json.loads((ROOT / "chain" / "abi" / "PaymentGateway.json").read_text())
 
 
 def test_the_schema_checker_detects_mismatches() -> None:

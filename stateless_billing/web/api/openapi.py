@@ -216,12 +216,14 @@ def _health() -> dict[str, Any]:
     unfit["content"] = unfit["content"] | answers["200"]["content"]
     unfit["headers"]["Retry-After"]["required"] = False
     spec = {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    abi = {"200": {"description": "The ABI", "content": {"application/json": {"schema": {"type": "array"}}}}}
     return {
         "/healthz": {
             "get": _operation("The process lives; no limit, nothing is read", _json("It does", HealthResponse))
         },
         "/readyz": {"get": ready},
         "/openapi.json": {"get": _operation("This description", spec)},
+        "/abi.json": {"get": _operation("The gateway's ABI", abi)},
     }
 
 
