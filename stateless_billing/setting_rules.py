@@ -11,6 +11,27 @@ OUTSIDE = ("stripe_api_base", "rpc_urls", "credit_hook_url", "resend_api_base", 
 """The settings that name other parties' hosts."""
 
 
+_HEADERS_OF_HTTP = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "billing-signature",  # it has a form of its own
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
 def has_plain_http(value: str | tuple[str, ...] | None) -> bool:
     """Whether any of the URLs is `http://` to a host other than loopback."""
     urls = (value,) if isinstance(value, str) else value or ()
@@ -66,11 +87,24 @@ def _combination_faults(values: Mapping[str, Any]) -> list[str]:
         faults.append("VISITOR_READS_PER_DAY is below PROCESSES, which share it")
     if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
         faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
+    faults += _hook_header_faults(values)
     if values.get("operators") and not values.get("session_secrets"):
         faults.append("OPERATORS needs SESSION_SECRETS, which is missing")
     for name, needed_name in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
         if values.get(name) and not values.get(needed_name):
             faults.append(f"{name.upper()} needs {needed_name.upper()}, which is missing")
+    return faults
+
+
+def _hook_header_faults(values: Mapping[str, Any]) -> list[str]:
+    """Return why the webhook's secret cannot be sent in the header that is to carry it."""
+    name, secret, faults = values.get("credit_hook_header"), values.get("credit_hook_secret"), []
+    if name and not values.get("credit_hook_url"):
+        faults.append("CREDIT_HOOK_HEADER needs CREDIT_HOOK_URL, which is missing")
+    if name in _HEADERS_OF_HTTP:
+        faults.append("CREDIT_HOOK_HEADER must be a header of the receiver's own, such as X-Internal-Secret")
+    if name and secret and not (secret.isascii() and secret.isprintable()):
+        faults.append("CREDIT_HOOK_SECRET must be printable ASCII, since CREDIT_HOOK_HEADER carries it")
     return faults
 
 

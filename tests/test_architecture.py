@@ -314,7 +314,7 @@ def test_settings_are_documented() -> None:
 def test_secrets_are_never_shown() -> None:
     secret = {field.name for field in fields(Settings) if field.metadata["secret"]}
     assert secret == {"stripe_api_key", "rpc_urls", "signer_key", "coingecko_api_key", "credit_hook_secret"} | {
-        *("session_secrets", "resend_api_key"),
+        *("session_secrets", "resend_api_key", "credit_hook_url"),
     }
     assert not {field.name for field in fields(Settings) if field.repr} & secret
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stateless_billing.setting_rules import is_live_key
-from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load
+from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load, secrets
 from tests.fakes.factories import ordinary_stack
 
 ADDRESS = "0x" + "Ab" * 20
@@ -228,7 +228,7 @@ def test_repr_hides_secrets() -> None:
 def test_settings_with_keys_are_marked_secret() -> None:
     marked = {setting.name for setting in fields(Settings) if setting.metadata["secret"]}
     expected = {setting.name for setting in fields(Settings) if setting.name.endswith(("_key", "_secret", "_secrets"))}
-    assert marked == expected | {"rpc_urls"}
+    assert marked == expected | {"rpc_urls", "credit_hook_url"}
     assert all(setting.repr is not setting.metadata["secret"] for setting in fields(Settings))
 
 
@@ -348,3 +348,30 @@ def test_what_no_browser_sends_as_an_origin_is_refused(name: str, value: str) ->
     assert faults(frozenset(), **{name: value}) == [
         f"{name} must be origins, such as https://shop.example.org, with commas between them"
     ]
+
+
+def test_a_header_may_carry_the_webhooks_secret() -> None:
+    hook = {"CREDIT_HOOK_URL": "https://api.example.org/x?key=sesame", "CREDIT_HOOK_SECRET": "Bearer s3same"}
+    loaded = load((), hook | {"CREDIT_HOOK_HEADER": "X-Internal-Secret"})
+    assert loaded.credit_hook_header == "x-internal-secret"
+    assert "sesame" not in repr(loaded)
+    assert {"sesame", "Bearer s3same"} <= secrets(hook)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"CREDIT_HOOK_HEADER": "X Internal"}, "CREDIT_HOOK_HEADER must be the name of a header"),
+        ({"CREDIT_HOOK_HEADER": "Content-Length"}, "CREDIT_HOOK_HEADER must be a header of the receiver's own"),
+        ({"CREDIT_HOOK_HEADER": "Billing-Signature"}, "CREDIT_HOOK_HEADER must be a header of the receiver's own"),
+        ({"CREDIT_HOOK_SECRET": "schlüssel"}, "CREDIT_HOOK_SECRET must be printable ASCII"),
+        ({"CREDIT_HOOK_SECRET": "a\r\nx-admin: 1"}, "CREDIT_HOOK_SECRET must be printable ASCII"),
+        ({"CREDIT_HOOK_SECRET": ""}, "CREDIT_HOOK_SECRET is missing"),
+        ({"CREDIT_HOOK_URL": ""}, "CREDIT_HOOK_HEADER needs CREDIT_HOOK_URL"),
+    ],
+)
+def test_a_header_that_cannot_carry_it_is_refused(changed: dict[str, str], words: str) -> None:
+    hook = {"CREDIT_HOOK_URL": "https://a.example/", "CREDIT_HOOK_SECRET": "x", "CREDIT_HOOK_HEADER": "X-Secret"}
+    [fault] = faults(frozenset(), **(hook | changed))
+    assert fault.startswith(words)
+    assert "schlüssel" not in fault

@@ -19,14 +19,16 @@ log = logging.getLogger(__name__)
 QUEUE_SIZE = 1000
 RETRY_DELAYS = (1.0, 5.0, 25.0)  # seconds
 _TIMEOUT = httpx.Timeout(10.0, connect=3.0)
-_LIMITS = response_limits(64 * 1024, 20.0)
+LIMITS = response_limits(64 * 1024, 20.0)
 SHUTDOWN_GRACE_SECONDS = 5.0  # for what is still queued when the process ends
 
 
 class CreditNotice(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a webhook. Receivers verify a signature over its bytes."""
 
+    customer_id: str
     customer: str
+    """The same ID, for receivers of the former body."""
     wallet: str
     payment: str
     cents: int
@@ -39,7 +41,10 @@ def sign_body(secret: str, at: int, body: bytes) -> str:
 
 
 class CreditWebhook:
-    """Posts to one address, one credit after the other. `enqueue` never waits and never fails."""
+    """Posts to one address, one credit after the other. `enqueue` never waits and never fails.
+
+    Requests are signed with the secret, or carry the secret itself in the header that `secret_header` names.
+    """
 
     def __init__(
         self,
@@ -48,18 +53,21 @@ class CreditWebhook:
         secret: str,
         clock: Clock,
         retry_delays: tuple[float, ...] = RETRY_DELAYS,
+        secret_header: str | None = None,
     ) -> None:
         self._http = http
         self._url = url
         self._secret = secret
         self._clock = clock
         self._retry_delays = retry_delays
+        self._secret_header = secret_header
         self._queue: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(QUEUE_SIZE)
         self._worker: asyncio.Task[None] | None = None
 
     def enqueue(self, payment: Payment, customer_id: str, cents: int) -> None:
         """Queue a webhook for a credit."""
         notice = CreditNotice(
+            customer_id=customer_id,
             customer=customer_id,
             wallet=to_checksum_address(payment.wallet),
             payment=payment.identity,
@@ -94,15 +102,19 @@ class CreditWebhook:
 
     async def _post(self, body: bytes) -> str | None:
         """Send once. Returns why it failed; without the URL, which may contain a key."""
-        at = int(self._clock.wall())
-        headers = {"content-type": "application/json", "billing-signature": sign_body(self._secret, at, body)}
+        headers = {"content-type": "application/json", **self._authentication(body)}
         try:
             answer = await self._http.post(
-                self._url, content=body, headers=headers, timeout=_TIMEOUT, extensions=_LIMITS
+                self._url, content=body, headers=headers, timeout=_TIMEOUT, extensions=LIMITS
             )
         except httpx.HTTPError as error:
             return type(error).__name__
         return None if answer.is_success else f"HTTP {answer.status_code}"
+
+    def _authentication(self, body: bytes) -> dict[str, str]:
+        if self._secret_header:
+            return {self._secret_header: self._secret}
+        return {"billing-signature": sign_body(self._secret, int(self._clock.wall()), body)}
 
     async def aclose(self) -> None:
         """Deliver what is queued within SHUTDOWN_GRACE_SECONDS, then stop."""
@@ -115,6 +127,8 @@ class CreditWebhook:
             await self._worker
 
 
-def create_webhook(http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock) -> CreditWebhook | None:
+def create_webhook(
+    http: httpx.AsyncClient, url: str | None, secret: str | None, clock: Clock, *, secret_header: str | None = None
+) -> CreditWebhook | None:
     """Create the webhook, or None if the settings name none."""
-    return CreditWebhook(http, url, secret, clock) if url and secret else None
+    return CreditWebhook(http, url, secret, clock, secret_header=secret_header) if url and secret else None

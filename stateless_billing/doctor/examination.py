@@ -37,6 +37,7 @@ async def examine(
         ("signer", chain_checks.check_signer),
         ("mail", settings_checks.check_mail),
         ("operators", settings_checks.check_operators),
+        ("credit_hook", settings_checks.check_credit_hook),
     ):
         checks.append(await run_check(name, partial(check, services)))
     return checks

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from stateless_billing.bookkeeping.records import NotOurAccount
+from stateless_billing.crediting.webhook import LIMITS as HOOK_LIMITS
 from stateless_billing.doctor.checks import CheckFailed, CheckNoted, CheckSkipped
 from stateless_billing.domain.money import format_dollars
 from stateless_billing.operators.mailer import LIMITS
@@ -157,3 +158,19 @@ async def check_operators(services: Services) -> str:
             detail, f"Add a second admin: nobody else can confirm an order above {limit} (MAX_ORDER_CENTS)."
         )
     return detail
+
+
+async def check_credit_hook(services: Services) -> str:
+    """Check that the webhook's receiver answers. It is asked without the secret, and told of no credit."""
+    settings = services.settings
+    if not settings.credit_hook_url:
+        return "none: no other system is told of credits"
+    try:
+        answer = await services.http.get(settings.credit_hook_url, timeout=_TIMEOUT, extensions=HOOK_LIMITS)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise CheckNoted(
+            f"the receiver was not reached: {type(error).__name__}",
+            "Check CREDIT_HOOK_URL, and that this host may connect to it; until then no credit is announced.",
+        ) from error
+    how = f"with the secret itself in {settings.credit_hook_header}" if settings.credit_hook_header else "signed"
+    return f"the receiver answers (HTTP {answer.status_code} to a GET without the secret); credits are sent {how}"

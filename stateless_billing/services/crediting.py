@@ -114,7 +114,13 @@ def _create_core(
     recovered_at: Callable[[str], float],
 ) -> CreditingCore:
     status_cache, locks = StatusCache(clock, recovered_at), KeyedLocks()
-    webhook = create_webhook(clients.http, settings.credit_hook_url, settings.credit_hook_secret, clock)
+    webhook = create_webhook(
+        clients.http,
+        settings.credit_hook_url,
+        settings.credit_hook_secret,
+        clock,
+        secret_header=settings.credit_hook_header,
+    )
     processor = CreditProcessor(
         stripe=clients.stripe,
         confirmations=confirmations,

@@ -30,6 +30,7 @@ NAMES = [
     "signer",
     "mail",
     "operators",
+    "credit_hook",
 ]
 
 
@@ -272,3 +273,13 @@ async def test_operators_and_settings(clinic: Clinic) -> None:
     expect(checks, "settings", State.NOTE, "CLIENT_IP_HEADER", "STRIPE_API_KEY")
     checks = await clinic.visit(HOST="::", OPERATORS="", CLIENT_IP_HEADER="Fly-Client-IP")
     expect(checks, "settings", State.NOTE, "PUBLIC_URL")
+
+
+async def test_the_webhooks_receiver_is_asked_without_the_secret(clinic: Clinic) -> None:
+    checks = await clinic.visit(CREDIT_HOOK_URL=f"{clinic.stack.chain.url}/?key=sesame", CREDIT_HOOK_SECRET="s3same")
+    expect(checks, "credit_hook", State.OK, "the receiver answers (HTTP ", "credits are sent signed")
+    checks = await clinic.visit(
+        CREDIT_HOOK_URL="http://127.0.0.1:9/sesame", CREDIT_HOOK_SECRET="x", CREDIT_HOOK_HEADER="X-Secret"
+    )
+    check = expect(checks, "credit_hook", State.NOTE, "not reached: ConnectError", "CREDIT_HOOK_URL")
+    assert "sesame" not in check.line()

@@ -14,6 +14,7 @@ class Listener(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.heard: list[tuple[str, bytes]] = []
+        self.header = "billing-signature"
         self.failures = 0
 
     @property
@@ -27,7 +28,7 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         assert isinstance(server, Listener)
         body = self.rfile.read(int(self.headers["content-length"]))
-        server.heard.append((self.headers["billing-signature"], body))
+        server.heard.append((self.headers[server.header], body))
         self.send_response(500 if len(server.heard) <= server.failures else 204)
         self.end_headers()
 

@@ -114,6 +114,7 @@ def test_the_webhook_receives_each_credit_and_delays_none(shop: Shop, stack: Sta
         assert len(listener.heard) == 2
     for signed, body in listener.heard:
         assert json.loads(body) == {
+            "customer_id": customer.id,
             "customer": customer.id,
             "wallet": paid["wallet"],
             "payment": paid["payment"],
@@ -125,11 +126,20 @@ def test_the_webhook_receives_each_credit_and_delays_none(shop: Shop, stack: Sta
 
 
 def test_the_webhook_receives_credits_of_the_sweep(shop: Shop, stack: Stack, service: Service) -> None:
+    customer = shop.customer()
     with start_listener() as listener:
-        shop.pay(service, shop.customer())
-        done = stack.run("sweep", "--once", CREDIT_HOOK_URL=listener.url, CREDIT_HOOK_SECRET=SECRET)
+        listener.header = "X-Internal-Secret"
+        shop.pay(service, customer)
+        hook = {
+            "CREDIT_HOOK_URL": listener.url,
+            "CREDIT_HOOK_SECRET": SECRET,
+            "CREDIT_HOOK_HEADER": "X-Internal-Secret",
+        }
+        done = stack.run("sweep", "--once", **hook)
         assert done.returncode == 0, done.stderr
-        assert len(listener.heard) >= 1
+    assert {secret for secret, _ in listener.heard} == {SECRET}
+    assert customer.id in {json.loads(body)["customer_id"] for _, body in listener.heard}
+    assert SECRET not in done.stdout + done.stderr
 
 
 def test_the_webhook_receives_a_credit_whose_answer_was_lost(shop: Shop, stack: Stack) -> None:
