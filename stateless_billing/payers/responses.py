@@ -38,23 +38,46 @@ DiscountedRate = Annotated[
         description="Dollars per whole token after the discount, rounded down, for display.",
     ),
 ]
-Cents = Annotated[int, Meta(ge=0)]
+Cents = Annotated[int, Meta(ge=0, description="Cents.")]
 PaymentCents = Annotated[int, Meta(ge=0, description="Null for a plain payment whose price is not settled.")]
 PayableCents = Annotated[int, Meta(ge=0, description="What may still be paid now.")]
 Count = Annotated[int, Meta(ge=0)]
+ChainId = Annotated[Count, Meta(description="The chain's number: 8453 is Base.")]
+Ordinal = Annotated[Count, Meta(description="The position among the payments of its EVM transaction, from 0.")]
+Sequence = Annotated[
+    Count, Meta(description="The number of the customer's payments before it, as the contract counts.")
+]
+Block = Annotated[Count, Meta(description="The block's number.")]
+BasisPoints = Annotated[Count, Meta(description="The discount in basis points: 2500 credits the market value / 0.75.")]
+GatewayAddress = Annotated[Address, Meta(description="The contract that takes the payment.")]
+CreditedWallet = Annotated[Address, Meta(description="The wallet whose account is credited.")]
+Payer = Annotated[Address, Meta(description="Who paid. Anybody may pay for a wallet.")]
 UnixTime = Annotated[int, Meta(description="Unix seconds.")]
-Seconds = Annotated[int, Meta(ge=0, description="Seconds.")]
+BlockTime = Annotated[UnixTime, Meta(description="The block's time in Unix seconds.")]
+Deadline = Annotated[UnixTime, Meta(description="Until when the contract accepts it, in Unix seconds.")]
+Signature = Annotated[Hex, Meta(description="Our signer's EIP-712 signature.")]
+Seconds = Annotated[int, Meta(ge=0, description="Seconds. Null where the depth is not counted in seconds.")]
 RetrySeconds = Annotated[int, Meta(ge=0, description="When asking again makes sense; null where nothing will change.")]
-CustomerId = Annotated[str, Meta(pattern="^cus_[0-9A-Za-z]{1,28}$")]
+CustomerId = Annotated[str, Meta(pattern="^cus_[0-9A-Za-z]{1,28}$", description="The customer in Stripe.")]
 PaymentIdentity = Annotated[str, Meta(description="Its identity: chain id, gateway, transaction hash and ordinal.")]
 CreditId = Annotated[str, Meta(pattern="^cbtxn_", description="The balance transaction in Stripe.")]
 State = Annotated[
     str, Meta(description="The least advanced of the payments'.", extra_json_schema={"enum": list(STATES)})
 ]
 PaymentState = Annotated[
-    str, Meta(extra_json_schema={"enum": [state for state in STATES if state not in _NOT_OF_A_PAYMENT]})
+    str,
+    Meta(
+        description="Only `credited` and `reversed` are settled.",
+        extra_json_schema={"enum": [state for state in STATES if state not in _NOT_OF_A_PAYMENT]},
+    ),
 ]
-Cause = Annotated[str, Meta(extra_json_schema={"enum": [*CONFIRMING_CAUSES, *PENDING_CAUSES, *HELD_CAUSES]})]
+Cause = Annotated[
+    str,
+    Meta(
+        description="Why it waits: of `confirming` and `pending` where it takes longer than usual, of `held` always.",
+        extra_json_schema={"enum": [*CONFIRMING_CAUSES, *PENDING_CAUSES, *HELD_CAUSES]},
+    ),
+]
 
 UnrelatedCause = Annotated[
     str,
@@ -69,15 +92,15 @@ class PaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """One payment, and where it stands."""
 
     payment: PaymentIdentity
-    ordinal: Count
-    gateway: Address
-    sequence: Count
-    wallet: Address
-    payer: Address
+    ordinal: Ordinal
+    gateway: GatewayAddress
+    sequence: Sequence
+    wallet: CreditedWallet
+    payer: Payer
     amount: TokenUnits
     cents: PaymentCents | None
-    block: Count
-    time: UnixTime
+    block: Block
+    time: BlockTime
     state: PaymentState
     cause: Cause | None
     confirmed: Seconds | None
@@ -92,24 +115,24 @@ class ClaimResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     state: State
     cause: UnrelatedCause | None
     retry_after: RetrySeconds | None
-    payments: list[PaymentResponse]
+    payments: Annotated[list[PaymentResponse], Meta(description="Empty where it paid none of our gateways.")]
 
 
 class ReceiptResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One payment, with the rate that its cents and amount come to."""
 
     tx_hash: TxHash
-    chain_id: Count
+    chain_id: ChainId
     payment: PaymentIdentity
-    ordinal: Count
-    gateway: Address
-    sequence: Count
-    wallet: Address
-    payer: Address
+    ordinal: Ordinal
+    gateway: GatewayAddress
+    sequence: Sequence
+    wallet: CreditedWallet
+    payer: Payer
     amount: TokenUnits
     cents: PaymentCents | None
-    block: Count
-    time: UnixTime
+    block: Block
+    time: BlockTime
     state: PaymentState
     cause: Cause | None
     confirmed: Seconds | None
@@ -122,16 +145,19 @@ class ReceiptResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class AccountResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What payers may see of a wallet's account."""
 
-    wallet: Address
-    found: bool
+    wallet: CreditedWallet
+    found: Annotated[bool, Meta(description="Whether an account has this wallet.")]
     email: Annotated[str, Meta(description="Masked.")] | None
     registered: Annotated[bool, Meta(description="Whether the newest gateway knows the wallet.")]
-    minimum_cents: Cents
+    minimum_cents: Annotated[Cents, Meta(description="The smallest payment.")]
     maximum_cents: PayableCents
     maximum_resets_at: (
         Annotated[UnixTime, Meta(description="When more may be paid; null while nothing is used up.")] | None
     )
-    payments: Annotated[list[PaymentResponse], Meta(max_length=MAX_SHOWN_PAYMENTS)]
+    payments: Annotated[
+        list[PaymentResponse],
+        Meta(max_length=MAX_SHOWN_PAYMENTS, description="The latest of the account, newest first."),
+    ]
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,46 +167,46 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     amount: TokenUnits
     rate: DiscountedRate
     market_rate: DecimalRate
-    rate_source: str
-    rate_at: UnixTime
-    discount_bps: Count
+    rate_source: Annotated[str, Meta(description="Who gave the price: a feed, or our staff.")]
+    rate_at: Annotated[UnixTime, Meta(description="Of when the price is, in Unix seconds.")]
+    discount_bps: BasisPoints
 
 
 class RegistrationResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A signed statement that a wallet belongs to a customer."""
+    """A signed statement that a wallet belongs to a customer. A quote has none where the gateway knows the wallet."""
 
     customer_id: CustomerId
-    deadline: UnixTime
-    signature: Hex
+    deadline: Deadline
+    signature: Signature
 
 
 class CallResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A call that the payer's wallet sends."""
 
-    to: Address
-    data: Hex
-    value: Literal["0x0"]
-    label: str
+    to: Annotated[Address, Meta(description="The contract to call.")]
+    data: Annotated[Hex, Meta(description="The calldata.")]
+    value: Annotated[Literal["0x0"], Meta(description="No ether is sent.")]
+    label: Annotated[str, Meta(description="What the call does, for people.")]
 
 
 class QuoteResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A signed price, and the calls that pay it."""
 
-    wallet: Address
+    wallet: CreditedWallet
     cents: Cents
     amount: TokenUnits
     rate: DiscountedRate
     market_rate: DecimalRate
-    rate_source: str
-    rate_at: UnixTime
-    discount_bps: Count
-    gateway: Address
-    token: Address
-    chain_id: Count
-    sequence: Count
-    deadline: UnixTime
-    signature: Hex
-    registered: bool
+    rate_source: Annotated[str, Meta(description="Who gave the price: a feed, or our staff.")]
+    rate_at: Annotated[UnixTime, Meta(description="Of when the price is, in Unix seconds.")]
+    discount_bps: BasisPoints
+    gateway: GatewayAddress
+    token: Annotated[Address, Meta(description="The token's contract.")]
+    chain_id: ChainId
+    sequence: Sequence
+    deadline: Deadline
+    signature: Signature
+    registered: Annotated[bool, Meta(description="Whether the gateway knows the wallet.")]
     registration: RegistrationResponse | None
     calls: Annotated[list[CallResponse], Meta(min_length=1, description="To be sent in this order.")]
 
@@ -189,9 +215,9 @@ class QuotePaymentResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unk
     """The payment of a quote."""
 
     tx_hash: TxHash
-    ordinal: Count
-    block: Count
-    time: UnixTime
+    ordinal: Ordinal
+    block: Block
+    time: BlockTime
     final: Annotated[bool, Meta(description="Whether its block can no longer be replaced.")]
 
 

@@ -22,22 +22,24 @@ log = logging.getLogger(__name__)
 class HealthResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The process lives."""
 
-    ok: Annotated[bool, Meta(extra_json_schema={"const": True})]
+    ok: Annotated[bool, Meta(description="Always true.", extra_json_schema={"const": True})]
 
 
 class CheckResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One check."""
 
-    ok: bool
-    age: Annotated[int, Meta(description="Seconds.")] | None
-    detail: str
+    ok: Annotated[bool, Meta(description="Whether it is as it should be.")]
+    age: (
+        Annotated[int, Meta(description="How old what it looked at is, in seconds; null where that has no age.")] | None
+    )
+    detail: Annotated[str, Meta(description="What was seen, for people.")]
 
 
 class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether the process is fit to serve, and each check by name."""
 
-    ready: bool
-    checks: dict[str, CheckResponse]
+    ready: Annotated[bool, Meta(description="Start, chain and Stripe are as they should be.")]
+    checks: Annotated[dict[str, CheckResponse], Meta(description="Every check by its name.")]
 
 
 async def readiness(services: Services) -> ReadinessResponse:

@@ -5,6 +5,7 @@ from starlette.routing import BaseRoute, Route
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.operators_routes import operators_routes
+from stateless_billing.web.pages.api_page import ApiPage
 from stateless_billing.web.pages.assets import site_assets
 from stateless_billing.web.pages.pages import Pages, site_templates
 
@@ -16,6 +17,7 @@ def page_routes(services: Services, api: Api) -> list[BaseRoute]:
         Route("/pay",                         pages.pay),
         Route("/receipt/{tx_hash}/{ordinal}", pages.receipt),
         Route("/problems/{code}",             pages.problem),
+        Route("/docs/api",                    ApiPage(site_templates()).show),
         Route("/static/{digest}/{name}",      site_assets().serve),
         *operators_routes(services, site_templates()),
     ]  # fmt: skip

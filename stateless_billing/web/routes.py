@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from stateless_billing.web.pages.problem_page import ProblemPage
 
 _MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
-_PAGE_PREFIXES = ("/pay", "/receipt", "/problems", "/static", "/login", "/logout", "/admin", "/audit", "/api/admin")
+_PAGE_PREFIXES = (
+    "/pay",
+    "/receipt",
+    "/problems",
+    "/docs",
+    "/static",
+    "/login",
+    "/logout",
+    "/admin",
+    "/audit",
+    "/api/admin",
+)
 
 
 async def openapi(request: Request) -> Response:

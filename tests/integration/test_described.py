@@ -56,6 +56,8 @@ REQUESTS = [
     ("GET", "/healthz", 200),
     ("GET", "/readyz", 200),
     ("GET", "/openapi.json", 200),
+    ("GET", "/abi.json", 200),
+    ("GET", "/docs/api", 200),
     ("GET", "/static/x/pay.css", 200),
     ("GET", "/static/x/nothing", 404),
     ("GET", "/nothing", 404),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
@@ -9,10 +10,13 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Match, Route
 
 from stateless_billing.domain.errors import PROBLEMS
+from stateless_billing.payers.responses import QuoteResponse, ReceiptResponse
 from stateless_billing.sandbox.localchain import ROOT
 from stateless_billing.services.container import Services
 from stateless_billing.settings import SERVE, load
 from stateless_billing.web.api.openapi import LEFT_OUT, create_document
+from stateless_billing.web.api.openapi_examples import EXAMPLES
+from stateless_billing.web.api.openapi_parts import REFS
 from stateless_billing.web.routes import create_app
 from stateless_billing.web.server.lazy_routes import LazyRoutes
 from tests.fakes.factories import GATEWAY
@@ -89,8 +93,76 @@ def test_exactly_the_public_problems_are_described() -> None:
 
 
 def test_every_schema_is_used_and_every_reference_leads_to_one() -> None:
-    used = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(create_document())))
+    used = set(re.findall(rf'"{REFS}(\w+)"', json.dumps(create_document())))
     assert used == create_document()["components"]["schemas"].keys()
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every operation with its method and path."""
+    for path, methods in create_document()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def test_operations_are_named_and_grouped() -> None:
+    names = [operation["operationId"] for _, operation in operations()]
+    assert len(set(names)) == len(names)
+    tags = {tag["name"] for tag in create_document()["tags"]}
+    assert {tag for _, operation in operations() for tag in operation["tags"]} == tags
+
+
+def contents() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every body and answer with where it is."""
+    for where, operation in operations():
+        answers = {"body": operation.get("requestBody", {}), **operation["responses"]}
+        for status, answer in answers.items():
+            for kind, content in answer.get("content", {}).items():
+                yield f"{where} {status} {kind}", content
+
+
+def test_every_example_matches_its_schema() -> None:
+    document = create_document()
+    checked = 0
+    for where, content in contents():
+        for name, example in content.get("examples", {}).items():
+            checked += 1
+            assert not list(faults(example["value"], content["schema"], document)), f"{where}: {name}"
+    assert checked > 30
+    for where, operation in operations():
+        for parameter in operation.get("parameters", ()):
+            if "example" in parameter:
+                assert not list(faults(parameter["example"], parameter["schema"], document)), where
+
+
+def test_every_described_body_and_answer_has_an_example() -> None:
+    missing = [
+        where
+        for where, content in contents()
+        if "$ref" in content.get("schema", {}) and "examples" not in content and "problem+json" not in where
+    ]
+    assert not missing
+
+
+def test_every_field_is_described() -> None:
+    def is_described(schema: dict[str, Any]) -> bool:
+        return "description" in schema or "$ref" in schema or any(map(is_described, schema.get("anyOf", ())))
+
+    for name, schema in create_document()["components"]["schemas"].items():
+        assert schema["description"], name
+        for field, value in schema["properties"].items():
+            assert is_described(value), f"{name}.{field}"
+
+
+def test_example_amounts_agree() -> None:
+    [quote] = EXAMPLES[QuoteResponse].values()
+    assert isinstance(quote, QuoteResponse)
+    rate = int(quote.rate.replace(".", ""))
+    assert int(quote.amount) == -(-quote.cents * 10**34 // rate), "rounded up"
+    [receipt] = EXAMPLES[ReceiptResponse].values()
+    assert isinstance(receipt, ReceiptResponse)
+    assert (receipt.cents, receipt.amount) == (quote.cents, quote.amount)
+    assert receipt.rate is not None
+    assert int(receipt.rate.replace(".", "")) == quote.cents * 10**34 // int(quote.amount)
 
 
 @pytest.mark.anyio

@@ -1,7 +1,5 @@
 """Describes the public API, the pages and the health checks as OpenAPI 3.1, from the types of bodies and answers."""
 
-from collections import defaultdict
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +17,15 @@ from stateless_billing.payers.responses import (
 )
 from stateless_billing.services.readiness import HealthResponse, ReadinessResponse
 from stateless_billing.web.api.account_events import MEDIA_TYPE
+from stateless_billing.web.api.openapi_parts import (
+    PAGE,
+    REFS,
+    json_answer,
+    operation,
+    page_answer,
+    path_parameter,
+    query_parameter,
+)
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
 from stateless_billing.web.http.problems import ProblemDocument
 
@@ -26,7 +33,6 @@ VERSION = "1"
 LEFT_OUT = ("/login", "/logout", "/admin", "/audit", "/api/admin")
 """The operators' addresses. They are behind a sign-in and not part of the public API."""
 
-_REFS = "#/components/schemas/"
 _STRUCTS = (
     ProblemDocument,
     ClaimResponse,
@@ -40,24 +46,20 @@ _STRUCTS = (
     HealthResponse,
     ReadinessResponse,
 )
-_COMMON_PROBLEMS = (
-    "bad_request",
-    "request_timeout",
-    "body_too_large",
-    "rate_limited",
-    "headers_too_large",
-    "busy",
-    "internal",
-)
 _READ_PROBLEMS = ("chain_unavailable", "stripe_unavailable")
-_WITH_RETRY_AFTER = (429, 503)
-_PAGE = {"text/html": {"schema": {"type": "string"}}}
 _PAY_QUERY = {
     "wallet": "Whose account is to be credited.",
     "usd": "Dollars, as 50 or 12.50.",
     "return_url": "Where to go afterwards; only allowed origins are shown.",
     "ref": "Handed back with `return_url`.",
     "tx_hash": "An EVM transaction to look up.",
+}
+
+_TAGS = {
+    "Pay": "Ask for a price, pay it from any wallet, and have the payment credited.",
+    "Look up": "Read only. Nothing here costs money or writes anything.",
+    "Pages": "For people.",
+    "Service": "Whether the service runs, and how to talk to it.",
 }
 
 Ordinal = Annotated[int, Meta(ge=0, le=9999)]
@@ -68,7 +70,7 @@ OneOfSeveral = Annotated[
 
 def create_document() -> dict[str, Any]:
     """Create the whole document."""
-    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REFS + "{name}")
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=REFS + "{name}")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -76,41 +78,51 @@ def create_document() -> dict[str, Any]:
             "version": VERSION,
             "summary": "LITKEY paid on Base becomes credit in Stripe, once.",
             "description": "Cents are integers, token amounts decimal strings of base units, times unix seconds."
-            " Every GET may be asked as HEAD. The operators' addresses behind the sign-in"
+            " Every GET may be asked as HEAD. A refusal is a problem (RFC 9457): `type` is for programs, and `detail`"
+            " says what happened, whether money moved and what to do. The operators' addresses behind the sign-in"
             f" ({', '.join(LEFT_OUT)}) are not part of this description.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
-        "paths": {**_accounts(), **_quotes(), **_payments(), **_pages(), **_health()},
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
+        "paths": {**_quotes(), **_payments(), **_accounts(), **_receipts(), **_pages(), **_service()},
         "components": {"schemas": schemas},
     }
 
 
 def _quotes() -> dict[str, Any]:
+    refusals = (
+        "unsupported_media_type",
+        "invalid_input",
+        "unknown_wallet",
+        "wallet_conflict",
+        "not_payable",
+        "below_minimum",
+        "above_maximum",
+        "rate_unavailable",
+        "paused",
+        *_READ_PROBLEMS,
+    )
     return {
         "/api/quotes": {
-            "post": _operation(
+            "post": operation(
+                "createQuote",
                 "A signed price, and the calls that pay it",
-                _json("The quote", QuoteResponse),
-                problems=(
-                    "unsupported_media_type",
-                    "invalid_input",
-                    "unknown_wallet",
-                    "wallet_conflict",
-                    "not_payable",
-                    "below_minimum",
-                    "above_maximum",
-                    "rate_unavailable",
-                    "paused",
-                    *_READ_PROBLEMS,
-                ),
+                json_answer("The quote", QuoteResponse),
+                tag="Pay",
+                description="Send `calls` in order from the payer's wallet before `deadline`, each once the one before"
+                " it is mined. The contract accepts the quote once, for exactly `amount`. An unpaid quote simply ends.",
+                problems=refusals,
                 body=QuoteRequest,
             )
         },
         "/api/quotes/status": {
-            "post": _operation(
-                "Whether a quote was paid, and whether it still can be: from the chain alone, without writing",
-                _json("Where it stands", QuoteStatusResponse),
+            "post": operation(
+                "getQuoteStatus",
+                "Whether a quote was paid, and whether it still can be",
+                json_answer("Where it stands", QuoteStatusResponse),
+                tag="Look up",
+                description="From the chain alone, without writing. Pay again only on `void`.",
                 problems=("unsupported_media_type", "invalid_input", "chain_unavailable"),
                 body=QuoteStatusRequest,
             )
@@ -119,22 +131,28 @@ def _quotes() -> dict[str, Any]:
 
 
 def _payments() -> dict[str, Any]:
-    claim = _json("Its payments, and where each stands", ClaimResponse)
+    claim = json_answer("Its payments, and where each stands", ClaimResponse)
     return {
         "/api/payments": {
-            "post": _operation(
+            "post": operation(
+                "claimPayment",
                 "Claim an EVM transaction: every payment in it that is due is credited",
                 claim,
+                tag="Pay",
+                description="Safe to repeat: a payment is credited once. Ask again after `retry_after` seconds until it"
+                " is null. Claiming is optional, since the service finds every payment by itself; it is faster.",
                 problems=("unsupported_media_type", "invalid_input", *_READ_PROBLEMS),
                 body=ClaimRequest,
             )
         },
         "/api/payments/{tx_hash}": {
-            "get": _operation(
-                "The same answer, without writing",
+            "get": operation(
+                "getPayment",
+                "Where the payments of an EVM transaction stand, without writing",
                 claim,
+                tag="Look up",
                 problems=("invalid_input", *_READ_PROBLEMS),
-                parameters=[_in_path("tx_hash", TxHash)],
+                parameters=[path_parameter("tx_hash", TxHash)],
             )
         },
     }
@@ -143,24 +161,51 @@ def _payments() -> dict[str, Any]:
 def _accounts() -> dict[str, Any]:
     return {
         "/api/accounts/{wallet}": {
-            "get": _operation(
-                "An account by its wallet; unknown wallets answer alike",
-                _json("What payers may see of it", AccountResponse),
+            "get": operation(
+                "getAccount",
+                "An account by its wallet",
+                json_answer("What payers may see of it", AccountResponse),
+                tag="Look up",
+                description="Unknown wallets answer alike and in the same time, with `found` false.",
                 problems=("invalid_input", *_READ_PROBLEMS),
-                parameters=[_in_path("wallet", Address)],
+                parameters=[path_parameter("wallet", Address)],
             )
         },
         "/api/accounts/{wallet}/events": {
-            "get": _operation(
-                "An account as server-sent events: event `account`, with the JSON of `/api/accounts/{wallet}` as data,"
-                " on connecting and whenever it changed; a comment and an event `alive` every 15"
-                " seconds",
+            "get": operation(
+                "streamAccount",
+                "An account as server-sent events",
                 {
                     "200": {"description": "The stream", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}},
                     "204": {"description": "`Last-Event-ID` is `displaced`: this stream made room, ask now and then"},
                 },
+                tag="Look up",
+                description="Event `account`, with the JSON of `/api/accounts/{wallet}` as data, on connecting and"
+                " whenever it changed; a comment and an event `alive` every 15 seconds.",
                 problems=("invalid_input", *_READ_PROBLEMS),
-                parameters=[_in_path("wallet", Address)],
+                parameters=[path_parameter("wallet", Address)],
+            )
+        },
+    }
+
+
+def _receipts() -> dict[str, Any]:
+    receipt = json_answer("The receipt", ReceiptResponse)
+    receipt["200"]["content"] = PAGE | receipt["200"]["content"]
+    return {
+        "/receipt/{tx_hash}/{ordinal}": {
+            "get": operation(
+                "getReceipt",
+                "The permanent receipt of one payment",
+                receipt,
+                tag="Look up",
+                description="A page, or JSON where `Accept` asks for that. Rebuilt from chain and Stripe each time.",
+                problems=("invalid_input", "not_found", *_READ_PROBLEMS),
+                parameters=[
+                    path_parameter("tx_hash", TxHash),
+                    path_parameter("ordinal", Ordinal),
+                    query_parameter("gateway", OneOfSeveral),
+                ],
             )
         },
     }
@@ -168,118 +213,57 @@ def _accounts() -> dict[str, Any]:
 
 def _pages() -> dict[str, Any]:
     queries = [
-        _in_query(name, Annotated[str, Meta(description=description)]) for name, description in _PAY_QUERY.items()
+        query_parameter(name, Annotated[str, Meta(description=description)]) for name, description in _PAY_QUERY.items()
     ]
     location = {"schema": {"type": "string"}, "required": True}
     to_pay = {"307": {"description": "To the pay page", "headers": {"Location": location}}}
-    receipt = _json("The receipt", ReceiptResponse)
-    receipt["200"]["content"] = _PAGE | receipt["200"]["content"]
+    page = page_answer("The page")
+    codes = Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEMS)})]
+    file = {"200": {"description": "The file", "content": {"*/*": {}}}}
     return {
-        "/": {"get": _operation("To the pay page", to_pay, parameters=queries)},
-        "/payWithLitkey": {"get": _operation("To the pay page", to_pay, parameters=queries)},
-        "/pay": {"get": _operation("The pay page", _html("The page"), parameters=queries)},
-        "/receipt/{tx_hash}/{ordinal}": {
-            "get": _operation(
-                "The permanent receipt of one payment: a page, or JSON where `Accept` asks for that",
-                receipt,
-                problems=("invalid_input", "not_found", *_READ_PROBLEMS),
-                parameters=[
-                    _in_path("tx_hash", TxHash),
-                    _in_path("ordinal", Ordinal),
-                    _in_query("gateway", OneOfSeveral),
-                ],
-            )
+        "/": {"get": operation("openSite", "To the pay page", to_pay, tag="Pages", parameters=queries)},
+        "/payWithLitkey": {
+            "get": operation("openFormerPage", "To the pay page", to_pay, tag="Pages", parameters=queries)
         },
+        "/pay": {"get": operation("openPayPage", "The pay page", page, tag="Pages", parameters=queries)},
+        "/docs/api": {"get": operation("openReference", "This description as a page", page, tag="Pages")},
         "/problems/{code}": {
-            "get": _operation(
+            "get": operation(
+                "openProblem",
                 "What a problem's `type` means",
-                _html("The page"),
+                page,
+                tag="Pages",
                 problems=("not_found",),
-                parameters=[_in_path("code", Annotated[str, Meta(extra_json_schema={"enum": list(PROBLEMS)})])],
+                parameters=[path_parameter("code", codes)],
             )
         },
         "/static/{digest}/{name}": {
-            "get": _operation(
+            "get": operation(
+                "getFile",
                 "A file of the pages; under the current digest it may be kept for ever",
-                {"200": {"description": "The file", "content": {"*/*": {}}}},
+                file,
+                tag="Pages",
                 problems=("not_found",),
-                parameters=[_in_path("digest", str), _in_path("name", str)],
+                parameters=[path_parameter("digest", str), path_parameter("name", str)],
             )
         },
     }
 
 
-def _health() -> dict[str, Any]:
-    answers = _json("Fit to serve", ReadinessResponse)
-    ready = _operation("Whether the process is fit to serve", answers)
+def _service() -> dict[str, Any]:
+    answers = json_answer("Fit to serve", ReadinessResponse)
+    ready = operation("getReadiness", "Whether the process is fit to serve", answers, tag="Service")
     unfit = ready["responses"]["503"]
     unfit["content"] = unfit["content"] | answers["200"]["content"]
     unfit["headers"]["Retry-After"]["required"] = False
-    spec = {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    alive = json_answer("It does", HealthResponse)
+    document = {"200": {"description": "OpenAPI 3.1", "content": {"application/json": {"schema": {"type": "object"}}}}}
     abi = {"200": {"description": "The ABI", "content": {"application/json": {"schema": {"type": "array"}}}}}
     return {
         "/healthz": {
-            "get": _operation("The process lives; no limit, nothing is read", _json("It does", HealthResponse))
+            "get": operation("getHealth", "The process lives; no limit, nothing is read", alive, tag="Service")
         },
         "/readyz": {"get": ready},
-        "/openapi.json": {"get": _operation("This description", spec)},
-        "/abi.json": {"get": _operation("The gateway's ABI", abi)},
+        "/openapi.json": {"get": operation("getDescription", "This description", document, tag="Service")},
+        "/abi.json": {"get": operation("getAbi", "The gateway's ABI", abi, tag="Service")},
     }
-
-
-def _operation(
-    summary: str,
-    answers: Mapping[str, Any],
-    *,
-    problems: tuple[str, ...] = (),
-    parameters: list[dict[str, Any]] | None = None,
-    body: type[msgspec.Struct] | None = None,
-) -> dict[str, Any]:
-    """Describe an operation: its answers, its own problems, and those that any request may meet."""
-    operation: dict[str, Any] = {
-        "summary": summary,
-        "responses": {**answers, **_problems(*problems, *_COMMON_PROBLEMS)},
-    }
-    if parameters:
-        operation["parameters"] = parameters
-    if body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref(body)}}}
-    return operation
-
-
-def _problems(*codes: str) -> dict[str, Any]:
-    by_status: dict[int, list[str]] = defaultdict(list)
-    for code in codes:
-        by_status[PROBLEMS[code][0]].append(code)
-    return {str(status): _problem(status, codes) for status, codes in sorted(by_status.items())}
-
-
-def _problem(status: int, codes: list[str]) -> dict[str, Any]:
-    types = {"properties": {"type": {"enum": [f"/problems/{code}" for code in codes]}}}
-    problem: dict[str, Any] = {
-        "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes),
-        "content": {"application/problem+json": {"schema": {"allOf": [_ref(ProblemDocument), types]}}},
-    }
-    if status in _WITH_RETRY_AFTER:
-        problem["headers"] = {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}}
-    return problem
-
-
-def _ref(struct: type[msgspec.Struct]) -> dict[str, str]:
-    return {"$ref": _REFS + struct.__name__}
-
-
-def _json(description: str, struct: type[msgspec.Struct]) -> dict[str, Any]:
-    return {"200": {"description": description, "content": {"application/json": {"schema": _ref(struct)}}}}
-
-
-def _html(description: str) -> dict[str, Any]:
-    return {"200": {"description": description, "content": _PAGE}}
-
-
-def _in_path(name: str, form: Any) -> dict[str, Any]:
-    return {"name": name, "in": "path", "required": True, "schema": msgspec.json.schema(form)}
-
-
-def _in_query(name: str, form: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": msgspec.json.schema(form)}

@@ -11,6 +11,7 @@ from stateless_billing.web.http.inputs import A_TX_HASH, AN_ADDRESS, RequestBody
 MAX_QUOTE_CENTS = 10**9
 MAX_EXACT = 2**53 - 1  # the largest whole number that every reader of JSON keeps exactly
 MAX_OVERRIDE_HOURS = 24
+_ADDRESS_FORM = "In mixed case it must carry its EIP-55 checksum."
 
 
 class QuoteRequest(RequestBody, frozen=True, kw_only=True):
@@ -23,9 +24,15 @@ class QuoteRequest(RequestBody, frozen=True, kw_only=True):
     }
     consequence: ClassVar[str] = "No money moved."
 
-    wallet: Address
-    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS)]
-    payer: Address | None = None
+    wallet: Annotated[Address, Meta(description=f"The wallet whose account is to be credited. {_ADDRESS_FORM}")]
+    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS, description="What is to be credited, in cents.")]
+    payer: (
+        Annotated[
+            Address,
+            Meta(description="Who will pay, if known: `calls` then leaves out an approval that is not needed."),
+        ]
+        | None
+    ) = None
 
 
 class QuoteStatusRequest(RequestBody, frozen=True, kw_only=True):
@@ -42,13 +49,13 @@ class QuoteStatusRequest(RequestBody, frozen=True, kw_only=True):
     }
     consequence: ClassVar[str] = "Nothing was decided."
 
-    gateway: Address
-    wallet: Address
-    sequence: Annotated[int, Meta(ge=0, le=MAX_EXACT)]
-    amount: Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,77})$")]
-    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS)]
-    deadline: Annotated[int, Meta(ge=0, le=MAX_EXACT)]
-    signature: Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{130}$")]
+    gateway: Annotated[Address, Meta(description="The quote's `gateway`.")]
+    wallet: Annotated[Address, Meta(description="The quote's `wallet`.")]
+    sequence: Annotated[int, Meta(ge=0, le=MAX_EXACT, description="The quote's `sequence`.")]
+    amount: Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,77})$", description="The quote's `amount`.")]
+    cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS, description="The quote's `cents`.")]
+    deadline: Annotated[int, Meta(ge=0, le=MAX_EXACT, description="The quote's `deadline`.")]
+    signature: Annotated[str, Meta(pattern="^0x[0-9a-fA-F]{130}$", description="The quote's `signature`.")]
 
 
 class ClaimRequest(RequestBody, frozen=True, kw_only=True):

@@ -34,9 +34,9 @@ RENDERER = "render_problem"
 class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a request was not answered as asked."""
 
-    type: Annotated[str, Meta(pattern="^/problems/[a-z_]+$")]
-    title: str
-    status: Annotated[int, Meta(ge=400, le=599)]
+    type: Annotated[str, Meta(pattern="^/problems/[a-z_]+$", description="The problem's code, for programs.")]
+    title: Annotated[str, Meta(description="The same for every problem of this type.")]
+    status: Annotated[int, Meta(ge=400, le=599, description="The HTTP status.")]
     detail: Annotated[str, Meta(description="What happened, whether money moved, and what to do.")]
     request_id: Annotated[str, Meta(description="What to quote to support; also the X-Request-Id header.")]
 
