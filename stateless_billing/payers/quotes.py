@@ -120,7 +120,8 @@ class Quotes:
             raise ProblemError(
                 "unknown_wallet",
                 f"No account has this wallet. {_NOTHING} Check the address, or add the wallet to your account first."
-                " We may need a minute to find a new account.",
+                " `GET /api/accounts/{wallet}` says `found` once an account has it: we may need a"
+                " minute to find a new one.",
             )
         if account.customer.is_not_payable:
             raise ProblemError(

@@ -82,15 +82,41 @@ async def test_a_number_of_any_length_is_refused_for_its_size() -> None:
 @pytest.mark.parametrize(
     ("form", "body", "detail"),
     [
-        (QuoteRequest, {}, f"`wallet` {AN_ADDRESS}"),
-        (QuoteRequest, {"wallet": WALLET}, CENTS),
-        (ClaimRequest, {}, "`tx_hash` must be a transaction hash: 0x and 64 hex digits."),
+        (
+            QuoteRequest,
+            {},
+            (
+                "`wallet` must be an address: 0x and 40 hex digits. It is missing. No money moved. Send the wallet whose"
+                " account is to be credited."
+            ),
+        ),
+        (
+            QuoteRequest,
+            {"wallet": WALLET},
+            (
+                "`cents` must be a whole number from 1 to 1000000000. It is missing. No money moved. Send what is to be"
+                " credited in cents, such as 2500 for $25.00."
+            ),
+        ),
+        (QuoteRequest, {"wallet": None}, f"`wallet` {AN_ADDRESS}"),
+        (
+            ClaimRequest,
+            {},
+            (
+                "`tx_hash` must be a transaction hash: 0x and 64 hex digits. It is missing. Send the hash of the"
+                " transaction that paid."
+            ),
+        ),
         (ClaimRequest, {"tx_hash": "0x"}, "`tx_hash` must be a transaction hash: 0x and 64 hex digits."),
-        (ChallengeRequest, {}, "`address` must be an address: 0x and 40 hex digits. Nothing was done."),
+        (ChallengeRequest, {}, "`address` must be an address: 0x and 40 hex digits. It is missing. Nothing was done."),
         (GrantForm, {"note": 5}, "`note` must be a text. Nothing was given."),
         (GrantForm, {"again": "yes"}, "`again` must be true or false. Nothing was given."),
         (GrantStatusRequest, {"form": None}, "`form` must be a text. Nothing was done."),
-        (RateRequest, {"rate": "1"}, "`hours` must be a whole number from 1 to 24. Nothing was changed."),
+        (
+            RateRequest,
+            {"rate": "1"},
+            "`hours` must be a whole number from 1 to 24. It is missing. Nothing was changed.",
+        ),
         (RateRequest, {"hours": 25}, "`hours` must be a whole number from 1 to 24. Nothing was changed."),
         (RateRequest, {"hours": 0}, "`hours` must be a whole number from 1 to 24. Nothing was changed."),
     ],

@@ -158,7 +158,8 @@ PATH_EXAMPLES: Mapping[str, Any] = {
 PROBLEM_DETAILS: Mapping[str, str] = {
     "unsupported_media_type": "Send the body as JSON with `Content-Type: application/json`. Nothing was done.",
     "unknown_wallet": "No account has this wallet. Nothing was sent and no money moved. Check the address, or add the"
-    " wallet to your account first. We may need a minute to find a new account.",
+    " wallet to your account first. `GET /api/accounts/{wallet}` says `found` once an account has it: we may need a"
+    " minute to find a new one.",
     "below_minimum": "The smallest payment is $5.00. Nothing was sent and no money moved.",
     "rate_limited": "Nothing was done. Payments you already made are safe. Try again in 3 s.",
 }

@@ -23,6 +23,10 @@ class QuoteRequest(RequestBody, frozen=True, kw_only=True):
         "payer": AN_ADDRESS,
     }
     consequence: ClassVar[str] = "No money moved."
+    remedies: ClassVar[Mapping[str, str]] = {
+        "wallet": "Send the wallet whose account is to be credited.",
+        "cents": "Send what is to be credited in cents, such as 2500 for $25.00.",
+    }
 
     wallet: Annotated[Address, Meta(description=f"The wallet whose account is to be credited. {_ADDRESS_FORM}")]
     cents: Annotated[int, Meta(ge=1, le=MAX_QUOTE_CENTS, description="What is to be credited, in cents.")]
@@ -63,6 +67,7 @@ class ClaimRequest(RequestBody, frozen=True, kw_only=True):
 
     expected: ClassVar[Mapping[str, str]] = {"tx_hash": A_TX_HASH}
     consequence: ClassVar[str] = ""
+    remedies: ClassVar[Mapping[str, str]] = {"tx_hash": "Send the hash of the transaction that paid."}
 
     tx_hash: TxHash
 

@@ -89,6 +89,8 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     expected: ClassVar[Mapping[str, str]] = {}
     """What a field must be, by name; without an entry, a text."""
     consequence: ClassVar[str] = "Nothing was done."
+    remedies: ClassVar[Mapping[str, str]] = {}
+    """What to send where a field is missing, by name."""
 
 
 Body = TypeVar("Body", bound=RequestBody)
@@ -118,8 +120,11 @@ def _refusal(fault: str, form: type[RequestBody]) -> ProblemError:
         return ProblemError("invalid_input", f"The body has a name that is not known here: {ascii(unknown[1])[:40]}.")
     if faulty := _FAULTY_FIELD.search(fault):
         name = faulty[1] or faulty[2]
-        expected = form.expected.get(name, "a text")
-        return ProblemError("invalid_input", f"`{name}` must be {expected}. {form.consequence}".strip())
+        words = [f"`{name}` must be {form.expected.get(name, 'a text')}.", form.consequence]
+        if faulty[1]:
+            words[1:1] = ["It is missing."]
+            words.append(form.remedies.get(name, ""))
+        return ProblemError("invalid_input", " ".join(word for word in words if word))
     return ProblemError("bad_request", "The body must be a JSON object.")
 
 
