@@ -86,8 +86,8 @@ async def test_a_number_of_any_length_is_refused_for_its_size() -> None:
             QuoteRequest,
             {},
             (
-                "`wallet` must be an address: 0x and 40 hex digits. It is missing. No money moved. Send the wallet whose"
-                " account is to be credited."
+                "`wallet` must be an address: 0x and 40 hex digits. It is missing. No money moved. Send the wallet"
+                " whose account is to be credited."
             ),
         ),
         (
