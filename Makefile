@@ -116,3 +116,8 @@ fuzz-api: contracts .venv-schemathesis/installed  ## fuzz the service with reque
 	"$(PYTHON)" -m venv .venv-schemathesis
 	.venv-schemathesis/bin/python $(PIP_INSTALL) -r requirements/schemathesis.txt
 	touch $@
+
+.PHONY: stripe-check
+
+stripe-check: install  ## ask Stripe itself what no document settles, with STRIPE_TEST_KEY of a sandbox
+	@$(PY) -m tests.stripe_check

@@ -1,10 +1,11 @@
 """The contract through the real SDK: the stand-in, or Stripe's test mode if STRIPE_TEST_KEY is set."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,12 +16,23 @@ from stateless_billing.sandbox.routes import TRANSACTIONS
 from stateless_billing.sandbox.sandbox import Sandbox
 
 REAL_KEY = os.environ.get("STRIPE_TEST_KEY", "")
+REAL_BASE = os.environ.get("STRIPE_TEST_BASE", "https://api.stripe.com")
+_PACE_SECONDS = 0.06
 marks = [
     pytest.mark.anyio,
     # the SDK's own client uses a deprecated way to pass its body to httpx
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
 needs_controls = pytest.mark.skipif(bool(REAL_KEY), reason="Stripe's test mode has no faults and no ageing on demand")
+
+
+class PacedClient(stripe.HTTPXClient):
+    """Stays below the 25 requests a second that a sandbox allows."""
+
+    async def request_async(self, *arguments: Any, **more: Any) -> Any:
+        """Send a request after a pause."""
+        await asyncio.sleep(_PACE_SECONDS)
+        return await super().request_async(*arguments, **more)
 
 
 @dataclass
@@ -30,10 +42,19 @@ class Contract:
     client: stripe.StripeClient
     sandbox: Sandbox
     base: str
+    made: list[str] = field(default_factory=list)
 
     async def customer(self, **params: Any) -> stripe.Customer:
         """Create a customer with the SDK's random key."""
-        return await self.client.v1.customers.create_async(params)  # type: ignore[arg-type]
+        customer = await self.client.v1.customers.create_async(params)  # type: ignore[arg-type]
+        self.made.append(customer.id)
+        return customer
+
+    async def clean_up(self) -> None:
+        """Delete every customer that was made, and not deleted by its test."""
+        for customer in self.made:
+            with suppress(stripe.InvalidRequestError):
+                await self.client.v1.customers.delete_async(customer)
 
     async def credit(
         self, customer: str, cents: int = 100, key: str | None = None, **params: Any
@@ -59,12 +80,15 @@ class Contract:
 @asynccontextmanager
 async def contract_with(sandbox: Sandbox, base: str, key: str) -> AsyncIterator[Contract]:
     """Return a contract with another key."""
-    http = stripe.HTTPXClient(timeout=20)
-    address = "https://api.stripe.com" if REAL_KEY else base
+    http = PacedClient(timeout=20) if REAL_KEY else stripe.HTTPXClient(timeout=20)
+    address = REAL_BASE if REAL_KEY else base
     client = stripe.StripeClient(REAL_KEY or key, base_addresses={"api": address}, http_client=http)
+    contract = Contract(client, sandbox, base)
     try:
-        yield Contract(client, sandbox, base)
+        yield contract
     finally:
+        if REAL_KEY:
+            await contract.clean_up()
         await http.close_async()  # type: ignore[no-untyped-call]
 
 
