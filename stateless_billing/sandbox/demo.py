@@ -116,6 +116,7 @@ def _print_addresses(stack: Stack, service: Service, page: str) -> None:
         f"\n  pay page      {page}"
         "\n                (includes a test wallet, so you can pay without installing one)"
         f"\n  admin pages   {service.url}/login (as admin@example.org; the mail is at {stack.sandbox}/_sandbox/mails)"
+        f"\n  API           {service.url}/docs/api"
         f"\n  health        {service.url}/readyz"
         f"\n  chain         {stack.chain.url} (chain id {stack.chain.chain_id};"
         " its accounts are Foundry's well-known test accounts)"
