@@ -29,7 +29,10 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A reservation in the grants ledger, with the caps that applied when it was written."""
+    """A reservation in the grants ledger, with the caps that applied when it was written.
+
+    `again`: the reservation that its operator knowingly repeated, see `look_alikes.py`.
+    """
 
     entry: Entry
     grant: str
@@ -38,6 +41,7 @@ class Reservation:
     note: str
     customer: str
     caps: Caps
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ def parse_reservation(entry: Entry) -> Reservation | None:
         note=metadata.get("note", ""),
         customer=metadata["customer"],
         caps=caps,
+        again=metadata.get("again", ""),
     )
 
 

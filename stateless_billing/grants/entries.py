@@ -15,7 +15,8 @@ from stateless_billing.grants.caps import Caps, Reservation
 class GrantRequest:
     """An operator's request, by one form.
 
-    `grant` is the form's ID, for this operator and customer.
+    `grant` is the form's ID, for this operator and customer. `again` confirms that it repeats an earlier grant: that
+    one's reservation, or `any`.
     """
 
     grant: str
@@ -24,6 +25,7 @@ class GrantRequest:
     cents: int
     reason: str
     note: str
+    again: str = ""
 
 
 def find_reservation(grant: str, entries: Sequence[Entry]) -> Reservation | None:
@@ -46,6 +48,7 @@ def reservation_draft(request: GrantRequest, minted: int, limits: Caps, grants_i
             "note": request.note,
             "customer": request.customer,
             "caps": str(limits),
+            **({"again": request.again} if request.again else {}),
         },
         origin=minted,
         idempotency_key=lambda epoch: f"reserve:{request.grant}",

@@ -18,7 +18,7 @@ from stateless_billing.bookkeeping.reversals import Reversals
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, QUIET_SECONDS, epoch_position, seconds_until_writable
 from stateless_billing.domain.form_ids import died_before
 from stateless_billing.domain.ledger import Entry, reversal_of
-from stateless_billing.grants import caps
+from stateless_billing.grants import caps, look_alikes
 from stateless_billing.grants.caps import DAY, Listing, Reservation
 from stateless_billing.grants.entries import find_grant, grant_draft
 from stateless_billing.runtime.backoff import Backoff
@@ -224,20 +224,22 @@ class GrantLedger:
         if died_before(reserved.grant, reserved.entry.created):
             return await self._refuse_reservation(reserved, "form_dead")
         try:
-            entry = await self._write_grant(reserved)
+            entry = await self._write_grant(reserved, listing)
         except IneligibleCustomer as error:
             return await self._refuse_reservation(reserved, error.reason)
         except InQuietZone as error:
             return Grant(reserved, "open", detail=str(error))
         return Grant(reserved, "given", credit=entry, is_final=True)
 
-    async def _write_grant(self, reserved: Reservation) -> Entry:
+    async def _write_grant(self, reserved: Reservation, listing: Listing) -> Entry:
         async def check(session: StripeSession) -> Entry | None:
             now = epoch_position(session.now(), reserved.entry.created)
             if now.epoch > 0 and now.in_quiet_zone:
                 raise InQuietZone(seconds_until_writable(session.now(), reserved.entry.created))
             if now.epoch > 0:
                 raise IneligibleCustomer("lapsed")
+            if look_alikes.is_unconfirmed_repeat(reserved, listing):
+                raise IneligibleCustomer("look_alike")
             await require_usable(session, reserved.customer)
             return None
 

@@ -6,7 +6,7 @@ grants, and the caps are judged by that. `grant_ledger.py` completes it, also af
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stateless_billing.bookkeeping.entry_writer import find_or_write
 from stateless_billing.bookkeeping.records import ServiceRecords
@@ -15,8 +15,8 @@ from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.form_ids import FORM_SECONDS, minted_at
-from stateless_billing.domain.ledger import Entry, reversal_of
-from stateless_billing.grants import caps, grant_ledger
+from stateless_billing.domain.ledger import Entry
+from stateless_billing.grants import caps, grant_ledger, look_alikes
 from stateless_billing.grants.caps import DAY, Caps, Reservation, Usage
 from stateless_billing.grants.entries import GrantRequest, find_reservation, reservation_draft
 from stateless_billing.grants.forms import REASONS, UNUSABLE
@@ -30,7 +30,6 @@ from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import LedgerUnproven, NeedsSecondReading, StripeFailure
 
 UNDO_SECONDS = 600
-DUPLICATE_SECONDS = 600
 _NOTHING = "Nothing was given."
 _ID_BYTES = 8
 
@@ -89,8 +88,8 @@ class Grants:
         entries = [grant.reservation.entry for grant in grants if grant.reversal is None]
         return self._remaining_limits(entries, operator)
 
-    async def preview(self, request: GrantRequest) -> tuple[RemainingLimits, Grant | None]:
-        """Return the limits before a grant, and a similar grant of the last ten minutes.
+    async def preview(self, request: GrantRequest) -> tuple[RemainingLimits, Reservation | None]:
+        """Return the limits before a grant, and the grant of the last ten minutes that it repeats.
 
         Writes nothing.
         """
@@ -98,18 +97,19 @@ class Grants:
         listing = await self.ledger.list_grants(int(self._clock.wall()) - DAY)
         remaining = self._remaining_limits(listing.entries, request.operator)
         self._check_caps(request, remaining)
-        return remaining, self._find_duplicate(request, listing.entries, listing.read_at)
+        return remaining, look_alikes.find_look_alike(request, listing.entries, listing.read_at)
 
     async def give(self, request: GrantRequest, *, confirm_duplicate: bool = False) -> Grant:
         """Give a grant, or return the result of an earlier try with the same form. Safe to repeat.
 
-        `confirm_duplicate`: the operator confirmed the warning about a similar grant.
+        `confirm_duplicate`: the operator confirmed the warning about `request.again`, or about any grant.
 
         Raises: ProblemError.
         """
+        request = replace(request, again=(request.again or look_alikes.ANY) if confirm_duplicate else "")
         self.ledger.in_flight.add(request.grant)
         try:
-            reserved = await self._reserve(request, confirm_duplicate=confirm_duplicate)
+            reserved = await self._reserve(request)
             grant = await self.ledger.complete(reserved, await self.ledger.list_grants(reserved.entry.created - DAY))
         except StripeFailure:
             self.ledger.mark_uncertain()
@@ -121,7 +121,7 @@ class Grants:
             metrics.GRANT_CENTS.inc(request.cents)
         return grant
 
-    async def _reserve(self, request: GrantRequest, *, confirm_duplicate: bool) -> Reservation:
+    async def _reserve(self, request: GrantRequest) -> Reservation:
         minted = self._minted(request)
         async with self._locks.lock(self._records.grants_id):
             since = min(minted, int(self._clock.wall()) - DAY) - LISTING_LEAD_SECONDS
@@ -130,7 +130,8 @@ class Grants:
                 return _require_same_request(request, existing)
             self._check_form(request)
             self._check_caps(request, self._remaining_limits(listing.entries, request.operator))
-            if not confirm_duplicate and self._find_duplicate(request, listing.entries, listing.read_at):
+            earlier = look_alikes.find_look_alike(request, listing.entries, listing.read_at)
+            if not look_alikes.is_confirmed(earlier, request.again):
                 raise ProblemError(
                     "look_alike",
                     f"This customer was given {money.format_dollars(request.cents)} within the last ten minutes."
@@ -253,15 +254,6 @@ class Grants:
                     f"{who} give {dollars(cap)} in 24 hours. {dollars(max(0, cap - used.cents))} is left."
                     f" {_NOTHING}{_freed_sentence(used, int(self._clock.wall()))}",
                 )
-
-    def _find_duplicate(self, request: GrantRequest, entries: Sequence[Entry], now: int) -> Grant | None:
-        for entry in entries:
-            earlier = caps.parse_reservation(entry) if now - entry.created <= DUPLICATE_SECONDS else None
-            if earlier is None or earlier.grant == request.grant or reversal_of(entry, entries):
-                continue
-            if (earlier.customer, earlier.entry.cents) == (request.customer, request.cents):
-                return Grant(earlier, "given")
-        return None
 
 
 def _require_same_request(request: GrantRequest, reserved: Reservation) -> Reservation:

@@ -105,7 +105,8 @@ export class GrantForm {
     requireElement("grant-why").replaceChildren("Note: ", createElement("bdi", { dir: "auto" }, preview.note));
     const warning = requireElement("grant-alike");
     setVisible(warning, this.again);
-    setText(warning, this.again ? `This customer was given ${amount} within the last ten minutes. Give it again only if you mean to.` : "");
+    const repeated = this.again && `${preview.alike.operator} gave this customer ${amount} within the last ten minutes. Give it again only if you mean to.`;
+    setText(warning, repeated || "");
     setText(this.giveButton, this.again ? `Give ${amount} once more` : `Give ${amount}`);
     setVisible(this.entry, false);
     setVisible(this.confirm, true);
@@ -124,7 +125,7 @@ export class GrantForm {
     this.setBusy(true);
     setText(requireElement("live"), "Giving…");
     try {
-      const grant = await post("/api/admin/grants", { ...this.readRequest(), again: this.again });
+      const grant = await post("/api/admin/grants", { ...this.readRequest(), again: this.again, alike: this.preview?.alike?.reservation ?? "" });
       await (grant.state === "open" ? this.pollStatus() : this.showGrant(grant));
     } catch (fault) {
       if (fault.isOutcomeUnknown) await this.pollStatus();

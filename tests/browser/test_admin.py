@@ -170,6 +170,7 @@ def test_the_same_grant_again_is_warned_of(tabs: Tabs, office: Office) -> None:
         page = office.open(tabs, f"/admin/customers/{customer}")
         ask(page, amount="2")
         expect(page.locator("#grant-alike")).to_be_visible(visible=number == 2)
+        expect(page.locator("#grant-alike")).to_contain_text(f"{MODERATOR} gave this customer" if number == 2 else "")
         page.get_by_role("button", name="Give $2.00 once more" if number == 2 else "Give $2.00").click()
         expect(page.locator("#grant-outcome")).to_have_text("Given: $2.00.")
     assert office.stack.balance(customer) == 400

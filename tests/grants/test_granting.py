@@ -132,6 +132,47 @@ async def test_a_similar_grant_needs_confirmation_for_ten_minutes(setup: GrantsS
     assert setup.balance() == 2250
 
 
+async def test_a_grant_given_meanwhile_by_another_process_is_told_of(setup: GrantsSetup) -> None:
+    """Both read the ledger before either reserves: what the second repeats was not shown to its operator."""
+    first, second = await setup.process(), await setup.process()
+    slow, quick = setup.request(), setup.request(operator=BEN)
+    done: list[Grant] = []
+
+    async def overtake(request: httpx.Request) -> None:
+        if request.url.path.endswith(CUSTOMER) and not done:
+            setup.before_response = do_nothing
+            done.append(await second.give(quick))
+
+    setup.before_response = overtake
+    late = await first.give(slow)
+    assert [(grant.state, grant.detail) for grant in (*done, late)] == [("given", ""), ("refused", "look_alike")]
+    assert setup.balance() == 750
+    assert is_consistent(setup)
+    third = await setup.process()
+    assert (await third.give(slow)).state == "refused", "the verdict is every process's"
+    earlier = (await third.preview(setup.request()))[1]
+    assert earlier is not None
+    assert earlier.operator == BEN
+    confirmed = setup.request(again=earlier.entry.id)
+    assert (await third.give(confirmed, confirm_duplicate=True)).state == "given"
+    assert (await (await setup.process()).give(confirmed, confirm_duplicate=True)).state == "given"
+    with pytest.raises(ProblemError, match="look_alike"):  # this one was shown the first grant, and repeats the second
+        await first.give(setup.request(again=earlier.entry.id), confirm_duplicate=True)
+    assert setup.balance() == 1500
+
+
+async def test_a_repeat_that_an_older_version_gave_stands(setup: GrantsSetup) -> None:
+    """It did not write what its operator was shown."""
+    first = await setup.process()
+    await first.give(setup.request())
+    repeated = await first.give(setup.request(), confirm_duplicate=True)
+    [row] = [row for row in setup.rows(GRANTS) if row.id == repeated.reservation.entry.id]
+    del row.metadata["again"]
+    grants = await (await setup.process()).ledger.reconcile()
+    assert [grant.state for grant in grants] == ["given", "given"]
+    assert setup.balance() == 1500
+
+
 async def test_forms_expire(setup: GrantsSetup) -> None:
     grants, form = await setup.process(), setup.request()
     setup.clock.wait(FORM_SECONDS)

@@ -231,10 +231,14 @@ def test_the_step_before_says_what_it_would_do_and_asks_again_about_a_grant_alik
     assert stack.balance(customer.id) == 310
     operator.give(service, customer.id)
     again = operator.grant_form(service, customer.id)
-    assert operator.post(service, "/api/admin/grants/check", again).json()["alike"] is not None
+    alike = operator.post(service, "/api/admin/grants/check", again).json()["alike"]
+    assert alike["operator"] == operator.name
     refused = operator.post(service, "/api/admin/grants", again)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/look_alike")
-    assert operator.post(service, "/api/admin/grants", {**again, "again": True}).json()["state"] == "given"
+    invalid = operator.post(service, "/api/admin/grants", {**again, "again": True, "alike": "x" * 600})
+    assert (invalid.status_code, "cbtxn_" in invalid.json()["detail"]) == (422, True)
+    confirmed = {**again, "again": True, "alike": alike["reservation"]}
+    assert operator.post(service, "/api/admin/grants", confirmed).json()["state"] == "given"
     assert stack.balance(customer.id) == 310 + 1500
 
 

@@ -88,7 +88,7 @@ class SignatureRequest(RequestBody, frozen=True, kw_only=True):
 
 
 class GrantForm(RequestBody, frozen=True, kw_only=True):
-    """A filled-in grant form. `again` confirms a grant that looks like an earlier one."""
+    """A filled-in grant form. `again` confirms that it repeats the grant whose reservation is `alike`, or any."""
 
     expected: ClassVar[Mapping[str, str]] = {"again": "true or false"}
     consequence: ClassVar[str] = "Nothing was given."
@@ -98,6 +98,7 @@ class GrantForm(RequestBody, frozen=True, kw_only=True):
     reason: str = ""
     note: str = ""
     again: bool = False
+    alike: str = ""
 
 
 class GrantStatusRequest(RequestBody, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from chain.signatures import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.grants import forms
+from stateless_billing.grants.caps import Reservation
 from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import RemainingLimits
@@ -82,7 +83,7 @@ class AdminApi:
                 "reason": forms.REASONS[grant_request.reason],
                 "note": grant_request.note,
                 "left": _limits_response(remaining),
-                "alike": None if duplicate is None else {"at": duplicate.reservation.entry.created},
+                "alike": duplicate and _duplicate_response(duplicate),
             }
         )
 
@@ -144,6 +145,8 @@ class AdminApi:
     async def _parse_grant_request(self, request: Request, operator: Operator) -> tuple[GrantRequest, bool]:
         body = await inputs.read_body(request, GrantForm, _MAX_BODY_BYTES)
         form = self._sessions.open_form(request, "grant", body.form, operator)
+        if body.alike and not is_entry_id(body.alike):
+            raise ProblemError("invalid_input", f"`alike` must be a cbtxn_… identifier. {_NOTHING_GIVEN}")
         grant_request = GrantRequest(
             grant=form["grant"],
             operator=operator.name,
@@ -151,6 +154,7 @@ class AdminApi:
             cents=forms.parse_cents(body.amount),
             reason=body.reason,
             note=forms.parse_note(body.note),
+            again=body.alike,
         )
         return grant_request, body.again
 
@@ -166,11 +170,20 @@ def _limits_response(remaining: RemainingLimits) -> dict[str, Any]:
     }
 
 
+def _duplicate_response(duplicate: Reservation) -> dict[str, Any]:
+    return {
+        "at": duplicate.entry.created,
+        "operator": duplicate.operator,
+        "reservation": duplicate.entry.id,
+    }
+
+
 REFUSED = {
     "over_cap:per_grant": "it was above the most of one grant",
     "over_cap:operator": "others of yours came first, and together they pass your 24 hours' most",
     "over_cap:everyone": "other operators' came first, and together they pass the most of all in 24 hours",
     "form_dead": "its form was too old when Stripe carried it out",
+    "look_alike": "the same amount had just been given to this customer, which you were not shown",
     **{name: sentence[0].lower() + sentence[1:].rstrip(".") for name, sentence in forms.UNUSABLE.items()},
 }
 
