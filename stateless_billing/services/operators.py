@@ -16,6 +16,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.services.clients import Clients
 from stateless_billing.services.crediting import CreditingServices
 from stateless_billing.settings import Settings
+from stateless_billing.support.customer_facts import CustomerReader
 from stateless_billing.support.customer_search import CustomerSearch
 from stateless_billing.support.decisions.history import DecisionHistory
 from stateless_billing.support.decisions.order_checks import OrderChecks
@@ -66,7 +67,8 @@ def create_operators(
     )
     # Orders of its own: what is read about a wallet goes back to the record's beginning, and crediting must not wait.
     orders = Orders(stripe=clients.lookup_stripe, records=crediting.records, clock=clock, caps=crediting.orders.caps)
-    conflicts = WalletConflicts(stripe=clients.lookup_stripe, gateway=clients.gateways[0], orders=orders)
+    reader = CustomerReader(clients.lookup_stripe, clients.gateways)
+    conflicts = WalletConflicts(stripe=clients.lookup_stripe, gateway=clients.gateways[0], orders=orders, reader=reader)
     decisions = _create_decisions(settings, clock, clients, crediting, grants)
     return OperatorServices(
         grants=grants,
@@ -79,6 +81,7 @@ def create_operators(
             records=crediting.records,
             grants=grants.ledger,
             conflicts=conflicts,
+            reader=reader,
             clock=clock,
         ),
         wallet_conflicts=conflicts,

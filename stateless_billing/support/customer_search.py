@@ -7,24 +7,18 @@ from dataclasses import dataclass, field, replace
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway, TxPayments, find_payments_in_tx
 from chain.payment import Payment
-from stateless_billing.bookkeeping.records import (
-    RECORD_MARKER,
-    ServiceRecords,
-    find_wallet_holders,
-    get_paying_customer,
-)
+from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.order_rules import Order
 from stateless_billing.grants import caps
 from stateless_billing.grants.grant_ledger import GrantLedger
-from stateless_billing.operators.roster import is_wallet
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe import lookups
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.objects import WALLET, Customer
+from stateless_billing.stripe.objects import Customer
+from stateless_billing.support.customer_facts import CustomerFacts, CustomerReader
 from stateless_billing.support.search_text import parse_search
 from stateless_billing.support.wallet_conflicts import WalletConflict, WalletConflicts
 
@@ -50,23 +44,11 @@ LAGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerMatch:
-    """A matching customer, its wallets, and the time of its newest entry (Unix seconds).
-
-    Stripe keeps nothing of a deleted customer but its ID.
-    """
-
-    customer: Customer
-    wallets: tuple[str, ...]
-    last_activity: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The result of a search. `kind` is how the text was interpreted, `note` a caveat for the operator."""
 
     kind: str
-    matches: Sequence[CustomerMatch] = ()
+    matches: Sequence[CustomerFacts] = ()
     payments: Sequence[Payment] = field(default=())
     entry: Entry | None = None
     note: str = ""
@@ -85,6 +67,7 @@ class CustomerSearch:
         records: ServiceRecords,
         grants: GrantLedger,
         conflicts: WalletConflicts,
+        reader: CustomerReader,
         clock: Clock,
     ) -> None:
         self._stripe = stripe
@@ -93,6 +76,7 @@ class CustomerSearch:
         self._records = records
         self._grants = grants
         self._conflicts = conflicts
+        self._reader = reader
         self._clock = clock
 
     async def find(self, text: str) -> SearchResult:
@@ -182,17 +166,6 @@ class CustomerSearch:
         async with self._stripe.session() as session:
             return await lookups.get_entry(session, customer_id, entry_id)
 
-    async def _get_any_customer(self, customer_id: str) -> Customer | None:
-        """Get a customer, also a deleted one; None if it does not exist or is a bookkeeping record."""
-        async with self._stripe.session() as session:
-            try:
-                customer = await session.get_customer(customer_id)
-            except RequestRejected as error:
-                if error.code != "resource_missing":
-                    raise
-                return None
-        return None if customer.value(RECORD_MARKER) else customer
-
     async def _recently_credited(self) -> list[str]:
         """The distinct customers with the latest grants and payments."""
         listing = await self._grants.list_grants(int(self._clock.wall()) - _GRANT_DAYS * caps.DAY)
@@ -208,18 +181,10 @@ class CustomerSearch:
             ids += [payment.customer_id for payment in reversed(latest) if payment.customer_id]
         return list(dict.fromkeys(ids))[:_MAX_CANDIDATES]
 
-    async def _describe_matches(self, ids: Sequence[str]) -> list[CustomerMatch]:
+    async def _describe_matches(self, ids: Sequence[str]) -> list[CustomerFacts]:
         unique = list(dict.fromkeys(ids))[:_MAX_MATCHES]
-        matches = await asyncio.gather(*(self._describe_match(customer_id) for customer_id in unique))
+        matches = await asyncio.gather(*(self._reader.read(customer_id) for customer_id in unique))
         return [match for match in matches if match]
-
-    async def _describe_match(self, customer_id: str) -> CustomerMatch | None:
-        customer = await self._get_any_customer(customer_id)
-        if customer is None or customer.deleted:
-            return None if customer is None else CustomerMatch(customer, (), None)
-        async with self._stripe.session() as session:
-            entries = (await session.list_newest_entries(customer_id, 0)).entries
-        return CustomerMatch(customer, wallets_of(customer, entries), entries[0].created if entries else None)
 
 
 def _describe_without_payments(tx: TxPayments | None) -> str:
@@ -231,10 +196,3 @@ def _describe_without_payments(tx: TxPayments | None) -> str:
     if tx.treasury_transfer:
         return TREASURY_TRANSFER
     return "This EVM transaction was mined, and it paid none of our gateways. Nothing is credited for it."
-
-
-def wallets_of(customer: Customer, entries: Sequence[Entry] = ()) -> tuple[str, ...]:
-    """The wallets of a customer: the one in its metadata first, then those of its latest payments."""
-    recorded = (customer.value(WALLET) or "").strip().lower()
-    paid = [entry.metadata.get("wallet", "").lower() for entry in entries if entry.kind == "payment"]
-    return tuple(dict.fromkeys(wallet for wallet in (recorded, *paid) if is_wallet(wallet)))

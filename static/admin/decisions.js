@@ -50,7 +50,7 @@ const DECISIONS = {
   ],
   wallet: [
     "/api/admin/orders/wallet",
-    (form) => ({ form: form.dataset.wallet, order: `customer:${form.dataset.customer}` }),
+    (form) => ({ form: form.dataset.wallet, order: form.dataset.customer ? `customer:${form.dataset.customer}` : "withdraw" }),
     (answer) => `Ordered: ${answer.text}. Quotes follow it within a minute.`,
   ],
   rate: [

@@ -95,18 +95,22 @@ export class GrantForm {
     this.preview = preview;
     this.again = preview.alike !== null;
     const amount = formatDollars(preview.cents);
-    const wallet = preview.wallet ? ` (${preview.wallet.slice(0, 6)}…${preview.wallet.slice(-4)})` : "";
+    const wallet = preview.wallet ? `, wallet ${preview.wallet.slice(0, 6)}…${preview.wallet.slice(-4)}` : "";
+    const owner = preview.owner ? `, which on the chain belongs to ${preview.owner}` : "";
     const balance = `balance ${formatDollars(preview.before_cents)} → ${formatDollars(preview.after_cents)}`;
     requireElement("grant-sentence").replaceChildren(
       `Give ${amount} to `,
-      createElement("bdi", {}, preview.email ?? preview.customer),
-      `${wallet}, ${balance}, because: ${preview.reason}.`,
+      createElement("bdi", {}, preview.email ?? "a customer without an email address"),
+      ` (${preview.customer}${wallet}${owner}), ${balance}, because: ${preview.reason}.`,
     );
     requireElement("grant-why").replaceChildren("Note: ", createElement("bdi", { dir: "auto" }, preview.note));
     const warning = requireElement("grant-alike");
     setVisible(warning, this.again);
     const repeated = this.again && `${preview.alike.operator} gave this customer ${amount} within the last ten minutes. Give it again only if you mean to.`;
     setText(warning, repeated || "");
+    const warnings = requireElement("grant-warnings");
+    setVisible(warnings, preview.warnings.length > 0);
+    setText(warnings, preview.warnings.join(" "));
     setText(this.giveButton, this.again ? `Give ${amount} once more` : `Give ${amount}`);
     setVisible(this.entry, false);
     setVisible(this.confirm, true);

@@ -69,7 +69,7 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     page.keyboard.press("Enter")
     sentence = page.locator("#grant-sentence")
     wallet = page.locator("dl.facts .hex").first.inner_text()
-    told = f"Give $7.50 to {email} ({wallet}), balance $3.10 → $10.60, because: Goodwill."
+    told = f"Give $7.50 to {email} ({customer}, wallet {wallet}), balance $3.10 → $10.60, because: Goodwill."
     expect(sentence).to_have_text(told, ignore_case=True)
     expect(sentence).to_be_focused()
     expect(page.locator("#grant-why")).to_have_text(f"Note: {NOTE}")

@@ -18,8 +18,9 @@ from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import RemainingLimits
 from stateless_billing.operators.roster import GRANT, READ, Operator
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import StripeFailure
-from stateless_billing.support.customer_search import wallets_of
+from stateless_billing.support.customer_facts import wallets_of
 from stateless_billing.support.decisions.reversal_decisions import NOTHING
 from stateless_billing.support.search_text import is_entry_id
 from stateless_billing.web.api.requests import (
@@ -58,11 +59,23 @@ class AdminApi:
                 "created": None if match.customer.deleted else match.customer.created,
                 "balance_cents": None if match.customer.deleted else match.customer.balance_cents,
                 "last_activity": match.last_activity,
+                "payments": match.payments,
+                "obstacle": match.obstacle,
+                "elsewhere": match.elsewhere,
             }
             for match in result.matches
         ]
         conflict = result.conflict.advice if result.conflict else None
-        return JSONResponse({"kind": result.kind, "note": result.note, "conflict": conflict, "matches": matches})
+        suggestion = result.conflict.suggestion if result.conflict else None
+        return JSONResponse(
+            {
+                "kind": result.kind,
+                "note": result.note,
+                "conflict": conflict,
+                "suggestion": suggestion and {"customer": suggestion.customer_id, "reason": suggestion.reason},
+                "matches": matches,
+            }
+        )
 
     async def preview(self, request: Request) -> Response:
         """`POST /api/admin/grants/check`: preview a grant without writing anything."""
@@ -70,14 +83,19 @@ class AdminApi:
         grant_request, _ = await self._parse_grant_request(request, operator)
         remaining, duplicate = await self._services.grants.preview(grant_request)
         customer = await self._services.customer_search.get_customer(grant_request.customer)
-        if customer is None:
-            raise ProblemError("unusable_customer", f"The customer is no longer in Stripe. {_NOTHING_GIVEN}")
+        obstacle = "customer_deleted" if customer is None else find_obstacle(customer)
+        if customer is None or obstacle:
+            raise ProblemError("unusable_customer", f"{forms.UNUSABLE[obstacle or '']} {_NOTHING_GIVEN}")
+        wallets = wallets_of(customer)
+        warnings = await self._services.wallet_conflicts.warn(customer, wallets)
         return JSONResponse(
             {
                 "cents": grant_request.cents,
                 "customer": customer.id,
                 "email": customer.email,
-                "wallet": next(map(to_checksum_address, wallets_of(customer)), None),
+                "wallet": next(map(to_checksum_address, wallets), None),
+                "owner": next((warning.owner for warning in warnings if warning.owner), None),
+                "warnings": [warning.text for warning in warnings],
                 "before_cents": customer.balance_cents,
                 "after_cents": customer.balance_cents + grant_request.cents,
                 "reason": forms.REASONS[grant_request.reason],

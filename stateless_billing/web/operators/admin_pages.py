@@ -19,9 +19,10 @@ from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.grants.granting import UNDO_SECONDS
 from stateless_billing.operators.roster import END_SESSIONS, GRANT, OVERRIDE, REVERSE, Operator
 from stateless_billing.pricing.rates import NoRate
+from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Page
-from stateless_billing.support.customer_search import wallets_of
+from stateless_billing.support.customer_facts import wallets_of
 from stateless_billing.support.search_text import is_entry_id
 from stateless_billing.support.timeline import build_timeline
 from stateless_billing.web.http import csv_export
@@ -30,6 +31,7 @@ from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.wallet_orders import create_forms
 
 _DAYS = (1, 7, 30, 90, 365)
+_MAX_WALLETS = 5  # the customer's own, and those of its latest payments
 _PAGE_SIZE = 500  # rows on the page; the CSV holds all
 
 SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
@@ -111,13 +113,17 @@ class AdminPages:
         payments = [] if after else await self._services.accounts.payments(customer)
         grants = await self._services.grants.ledger.reconcile(customer=customer.id)
         own_grants = {grant.reservation.grant: grant for grant in grants if grant.reservation.customer == customer.id}
-        giving = operator.has_right(GRANT)
+        wallets = wallets_of(customer, page.entries)
+        obstacle = find_obstacle(customer)
+        giving = operator.has_right(GRANT) and obstacle is None
         form = self._services.grants.create_grant_id()
         return self._frame.render(
             "admin_customer.html",
             request,
             customer=customer,
-            wallets=wallets_of(customer, page.entries),
+            wallets=wallets,
+            warnings=await self._services.wallet_conflicts.warn(customer, wallets[:_MAX_WALLETS]),
+            obstacle=obstacle,
             events=build_timeline(page.entries, payments, complete=page.complete),
             after=after,
             older=None if page.complete else page.entries[-1].id,

@@ -17,7 +17,7 @@ _NOTHING = "Nothing was ordered."
 
 
 def create_forms(services: Services, operator: Operator, conflict: WalletConflict | None) -> dict[str, str]:
-    """Create a signed form for each customer that the operator may choose."""
+    """Create a signed form for each customer that the operator may choose; under "", for taking the choice back."""
     if conflict is None or not operator.has_right(RELEASE):
         return {}
     form = services.grants.create_grant_id()
@@ -27,6 +27,9 @@ def create_forms(services: Services, operator: Operator, conflict: WalletConflic
         if customer_id != conflict.chosen:
             values = {"form": f"{form}{index:02d}customer", "operator": operator.name, "payment": identity}
             forms[customer_id] = services.sign_ins.tokens.seal("order", values)
+    if conflict.chosen:
+        values = {"form": f"{form}withdraw", "operator": operator.name, "payment": identity}
+        forms[""] = services.sign_ins.tokens.seal("order", values)
     return forms
 
 
