@@ -5,6 +5,7 @@ import { handleSubmit } from "./decisions.js";
 import { GrantForm } from "./grant_form.js";
 import { showPreview } from "./grant_preview.js";
 import { QuietRefresh } from "./quiet_refresh.js";
+import { showResults } from "./results.js";
 import { SessionEnd } from "./session_end.js";
 
 const TIME_FORMAT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
@@ -91,5 +92,6 @@ const sessionEnd = ended ? new SessionEnd(ended) : null;
 const refreshed = document.querySelector("[data-refresh]");
 if (refreshed) new QuietRefresh(refreshed, { onReplaced: showLocalTimes, onSignedOut: () => sessionEnd?.show() }); // it copies what was served
 showLocalTimes();
+showResults(requireElement("main"));
 const grant = document.getElementById("grant");
-if (grant) new GrantForm(grant);
+if (grant) new GrantForm(grant, showLocalTimes);

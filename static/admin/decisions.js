@@ -2,8 +2,7 @@
 
 import { createElement, setText } from "../shared/dom.js";
 import { AdminFault, formatDollars, post } from "./api.js";
-
-const RELOAD_DELAY_MS = 1500;
+import { reloadWithResult } from "./results.js";
 
 const readValue = (form, name) => form.elements.namedItem(name)?.value.trim() ?? "";
 
@@ -87,6 +86,11 @@ class Confirmation {
   }
 }
 
+/** Shows a result until it is dismissed, beside what the page says now. */
+function finish(result, text) {
+  if (!reloadWithResult(text)) setText(result, `${text} Load the page again to see what changed.`);
+}
+
 /** What was typed stays on this page. */
 function createSignInLink() {
   return createElement("a", { href: "/login", target: "_blank", rel: "opener" }, "Sign in in a new tab");
@@ -120,8 +124,8 @@ class Decision {
     this.confirmation.write.disabled = true;
     setText(this.result, "Working…");
     try {
-      setText(this.result, this.describe(await post(this.path, { ...this.body, shown })));
-      setTimeout(() => location.reload(), RELOAD_DELAY_MS);
+      const outcome = this.describe(await post(this.path, { ...this.body, shown }));
+      finish(this.result, `${outcome} What was decided: ${this.confirmation.sentence.textContent}`);
     } catch (fault) {
       if (fault.code === "changed") {
         this.confirmation.close();
@@ -149,8 +153,8 @@ async function retry(form) {
   button.disabled = true;
   setText(result, "Working…");
   try {
-    setText(result, describeStatus(await post("/api/admin/payments/retry", { payment: form.dataset.retry })));
-    setTimeout(() => location.reload(), RELOAD_DELAY_MS);
+    const status = describeStatus(await post("/api/admin/payments/retry", { payment: form.dataset.retry }));
+    finish(result, `${status} Tried again: ${form.dataset.retry}`);
   } catch (fault) {
     if (!(fault instanceof AdminFault)) throw fault;
     setText(result, fault.message);

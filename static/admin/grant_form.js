@@ -3,11 +3,10 @@
 import { createElement, requireElement, setText, setVisible } from "../shared/dom.js";
 import { formatDollars, post } from "./api.js";
 import { buildSignInUrl, restoreDraft, saveDraft } from "./drafts.js";
+import { pause, refreshParts } from "./fresh_parts.js";
 
 const STATUS_CHECKS = 8;
 const STATUS_INTERVAL_MS = 2000;
-
-const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 function createButton(text, onPress) {
   const button = createElement("button", { type: "button", class: "primary" }, text);
@@ -19,8 +18,9 @@ const createLink = (href, text) => createElement("a", { class: "button", href },
 
 /** One form's steps: entering → confirming → giving → result, or back. */
 export class GrantForm {
-  constructor(form) {
+  constructor(form, onReplaced) {
     this.form = form;
+    this.onReplaced = onReplaced;
     this.entry = requireElement("grant-entry");
     this.confirm = requireElement("grant-confirm");
     this.result = requireElement("grant-result");
@@ -179,12 +179,18 @@ export class GrantForm {
     if (grant.state === "given") {
       const balance = grant.after_cents === null ? "" : ` The balance is ${formatDollars(grant.after_cents)}.`;
       if (grant.after_cents !== null) setText(requireElement("balance"), formatDollars(grant.after_cents));
-      this.showResult(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back within ten minutes.${this.describeEarlierWords(grant)}`, openLedger);
+      this.showResult(`Given: ${amount}.`, `Entry ${grant.credit}.${balance} You can take it back within ten minutes.${this.describeEarlierWords(grant)}`, openLedger, createLink(location.pathname, "Done"));
+      this.showInLedger(grant.credit, openLedger);
     } else if (grant.state === "refused") {
       this.showResult("The grant was refused.", `Nothing was given: ${grant.why}.`, createLink(location.pathname, "Start again"));
     } else {
       this.showResult("The grant was taken back.", `${amount} was removed from the balance: ${grant.why}.`, openLedger);
     }
+  }
+
+  /** Brings caps and ledger of the page up to date; the result stays until Done. */
+  async showInLedger(credit, link) {
+    if (await refreshParts(credit, this.onReplaced)) link.href = `#${credit}`;
   }
 
   showResult(title, detail, ...next) {

@@ -78,8 +78,12 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     expect(page.locator("#grant-outcome")).to_have_text("Given: $7.50.")
     expect(page.locator("#grant-outcome")).to_be_focused()
     assert office.stack.balance(customer) == 1060
+    expect(page.locator("#ledger tbody tr")).to_have_count(2)  # the page is as new as the result, which stays
+    expect(page.locator("#caps")).to_contain_text("$92.50 left of $100.00")
+    expect(page.locator("#grant-outcome")).to_be_focused()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    expect(page.locator("#grant-outcome")).to_have_text("Given: $7.50.")
     row = page.get_by_role("row", name="Grant")
     row.locator("summary").press("Enter")
     row.get_by_label("Why").focus()
@@ -89,6 +93,8 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     expect(row.locator(".sentence")).to_contain_text("Its balance goes from $10.60 to $3.10.")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    expect(page.locator(".kept")).to_contain_text("Taken back: $7.50 by cbtxn_")
+    expect(page.locator(".kept")).to_be_focused()
     expect(page.locator("tbody tr").first).to_contain_text("Taken back")
     assert office.stack.balance(customer) == 310
     back, grant = page.locator("tbody tr").nth(0), page.locator("tbody tr").nth(1)
@@ -269,6 +275,10 @@ def test_the_rate_is_set_by_hand_and_taken_back(tabs: Tabs, office: Office) -> N
     page = office.open(tabs, "/admin/rate", ADMIN)
     page.locator("summary").click()
     page.get_by_label("Dollars per LITKEY").fill("0.0071")
+    page.get_by_label("For how many hours").fill("1.9")
+    page.get_by_label("Why").fill("the feed is wrong")
+    page.get_by_role("button", name="Continue").click()
+    expect(page.locator("[data-rate] .result")).to_contain_text("`hours` must be a whole number from 1 to 24")
     page.get_by_label("For how many hours").fill("2")
     page.get_by_label("Why").fill("the feed is wrong")
     page.get_by_role("button", name="Continue").click()
@@ -276,6 +286,11 @@ def test_the_rate_is_set_by_hand_and_taken_back(tabs: Tabs, office: Office) -> N
     page.get_by_role("button", name="Set $0.0071").click()
     expect(page.get_by_text("Set by hand", exact=True)).to_be_visible()
     expect(page.locator(".balance strong")).to_have_text("$0.0071")
+    expect(page.locator(".kept")).to_contain_text("Set. All processes use it within a minute.")
+    page.reload()
+    page.locator(".kept").get_by_role("button", name="Dismiss").click()
+    page.reload()
+    expect(page.locator(".kept")).to_have_count(0)
     page.get_by_text("Take it back", exact=True).click()
     page.locator("[data-rate-end]").get_by_label("Why").fill("the feed is right")
     page.locator("[data-rate-end]").get_by_role("button", name="Continue").click()
@@ -358,6 +373,54 @@ SCENES = (
 @pytest.mark.parametrize("name", SCENES)
 def test_every_page_is_fit_for_everybody(tabs: Tabs, office: Office, name: str, scheme: Scheme) -> None:
     judge(scene(name, tabs, office, scheme), name, scheme)
+
+
+def judge_both(page: Page, name: str) -> None:
+    """Judge a state in both schemes."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        judge(page, name, scheme)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_duplicates_are_compared_and_an_admin_picks_one(tabs: Tabs, office: Office) -> None:
+    """The wallet's other customer takes no payments; then the pick is written, shown, and kept until dismissed."""
+    shop = office.shop
+    holder, twin = shop.customer(), office.customer(700)
+    metadata = {"wallet_address": holder.wallet, "gateway_payments": "off"}
+    office.stack.control("POST", f"customers/{twin}", {"metadata": metadata})
+    page = office.open(tabs, f"/admin?q={holder.wallet}", ADMIN)
+    expect(page.locator("#matches ~ .panel").first).to_contain_text(f"Suggested: {holder.id}, because no other")
+    card = page.locator(".matches > li", has=page.get_by_text(holder.id).first)
+    expect(card.locator("h3 .badge")).to_have_text("suggested")
+    expect(page.locator(".matches")).to_contain_text("Payments and grants are switched off for this customer")
+    card.locator("summary").click()
+    card.get_by_label("Why").fill("the owner wrote from it")
+    card.get_by_role("button", name="Continue").click()
+    expect(card.locator(".sentence")).to_contain_text(f"({holder.id}, wallet {holder.wallet}) when it pays next.")
+    judge_both(page, "duplicates")
+    card.get_by_role("button", name=f"Register it for {holder.id}").click()
+    expect(page.locator(".kept")).to_contain_text(f"Ordered: customer:{holder.id}. Quotes follow it")
+    expect(page.locator("#matches ~ .panel").first).to_contain_text(f"registered for {holder.id} when it pays")
+    expect(page.get_by_text("Take the choice back")).to_be_visible()
+    judge_both(page, "duplicates-picked")
+    page.goto(f"{office.service.url}/admin/customers/{twin}")
+    expect(page.get_by_text("It gets no quotes and no grants")).to_be_visible()
+    expect(page.locator("#grant")).to_have_count(0)
+    judge_both(page, "not-payable")
+    shop.register(office.service, holder)
+    page.goto(f"{office.service.url}/admin/customers/{twin}")
+    expect(page.get_by_text(f"On the chain the wallet {holder.wallet} belongs to {holder.id}")).to_be_visible()
+    office.stack.control("POST", f"customers/{twin}", {"metadata": {"wallet_address": holder.wallet}})
+    page.goto(f"{office.service.url}/admin/customers/{twin}")
+    ask(page)
+    expect(page.locator("#grant-sentence")).to_contain_text(f"({twin}, wallet 0x")
+    expect(page.locator("#grant-sentence")).to_contain_text(
+        f", which on the chain belongs to {holder.id}), balance $7.00"
+    )
+    expect(page.locator("#grant-warnings")).to_contain_text("What it pays is credited to that customer")
+    judge_both(page, "grant-elsewhere")
 
 
 TAKES_PRESSES = """

@@ -97,7 +97,7 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
     form.get_by_label("Why").fill("asked the payer on the phone")
     judge(page, "stuck-above-the-bound", scheme)
     write(form, "Propose: credit $450.00", "Credit $450.00 to ")
-    expect(form.locator(".result")).to_contain_text("It waits until another admin confirms it")
+    expect(page.locator(".kept").first).to_contain_text("It waits until another admin confirms it")
     expect(
         page.get_by_text("This is your own order. Another admin must confirm it on this page.").first
     ).to_be_visible()
@@ -120,7 +120,7 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
     theirs.keyboard.press("Escape")
     expect(form.locator(".sentence")).to_have_count(0)
     write(form, "Confirm: credit $450.00", "Credit $450.00 to ")
-    expect(form.locator(".result")).to_contain_text("Confirmed. Credited: cbtxn_")
+    expect(theirs.locator(".kept").first).to_contain_text("Confirmed. Credited: cbtxn_")
     assert office.stack.balance(customer.id) == 45_000
     listed = office.open(tabs, "/admin/decisions", AUDITOR, color_scheme=scheme)
     row = listed.get_by_role("row", name="release").first
@@ -149,7 +149,7 @@ def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Offic
     assert office.stack.balance(other.id) == 0, "nothing is sent without the yes"
     box.check()
     write(form, "Order: credit $50.00", "instead of")
-    expect(form.locator(".result")).to_contain_text("Ordered. Credited: cbtxn_")
+    expect(page.locator(".kept").first).to_contain_text("Ordered. Credited: cbtxn_")
     assert office.stack.balance(other.id) == 5000
 
 
@@ -173,7 +173,7 @@ def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office, scheme: 
     assert stack.credits(customer.id) == [], "nothing is sent without the yes"
     form.get_by_role("checkbox").check()
     write(form, "Order: credit $50.00", "Credit $50.00 to ")
-    expect(form.locator(".result")).to_contain_text("Ordered. Credited: cbtxn_")
+    expect(page.locator(".kept").first).to_contain_text("Ordered. Credited: cbtxn_")
     stack.control("DELETE", "faults")
 
 
@@ -198,14 +198,14 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     form.get_by_label("Why").fill("its owner wrote us")
     form.get_by_role("checkbox").check()
     write(form, "Order: credit $61.00", "instead of")
-    expect(form.locator(".result")).to_contain_text("The payment is pending now")
+    expect(page.locator(".kept").first).to_contain_text("The payment is pending now")
     expect(page.locator(".orders li", has_text=f"redirect:{first.id}:0.0061;gone:{customer.id}")).to_be_visible()
     card = card_of(page, tx_hash)
     form = opened(card, "Withdraw the order")
     form.get_by_label("Why").fill("the wrong account")
     judge(page, "stuck-ordered", scheme)
     write(form, "Withdraw the order", "Withdraw the order")
-    expect(form.locator(".result")).to_contain_text("The payment is held now: customer deleted")
+    expect(page.locator(".kept").first).to_contain_text("The payment is held now: customer deleted")
     mine = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]'))
     expect(mine.get_by_text("replaced by a newer one")).to_be_visible()
     card = card_of(page, tx_hash)
@@ -226,7 +226,7 @@ def test_who_confirms_answers_for_the_same(tabs: Tabs, office: Office, scheme: S
     form.get_by_label("Why").fill("its owner wrote from the new account")
     form.get_by_role("checkbox").check()
     write(form, "Propose: credit $350.00", "instead of")
-    expect(form.locator(".result")).to_contain_text("It waits until another admin confirms it")
+    expect(page.locator(".kept").first).to_contain_text("It waits until another admin confirms it")
     theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
     form = opened(card_of(theirs, tx_hash), "Confirm it")
     form.get_by_label("Why").fill("asked them too")
@@ -236,5 +236,5 @@ def test_who_confirms_answers_for_the_same(tabs: Tabs, office: Office, scheme: S
     assert stack.balance(other.id) == 0, "nothing is sent without the yes"
     form.get_by_role("checkbox").check()
     write(form, "Confirm: credit $350.00", "instead of")
-    expect(form.locator(".result")).to_contain_text("Confirmed. Credited: cbtxn_")
+    expect(theirs.locator(".kept").first).to_contain_text("Confirmed. Credited: cbtxn_")
     assert stack.balance(other.id) == 35_000
