@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, Literal
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
 from tests.browser.admin import ADMIN, MODERATOR, Office
@@ -25,6 +25,7 @@ PHONE_HEIGHT = 760
 REAL_HASH = 0x9F2C41D7A03B5E6688E1B1D4C7F2A95036DE817C4B02F3A1D95E7708C6B4E213
 DAY = 86_400
 WALLET = "0x52908400098527886e0f7030069857d2e4169ee7"
+SHARED_WALLET = "0x8617e340b3d01fa5f11f306f4090fd50e238070d"
 
 
 def shop_of_payers() -> StandIn:
@@ -113,13 +114,49 @@ def running_office() -> Iterator[tuple[Office, Customer]]:
         office = Office(stack, stack.serve(MAX_PAYMENT_CENTS="40000"), shop)
         shop.claimed(office.service, large, "held")
         Operator(MODERATOR).give(office.service, customer.id, "12.50")
+        stack.add_customer("dana.old@example.org", SHARED_WALLET)
+        used = stack.add_customer("dana@example.org", SHARED_WALLET)
+        top_up = {
+            "amount": -2000,
+            "currency": "usd",
+            "description": "Top-up via pi_3Q",
+            "created": int(time.time()) - DAY,
+        }
+        stack.control("POST", f"customers/{used}/rows", top_up)
         yield office, customer
 
 
-def office_pages(customer: Customer) -> dict[str, tuple[str, str]]:
-    """Return the path and the operator of each moderators' page, by its name."""
+def show_release(page: Page) -> Locator:
+    """Take the first step of a decision; return the card."""
+    form = page.locator("form[data-order]").first
+    if not form.is_visible():
+        page.locator("summary", has_text="Release it").first.click()
+    form.get_by_label("Why").fill("asked the payer on the phone, ticket 123")
+    form.get_by_role("button", name="Continue").click()
+    expect(page.locator(".sentence")).to_be_visible()
+    page.mouse.move(5, 5)
+    return page.locator(".stuck > li").first
+
+
+def show_reversal(page: Page) -> Locator:
+    """Take the first step of taking a grant back; return the ledger."""
+    page.get_by_text("Take back").click()
+    page.locator("form[data-undo]").get_by_label("Why").fill("given to the wrong customer")
+    page.locator("form[data-undo]").get_by_role("button", name="Continue").click()
+    expect(page.locator(".sentence")).to_be_visible()
+    page.mouse.move(5, 5)
+    return page.locator("#ledger")
+
+
+def office_pages(customer: Customer) -> dict[str, tuple[str, str, Callable[[Page], Locator] | None]]:
+    """Return path, operator, and what is pressed for which part of each moderators' page, by its name."""
     return {
-        "moderators-find": ("/admin?q=chris@example.org", MODERATOR),
-        "moderators-customer": (f"/admin/customers/{customer.id}", MODERATOR),
-        "moderators-stuck": ("/admin/stuck", ADMIN),
+        "moderators-home": ("/admin", ADMIN, None),
+        "moderators-find": ("/admin?q=chris@example.org", MODERATOR, None),
+        "moderators-customer": (f"/admin/customers/{customer.id}", MODERATOR, None),
+        "moderators-undo": (f"/admin/customers/{customer.id}", MODERATOR, show_reversal),
+        "moderators-stuck": ("/admin/stuck", ADMIN, None),
+        "moderators-decision": ("/admin/stuck", ADMIN, show_release),
+        "moderators-duplicates": (f"/admin?q={SHARED_WALLET}", ADMIN, None),
+        "moderators-operators": ("/admin/operators", ADMIN, None),
     }
