@@ -11,7 +11,7 @@ from typing import Any, Literal
 from playwright.sync_api import Locator, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
-from tests.browser.admin import ADMIN, MODERATOR, Office
+from tests.browser.admin import ADMIN, AUDITOR, MODERATOR, Office
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
@@ -148,6 +148,12 @@ def show_reversal(page: Page) -> Locator:
     return page.locator("#ledger")
 
 
+def show_report(page: Page) -> Locator:
+    """Wait for the report; return its verdict with the totals."""
+    expect(page.locator("#verdict")).to_be_visible(timeout=60_000)
+    return page.locator("section[aria-labelledby=verdict]")
+
+
 def office_pages(customer: Customer) -> dict[str, tuple[str, str, Callable[[Page], Locator] | None]]:
     """Return path, operator, and what is pressed for which part of each moderators' page, by its name."""
     return {
@@ -159,4 +165,5 @@ def office_pages(customer: Customer) -> dict[str, tuple[str, str, Callable[[Page
         "moderators-decision": ("/admin/stuck", ADMIN, show_release),
         "moderators-duplicates": (f"/admin?q={SHARED_WALLET}", ADMIN, None),
         "moderators-operators": ("/admin/operators", ADMIN, None),
+        "auditors-report": ("/audit?run=1", AUDITOR, show_report),
     }
