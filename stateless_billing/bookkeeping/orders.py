@@ -84,6 +84,7 @@ class Orders:
         self._clock = clock
         self.caps = caps
         self._cached: tuple[float, RecordReading] | None = None
+        self._invalidated_at = 0.0
         self._reading = asyncio.Lock()
 
     def is_bookkeeping(self, customer_id: str) -> bool:
@@ -100,7 +101,7 @@ class Orders:
         """
         reading = await self._read(payment.time - LISTING_LEAD_SECONDS - DAY, payment.time, now)
         if not may_still_be_used(reading, payment.time, now()):
-            self._cached = None
+            self.invalidate()
             raise NotSent("the orders were not read in this epoch of the payment")
         return orders_of_payment(payment, reading)
 
@@ -112,8 +113,8 @@ class Orders:
         return orders_of_payment(payment, await self._read(payment.time - LISTING_LEAD_SECONDS - DAY))
 
     def invalidate(self) -> None:
-        """Drop the cached reading, because another process may have written since."""
-        self._cached = None
+        """Drop the cached reading and any that has begun: somebody may have written since."""
+        self._invalidated_at = self._clock.boot()
 
     async def find_by_form(self, form_id: str, payment: OrderSubject) -> Order | None:
         """Find the order that a form wrote, by a new reading: another process may have written it.
@@ -159,7 +160,8 @@ class Orders:
         if self._cached is None:
             return None
         read_at, reading = self._cached
-        return reading if 0 <= self._clock.boot() - read_at < READING_TTL_SECONDS else None
+        is_recent = self._invalidated_at <= read_at <= self._clock.boot() < read_at + READING_TTL_SECONDS
+        return reading if is_recent else None
 
     async def _read_or_unavailable(self, since: int) -> RecordReading:
         try:
@@ -198,7 +200,7 @@ class Orders:
             return next((row for row in entries if row.description == entry.description), None)
 
         written = await find_or_write(self._stripe, entry, minted - LISTING_LEAD_SECONDS, find_entry)
-        self._cached = None
+        self.invalidate()
         order = order_rules.parse(written)
         assert order is not None, "our own order is valid"
         if (order.text, order.operator) != (draft.text, draft.operator):
