@@ -50,7 +50,8 @@ class PaymentOrders:
     """The orders about a payment, by one reading.
 
     `effective` is the order to follow, `named_customers` are all that any order ever named, `absent_customers` the
-    deleted ones stated not to be credited. `flaw` is why the reading may omit an order.
+    deleted ones stated not to be credited. `flaw` is why the reading may omit an order, `limits_flaw` why it may omit
+    one that brings `effective` above its admin's limits.
     """
 
     payment: str
@@ -59,6 +60,7 @@ class PaymentOrders:
     named_customers: tuple[str, ...]
     absent_customers: frozenset[str]
     flaw: str
+    limits_flaw: str = ""
     orders: Sequence[Order] = ()
 
     @property
@@ -232,6 +234,7 @@ def orders_of_payment(payment: OrderSubject, reading: RecordReading) -> PaymentO
         named_customers=order_rules.find_named_customers(identity, reading.entries),
         absent_customers=order_rules.find_acknowledged_absent(identity, orders),
         flaw=record_flaw(reading, payment),
+        limits_flaw=order_rules.find_limits_flaw(identity, orders, reading.entries),
         orders=orders,
     )
 

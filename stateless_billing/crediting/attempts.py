@@ -20,6 +20,7 @@ from stateless_billing.crediting.stripe_outcomes import (
     ineligible_customer_status,
     maybe_credited_status,
     unproven_ledger_status,
+    unproven_limits_status,
 )
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import EpochPosition, can_skip_check, epoch_position, seconds_until_writable
@@ -119,6 +120,7 @@ class Attempt:
             return self._readings.reversed  # nothing will be written, so no absence has to be proven
         return (
             blocked
+            or unproven_limits_status(orders.limits_flaw)
             or self._find_objection()
             or await self._write_if_due(self._readings.customers.get(self._credited_customer_id))
         )
@@ -191,11 +193,10 @@ class Attempt:
 
     def _judge_orders_ledger(self, orders: PaymentOrders) -> PaymentStatus | None:
         assert self._started_at is not None
-        if not orders.flaw:
+        if not (flaw := orders.flaw or orders.limits_flaw):
             return None
-        return unproven_ledger_status(
-            self._tools.proofs.record_failure(self._payment.identity, "", self._started_at.epoch, orders.flaw), "orders"
-        )
+        failure = self._tools.proofs.record_failure(self._payment.identity, "", self._started_at.epoch, flaw)
+        return unproven_ledger_status(failure, "orders")
 
     async def _read_with_proof(
         self, customer_id: str, orders: PaymentOrders

@@ -34,6 +34,7 @@ _OBSTACLES = {
 }
 _FIRST_UNPROVEN_WAIT_SECONDS = 300
 _UNPROVEN_WAIT_SECONDS = 3600
+_UNPROVEN_LIMITS_WAIT_SECONDS = 60  # as long as one reading of the orders serves
 
 
 def deleted_customer_status(customer: Customer, *, listing_missing: bool) -> PaymentStatus | None:
@@ -76,6 +77,14 @@ def unproven_ledger_status(proof: Proof, ledger_name: str) -> PaymentStatus:
     return PaymentStatus(
         "held", cause="ledger_unproven", retry_after=_UNPROVEN_WAIT_SECONDS, detail=detail, blamed_customer=customer_id
     )
+
+
+def unproven_limits_status(flaw: str) -> PaymentStatus | None:
+    """The status while a listing does not show that an order is within its admin's limits; None without a flaw."""
+    if not flaw:
+        return None
+    detail = f"its order is applied once the list of orders shows that it is within its admin's limits: {flaw}"
+    return PaymentStatus("pending", retry_after=_UNPROVEN_LIMITS_WAIT_SECONDS, detail=detail)
 
 
 def credit_status(

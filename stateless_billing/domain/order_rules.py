@@ -155,14 +155,12 @@ def parse_all(entries: Sequence[Entry]) -> list[Order]:
 
 def find_confirmation(order: Order, orders: Sequence[Order]) -> Order | None:
     """Return the row by which another admin confirmed an order; None if there is none."""
-    return next((row for row in orders if _confirms(row, order)), None)
+    return next((row for row in orders if row.confirms == order.id and _confirms(row, order)), None)
 
 
 def _confirms(row: Order, order: Order) -> bool:
     is_same_order = (row.payment, row.text, row.value) == (order.payment, order.text, order.value)
-    return (
-        row.confirms == order.id and is_same_order and row.position > order.position and not _is_same_admin(row, order)
-    )
+    return is_same_order and row.position > order.position and not _is_same_admin(row, order)
 
 
 def _is_same_admin(row: Order, order: Order) -> bool:
@@ -241,6 +239,23 @@ def vouch_times(payment: str, customer: str, orders: Sequence[Order]) -> tuple[i
         for row in orders
         if row.payment == payment and customer in row.instruction.unproven and is_effective(row, orders)
     )
+
+
+def find_limits_flaw(payment: str, orders: Sequence[Order], entries: Sequence[Entry]) -> str:
+    """Return why a listing does not show that a payment's unconfirmed orders are within their limits; empty if it does.
+
+    A row that the listing omits may bring its admin above the limit of a day, so the balances up to each order must
+    leave no gap over the 24 hours before it. Only orders that would be applied or counted matter.
+    """
+    newest = newest_order(payment, orders)
+    for order in orders:
+        counts = order is newest or order.instruction.unproven or order.instruction.gone
+        if order.payment == payment and counts and order.caps and order.value and is_effective(order, orders):
+            earlier = [entry for entry in entries if entry.ending_cents <= order.position]
+            flaw = find_record_flaw(earlier, order.position, 0, order.created - DAY)
+            if flaw and find_confirmation(order, orders) is None:
+                return flaw
+    return ""
 
 
 def find_record_flaw(entries: Sequence[Entry], balance_cents: int, record_created: int, anchor_before: int) -> str:

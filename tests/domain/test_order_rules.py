@@ -207,6 +207,66 @@ def test_acknowledgements_count_only_from_effective_rows() -> None:
     assert order_rules.find_acknowledged_absent("another", orders) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("hidden", "flaw"),
+    [
+        ((), ""),
+        ((0,), ""),  # older than a day before the order, and another such row is listed
+        ((0, 1), "does not begin"),
+        ((2,), "an order is missing"),  # another admin's row: its cent leaves the gap
+        ((1, 2), "an order is missing"),
+        ((4,), ""),  # newer rows cannot bring the order above its limits
+    ],
+)
+def test_limits_are_judged_by_a_listing_without_gaps(hidden: tuple[int, ...], flaw: str) -> None:
+    record = Record()
+    record.order("release", START - DAY - 9, payment="another")
+    record.order("release", START - DAY - 1, payment="another")
+    record.order("release", START, payment="another", operator=BEN)
+    mine = record.order("redirect:cus_B", START, value="700")
+    record.order("release", START, payment="another")
+    rows = [row for index, row in enumerate(record.rows) if index not in hidden]
+
+    def find_flaw(subject: str = PAYMENT) -> str:
+        return order_rules.find_limits_flaw(subject, order_rules.parse_all(rows), rows)
+
+    assert flaw in find_flaw()
+    assert bool(find_flaw()) == bool(flaw)
+    assert find_flaw("a payment without orders") == ""
+    confirmed = {**mine.metadata, "operator": BEN, "confirms": mine.id}
+    rows.append(replace(mine, id="cbtxn_6", ending_cents=6, metadata=confirmed))
+    assert find_flaw() == "", "the sum does not matter to an order that another admin confirmed"
+
+
+@pytest.mark.parametrize(
+    ("text", "metadata", "matters"),
+    [
+        ("release", {}, True),
+        ("gone:cus_A", {}, True),
+        ("unproven:cus_A", {}, True),
+        ("withdraw", {"value": "0"}, False),
+        ("release", {"value": "5000"}, False),  # it waits for another admin anyway
+    ],
+)
+def test_limits_matter_only_to_orders_that_would_count(text: str, metadata: dict[str, str], matters: bool) -> None:
+    record = Record()
+    record.order("release", payment="another")
+    record.order(text, **metadata)
+    rows = record.rows[1:]
+    assert bool(order_rules.find_limits_flaw(PAYMENT, order_rules.parse_all(rows), rows)) is matters
+    bare = {name: value for name, value in rows[0].metadata.items() if name not in ("value", "caps")}
+    rows = [replace(rows[0], metadata=bare)]
+    assert not order_rules.find_limits_flaw(PAYMENT, order_rules.parse_all(rows), rows), "older versions had no limits"
+
+
+def test_a_superseded_order_does_not_matter() -> None:
+    record = Record()
+    for text in ("release", "redirect:cus_B", "withdraw"):
+        record.order(text, value="0" if text == "withdraw" else "100")
+    rows = record.rows[1:]
+    assert not order_rules.find_limits_flaw(PAYMENT, order_rules.parse_all(rows), rows)
+
+
 def listed(*created: int) -> list[Entry]:
     """Create rows of one cent each, newest first."""
     rows = [entry(cents=1, created=time, ending_cents=index + 1) for index, time in enumerate(created)]

@@ -10,7 +10,7 @@ from stateless_billing.bookkeeping.orders import OrderDraft
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.errors import InQuietZone, StripeFailure
-from tests.simulation.plan import Event
+from tests.simulation.plan import ADMINS, DANAS_WALLET, Event
 from tests.simulation.truth import PEOPLE, Truth
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.simulation.replica import Replica
     from tests.simulation.world import World
 
-ADMINS = ("dana@example.org", "eli@example.org", "fay@example.org")
 KINDS = ("order", "order_again", "confirm", "reverse")
 DESK, PAGE, DIRECT, HELD = "desk", "page", "direct", "held"
 """How an order is given: like the uncredited page, with its checks, by a direct write, or only if still held."""
@@ -62,13 +61,17 @@ class Admins:
     ) -> None:
         payment = self._payment(number)
         if payment:
-            mine = self._forms[form] = self._minted(form, ADMINS[admin % 3], payment, how, acks)
+            mine = self._forms[form] = self._minted(form, self._signed_in(admin), payment, how, acks)
             replica = self.world.replica(slot)
             replica.spawn(self._give(replica, form, mine, what, PEOPLE[target % len(PEOPLE)]))
 
     def _minted(self, form: int, admin: str, payment: Payment, how: str, acks: bool) -> Form:
         identity = f"{int(self.world.unix())}-{form:016x}"
         return Form(identity, admin, payment, None, how, acknowledges=acks)
+
+    def _signed_in(self, admin: int) -> str:
+        """The operator that a session names, after a sign-in by any of the admins' names."""
+        return self.world.settings[0].operators.identity_of((*ADMINS, DANAS_WALLET)[admin])
 
     def _payment(self, number: int) -> Payment | None:
         payments = self.world.chain.now.payments
@@ -83,13 +86,13 @@ class Admins:
             replica.spawn(self._write(replica, mine, mine.draft))
 
     def _confirm(self, slot: int, number: int, admin: int) -> None:
-        """Repeat the newest order for a payment, by another admin or the same one."""
+        """Repeat the newest order for a payment, by another admin or the same one, perhaps by another name."""
         payment, orders = self._payment(number), self.world.orders
         rows = [row for row in orders.rows if payment and orders.texts[row.id]["payment"] == payment.identity]
         unconfirmed = [row for row in rows if not orders.texts[row.id].get("confirms")]
         if payment and unconfirmed:
             self._last += 1
-            self._confirmed(slot, self._last, payment, unconfirmed[-1].id, ADMINS[admin % 3])
+            self._confirmed(slot, self._last, payment, unconfirmed[-1].id, self._signed_in(admin))
 
     def _confirmed(self, slot: int, form: int, payment: Payment, order: str, admin: str) -> None:
         metadata = self.world.orders.texts[order]

@@ -3,7 +3,7 @@
 from stateless_billing import settings
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from tests.simulation.chain import CHAIN_ID
-from tests.simulation.plan import GATEWAYS, SERVICE, Plan
+from tests.simulation.plan import ADMINS, DANAS_WALLET, GATEWAYS, SERVICE, Plan
 
 OTHER_KEY = "sk_test_another"
 
@@ -26,6 +26,8 @@ def configured(plan: Plan, version: int) -> settings.Settings:
             "SERVICE_CUSTOMER_ID": SERVICE,
             "CHAIN_ID": str(CHAIN_ID),
             "PROCESSES": str(plan.replicas),
+            "OPERATORS": ",".join(f"{name}=admin" for name in (f"{ADMINS[0]}|{DANAS_WALLET}", *ADMINS[1:])),
+            "SESSION_SECRETS": "0123456789abcdef" * 4,
             "MAX_ORDER_CENTS": str(plan.order_cap),
         }
         | {name: str(cents) for name, cents in caps},

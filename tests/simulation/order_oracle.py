@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chain.payment import Payment
 from stateless_billing.sandbox.records import Transaction
-from tests.simulation.plan import DAY, EPOCH
+from tests.simulation.plan import ADMINS, DANAS_WALLET, DAY, EPOCH
 
 if TYPE_CHECKING:
     from tests.simulation.oracle import Credit, Oracle
@@ -46,7 +46,7 @@ class OrderOracle:
             hit("order_superseded")
         if meta.get("confirms"):
             named = self.texts.get(meta["confirms"], {})
-            same = named.get("operator") == meta["operator"]
+            same = _person(named.get("operator", "")) == _person(meta["operator"])
             hit("order_self_confirmed" if same else "order_confirmed")
         elif self._needs_second(row, self.rows):
             hit("order_above_cap")
@@ -77,7 +77,7 @@ class OrderOracle:
         mine = self.texts[row.id]
         return any(
             meta.get("confirms") == row.id
-            and meta["operator"] != mine["operator"]
+            and _person(meta["operator"]) != _person(mine["operator"])
             and all(meta[name] == mine[name] for name in ("payment", "order", "value"))
             for meta in (self.texts[other.id] for other in rows)
         )
@@ -93,7 +93,8 @@ class OrderOracle:
         total = 0
         for other in rows:
             metadata = self.texts[other.id]
-            counts = metadata["operator"] == meta["operator"] and not metadata.get("confirms")
+            is_own = _person(metadata["operator"]) == _person(meta["operator"])
+            counts = is_own and not metadata.get("confirms")
             if counts and other.created >= row.created - DAY and not self._confirmed(other, rows):
                 total += int(metadata["value"])
             if other is row:
@@ -113,16 +114,11 @@ class OrderOracle:
         if applied and -row.amount > int(self.texts[applied.id]["value"]):
             report(f"{-row.amount} cents credited where an order allows {self.texts[applied.id]['value']}")
         epoch = int(max(0, row.created - payment.time) // EPOCH)
-        if applied and not self._has_second_admin(applied, epoch):
+        if applied and self._needs_second(applied, self.rows) and not self._confirmed(applied, self.rows):
             report(f"order {applied.id} was applied without the second admin it needs")
         if not any(order is applied for order in self._allowed(payment, row, epoch)):
             text = self.texts[applied.id]["order"] if applied else "no order"
             report(f"credit for {credit.identity[-70:]} applies {text} in epoch {epoch}, which was not effective then")
-
-    def _has_second_admin(self, applied: Transaction, epoch: int) -> bool:
-        """Whether an order had the second admin it needs. Rows hidden from a listing in epoch 0 need not count."""
-        rows = [applied] if epoch == 0 and self._listings_may_lie() else self.rows
-        return not self._needs_second(applied, rows) or self._confirmed(applied, self.rows)
 
     def _listings_may_lie(self) -> bool:
         """Whether a listing of orders may have been incomplete."""
@@ -154,6 +150,10 @@ class OrderOracle:
         if (row.customer, row.amount) != (credit.row.customer, -credit.row.amount):
             self.oracle.wrong(f"reversal {row.id} is not the opposite of {credit.row.id}")
         self.reversed.setdefault(credit.row.id, row)
+
+
+def _person(operator: str) -> str:
+    return ADMINS[0] if operator == DANAS_WALLET else operator
 
 
 def _verb(text: str) -> bool:

@@ -18,6 +18,7 @@ from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.epochs import EpochPosition
 from stateless_billing.domain.ledger import Entry, reversal_of
 from stateless_billing.domain.order_rules import Order
+from stateless_billing.operators.roster import Roster
 from stateless_billing.stripe import ledger_reader
 from stateless_billing.stripe.client import StripeSession
 from stateless_billing.stripe.ledger_reader import Anchor, ReadPage, read_session
@@ -188,9 +189,20 @@ def confirmed_by_oneself() -> list[Patch]:
 
     def confirms(row: Order, order: Order) -> bool:
         same = (row.payment, row.text, row.value) == (order.payment, order.text, order.value)
-        return row.confirms == order.id and same and row.position > order.position
+        return same and row.position > order.position
 
     return [(order_rules, "_confirms", confirms)]
+
+
+def order_bound_from_plain_list() -> list[Patch]:
+    """An admin's limit of a day is judged by any listing, with or without gaps."""
+    return [(order_rules, "find_limits_flaw", lambda payment, orders, entries: "")]
+
+
+def four_eyes_by_one() -> list[Patch]:
+    """Whoever signs in under another name is another person, and a person's own confirmation counts too."""
+    by_name = [(Roster, "identity_of", lambda self, name: name.strip().lower())]
+    return [*confirmed_by_oneself(), *by_name]
 
 
 def deleted_is_absent() -> list[Patch]:
@@ -214,6 +226,8 @@ ORDERS_MUTANTS: dict[str, tuple[Callable[[], list[Patch]], tuple[str, ...]]] = {
     "orders_of_an_earlier_epoch": (orders_of_an_earlier_epoch, ("slept_over_orders",)),
     "new_record_believed": (new_record_believed, ("record_anew",)),
     "confirmed_by_oneself": (confirmed_by_oneself, ("self_confirmed", "too_dear")),
+    "order_bound_from_plain_list": (order_bound_from_plain_list, ("hidden_decision",)),
+    "four_eyes_by_one": (four_eyes_by_one, ("other_name", "self_confirmed")),
     "deleted_is_absent": (deleted_is_absent, ("deleted_after_credit",)),
 }
 """Each mutant, and the scenes whose seeds are tried first to kill it."""

@@ -10,6 +10,8 @@ CUSTOMERS = ("cus_Alice1", "cus_Bob2", "cus_Carol3")
 TARGETS = ("cus_Dora4", "cus_Emil5", "cus_Fay6")  # customers that orders name, besides the payers
 LAST = "cus_Last7"  # always creditable; a target only after all faults ended
 FORGED = "cus_Forged9"
+ADMINS = ("dana@example.org", "eli@example.org", "fay@example.org")
+DANAS_WALLET = "0x" + "da" * 20  # the other name by which the first of them signs in
 SERVICE, GRANTS = "cus_Service0", "cus_Grants0"
 GATEWAYS = ("0x" + "a1b2c3d4" + "0" * 32, "0x" + "b7c8d9e0" + "0" * 32)
 

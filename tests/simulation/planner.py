@@ -7,6 +7,7 @@ from tests.simulation.busy import with_busy
 from tests.simulation.directed import DIRECTED
 from tests.simulation.draws import sleep, step
 from tests.simulation.grant_plans import with_moderators
+from tests.simulation.limit_scenes import with_limits
 from tests.simulation.mischief import ANY, LISTS, WRITES
 from tests.simulation.order_plans import with_admins
 from tests.simulation.outages import with_outage
@@ -53,6 +54,7 @@ class Planner:
         plan, self.events = with_admins(self.seed, plan, self.events)
         plan, self.events = with_busy(self.seed, plan, self.events)
         plan, self.events = with_outage(self.seed, plan, self.events)
+        plan, self.events = with_limits(self.seed, plan, self.events)
         events = sorted((event for event in self.events if event.at >= 0), key=lambda event: event.at)
         return replace(plan, events=tuple(events))
 

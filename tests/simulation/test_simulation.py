@@ -11,6 +11,7 @@ from tests.simulation.busy import BUSY_SCENES
 from tests.simulation.directed import DIRECTED
 from tests.simulation.faults import FAULTS, Coverage
 from tests.simulation.grant_plans import SCENES
+from tests.simulation.limit_scenes import LIMIT_SCENES
 from tests.simulation.mutants import MUTANTS, SCENE_MUTANTS
 from tests.simulation.order_plans import ABOUT_ORDERS, ADMINS
 from tests.simulation.outages import OUTAGE_SCENES
@@ -39,7 +40,9 @@ def seeds_of(theme: str, count: int) -> list[int]:
     return list(itertools.islice(seeds, count))
 
 
-@pytest.mark.parametrize("theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS])
+@pytest.mark.parametrize(
+    "theme", [*DIRECTED, *SCENES, *ABOUT_ORDERS, *LIMIT_SCENES, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS]
+)
 def test_directed_scenes(theme: str) -> None:
     for seed in seeds_of(theme, 3):
         result = play_seed(seed)
@@ -101,7 +104,7 @@ def test_a_failing_plan_is_shrunk() -> None:
 
 def test_seeds_cover_every_theme() -> None:
     assert {Planner(seed).plan().theme for seed in range(2000)} == {
-        *(*THEMES, *SCENES, *ABOUT_ORDERS, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS)
+        *(*THEMES, *SCENES, *ABOUT_ORDERS, *LIMIT_SCENES, *BUSY_SCENES, *OUTAGE_SCENES, ADMINS)
     }
 
 

@@ -84,7 +84,7 @@ class OrderChecks:
         order = candidates[0] if candidates else None
         if order is None or order.confirms or order.value is None:
             raise ProblemError("not_found", f"This payment has no such order. {_NOTHING} Load the page again.")
-        if order_rules.is_effective(order, orders.orders):
+        if order_rules.is_effective(order, orders.orders) and not orders.limits_flaw:
             raise ProblemError("already_done", f"This order needs no confirmation. {_NOTHING}")
         if self._roster.identity_of(order.operator) == self._roster.identity_of(operator):
             raise ProblemError("not_allowed", f"This is your own order. {_NOTHING} Another admin must confirm it.")
