@@ -42,7 +42,7 @@ function moveFocus(offset) {
   const current = rows.findIndex((row) => row.contains(document.activeElement));
   const row = rows[Math.min(rows.length - 1, Math.max(0, current + offset))];
   if (!row) return;
-  const link = row.querySelector("h3 a, h2 a");
+  const link = row.querySelector("h3 a, h2 a, .line > summary");
   if (!link) row.tabIndex = -1;
   (link ?? row).focus();
 }
@@ -50,6 +50,14 @@ function moveFocus(offset) {
 /** Opens what the focused row is about: its first link or closed decision. */
 function openRow(row) {
   if (row.matches(ROWS)) row.querySelector("th a, h3 a, a.button, summary, a:not(.badge)")?.click();
+}
+
+/** Opens the payment that the address names: the one decided about before the page loaded again. */
+function openTarget() {
+  const line = location.hash && document.getElementById(location.hash.slice(1))?.closest("details.line");
+  if (!line) return;
+  line.open = true;
+  line.scrollIntoView({ block: "nearest" });
 }
 
 /** Handles shortcuts. No key moves money by itself. */
@@ -92,6 +100,8 @@ const sessionEnd = ended ? new SessionEnd(ended) : null;
 const refreshed = document.querySelector("[data-refresh]");
 if (refreshed) new QuietRefresh(refreshed, { onReplaced: showLocalTimes, onSignedOut: () => sessionEnd?.show() }); // it copies what was served
 showLocalTimes();
+openTarget();
+addEventListener("hashchange", openTarget);
 showResults(requireElement("main"));
 const grant = document.getElementById("grant");
 if (grant) new GrantForm(grant, showLocalTimes);

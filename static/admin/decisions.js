@@ -86,8 +86,10 @@ class Confirmation {
   }
 }
 
-/** Shows a result until it is dismissed, beside what the page says now. */
+/** Shows a result until it is dismissed, beside what the page says now, with what it is about open. */
 function finish(result, text) {
+  const part = result.closest(".opened");
+  if (part) history.replaceState(history.state, "", `#${part.id}`);
   if (!reloadWithResult(text)) setText(result, `${text} Load the page again to see what changed.`);
 }
 

@@ -28,7 +28,11 @@ AUDIT = "async () => (await axe.run()).violations.map((one) => [one.id, one.node
 SMALL_TARGETS = """
 () => [...document.querySelectorAll("button:not(.copy), .button, summary, input, select, nav a")]
   .map((node) => node.closest("label.yes") ?? node)
-  .filter((node) => node.checkVisibility() && node.getBoundingClientRect().height < 44)
+  .filter((node) => {
+    const { width, height } = node.getBoundingClientRect();
+    const isRow = node.matches(".line > summary") && width > 800; // dense on purpose, and as wide as the page
+    return node.checkVisibility() && height < (isRow ? 30 : 44);
+  })
   .map((node) => node.outerHTML)
 """
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"

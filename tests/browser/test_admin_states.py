@@ -54,8 +54,7 @@ def held(office: Office, cause: str) -> Customer:
 def card_of(page: Page, customer: Customer) -> Locator:
     """Return the card of a customer's stuck payment with its form open."""
     card = page.locator(".stuck li", has=page.locator(f'a[href$="{customer.id}"]'))
-    closed = card.locator("details:not([open]) summary")
-    if closed.count():
+    for closed in card.locator("details:not([open]) > summary").all():
         closed.click()
     return card
 
@@ -260,7 +259,9 @@ def live(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 
 def over_limit(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     held(office, "over_limit")
-    page = office.open(tabs, "/admin/stuck", MODERATOR, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck?cause=over_limit", MODERATOR, color_scheme=scheme)
+    if page.locator(".line[open]").count() == 0:
+        page.locator(".line > summary").first.click()
     expect(page.get_by_text("Ask an admin.").first).to_be_visible()
     expect(page.get_by_role("button", name="Copy a message for the payer").first).to_be_visible()
     return page

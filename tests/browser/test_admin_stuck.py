@@ -63,16 +63,18 @@ ALONE = """
 
 
 def card_of(page: Page, tx_hash: str) -> Locator:
-    """Return the card of a stuck payment, alone on the page for the screenshot."""
+    """Return the line of a stuck payment, opened and alone on the page for the screenshot."""
     page.evaluate(ALONE, tx_hash)
     card = page.locator(".stuck > li")
     expect(card).to_have_count(1)
+    if card.locator(".line").get_attribute("open") is None:
+        card.locator(".line > summary").click()
     return card
 
 
 def opened(card: Locator, title: str) -> Locator:
     """Return a form of a card, expanded."""
-    details = card.locator("details", has=card.page.locator("summary", has_text=title))
+    details = card.locator("details.act", has=card.page.locator("summary", has_text=title))
     if details.get_attribute("open") is None:
         details.locator("summary").click()
     return details.locator("form")
@@ -84,6 +86,52 @@ def write(form: Locator, button: str, sentence: str) -> None:
     expect(form.locator(".sentence")).to_be_focused()
     expect(form.locator(".sentence")).to_contain_text(sentence)
     form.get_by_role("button", name=button).click()
+
+
+TWENTY = """
+() => {
+  const list = document.querySelector(".stuck");
+  const closed = [...list.children].find((row) => !row.querySelector(".line").open);
+  while (list.children.length < 20) list.append(closed.cloneNode(true));
+  return document.querySelector(".stuck > li:nth-child(20)").getBoundingClientRect().bottom + scrollY;
+}
+"""
+
+
+def test_the_queue_holds_a_line_for_each_payment(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+    _, above = paid(office, 45_000)
+    customer, gone = paid(office)
+    delete(office, customer)
+    for tx_hash in (above, gone):
+        office.shop.claimed(office.service, tx_hash, "held")
+    page = office.open(tabs, "/admin/stuck", color_scheme=scheme)
+    judge(page, "queue", scheme)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = page.locator(".line").nth(1)
+    expect(second.locator("> summary")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(second).to_have_attribute("open", "")
+    page.keyboard.press("k")
+    expect(page.locator(".line > summary").first).to_be_focused()
+    page.get_by_role("link", name="over limit").click()
+    expect(page).to_have_url(f"{office.service.url}/admin/stuck?cause=over_limit")
+    expect(page.locator(".causes").get_by_role("link", name="over limit")).to_have_attribute("aria-current", "true")
+    expect(page.locator(f'.stuck a[href*="{gone}"]')).to_have_count(0)
+    plain = office.open(tabs, f"/admin/stuck?cause=customer_deleted#{gone}", java_script_enabled=False)
+    line = plain.locator(".line", has=plain.locator(f'a[href*="{gone}"]'))
+    expect(line).to_contain_text("no order")
+    if line.get_attribute("open") is None:
+        line.locator("> summary").click()
+    expect(line.locator("blockquote")).to_contain_text("It is safe. Its account was deleted in our billing system.")
+    page.goto(f"{office.service.url}/admin/stuck#payment-{above}-0")
+    line = page.locator(".line", has=page.locator(f'a[href*="{above}"]'))
+    expect(line).to_have_attribute("open", "")
+    judge(page, "queue-opened", scheme)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    line.locator("> summary").click()
+    assert page.evaluate(TWENTY) <= 900, "20 payments fit one screen"
 
 
 def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(

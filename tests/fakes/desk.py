@@ -54,9 +54,13 @@ class Desk:
         content: dict[str, Any] = answer.json()
         return content
 
+    async def get(self, path: str) -> httpx.Response:
+        """Return the answer of a page, whatever its status."""
+        return await self._client.get(path)
+
     async def page(self, path: str) -> str:
         """Return a page."""
-        answer = await self._client.get(path)
+        answer = await self.get(path)
         assert answer.status_code == 200, answer.text
         return answer.text
 

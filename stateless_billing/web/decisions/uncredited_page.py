@@ -27,6 +27,7 @@ from stateless_billing.support.decisions.order_rows import (
     with_form,
 )
 from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, UncreditedPayment
+from stateless_billing.web.decisions import queue
 from stateless_billing.web.operators.page_frame import PageFrame
 
 _CUSTOMER_CAUSES = ("customer_deleted", "customer_invalid")
@@ -124,6 +125,7 @@ class UncreditedPage:
 
     async def _page(self, request: Request, operator: Operator) -> Response:
         services = self._services
+        cause = queue.parse_cause(request.query_params.get("cause", ""))
         services.orders.invalidate()
         payments, complete = await services.uncredited_payments.list_all()
         may_order = operator.has_right(RELEASE)
@@ -136,13 +138,13 @@ class UncreditedPage:
 
         cards = [
             await self._create_card(payment, f"{index:02d}", operator, rate, seal)
-            for index, payment in enumerate(payments)
+            for index, payment in enumerate(queue.select(payments, cause))
         ]
         return self._frame.render(
             "admin_stuck.html",
             request,
             cards=cards,
-            complete=complete,
+            queue=queue.create(payments, cause, complete=complete),
             releasing=may_order,
             trying=operator.has_right(GRANT),
             admins=sum(role == "admin" for role in services.settings.operators.values()),

@@ -1,0 +1,87 @@
+"""The queue of stuck payments over HTTP: counts, filters, and the message to the payer in the cause's words."""
+
+import html
+import re
+
+import pytest
+
+from stateless_billing.domain.errors import ProblemError
+from stateless_billing.services.container import Services
+from stateless_billing.web.decisions import queue
+from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, run_desk
+from tests.fakes.factories import payment, tx_hash
+from tests.fakes.in_process_service import Town, sweeping
+
+ABOVE = payment(cents=540_000)
+GONE = payment(tx_hash=tx_hash(2), sequence=0, block=101, customer_id="cus_Nobody1")
+SAFE = payment(tx_hash=tx_hash(3), sequence=1, block=102, customer_id="cus_Nobody1")
+
+
+def lines_of(page: str) -> list[str]:
+    """Return the line of each payment as text."""
+    rows = re.findall(r"<summary>\s*<h2>(.*?)</summary>", page, re.DOTALL)
+    return [" ".join(html.unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in rows]
+
+
+def test_each_payment_is_a_line_and_causes_are_counted_and_chosen() -> None:
+    town = Town([ABOVE, GONE, SAFE], strangers=["cus_Nobody1"])
+
+    async def scenario(services: Services) -> None:
+        await sweeping(services, 100)
+        mod = Desk(services, MODERATOR)
+        page = await mod.page("/admin/stuck")
+        lines = lines_of(page)
+        assert len(lines) == 3
+        assert re.fullmatch(r"\$5,400.00 waits for .+ held: over limit cus_\w+ no order", lines[0])
+        assert 'href="/admin/stuck?cause=customer_invalid">customer invalid <span class="count">2<' in page
+        assert 'href="/admin/stuck" aria-current="true">All <span class="count">3<' in page
+        page = await mod.page("/admin/stuck?cause=customer_invalid")
+        assert len(lines_of(page)) == 2
+        assert "$5,400" not in page
+        assert 'All <span class="count">3<' in page, "the counts are of all"
+        page = await mod.page("/admin/stuck?cause=test_clock")
+        assert "None with the cause “test clock”." in page
+        assert not lines_of(page)
+        refused = await mod.get("/admin/stuck?cause=<b>nothing")
+        assert refused.status_code == 422
+        assert "names a cause that does not exist" in refused.text
+        assert "&lt;b&gt;" not in refused.text
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
+
+
+def test_a_line_says_where_its_order_stands() -> None:
+    town = Town([ABOVE])
+
+    async def scenario(services: Services) -> None:
+        ann, beth = Desk(services, ANN), Desk(services, BETH)
+        proposed = await ann.decide("orders", {"form": ann.form(ABOVE), "order": "release"})
+        assert lines_of(await beth.page("/admin/stuck"))[0].endswith("order waits for another admin")
+        await ann.decide("orders", {"form": ann.form(ABOVE), "order": "withdraw"})
+        page = await beth.page("/admin/stuck")
+        assert lines_of(page)[0].endswith(("order withdrawn", "order waits for another admin"))
+        assert proposed["order"]
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
+
+
+def test_the_message_to_the_payer_is_shown_in_the_words_of_the_cause() -> None:
+    town = Town([ABOVE, GONE], strangers=["cus_Nobody1"])
+
+    async def scenario(services: Services) -> None:
+        await sweeping(services, 100)
+        page = await Desk(services, MODERATOR).page("/admin/stuck")
+        shown = [html.unescape(text) for text in re.findall(r"<blockquote>(.*?)</blockquote>", page)]
+        copied = [html.unescape(text) for text in re.findall(r'data-copy="(Your payment [^"]+)"', page)]
+        assert shown == copied, "what is copied is what was read"
+        assert "It is safe and not credited yet. It is above the amount we credit without a check." in shown[0]
+        assert "Its account does not exist. Tell us which account to credit. You do not need to pay again." in shown[1]
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
+
+
+def test_a_filter_is_a_cause_or_a_state() -> None:
+    assert [queue.parse_cause(value) for value in ("", " Over_Limit ", "pending")] == ["", "over_limit", "pending"]
+    for value in ("credited", "over limit", "x" * 5000, "None"):
+        with pytest.raises(ProblemError):
+            queue.parse_cause(value)
