@@ -148,7 +148,7 @@ class Collector:
     def _add_redirected_payment(self, payment: Payment, credits_: Sequence[Credit]) -> None:
         if self._scope.is_shown(payment):
             target = self.orders.target_of(payment, [credit.entry for credit in credits_])
-            row = judge_payment(payment, credits_, target, self._scope)
+            row = judge_payment(payment, credits_, target, self._scope, self.orders)
             if row.rate_usd and row.rate_source != "quote":
                 self._coverage.count("rates_not_checked")
             self.open_payments[payment.identity] = OpenPayment(payment, row, list(credits_))

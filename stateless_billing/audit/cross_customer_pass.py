@@ -80,8 +80,9 @@ class CrossCustomerPass:
         elif row := self._collector.find_row(payment):
             self._collector.add(judge_second_credit(row, credit))
         elif self._only_customer not in (None, payment.customer_id) and self._scope.is_shown(payment):
-            target = self._collector.orders.target_of(payment, [credit.entry])
-            self._collector.add(judge_payment(payment, [replace(credit, rule="identity")], target, self._scope))
+            orders = self._collector.orders
+            target = orders.target_of(payment, [credit.entry])
+            self._collector.add(judge_payment(payment, [replace(credit, rule="identity")], target, self._scope, orders))
 
     def _was_before_first_block(self, credit: Credit) -> bool:
         """Return whether the credit's metadata places its payment before the range of this report."""

@@ -92,6 +92,7 @@ def describe_row(row: Row) -> str:
         *_chain_lines(row),
         *_price_lines(row),
         *_stripe_lines(row),
+        *_decision_lines(row),
         f"Verdict: {row.status}. {_sentence(row.reason)}",
     ]
     if row.delta_cents:
@@ -131,6 +132,13 @@ def _stripe_lines(row: Row) -> list[str]:
     written = f"Stripe: {row.stripe_txn} on {row.stripe_customer}, written {row.stripe_created_utc}{late}{by}."
     credited = f"It comes to {money.format_dollars(row.credited_cents or 0)} with its reversals"
     return [written, f"{credited}; the balance after it was {money.format_dollars(row.ending_balance_cents or 0)}."]
+
+
+def _decision_lines(row: Row) -> list[str]:
+    if row.decided_by is None:
+        return []
+    confirmed = f", confirmed by {row.confirmed_by}" if row.confirmed_by else ""
+    return [f"Decided by {row.decided_by}{confirmed}: {row.decision_reason or 'no reason given'}."]
 
 
 def _sentence(text: str) -> str:

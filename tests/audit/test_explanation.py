@@ -1,11 +1,13 @@
 """Explanations of payments, credits and wallets."""
 
+from dataclasses import replace
+
 import pytest
 
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.explanation import NothingFound, describe_row, explain
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
-from tests.audit.builders import TOKEN, credit, judge, quoted, single
+from tests.audit.builders import TOKEN, credit, judge, quoted, reversal, single
 from tests.audit.test_grants import grant, reservation, with_balances
 from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import TREASURY, World
@@ -33,6 +35,14 @@ def test_describes_a_plain_payment_and_its_fault() -> None:
 def test_describes_a_grant() -> None:
     text = describe_row(single(judge_grants(collect_reservations(with_balances([reservation("g")])), [grant("g")])))
     assert "by a@example.org (goodwill)" in text
+
+
+def test_names_who_decided() -> None:
+    text = describe_row(single(judge([P], [credit(P), reversal(credit(P), 5)]).rows))
+    assert "Decided by 0xadmin: double." in text
+    row = single(judge([P], [credit(P)]).rows)
+    text = describe_row(replace(row, decided_by="ann", confirmed_by="beth", decision_reason="the payer called"))
+    assert "Decided by ann, confirmed by beth: the payer called." in text
 
 
 async def test_explains_by_transaction_wallet_credit_and_fingerprint() -> None:

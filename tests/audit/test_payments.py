@@ -193,6 +193,43 @@ def test_a_redirected_payment_is_not_judged_on_its_events_customer() -> None:
     assert list(verdict.credited) == [P.identity]
 
 
+def order_entry(number: int, order: str, who: str, **metadata: str) -> Entry:
+    """Create an order about P on the service record, above what one admin may decide alone."""
+    base = {"kind": "order", "payment": P.identity, "order": order, "operator": who, "reason": f"why {who}"}
+    caps = {"value": "5000", "caps": "1000:1000"}
+    row = entry(id=f"cbtxn_o{number}", cents=1, ending_cents=number, created=P.time + number)
+    return replace(row, metadata=base | caps | metadata)
+
+
+def test_rows_name_who_decided_and_who_confirmed() -> None:
+    proposed = order_entry(1, "release", "ann")
+    confirmed = order_entry(2, "release", "beth", confirms="cbtxn_o1")
+    alone = index_orders([proposed], {})
+    both = index_orders([confirmed, proposed], {})
+    empty = create_ledger([P], [])
+    assert judge_uncredited(P, empty, alone, SCOPE).decided_by is None, "it waits for a second admin"
+    row = judge_uncredited(P, empty, both, SCOPE)
+    assert (row.decided_by, row.confirmed_by, row.decision_reason) == ("ann", "beth", "why ann")
+    followed = credit(P, metadata={"order": "cbtxn_o1"})
+    row = single(judge_customer(create_ledger([P], [followed]), both, SCOPE).rows)
+    assert (row.decided_by, row.confirmed_by) == ("ann", "beth")
+    row = single(judge_customer(create_ledger([P], [C]), both, SCOPE).rows)
+    assert row.decided_by is None, "the credit came before the order and follows none"
+
+
+def test_rows_of_what_was_taken_back_name_who_did_it() -> None:
+    row = single(judge([P], [C, reversal(C, 5)]).rows)
+    assert (row.status, row.decided_by, row.decision_reason) == ("reversed", "0xadmin", "double")
+    forged = entry(cents=900, description="no purpose")
+    row = single(judge([], [forged, reversal(forged, 5)]).rows)
+    assert (row.status, row.decided_by) == ("reversed", "0xadmin")
+    row = single(judge([], [reversal(C, 5)]).rows)
+    assert (row.status, row.decided_by) == ("unexplained_credit", "0xadmin"), "it reverses nothing"
+    second = replace(reversal(C, 6), metadata={"kind": "reversal", "reverses": C.id, "operator": "beth", "reason": "x"})
+    row = single(judge([P], [C, reversal(C, 5), second]).rows)
+    assert (row.decided_by, row.decision_reason) == ("0xadmin, beth", "double, x")
+
+
 def test_charges_are_irrelevant() -> None:
     assert not is_relevant(entry())
     assert is_relevant(entry(cents=1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from chain.payment import Payment
 from stateless_billing.audit.rules.facts import AuditedCustomer, OrderIndex, Scope
 from stateless_billing.audit.rules.payments import Credit, judge_payment, other_credit_ids
-from stateless_billing.audit.rules.rows import Row, cells_of_lone_entry, create_row, fingerprint
+from stateless_billing.audit.rules.rows import Row, cells_of_decision, cells_of_lone_entry, create_row, fingerprint
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.epochs import EPOCH_SECONDS
@@ -47,7 +47,7 @@ def attach_credits(
             unmatched.append(credit)
             continue
         open_payment.credits.append(replace(credit, rule="identity"))
-        open_payment.row = judge_payment(payment, open_payment.credits, target, scope)
+        open_payment.row = judge_payment(payment, open_payment.credits, target, scope, orders)
     return unmatched
 
 
@@ -98,6 +98,7 @@ def judge_without_payment(credit: Credit, reason: str) -> Row:
         "credited_cents": credit.net,
         "delta_cents": credit.net,
     }
+    row |= cells_of_decision(None, None, credit.reversals)
     if credit.net == 0:
         return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
     return create_row(row, Status.MISSING_PAYMENT, reason, "no payment")

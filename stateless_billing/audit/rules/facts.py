@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import HELD_CAUSES
 from stateless_billing.domain.ledger import CURRENCY, OTHER_CREDITS, Entry, OtherCredits
-from stateless_billing.domain.order_rules import Order, is_effective
+from stateless_billing.domain.order_rules import Order, effective_order, find_confirmation, is_effective
 
 WALLET_KEY = "wallet_address"
 CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
@@ -121,6 +121,13 @@ class OrderIndex:
             if order.id == order_id and order.payment == payment.identity and is_effective(order, self.orders):
                 return order
         return None
+
+    def decision_about(self, payment: Payment, credits_: Iterable[Entry]) -> tuple[Order | None, Order | None]:
+        """Return the order that a credit follows, or the effective one if there is no credit, and its confirmation."""
+        entries = list(credits_)
+        followed = (self.followed_order(payment, credit) for credit in entries)
+        order = next(filter(None, followed), None) if entries else effective_order(payment.identity, self.orders)
+        return order, find_confirmation(order, self.orders) if order else None
 
 
 def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from stateless_billing.audit.rules.payments import Credit
-from stateless_billing.audit.rules.rows import Row, cells_of_lone_entry, create_row
+from stateless_billing.audit.rules.rows import Row, cells_of_decision, cells_of_lone_entry, create_row
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import EPOCH_SECONDS, QUIET_SECONDS
@@ -100,6 +100,7 @@ def _judge_ungiven(reserved: ReservedGrant, time: int, *, is_deleted: bool) -> R
 
 def _judge_grant(grant: Credit, reserved: ReservedGrant | None, *, is_duplicate: bool) -> Row:
     row = cells_of_lone_entry(grant.entry, "grant") | {"credited_cents": grant.net}
+    row |= cells_of_decision(None, None, grant.reversals)
     if grant.net == 0:
         return create_row(row, Status.REVERSED, "given and reversed in full", "grant", exception=False)
     if broken := _describe_broken_rule(grant, reserved, is_duplicate=is_duplicate):

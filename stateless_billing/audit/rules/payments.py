@@ -10,6 +10,7 @@ from stateless_billing.audit.rules.rows import (
     Cells,
     Row,
     cells_of_credit,
+    cells_of_decision,
     cells_of_lone_entry,
     cells_of_payment,
     create_row,
@@ -24,11 +25,18 @@ _BOOKKEEPING_KINDS = ("reservation", "order")  # belong on the bookkeeping custo
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """A credit of a payment, its net after reversals, and the rule that matched it."""
+    """A credit of a payment, its net after reversals, the rule that matched it, and what reverses it."""
 
     entry: Entry
     net: int
     rule: str
+    reversals: tuple[Entry, ...] = ()
+
+
+def _create_credit(entry: Entry, by_id: dict[str, Entry], rule: str = "") -> Credit:
+    rows = [row for row in by_id.values() if row.kind == "reversal" and entry.id in (row.id, _reversed_id(row))]
+    reversals = tuple(sorted(rows, key=lambda row: (row.created, row.id)))
+    return Credit(entry, net_cents(entry, by_id.values()), rule, reversals)
 
 
 @dataclass(slots=True)
@@ -61,7 +69,7 @@ def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: S
         if credits_ := verdict.credited.get(payment.identity, []):
             target = orders.target_of(payment, [credit.entry for credit in credits_], complete=False)
             if target == customer_ledger.customer.id:
-                verdict.rows.append(judge_payment(payment, credits_, target, scope))
+                verdict.rows.append(judge_payment(payment, credits_, target, scope, orders))
     _judge_other_entries(unmatched, by_id, verdict, scope, complete=customer_ledger.complete)
     return verdict
 
@@ -82,7 +90,7 @@ def _take_credits(
         rule = "sequence, wallet and amount" if cents is None else "cents and time"
         if is_named:
             rule = "identity"
-        credits_.append(Credit(entry, net_cents(entry, by_id.values()), rule))
+        credits_.append(_create_credit(entry, by_id, rule))
 
 
 def _judge_other_entries(
@@ -90,19 +98,21 @@ def _judge_other_entries(
 ) -> None:
     """Judge the entries that match no payment of this customer."""
     for entry in unmatched:
-        credit = Credit(entry, net_cents(entry, by_id.values()), "")
+        credit = _create_credit(entry, by_id)
         if entry.kind == "payment":
             verdict.unmatched_credits.append(credit)
         elif entry.kind == "grant":
             verdict.grants.append(credit)
         elif entry.kind == "reversal":
-            if complete and entry.metadata.get("reverses", "") not in by_id and entry.created >= scope.start:
-                reversed_id = entry.metadata.get("reverses", "")[:40]
-                verdict.rows.append(
-                    judge_unexplained_credit(credit, f"it reverses {reversed_id!r}, which does not exist")
-                )
+            if complete and _reversed_id(entry) not in by_id and entry.created >= scope.start:
+                reason = f"it reverses {_reversed_id(entry)[:40]!r}, which does not exist"
+                verdict.rows.append(judge_unexplained_credit(credit, reason))
         elif _is_unexplained(entry, scope):
             verdict.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
+
+
+def _reversed_id(reversal: Entry) -> str:
+    return reversal.metadata.get("reverses", "")
 
 
 def _is_unexplained(entry: Entry, scope: Scope) -> bool:
@@ -121,12 +131,15 @@ def _describe_entry(entry: Entry) -> str:
 def judge_unexplained_credit(credit: Credit, reason: str) -> Row:
     """Create the row of a credit of no known kind."""
     row = cells_of_lone_entry(credit.entry, "credit") | {"expected_cents": 0, "delta_cents": credit.net}
+    row |= cells_of_decision(None, None, credit.reversals)
     if credit.net == 0:
         return create_row(row, Status.REVERSED, f"{reason}; reversed in full", "no payment", exception=False)
     return create_row(row, Status.UNEXPLAINED_CREDIT, reason, "no payment")
 
 
-def judge_payment(payment: Payment, credits_: Sequence[Credit], target: str | None, scope: Scope) -> Row:
+def judge_payment(
+    payment: Payment, credits_: Sequence[Credit], target: str | None, scope: Scope, orders: OrderIndex
+) -> Row:
     """Create a payment's row from its credits on all customers.
 
     `target` is the customer to credit.
@@ -135,6 +148,8 @@ def judge_payment(payment: Payment, credits_: Sequence[Credit], target: str | No
     expected = expected_cents(payment, first.entry)
     total = sum(credit.net for credit in credits_ if credit.entry.currency == CURRENCY)
     row = cells_of_payment(payment, scope.token, scope.explorer) | cells_of_credit(payment, first.entry)
+    order, confirmation = orders.decision_about(payment, (credit.entry for credit in credits_))
+    row |= cells_of_decision(order, confirmation, [entry for credit in credits_ for entry in credit.reversals])
     row |= _rate_cells(payment, first.entry) | {
         "expected_cents": expected,
         "credited_cents": total,
@@ -243,10 +258,7 @@ def _rate_cells(payment: Payment, credit: Entry) -> Cells:
 
 
 def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:
-    """Return the names of a credit's texts that differ from what this service writes.
-
-    Hex case is ignored.
-    """
+    """Return the names of a credit's texts that differ from what this service writes, but for hex case."""
     named = credit.metadata.get("payment", "").strip().lower()
     expected = ledger.credit_metadata(payment, Price(payment.cents))
     expected_description = ledger.credit_description(payment)
@@ -266,7 +278,9 @@ def judge_uncredited(
     payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex, scope: Scope, *, dust: bool = False
 ) -> Row:
     """Create the row of an uncredited payment. `dust` says that it is worth less than a cent."""
-    row = cells_of_payment(payment, scope.token, scope.explorer)
+    row = cells_of_payment(payment, scope.token, scope.explorer) | cells_of_decision(
+        *orders.decision_about(payment, ())
+    )
     expected = payment.cents if payment.quoted else None
     if dust:
         expected = 0

@@ -1,6 +1,7 @@
 """Report rows with a fixed order of columns. Pure."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from stateless_billing.audit.rules.statuses import OPEN, RULES, Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.epochs import epoch_position
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.order_rules import Order
 
 SCHEMA_VERSION = 1
 DECIMALS = 18
@@ -58,6 +60,9 @@ class Row:
     rule: str = ""
     fingerprint: str = ""
     next_action: str = ""
+    decided_by: str | None = None
+    confirmed_by: str | None = None
+    decision_reason: str | None = None
 
     @property
     def tone(self) -> str:
@@ -156,6 +161,26 @@ def cells_of_credit(payment: Payment, entry: Entry) -> Cells:
         "credit_latency_s": entry.created - payment.time,
         "idempotency_key": ledger.credit_key(payment, epoch),
     }
+
+
+def cells_of_decision(order: Order | None, confirmation: Order | None, reversals: Sequence[Entry] = ()) -> Cells:
+    """Return the cells of who decided: those who took a credit back, or the admins of the order it follows."""
+    if reversals:
+        return {
+            "decided_by": _join(entry.metadata.get("operator", "") for entry in reversals),
+            "decision_reason": _join(entry.metadata.get("reason", "") for entry in reversals),
+        }
+    if order is None:
+        return {}
+    return {
+        "decided_by": order.operator,
+        "confirmed_by": confirmation.operator if confirmation else None,
+        "decision_reason": order.reason,
+    }
+
+
+def _join(texts: Iterable[str]) -> str | None:
+    return ", ".join(dict.fromkeys(text for text in texts if text)) or None
 
 
 def cells_of_lone_entry(entry: Entry, kind: str) -> Cells:

@@ -208,7 +208,7 @@ def _select_rows(finished: FinishedAudit, query: AuditQuery) -> list[str]:
 def _is_named(row: Row, word: str) -> bool:
     """Return whether a row is about the ID, address or operator searched for."""
     names = (row.row_id, row.fingerprint, row.stripe_customer, row.stripe_txn, row.tx_hash, row.wallet, row.payer)
-    return any(word == name.lower() for name in (*names, row.granted_by) if name)
+    return any(word == name.lower() for name in (*names, row.granted_by, row.decided_by, row.confirmed_by) if name)
 
 
 def _find_row(finished: FinishedAudit, row_id: str) -> Row | None:
