@@ -1,10 +1,12 @@
 """Merges a customer's ledger with its payments on the chain, newest first. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.order_rules import WALLET_PREFIX, Order
+from stateless_billing.support.decisions.order_rows import OrderRow, create_rows
 
 KINDS = {
     "payment": "Payment",
@@ -13,6 +15,7 @@ KINDS = {
     "charge": "Charge",
     "credit": "Credit by another system",
     "waiting": "Payment on the chain",
+    "order": "Order",
 }
 
 
@@ -29,13 +32,21 @@ class PaymentSummary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `entry` is None for a payment without a credit; `payment` is its API representation."""
+    """One event. `entry` is None for orders and payments without a credit; `payment` is its API representation."""
 
     time: int
     kind: str
     entry: Entry | None = None
     payment: PaymentSummary | None = None
     reversed_by: str | None = None
+    order: OrderRow | None = None
+
+    @property
+    def id(self) -> str:
+        """The entry's `cbtxn_`, or the payment's identity."""
+        if self.order:
+            return self.order.order.id
+        return self.entry.id if self.entry else self.payment.payment if self.payment else ""
 
     @property
     def title(self) -> str:
@@ -74,6 +85,24 @@ def build_timeline(entries: Sequence[Entry], payments: Sequence[PaymentSummary],
             position = next((index for index, event in enumerate(events) if event.time <= payment.time), len(events))
             events.insert(position, Event(payment.time, "waiting", None, payment))
     return events
+
+
+def insert_orders(
+    events: Sequence[Event], orders: Sequence[Order], customer: str, wallets: Collection[str], *, start: int, end: int
+) -> list[Event]:
+    """Insert the orders from `start` to `end` about a customer's payments and wallets, or that name it."""
+    payments = {_payment_identity(event.entry) for event in events if event.entry} - {""}
+    payments |= {event.payment.payment for event in events if event.payment}
+    payments |= {f"{WALLET_PREFIX}{wallet}" for wallet in wallets}
+    merged = list(events)
+    for subject in dict.fromkeys(order.payment for order in orders):
+        rows = [row for row in create_rows(subject, orders) if start <= row.order.created <= end]
+        for row in rows:
+            if subject in payments or row.order.target == customer:
+                time = row.order.created
+                position = next((index for index, event in enumerate(merged) if event.time <= time), len(merged))
+                merged.insert(position, Event(time, "order", order=row))
+    return merged
 
 
 def _payment_identity(entry: Entry) -> str:

@@ -255,7 +255,7 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     write(form, "Withdraw the order", "Withdraw the order")
     expect(page.locator(".kept").first).to_contain_text("The payment is held now: customer deleted")
     mine = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]'))
-    expect(mine.get_by_text("replaced by a newer one")).to_be_visible()
+    expect(mine.get_by_text("withdrawn", exact=True)).to_be_visible()
     card = card_of(page, tx_hash)
     expect(card.get_by_role("heading", name="Orders, newest first")).to_be_visible()
     expect(card.locator(".orders li").first).to_contain_text("withdraw")

@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.support.timeline import build_timeline, kind_of
+from stateless_billing.domain.order_rules import Order, parse_order_text
+from stateless_billing.support.timeline import build_timeline, insert_orders, kind_of
 from tests.fakes.factories import START, entry
 
 
@@ -87,6 +88,33 @@ def test_a_reversed_entry_names_its_reversal() -> None:
     nameless = entry(id="cbtxn_4", cents=-750, created=START + 99, metadata={"kind": "reversal"})
     events = build_timeline([nameless, liar, reversal, grant], [], complete=True)
     assert [event.reversed_by for event in events] == [None, None, None, "cbtxn_2"]
+
+
+def order(number: int, payment: str, text: str = "release", created: int = START) -> Order:
+    """An order as the service record's reading has it."""
+    words = parse_order_text(text)
+    assert words
+    return Order(f"cbtxn_o{number}", payment, created, number, text, words, "ann", "because")
+
+
+def test_orders_about_a_customers_payments_and_wallets_and_those_that_name_it_are_inserted() -> None:
+    own, other = "8453:0xa:0x1:0", "8453:0xa:0x9:0"
+    events = build_timeline(
+        [credit(own, START + 100, 1), entry(created=START)], [Summary("held", START + 50)], complete=True
+    )
+    orders = [
+        order(1, own, created=START + 90),
+        order(2, other, created=START + 91),
+        order(3, other, "redirect:cus_Mine", created=START + 100),
+        order(4, "held", created=START + 60),
+        order(5, "wallet:0xw", "customer:cus_Other", created=START + 5),
+        order(6, own, created=START - 1),
+        order(7, own, created=START + 201),
+    ]
+    merged = insert_orders(events, orders, "cus_Mine", ["0xw"], start=START, end=START + 200)
+    names = [event.id for event in merged]
+    assert names == ["cbtxn_o3", "cbtxn_1", "cbtxn_o1", "cbtxn_o4", "held", "cbtxn_o5", events[-1].id]
+    assert [event.entry for event in merged if event.entry] == [event.entry for event in events if event.entry]
 
 
 def test_nothing_is_lost_or_duplicated_and_the_newest_comes_first() -> None:

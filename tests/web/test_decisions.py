@@ -308,6 +308,7 @@ def test_a_deleted_customers_card_says_what_is_known() -> None:
 
 def test_all_decisions_are_listed_with_what_followed() -> None:
     town = Town([PLAIN, payment(tx_hash=tx_hash(2), sequence=1, block=101, cents=540_000)])
+    town.add(OTHER, {})
     large = payment(tx_hash=tx_hash(2), sequence=1, block=101, cents=540_000)
 
     async def scenario(services: Services) -> None:
@@ -336,6 +337,12 @@ def test_all_decisions_are_listed_with_what_followed() -> None:
         found = await mod.page(f"/admin?q={done['order']}")
         assert f"This is the order “release:0.0065” of {ANN}" in found
         assert f"/admin/customers/{CUSTOMER}" in found
+        page = await mod.page(f"/admin/customers/{CUSTOMER}")
+        for order, fate in ((done["order"], "stands"), (waiting["order"], "waits for another admin")):
+            row = page.partition(f'<tr id="{order}"')[2].partition("</tr>")[0]
+            assert fate in row
+            assert f"<bdi>{ANN}</bdi>: <bdi>{WHY}</bdi>" in row
+        assert f'<tr id="{done["order"]}"' not in await mod.page(f"/admin/customers/{OTHER}")
         confirmed = await beth.decide(ORDERS, {"form": beth.form(large), "confirms": waiting["order"]})
         await ann.decide("rate/end", {})
         table = list(csv.DictReader(io.StringIO(await mod.page("/admin/decisions.csv"))))
@@ -344,5 +351,7 @@ def test_all_decisions_are_listed_with_what_followed() -> None:
         assert f"ended by {ANN}" in rate["reason"]
         mine = next(row for row in table if row["entry"] == waiting["order"])
         assert (mine["second_operator"], mine["credit"]) == (f"{BETH}: {WHY}", confirmed["credit"])
+        page = await mod.page(f"/admin/customers/{CUSTOMER}")
+        assert f"Second admin: <bdi>{BETH}</bdi>: <bdi>{WHY}</bdi>" in page
 
     run_desk(town, scenario, MAX_PAYMENT_CENTS="100000")

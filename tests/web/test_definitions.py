@@ -22,7 +22,14 @@ from tests.test_architecture import ROOT
 def test_every_state_and_cause_has_its_sentence() -> None:
     assert set(definitions.STATES) == {*STATES, UNCHECKED}
     assert set(definitions.CAUSES) == {*HELD_CAUSES, *PENDING_CAUSES, *CONFIRMING_CAUSES, *UNRELATED_CAUSES}
-    fates = {order_rows.DECIDES, order_rows.COUNTS, order_rows.WAITS, order_rows.SUPERSEDED, order_rows.VOID}
+    fates = {
+        order_rows.DECIDES,
+        order_rows.COUNTS,
+        order_rows.WAITS,
+        order_rows.SUPERSEDED,
+        order_rows.VOID,
+        order_rows.WITHDRAWN,
+    }
     assert set(definitions.ORDER_FATES) == fates
     source = (ROOT / "stateless_billing" / "grants" / "grant_ledger.py").read_text()
     assert grant_ledger.__file__.endswith("grant_ledger.py")

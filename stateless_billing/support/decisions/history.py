@@ -15,7 +15,15 @@ from stateless_billing.domain.order_rules import DAY, WALLET_PREFIX, WITHDRAW, O
 from stateless_billing.grants.grant_ledger import Grant, GrantLedger
 from stateless_billing.pricing.rate_overrides import Override, Overrides, parse_history, parse_proposal
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.support.decisions.order_rows import COUNTS, DECIDES, VOID, WAITS, OrderRow, create_rows
+from stateless_billing.support.decisions.order_rows import (
+    COUNTS,
+    DECIDES,
+    VOID,
+    WAITS,
+    WITHDRAWN,
+    OrderRow,
+    create_rows,
+)
 
 _MAX_PAYMENTS = 40  # whose state is looked up: each may cost a read
 
@@ -130,8 +138,10 @@ def _order_outcome(row: OrderRow, status: PaymentStatus | None) -> tuple[str, st
         return "waits for another admin", ""
     if row.fate == VOID:
         return "confirms nothing", ""
+    if row.fate == WITHDRAWN:
+        return "withdrawn", ""
     if row.fate not in (DECIDES, COUNTS):
-        return "replaced or withdrawn by a newer order", ""
+        return "replaced by a newer order", ""
     return _effect(row.order, status)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.order_rules import Order, OrderCaps
 
-DECIDES, COUNTS, WAITS, SUPERSEDED, VOID = "decides", "counts", "waits", "superseded", "void"
+DECIDES, COUNTS, WAITS, VOID = "decides", "counts", "waits", "void"
+SUPERSEDED, WITHDRAWN = "superseded", "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,8 @@ class OrderRow:
     """An order, its fate, its confirmation, and the form with which the viewer may confirm it.
 
     `decides`: the newest effective order; `counts`: an effective acknowledgment; `waits`: another admin must confirm
-    it; `superseded`: a newer order is effective; `void`: a confirmation that confirms nothing.
+    it; `superseded`: a newer order replaced it; `withdrawn`: the next effective one was a `withdraw`; `void`: a
+    confirmation that confirms nothing.
     """
 
     order: Order
@@ -46,7 +48,23 @@ def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> s
         return COUNTS if order_rules.is_effective(order, orders) else WAITS
     if newest is None or order.position > newest.position:
         return WAITS
-    return DECIDES if order.id == newest.id else SUPERSEDED
+    if order.id == newest.id:
+        return DECIDES
+    return WITHDRAWN if _find_successor(order, orders).instruction.verb == order_rules.WITHDRAW else SUPERSEDED
+
+
+def _find_successor(order: Order, orders: Sequence[Order]) -> Order:
+    """Return the effective order with a verb that came next. There is one, because a newer one is in effect."""
+    newer = (
+        other
+        for other in orders
+        if other.payment == order.payment
+        and other.position > order.position
+        and other.instruction.verb
+        and not other.confirms
+        and order_rules.is_effective(other, orders)
+    )
+    return min(newer, key=lambda other: other.position)
 
 
 def waiting_orders(orders: Sequence[Order]) -> list[Order]:

@@ -57,6 +57,7 @@ ORDER_FATES: Mapping[str, str] = {
     "counts": "A statement of an admin about a customer's ledger. It counts together with the order that stands.",
     "waits": "The order is above what one admin may decide alone. It counts once another admin confirms it.",
     "superseded": "A newer order replaced this one.",
+    "withdrawn": "An admin withdrew this order. What it had credited by then stays credited.",
     "void": "The row confirms no order, so it changes nothing.",
 }
 

@@ -21,10 +21,10 @@ from stateless_billing.operators.roster import END_SESSIONS, GRANT, OVERRIDE, RE
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import RequestRejected, StripeFailure
-from stateless_billing.stripe.objects import Page
+from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.support.customer_facts import wallets_of
 from stateless_billing.support.search_text import is_entry_id
-from stateless_billing.support.timeline import build_timeline
+from stateless_billing.support.timeline import Event, build_timeline, insert_orders
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import PageFrame
@@ -114,6 +114,8 @@ class AdminPages:
         grants = await self._services.grants.ledger.reconcile(customer=customer.id)
         own_grants = {grant.reservation.grant: grant for grant in grants if grant.reservation.customer == customer.id}
         wallets = wallets_of(customer, page.entries)
+        events = build_timeline(page.entries, payments, complete=page.complete)
+        events, orders_read = await self._with_orders(events, page, customer, is_first=not after)
         obstacle = find_obstacle(customer)
         giving = operator.has_right(GRANT) and obstacle is None
         form = self._services.grants.create_grant_id()
@@ -124,7 +126,8 @@ class AdminPages:
             wallets=wallets,
             warnings=await self._services.wallet_conflicts.warn(customer, wallets[:_MAX_WALLETS]),
             obstacle=obstacle,
-            events=build_timeline(page.entries, payments, complete=page.complete),
+            events=events,
+            orders_read=orders_read,
             after=after,
             older=None if page.complete else page.entries[-1].id,
             grants=own_grants,
@@ -136,6 +139,19 @@ class AdminPages:
             note_fewest=NOTE_FEWEST,
             note_most=NOTE_MOST,
         )
+
+    async def _with_orders(
+        self, events: list[Event], page: Page, customer: Customer, *, is_first: bool
+    ) -> tuple[list[Event], bool]:
+        """Insert the orders of the time that the page of entries covers, and say whether they could be read."""
+        start = customer.created if page.complete or not page.entries else page.entries[-1].created
+        end = int(self._services.clock.wall()) + DAY if is_first or not page.entries else page.entries[0].created
+        try:
+            orders = await self._services.orders.list_since(start - DAY)
+        except StripeFailure:
+            return events, False
+        wallets = wallets_of(customer, page.entries)
+        return insert_orders(events, orders, customer.id, wallets, start=start, end=end), True
 
     async def _entries(self, customer_id: str, after: str | None) -> Page:
         """Read the newest page of entries, or the page after an entry."""

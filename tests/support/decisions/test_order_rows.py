@@ -25,7 +25,12 @@ def list_fates(*orders: Order) -> list[tuple[int, str]]:
 
 def test_the_newest_decides_and_supersedes_older_ones() -> None:
     assert list_fates(order(1, "release"), order(2, "redirect:cus_T", who="bob")) == [(2, "decides"), (1, "superseded")]
-    assert list_fates(order(1, "release"), order(2, "withdraw", value=0)) == [(2, "decides"), (1, "superseded")]
+    assert list_fates(order(1, "release"), order(2, "withdraw", value=0)) == [(2, "decides"), (1, "withdrawn")]
+    small = [order(place, text, value=100) for place, text in ((1, "release"), (2, "redirect:cus_T"), (4, "release"))]
+    replaced = (*small[:2], order(3, "withdraw", value=0), small[2])
+    assert list_fates(*replaced) == [(4, "decides"), (3, "superseded"), (2, "withdrawn"), (1, "superseded")]
+    above = order(2, "redirect:cus_T", value=5000)  # waits for a second admin, so it ends nothing
+    assert list_fates(order(1, "release"), above, order(3, "withdraw", value=0))[2] == (1, "withdrawn")
 
 
 def test_orders_of_other_payments_are_not_shown() -> None:
@@ -44,7 +49,7 @@ def test_an_order_above_the_bound_waits_and_the_older_one_decides() -> None:
 def test_a_superseded_order_does_not_wait() -> None:
     assert list_fates(order(1, "release", value=1001), order(2, "withdraw", value=0)) == [
         (2, "decides"),
-        (1, "superseded"),
+        (1, "withdrawn"),
     ]
 
 
