@@ -108,11 +108,13 @@ async def _read_page(session: StripeSession, after: str | None, retry_delays: Se
     for pause in retry_delays:
         try:
             return await session.read(
-                Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers
+                Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
             )
         except (StripeUnavailable, RateLimited):
             await asyncio.sleep(pause)
-    return await session.read(Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers)
+    return await session.read(
+        Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
+    )
 
 
 def sign_registrations(

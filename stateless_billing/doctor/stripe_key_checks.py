@@ -53,7 +53,6 @@ EXCESS_ENDPOINTS = (
     "charges",
     "checkout/sessions",
     "disputes",
-    "events",
     "files",
     "invoices",
     "payment_intents",

@@ -9,7 +9,7 @@ from stateless_billing.sandbox import identifiers
 from stateless_billing.sandbox.answers import Refusal, no_such
 from stateless_billing.sandbox.idempotency import IdempotencyKeys
 from stateless_billing.sandbox.paging import insert
-from stateless_billing.sandbox.records import Contact, Customer, Transaction
+from stateless_billing.sandbox.records import Contact, Customer, Deletion, Transaction
 
 MAX_AMOUNT_CENTS = 99_999_999
 """Stripe documents eight digits for charges and nothing for balances; this is the stricter reading."""
@@ -48,6 +48,7 @@ class Account:
         self.rng = rng
         self.customers: list[Customer] = []
         self.by_id: dict[str, Customer] = {}
+        self.deletions: list[Deletion] = []
         self.keys = IdempotencyKeys(rng)
         self.lies: Counter[str] = Counter()
         self.test_clocks: dict[str, int] = {}
@@ -85,9 +86,15 @@ class Account:
         insert(self.customers, customer)
         return customer
 
-    def delete(self, identifier: str) -> Customer:
-        """Delete a customer permanently, along with its ledger. Raises: `Refusal` 404."""
+    def delete(self, identifier: str, created: int = 0) -> Customer:
+        """Delete a customer permanently, along with its ledger. Without a time, no event tells of it.
+
+        Raises: `Refusal` 404.
+        """
         customer = self.get_customer(identifier)
+        if created:
+            event = Deletion(identifiers.event_id(self.rng), created, self._next(created), customer.rendered())
+            insert(self.deletions, event)
         customer.deleted = True
         return customer
 

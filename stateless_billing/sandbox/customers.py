@@ -80,7 +80,7 @@ def delete(call: Call) -> Work:
     call.parameters().finish()
 
     def work(now: float, created: int) -> Json:
-        return call.account.delete(call.ids[0]).rendered()
+        return call.account.delete(call.ids[0], created).rendered()
 
     return work
 

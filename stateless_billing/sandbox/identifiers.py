@@ -20,6 +20,11 @@ def transaction_id(rng: random.Random) -> str:
     return "cbtxn_1" + _drawn(rng, 23)
 
 
+def event_id(rng: random.Random) -> str:
+    """`evt_1` and 23 letters and digits."""
+    return "evt_1" + _drawn(rng, 23)
+
+
 def request_id(rng: random.Random) -> str:
     """`req_` and 14 letters and digits."""
     return "req_" + _drawn(rng, 14)

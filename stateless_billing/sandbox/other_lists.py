@@ -12,7 +12,6 @@ _LISTS = {
     "charges": "charge",
     "checkout/sessions": "checkout_session",
     "disputes": "dispute",
-    "events": "event",
     "files": "file",
     "invoices": "invoice",
     "payment_intents": "payment_intent",

@@ -110,6 +110,17 @@ class Parameters:
                 raise Refusal(400, f"This property cannot be expanded ({name}).", param="expand")
         return frozenset(names)
 
+    def names(self, name: str, *, most: int) -> list[str] | None:
+        """Return an array of at most `most` strings, or None if absent."""
+        value = self._take(name)
+        if value is None:
+            return None
+        if isinstance(value, str) or not all(isinstance(text, str) for text in value.values()):
+            raise Refusal(400, "Invalid array", param=name)
+        if len(value) > most:
+            raise Refusal(400, f"Invalid array: at most {most} values", param=name)
+        return [text for text in value.values() if isinstance(text, str)]
+
     def finish(self) -> None:
         """Reject unread parameters."""
         for name, value in self._unread.items():

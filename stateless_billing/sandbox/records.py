@@ -63,6 +63,16 @@ class Contact:
 
 
 @dataclass(slots=True)
+class Deletion:
+    """The event of a customer's deletion, with the customer's last state."""
+
+    id: str
+    created: int
+    order: tuple[int, int]
+    customer: Json
+
+
+@dataclass(slots=True)
 class Customer:
     """A customer and its ledger. `balances` by currency, in cents with Stripe's sign."""
 

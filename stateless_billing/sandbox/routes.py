@@ -2,7 +2,7 @@
 
 from urllib.parse import unquote
 
-from stateless_billing.sandbox import customers, other_lists, transactions
+from stateless_billing.sandbox import customers, events, other_lists, transactions
 from stateless_billing.sandbox.answers import Json, Refusal
 from stateless_billing.sandbox.api_keys import (
     ACCOUNT_READ,
@@ -53,6 +53,7 @@ ENDPOINTS = (
     Endpoint("POST", TRANSACTIONS, BALANCE_WRITE, transactions.create),
     Endpoint("GET", TRANSACTION, BALANCE_READ, transactions.retrieve),
     Endpoint("POST", TRANSACTION, BALANCE_WRITE, transactions.update),
+    *events.ENDPOINTS,
     *other_lists.ENDPOINTS,
 )
 

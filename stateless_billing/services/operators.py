@@ -23,6 +23,7 @@ from stateless_billing.support.decisions.order_checks import OrderChecks
 from stateless_billing.support.decisions.order_decisions import OrderDecisions
 from stateless_billing.support.decisions.rate_decisions import RateDecisions
 from stateless_billing.support.decisions.reversal_decisions import ReversalDecisions
+from stateless_billing.support.deletions import CustomerDeletions
 from stateless_billing.support.recent_payments import RecentPayments
 from stateless_billing.support.uncredited_payments import UncreditedPayments
 from stateless_billing.support.wallet_conflicts import WalletConflicts
@@ -94,6 +95,7 @@ def create_operators(
             orders=crediting.orders,
             records=crediting.records,
             status_cache=crediting.core.status_cache,
+            deletions=CustomerDeletions(clients.lookup_stripe, clock),
             clock=clock,
         ),
         recent_payments=RecentPayments(

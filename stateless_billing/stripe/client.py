@@ -67,7 +67,7 @@ class StripeSession:
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
         return await self.read(
             Endpoint.READ_CUSTOMER,
-            lambda api: api.retrieve_async(_require_customer_id(customer_id), params),
+            lambda api: api.customers.retrieve_async(_require_customer_id(customer_id), params),
             lambda raw: objects.parse_customer(raw, customer_id),
         )
 
@@ -89,7 +89,7 @@ class StripeSession:
         params = {"limit": PAGE_SIZE, **({} if since is None else {"created": {"gte": since}}), **more}
         return await self.read(
             Endpoint.LIST_ENTRIES,
-            lambda api: api.balance_transactions.list_async(_require_customer_id(customer_id), params),
+            lambda api: api.customers.balance_transactions.list_async(_require_customer_id(customer_id), params),
             lambda raw: parse(raw, customer_id),
         )
 
@@ -131,11 +131,12 @@ class StripeSession:
         amount = objects.parse_amount(cents)
         params = {"amount": amount, "currency": CURRENCY, "description": description, "metadata": dict(metadata)}
         _require_customer_id(customer_id)
+        ledgers = self._api.customers.balance_transactions
         await self._wait_to_send(Endpoint.CREATE_ENTRY)
         self._connection.require_still_valid(still_valid)
         response = await self._call(
             Endpoint.CREATE_ENTRY,
-            lambda: self._api.balance_transactions.create_async(customer_id, params, {"idempotency_key": key}),
+            lambda: ledgers.create_async(customer_id, params, {"idempotency_key": key}),
             OutcomeUnknown,
         )
         entry = parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
@@ -144,14 +145,11 @@ class StripeSession:
         return entry
 
     async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
-        """Merge `values` into a customer's metadata; an empty value removes its key.
-
-        The last write wins.
-        """
+        """Merge `values` into a customer's metadata; an empty value removes its key, and the last write wins."""
         await self._wait_to_send(Endpoint.WRITE_CUSTOMER)
         await self._call(
             Endpoint.WRITE_CUSTOMER,
-            lambda: self._api.update_async(_require_customer_id(customer_id), {"metadata": dict(values)}),
+            lambda: self._api.customers.update_async(_require_customer_id(customer_id), {"metadata": dict(values)}),
             OutcomeUnknown,
         )
 
@@ -161,7 +159,7 @@ class StripeSession:
         params = {"description": description, "metadata": dict(metadata)}
         created = await self._call(
             Endpoint.CREATE_CUSTOMER,
-            lambda: self._api.create_async(params, {"idempotency_key": key}),
+            lambda: self._api.customers.create_async(params, {"idempotency_key": key}),
             OutcomeUnknown,
         )
         return parse_response(objects.parse_customer, created, OutcomeUnknown).id
@@ -176,7 +174,7 @@ class StripeSession:
     async def read(
         self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
     ) -> T:
-        """Send a read with the SDK's customer service; without a proper answer once more, over a new connection."""
+        """Send a read with the SDK's services; without a proper answer once more, over a new connection."""
         try:
             return await self._read_once(endpoint, send, parse)
         except KeyRejected:
@@ -230,7 +228,7 @@ class StripeSession:
         except ConnectionFailed as error:
             raise (on_lost_response if error.sent else StripeUnavailable)(str(error)) from error
         except stripe.StripeError as error:
-            failure = failure_of_error(error, on_lost_response)
+            failure = failure_of_error(error, on_lost_response, may_be_denied=endpoint is Endpoint.LIST_EVENTS)
             if isinstance(failure, RateLimited) and failure.limiter:
                 self._rate_limiter.on_rate_limited(endpoint, failure.limiter)
             raise failure from error
@@ -271,7 +269,7 @@ class StripeApi:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
                 connection.start_session()
-                yield StripeSession(client.v1.customers, connection, self._rate_limiter, self._clock, self.health)
+                yield StripeSession(client.v1, connection, self._rate_limiter, self._clock, self.health)
             finally:
                 self._idle.append((client, connection))
 

@@ -66,6 +66,10 @@ class StripeUnavailable(StripeFailure):
     """Stripe could not be read: there was no proper answer."""
 
 
+PERMISSION_MISSING = "permission_missing"
+"""The code of a RequestRejected for what the key need not be allowed to do."""
+
+
 class KeyRejected(StripeUnavailable):
     """Stripe rejected the API key; nothing was done."""
 

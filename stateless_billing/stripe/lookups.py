@@ -5,15 +5,17 @@ Search lags, so no money depends on it.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE_SIZE, StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.objects import Customer, escape_query_text
+from stateless_billing.stripe.objects import Customer, Deletion, DeletionPage, escape_query_text
 from stateless_billing.stripe.rate_limiter import Endpoint
 
 _MAX_MATCHES = 100
+_MAX_EVENT_PAGES = 3
 
 
 async def search_metadata(session: StripeSession, name: str, value: str) -> list[Customer]:
@@ -24,7 +26,7 @@ async def search_metadata(session: StripeSession, name: str, value: str) -> list
     query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
     page = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
-        lambda api: api.search_async({"query": query, "limit": PAGE_SIZE}),
+        lambda api: api.customers.search_async({"query": query, "limit": PAGE_SIZE}),
         objects.parse_customers,
     )
     return [customer for customer in page.customers if (customer.value(name) or "").lower() == value.lower()]
@@ -42,7 +44,7 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
         async with stripe.session() as session:
             params = {"email": text, "limit": _MAX_MATCHES}
             page = await session.read(
-                Endpoint.LIST_CUSTOMERS, lambda api: api.list_async(params), objects.parse_customers
+                Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
             )
             return page.customers
 
@@ -50,7 +52,7 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
         async with stripe.session() as session:
             params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MAX_MATCHES}
             page = await session.read(
-                Endpoint.SEARCH_CUSTOMERS, lambda api: api.search_async(params), objects.parse_customers
+                Endpoint.SEARCH_CUSTOMERS, lambda api: api.customers.search_async(params), objects.parse_customers
             )
             return page.customers
 
@@ -58,6 +60,28 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
     results = await asyncio.gather(search_by_email(), *(list_by_email(spelling) for spelling in spellings))
     customers = {customer.id: customer for result in results for customer in result if not customer.deleted}
     return [customer for customer in customers.values() if (customer.email or "").lower() == email.lower()]
+
+
+async def list_deletions(stripe: StripeApi) -> DeletionPage:
+    """List the deletions of customers that Stripe's events tell, newest first: of 30 days, and at most three pages.
+
+    Raises: StripeFailure; RequestRejected with the code `permission_missing` if the key may not read events.
+    """
+    deletions: list[Deletion] = []
+    async with stripe.session() as session:
+        for _ in range(_MAX_EVENT_PAGES):
+            page = await _list_deletions_after(session, deletions[-1].event_id if deletions else None)
+            deletions += page.deletions
+            if page.complete:
+                return DeletionPage(deletions, complete=True)
+    return DeletionPage(deletions, complete=False)
+
+
+async def _list_deletions_after(session: StripeSession, event_id: str | None) -> DeletionPage:
+    params: dict[str, Any] = {"type": "customer.deleted", "limit": PAGE_SIZE}
+    if event_id:
+        params["starting_after"] = event_id
+    return await session.read(Endpoint.LIST_EVENTS, lambda api: api.events.list_async(params), objects.parse_deletions)
 
 
 async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> Entry | None:
@@ -68,7 +92,7 @@ async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> 
     try:
         return await session.read(
             Endpoint.READ_ENTRY,
-            lambda api: api.balance_transactions.retrieve_async(customer_id, entry_id),
+            lambda api: api.customers.balance_transactions.retrieve_async(customer_id, entry_id),
             lambda raw: objects.parse_entry(raw, customer_id),
         )
     except RequestRejected as error:

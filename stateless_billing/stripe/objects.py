@@ -5,7 +5,7 @@ Stripe counts a credit as negative (docs.stripe.com/billing/customer/balance); h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -66,6 +66,24 @@ class Page:
     """One page of a ledger, newest entry first; `complete` if the listing has no older entries."""
 
     entries: list[Entry]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """The deletion of a customer, as its event tells it, with the customer's last metadata."""
+
+    event_id: str
+    time: int
+    customer_id: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionPage:
+    """One page of deletions, newest first; `complete` if it is the last one."""
+
+    deletions: list[Deletion]
     complete: bool
 
 
@@ -145,6 +163,28 @@ class _EntryObject(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         )
 
 
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer in an event, in the form of whichever API version was the account's then."""
+
+    id: Text
+    metadata: dict[str, str] | None = None
+
+
+class _EventData(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event is about."""
+
+    object: _Snapshot
+
+
+class _DeletionObject(msgspec.Struct, frozen=True, kw_only=True):
+    """An event `customer.deleted`."""
+
+    id: Text
+    created: int
+    type: Literal["customer.deleted"]
+    data: _EventData
+
+
 class _List(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One page of a list."""
 
@@ -178,6 +218,15 @@ def parse_customers(answer: Answer) -> CustomerPage:
     """Parse a page of customers or of search results. Raises: ValueError."""
     page = _decode(answer, _List[_CustomerObject])
     return CustomerPage([customer.to_customer() for customer in page.data], complete=not page.has_more)
+
+
+def parse_deletions(answer: Answer) -> DeletionPage:
+    """Parse a page of events `customer.deleted`. Raises: ValueError."""
+    page = _decode(answer, _List[_DeletionObject])
+    deletions = [
+        Deletion(event.id, event.created, event.data.object.id, event.data.object.metadata or {}) for event in page.data
+    ]
+    return DeletionPage(deletions, complete=not page.has_more)
 
 
 def parse_entry(answer: Answer, customer_id: str) -> Entry:

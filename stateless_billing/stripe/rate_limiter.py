@@ -27,6 +27,7 @@ class Endpoint(StrEnum):
     SEARCH_CUSTOMERS = "GET /v1/customers/search"
     LIST_ENTRIES = "GET /v1/customers/:id/balance_transactions"
     READ_ENTRY = "GET /v1/customers/:id/balance_transactions/:id"
+    LIST_EVENTS = "GET /v1/events"
     CREATE_CUSTOMER = "POST /v1/customers"
     CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
 

@@ -19,6 +19,7 @@ finally:
 
 from stateless_billing.stripe.connection import Connection  # noqa: E402 - the SDK must be loaded first
 from stateless_billing.stripe.errors import (  # noqa: E402
+    PERMISSION_MISSING,
     KeyRejected,
     KeyReusedDifferently,
     LockTimeout,
@@ -47,9 +48,16 @@ class HTTPClient(stripe.HTTPClient):
         return await self._connection.request(method, url, headers, post_data)
 
 
-def failure_of_error(error: stripe.StripeError, on_lost_response: type[StripeFailure]) -> StripeFailure:
-    """Map an error response to a failure (https://docs.stripe.com/error-low-level)."""
+def failure_of_error(
+    error: stripe.StripeError, on_lost_response: type[StripeFailure], *, may_be_denied: bool = False
+) -> StripeFailure:
+    """Map an error response to a failure (https://docs.stripe.com/error-low-level).
+
+    `may_be_denied` says that the service works without the permission, so that its absence is no fault of the key.
+    """
     status, text = error.http_status or 0, describe_error(error)
+    if may_be_denied and isinstance(error, stripe.PermissionError):
+        return RequestRejected(text, PERMISSION_MISSING)
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return KeyRejected(f"Stripe rejected the API key: {text}")
     if isinstance(error, stripe.RateLimitError):

@@ -20,6 +20,7 @@ from stateless_billing.domain.order_rules import Order
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
+from stateless_billing.support.deletions import CustomerDeletions
 
 _MAX_PAYMENTS = 60
 _MAX_PAYMENTS_OF_CUSTOMER = 20  # of those that one key leaves open: they must not crowd out other customers'
@@ -48,7 +49,7 @@ ACTIONS: dict[str, str] = {
 class UncreditedPayment:
     """A payment without a credit, and its orders.
 
-    `history` is what this process and the service record know about a credit in a ledger that was deleted.
+    `history` is what this process, the service record and Stripe's events know about a credit in a deleted ledger.
     """
 
     payment: Payment
@@ -83,6 +84,7 @@ class UncreditedPayments:
         orders: Orders,
         records: ServiceRecords,
         status_cache: StatusCache,
+        deletions: CustomerDeletions,
         clock: Clock,
     ) -> None:
         self._gateways = gateways
@@ -92,6 +94,7 @@ class UncreditedPayments:
         self._orders = orders
         self._records = records
         self._status_cache = status_cache
+        self._deletions = deletions
         self._clock = clock
 
     async def list_all(self) -> tuple[list[UncreditedPayment], bool]:
@@ -115,12 +118,12 @@ class UncreditedPayments:
                     continue
                 orders = await self._orders.find(payment)
                 if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
-                    history = self._describe_history(gateway, service, payment, status)
+                    history = await self._describe_history(gateway, service, payment, status)
                     uncredited.append(UncreditedPayment(payment, status, age, orders, history))
         uncredited.sort(key=lambda entry: (entry.payment.time, entry.payment.log_index))
         return uncredited, complete
 
-    def _describe_history(
+    async def _describe_history(
         self, gateway: Gateway, service: Customer, payment: Payment, status: PaymentStatus
     ) -> list[str]:
         """Say what is known about a credit that a deleted ledger may have held."""
@@ -143,7 +146,7 @@ class UncreditedPayments:
             remembered = (
                 "This process remembers that customer's cursor before this payment: it was not yet seen as credited."
             )
-        return [recorded, remembered]
+        return [recorded, remembered, await self._deletions.describe(payment)]
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
         """The status of a payment; None for one that is not final and on its way, which costs no Stripe request."""

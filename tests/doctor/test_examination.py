@@ -88,6 +88,13 @@ async def test_excess_permissions_are_reported(clinic: Clinic, extra: str) -> No
     assert checks["stripe_permissions"].ok
 
 
+async def test_a_key_may_read_events_which_the_stuck_list_uses(clinic: Clinic) -> None:
+    checks = await clinic.visit(
+        STRIPE_API_KEY=clinic.key("rk_test_ev", CUSTOMER_WRITE, BALANCE_WRITE, "rak_event_read")
+    )
+    assert checks["stripe_excess"].ok
+
+
 async def test_a_secret_key_is_a_note_in_test_mode_and_a_fault_in_live_mode(clinic: Clinic) -> None:
     expect(await clinic.visit(STRIPE_API_KEY="sk_test_sandbox"), "stripe_excess", State.NOTE, "Before going live")
     checks = await clinic.visit(STRIPE_API_KEY=clinic.key("sk_live_whole", full=True))

@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import html
 import io
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 import pytest
 
 from chain.payment import Payment
+from stateless_billing.domain.ledger import credit_key, cursor_key
 from stateless_billing.sandbox.account import Entry
+from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sandbox.records import Transaction
+from stateless_billing.sandbox.stripe_api import API_VERSION
 from stateless_billing.services.container import Services
 from tests.fakes.desk import ANN, BETH, MODERATOR, WHY, Desk, opened, run_desk
 from tests.fakes.factories import CUSTOMER, WALLET, WHOLE_TOKEN, payment, tx_hash
@@ -299,9 +303,47 @@ def test_a_deleted_customers_card_says_what_is_known() -> None:
         assert "It may have been credited before." in page
         assert "The service record does not list it as open." in page
         assert "it knows nothing of a credit" in page
+        assert "hold no deletion of it" in page, "this deletion is older than events go back"
         services.status_cache.invalidate(second)
         page = await Desk(services, ANN).page("/admin/stuck")
         assert "it was credited then" in page
+
+    run_desk(town, scenario)
+
+
+def test_a_deleted_customers_card_shows_its_deletion_as_stripes_events_tell_it() -> None:
+    first, second = payment(), payment(tx_hash=tx_hash(2), sequence=1, block=101)
+    town = Town([first, second])
+
+    async def scenario(services: Services) -> None:
+        await advanced(services, first)
+        town.set_metadata(CUSTOMER, {cursor_key(first.chain_id, first.gateway): f"1:{first.tx_hash}"})
+        town.stripe.account.delete(CUSTOMER, int(LoopClock().wall()))
+        page = await Desk(await opened(town), ANN).page("/admin/stuck")
+        assert page.count("Stripe&#39;s events: it was deleted on ") == 2
+        assert "Its cursor was behind this payment then: it had been credited." in page
+        assert "Its cursor was before this payment then: it was not yet seen as credited." in page
+
+    run_desk(town, scenario)
+
+
+def test_a_collision_of_keys_is_told_as_what_it_is() -> None:
+    paid = payment()
+    town = Town([paid])
+    town.add(OTHER, {})
+
+    async def scenario(services: Services) -> None:
+        headers = {"Authorization": f"Bearer {DEFAULT_KEY}", "Stripe-Version": API_VERSION}
+        headers["Idempotency-Key"] = credit_key(paid, 0)
+        path = f"/v1/customers/{OTHER}/balance_transactions"
+        assert town.stripe.handle("POST", path, headers, b"amount=-1&currency=usd").status == 200
+        assert (await advanced(services, paid)).collides
+        page = html.unescape(await Desk(services, ANN).page("/admin/stuck"))
+        assert "pending: stripe unclear" in page
+        assert "Stripe holds this payment's key with other facts: it answered, and it refuses another credit" in page
+        assert "the key is free with the payment's next 23 hours" in page
+        assert "Stripe gave no clear answer" not in page, "it did answer"
+        assert not town.rows(CUSTOMER)
 
     run_desk(town, scenario)
 
