@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from eth_account.messages import encode_defunct
@@ -314,10 +314,7 @@ def test_hostile_texts_are_texts(tabs: Tabs, office: Office) -> None:
     assert page.locator("img").count() == 0
 
 
-Scheme = Literal["light", "dark"]
-
-
-def scene(name: str, tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def scene(name: str, tabs: Tabs, office: Office) -> Page:
     """Open one state of one page."""
     customer = office.customer(310)
     path, who = {
@@ -345,7 +342,7 @@ def scene(name: str, tabs: Tabs, office: Office, scheme: Scheme) -> Page:
         ask(other, amount="1.25", note="انتظر العميل ساعة كاملة، التذكرة 123")
         other.get_by_role("button", name="Give $1.25").click()
         expect(other.locator("#grant-outcome")).to_have_text("Given: $1.25.")
-    page = office.open(tabs, path, who, color_scheme=scheme)
+    page = office.open(tabs, path, who)
     if name == "mail":
         page.get_by_label("Your work email").fill("o'neil@example.org")
         page.get_by_role("button", name="Send me a link").click()
@@ -370,19 +367,9 @@ SCENES = (
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", SCENES)
-def test_every_page_is_fit_for_everybody(tabs: Tabs, office: Office, name: str, scheme: Scheme) -> None:
-    judge(scene(name, tabs, office, scheme), name, scheme)
-
-
-def judge_both(page: Page, name: str) -> None:
-    """Judge a state in both schemes."""
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        judge(page, name, scheme)
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 900})
+def test_every_page_is_fit_for_everybody(tabs: Tabs, office: Office, name: str) -> None:
+    judge(scene(name, tabs, office), name)
 
 
 def test_duplicates_are_compared_and_an_admin_picks_one(tabs: Tabs, office: Office) -> None:
@@ -400,16 +387,16 @@ def test_duplicates_are_compared_and_an_admin_picks_one(tabs: Tabs, office: Offi
     card.get_by_label("Why").fill("the owner wrote from it")
     card.get_by_role("button", name="Continue").click()
     expect(card.locator(".sentence")).to_contain_text(f"({holder.id}, wallet {holder.wallet}) when it pays next.")
-    judge_both(page, "duplicates")
+    judge(page, "duplicates")
     card.get_by_role("button", name=f"Register it for {holder.id}").click()
     expect(page.locator(".kept")).to_contain_text(f"Ordered: customer:{holder.id}. Quotes follow it")
     expect(page.locator("#matches ~ .panel").first).to_contain_text(f"registered for {holder.id} when it pays")
     expect(page.get_by_text("Take the choice back")).to_be_visible()
-    judge_both(page, "duplicates-picked")
+    judge(page, "duplicates-picked")
     page.goto(f"{office.service.url}/admin/customers/{twin}")
     expect(page.get_by_text("It gets no quotes and no grants")).to_be_visible()
     expect(page.locator("#grant")).to_have_count(0)
-    judge_both(page, "not-payable")
+    judge(page, "not-payable")
     shop.register(office.service, holder)
     page.goto(f"{office.service.url}/admin/customers/{twin}")
     expect(page.get_by_text(f"On the chain the wallet {holder.wallet} belongs to {holder.id}")).to_be_visible()
@@ -421,7 +408,7 @@ def test_duplicates_are_compared_and_an_admin_picks_one(tabs: Tabs, office: Offi
         f", which on the chain belongs to {holder.id}), balance $7.00"
     )
     expect(page.locator("#grant-warnings")).to_contain_text("What it pays is credited to that customer")
-    judge_both(page, "grant-elsewhere")
+    judge(page, "grant-elsewhere")
 
 
 TAKES_PRESSES = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -12,7 +11,6 @@ from tests.browser.admin import ADMIN, AUDITOR, NOTE, PICTURES, Office, ask, jud
 from tests.browser.conftest import Tabs
 from tests.integration.operators import Operator
 
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MINUTE = 60_000
 
 
@@ -40,20 +38,17 @@ def run_until(page: Page, condition: str, step_ms: int = 10_000) -> None:
 
 
 def test_home_help_and_roster_look_right(tabs: Tabs, office: Office) -> None:
-    for scheme in SCHEMES:
-        page = office.open(tabs, "/admin", ADMIN, color_scheme=scheme)
-        expect(page.locator("#waiting")).to_contain_text("held: over limit")
-        expect(page.get_by_role("navigation").get_by_role("link", name="Find")).to_have_attribute(
-            "aria-current", "page"
-        )
-        page.keyboard.press("Escape")
-        judge(page, "home", scheme)
-        page.keyboard.press("?")
-        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
-        judge(page, "keys", scheme)
-        for path, name in (("/admin/help#cause-over_limit", "help"), ("/admin/operators", "operators")):
-            page.goto(f"{office.service.url}{path}")
-            judge(page, name, scheme)
+    page = office.open(tabs, "/admin", ADMIN)
+    expect(page.locator("#waiting")).to_contain_text("held: over limit")
+    expect(page.get_by_role("navigation").get_by_role("link", name="Find")).to_have_attribute("aria-current", "page")
+    page.keyboard.press("Escape")
+    judge(page, "home")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    judge(page, "keys")
+    for path, name in (("/admin/help#cause-over_limit", "help"), ("/admin/operators", "operators")):
+        page.goto(f"{office.service.url}{path}")
+        judge(page, name)
     page = office.open(tabs, f"/admin/customers/{office.customer(310)}", ADMIN)
     expect(page.get_by_role("navigation").get_by_role("link", name="Find")).to_have_attribute("aria-current", "true")
     card, form = (page.locator(name).bounding_box() for name in (".give", "#grant-entry"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -14,7 +13,6 @@ from tests.browser.conftest import Tabs
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer
 
-Scheme = Literal["light", "dark"]
 TOKEN = 10**18
 LIVE = "sk_live_sandbox"
 STRIPE_VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"}
@@ -62,8 +60,8 @@ def card_of(page: Page, customer: Customer) -> Locator:
 # Signing in
 
 
-def refused_code(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, "/login", None, color_scheme=scheme)
+def refused_code(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, "/login", None)
     page.get_by_label("Your work email").fill("o'neil@example.org")
     page.get_by_role("button", name="Send me a link").click()
     page.get_by_label("Opened the email elsewhere?").fill("AAAA-BBBB")
@@ -72,29 +70,29 @@ def refused_code(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def bad_link(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, "/login/link?token=cut-off", None, color_scheme=scheme)
+def bad_link(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, "/login/link?token=cut-off", None)
     expect(page.locator(".panel.bad:visible")).to_contain_text("incomplete or was altered")
     return page
 
 
-def left(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, "/admin", color_scheme=scheme)
+def left(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, "/admin")
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_text("You are signed out.")).to_be_visible()
     return page
 
 
-def wallets_only(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = elsewhere(office, RESEND_API_KEY="", MAIL_FROM="").open(tabs, "/login", None, color_scheme=scheme)
+def wallets_only(tabs: Tabs, office: Office) -> Page:
+    page = elsewhere(office, RESEND_API_KEY="", MAIL_FROM="").open(tabs, "/login", None)
     expect(page.get_by_label("Your work email")).to_have_count(0)
     page.get_by_role("button", name="Sign in with your wallet").click()
     expect(page.locator("#wallet-result")).to_contain_text("No wallet found")
     return page
 
 
-def nobody_may(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = elsewhere(office, OPERATORS="", SESSION_SECRETS="").open(tabs, "/login", None, color_scheme=scheme)
+def nobody_may(tabs: Tabs, office: Office) -> Page:
+    page = elsewhere(office, OPERATORS="", SESSION_SECRETS="").open(tabs, "/login", None)
     expect(page.get_by_text("Nobody can sign in here")).to_be_visible()
     return page
 
@@ -102,27 +100,27 @@ def nobody_may(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 # Finding
 
 
-def no_question(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, "/admin?q=alice", color_scheme=scheme)
+def no_question(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, "/admin?q=alice")
     expect(page.locator("#q-problem")).to_contain_text("Type an email address, a wallet")
     return page
 
 
-def several(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def several(tabs: Tabs, office: Office) -> Page:
     stamp = time.time_ns()
     for number in range(3):
         office.stack.add_customer(f"O'Neil.{stamp}@Example.org", f"0x{stamp + number:040x}")
-    page = office.open(tabs, f"/admin?q=o'neil.{stamp}@example.org", color_scheme=scheme)
+    page = office.open(tabs, f"/admin?q=o'neil.{stamp}@example.org")
     expect(page.get_by_role("heading", name="3 customers: choose the right one")).to_be_visible()
     expect(page.get_by_text("may be missing here")).to_be_visible()
     return page
 
 
-def transaction(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def transaction(tabs: Tabs, office: Office) -> Page:
     service = office.stack.serve()
     tx_hash = office.shop.pay(service, office.shop.customer())
     service.stop()
-    page = office.open(tabs, f"/admin?q={tx_hash}", color_scheme=scheme)
+    page = office.open(tabs, f"/admin?q={tx_hash}")
     expect(page.get_by_role("heading", name="Payments in that transaction")).to_be_visible()
     return page
 
@@ -130,14 +128,14 @@ def transaction(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 # A customer
 
 
-def payments(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def payments(tabs: Tabs, office: Office) -> Page:
     customer = office.shop.customer()
     service = office.stack.serve()
     office.shop.claimed(service, office.shop.pay(service, customer))
     office.shop.finalize()
     office.shop.pay(service, customer, 45_000, deep=False)
     service.stop()
-    page = office.open(tabs, f"/admin/customers/{customer.id}", color_scheme=scheme)
+    page = office.open(tabs, f"/admin/customers/{customer.id}")
     rows = page.locator("tbody tr")
     expect(rows).to_have_count(2)
     expect(rows.nth(0)).to_contain_text("Payment on the chain")
@@ -145,48 +143,48 @@ def payments(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def taken_back(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def taken_back(tabs: Tabs, office: Office) -> Page:
     customer, grant = given(office)
     body = {"reservation": grant["reservation"], "reason": "wrong customer"}
     assert Operator(ADMIN).decide(office.service, "/api/admin/grants/undo", body).is_success
-    page = office.open(tabs, f"/admin/customers/{customer}", color_scheme=scheme)
+    page = office.open(tabs, f"/admin/customers/{customer}")
     expect(page.get_by_text("taken back by")).to_be_visible()
     expect(page.get_by_text("takes back")).to_be_visible()
     return page
 
 
-def nothing_yet(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def nothing_yet(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     expect(page.get_by_text("No entries yet")).to_be_visible()
     return page
 
 
-def nothing_left(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def nothing_left(tabs: Tabs, office: Office) -> Page:
     limited = elsewhere(office, MAX_GRANTS_PER_DAY_CENTS="100")
     Operator().give(office.service, office.customer(), "1")
-    page = limited.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+    page = limited.open(tabs, f"/admin/customers/{office.customer()}")
     expect(page.get_by_text("You cannot give more now. Part of your limit frees up on")).to_be_visible()
     return page
 
 
-def not_fit(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def not_fit(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     fill(page, amount="7,50")
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#grant-problem")).to_contain_text("such as 7.50")
     return page
 
 
-def alike(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def alike(tabs: Tabs, office: Office) -> Page:
     customer, _ = given(office)
-    page = office.open(tabs, f"/admin/customers/{customer}", color_scheme=scheme)
+    page = office.open(tabs, f"/admin/customers/{customer}")
     ask(page, amount="1.25")
     expect(page.locator("#grant-alike")).to_contain_text("within the last ten minutes")
     return page
 
 
-def checking(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def checking(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     ask(page, amount="3")
     page.route("**/api/admin/grants", lambda route: route.abort())
     page.route("**/api/admin/grants/status", lambda route: route.abort())
@@ -196,15 +194,15 @@ def checking(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def still_unknown(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = checking(tabs, office, scheme)
+def still_unknown(tabs: Tabs, office: Office) -> Page:
+    page = checking(tabs, office)
     expect(page.locator("#grant-outcome")).to_have_text("We still do not know whether it was given.", timeout=30_000)
     expect(page.get_by_role("button", name="Check again")).to_be_visible()
     return page
 
 
-def not_given(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def not_given(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     ask(page, amount="3")
     page.route("**/api/admin/grants", lambda route: route.abort())
     page.get_by_role("button", name="Give $3.00").click()
@@ -212,9 +210,9 @@ def not_given(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def refused(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def refused(tabs: Tabs, office: Office) -> Page:
     """Another operator's grant came first, and only the ledger showed it."""
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     ask(page, amount="3")
 
     def answer(route: Route) -> None:
@@ -227,8 +225,8 @@ def refused(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def signed_out(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def signed_out(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     fill(page)
     page.context.clear_cookies()
     page.get_by_role("button", name="Continue").click()
@@ -236,20 +234,20 @@ def signed_out(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def offline(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
-    page = office.open(tabs, f"/admin/customers/{office.customer()}", color_scheme=scheme)
+def offline(tabs: Tabs, office: Office) -> Page:
+    page = office.open(tabs, f"/admin/customers/{office.customer()}")
     page.context.set_offline(True)
     expect(page.locator("#offline")).to_be_visible()
     return page
 
 
-def live(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def live(tabs: Tabs, office: Office) -> Page:
     stack, key = office.stack, {"STRIPE_API_KEY": LIVE}
     stack.control("POST", "api_keys", {"secret": LIVE, "permissions": None})
     made = stack.run("doctor", "--init", **key)
     assert made.returncode == 0, made.stderr
     record = made.stdout.strip().removeprefix("SERVICE_CUSTOMER_ID=")
-    page = elsewhere(office, SERVICE_CUSTOMER_ID=record, **key).open(tabs, "/admin", color_scheme=scheme)
+    page = elsewhere(office, SERVICE_CUSTOMER_ID=record, **key).open(tabs, "/admin")
     expect(page.locator(".mode")).to_have_text("Live · real customers, real money")
     return page
 
@@ -257,9 +255,9 @@ def live(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
 # Stuck payments and the rate
 
 
-def over_limit(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def over_limit(tabs: Tabs, office: Office) -> Page:
     held(office, "over_limit")
-    page = office.open(tabs, "/admin/stuck?cause=over_limit", MODERATOR, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck?cause=over_limit", MODERATOR)
     if page.locator(".line[open]").count() == 0:
         page.locator(".line > summary").first.click()
     expect(page.get_by_text("Ask an admin.").first).to_be_visible()
@@ -267,14 +265,14 @@ def over_limit(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def without_a_rate(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def without_a_rate(tabs: Tabs, office: Office) -> Page:
     shop, customer = office.shop, office.shop.customer()
     shop.register(office.service, customer)
     office.stack.control("POST", "price", {"price": "0"})
     try:
         blind = elsewhere(office)
         shop.claimed(blind.service, shop.pay_plainly(customer, 1000 * TOKEN), "held")
-        page = blind.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+        page = blind.open(tabs, "/admin/stuck", ADMIN)
     finally:
         office.stack.control("POST", "price", {"price": "0.006"})
     card = card_of(page, customer)
@@ -286,9 +284,9 @@ def without_a_rate(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def without_a_customer(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def without_a_customer(tabs: Tabs, office: Office) -> Page:
     customer = held(office, "customer_deleted")
-    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck", ADMIN)
     card = card_of(page, customer)
     expect(card.get_by_label("Customer to credit")).to_be_visible()
     expect(card).to_contain_text("$450.00 as quoted; $450.00 at today's rate")
@@ -297,11 +295,11 @@ def without_a_customer(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def by_hand(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def by_hand(tabs: Tabs, office: Office) -> Page:
     admin = Operator(ADMIN)
     wish = {"rate": "0.0071", "hours": 2, "reason": "the feed is wrong"}
     assert admin.decide(office.service, "/api/admin/rate", wish).is_success
-    page = office.open(tabs, "/admin/rate", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/rate", ADMIN)
     expect(page.get_by_text("Take it back")).to_be_visible()
     page.get_by_text("Set a rate").click()
     page.get_by_label("Dollars per LITKEY").fill("0.009")
@@ -310,20 +308,20 @@ def by_hand(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
     return page
 
 
-def no_rate(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def no_rate(tabs: Tabs, office: Office) -> Page:
     office.stack.control("POST", "price", {"price": "0"})
     blind = office.stack.serve()
-    page = Office(office.stack, blind, office.shop).open(tabs, "/admin/rate", ADMIN, color_scheme=scheme)
+    page = Office(office.stack, blind, office.shop).open(tabs, "/admin/rate", ADMIN)
     expect(page.get_by_text("No rate:")).to_be_visible()
     office.stack.control("POST", "price", {"price": "0.006"})
     return page
 
 
-def away(tabs: Tabs, office: Office, scheme: Scheme) -> Page:
+def away(tabs: Tabs, office: Office) -> Page:
     customer = office.customer()
     office.stack.control("POST", "faults", {"effect": "gateway", "times": None})
     try:
-        page = office.open(tabs, f"/admin/customers/{customer}", color_scheme=scheme)
+        page = office.open(tabs, f"/admin/customers/{customer}")
     finally:
         office.stack.control("DELETE", "faults")
     expect(page.get_by_role("heading", name="Stripe is not answering")).to_be_visible()
@@ -339,16 +337,13 @@ SCENES = (
 )
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
-def test_every_state_is_fit_for_everybody(
-    tabs: Tabs, office: Office, scene: Callable[[Tabs, Office, Scheme], Page], scheme: Scheme
-) -> None:
-    judge(scene(tabs, office, scheme), scene.__name__.replace("_", "-"), scheme)
+def test_every_state_is_fit_for_everybody(tabs: Tabs, office: Office, scene: Callable[[Tabs, Office], Page]) -> None:
+    judge(scene(tabs, office), scene.__name__.replace("_", "-"))
 
 
 def test_no_stuck_payments(tabs: Tabs) -> None:
     for office in started():
         page = office.open(tabs, "/admin/stuck")
         expect(page.get_by_text("No stuck payments.")).to_be_visible()
-        judge(page, "no-stuck", "light")
+        judge(page, "no-stuck")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -15,7 +14,6 @@ from tests.browser.conftest import Tabs
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer, Shop
 
-Scheme = Literal["light", "dark"]
 HOUR = 3600
 TOKEN = 10**18
 BETH = "beth@example.org"
@@ -34,12 +32,6 @@ def office() -> Iterator[Office]:
         stack.settings["OPERATORS"] += f",{BETH}=admin"
         service = stack.serve(MAX_PAYMENT_CENTS="40000", MAX_ORDER_CENTS="30000", QUOTE_SECONDS="600")
         yield Office(stack, service, Shop(stack))
-
-
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> Scheme:
-    found: Scheme = request.param
-    return found
 
 
 def paid(office: Office, cents: int = 5000) -> tuple[Customer, str]:
@@ -98,14 +90,14 @@ TWENTY = """
 """
 
 
-def test_the_queue_holds_a_line_for_each_payment(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+def test_the_queue_holds_a_line_for_each_payment(tabs: Tabs, office: Office) -> None:
     _, above = paid(office, 45_000)
     customer, gone = paid(office)
     delete(office, customer)
     for tx_hash in (above, gone):
         office.shop.claimed(office.service, tx_hash, "held")
-    page = office.open(tabs, "/admin/stuck", color_scheme=scheme)
-    judge(page, "queue", scheme)
+    page = office.open(tabs, "/admin/stuck")
+    judge(page, "queue")
     page.set_viewport_size({"width": 1280, "height": 900})
     page.keyboard.press("j")
     page.keyboard.press("j")
@@ -128,60 +120,58 @@ def test_the_queue_holds_a_line_for_each_payment(tabs: Tabs, office: Office, sch
     page.goto(f"{office.service.url}/admin/stuck#payment-{above}-0")
     line = page.locator(".line", has=page.locator(f'a[href*="{above}"]'))
     expect(line).to_have_attribute("open", "")
-    judge(page, "queue-opened", scheme)
+    judge(page, "queue-opened")
     page.set_viewport_size({"width": 1280, "height": 900})
     line.locator("> summary").click()
     assert page.evaluate(TWENTY) <= 900, "20 payments fit one screen"
 
 
-def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(
-    tabs: Tabs, office: Office, scheme: Scheme
-) -> None:
+def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(tabs: Tabs, office: Office) -> None:
     customer, tx_hash = paid(office, 45_000)
     office.shop.claimed(office.service, tx_hash, "held")
-    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck", ADMIN)
     form = opened(card_of(page, tx_hash), "Release it")
     expect(form.locator(".second")).to_contain_text("This is above what you may decide alone: $300.00 per order")
     form.get_by_label("Why").fill("asked the payer on the phone")
-    judge(page, "stuck-above-the-bound", scheme)
+    judge(page, "stuck-above-the-bound")
     write(form, "Propose: credit $450.00", "Credit $450.00 to ")
     expect(page.locator(".kept").first).to_contain_text("It waits until another admin confirms it")
     expect(
         page.get_by_text("This is your own order. Another admin must confirm it on this page.").first
     ).to_be_visible()
     assert office.stack.balance(customer.id) == 0
-    judge(page, "stuck-waiting", scheme)
-    auditor = office.open(tabs, "/admin/stuck", AUDITOR, color_scheme=scheme)
+    judge(page, "stuck-waiting")
+    auditor = office.open(tabs, "/admin/stuck", AUDITOR)
     card = card_of(auditor, tx_hash)
     expect(card.get_by_text(f"An admin other than {ADMIN} must confirm it")).to_be_visible()
     expect(card.locator("summary", has_text="Confirm it")).to_have_count(0)
     expect(card.get_by_role("button", name="Try now")).to_have_count(0)
-    theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
+    theirs = office.open(tabs, "/admin/stuck", BETH)
     card = card_of(theirs, tx_hash)
     form = opened(card, "Confirm it")
     expect(form).to_contain_text("for up to $450.00, word for word")
-    judge(theirs, "stuck-confirming", scheme)
+    judge(theirs, "stuck-confirming")
     form.get_by_label("Why").fill("asked them too")
     form.get_by_role("button", name="Continue").click()
     expect(form.locator(".sentence")).to_contain_text("Its balance goes from $0.00 to $450.00.")
-    judge(theirs, "stuck-shown", scheme)
+    judge(theirs, "stuck-shown")
     theirs.keyboard.press("Escape")
     expect(form.locator(".sentence")).to_have_count(0)
     write(form, "Confirm: credit $450.00", "Credit $450.00 to ")
     expect(theirs.locator(".kept").first).to_contain_text("Confirmed. Credited: cbtxn_")
     assert office.stack.balance(customer.id) == 45_000
-    listed = office.open(tabs, "/admin/decisions", AUDITOR, color_scheme=scheme)
+    listed = office.open(tabs, "/admin/decisions", AUDITOR)
     row = listed.get_by_role("row", name="release").first
     expect(row).to_contain_text(f"Second admin: {BETH}")
     expect(row).to_contain_text("the payment is credited")
-    judge(listed, "decisions", scheme)
+    judge(listed, "decisions")
 
 
-def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Office) -> None:
     (customer, tx_hash), other = paid(office), office.shop.customer()
     delete(office, customer)
     office.shop.claimed(office.service, tx_hash, "held")
-    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck", ADMIN)
     card = card_of(page, tx_hash)
     message = card.get_by_role("button", name="Copy a message for the payer").get_attribute("data-copy") or ""
     assert "not credited yet" not in message
@@ -191,7 +181,7 @@ def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Offic
     expect(box).not_to_be_checked()
     form.get_by_label("Customer to credit").fill(other.id)
     form.get_by_label("Why").fill("its owner wrote from the new account")
-    judge(page, "stuck-gone", scheme)
+    judge(page, "stuck-gone")
     form.get_by_role("button", name="Continue").click()
     expect(form.locator(".result")).to_be_empty()
     assert office.stack.balance(other.id) == 0, "nothing is sent without the yes"
@@ -201,7 +191,7 @@ def test_a_deleted_customer_is_answered_for_with_a_yes(tabs: Tabs, office: Offic
     assert office.stack.balance(other.id) == 5000
 
 
-def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office) -> None:
     stack, (customer, tx_hash) = office.stack, paid(office)
     used = {"amount": 100, "currency": "usd", "description": "Usage", "count": 5, "every": HOUR}
     stack.control("POST", f"customers/{customer.id}/rows", used | {"created": int(time.time()) - 20 * HOUR})
@@ -210,12 +200,12 @@ def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office, scheme: 
     payment = office.shop.claimed(office.service, tx_hash, "pending")["payments"][0]["payment"]
     tried = Operator().post(office.service, "/api/admin/payments/retry", {"payment": payment})
     assert tried.json()["cause"] == "ledger_unproven"
-    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck", ADMIN)
     card = card_of(page, tx_hash)
     expect(card.locator(".read")).to_contain_text(f"the ledger of {customer.id} does not prove")
     form = opened(card, "Vouch for the ledger")
     form.get_by_label("Why").fill("looked at it in the Dashboard")
-    judge(page, "stuck-unproven", scheme)
+    judge(page, "stuck-unproven")
     form.get_by_role("button", name="Continue").click()
     expect(form.locator(".result")).to_be_empty()
     assert stack.credits(customer.id) == [], "nothing is sent without the yes"
@@ -225,7 +215,7 @@ def test_a_ledger_is_vouched_for_with_a_yes(tabs: Tabs, office: Office, scheme: 
     stack.control("DELETE", "faults")
 
 
-def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Office) -> None:
     stack, customer, first = office.stack, office.shop.customer(), office.shop.customer()
     office.shop.register(office.service, customer)
     tx_hash = office.shop.pay_plainly(customer, 10_000 * TOKEN)
@@ -234,7 +224,7 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     fresh.shop.claimed(fresh.service, tx_hash, "held")
     path = f"/v1/customers/{first.id}/balance_transactions"
     stack.control("POST", "faults", {"effect": "lost_before", "method": "POST", "path": path, "times": None})
-    page = fresh.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = fresh.open(tabs, "/admin/stuck", ADMIN)
     form = opened(card_of(page, tx_hash), "Credit another customer")
     rate = form.get_by_label("Market rate in dollars")
     rate.fill("0.009")
@@ -251,7 +241,7 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     card = card_of(page, tx_hash)
     form = opened(card, "Withdraw the order")
     form.get_by_label("Why").fill("the wrong account")
-    judge(page, "stuck-ordered", scheme)
+    judge(page, "stuck-ordered")
     write(form, "Withdraw the order", "Withdraw the order")
     expect(page.locator(".kept").first).to_contain_text("The payment is held now: customer deleted")
     mine = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]'))
@@ -259,26 +249,26 @@ def test_orders_replace_each_other_and_can_be_withdrawn(tabs: Tabs, office: Offi
     card = card_of(page, tx_hash)
     expect(card.get_by_role("heading", name="Orders, newest first")).to_be_visible()
     expect(card.locator(".orders li").first).to_contain_text("withdraw")
-    judge(page, "stuck-withdrawn", scheme)
+    judge(page, "stuck-withdrawn")
     stack.control("DELETE", "faults")
     assert stack.balance(first.id) == 0
 
 
-def test_who_confirms_answers_for_the_same(tabs: Tabs, office: Office, scheme: Scheme) -> None:
+def test_who_confirms_answers_for_the_same(tabs: Tabs, office: Office) -> None:
     stack, (customer, tx_hash), other = office.stack, paid(office, 35_000), office.shop.customer()
     delete(office, customer)
     office.shop.claimed(office.service, tx_hash, "held")
-    page = office.open(tabs, "/admin/stuck", ADMIN, color_scheme=scheme)
+    page = office.open(tabs, "/admin/stuck", ADMIN)
     form = opened(card_of(page, tx_hash), "Credit another customer")
     form.get_by_label("Customer to credit").fill(other.id)
     form.get_by_label("Why").fill("its owner wrote from the new account")
     form.get_by_role("checkbox").check()
     write(form, "Propose: credit $350.00", "instead of")
     expect(page.locator(".kept").first).to_contain_text("It waits until another admin confirms it")
-    theirs = office.open(tabs, "/admin/stuck", BETH, color_scheme=scheme)
+    theirs = office.open(tabs, "/admin/stuck", BETH)
     form = opened(card_of(theirs, tx_hash), "Confirm it")
     form.get_by_label("Why").fill("asked them too")
-    judge(theirs, "stuck-confirming-gone", scheme)
+    judge(theirs, "stuck-confirming-gone")
     form.get_by_role("button", name="Continue").click()
     expect(form.locator(".result")).to_be_empty()
     assert stack.balance(other.id) == 0, "nothing is sent without the yes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -99,38 +99,32 @@ def test_it_works_without_scripts_and_prints(tabs: Tabs, office: Office) -> None
     page.screenshot(path=PICTURES / "admin-audit-print.png", full_page=True)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["start", "report", "row", "unheld", "failure"])
-def test_every_state_is_fit_for_everybody(
-    tabs: Tabs, office: Office, name: str, scheme: Literal["light", "dark"]
-) -> None:
+def test_every_state_is_fit_for_everybody(tabs: Tabs, office: Office, name: str) -> None:
     if name == "report":
-        page = begun(tabs, office, color_scheme=scheme)
+        page = begun(tabs, office)
         page.locator("summary").first.click()
     elif name == "row":
-        page = begun(tabs, office, color_scheme=scheme)
+        page = begun(tabs, office)
         page.locator("tbody tr[id] th a").first.click()
     else:
         path = {"start": "/audit", "unheld": "/audit?at=1:2", "failure": "/audit?run=1&since=yesterday"}[name]
-        page = office.open(tabs, path, AUDITOR, color_scheme=scheme)
+        page = office.open(tabs, path, AUDITOR)
     expect(page.locator("h1")).to_be_visible()
-    judge(page, f"audit-{name}", scheme)
+    judge(page, f"audit-{name}")
     page.set_viewport_size({"width": 390, "height": 900})
     assert min([11, *page.evaluate(LABEL_HEIGHTS)]) >= 11, "the charts' labels are legible on a phone"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_what_is_seen_while_it_reads_is_fit_for_everybody(
-    tabs: Tabs, office: Office, scheme: Literal["light", "dark"]
-) -> None:
+def test_what_is_seen_while_it_reads_is_fit_for_everybody(tabs: Tabs, office: Office) -> None:
     ledgers = "/v1/customers/{customer}/balance_transactions"
     slow = {"effect": "slow", "with": {"before": 12.0}, "method": "GET", "skip": 2, "times": 1, "template": ledgers}
     office.stack.control("POST", "faults", slow)
-    page = office.open(tabs, "/audit", AUDITOR, color_scheme=scheme)
+    page = office.open(tabs, "/audit", AUDITOR)
     page.goto(f"{office.service.url}/audit?run=1", wait_until="commit")
     expect(page.locator(".step:visible")).to_contain_text("ledgers: ")
     expect(page.locator(".step:visible progress")).to_be_visible()
     expect(page.locator(".said").last).to_contain_text("Stripe reads or more")
-    judge(page, "audit-reading", scheme)
+    judge(page, "audit-reading")
     expect(page.locator("#verdict")).to_have_text("1 EXCEPTION", timeout=60_000)
     expect(page.locator(".running")).to_be_hidden()
