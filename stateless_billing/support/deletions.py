@@ -11,7 +11,7 @@ from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import PERMISSION_MISSING, RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Deletion, DeletionPage
 
-_TTL_SECONDS = 60.0
+_TTL_SECONDS = 5.0  # one reading serves all payments of a page
 
 _DENIED = (
     "This service's key may not read Stripe's events (its permission Events: Read is missing), so it does not know"
@@ -21,7 +21,7 @@ _UNREADABLE = "Stripe's events could not be read just now. Load the page again i
 
 
 class CustomerDeletions:
-    """Reads the events of deletions, at most once a minute."""
+    """Reads the events of deletions, once for all payments of a page."""
 
     def __init__(self, stripe: StripeApi, clock: Clock) -> None:
         self._stripe = stripe

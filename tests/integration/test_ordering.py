@@ -192,12 +192,14 @@ def test_a_customer_that_takes_no_payments_is_held_until_an_admin_releases(
 ) -> None:
     customer, service = shop.customer(), stack.serve()
     tx_hash = shop.pay(payee, customer)
+    operator = Operator(ADMIN)
+    form = operator.grant_form(service, customer.id)  # a page that was open before
     metadata = {"wallet_address": customer.wallet, "gateway_payments": "off"}
     stack.control("POST", f"customers/{customer.id}", {"metadata": metadata})
     shop.finalize()
     assert cause(shop, service, tx_hash) == "not_payable"
-    operator = Operator(ADMIN)
-    refused = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id))
+    assert "data-form=" not in operator.get(service, f"/admin/customers/{customer.id}").text
+    refused = operator.post(service, "/api/admin/grants", form)
     assert "gateway_payments is off" in problem(refused, 409, "unusable_customer")["detail"]
     assert 'data-kind="redirect"' in card_of(service, tx_hash)
     assert order(service, tx_hash, "release", "release")["state"] == "credited"
@@ -207,12 +209,14 @@ def test_a_customer_that_takes_no_payments_is_held_until_an_admin_releases(
 def test_a_customer_on_a_test_clock_is_held(shop: Shop, stack: Stack, payee: Service) -> None:
     customer, service = shop.customer(), stack.serve()
     tx_hash = shop.pay(payee, customer)
+    operator = Operator(ADMIN)
+    form = operator.grant_form(service, customer.id)  # a page that was open before
     stack.control("POST", "test_clocks", {"id": "clock_A", "frozen_time": int(time.time())})
     stack.control("POST", f"customers/{customer.id}", {"test_clock": "clock_A"})
     shop.finalize()
     assert cause(shop, service, tx_hash) == "test_clock"
-    operator = Operator(ADMIN)
-    refused = operator.post(service, "/api/admin/grants", operator.grant_form(service, customer.id))
+    assert "data-form=" not in operator.get(service, f"/admin/customers/{customer.id}").text
+    refused = operator.post(service, "/api/admin/grants", form)
     assert "test clock" in problem(refused, 409, "unusable_customer")["detail"]
     other = shop.customer()
     assert order(service, tx_hash, "redirect", f"redirect:{other.id}")["state"] == "credited"

@@ -45,7 +45,7 @@ def event(number: int, customer: str = "cus_Else") -> dict[str, object]:
     return base | {"data": {"object": snapshot}}
 
 
-async def test_pages_are_read_to_the_end_and_once_a_minute() -> None:
+async def test_pages_are_read_to_the_end_and_once_for_all_payments() -> None:
     more = raw_list(event(2)) | {"has_more": True}
     fake = FakeStripe(respond(200, more), respond(200, raw_list(event(1, CUSTOMER))))
     deletions = CustomerDeletions(fake.api(), SystemClock())
