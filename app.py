@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -55,13 +56,18 @@ async def _finish_loading(app: Starlette) -> None:
 async def sweep(settings: Settings, *, once: bool) -> bool:
     """Sweep once or until terminated, and return whether everything could be read. Raises: StartupRefused."""
     async with Services(settings, SystemClock()) as services:
-        await services.start()
-        if once:
-            return (await services.sweeper.run_once(force=True)).complete
-        work = asyncio.gather(_serve_metrics(services), services.stripe_probe.watch(), *_sweep_tasks(services))
+        work = asyncio.create_task(_sweep(services, once=once))
         with serving.on_termination_signal(work.cancel), contextlib.suppress(asyncio.CancelledError):
-            await work
-        return True
+            return await work
+        return not once  # a single sweep that was stopped has not read everything
+
+
+async def _sweep(services: Services, *, once: bool) -> bool:
+    await services.start()
+    if once:
+        return (await services.sweeper.run_once(force=True)).complete
+    await asyncio.gather(_serve_metrics(services), services.stripe_probe.watch(), *_sweep_tasks(services))
+    return True
 
 
 async def _serve_metrics(services: Services) -> None:
@@ -77,13 +83,18 @@ def _sweep_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:
 
 @asynccontextmanager
 async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run coroutines as background tasks within the block, and cancel them at its end."""
+    """Run coroutines as background tasks within the block, and cancel them at its end. A failure is logged."""
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
+    for task in tasks:
+        task.add_done_callback(_log_failure)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logging.getLogger(__name__).error("a background task failed", exc_info=error)

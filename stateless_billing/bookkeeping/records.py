@@ -100,12 +100,13 @@ class ServiceRecords:
                 service = await session.get_customer(self.service_id)
                 if service.value(RECORD_MARKER) != "service":
                     raise NotOurAccount(f"SERVICE_CUSTOMER_ID {self.service_id} is not a service record")
-                self.grants_id = service.value("grants") or ""
-                grants = await session.get_customer(self.grants_id)
+                grants_id = service.value("grants") or ""
+                grants = await session.get_customer(grants_id)
             except RequestRejected as error:
                 raise NotOurAccount(f"a bookkeeping customer is not in this Stripe account: {error}") from error
         if grants.value(RECORD_MARKER) != "grants":
-            raise NotOurAccount(f"the service record names {self.grants_id}, which is not the grants record")
+            raise NotOurAccount(f"the service record names {grants_id}, which is not the grants record")
+        self.grants_id = grants_id
         return service
 
     async def update(self, values: dict[str, str]) -> None:

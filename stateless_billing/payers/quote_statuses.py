@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain import provider
-from chain.errors import ChainError, InconsistentChainData
+from chain.errors import ChainError, InconsistentChainData, NodeError
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
@@ -24,6 +24,7 @@ _MAX_CONCURRENT = 6
 _MAX_QUEUED = 60
 _QUEUE_TIMEOUT_SECONDS = 5.0
 _NODE_STATUS_SECONDS = 2
+_ANSWER_SECONDS = 15.0  # of one node; without its word nothing is called void
 # No quote is signed for longer, nor on a chain that is further behind our clock.
 _EARLIEST_PAYMENT_SECONDS = MAX_QUOTE_SECONDS + MAX_HEAD_AGE_SECONDS + CLOCK_TOLERANCE_SECONDS
 _NOT_OURS = "This is not a quote that we signed for this gateway{}. Send all fields as `/api/quotes` answered them."
@@ -101,15 +102,22 @@ async def _ask(node: NodeProvider, shared: Gateway, quote: Quote) -> Word | Chai
     gateway = shared.bound_to(node)
     gateway.share_blocks(shared, [(node, node)])
     try:
-        finalized = await provider.block(node, "finalized")
-        latest = await provider.block(node, "latest")
-        customer_id = await gateway.customer_of(quote.wallet)
-        payment = await _payment_with_sequence(gateway, customer_id, quote.sequence)
-        is_settled = _pays(quote, payment) if payment else latest.time <= quote.deadline
-        if not is_settled:
-            payment = await _find_by_terms(gateway, quote) or payment
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            return await _read_word(node, gateway, quote)
     except ChainError as error:
         return error
+    except TimeoutError:
+        return NodeError(f"{node.name} did not tell in {_ANSWER_SECONDS:.0f} s whether a quote was paid")
+
+
+async def _read_word(node: NodeProvider, gateway: Gateway, quote: Quote) -> Word:
+    finalized = await provider.block(node, "finalized")
+    latest = await provider.block(node, "latest")
+    customer_id = await gateway.customer_of(quote.wallet)
+    payment = await _payment_with_sequence(gateway, customer_id, quote.sequence)
+    is_settled = _pays(quote, payment) if payment else latest.time <= quote.deadline
+    if not is_settled:
+        payment = await _find_by_terms(gateway, quote) or payment
     return Word(latest, finalized, payment)
 
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from chain.errors import ChainError
@@ -26,7 +27,15 @@ from tests.fakes.factories import (
     payment,
     tx_hash,
 )
-from tests.fakes.in_process_service import BEGIN, FINALITY, NOW_BLOCK, Town
+from tests.fakes.in_process_service import (
+    BEGIN,
+    FINALITY,
+    NOW_BLOCK,
+    LoopClock,
+    NodesLine,
+    StripeLine,
+    Town,
+)
 
 KEY = "11" * 32
 SIGNER = Signer(KEY, CHAIN_ID)
@@ -319,3 +328,26 @@ def test_too_many_at_a_time_are_refused() -> None:
 
 def test_the_fakes_fit() -> None:
     assert (START + NOW_BLOCK * BLOCK_SECONDS, tx_hash(1)) == (BEGIN, PAID.tx_hash)
+
+
+class Slow(NodesLine):
+    """Answers each question just before the time for one is over."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Respond late."""
+        await asyncio.sleep(3.9)
+        return await super().handle_async_request(request)
+
+
+def test_a_node_that_answers_slowly_is_not_waited_for_without_end() -> None:
+    town = town_of(PAID)
+    settings = town.process(SIGNER_KEY=KEY).settings
+
+    async def scenario() -> None:
+        services = Services(settings, LoopClock(), Slow(town), lambda: StripeLine(town))
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ChainError, match="did not tell"):
+            await status(services)
+        assert asyncio.get_running_loop().time() - began < 20
+
+    town.run(scenario())

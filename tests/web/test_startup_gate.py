@@ -79,6 +79,8 @@ def test_nothing_is_written_while_stripe_was_not_read(path: str) -> None:
         assert refused.headers["retry-after"] == "5"
         assert "no money moved" in refused.json()["detail"]
         assert (await client.get("/pay")).status_code == 200
+        for operators in ("/admin", "/admin/customers/cus_Payer0", "/audit", "/api/admin/heads"):
+            assert (await client.get(operators)).status_code == 503, "these pages complete grants"
         assert (await client.get("/api/payments/0x" + "ab" * 32)).json()["state"] == "unknown"
         ready = await client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (503, False)

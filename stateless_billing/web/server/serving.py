@@ -27,7 +27,7 @@ async def serve(
     """
     server = _Server(_config(app, host, port), on_drain)
     task = asyncio.create_task(work)
-    task.add_done_callback(lambda _: server.handle_exit(signal.SIGINT, None))
+    task.add_done_callback(lambda _: server.end())
     try:
         await server.serve()
     finally:
@@ -73,6 +73,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_drain: Callable[[], object]) -> None:
         super().__init__(config)
         self._on_drain = on_drain
+
+    def end(self) -> None:
+        """Begin to drain, unless it has begun: a second signal would cut the requests off."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let open streams end, then drain."""
