@@ -6,13 +6,25 @@ LOOPBACK_VIOLATIONS names, because a service may handle the error as an ordinary
 
 import ipaddress
 import os
+import socket
 import sys
+
+_ALLOWED: set[str] = set()
+"""A host and the addresses that it has: `make stripe-check` asks Stripe's test mode itself."""
+
+
+def _allow(host: str) -> None:
+    if host:
+        _ALLOWED.add(host)
+        _ALLOWED.update(str(entry[4][0]) for entry in socket.getaddrinfo(host, None))
 
 
 def _is_here(host: object) -> bool:
     if host in (None, "", "localhost", b"localhost"):
         return True
     text = host.decode() if isinstance(host, bytes) else str(host)
+    if text in _ALLOWED:
+        return True
     try:
         return ipaddress.ip_address(text).is_loopback
     except ValueError:
@@ -34,4 +46,5 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
 
 
 if "LOOPBACK_VIOLATIONS" in os.environ:
+    _allow(os.environ.get("LOOPBACK_EXCEPT", ""))
     sys.addaudithook(_guard)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,8 @@ from stateless_billing.sandbox.sandbox import Sandbox
 
 REAL_KEY = os.environ.get("STRIPE_TEST_KEY", "")
 REAL_BASE = os.environ.get("STRIPE_TEST_BASE", "https://api.stripe.com")
+if REAL_KEY and not re.fullmatch(r"[sr]k_test_\w+", REAL_KEY):
+    raise ValueError("STRIPE_TEST_KEY is not a key of a test mode or sandbox: nothing is sent with it")
 _PACE_SECONDS = 0.06
 marks = [
     pytest.mark.anyio,
@@ -53,7 +56,7 @@ class Contract:
     async def clean_up(self) -> None:
         """Delete every customer that was made, and not deleted by its test."""
         for customer in self.made:
-            with suppress(stripe.InvalidRequestError):
+            with suppress(stripe.StripeError):
                 await self.client.v1.customers.delete_async(customer)
 
     async def credit(

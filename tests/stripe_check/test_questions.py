@@ -52,7 +52,7 @@ async def test_the_stand_in_does_what_it_assumes_and_nothing_stays_behind() -> N
         assert question.assumption in answer
         verdict = Verdict.OPEN if question.name == "test_clock" else Verdict.SAME
         assert answer.strip().endswith(verdict), answer
-    assert "Everything that was made is deleted." in done.stdout
+    assert "Every customer whose creation was answered is deleted." in done.stdout
     assert DEFAULT_KEY not in done.stdout + done.stderr
     assert living(sandbox) == []
     assert len(sandbox.stripe.account.by_id) > len(QUESTIONS), "customers were made"
