@@ -149,8 +149,12 @@ def _parse_cents(text: str | None) -> int | None:
 
 
 def parse_all(entries: Sequence[Entry]) -> list[Order]:
-    """Parse the orders among the service record's entries, in the order of writing."""
-    return sorted(filter(None, map(parse, entries)), key=lambda order: order.position)
+    """Parse the orders among the service record's entries, newest first, into the order of writing.
+
+    Their positions tell it, and where somebody lowered the record's balance, so that two are equal, their times.
+    """
+    oldest_first = filter(None, map(parse, reversed(entries)))
+    return sorted(oldest_first, key=lambda order: (order.position, order.created))
 
 
 def find_confirmation(order: Order, orders: Sequence[Order]) -> Order | None:
@@ -266,8 +270,8 @@ def find_record_flaw(entries: Sequence[Entry], balance_cents: int, record_create
     """
     if record_created >= anchor_before:
         return "the service record is younger than the payment"
-    rows = sorted((entry for entry in entries if entry.currency == CURRENCY), key=lambda row: row.ending_cents)
-    if any(row.cents <= 0 for row in rows):
+    rows = _rows_from_anchor(entries, anchor_before)
+    if any(row.cents <= 0 and row.created >= anchor_before for row in rows):
         return "the service record's balance has fallen: an entry there is not an order"
     if any(opening_balance(later) != earlier.ending_cents for earlier, later in pairwise(rows)):
         return "an order is missing in the list"
@@ -276,3 +280,12 @@ def find_record_flaw(entries: Sequence[Entry], balance_cents: int, record_create
     if rows and opening_balance(rows[0]) != 0 and rows[0].created >= anchor_before:
         return "the list of orders ends where the record does not begin"
     return ""
+
+
+def _rows_from_anchor(entries: Sequence[Entry], anchor_before: int) -> list[Entry]:
+    """Return the rows from the newest one before `anchor_before` on, by balance: what is older does not matter."""
+    rows = [entry for entry in entries if entry.currency == CURRENCY]
+    older = [row for row in rows if row.created < anchor_before]
+    anchor = max(older, key=lambda row: (row.created, row.ending_cents), default=None)
+    recent = [row for row in rows if row.created >= anchor_before]
+    return sorted([*([anchor] if anchor else []), *recent], key=lambda row: row.ending_cents)

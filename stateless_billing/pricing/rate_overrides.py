@@ -137,10 +137,10 @@ class Overrides:
         """
         metadata = await self.read()
         for override in parse_history(metadata):
-            if override.since >= since and (override.rate, override.operator, override.reason) == (
-                *(rate, operator, reason),
-            ):
-                return override, False
+            is_same = (override.rate, override.operator) == (rate, operator)
+            words, ending = override.reason[: len(reason)], override.reason[len(reason) :]
+            if override.since >= since and is_same and words == reason and ending[:1] in ("", ";"):
+                return override, False  # also one that was ended since, which its reason then says
         proposal = parse_proposal(metadata)
         if proposal and proposal.since >= since and (proposal.rate, proposal.operator) == (rate, operator):
             return proposal, True

@@ -26,7 +26,10 @@ def suggest_customer(holders: Sequence[CustomerFacts]) -> Suggestion | None:
     if len(payers) == 1:
         count = f"{most} payments" if most != 1 else "1 payment"
         return Suggestion(payers[0].customer.id, f"it has {count} on the chain and no other has as many")
-    return _suggest_by_use(payers)
+    suggestion = _suggest_by_use(payers)
+    if suggestion is None or len(payers) == len(usable):
+        return suggestion
+    return Suggestion(suggestion.customer_id, f"of those with the most payments on the chain, {suggestion.reason}")
 
 
 def _suggest_by_use(holders: Sequence[CustomerFacts]) -> Suggestion | None:

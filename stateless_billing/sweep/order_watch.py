@@ -75,7 +75,8 @@ class OrderWatch:
         oldest = min(payment.time for payment in held.values())
         orders = await self._orders.list_since(oldest - LISTING_LEAD_SECONDS)
         positions = {order.payment: order.position for order in orders}
-        self._version = version
+        is_whole = max((order.position for order in orders), default=0) >= version
+        self._version = version if is_whole else None  # a list may lag behind the balance
         self.note_activity()
         for identity, payment in held.items():
             if positions.get(identity, 0) > self._newest.get(identity, 0):

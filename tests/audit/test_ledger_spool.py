@@ -182,6 +182,13 @@ async def test_another_chain_does_not_go_on_from_it(world: World, spool: Path) -
         await audit(world, spool)
 
 
+async def test_a_file_cut_off_within_its_first_line_begins_anew(world: World, spool: Path) -> None:
+    await interrupted(world, spool)
+    write(spool, read(spool)[:40])
+    assert (await audit(world, spool)).is_clean
+    assert ledger_reads(world) == 6
+
+
 @pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b'{"version":2,"inputs":"","at":"","block_hash":""}\n'])
 def test_a_file_of_somebody_else_is_refused_and_left_alone(spool: Path, content: bytes) -> None:
     spool.write_bytes(content)

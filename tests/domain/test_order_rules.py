@@ -301,3 +301,20 @@ def test_the_last_verb_decides(texts: list[str], random: object) -> None:
         record.order(text)
     verbs = [text for text in texts if text != "gone:cus_A"]
     assert record.effective_text() == (verbs[-1] if verbs and verbs[-1] != "withdraw" else None)
+
+
+@pytest.mark.parametrize("at", [START, START + 60])
+def test_where_the_balance_was_lowered_the_later_of_equal_positions_decides(at: int) -> None:
+    first = Record().order("release")
+    later = replace(Record().order("withdraw", at), id="cbtxn_later")
+    lowered = entry(id="cbtxn_lowered", cents=-1, ending_cents=0, created=at)
+    orders = order_rules.parse_all([later, lowered, first])
+    assert [order.id for order in orders] == [first.id, later.id]
+    assert order_rules.effective_order(PAYMENT, orders) is None
+
+
+def test_an_entry_from_before_the_anchor_is_no_flaw() -> None:
+    lowered = entry(id="cbtxn_a", cents=-1, ending_cents=4, created=OLD)
+    newer = entry(id="cbtxn_b", cents=1, ending_cents=5, created=START)
+    assert find_record_flaw([newer, lowered], 5, OLD - DAY, START - 3600) == ""
+    assert "has fallen" in find_record_flaw([newer, replace(lowered, created=START - 60)], 5, OLD - DAY, START - 3600)

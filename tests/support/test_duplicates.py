@@ -48,3 +48,11 @@ def test_the_customer_in_use_is_suggested(holders: list[CustomerFacts], name: st
 )
 def test_nothing_is_suggested_where_nothing_tells_them_apart(holders: list[CustomerFacts]) -> None:
     assert suggest_customer(holders) is None
+
+
+def test_the_reason_speaks_of_those_it_was_judged_among() -> None:
+    holders = [holder("A", used=1, payments=1), holder("B", payments=1), holder("C", used=9 * DAY)]
+    suggestion = suggest_customer(holders)
+    assert suggestion is not None
+    assert suggestion.customer_id == "cus_A"
+    assert suggestion.reason.startswith("of those with the most payments on the chain, no other has an entry")

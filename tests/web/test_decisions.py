@@ -397,3 +397,32 @@ def test_all_decisions_are_listed_with_what_followed() -> None:
         assert f"Second admin: <bdi>{BETH}</bdi>: <bdi>{WHY}</bdi>" in page
 
     run_desk(town, scenario, MAX_PAYMENT_CENTS="100000")
+
+
+def test_an_override_against_the_last_known_rate_takes_two_admins() -> None:
+    town = Town([payment()])
+    town.price = Decimal("0")
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        shown = await ann.show("rate", {"rate": "0.005555", "hours": 1})
+        assert shown["second"] is True, "the newest quote may follow from an earlier override"
+
+    run_desk(town, scenario)
+
+
+def test_a_second_press_does_not_set_a_rate_again_that_another_admin_ended() -> None:
+    town = Town([payment()])
+
+    async def scenario(services: Services) -> None:
+        ann, beth = Desk(services, ANN), Desk(services, BETH)
+        body = {"rate": "0.0065", "hours": 1}
+        shown = await ann.show("rate", body)
+        await ann.write("rate", body, shown)
+        await beth.decide("rate/end", {})
+        again = await ann.write("rate", body, shown, 409)
+        assert again["type"].endswith("/already_done")
+        now = int(services.clock.wall())
+        assert not any(override.applies_at(now) for override in await services.overrides.history())
+
+    run_desk(town, scenario)

@@ -17,6 +17,7 @@ from stateless_billing.stripe import objects
 from stateless_billing.stripe.objects import Customer
 
 VERSION = 1
+_HEAD_START = b'{"version":'
 
 
 class InvalidSpool(Exception):
@@ -120,7 +121,7 @@ class LedgerSpool:
     def _load(self) -> None:
         start = 0
         for number, line in enumerate(self._file, 1):
-            if not line.endswith(b"\n") and self.head:
+            if not line.endswith(b"\n") and (self.head or line.startswith(_HEAD_START)):
                 break  # the process was killed while it wrote this line
             try:
                 if number == 1:

@@ -1,8 +1,11 @@
 """All decisions of a time: orders, rates set by hand and grants taken back, with what followed from each."""
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chain.errors import ChainError
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
@@ -25,6 +28,10 @@ from stateless_billing.support.decisions.order_rows import (
     create_rows,
 )
 
+log = logging.getLogger(__name__)
+
+_PAYMENT = re.compile(r"[0-9]+:0x[0-9a-f]{40}:(0x[0-9a-f]{64}):[0-9]+")
+_GRANT_LEAD_SECONDS = 60 * DAY  # a grant is listed by when it was given, and may be taken back later
 _MAX_PAYMENTS = 40  # whose state is looked up: each may cost a read
 
 
@@ -80,9 +87,9 @@ class DecisionHistory:
         rows += [describe_rate(override, now) for override in parse_history(metadata) if override.since >= since]
         if proposal := parse_proposal(metadata):
             rows.append(describe_rate(proposal, now, proposed=True))
-        grants = await self._grants.reconcile(since)
+        grants = await self._grants.reconcile(since - _GRANT_LEAD_SECONDS)
         rows += [describe_reversal(grant) for grant in grants if grant.state == "undone"]
-        return sorted(rows, key=lambda row: (-row.time, row.entry))
+        return sorted((row for row in rows if row.time >= since), key=lambda row: (-row.time, row.entry))
 
     async def _read_orders(self, since: int) -> list[DecisionRow]:
         self._orders.invalidate()
@@ -100,13 +107,18 @@ class DecisionHistory:
         return rows
 
     async def _find_status(self, identity: str) -> PaymentStatus | None:
-        heads = await self._confirmations.heads()
-        place = await self._find_payment(identity)
-        return await self._crediting.get_status(*place, heads) if place else None
+        """What followed; None if it cannot be read now: who decided what is in Stripe all the same."""
+        try:
+            heads = await self._confirmations.heads()
+            place = await self._find_payment(identity)
+            return await self._crediting.get_status(*place, heads) if place else None
+        except ChainError as error:
+            log.warning("what followed from the orders of %s could not be read: %s", identity, error)
+            return None
 
     async def _find_payment(self, identity: str) -> tuple[Gateway, Payment] | None:
-        parts = identity.split(":")
-        transaction = await find_payments_in_tx(self._nodes, self._gateways, parts[2]) if len(parts) == 4 else None
+        match = _PAYMENT.fullmatch(identity)
+        transaction = await find_payments_in_tx(self._nodes, self._gateways, match[1]) if match else None
         for payment in transaction.payments if transaction else ():
             for gateway in self._gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:

@@ -54,7 +54,7 @@ def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> s
 
 
 def _find_successor(order: Order, orders: Sequence[Order]) -> Order:
-    """Return the effective order with a verb that came next. There is one, because a newer one is in effect."""
+    """Return the effective order with a verb that came next; `order` itself where no balance tells which."""
     newer = (
         other
         for other in orders
@@ -64,7 +64,7 @@ def _find_successor(order: Order, orders: Sequence[Order]) -> Order:
         and not other.confirms
         and order_rules.is_effective(other, orders)
     )
-    return min(newer, key=lambda other: other.position)
+    return min(newer, key=lambda other: other.position, default=order)
 
 
 def waiting_orders(orders: Sequence[Order]) -> list[Order]:

@@ -46,7 +46,7 @@ class RateDecisions:
         ]
         if proposal:
             notes.append(f"It removes the rate {format_rate(proposal.rate)} that {proposal.operator} proposed.")
-        second = judged.needs_second_admin
+        second = judged.needs_second_admin or not judged.market.is_known
         if second:
             notes.append("That is more than 20 % above the market's: it waits until another admin confirms it.")
         button = f"Propose {format_rate(rate)}" if second else f"Set {format_rate(rate)}"

@@ -40,7 +40,7 @@ class RateApi:
             overrides, decisions = self._services.overrides, self._services.decisions.rates
             before = self._steps.open(body.shown, operator, act, NOTHING) if body.shown else None
             if before and (written := await overrides.find_alike(rate, operator.name, reason, before.at)):
-                return _rate_response(*written)
+                return self._written_before(*written)
             decision = await decisions.prepare(rate, body.hours, reason)
             if before is None:
                 trace["event"] = "decision_shown"
@@ -50,6 +50,11 @@ class RateApi:
             override = await write(rate, operator.name, body.hours * _HOUR, reason)
             trace |= {"until": override.until, "event": "rate_proposed" if decision.shown.second else "rate_set"}
         return _rate_response(override, decision.shown.second)
+
+    def _written_before(self, override: Override, waits: bool) -> Response:
+        if not waits and not override.applies_at(int(self._services.clock.wall())):
+            raise ProblemError("already_done", "This rate was set and has been ended since. Nothing was set again.")
+        return _rate_response(override, waits)
 
     async def confirm(self, request: Request) -> Response:
         """`POST /api/admin/rate/confirm` `{proposal, reason}`: show another admin's rate; with `shown`, confirm it."""

@@ -1,6 +1,7 @@
 """`/admin`: what needs somebody now. Each part is read by itself and fails alone."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ from stateless_billing.web.desk.health_lines import NOT_FINISHED, HealthLine
 from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import OperatorPage, PageFrame
 from stateless_billing.web.operators.sessions import is_quiet
+
+log = logging.getLogger(__name__)
 
 PART_SECONDS = 6.0
 _STRIPE_TTL_SECONDS = 300  # a page that refreshes itself must not use up the account's reads
@@ -105,6 +108,9 @@ class HomePage:
             return Part(problem="Stripe could not be read", at=now)
         except NoRate as error:
             return Part(problem=f"There is no rate: {error}", at=now)
+        except Exception:
+            log.exception("a part of the home page failed")
+            return Part(problem="This part failed on our side; the log has the reason", at=now)
 
     async def _read_stripe_part(
         self, name: str, operator: Operator, read: Callable[[], Awaitable[Any]], is_allowed: bool, quiet: bool
