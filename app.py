@@ -42,6 +42,7 @@ async def _work(services: Services) -> None:
     if has_anybody_right(services.settings.operators, GRANT):
         await services.grants.ledger.reconcile_at_start()
         tasks.append(services.grants.ledger.run(_RECONCILE_GRANTS_SECONDS))
+    services.startup.admit()
     if services.settings.sweep:
         tasks += _sweep_tasks(services)
     await asyncio.gather(*tasks)
@@ -71,9 +72,8 @@ async def _sweep(services: Services, *, once: bool) -> bool:
 
 
 async def _serve_metrics(services: Services) -> None:
-    settings = services.settings
-    if settings.metrics_port:
-        await serving.serve_secondary(create_metrics_app(services), settings.host, settings.metrics_port)
+    if port := services.settings.metrics_port:
+        await serving.serve_secondary(create_metrics_app(services), services.settings.host, port)
 
 
 def _sweep_tasks(services: Services) -> list[Coroutine[Any, Any, None]]:

@@ -13,7 +13,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -55,11 +55,17 @@ class Service:
             try:
                 answered = httpx.get(f"{self.url}/healthz", trust_env=False, verify=create_ssl_context()).is_success
                 if answered and self.process.poll() is None:
+                    self._wait_for_checks()
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
         processes.end(self.process, 0)
         raise RuntimeError(f"the service did not start:\n{self.log()}")
+
+    def _wait_for_checks(self) -> None:
+        """Wait until it has made its checks, or could not: requests wait for them, this one costs nothing."""
+        with suppress(httpx.TransportError):  # it ended: whoever asks it next learns so
+            httpx.get(f"{self.url}/openapi.json", trust_env=False, verify=create_ssl_context(), timeout=START_SECONDS)
 
     def log(self) -> str:
         """Return its output so far."""

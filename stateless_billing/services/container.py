@@ -119,7 +119,8 @@ class Services:
     async def start(self, *, waits_for_stripe: bool = False) -> None:
         """Check that chain, gateways and Stripe account are the right ones; repeat failed reads after a pause.
 
-        With `waits_for_stripe`, go on for as long as Stripe alone cannot be read.
+        With `waits_for_stripe`, as a server does, go on for as long as Stripe alone cannot be read; the caller admits
+        the requests.
 
         Raises: StartupRefused with what to mend.
         """
@@ -128,6 +129,8 @@ class Services:
             service = await self.startup.run(waits_for_stripe=waits_for_stripe)
         self.sign_outs.load(service.metadata or {}, read_at)
         self.sweeper.start(service)
+        if not waits_for_stripe:
+            self.startup.admit()
 
     async def __aenter__(self) -> "Services":
         return self

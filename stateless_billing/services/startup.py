@@ -72,8 +72,14 @@ class Startup:
                 log.warning("%s", error)
                 await asyncio.sleep(delay)
 
+    def admit(self) -> None:
+        """Let requests pass: all that a start does is done."""
+        self.has_passed = True
+        self._attempt_ended.set()
+        log.info(STARTED)
+
     async def wait(self, seconds: float) -> bool:
-        """Wait until the first attempt has ended, but no longer than this; return whether the checks have passed."""
+        """Wait until the start or its first attempt has ended, no longer than this; return whether it has passed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._attempt_ended.wait()
@@ -86,11 +92,10 @@ class Startup:
             failures.sort(key=_rank)
             if failures:
                 raise failures[0]
-            assert isinstance(service, Customer)
-            self.has_passed = True
-        finally:
+        except BaseException:
             self._attempt_ended.set()
-        log.info(STARTED)
+            raise
+        assert isinstance(service, Customer)
         return service
 
     async def _check_chain(self) -> None:

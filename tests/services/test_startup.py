@@ -141,6 +141,8 @@ def test_a_start_that_may_take_long_goes_on_until_stripe_answers() -> None:
         assert not starting.done()
         town.meddle = lambda _: None
         await asyncio.wait_for(starting, 6)
+        assert not services.startup.has_passed
+        services.startup.admit()
         assert services.startup.has_passed
         assert town.nodes[0].viewed.count((GATEWAY, "token")) == 1
 

@@ -91,6 +91,7 @@ def test_nothing_is_written_while_stripe_was_not_read(path: str) -> None:
         }
         town.meddle = lambda _: None
         await starting
+        services.startup.admit()
         await asyncio.sleep(1)  # an answer of /readyz counts for a second
         assert (await client.post(path, json=WRITES[path])).status_code != 503
         assert (await client.get("/readyz")).json()["checks"]["startup"]["ok"]
