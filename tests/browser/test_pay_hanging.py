@@ -22,6 +22,15 @@ def named(name: str, account: str = PAYER) -> ScriptedWallet:
     return ScriptedWallet(Node(), account, chain_id=CHAIN_ID, name=name)
 
 
+def wait_until_asked(page: Page, wallet: ScriptedWallet, method: str) -> None:
+    """Wait, in real time, until the wallet was asked: the page's patience begins then."""
+    for _ in range(300):
+        if wallet.count(method):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"the wallet was not asked for {method}")
+
+
 def wait_for_offer(page: Page, text: str) -> None:
     """Wait until the page no longer waits in silence."""
     title = page.locator("#waiting .title")
@@ -50,6 +59,7 @@ def test_what_the_page_waits_for_is_said_and_asked_again(
     page = page_of(tabs, service, wallet, clock=True)
     for label in presses:
         press(page, label)
+    wait_until_asked(page, wallet, method)
     wait_for_offer(page, text)
     page.get_by_role("button", name="Ask again").click()
     if len(presses) == 1:
@@ -64,6 +74,7 @@ def test_network_switch_that_hangs_is_asked_again(tabs: Tabs, service: StandIn, 
     page = page_of(tabs, service, wallet, clock=True)
     press(page, "Connect wallet")
     press(page, "Switch to Base")
+    wait_until_asked(page, wallet, "wallet_switchEthereumChain")
     wait_for_offer(page, "change the network")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
