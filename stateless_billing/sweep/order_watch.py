@@ -32,7 +32,8 @@ class OrderWatch:
         self._clock = clock
         self._checked_at: float | None = None
         self._active_at = 0.0
-        self._version: int | None = None
+        self._latest: int | None = None  # the record's balance when last read
+        self._version: int | None = None  # the one up to which the orders were listed
         self._seen: set[str] = set()
         self._newest: dict[str, int] = {}
         """The position of the newest order that was noticed, by payment."""
@@ -71,13 +72,15 @@ class OrderWatch:
         version = await self._orders.read_version()
         if version == self._version:
             return
+        if version != self._latest:
+            self._latest = version
+            self.note_activity()
         self._orders.invalidate()
         oldest = min(payment.time for payment in held.values())
         orders = await self._orders.list_since(oldest - LISTING_LEAD_SECONDS)
         positions = {order.payment: order.position for order in orders}
         is_whole = max((order.position for order in orders), default=0) >= version
         self._version = version if is_whole else None  # a list may lag behind the balance
-        self.note_activity()
         for identity, payment in held.items():
             if positions.get(identity, 0) > self._newest.get(identity, 0):
                 self._status_cache.make_due(payment)

@@ -6,7 +6,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.sweep.order_watch import MOST_SECONDS
 from tests.crediting.test_orders import TARGET, credits_of, order, town_of
 from tests.fakes.factories import CUSTOMER, payment, tx_hash
-from tests.fakes.in_process_service import HOUR, LISTS, READS, Town, advanced, sweeping
+from tests.fakes.in_process_service import HOUR, LISTS, READS, SERVICE, Town, advanced, sweeping
 
 HELD = payment()
 OTHER = payment(tx_hash=tx_hash(2), sequence=1, block=101)
@@ -85,5 +85,41 @@ def test_without_held_payments_nothing_is_read() -> None:
         services.sweeper.order_watch.note_activity()
         await watched(services, 600)
         assert town.costs() == town.costs(record=True) == {}
+
+    town.run(scenario())
+
+
+def test_an_order_that_a_list_omits_at_first_is_noticed_once_it_shows() -> None:
+    town = held_town()
+
+    async def scenario() -> None:
+        services = await town.started()
+        for held in (HELD, OTHER):
+            await advanced(services, held)
+        await watched(services, 60)
+        rows = town.rows(SERVICE)
+        order(town, HELD, f"redirect:{TARGET}")
+        late = rows.pop()
+        await watched(services, 60)
+        assert services.status_cache.pending_status(HELD) is not None
+        rows.append(late)
+        await watched(services, 10)
+        assert services.status_cache.pending_status(HELD) is None, "it is due now"
+
+    town.run(scenario())
+
+
+def test_an_entry_that_is_no_order_does_not_keep_the_watch_awake() -> None:
+    town = held_town()
+
+    async def scenario() -> None:
+        order(town, HELD, "hello")
+        services = await town.started()
+        for held in (HELD, OTHER):
+            await advanced(services, held)
+        await watched(services, 3 * DAY)
+        town.stripe.log.reset()
+        await watched(services, DAY)
+        assert town.asked(READS) <= DAY // MOST_SECONDS * 2
 
     town.run(scenario())
