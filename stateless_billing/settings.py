@@ -21,7 +21,6 @@ _MAX_NAME_LENGTH = 100
 _MAX_URL_LENGTH = 1000
 _MAIL_LINK = re.compile(r"mailto:[A-Za-z0-9.!#$'*+/=^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
-_DEFAULT_PORT = re.compile(r"^(http:.*):80$|^(https:.*):443$")
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -66,15 +65,16 @@ def _is_web_page(value: str) -> bool:
 
 
 def _parse_origins(value: str) -> tuple[str, ...]:
-    origins = tuple(origin.lower().removesuffix("/") for origin in _split(value))
+    """Parse origins in the form of browsers, which leave out the default port."""
+    origins = tuple(setting_rules.browser_origin(origin.removesuffix("/")) for origin in _split(value))
     if not origins or not all(_ORIGIN.fullmatch(origin) and _is_url(origin) for origin in origins):
         raise ValueError("must be origins, such as https://shop.example.org, with commas between them")
     return origins
 
 
 def _parse_cors_origins(value: str) -> tuple[str, ...]:
-    """Parse origins in the form of browsers, which leave out the default port; or `*` alone."""
-    return ("*",) if value == "*" else tuple(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in _parse_origins(value))
+    """Parse origins, or `*` alone."""
+    return ("*",) if value == "*" else _parse_origins(value)
 
 
 def _split(value: str) -> tuple[str, ...]:

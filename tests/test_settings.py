@@ -322,7 +322,8 @@ def test_origins_are_in_the_form_of_browsers() -> None:
     )
     expected = ("https://shop.example.org", "https://a.example", "http://b.example", "http://localhost:3000")
     assert load((), {"CORS_ORIGINS": given}).cors_origins == (*expected, "http://[::1]:8443")
-    assert load((), {"RETURN_URLS": "https://Shop.example.org/"}).return_urls == ("https://shop.example.org",)
+    for origin in ("https://Shop.example.org/", "https://shop.example.org:443"):
+        assert load((), {"RETURN_URLS": origin}).return_urls == ("https://shop.example.org",)
 
 
 @pytest.mark.parametrize("name", ["CORS_ORIGINS", "RETURN_URLS"])

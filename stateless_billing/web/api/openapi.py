@@ -139,8 +139,9 @@ def _payments() -> dict[str, Any]:
                 "Claim an EVM transaction: every payment in it that is due is credited",
                 claim,
                 tag="Pay",
-                description="Safe to repeat: a payment is credited once. Ask again after `retry_after` seconds until it"
-                " is null. Claiming is optional, since the service finds every payment by itself; it is faster.",
+                description="Safe to repeat: a payment is credited once. Ask again after `retry_after` seconds while"
+                " the state is `unknown`, `confirming` or `pending`; of a `held` payment staff decide. Claiming is"
+                " optional, since the service finds every payment by itself; it is faster.",
                 problems=("unsupported_media_type", "invalid_input", *_READ_PROBLEMS),
                 body=ClaimRequest,
             )

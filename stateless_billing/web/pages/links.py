@@ -7,6 +7,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import segno
 
+from stateless_billing.setting_rules import browser_origin
+
 MAX_URL_LENGTH = 1000
 MAX_REFERENCE_LENGTH = 500
 MAX_QR_LENGTH = 400  # drawn in 7 ms; a longer code is also hard to scan
@@ -20,7 +22,7 @@ def return_link(return_url: str | None, reference: str | None, allowed: Collecti
         return None
     try:
         parts = urlsplit(return_url)
-        origin = f"{parts.scheme}://{parts.netloc}".lower()
+        origin = browser_origin(f"{parts.scheme}://{parts.netloc}")
     except ValueError:
         return None
     if origin not in allowed or "\\" in return_url:  # browsers read a backslash as a slash
