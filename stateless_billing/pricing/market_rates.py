@@ -34,7 +34,11 @@ class Reference:
 
 
 class MarketRates:
-    """Rates of the market alone: one that an admin set by hand is no measure for another."""
+    """Rates of the market, as a measure of those that admins give.
+
+    The last known one may be that of a quote, and so follow from a rate that an admin gave: it bounds, and against it
+    nobody sets a rate alone.
+    """
 
     def __init__(self, feed: PriceFeed, gateways: Sequence[Gateway], discount_bps: int) -> None:
         self._feed = feed

@@ -26,6 +26,7 @@ function describeStatus({ state, cause, credit }) {
 
 function describeOrder(answer) {
   if (answer.waits) return "Ordered. It waits until another admin confirms it on this page.";
+  if (answer.waits === null) return "Ordered. Whether it waits for another admin could not be read: load the page again.";
   return `Ordered. ${describeStatus(answer)}`;
 }
 

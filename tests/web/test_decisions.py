@@ -407,6 +407,8 @@ def test_an_override_against_the_last_known_rate_takes_two_admins() -> None:
         ann = Desk(services, ANN)
         shown = await ann.show("rate", {"rate": "0.005555", "hours": 1})
         assert shown["second"] is True, "the newest quote may follow from an earlier override"
+        assert not any("more than 20 %" in note for note in shown["notes"])
+        assert any("not known" in note for note in shown["notes"])
 
     run_desk(town, scenario)
 
@@ -426,3 +428,22 @@ def test_a_second_press_does_not_set_a_rate_again_that_another_admin_ended() -> 
         assert not any(override.applies_at(now) for override in await services.overrides.history())
 
     run_desk(town, scenario)
+
+
+def test_a_form_sent_again_says_that_its_order_was_withdrawn_meanwhile() -> None:
+    town = Town([PLAIN])
+    town.price = Decimal("1")
+
+    async def scenario(services: Services) -> None:
+        ann, beth = Desk(services, ANN), Desk(services, BETH)
+        body = {"form": ann.form(PLAIN), "order": "release"}
+        town.set_metadata(CUSTOMER, {"gateway_payments": "off"})
+        shown = await ann.show(ORDERS, body)
+        assert (await ann.write(ORDERS, body, shown))["waits"] is True
+        await beth.decide(ORDERS, {"form": beth.form(PLAIN), "order": "withdraw"})
+        again = await ann.write(ORDERS, body, shown, 409)
+        assert again["type"].endswith("/already_done")
+        assert "withdrawn since" in again["detail"]
+        assert [row.metadata["order"] for row in rows(town)] == ["release", "withdraw"]
+
+    run_desk(town, scenario, MAX_ORDER_CENTS="1000")

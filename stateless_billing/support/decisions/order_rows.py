@@ -86,6 +86,12 @@ def needs_second_admin(value: int, used: int, caps: OrderCaps) -> bool:
     return value > 0 and (value > caps.per_order or used + value > caps.per_day)
 
 
+def wait_for_confirmation(row: OrderRow) -> OrderRow:
+    """Return the row as it is while no list shows that its order is within its admin's limits."""
+    is_unjudged = row.fate in (DECIDES, COUNTS) and row.confirmed is None and row.order.caps and row.order.value
+    return replace(row, fate=WAITS) if is_unjudged else row
+
+
 def with_form(row: OrderRow, form: str) -> OrderRow:
     """Return the row with a form to confirm it."""
     return replace(row, form=form)

@@ -47,8 +47,10 @@ class RateDecisions:
         if proposal:
             notes.append(f"It removes the rate {format_rate(proposal.rate)} that {proposal.operator} proposed.")
         second = judged.needs_second_admin or not judged.market.is_known
-        if second:
+        if judged.needs_second_admin:
             notes.append("That is more than 20 % above the market's: it waits until another admin confirms it.")
+        elif second:
+            notes.append("The market's rate of now is not known: it waits until another admin confirms it.")
         button = f"Propose {format_rate(rate)}" if second else f"Set {format_rate(rate)}"
         return RateDecision(Shown(sentence, (*notes, f"Why: {reason}"), button, second))
 

@@ -6,7 +6,6 @@ from starlette.responses import JSONResponse, Response
 from chain.gateway import Gateway, find_payments_in_tx
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import PaymentStatus
-from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.order_rules import Order
@@ -14,6 +13,7 @@ from stateless_billing.operators.roster import GRANT, RELEASE, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.support.decisions.order_decisions import OrderDecision
+from stateless_billing.support.decisions.order_rows import SUPERSEDED, VOID, WAITS, WITHDRAWN, create_rows
 from stateless_billing.web.api.requests import OrderForm, RetryRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import Sessions
@@ -49,10 +49,11 @@ class OrderApi:
                 return self._steps.show(decision.shown, operator, form["form"])
             order, status = await self._write(body, form["form"], (heads, gateway, payment), operator, reason)
             trace |= {"order": order.id, "text": order.text}
+            waits = await self._is_waiting(order, payment)
         return JSONResponse(
             {
                 "order": order.id,
-                "waits": await self._is_waiting(order, payment),
+                "waits": waits,
                 "state": status.state,
                 "cause": status.cause,
                 "credit": status.credit,
@@ -94,13 +95,20 @@ class OrderApi:
         return await decisions.prepare(text, payment, operator.name, reason)
 
     async def _is_waiting(self, order: Order, payment: Payment) -> bool | None:
-        """Return whether a new order waits for another admin; None if that could not be read."""
-        if order.confirms:
-            return False
+        """Return whether an order waits for another admin; None if that could not be read.
+
+        Raises: ProblemError if it does not stand any more: a form that is sent again answers with what it wrote.
+        """
         try:
-            return not order_rules.is_effective(order, (await self._services.orders.find(payment)).orders)
+            rows = create_rows(payment.identity, (await self._services.orders.find(payment)).orders)
         except StripeFailure:
             return None
+        fate = next((row.fate for row in rows if row.order.id == order.id), None)
+        if fate in (SUPERSEDED, WITHDRAWN, VOID):
+            raise ProblemError(
+                "already_done", "This was ordered, and replaced or withdrawn since. Nothing was ordered again."
+            )
+        return fate == WAITS
 
     async def retry(self, request: Request) -> Response:
         """`POST /api/admin/payments/retry` `{payment}`: retry a waiting payment now."""

@@ -24,6 +24,7 @@ from stateless_billing.support.decisions.order_rows import (
     cents_used_alone,
     create_rows,
     needs_second_admin,
+    wait_for_confirmation,
     with_form,
 )
 from stateless_billing.support.uncredited_payments import ACTIONS, INSPECT, PRICE, REDIRECT, VOUCH, UncreditedPayment
@@ -167,6 +168,8 @@ class UncreditedPage:
         discount_bps = services.settings.discount_bps
         forms = {}
         rows = create_rows(payment.identity, orders)
+        if uncredited.orders.limits_flaw:
+            rows = [wait_for_confirmation(row) for row in rows]
         if operator.has_right(RELEASE):
             offered = [*kinds, "withdraw"] if uncredited.order else kinds
             forms = {kind: seal(payment.identity, f"{position}{kind}") for kind in offered}

@@ -3,7 +3,12 @@
 import pytest
 
 from stateless_billing.domain.order_rules import Order, OrderCaps, parse_order_text
-from stateless_billing.support.decisions.order_rows import cents_used_alone, create_rows, needs_second_admin
+from stateless_billing.support.decisions.order_rows import (
+    cents_used_alone,
+    create_rows,
+    needs_second_admin,
+    wait_for_confirmation,
+)
 
 PAYMENT, OTHER = "8453:0x01:0x02:0", "8453:0x01:0x03:0"
 CAPS = OrderCaps(1000, 1000)
@@ -77,3 +82,11 @@ def test_cents_used_in_24_hours() -> None:
 )
 def test_when_another_admin_is_needed(value: int, used: int, second: bool) -> None:
     assert needs_second_admin(value, used, CAPS) is second
+
+
+def test_while_a_list_has_a_gap_an_order_of_one_admin_alone_waits() -> None:
+    large = order(2, "release", who="bob", value=1001)
+    confirmed = [large, order(3, "release", who="ann", value=1001, confirms=large.id)]
+    rows = [*create_rows(PAYMENT, [order(1, "release")]), *create_rows(PAYMENT, confirmed)]
+    rows += create_rows(PAYMENT, [order(4, "withdraw", value=0)])
+    assert [wait_for_confirmation(row).fate for row in rows] == ["waits", "decides", "decides"]
