@@ -174,8 +174,9 @@ def test_a_wrong_chain_or_account_is_rejected_at_start(stack: Stack) -> None:
         ({"SERVICE_CUSTOMER_ID": stack.add_customer("x@example.org", WALLET)}, "doctor --init", 2),
         ({"STRIPE_API_KEY": "sk_test_wrong"}, "STRIPE_API_KEY", 3),
         ({"RPC_URLS": "http://127.0.0.1:9/key-geheim"}, "RPC_URLS", 3),
+        ({"PORT": stack.sandbox.rpartition(":")[2]}, "cannot be listened on", 2),
     ]:
-        done = stack.run("serve", PORT="0", **settings)
+        done = stack.run("serve", **{"PORT": "0"} | settings)
         assert (done.returncode, "geheim" in done.stderr) == (code, False), done.stderr
         assert named in done.stderr
 

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from stateless_billing.services.startup import StartupRefused
 from stateless_billing.web.server.protocol import BoundedHttpProtocol
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,16 @@ async def serve(
 ) -> None:
     """Serve, with `work` beside it, until a signal or until `work` fails.
 
-    Then call `on_drain` and finish the in-flight requests. Raises what `work` raised.
+    Then call `on_drain` and finish the in-flight requests. Raises what `work` raised; StartupRefused if the port is
+    taken.
     """
     server = _Server(_config(app, host, port), on_drain)
     task = asyncio.create_task(work)
     task.add_done_callback(lambda _: server.end())
     try:
         await server.serve()
+    except SystemExit as error:  # uvicorn's answer to a port that it cannot listen on; its log has the reason
+        raise StartupRefused(f"PORT {port} of {host} cannot be listened on. Free it, or set another PORT.") from error
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
