@@ -18,6 +18,7 @@ from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.support.customer_facts import CustomerReader
+from stateless_billing.support.decisions.order_rows import require_standing
 from stateless_billing.support.decisions.shown import Shown, describe_account
 from stateless_billing.support.duplicates import Suggestion, suggest_customer
 
@@ -134,9 +135,16 @@ class WalletConflicts:
         return await self._orders.write(form_id, WalletSubject(wallet), draft)
 
     async def find_written(self, form_id: str, wallet: str, text: str) -> Order | None:
-        """Find the order that a form wrote with the same words."""
-        written = await self._orders.find_by_form(form_id, WalletSubject(wallet))
-        return written if written and written.text == text.strip() else None
+        """Find the order that a form wrote with the same words.
+
+        Raises: ProblemError if it was replaced or withdrawn since.
+        """
+        subject = WalletSubject(wallet)
+        written = await self._orders.find_by_form(form_id, subject)
+        if written is None or written.text != text.strip():
+            return None
+        require_standing(written, (await self._orders.find(subject)).orders)
+        return written
 
     async def show(self, wallet: str, text: str, reason: str) -> Shown:
         """Check an order about a wallet and put it into words.

@@ -157,3 +157,19 @@ def test_a_search_of_stripes_that_is_away_hides_no_customer() -> None:
         assert "could not be read now" in answer["warnings"][0]
 
     run_desk(town, scenario)
+
+
+def test_a_choice_sent_again_says_that_it_was_taken_back_meanwhile() -> None:
+    town = town_of_twins()
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        body = {"form": ann.form(f"wallet:{WALLET}"), "order": f"customer:{TWIN}"}
+        shown = await ann.show("orders/wallet", body)
+        done = await ann.write("orders/wallet", body, shown)
+        assert await ann.write("orders/wallet", body, shown) == done, "a second press"
+        await ann.decide("orders/wallet", {"form": ann.form(f"wallet:{WALLET}"), "order": "withdraw"})
+        again = await ann.write("orders/wallet", body, shown, 409)
+        assert again["type"].endswith("/already_done")
+
+    run_desk(town, scenario)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stateless_billing.domain import order_rules
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.order_rules import Order, OrderCaps
 
 DECIDES, COUNTS, WAITS, VOID = "decides", "counts", "waits", "void"
@@ -39,6 +40,19 @@ def create_rows(payment: str, orders: Sequence[Order]) -> list[OrderRow]:
         for order in reversed(own)
         if order.id not in used
     ]
+
+
+def require_standing(order: Order, orders: Sequence[Order]) -> bool:
+    """Return whether an order waits for another admin. A form that is sent again answers with what it wrote.
+
+    Raises: ProblemError if the order was replaced or withdrawn since, or confirms nothing.
+    """
+    fate = next((row.fate for row in create_rows(order.payment, orders) if row.order.id == order.id), None)
+    if fate in (SUPERSEDED, WITHDRAWN, VOID):
+        raise ProblemError(
+            "already_done", "This was ordered, and replaced or withdrawn since. Nothing was ordered again."
+        )
+    return fate == WAITS
 
 
 def _find_fate(order: Order, newest: Order | None, orders: Sequence[Order]) -> str:

@@ -13,7 +13,7 @@ from stateless_billing.operators.roster import GRANT, RELEASE, Operator
 from stateless_billing.services.container import Services
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.support.decisions.order_decisions import OrderDecision
-from stateless_billing.support.decisions.order_rows import SUPERSEDED, VOID, WAITS, WITHDRAWN, create_rows
+from stateless_billing.support.decisions.order_rows import require_standing
 from stateless_billing.web.api.requests import OrderForm, RetryRequest
 from stateless_billing.web.http import inputs
 from stateless_billing.web.operators.sessions import Sessions
@@ -97,18 +97,13 @@ class OrderApi:
     async def _is_waiting(self, order: Order, payment: Payment) -> bool | None:
         """Return whether an order waits for another admin; None if that could not be read.
 
-        Raises: ProblemError if it does not stand any more: a form that is sent again answers with what it wrote.
+        Raises: ProblemError if it does not stand any more.
         """
         try:
-            rows = create_rows(payment.identity, (await self._services.orders.find(payment)).orders)
+            orders = await self._services.orders.find(payment)
         except StripeFailure:
             return None
-        fate = next((row.fate for row in rows if row.order.id == order.id), None)
-        if fate in (SUPERSEDED, WITHDRAWN, VOID):
-            raise ProblemError(
-                "already_done", "This was ordered, and replaced or withdrawn since. Nothing was ordered again."
-            )
-        return fate == WAITS
+        return require_standing(order, orders.orders)
 
     async def retry(self, request: Request) -> Response:
         """`POST /api/admin/payments/retry` `{payment}`: retry a waiting payment now."""

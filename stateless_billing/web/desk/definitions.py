@@ -55,7 +55,8 @@ GRANT_STATES: Mapping[str, str] = {
 ORDER_FATES: Mapping[str, str] = {
     "decides": "The newest order that counts. The payment follows it.",
     "counts": "A statement of an admin about a customer's ledger. It counts together with the order that stands.",
-    "waits": "The order is above what one admin may decide alone. It counts once another admin confirms it.",
+    "waits": "The order is above what one admin may decide alone, or Stripe's list of orders does not show"
+    " whether it is. It counts once another admin confirms it.",
     "superseded": "A newer order replaced this one.",
     "withdrawn": "An admin withdrew this order. What it had credited by then stays credited.",
     "void": "The row confirms no order, so it changes nothing.",
