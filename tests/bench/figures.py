@@ -1,0 +1,102 @@
+"""How a benchmark states a figure: the median of its rounds beside its floor and its goal, as a row of a table.
+
+Each benchmark prints rows with `report`, and other lines as they are; `section` makes a part of the page of both.
+"""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+FEWEST_ROUNDS = 5
+MISS = "MISSES"
+HEADER = "| measure | figure | floor | goal | rounds |"
+_RULE = "|---|---|---|---|---|"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A measurement by all of its rounds.
+
+    `unit` follows the number. `goal` is the most that is wanted, or with `is_least` the least. `floor` is what the
+    machine or Stripe allows at best, measured in the same rounds. A figure that cannot vary, as a count of calls in a
+    simulation, has a single round.
+    """
+
+    name: str
+    rounds: Sequence[float]
+    unit: str = ""
+    goal: float | None = None
+    is_least: bool = False
+    floor: Sequence[float] | str = ""
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The median of the rounds, never the best of them."""
+        return statistics.median(self.rounds)
+
+    @property
+    def misses(self) -> bool:
+        """Whether the goal is missed."""
+        if self.goal is None:
+            return False
+        return self.value < self.goal if self.is_least else self.value > self.goal
+
+    def row(self) -> str:
+        """Return the figure as a row of the table below `HEADER`."""
+        measured = _with_unit(self.value, self.unit)
+        cells = (
+            self.name,
+            f"**{measured} {MISS}**" if self.misses else measured,
+            self.floor if isinstance(self.floor, str) else _with_unit(statistics.median(self.floor), self.unit),
+            self._goal(),
+            self._spread(),
+        )
+        return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+
+    def _goal(self) -> str:
+        if self.goal is None:
+            return ""
+        return f"{'at least ' if self.is_least else ''}{_with_unit(self.goal, self.unit)}"
+
+    def _spread(self) -> str:
+        spread = str(len(self.rounds))
+        if len(self.rounds) > 1:
+            spread += f": {_digits(min(self.rounds))} to {_digits(max(self.rounds))}"
+        return f"{spread}; {self.note}" if self.note else spread
+
+
+def ratios(measured: Sequence[float], floor: Sequence[float]) -> list[float]:
+    """Divide each round by the floor of the same round."""
+    return [ours / least for ours, least in zip(measured, floor, strict=True)]
+
+
+def report(figure: Figure) -> None:
+    """Print a figure as a row."""
+    print(figure.row(), flush=True)
+
+
+def section(title: str, lines: Iterable[str]) -> str:
+    """Return a part of the page: the rows of the lines as tables, each other line as an item of a list."""
+    parts = [f"## {title}", ""]
+    was_row = None
+    for line in lines:
+        is_row = line.startswith("| ")
+        if was_row is not None and is_row is not was_row:
+            parts.append("")
+        if is_row and not was_row:
+            parts += [HEADER, _RULE]
+        parts.append(line if is_row else f"- {line}")
+        was_row = is_row
+    return "\n".join(parts)
+
+
+def _with_unit(number: float, unit: str) -> str:
+    return f"{_digits(number)} {unit}".strip()
+
+
+def _digits(number: float) -> str:
+    """Three digits, and no fewer than those before the point."""
+    if abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
