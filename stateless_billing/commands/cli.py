@@ -10,20 +10,20 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import app
 from chain.errors import ChainError
-from chain.signatures import Signer
 from stateless_billing import settings
 from stateless_billing.commands.options import create_parser
+from stateless_billing.domain.errors import StartupReadFailed, StartupRefused
 from stateless_billing.runtime import logs
-from stateless_billing.runtime.clock import SystemClock
-from stateless_billing.services import health
-from stateless_billing.services.container import Services
-from stateless_billing.services.startup import StartupReadFailed, StartupRefused
 from stateless_billing.settings import BadSettings
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http import networks
+
+if TYPE_CHECKING:
+    from stateless_billing.services.container import Services
 
 CLEAN, FINDINGS, USAGE, UNREAD, INTERNAL = range(5)
 
@@ -66,8 +66,8 @@ def _audit(command: argparse.Namespace) -> int:
 
 
 @asynccontextmanager
-async def _repair_services(loaded: settings.Settings) -> AsyncIterator[Services]:
-    async with Services(loaded, SystemClock()) as services:
+async def _repair_services(loaded: settings.Settings) -> AsyncIterator["Services"]:
+    async with app.create_services(loaded) as services:
         await services.start()
         yield services
 
@@ -84,9 +84,11 @@ def _register(command: argparse.Namespace) -> int:
 
 async def _print_registrations(*, calldata: bool) -> int:
     """Print signed registrations and report findings. Returns the number of findings."""
+    from chain.signatures import Signer
     from stateless_billing.commands import register
+    from stateless_billing.services import health
 
-    async with Services(settings.load(settings.SERVE), SystemClock()) as services:
+    async with app.create_services(settings.load(settings.SERVE)) as services:
         await services.start()
         gateway = services.gateways[0]
         signer = Signer(services.settings.signer_key, services.settings.chain_id)

@@ -15,10 +15,11 @@ from stateless_billing.doctor import deployment_records
 from stateless_billing.doctor.checks import Check, CheckFailed, CheckNoted, CheckSkipped, State, run_check
 from stateless_billing.doctor.deployment_records import BadRecord, Deployment, find_differences
 from stateless_billing.domain import money
+from stateless_billing.domain.errors import StartupRefused
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import health
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import StartupRefused, check_chain
+from stateless_billing.services.startup import check_chain
 
 _LOG_RANGES = (10_000, 1_000, 100, 10)  # in blocks
 _MISSING_BLOCK = Block(0, "0x" + "00" * 31 + "01", 0)

@@ -1,4 +1,4 @@
-"""Problems that are returned to callers. `web/http/problems.py` renders them."""
+"""Problems that are returned to callers, which `web/http/problems.py` renders, and what ends a start."""
 
 from dataclasses import dataclass
 
@@ -53,3 +53,11 @@ class ProblemError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
+
+
+class StartupRefused(Exception):
+    """The service must not start. The message says what is wrong and how to fix it."""
+
+
+class StartupReadFailed(StartupRefused):
+    """The service cannot start because Stripe or the chain could not be read."""

@@ -3,6 +3,7 @@
 It reads nothing of Stripe: `StripeProbe` does, after a failure.
 """
 
+import asyncio
 import logging
 from typing import Annotated
 
@@ -17,12 +18,6 @@ from stateless_billing.services.container import Services
 from stateless_billing.services.startup import STARTED
 
 log = logging.getLogger(__name__)
-
-
-class HealthResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The process lives."""
-
-    ok: Annotated[bool, Meta(description="Always true.", extra_json_schema={"const": True})]
 
 
 class CheckResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,10 +40,8 @@ class ReadinessResponse(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 async def readiness(services: Services) -> ReadinessResponse:
     """Run all checks. Start, chain and Stripe alone decide: without the others, something is still credited."""
     startup = check_startup(services)
-    checks = {"startup": startup} | await check_chain(services)
-    checks |= {"stripe": check_stripe(services), "price": await check_price(services)}
-    if services.settings.signer_key:
-        checks["signer"] = await check_signer(services)
+    chain, price, signer = await asyncio.gather(check_chain(services), check_price(services), _signer(services))
+    checks = {"startup": startup, **chain, "stripe": check_stripe(services), "price": price, **signer}
     return ReadinessResponse(
         ready=startup.ok and checks["chain"].ok and checks["stripe"].ok,
         checks=checks,
@@ -58,6 +51,10 @@ async def readiness(services: Services) -> ReadinessResponse:
 async def check_chain(services: Services) -> dict[str, CheckResponse]:
     """Check the chain's head, the nodes and finality."""
     return {"chain": await _chain(services), "nodes": _nodes(services), "finality": _finality(services)}
+
+
+async def _signer(services: Services) -> dict[str, CheckResponse]:
+    return {"signer": await check_signer(services)} if services.settings.signer_key else {}
 
 
 def _check(ok: bool, age: int | None, detail: str) -> CheckResponse:

@@ -11,6 +11,7 @@ from chain.errors import ChainError, NoContract, NodeError, WrongChain
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from stateless_billing.bookkeeping.records import NotOurAccount, ServiceRecords
+from stateless_billing.domain.errors import StartupReadFailed, StartupRefused
 from stateless_billing.stripe.errors import KeyRejected, StripeFailure
 from stateless_billing.stripe.objects import Customer
 
@@ -19,14 +20,6 @@ log = logging.getLogger(__name__)
 STARTED = "nodes, gateways and the Stripe account are checked"
 _RETRY_DELAYS = (0.5, 2.0)  # seconds; a passing fault should not end a start
 _OUTAGE_RETRY_SECONDS = 5.0
-
-
-class StartupRefused(Exception):
-    """The service must not start. The message says what is wrong and how to fix it."""
-
-
-class StartupReadFailed(StartupRefused):
-    """The service cannot start because Stripe or the chain could not be read."""
 
 
 class StripeAway(StartupReadFailed):

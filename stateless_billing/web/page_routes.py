@@ -1,4 +1,4 @@
-"""Route table of the pages, loaded after the API is up."""
+"""Route table of the pages."""
 
 from starlette.routing import BaseRoute, Route
 

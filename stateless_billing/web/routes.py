@@ -1,7 +1,6 @@
 """Route table and middleware of the web application."""
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.applications import Starlette
@@ -9,37 +8,25 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from chain.contracts import ABI_FOLDER, GATEWAY_ABI
 from stateless_billing.services.container import Services
 from stateless_billing.web.api.cors import CorsMiddleware, PreflightMiddleware
 from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import create_document
+from stateless_billing.web.http import health
 from stateless_billing.web.http.problems import HANDLERS, RENDERER
+from stateless_billing.web.page_routes import page_routes
+from stateless_billing.web.pages.pages import site_templates
+from stateless_billing.web.pages.problem_page import ProblemPage
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
-from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
 from stateless_billing.web.server.startup_gate import StartupGateMiddleware
 from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
 
-if TYPE_CHECKING:
-    from stateless_billing.web.pages.problem_page import ProblemPage
-
 _MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
-_PAGE_PREFIXES = (
-    "/pay",
-    "/receipt",
-    "/problems",
-    "/docs",
-    "/static",
-    "/login",
-    "/logout",
-    "/admin",
-    "/audit",
-    "/api/admin",
-)
 
 
 async def openapi(request: Request) -> Response:
@@ -80,11 +67,11 @@ def create_app(services: Services) -> Starlette:
         Route("/api/quotes/status",        api.get_quote_status, methods=["POST"]),
         Route("/api/payments",             api.claim_payment, methods=["POST"]),
         Route("/api/payments/{tx_hash}",   api.get_payment),
-        Route("/healthz",                  api.healthz),
+        Route(health.PATH,                 health.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
         Route("/abi.json",                 abi),
-        LazyRoutes(_PAGE_PREFIXES, lambda: _load_page_routes(services, api)),
+        *page_routes(services, api),
     ]  # fmt: skip
     cors_origins = services.settings.cors_origins
     middleware = [
@@ -102,20 +89,7 @@ def create_app(services: Services) -> Starlette:
         Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
     ]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
-    setattr(app.state, RENDERER, lambda *problem: _load_problem_page(services).render(*problem))
+    setattr(app.state, RENDERER, ProblemPage(services.settings, site_templates()).render)
     redirect_trailing_slashes(app.router)
     app.state.streams = api.streams
     return app
-
-
-def _load_page_routes(services: Services, api: Api) -> list[BaseRoute]:
-    from stateless_billing.web.page_routes import page_routes
-
-    return page_routes(services, api)
-
-
-def _load_problem_page(services: Services) -> "ProblemPage":
-    from stateless_billing.web.pages.pages import site_templates
-    from stateless_billing.web.pages.problem_page import ProblemPage
-
-    return ProblemPage(services.settings, site_templates())

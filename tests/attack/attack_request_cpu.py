@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import Message
 
 from stateless_billing.operators.roster import Operator
 from stateless_billing.web.api import handlers
 from stateless_billing.web.operators.sessions import SESSION_COOKIE
 from stateless_billing.web.routes import create_app
-from stateless_billing.web.server.lazy_routes import LazyRoutes
 from stateless_billing.web.server.protocol import MAX_HEAD_BYTES
 from tests.chain.fake_node import history
 from tests.fakes.in_process_service import Town
@@ -196,12 +195,8 @@ def _posts(route: str, path: str) -> Iterator[Attack]:
 
 
 def routes_of(app: Starlette) -> list[Route]:
-    """List the routes of the application, the lazy ones too."""
-    routes: list[BaseRoute] = [*app.routes]
-    for route in app.routes:
-        if isinstance(route, LazyRoutes):
-            routes += route.router.routes
-    return [route for route in routes if isinstance(route, Route)]
+    """List the routes of the application."""
+    return [route for route in app.routes if isinstance(route, Route)]
 
 
 async def send(app: Starlette, attack: Attack, number: int) -> Cost:

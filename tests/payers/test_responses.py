@@ -22,7 +22,8 @@ from stateless_billing.payers.responses import (
     RegistrationResponse,
     payment_response,
 )
-from stateless_billing.services.readiness import CheckResponse, HealthResponse, ReadinessResponse
+from stateless_billing.services.readiness import CheckResponse, ReadinessResponse
+from stateless_billing.web.http.health import HealthResponse
 from stateless_billing.web.http.problems import ProblemDocument, problem_document
 from tests.fakes.factories import CUSTOMER, GATEWAY, START, payment, tx_hash
 

@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from stateless_billing.domain.errors import StartupReadFailed, StartupRefused
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import STARTED, StartupReadFailed, StartupRefused, Token
+from stateless_billing.services.startup import STARTED, Token
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import GATEWAY
 from tests.fakes.in_process_service import LoopClock, NodesLine, StripeLine, Town

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from chain.errors import ChainError
 from stateless_billing.bookkeeping.records import NotOurAccount
-from stateless_billing.domain.errors import ProblemError
+from stateless_billing.domain.errors import ProblemError, StartupRefused
 from stateless_billing.grants.entries import GrantRequest
 from stateless_billing.grants.grant_ledger import Grant
 from stateless_billing.operators.roster import Operator
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import StartupRefused
 from stateless_billing.stripe.errors import StripeFailure
 from tests.simulation.chain import START
 from tests.simulation.line import StripeLine

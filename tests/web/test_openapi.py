@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Route
 
 from stateless_billing.domain.errors import PROBLEMS
 from stateless_billing.payers.responses import QuoteResponse, ReceiptResponse
@@ -18,7 +18,6 @@ from stateless_billing.web.api.openapi import LEFT_OUT, create_document
 from stateless_billing.web.api.openapi_examples import EXAMPLES
 from stateless_billing.web.api.openapi_parts import REFS
 from stateless_billing.web.routes import create_app
-from stateless_billing.web.server.lazy_routes import LazyRoutes
 from tests.fakes.factories import GATEWAY
 from tests.fakes.in_process_service import LoopClock
 from tests.fakes.json_schema import faults
@@ -40,25 +39,10 @@ OPERATORS_ONLY = {
 ELSEWHERE = {"method_not_allowed"}  # only for undescribed methods
 
 
-def split_routes() -> tuple[list[BaseRoute], LazyRoutes]:
-    """Return the eager routes and the lazy ones."""
-    *early, late = create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes
-    return early, cast("LazyRoutes", late)
-
-
-def test_exactly_the_lazy_routes_are_below_a_prefix() -> None:
-    early, late = split_routes()
-    for group, match in ((early, Match.NONE), (late.router.routes, Match.FULL)):
-        for route in group:
-            assert isinstance(route, Route)
-            assert late.matches({"type": "http", "path": route.path})[0] == match, route.path
-
-
 def served_methods() -> dict[str, set[str]]:
     """Return methods by path of the public routes, without HEAD."""
     methods: dict[str, set[str]] = {}
-    early, late = split_routes()
-    for route in [*early, *late.router.routes]:
+    for route in create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())).routes:
         assert isinstance(route, Route)
         if not route.path.startswith(LEFT_OUT):
             methods.setdefault(route.path, set()).update(

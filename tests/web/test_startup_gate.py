@@ -7,8 +7,8 @@ from typing import TypeAlias
 import httpx
 import pytest
 
+from stateless_billing.domain.errors import StartupReadFailed
 from stateless_billing.services.container import Services
-from stateless_billing.services.startup import StartupReadFailed
 from stateless_billing.web.routes import create_app
 from tests.chain.fake_node import history
 from tests.fakes.factories import WALLET

@@ -14,7 +14,7 @@ from stateless_billing.payers.quotes import Quotes
 from stateless_billing.payers.responses import AccountResponse, Offer
 from stateless_billing.runtime import logs
 from stateless_billing.services.container import Services
-from stateless_billing.services.readiness import HealthResponse, ReadinessResponse, readiness
+from stateless_billing.services.readiness import ReadinessResponse, readiness
 from stateless_billing.web.api.account_events import AccountStream, empty_stream
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
 from stateless_billing.web.api.stream_slots import StreamSlots
@@ -93,10 +93,6 @@ class Api:
         """`GET /api/payments/{tx_hash}`."""
         tx_hash = inputs.parse_tx_hash(request.path_params["tx_hash"])
         return StructResponse(await self._services.claims.status(tx_hash))
-
-    async def healthz(self, request: Request) -> Response:
-        """`GET /healthz`: the process lives."""
-        return StructResponse(HealthResponse(ok=True))
 
     async def readyz(self, request: Request) -> Response:
         """`GET /readyz`: whether it is fit to serve."""

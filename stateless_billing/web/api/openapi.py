@@ -15,7 +15,7 @@ from stateless_billing.payers.responses import (
     ReceiptResponse,
     TxHash,
 )
-from stateless_billing.services.readiness import HealthResponse, ReadinessResponse
+from stateless_billing.services.readiness import ReadinessResponse
 from stateless_billing.web.api.account_events import MEDIA_TYPE
 from stateless_billing.web.api.openapi_parts import (
     PAGE,
@@ -27,6 +27,7 @@ from stateless_billing.web.api.openapi_parts import (
     query_parameter,
 )
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
+from stateless_billing.web.http.health import HealthResponse
 from stateless_billing.web.http.problems import ProblemDocument
 
 VERSION = "1"

@@ -16,8 +16,9 @@ from stateless_billing.payers.responses import (
     ReceiptResponse,
     RegistrationResponse,
 )
-from stateless_billing.services.readiness import CheckResponse, HealthResponse, ReadinessResponse
+from stateless_billing.services.readiness import CheckResponse, ReadinessResponse
 from stateless_billing.web.api.requests import ClaimRequest, QuoteRequest, QuoteStatusRequest
+from stateless_billing.web.http.health import HealthResponse
 
 _WALLET = "0x1111111111111111111111111111111111111111"
 _PAYER = "0x2222222222222222222222222222222222222222"

@@ -14,6 +14,13 @@ from starlette.routing import Route
 
 from stateless_billing.services.container import Services
 from stateless_billing.version import VERSION, read_commit
+from stateless_billing.web.server import serving
+
+
+async def serve_metrics(services: Services) -> None:
+    """Serve the metrics on METRICS_PORT until cancelled, unless it is 0."""
+    if port := services.settings.metrics_port:
+        await serving.serve_secondary(create_metrics_app(services), services.settings.host, port)
 
 
 def create_metrics_app(services: Services) -> Starlette:

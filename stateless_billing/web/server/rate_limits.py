@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.runtime.security_log import SecurityLog
 from stateless_billing.runtime.token_bucket import RateLimit
+from stateless_billing.web.http import health
 from stateless_billing.web.http.client_origin import ORIGIN
 from stateless_billing.web.http.problems import problem_response
 
@@ -22,7 +23,7 @@ _NETWORK_BITS = 64  # the IPv6 prefix of one client
 _ACCOUNTS = "/api/accounts/"
 _ROUTE_GROUPS = ("/static/", "/pay", "/receipt/", _ACCOUNTS, "/api/quotes", "/api/payments", "/api/", "/admin")
 STREAMS = "/api/accounts/events"
-UNLIMITED_PATH = "/healthz"  # health checks must always be answered, and cost nothing
+UNLIMITED_PATH = health.PATH  # health checks must always be answered, and cost nothing
 
 
 class RateLimitMiddleware:

@@ -11,7 +11,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from stateless_billing.services.startup import StartupRefused
+from stateless_billing.domain.errors import StartupRefused
 from stateless_billing.web.server.protocol import BoundedHttpProtocol
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stateless_billing.services.startup import Startup
+from stateless_billing.web.http import health
 from stateless_billing.web.http.problems import problem_response
 
 _PATIENCE_SECONDS = 10.0
 _READING = ("GET", "HEAD")
-_UNCHECKED_PATH = "/healthz"
 _OPERATORS = ("/admin", "/audit", "/api/admin")
 _LATER = (
     "since this server started. Nothing was done and no money moved. Payments you already made are safe and are"
@@ -33,7 +33,7 @@ class StartupGateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse what writes."""
-        if scope["type"] == "http" and not self._startup.has_passed and scope["path"] != _UNCHECKED_PATH:
+        if scope["type"] == "http" and not self._startup.has_passed and scope["path"] != health.PATH:
             has_passed = await self._startup.wait(_PATIENCE_SECONDS)
             if not has_passed and (scope["method"] not in _READING or _is_operators(scope["path"])):
                 code = "chain_unavailable" if self._startup.token is None else "stripe_unavailable"
