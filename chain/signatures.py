@@ -9,6 +9,7 @@ import threading
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from chain.payment import customer_id_to_bytes32
@@ -35,6 +36,7 @@ STATEMENT = "Sign in to the moderators' pages. This sends no transaction and cos
 _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}|0x[0-9a-fA-F]{128}")
 _MAX_S = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0  # half the curve's order
 _S_BITS = 255  # of a compact signature; the highest bit is the parity of y
+_BLS_MODULES = ("py_ecc", "py_ecc.bls", "py_ecc.bls12_381", "py_ecc.secp256k1")
 _import_lock = threading.Lock()
 _imported: set[str] = set()
 
@@ -212,22 +214,33 @@ def is_imported(module: str) -> bool:
 
 
 def import_late(*modules: str) -> None:
-    """Import packages that are slow to load, and restore Python's recursion limit.
+    """Import packages that are slow to load, without BLS signatures.
 
-    py_ecc, which eth_account and web3 import, raises the limit to 100,000, so that deeply nested JSON would crash the
-    process instead of being refused. It is imported first to keep that interval short, and under a lock: a second
-    thread would otherwise save, and later restore, the raised limit.
+    eth_keyfile imports py_ecc to encrypt the keys of validators, which nothing here does. Its tables take 0.28 of the
+    0.70 s of CPU that web3 takes to load, and it raises Python's recursion limit to 100,000, so that deeply nested JSON
+    would crash the process instead of being refused.
     """
     if _imported.issuperset(modules):
         return
     with _import_lock:
-        limit = sys.getrecursionlimit()
-        for module in ("py_ecc", *modules):
-            try:
+        absent = [name for name in _BLS_MODULES if name not in sys.modules]
+        sys.modules.update({name: _AbsentModule(name) for name in absent})
+        try:
+            for module in modules:
                 import_module(module)
-            finally:
-                sys.setrecursionlimit(limit)
+        finally:
+            for name in absent:
+                del sys.modules[name]
         _imported.update(modules)
+
+
+class _AbsentModule(ModuleType):
+    """Stands for a module whose names are imported and, but for the arithmetic of constants, never used."""
+
+    def __getattr__(self, name: str) -> int:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return 0
 
 
 def _iso(seconds: int) -> str:
