@@ -1,24 +1,12 @@
-"""Loads Stripe's SDK, makes it send through our connections, and says what its errors mean.
+"""Makes Stripe's SDK send through our connections, and says what its errors mean."""
 
-The SDK's synchronous client is never used, so its `requests` library is not loaded: that would take a fifth of the time
-from the start of the service to its first response.
-"""
-
-import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-_unloaded = "requests" not in sys.modules
-if _unloaded:
-    sys.modules["requests"] = cast("Any", None)
-try:
-    import stripe as stripe
-finally:
-    if _unloaded:
-        del sys.modules["requests"]
+import stripe as stripe  # for `client.py` too
 
-from stateless_billing.stripe.connection import Connection  # noqa: E402 - the SDK must be loaded first
-from stateless_billing.stripe.errors import (  # noqa: E402
+from stateless_billing.stripe.connection import Connection
+from stateless_billing.stripe.errors import (
     PERMISSION_MISSING,
     KeyRejected,
     KeyReusedDifferently,
