@@ -24,8 +24,8 @@ async def serve(
 ) -> None:
     """Serve, with `work` beside it, until a signal or until `work` fails.
 
-    Then call `on_drain` and finish the in-flight requests. Raises what `work` raised; StartupRefused if the port is
-    taken.
+    Then call `on_drain` and finish the in-flight requests. A start that fails after the signal is logged: the process
+    was told to end, and does. Raises what `work` raised before; StartupRefused if the port is taken.
     """
     server = _Server(_config(app, host, port), on_drain)
     task = asyncio.create_task(work)
@@ -36,8 +36,14 @@ async def serve(
         raise StartupRefused(f"PORT {port} of {host} cannot be listened on. Free it, or set another PORT.") from error
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await task
+        except asyncio.CancelledError:
+            pass
+        except StartupRefused as error:
+            if not server.ended_by_signal:
+                raise
+            log.warning("the start had not passed when a signal ended this process: %s", error)
 
 
 async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
@@ -77,6 +83,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_drain: Callable[[], object]) -> None:
         super().__init__(config)
         self._on_drain = on_drain
+        self.ended_by_signal = False
 
     def end(self) -> None:
         """Begin to drain, unless it has begun: a second signal would cut the requests off."""
@@ -90,8 +97,13 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Drain on the first signal and stop at once on the second."""
-        with on_termination_signal(lambda: self.handle_exit(signal.SIGINT, None)):
+        with on_termination_signal(self._on_signal):
             yield
+
+    def _on_signal(self) -> None:
+        if not self.should_exit:
+            self.ended_by_signal = True
+        self.handle_exit(signal.SIGINT, None)
 
 
 @contextlib.contextmanager
