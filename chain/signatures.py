@@ -8,6 +8,7 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ STATEMENT = "Sign in to the moderators' pages. This sends no transaction and cos
 _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}|0x[0-9a-fA-F]{128}")
 _MAX_S = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0  # half the curve's order
 _S_BITS = 255  # of a compact signature; the highest bit is the parity of y
+_CHECKSUMS = 10_000  # a checksum is a hash of the address: 20 µs
 _BLS_MODULES = ("py_ecc", "py_ecc.bls", "py_ecc.bls12_381", "py_ecc.secp256k1")
 _import_lock = threading.Lock()
 _imported: set[str] = set()
@@ -195,6 +197,7 @@ def text_digest(text: str) -> str:
     return keccak(text=text).hex()
 
 
+@lru_cache(_CHECKSUMS)
 def to_checksum_address(address: str) -> str:
     """Convert an address to EIP-55 mixed case."""
     preload_crypto()

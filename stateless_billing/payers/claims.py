@@ -43,8 +43,10 @@ class PaymentClaims:
         ask = self._crediting.process if credit else self._crediting.get_status
         cached = {payment: self._crediting.cached_status(payment) for payment in paid.payments}
         asked = [payment for payment in paid.payments if cached[payment] is None][:_MAX_ATTEMPTS]
-        answers = await asyncio.gather(*(ask(by_address[payment.gateway], payment, heads) for payment in asked))
-        attempted = dict(zip(asked, answers, strict=True))
+        attempted: dict[Payment, PaymentStatus] = {}
+        if asked:
+            answers = await asyncio.gather(*(ask(by_address[payment.gateway], payment, heads) for payment in asked))
+            attempted = dict(zip(asked, answers, strict=True))
         statuses = [
             attempted.get(payment) or cached[payment] or _later_status(payment, heads) for payment in paid.payments
         ]

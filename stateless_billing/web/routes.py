@@ -5,7 +5,6 @@ from functools import cache
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -21,12 +20,11 @@ from stateless_billing.web.page_routes import page_routes
 from stateless_billing.web.pages.pages import site_templates
 from stateless_billing.web.pages.problem_page import ProblemPage
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
+from stateless_billing.web.server.compression import CompressionMiddleware
 from stateless_billing.web.server.middleware import RequestContextMiddleware
 from stateless_billing.web.server.rate_limits import RateLimitMiddleware
 from stateless_billing.web.server.startup_gate import StartupGateMiddleware
 from stateless_billing.web.server.trailing_slash import redirect_trailing_slashes
-
-_MIN_GZIP_BYTES = 1400  # smaller responses fit into one packet uncompressed
 
 
 async def openapi(request: Request) -> Response:
@@ -59,6 +57,7 @@ def create_app(services: Services) -> Starlette:
     """Create the web application. Its requests wait for the checks of the start."""
     api = Api(services)
     routes = [
+        Route("/api/payments/{tx_hash}",   api.get_payment),  # first: what open pages poll
         Route("/",                         redirect_to_pay),
         Route("/payWithLitkey",            redirect_to_pay),
         Route("/api/accounts/{wallet}",    api.get_account),
@@ -66,7 +65,6 @@ def create_app(services: Services) -> Starlette:
         Route("/api/quotes",               api.create_quote,  methods=["POST"]),
         Route("/api/quotes/status",        api.get_quote_status, methods=["POST"]),
         Route("/api/payments",             api.claim_payment, methods=["POST"]),
-        Route("/api/payments/{tx_hash}",   api.get_payment),
         Route(health.PATH,                 health.healthz),
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
@@ -86,7 +84,7 @@ def create_app(services: Services) -> Starlette:
         Middleware(PreflightMiddleware, origins=cors_origins),
         Middleware(StartupGateMiddleware, startup=services.startup),
         Middleware(BodyLimitMiddleware),
-        Middleware(GZipMiddleware, minimum_size=_MIN_GZIP_BYTES),
+        Middleware(CompressionMiddleware),
     ]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)
     setattr(app.state, RENDERER, ProblemPage(services.settings, site_templates()).render)

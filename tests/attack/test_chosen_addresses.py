@@ -29,7 +29,7 @@ FORWARDED = {
 async def describe_client(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with what the service knows of its client."""
     request = Request(scope)
-    known = {"client": scope["client"][0], "scheme": scope["scheme"], "origin": client_origin(request, None)}
+    known = {"client": scope["client"][0], "scheme": scope["scheme"], "origin": client_origin(request.scope, None)}
     await JSONResponse(known | {"host": request.url.hostname})(scope, receive, send)
 
 

@@ -23,7 +23,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 async def send_request(
     app: ASGIApp, parts: list[tuple[float, bytes]], path: str = "/x", headers: dict[str, str] | None = None
 ) -> tuple[int, str]:
-    """Send a body in delayed parts; None disconnects. Return the status and text."""
+    """Send a body in delayed parts, chunked unless `headers` say how; None disconnects. Return the status and text."""
     remaining, sent = list(parts), list[Message]()
 
     async def receive() -> Message:
@@ -36,7 +36,7 @@ async def send_request(
     async def send(message: Message) -> None:
         sent.append(message)
 
-    named = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    named = [(name.encode(), value.encode()) for name, value in (headers or {"transfer-encoding": "chunked"}).items()]
     await app({"type": "http", "method": "POST", "path": path, "headers": named, "query_string": b""}, receive, send)
     text = b"".join(message.get("body", b"") for message in sent).decode()
     return (sent[0]["status"] if sent else 0), text
@@ -79,3 +79,23 @@ async def _places() -> None:
     ends = [(await task)[0] for task in slow]
     assert sorted(ends) == [200] * 2 + [503] * 8
     assert (await send_request(app, [(0, b"")]))[0] == 200
+
+
+def test_a_request_without_a_body_waits_for_none() -> None:
+    async def scenario() -> None:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await PlainTextResponse("well")(scope, receive, send)
+
+        async def receive() -> Message:
+            raise AssertionError("there is nothing to read")
+
+        sent = list[Message]()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"host", b"x")], "query_string": b""}
+        await BodyLimitMiddleware(answer)(scope, receive, send)
+        assert sent[0]["status"] == 200
+
+    run_virtually(scenario())

@@ -55,7 +55,7 @@ class SignInPages:
             if self._sign_ins.mailer is None:
                 raise ProblemError("sign_in_failed", "This service sends no email. Sign in with your wallet.")
             onward, origin = local_path(form.get("next", "")), self._sessions.origin(request)
-            network = client_origin(request, self._services.settings.client_ip_header)
+            network = client_origin(request.scope, self._services.settings.client_ip_header)
             cookie, mail = self._sign_ins.request_link(
                 form.get("email", ""), request.cookies.get(SIGN_IN_COOKIE), onward, origin, network
             )
@@ -222,7 +222,7 @@ class SignInPages:
 
     def _limit_attempts(self, request: Request) -> None:
         """Limit the attempts per client network. Raises: ProblemError."""
-        key = client_origin(request, self._services.settings.client_ip_header)
+        key = client_origin(request.scope, self._services.settings.client_ip_header)
         next_free_at, wait = _ATTEMPTS.take(self._attempts.get(key, 0.0), self._services.clock.boot())
         self._attempts[key] = next_free_at
         if wait:

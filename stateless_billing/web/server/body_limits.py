@@ -17,6 +17,7 @@ from stateless_billing.web.server.rate_limits import UNLIMITED_PATH
 BODY_SECONDS = 10.0
 _MAX_OPERATOR_BODY_BYTES = 256 * 1024  # larger than any valid note, so that handlers can report an overlong one
 MAX_CONCURRENT_BODIES = 400
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
 _RELEASE = "release_capacity"  # the key of the ASGI scope
 
 
@@ -47,7 +48,8 @@ class BodyLimitMiddleware:
             return
         request = Request(scope)
         try:
-            body = await self._read_body(request, receive)
+            if _may_have_body(scope):
+                receive = _replay(await self._read_body(request, receive), receive)
             if self._in_flight >= self._max_concurrent and scope["path"] != UNLIMITED_PATH:
                 raise ProblemError(
                     "busy",
@@ -63,7 +65,7 @@ class BodyLimitMiddleware:
         with ExitStack() as counted:
             counted.callback(self._leave)
             scope[_RELEASE] = counted.close
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, receive, send)
 
     def _leave(self) -> None:
         self._in_flight -= 1
@@ -90,6 +92,11 @@ class BodyLimitMiddleware:
             detail = f"The body did not arrive within {self._seconds:.0f} s. Nothing was done. Send it again."
             raise ProblemError("request_timeout", detail) from None
         return body
+
+
+def _may_have_body(scope: Scope) -> bool:
+    """Return whether the request announces a body (RFC 9112, 6.3)."""
+    return any(name in _BODY_HEADERS for name, _ in scope["headers"])
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

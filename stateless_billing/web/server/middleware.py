@@ -2,8 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Iterable
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,6 +27,9 @@ HEADERS = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
 }
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+_OWN_NAMES = {b"x-request-id", *(name for name, _ in _RAW_HEADERS)}
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 class RequestContextMiddleware:
@@ -53,24 +56,21 @@ class RequestContextMiddleware:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 response["status"] = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = request_id
-                headers.setdefault("cache-control", "no-store")
-                for name, value in HEADERS.items():
-                    headers[name] = value
+                message["headers"] = _add_headers(message.get("headers", ()), request_id.encode())
             await send(message)
 
-        started = False
-
-        async def send_and_record(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send_with_headers(message)
-
         try:
-            await self._app(scope, receive, send_and_record)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
             log.exception("request %s failed", request_id)
-            if started:
+            if "status" in response:
                 raise
             await internal_error_response(Request(scope))(scope, receive, send_with_headers)
+
+
+def _add_headers(headers: Iterable[tuple[bytes, bytes]], request_id: bytes) -> list[tuple[bytes, bytes]]:
+    """Return a response's headers with ours in place of any of the same names."""
+    own = [header for header in headers if header[0] not in _OWN_NAMES]
+    if all(name != b"cache-control" for name, _ in own):
+        own.append(_NOT_STORED)
+    return [*own, (b"x-request-id", request_id), *_RAW_HEADERS]

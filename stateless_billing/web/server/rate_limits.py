@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections import Counter
+from functools import lru_cache
 from math import ceil
 
 from cachetools import LRUCache
@@ -19,6 +20,7 @@ _STATIC_FILE_LIMIT = RateLimit(rate=50, burst=600)
 _DEFAULT_LIMIT = RateLimit(rate=20, burst=300)
 _MAX_CONCURRENT = 100  # in-flight requests per client network
 _CACHE_SIZE = 100_000
+_PARSED_ADDRESSES = 10_000
 _NETWORK_BITS = 64  # the IPv6 prefix of one client
 _ACCOUNTS = "/api/accounts/"
 _ROUTE_GROUPS = ("/static/", "/pay", "/receipt/", _ACCOUNTS, "/api/quotes", "/api/payments", "/api/", "/admin")
@@ -45,12 +47,13 @@ class RateLimitMiddleware:
         if scope["type"] != "http" or scope["path"] == UNLIMITED_PATH:
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        network = scope[ORIGIN] = client_origin(request, self._header)
-        if wait := self._seconds_to_wait(route_group(scope["path"]), network):
-            self._security_log.record("limit_reached", network, limit=f"requests to {route_group(scope['path'])}")
+        network = scope[ORIGIN] = client_origin(scope, self._header)
+        group = route_group(scope["path"])
+        if wait := self._seconds_to_wait(group, network):
+            self._security_log.record("limit_reached", network, limit=f"requests to {group}")
             detail = f"Nothing was done. Payments you already made are safe. Try again in {wait} s."
-            await problem_response(request, "rate_limited", detail, {"retry-after": str(wait)})(scope, receive, send)
+            refusal = problem_response(Request(scope), "rate_limited", detail, {"retry-after": str(wait)})
+            await refusal(scope, receive, send)
             return
         self._in_flight[network] += 1
         try:
@@ -76,20 +79,29 @@ def route_group(path: str) -> str:
     return STREAMS if group == _ACCOUNTS and path.endswith("/events") else group
 
 
-def client_origin(request: Request, header: str | None) -> str:
+def client_origin(scope: Scope, header: str | None) -> str:
     """Return the client's address, or its network for IPv6.
 
     Of several header lines and of several addresses in a line, the last was set by our proxy.
     """
-    peer = request.client.host if request.client else ""
-    forwarded = ",".join(request.headers.getlist(header)).split(",")[-1].strip() if header else ""
-    for text in (forwarded, peer):
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            continue
-        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-        if isinstance(address, ipaddress.IPv6Address) and mapped is None:
-            return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
-        return str(mapped or address)
-    return peer
+    if header:
+        name = header.lower().encode("latin-1")
+        lines = [value for each, value in scope["headers"] if each == name]
+        forwarded = b",".join(lines).decode("latin-1").rpartition(",")[2].strip()
+        if network := _network(forwarded):
+            return network
+    peer: str = scope["client"][0] if scope.get("client") else ""
+    return _network(peer) or peer
+
+
+@lru_cache(_PARSED_ADDRESSES)
+def _network(text: str) -> str | None:
+    """Return an IPv4 address or the network of an IPv6 one in canonical form; None if it is neither."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    if isinstance(address, ipaddress.IPv6Address) and mapped is None:
+        return str(ipaddress.ip_network((address, _NETWORK_BITS), strict=False))
+    return str(mapped or address)
