@@ -99,7 +99,7 @@ deploy: contracts  ## dry run; BROADCAST=1 sends, reads back and records; docs/d
 
 .PHONY: bench
 
-bench: contracts  ## measure speed against its floor and write docs/benchmarks.md; SCALE=0.1 for a tenth
+bench: contracts  ## measure speed against floors and goals and write docs/benchmarks.md; SCALE=0.1 for a tenth
 	$(PY) -m tests.bench $(if $(SCALE),--scale $(SCALE))
 
 .PHONY: images

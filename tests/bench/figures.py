@@ -6,6 +6,7 @@ Each benchmark prints rows with `report`, and other lines as they are; `section`
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 FEWEST_ROUNDS = 5
 MISS = "MISSES"
@@ -77,18 +78,16 @@ def report(figure: Figure) -> None:
 
 
 def section(title: str, lines: Iterable[str]) -> str:
-    """Return a part of the page: the rows of the lines as tables, each other line as an item of a list."""
-    parts = [f"## {title}", ""]
-    was_row = None
-    for line in lines:
-        is_row = line.startswith("| ")
-        if was_row is not None and is_row is not was_row:
-            parts.append("")
-        if is_row and not was_row:
-            parts += [HEADER, _RULE]
-        parts.append(line if is_row else f"- {line}")
-        was_row = is_row
-    return "\n".join(parts)
+    """Return a part of the page: rows below `HEADER`, a table with its own head as it is, other lines as a list."""
+    blocks = [f"## {title}"]
+    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+        block = list(group)
+        if not is_table:
+            block = [f"- {line}" for line in block]
+        elif not any(line.startswith("|--") for line in block):
+            block = [HEADER, _RULE, *block]
+        blocks.append("\n".join(block))
+    return "\n\n".join(blocks)
 
 
 def _with_unit(number: float, unit: str) -> str:
