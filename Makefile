@@ -64,6 +64,11 @@ attack: contracts  ## play every known attack against real processes; NODES=2 PR
 outages: contracts  ## fail Stripe, nodes and prices of real processes; print the seconds to recovery; ONLY="name ..."
 	$(PY) -m tests.outages $(ONLY)
 
+.PHONY: outsider
+
+outsider: contracts  ## drive the system from outside, with a Stripe of the kit's own; ONLY="scenario …"
+	$(PY) -m tests.outsider $(ONLY)
+
 .PHONY: mutation
 
 mutation: contracts .venv-mutation/installed  ## mutate the pure core: 95 % must be killed, each survivor explained

@@ -284,6 +284,13 @@ def test_tests_use_fakes_not_patches(path: Path) -> None:
     assert not reaches(path, "unittest.mock"), "pass a fake through the constructor"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "outsider").rglob("*.py")), ids=name_of)
+def test_the_outsiders_kit_shares_no_code(path: Path) -> None:
+    assert not reaches(path, "app", "chain", "stateless_billing"), "it knows the service by its public interfaces only"
+    of_tests = reaches(path, "tests")
+    assert all(within(module, "tests.outsider") for module in of_tests), "it shares no code with other tests"
+
+
 @pytest.mark.parametrize("path", CODE, ids=name_of)
 def test_sizes(path: Path) -> None:
     lines = len(path.read_text().splitlines())
