@@ -91,7 +91,7 @@ def in_use(key: str) -> Refusal:
 def check_key(key: str) -> str:
     """Return the key if it is short enough. Raises: `Refusal` 400."""
     if len(key) > MAX_KEY_LENGTH:
-        raise Refusal(400, f"Idempotency keys are at most {MAX_KEY_LENGTH} characters", kind="idempotency_error")
+        raise Refusal(400, f"Idempotency keys are at most {MAX_KEY_LENGTH} characters")
     return key
 
 

@@ -1,7 +1,8 @@
 """Stripe's search query language for customers (docs.stripe.com/search#search-query-language).
 
 Clauses are `field:value`, `field~"part"`, `created>N` and `metadata["key"]:"value"`; a leading `-` negates. They are
-joined by AND or by OR but never both. Strings use double or single quotes; a backslash escapes a quote or backslash.
+joined by a space or AND, or all by OR. Strings use double or single quotes; a backslash escapes a quote or backslash.
+Case never counts, and `name:"one two"` also matches the name "one two three".
 """
 
 import re
@@ -17,11 +18,12 @@ SHORTEST_PART = 3
 QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 CLAUSE = re.compile(
     rf"""\s*(?P<negated>-)?(?:(?P<field>[a-z_]+)(?:\[(?P<key>{QUOTED})\])?)\s*(?P<operator><=|>=|:|~|<|>)\s*"""
-    rf"""(?P<value>{QUOTED}|null|[0-9]+)\s*""",
+    rf"""(?P<value>{QUOTED}|null|NULL|[0-9]+)(?P<space>\s*)""",
     re.VERBOSE | re.ASCII,
 )
-JOIN = re.compile(r"(AND|OR|and|or)\s|$")
+JOIN = re.compile(r"(AND|OR|and|or)\s")
 MAX_CLAUSES = 10
+NULL = ("null", "NULL")
 
 Match = Callable[[Contact, int], bool]
 
@@ -49,13 +51,13 @@ def parse_query(text: str) -> Query:
             _refuse(text)
         clauses.append(_clause(match, text))
         place = match.end()
-        join = JOIN.match(text, place)
-        if join is None:
-            _refuse(text)
-        if not join.group(1):
+        if place == len(text):
             break
-        joins.add(join.group(1).upper())
-        place = join.end()
+        join = JOIN.match(text, place)
+        if not (join or match["space"]):
+            _refuse(text)
+        joins.add(join[1].upper() if join else "AND")
+        place = join.end() if join else place
     if len(joins) > 1 or len(clauses) > MAX_CLAUSES:
         _refuse(text)
     return Query(tuple(clauses), "OR" not in joins)
@@ -80,12 +82,12 @@ def _clause(parts: re.Match[str], text: str) -> Match:
 
 
 def _metadata(key: str, value: str, text: str) -> Match:
-    if value == "null":
+    if value in NULL:
         return lambda contact, _: key not in contact.metadata
     if value[0] not in "\"'":
         _refuse(text)
-    expected = _unquoted(value)
-    return lambda contact, _: contact.metadata.get(key) == expected
+    expected = _unquoted(value).lower()
+    return lambda contact, _: contact.metadata.get(key, "").lower() == expected
 
 
 def _created(operator: str, value: str, text: str) -> Match:
@@ -104,7 +106,7 @@ def _created(operator: str, value: str, text: str) -> Match:
 
 
 def _text(field: str, operator: str, value: str, text: str) -> Match:
-    if value == "null":
+    if value in NULL:
         return lambda contact, _: getattr(contact, field) is None
     if value[0] not in "\"'":
         _refuse(text)
@@ -113,7 +115,14 @@ def _text(field: str, operator: str, value: str, text: str) -> Match:
         if len(expected) < SHORTEST_PART:
             _refuse(text)
         return lambda contact, _: expected in (getattr(contact, field) or "").lower()
-    return lambda contact, _: expected == (getattr(contact, field) or "").lower()
+    words = expected.split()
+    return lambda contact, _: _holds_words(getattr(contact, field) or "", words)
+
+
+def _holds_words(text: str, words: list[str]) -> bool:
+    """Whether a text has these words, in this order and without others between them."""
+    present = text.lower().split()
+    return bool(words) and any(present[at : at + len(words)] == words for at in range(len(present)))
 
 
 def _unquoted(value: str) -> str:

@@ -119,7 +119,8 @@ def test_keys_of_gets_and_deletes_are_ignored(ask: InProcessClient) -> None:
 
 def test_keys_have_at_most_255_characters(ask: InProcessClient) -> None:
     assert ask("POST", "/v1/customers", {}, key="k" * 255).status == 200
-    assert ask("POST", "/v1/customers", {}, key="k" * 256).status == 400
+    answer = ask("POST", "/v1/customers", {}, key="k" * 256)
+    assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
 
 
 def test_a_key_lives_at_least_24_hours_counted_from_its_first_request(ask: InProcessClient) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from tests.outsider.stripe.parameters import merge
 from tests.outsider.stripe.refusals import invalid, missing_object
 
+VERSION = "2026-10-28.endive"
 Clock = Callable[[], float]
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -105,8 +106,8 @@ class Account:
 
     def delete_customer(self, customer: Customer) -> None:
         """Delete a customer; its entries cannot be read any more."""
-        customer.deleted = True
         self.announce("customer.deleted", customer)
+        customer.deleted = True
 
     def add(
         self, customer: Customer, amount: int, currency: str, *, kind: str = "adjustment", **texts: Any
@@ -134,7 +135,7 @@ class Account:
         event = {
             "id": new_id("evt"),
             "object": "event",
-            "api_version": None,
+            "api_version": VERSION,
             "created": int(now),
             "data": {"object": shown},
             "livemode": self.live,
@@ -159,7 +160,6 @@ def show_customer(
         "balance": customer.balances.get(customer.currency or "", 0),
         "created": customer.created,
         "currency": customer.currency,
-        "customer_account": None,
         "default_source": None,
         "delinquent": False,
         "description": customer.description,

@@ -10,14 +10,13 @@ from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.outsider.stripe.account import Account, Clock, new_id
+from tests.outsider.stripe.account import VERSION, Account, Clock, new_id
 from tests.outsider.stripe.endpoints import ENDPOINTS, OTHERS, Endpoint
 from tests.outsider.stripe.faults import Fault, Faults, Kind
 from tests.outsider.stripe.idempotency import Keys
 from tests.outsider.stripe.parameters import parse, read
 from tests.outsider.stripe.refusals import Refusal, lock_timeout, rate_limited, server_error, unknown_address
 
-VERSION = "2026-10-28.endive"
 ENDPOINT_RATE, SANDBOX_RATE, LIVE_RATE = 25, 25, 100
 LOCK_SECONDS = 3
 _IDEMPOTENT, _SECRET = "idempotency-key", re.compile(r"(sk|rk)_(test|live)_\w+")

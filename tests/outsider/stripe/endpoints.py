@@ -24,12 +24,13 @@ _PAGE: Specification = {
     "ending_before": read.text,
     "created": read.time_range,
 }
-_TEXTS: Specification = {"description": read.text, "metadata": read.metadata}
+_TEXTS: Specification = {"description": read.unsettable(350), "metadata": read.metadata}
 _CUSTOMER: Specification = {
-    **_TEXTS,
+    "description": read.unsettable(5000),
+    "metadata": read.metadata,
     "email": read.email,
-    "name": read.text,
-    "phone": read.text,
+    "name": read.unsettable(256),
+    "phone": read.unsettable(20),
     "balance": read.integer,
     "expand": _EXPAND_CUSTOMER,
 }
@@ -93,6 +94,7 @@ def list_customers(account: Account, _: list[str], given: dict[str, Any]) -> dic
 
 def search_customers(account: Account, _: list[str], given: dict[str, Any]) -> dict[str, Any]:
     matches, size, page = find(account, given["query"]), given.get("limit", 10), given.get("page")
+    expand = given.get("expand", set())
     if page and not page.isdigit():
         raise invalid("Invalid page.", "page")
     start = int(page or 0)
@@ -102,7 +104,7 @@ def search_customers(account: Account, _: list[str], given: dict[str, Any]) -> d
         "object": "search_result",
         "url": "/v1/customers/search",
         "has_more": more,
-        "data": matches[start:end],
+        "data": [show_customer(customer, account, expand) for customer in matches[start:end]],
         "next_page": str(end) if more else None,
     }
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.outsider.stripe.account import Clock
-from tests.outsider.stripe.refusals import invalid, key_in_use, key_of_another_request
+from tests.outsider.stripe.refusals import Refusal, key_in_use, key_of_another_request
 
 LIFE_SECONDS = 24 * 3600
 MAX_LENGTH = 255
@@ -30,7 +30,7 @@ class Keys:
     def begin(self, key: str, path: str, parameters: str, request_id: str) -> Use | None:
         """Reserve a key and return None, or return the use whose answer is to be replayed. Raises: Refusal."""
         if len(key) > MAX_LENGTH:
-            raise invalid(f"Idempotency keys are at most {MAX_LENGTH} characters.", "idempotency_key")
+            raise Refusal(400, f"Idempotency keys are at most {MAX_LENGTH} characters.")
         use = self.uses.get(key)
         if use and use.answer and self.clock() - use.at >= self.life:
             use = None

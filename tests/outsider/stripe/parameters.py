@@ -22,7 +22,7 @@ def parse(encoded: str) -> dict[str, Any]:
         at, key = parameters, root
         for part in path:
             at = at.setdefault(key, {}) if isinstance(at.get(key, {}), dict) else {}
-            key = part or str(len(at))
+            key = part or f"[{len(at)}]"
         at[key] = value
     return parameters
 
@@ -33,21 +33,38 @@ def read(parameters: Mapping[str, Any], specification: Specification, required: 
         if name not in specification:
             raise invalid(f"Received unknown parameter: {name}", name, "parameter_unknown")
     for name in required:
-        if parameters.get(name, "") == "":
+        if name not in parameters:
             raise invalid(f"Missing required param: {name}.", name, "parameter_missing")
     return {name: specification[name](name, value) for name, value in parameters.items()}
 
 
-def text(name: str, value: Any) -> str | None:
-    """Read a text; the empty one unsets the field."""
+def text(name: str, value: Any) -> str:
+    """Read a text. Raises: Refusal for the empty one, which would unset what cannot be unset."""
     if not isinstance(value, str):
-        raise invalid(f"Invalid string: {name}", name, "parameter_invalid_string")
-    return value or None
+        raise invalid(f"Invalid string: {name}", name)
+    if not value:
+        raise invalid(
+            f"You passed an empty string for '{name}', which cannot be unset.", name, "parameter_invalid_empty"
+        )
+    return value
+
+
+def unsettable(longest: int) -> Reader:
+    """Return the reader of a text of at most `longest` characters; the empty one unsets the field."""
+
+    def read_text(name: str, value: str | dict[str, Any]) -> str | None:
+        if not value:
+            return None
+        if len(text(name, value)) > longest:
+            raise invalid(f"Invalid string: {name}; it must be at most {longest} characters", name)
+        return text(name, value)
+
+    return read_text
 
 
 def email(name: str, value: Any) -> str | None:
     """Read a mail address, kept in the case in which it came."""
-    address = text(name, value)
+    address: str | None = unsettable(512)(name, value)
     if address and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", address):
         raise invalid(f"Invalid email address: {address}", name, "email_invalid")
     return address
@@ -72,7 +89,7 @@ def limit(name: str, value: Any) -> int:
 
 def currency(name: str, value: Any) -> str:
     """Read a currency, which Stripe returns in lower case."""
-    code = (text(name, value) or "").lower()
+    code = text(name, value).lower()
     if code not in CURRENCIES:
         raise invalid(f"Invalid currency: {value}. Stripe currently supports: {', '.join(CURRENCIES)}", name)
     return code
@@ -116,6 +133,8 @@ def metadata(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
         raise invalid("Invalid hash", name)
     for key, each in value.items():
+        if "[" in key:
+            raise invalid("Invalid hash", name)
         if len(key) > MAX_KEY_LENGTH:
             raise invalid(f"Metadata keys can have up to {MAX_KEY_LENGTH} characters: {key}", f"{name}[{key}]")
         if len(each) > MAX_VALUE_LENGTH:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.outsider.stripe.account import Account, show_customer
+from tests.outsider.stripe.account import Account, Customer
 from tests.outsider.stripe.refusals import invalid
 
 Test = Callable[[dict[str, Any]], bool]
@@ -13,7 +13,7 @@ _CLAUSE = re.compile(
     r"""\s*(?P<negated>-)?
     (?P<field>[a-z_]+)(?:\[(?P<quote>["'])(?P<key>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\])?
     \s*(?P<operator>:|~|>=|<=|>|<)\s*
-    (?:(?P<marks>["'])(?P<text>(?:\\.|(?!(?P=marks)).)*)(?P=marks)|(?P<bare>null|[0-9]+))
+    (?:(?P<marks>["'])(?P<text>(?:\\.|(?!(?P=marks)).)*)(?P=marks)|(?P<bare>null|NULL|[0-9]+))
     (?:\s+(?P<joint>AND|OR|and|or)\s+|\s+(?=\S)|\s*$)""",
     re.VERBOSE,
 )
@@ -47,22 +47,24 @@ def compile_query(query: str) -> Test:
 
 def _clause(clause: re.Match[str]) -> Test:
     name, key, operator = clause["field"], clause["key"], clause["operator"]
-    wanted = None if clause["bare"] == "null" else clause["bare"] or re.sub(r"\\(.)", r"\1", clause["text"] or "")
-    if (name == "created") != (wanted is not None and operator != "~" and wanted.isdigit() and clause["text"] is None):
+    bare = clause["bare"]
+    wanted = None if bare in ("null", "NULL") else bare or re.sub(r"\\(.)", r"\1", clause["text"] or "")
+    is_number = wanted is not None and operator != "~" and wanted.isdigit()
+    if not is_number if name == "created" else wanted is not None and bare:
         raise invalid("We were unable to parse your search query.", "query")
     if operator in ("<", ">", "<=", ">=") and name != "created":
         raise invalid(f"Field `{name}` cannot be compared by `{operator}`.", "query")
-    if operator == "~" and (wanted is None or len(wanted) < _FEWEST_CHARACTERS):
-        raise invalid(f"A substring has {_FEWEST_CHARACTERS} characters or more.", "query")
+    if operator == "~" and (name == "metadata" or wanted is None or len(wanted) < _FEWEST_CHARACTERS):
+        raise invalid(f"`~` takes texts, and {_FEWEST_CHARACTERS} characters or more.", "query")
 
     def test(shown: dict[str, Any]) -> bool:
         value = shown["metadata"].get(re.sub(r"\\(.)", r"\1", key)) if key is not None else shown[name]
-        return _holds(value, operator, wanted) != bool(clause["negated"])
+        return _holds(value, operator, wanted, token=key is not None) != bool(clause["negated"])
 
     return test
 
 
-def _holds(value: Any, operator: str, wanted: str | None) -> bool:
+def _holds(value: Any, operator: str, wanted: str | None, *, token: bool) -> bool:
     if isinstance(value, int) and wanted is not None:
         number = int(wanted)
         return {
@@ -74,10 +76,14 @@ def _holds(value: Any, operator: str, wanted: str | None) -> bool:
         }[operator]
     if wanted is None or value is None:
         return value is None and wanted is None
-    return wanted.lower() in value.lower() if operator == "~" else wanted.lower() == value.lower()
+    present, sought = value.lower(), wanted.lower()
+    if operator == "~":
+        return sought in present
+    # A token is compared whole; a text holds the words in their order.
+    return bool(present == sought) if token else f" {' '.join(sought.split())} " in f" {' '.join(present.split())} "
 
 
-def find(account: Account, query: str) -> list[dict[str, Any]]:
+def find(account: Account, query: str) -> list[Customer]:
     """Return the customers whose indexed state matches, newest first, as they are now."""
     matches = compile_query(query)
     horizon = account.clock() - account.search_delay
@@ -87,5 +93,4 @@ def find(account: Account, query: str) -> list[dict[str, Any]]:
         for customer_id, shown in visible.items()
         if "deleted" not in shown and matches(shown) and not account.customers[customer_id].deleted
     ]
-    customers.sort(key=lambda customer: customer.at, reverse=True)
-    return [show_customer(customer, account) for customer in customers]
+    return sorted(customers, key=lambda customer: customer.at, reverse=True)
