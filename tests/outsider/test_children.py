@@ -52,6 +52,7 @@ def test_a_child_ends_with_the_kit(tmp_path: Path, number: signal.Signals) -> No
         parent.kill()
 
 
-def test_a_command_tells_its_code_and_output() -> None:
+def test_a_command_tells_its_code_and_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert children.run(["sh", "-c", "echo told; exit 3"], os.environ, ROOT) == (3, "told\n")
     assert children.run(["sleep", "60"], os.environ, ROOT, seconds=1)[0] == -1

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import binascii
+import contextlib
 import json
 import re
 from collections import defaultdict, deque
@@ -17,7 +19,7 @@ from tests.outsider.stripe.idempotency import Keys
 from tests.outsider.stripe.parameters import parse, read
 from tests.outsider.stripe.refusals import Refusal, lock_timeout, rate_limited, server_error, unknown_address
 
-ENDPOINT_RATE, SANDBOX_RATE, LIVE_RATE = 25, 25, 100
+ENDPOINT_RATE, SEARCH_RATE, SANDBOX_RATE, LIVE_RATE = 25, 20, 25, 100
 LOCK_SECONDS = 3
 _IDEMPOTENT, _SECRET = "idempotency-key", re.compile(r"(sk|rk)_(test|live)_\w+")
 
@@ -86,14 +88,15 @@ class Desk:
         """Answer a request; never raises."""
         request_id = new_id("req", 14)
         url = urlsplit(request.target)
-        encoded = request.body.decode() if request.method == "POST" else url.query
+        encoded = request.body.decode(errors="replace") if request.method == "POST" else url.query
         endpoint: Endpoint | None = None
         fault: Fault | None = None
         try:
             permissions = self._authorize(request)
             endpoint, ids = self._route(request.method, url.path, permissions)
             self.rates.count("all", self.rates.total, "global-rate")
-            self.rates.count(f"{request.method} {endpoint.address}", ENDPOINT_RATE, "endpoint-rate")
+            most = SEARCH_RATE if endpoint.address.endswith("/search") else ENDPOINT_RATE
+            self.rates.count(f"{request.method} {endpoint.address}", most, "endpoint-rate")
             version = request.headers.get("stripe-version", VERSION)
             if not re.fullmatch(r"\d{4}-\d\d-\d\d(\.[\w-]+)?", version):
                 raise Refusal(400, f"Invalid Stripe API version: {version}")
@@ -104,9 +107,13 @@ class Desk:
         key, replayed = request.headers.get(_IDEMPOTENT), "Idempotent-Replayed" in answer.headers
         address = endpoint.address if endpoint else url.path
         self.seen.append(Seen(request.method, address, url.path, key, answer.status, replayed))
+        date = formatdate(self.account.clock(), usegmt=True)
+        if answer.status == 502:  # of the edge, which knows nothing of the API
+            answer.headers["Date"] = date
+            return answer
         answer.headers = {
             "Content-Type": "application/json",
-            "Date": formatdate(self.account.clock(), usegmt=True),
+            "Date": date,
             "Request-Id": request_id,
             "Stripe-Version": request.headers.get("stripe-version", VERSION),
             **({"Idempotency-Key": key} if key and request.method == "POST" else {}),
@@ -117,7 +124,8 @@ class Desk:
     def _authorize(self, request: Request) -> set[str] | None:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
-            value = base64.b64decode(value).decode(errors="replace").partition(":")[0]
+            with contextlib.suppress(binascii.Error):
+                value = base64.b64decode(value).decode(errors="replace").partition(":")[0]
         if not value:
             raise Refusal(401, "You did not provide an API key.")
         if value not in self.secrets:
@@ -168,8 +176,9 @@ class Desk:
             compared = json.dumps(parameters, sort_keys=True)
             use = self.keys.begin(key, urlsplit(request.target).path, compared, request_id)
             if use and use.answer:
-                status, body = use.answer
-                return Answer(status, body, {"Idempotent-Replayed": "true", "Original-Request": use.request_id})
+                status, body, headers = use.answer
+                replayed = {"Idempotent-Replayed": "true", "Original-Request": use.request_id}
+                return Answer(status, body, {**headers, **replayed})
         try:
             given = read(parameters, endpoint.specification, endpoint.required)
         except Refusal:
@@ -183,8 +192,8 @@ class Desk:
                 self.keys.release(key)
             raise
         if key:
-            self.keys.save(key, (status, body))
-            headers["Original-Request"] = request_id
+            self.keys.save(key, (status, body, headers))
+            headers = {**headers, "Original-Request": request_id}
         return Answer(status, body, headers)
 
     async def _execute(

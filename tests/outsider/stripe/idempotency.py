@@ -16,7 +16,7 @@ class Use:
     request: tuple[str, str]  # path and parameters
     at: float
     request_id: str
-    answer: tuple[int, bytes] | None = None
+    answer: tuple[int, bytes, dict[str, str]] | None = None
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Keys:
             raise key_in_use(key)
         return use
 
-    def save(self, key: str, answer: tuple[int, bytes]) -> None:
+    def save(self, key: str, answer: tuple[int, bytes, dict[str, str]]) -> None:
         """Keep the answer of a request whose execution began."""
         self.uses[key].answer = answer
 
