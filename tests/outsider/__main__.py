@@ -11,14 +11,14 @@ from types import ModuleType
 
 from tests.outsider import children
 from tests.outsider.chain import ROOT
-from tests.outsider.scenarios import audits, customers, failing_stripe, payments, processes, surface
+from tests.outsider.scenarios import audits, customers, failing_stripe, integrators, payments, processes, surface
 from tests.outsider.world import World, require
 
 Scenario = Callable[[World], str]
 HELD, BROKEN = "held        ", "DID NOT HOLD"
 # Each has a chain, a Stripe and processes of its own, and all are played at once: mostly they wait for blocks.
 WORLDS: dict[str, tuple[ModuleType, ...]] = {
-    "payments": (payments, surface),
+    "payments": (payments, integrators, surface),
     "stripe": (failing_stripe,),
     "customers": (customers, processes),
     "audits": (audits,),

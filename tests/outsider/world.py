@@ -9,6 +9,7 @@ from eth_account.signers.local import LocalAccount
 
 from tests.outsider.chain import CHAIN_ID, Chain
 from tests.outsider.prices import PriceFeed
+from tests.outsider.receiver import Receiver
 from tests.outsider.service import Service, run_command
 from tests.outsider.stripe.account import Account, Customer, Transaction
 from tests.outsider.stripe.desk import Desk
@@ -62,7 +63,9 @@ class World:
         permissions = {"rak_customer_write"}
         self.desk = Desk(self.account, {WRITE_KEY: permissions, READ_KEY: {"rak_customer_read"}})
         self.prices = PriceFeed(PRICE)
+        self.receiver = Receiver("the webhook's secret of the kit")
         self.stripe, self.feed = Server(self.desk.answer), Server(self.prices.answer)
+        self.hook = Server(self.receiver.answer)
         self.chain = Chain()
         self.settings = {
             "STRIPE_API_KEY": WRITE_KEY,
@@ -76,6 +79,8 @@ class World:
             "SWEEP_SECONDS": "1",
             "CORS_ORIGINS": "https://shop.example.org",
             "PROCESSES": "2",
+            "CREDIT_HOOK_URL": f"{self.hook.url}/credited",
+            "CREDIT_HOOK_SECRET": self.receiver.secret,
         }
         code, output = run_command(self.settings, "doctor", "--init")
         record = next((line for line in output.splitlines() if line.startswith("SERVICE_CUSTOMER_ID=")), "")
@@ -101,8 +106,8 @@ class World:
         for service in self.services:
             service.kill()
         self.chain.end()
-        self.stripe.close()
-        self.feed.close()
+        for server in (self.stripe, self.feed, self.hook):
+            server.close()
 
     def at_stripe(self, work: Callable[[], Result]) -> Result:
         """Do something to the account within the server's thread."""
