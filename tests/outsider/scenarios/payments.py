@@ -65,6 +65,24 @@ def scenario_plain_payment_nobody_claims(world: World) -> str:
     return f"4000 tokens at $0.0125, credited 5000 cents {entry.at - mined:.0f} s after the block"
 
 
+def scenario_plain_payment_claimed_at_once(world: World) -> str:
+    """However often it is claimed, a plain payment is `confirming` until its block is final."""
+    payer = world.create_payer()
+    world.service.follow(world.pay_quoted(payer, 500), "credited")
+    hash_ = world.chain.approve_and_pay(payer.key, payer.wallet, 4000)
+    block = int(world.chain.rpc("eth_getTransactionReceipt", hash_)["blockNumber"], 16)
+    mined = int(world.chain.rpc("eth_getBlockByNumber", hex(block), False)["timestamp"], 16)
+    claims = 0
+    while int(world.chain.rpc("eth_getBlockByNumber", "finalized", False)["number"], 16) < block:
+        require(not world.credits(payer.customer, hash_), "no plain payment is credited before its block is final")
+        claims += world.service.claim(hash_)["state"] == "confirming"
+        time.sleep(0.3)
+    world.service.follow(hash_, "credited", seconds=90)
+    entry = world.require_credited_once(payer, hash_, 5000)
+    require(claims > 3, "it is confirming meanwhile")
+    return f"{claims} claims answered confirming; credited {entry.at - mined:.0f} s after the block"
+
+
 def scenario_quoted_payment(world: World) -> str:
     """A quoted payment registers its wallet, and is credited within seconds at the quote's price."""
     payer = world.create_payer()
