@@ -92,7 +92,7 @@ class Server:
                 if answer.sent == "half" or connection.our_state is not h11.DONE:
                     return
                 connection.start_next_cycle()
-        except (ConnectionError, h11.ProtocolError):
-            return
+        except (ConnectionError, h11.ProtocolError, asyncio.CancelledError):
+            return  # asyncio would print a cancellation by `close`
         finally:
             writer.close()
