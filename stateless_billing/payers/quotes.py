@@ -16,6 +16,7 @@ from stateless_billing.payers.responses import CallResponse, Offer, QuoteRespons
 from stateless_billing.pricing.rate_overrides import RateSource
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.errors import StripeFailure
 
 _NOTHING = "Nothing was sent and no money moved."
@@ -27,6 +28,13 @@ _MOVED = (
     "The payment contract has this wallet registered for an account that does not have it any more: a payment would"
     f" credit that account. {_NOTHING} Ask support to correct the registration, or pay from another wallet of yours."
 )
+
+_OBSTACLES = {
+    "not_payable": "Payments are switched off for this account.",
+    "currency": "This account is billed in another currency than US dollars: no payment could be credited to it.",
+    "test_clock": "This account is on a test clock of Stripe's: no payment could be credited to it.",
+    "customer_deleted": "This account was deleted: no payment could be credited to it.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +131,8 @@ class Quotes:
                 " `GET /api/accounts/{wallet}` says `found` once an account has it: we may need a"
                 " minute to find a new one.",
             )
-        if account.customer.is_not_payable:
-            raise ProblemError(
-                "not_payable",
-                f"Payments are switched off for this account. {_NOTHING} Ask support.",
-            )
+        if obstacle := find_obstacle(account.customer):
+            raise ProblemError("not_payable", f"{_OBSTACLES[obstacle]} {_NOTHING} Ask support.")
         return account.customer.id, account.registered
 
     async def _current_rate(self) -> Rate:

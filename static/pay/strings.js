@@ -329,7 +329,7 @@ export const serviceFaults = {
   },
   not_payable: {
     title: "This account does not take payments here",
-    text: `${NOTHING_SENT} Payments are switched off for it. Ask support how to pay for this account.`,
+    text: `${NOTHING_SENT} A payment could not be credited to it. Ask support how to pay for this account.`,
   },
   below_minimum: { title: "The amount is below the minimum", text: `${NOTHING_SENT} Choose a larger amount.` },
   above_maximum: { title: "The amount is above the maximum", text: `${NOTHING_SENT} Choose a smaller amount.` },

@@ -104,6 +104,26 @@ def test_a_registered_wallet_is_compared_without_case() -> None:
     town.run(scenario())
 
 
+@pytest.mark.parametrize("registered", [True, False])
+@pytest.mark.parametrize(
+    ("attribute", "value", "reason"),
+    [("currency", "eur", "another currency"), ("test_clock", "clock_1", "test clock")],
+)
+def test_what_could_not_be_credited_is_not_quoted(attribute: str, value: str, reason: str, registered: bool) -> None:
+    town = town_with(cus_Alice=WALLET)
+    setattr(town.customer(ALICE), attribute, value)
+    if registered:
+        register(town, ALICE)
+
+    async def scenario() -> None:
+        problem = await refusal(town.process(SIGNER_KEY=SIGNER_KEY))
+        assert problem.code == "not_payable"
+        assert reason in problem.detail
+        assert "no money moved" in problem.detail
+
+    town.run(scenario())
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_wallet_of_a_deleted_or_missing_customer_gets_no_quote(exists: bool) -> None:
     town = town_with(cus_Alice=WALLET)
