@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 
 from stateless_billing.domain.errors import StartupReadFailed, StartupRefused
 from stateless_billing.sandbox.stack import free_port
-from stateless_billing.web.server.serving import serve
+from stateless_billing.web.server.serving import serve, serve_secondary
 
 pytestmark = pytest.mark.anyio
 APP = PlainTextResponse("well")
@@ -92,3 +92,15 @@ async def test_a_port_that_is_taken_is_a_fault_of_the_settings() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(StartupRefused, match=f"PORT {port} of 127.0.0.1 cannot be listened on"):
             await serve(APP, "127.0.0.1", port, lambda: None, asyncio.sleep(3600))
+
+
+async def test_a_scrape_is_answered_without_nagles_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[int] = []
+
+    async def accept(_: object, sockets: list[socket.socket]) -> None:
+        with socket.create_connection(sockets[0].getsockname()), sockets[0].accept()[0] as accepted:
+            delays.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    monkeypatch.setattr("stateless_billing.web.server.serving._SecondaryServer.serve", accept)
+    await serve_secondary(APP, "127.0.0.1", 0)
+    assert delays == [1]

@@ -58,6 +58,8 @@ async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
         log.warning("METRICS_PORT %d: %s, this process serves no metrics", port, error.strerror)
         return
     with listener:
+        # asyncio disables Nagle's algorithm only for sockets of an explicit protocol; accepted ones inherit this.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await _SecondaryServer(_config(app, host, port)).serve(sockets=[listener])
 
 
