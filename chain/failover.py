@@ -10,12 +10,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import httpx
-
 from chain import provider
 from chain.errors import ChainError, NodeError
 from chain.payment import Block
-from chain.provider import Call, NodeProvider, RequestObserver
+from chain.provider import Call, HttpClient, NodeProvider, RequestObserver
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,7 +84,7 @@ class FailoverProvider:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: HttpClient,
         urls: Sequence[str],
         chain_id: int,
         on_request: RequestObserver | None = None,

@@ -1,11 +1,11 @@
-"""JSON-RPC to one node over an httpx client, and the node as a provider of web3.
+"""JSON-RPC to one node over HTTP, and the node as a provider of web3.
 
 Every response is checked. One of the wrong shape, an error, an HTML page or a cut body is that node's failure, and the
 result is never empty instead.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -36,6 +36,27 @@ _MAX_BYTES_ON_LOOP = 256 * 1024  # a larger response is parsed in a thread
 _ETH_CALL: Any = "eth_call"
 _CHAIN_ID: Call = ("eth_chainId", [])
 _WEB3_MODULES = ("web3.providers.async_base", "web3")
+
+
+class HttpResponse(Protocol):
+    """A response with its whole body."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def content(self) -> bytes:
+        """The decoded body."""
+
+
+class HttpClient(Protocol):
+    """What a node is asked through: httpx's client, or another with its exceptions."""
+
+    async def post(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+    ) -> HttpResponse:
+        """Post to a URL. Raises: httpx.HTTPError."""
 
 
 class ChainClient(Protocol):
@@ -69,7 +90,7 @@ class NodeProvider:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: HttpClient,
         url: str,
         chain_id: int,
         position: int = 1,
@@ -264,7 +285,7 @@ def _message(number: int, method: str, params: Sequence[object]) -> dict[str, ob
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
 
 
-def _body(response: httpx.Response) -> bytes:
+def _body(response: HttpResponse) -> bytes:
     if response.status_code != httpx.codes.OK:
         raise InvalidResponse(f"HTTP {response.status_code} {response.content[:2000].decode(errors='replace')!r}")
     return response.content

@@ -159,6 +159,11 @@ def test_who_may_import_whom(path: Path) -> None:
         assert not reaches(path, "stripe"), "stripe/sdk.py alone imports the SDK"
     if module != "stateless_billing.stripe.client":
         assert not reaches(path, "stateless_billing.stripe.sdk"), "stripe/client.py alone talks to Stripe"
+    if not within(module, "stateless_billing.audit"):
+        readers = "stateless_billing.audit.readers"
+        assert not reaches(path, f"{readers}.bulk_http", f"{readers}.bulk_connection"), (
+            "only the audit, which never writes"
+        )
 
 
 @pytest.mark.parametrize("path", [path for path in SERVICE if within(name_of(path), *PURE)], ids=name_of)

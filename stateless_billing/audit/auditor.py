@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,9 +16,10 @@ from chain.errors import ChainError
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block
+from stateless_billing.audit.readers.bulk_http import BulkClient, BulkHost
 from stateless_billing.audit.readers.chain import ChainReader, ProgressCallback, Side
 from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, SpoolHead
-from stateless_billing.audit.readers.stripe import MAX_CONCURRENT, StripeReader, StripeReadError
+from stateless_billing.audit.readers.stripe import API_BASE, MAX_CONCURRENT, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
 from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
@@ -28,14 +28,11 @@ from stateless_billing.pricing.price_feed import CALL_TIMEOUT_SECONDS, PriceFeed
 from stateless_billing.runtime.bounded_http import MAX_BULK_RESPONSE_BYTES, create_http_client
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.settings import Settings
-from stateless_billing.stripe.connection import create_transport
+from stateless_billing.stripe.connection import MAX_RESPONSE_BYTES
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
-# httpcore tries to import this package several times per request. Marking it absent avoids the file system lookups,
-# which cost a tenth of reading a page.
-sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
-
-_NODE_LIMITS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=30)
+_NODE_CONNECTIONS = 20
+_PRICE_LIMITS = httpx.Limits(max_connections=2)
 
 
 class InvalidOptions(Exception):
@@ -54,7 +51,7 @@ class Auditor:
     """Runs audits. It has no way to write, neither to Stripe nor to the chain.
 
     A process that also credits payments passes its own rate limiter and a lower concurrency, so that the audit shares
-    the Stripe limits.
+    the Stripe limits. The two transports replace the sockets.
     """
 
     def __init__(
@@ -65,17 +62,22 @@ class Auditor:
         reporting: ProgressReporting,
         explorer: str | None,
         node_transport: httpx.AsyncBaseTransport | None = None,
-        stripe_transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
+        stripe_transport_factory: Callable[[], httpx.AsyncBaseTransport] | None = None,
         rate_limiter: RateLimiter | None = None,
         max_concurrent: int = MAX_CONCURRENT,
     ) -> None:
         self.settings = settings
         self.reporting = reporting
         self._explorer = explorer
-        self._http = create_http_client(node_transport, limits=_NODE_LIMITS, max_bytes=MAX_BULK_RESPONSE_BYTES)
-        # One connection per transport: a larger pool scans all of its connections for every request.
-        self._stripe_transports = [stripe_transport_factory() for _ in range(max_concurrent)]
-        self.nodes = FailoverProvider(self._http, settings.rpc_urls, settings.chain_id)
+        self._http = create_http_client(node_transport, limits=_PRICE_LIMITS)
+        self._node_http = BulkClient(_NODE_CONNECTIONS, MAX_BULK_RESPONSE_BYTES, node_transport)
+        self._stripe_host = BulkHost(
+            settings.stripe_api_base or API_BASE,
+            max_connections=max_concurrent,
+            max_bytes=MAX_RESPONSE_BYTES,
+            transports=[stripe_transport_factory() for _ in range(max_concurrent)] if stripe_transport_factory else (),
+        )
+        self.nodes = FailoverProvider(self._node_http, settings.rpc_urls, settings.chain_id)
         self.gateways = [Gateway(self.nodes, settings.chain_id, address) for address in settings.gateway_addresses]
         self.prices = PriceFeed(
             http=self._http,
@@ -91,10 +93,7 @@ class Auditor:
 
     def create_stripe_reader(self, spool: LedgerSpool | None = None) -> StripeReader:
         """Create a Stripe reader with its own read count."""
-        settings = self.settings
-        return StripeReader(
-            self._stripe_transports, settings.stripe_api_key, settings.stripe_api_base, self._rate_limiter, spool
-        )
+        return StripeReader(self._stripe_host, self.settings.stripe_api_key, self._rate_limiter, spool)
 
     async def run(self, options: Options, spool: Path | None = None) -> Report:
         """Run one audit. A source that fails after the start makes the report incomplete.
@@ -227,8 +226,8 @@ class Auditor:
     ) -> None:
         await self.prices.aclose()
         await self._http.aclose()
-        for transport in self._stripe_transports:
-            await transport.aclose()
+        await self._node_http.aclose()
+        await self._stripe_host.aclose()
 
 
 def parse_time(text: str) -> int:

@@ -32,14 +32,14 @@ class Services:
         settings: Settings,
         clock: Clock,
         nodes: httpx.AsyncBaseTransport | None = None,
-        stripe: Callable[[], httpx.AsyncBaseTransport] = create_transport,
+        stripe: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
         self.node_transport = nodes
         self.stripe_transport_factory = stripe
         self.security_log = SecurityLog(clock)
-        self._clients = clients = create_clients(settings, clock, nodes, stripe)
+        self._clients = clients = create_clients(settings, clock, nodes, stripe or create_transport)
         self.http = clients.http
         self.nodes = clients.nodes
         self.gateways = clients.gateways

@@ -19,6 +19,7 @@ from chain.errors import NodeError
 from chain.failover import FailoverProvider
 from chain.provider import NodeProvider
 from chain.signatures import preload_crypto
+from stateless_billing.audit.readers.bulk_http import BulkClient, BulkHost
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.crediting.webhook import CreditWebhook
 from stateless_billing.operators.mailer import Mail, Mailer
@@ -145,15 +146,24 @@ async def ask_stripe(_: httpx.AsyncClient, url: str) -> None:
 
 async def audit_stripe(_: httpx.AsyncClient, url: str) -> None:
     """Read from Stripe for an audit."""
-    transport = BoundedTransport(httpx.AsyncHTTPTransport(), MEBIBYTE)
-    reader = StripeReader([transport], "sk_test_x", url, RateLimiter(rate=1000, total_rate=4000, processes=1))
+    host = BulkHost(url, max_connections=1, max_bytes=MEBIBYTE)
+    reader = StripeReader(host, "sk_test_x", RateLimiter(rate=1000, total_rate=4000, processes=1))
     with pytest.raises(StripeReadError, match="ResponseTooLarge"):
         await reader.now()
-    await transport.aclose()
+    await host.aclose()
+
+
+async def ask_node_for_audit(_: httpx.AsyncClient, url: str) -> None:
+    """Ask a node for its chain, for an audit."""
+    client = BulkClient(1, 4 * MEBIBYTE)
+    with pytest.raises(NodeError, match="ResponseTooLarge"):
+        await provider.chain_id(NodeProvider(client, url, 8453))
+    await client.aclose()
 
 
 PARTIES: dict[str, tuple[Callable[[httpx.AsyncClient, str], Awaitable[None]], int]] = {
     "node": (ask_node, 4 * MEBIBYTE),
+    "node of an audit": (ask_node_for_audit, 4 * MEBIBYTE),
     "price feed": (ask_price, 4 * MEBIBYTE),
     "mail": (send_mail, 64 * 1024),
     "hook": (send_webhook, 64 * 1024),

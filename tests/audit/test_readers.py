@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from stateless_billing.audit.progress import ProgressPrinter
+from stateless_billing.audit.readers.bulk_http import BulkHost
 from stateless_billing.audit.readers.customers import audited_customer, read_customer
 from stateless_billing.audit.readers.stripe import (
     StripeObjectNotFound,
@@ -27,9 +28,8 @@ pytestmark = pytest.mark.anyio
 def create_reader(world: World) -> StripeReader:
     """Create a reader of a world's Stripe."""
     return StripeReader(
-        [world.stripe_transport],
+        BulkHost("https://stripe.example", max_connections=1, transports=[world.stripe_transport]),
         "sk_test_sandbox",
-        "https://stripe.example",
         RateLimiter(rate=1000, total_rate=4000, processes=1),
     )
 
@@ -67,9 +67,8 @@ async def test_unknown_objects_raise_not_found() -> None:
 
 async def test_a_rejected_key_is_not_retried() -> None:
     world = World()
-    stripe = StripeReader(
-        [world.stripe_transport], "sk_wrong", "https://s", RateLimiter(rate=1000, total_rate=4000, processes=1)
-    )
+    host = BulkHost("https://s", max_connections=1, transports=[world.stripe_transport])
+    stripe = StripeReader(host, "sk_wrong", RateLimiter(rate=1000, total_rate=4000, processes=1))
     with pytest.raises(StripeReadError, match="401"):
         await stripe.now()
     assert len(world.stripe_transport.requests) == 1

@@ -32,6 +32,7 @@ class CountedTown(Town):
         """Create a process whose requests to nodes are counted."""
         services = super().process(**environ)
         for client in {provider._http for provider in services.account_watch._nodes.nodes}:
+            assert isinstance(client, httpx.AsyncClient)
             client._transport = _Counting(self)
         return services
 
@@ -330,6 +331,7 @@ def test_a_node_that_answers_no_batch_is_left_for_the_next() -> None:
         async with watching(services) as mine:
             await asyncio.sleep(5)
             for provider in services.account_watch._nodes.nodes:
+                assert isinstance(provider._http, httpx.AsyncClient)
                 provider._http._transport = _SilentFirstNode(town)
             town.nodes[0].payments.append(payment(block=newest_block(), gateway=GATEWAY))
             await asyncio.sleep(8)

@@ -1,21 +1,22 @@
 """Read-only Stripe client: it can send nothing but GET. Reads are rate limited and retried."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping
 from email.utils import mktime_tz, parsedate_tz
+from typing import TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
 
 from chain.payment import is_customer_id
+from stateless_billing.audit.readers.bulk_http import BulkHost, BulkResponse
 from stateless_billing.audit.readers.ledger_spool import LedgerSpool, PageRequest, SpooledPages
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry
-from stateless_billing.runtime.bounded_http import BoundedTransport, parse_response
+from stateless_billing.runtime.bounded_http import parse_response
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import API_VERSION, PAGE_SIZE
-from stateless_billing.stripe.connection import MAX_RESPONSE_BYTES
 from stateless_billing.stripe.errors import StripeUnavailable
 from stateless_billing.stripe.ledger_reader import read_back
 from stateless_billing.stripe.objects import Customer, Page
@@ -25,7 +26,8 @@ API_BASE = "https://api.stripe.com"
 MAX_ATTEMPTS = 6
 MAX_CONCURRENT = 15
 _MAX_PAGES = 10_000  # unlike a payer, an auditor can wait for long ledgers
-_TIMEOUT = {"timeout": httpx.Timeout(30.0, connect=5.0).as_dict()}
+
+T = TypeVar("T")
 
 
 class StripeReadError(Exception):
@@ -39,25 +41,22 @@ class StripeObjectNotFound(Exception):
 class StripeReader:
     """Lists customers and their balance transactions.
 
-    `reads` counts the responses that were used. It sends over bare transports, one connection each: an httpx client
-    would add a fifth to the cost of a page.
+    `reads` counts the responses that were used. The key is sent to `host` alone.
     """
 
     def __init__(
         self,
-        transports: Sequence[httpx.AsyncBaseTransport],
+        host: BulkHost,
         key: str,
-        base: str | None,
         rate_limiter: RateLimiter,
         spool: LedgerSpool | None = None,
     ) -> None:
         """`spool` has the pages that an interrupted audit read before, and takes those that are read now."""
         self._spool = SpooledPages(spool, self._is_in_its_chain) if spool else None
-        self._transports = [BoundedTransport(transport, MAX_RESPONSE_BYTES) for transport in transports]
-        self._base = base or API_BASE
+        self._host = host
+        self._base_path = host.path.rstrip("/")
         self._rate_limiter = rate_limiter
-        self._free = asyncio.Semaphore(len(transports))
-        self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION, "accept-encoding": "gzip"}
+        self._headers = {"authorization": f"Bearer {key}", "stripe-version": API_VERSION}
         self.reads = 0
         self.first_date = 0
         self.latest_date = 0
@@ -68,7 +67,7 @@ class StripeReader:
 
         Raises: StripeReadError.
         """
-        await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1})
+        await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1}, _parse_object)
         if not self.first_date:
             raise StripeReadError("Stripe's response has no date")
         return self.first_date - 1
@@ -84,9 +83,8 @@ class StripeReader:
             params: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"starting_after": after} if after else {})
             if until is not None:
                 params["created[lte]"] = until
-            response = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params)
             try:
-                page = objects.parse_customers(response)
+                page, _ = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params, objects.parse_customers)
             except ValueError as error:
                 raise StripeReadError(f"the list of customers: {error}") from error
             if not seen.isdisjoint(customer.id for customer in page.customers):
@@ -104,7 +102,7 @@ class StripeReader:
         params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if expand_balance else {}
         try:
             path = f"/v1/customers/{require_customer_id(customer_id)}"
-            return objects.parse_customer(await self._get(Endpoint.READ_CUSTOMER, path, params))
+            return (await self._get(Endpoint.READ_CUSTOMER, path, params, objects.parse_customer))[0]
         except StripeObjectNotFound:
             return None
         except ValueError as error:
@@ -144,24 +142,26 @@ class StripeReader:
         path = f"/v1/customers/{require_customer_id(customer_id)}/balance_transactions"
         request = PageRequest(customer_id, since, until, after)
         spool = self._spool if until is not None else None  # what has no end grows
-        response = await spool.get(request) if spool else None
-        if response is None:
-            response = await self._get(Endpoint.LIST_ENTRIES, path, params)
-            if spool:
-                spool.add(request, response)
-        else:
-            self.reads += 1
         try:
-            return objects.parse_page(response, customer_id)
+            if spool and (spooled := await spool.get(request)):
+                self.reads += 1
+                return objects.parse_page(spooled, customer_id)
+            page, response = await self._get(
+                Endpoint.LIST_ENTRIES, path, params, lambda content: objects.parse_page(content, customer_id)
+            )
         except ValueError as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
+        if spool:
+            spool.add(request, response)
+        return page
 
     async def _is_in_its_chain(self, entry: Entry) -> bool:
         """Whether a customer's ledger still has an entry as it was read before."""
         path = f"/v1/customers/{require_customer_id(entry.customer)}/balance_transactions/{entry.id}"
         try:
-            response = await self._get(Endpoint.READ_ENTRY, path, {})
-            current = objects.parse_entry(response, entry.customer)
+            current, _ = await self._get(
+                Endpoint.READ_ENTRY, path, {}, lambda content: objects.parse_entry(content, entry.customer)
+            )
         except StripeObjectNotFound:
             return False
         except ValueError as error:
@@ -193,9 +193,15 @@ class StripeReader:
             entries += page.entries
         return entries
 
-    async def _get(self, endpoint: Endpoint, path: str, params: Mapping[str, str | int]) -> bytes:
-        """Read one JSON object, with retries. Raises: StripeReadError, StripeObjectNotFound."""
+    async def _get(
+        self, endpoint: Endpoint, path: str, params: Mapping[str, str | int], parse: Callable[[bytes], T]
+    ) -> tuple[T, bytes]:
+        """Read and parse one JSON object, with retries; also return it as it came.
+
+        Raises: StripeReadError, StripeObjectNotFound; ValueError of `parse` for an object without the documented form.
+        """
         failure = ""
+        target = f"{self._base_path}{path}" + (f"?{urlencode(params)}" if params else "")
         for attempt in range(MAX_ATTEMPTS):
             if attempt:
                 self.retried += 1
@@ -203,36 +209,32 @@ class StripeReader:
             await self._rate_limiter.acquire_together(endpoint)
             await self._rate_limiter.wait_to_send(endpoint)
             try:
-                response = await self._send(path, params)
+                response = await self._host.request("GET", target, self._headers)
             except httpx.HTTPError as error:
                 failure = type(error).__name__
                 continue
-            if response.status_code == httpx.codes.OK and await parse_response(_is_object, response.content):
-                self._rate_limiter.on_success(endpoint)
-                self.reads += 1
-                self.latest_date = _parse_date(response)
-                self.first_date = self.first_date or self.latest_date
-                return response.content
-            if reason := response.headers.get("Stripe-Rate-Limited-Reason"):
+            if response.status_code == httpx.codes.OK:
+                try:
+                    parsed = await parse_response(parse, response.content)
+                except ValueError:
+                    if await parse_response(_is_object, response.content):
+                        raise
+                else:
+                    self._count_read(endpoint, response)
+                    return parsed, response.content
+            if reason := response.headers.get("stripe-rate-limited-reason"):
                 self._rate_limiter.on_rate_limited(endpoint, reason)
             failure = self._describe_failure(path, response)
         raise StripeReadError(f"{path}: {failure}, {MAX_ATTEMPTS} times")
 
-    async def _send(self, path: str, params: Mapping[str, str | int]) -> httpx.Response:
-        """Send a request over a free connection, preferring the one used last."""
-        request = httpx.Request("GET", self._base + path, params=params, headers=self._headers, extensions=_TIMEOUT)
-        async with self._free:
-            transport = self._transports.pop()
-            try:
-                response = await transport.handle_async_request(request)
-                async with aclosing(response):
-                    await response.aread()
-                return response
-            finally:
-                self._transports.append(transport)
+    def _count_read(self, endpoint: Endpoint, response: BulkResponse) -> None:
+        self._rate_limiter.on_success(endpoint)
+        self.reads += 1
+        self.latest_date = _parse_date(response)
+        self.first_date = self.first_date or self.latest_date
 
     @staticmethod
-    def _describe_failure(path: str, response: httpx.Response) -> str:
+    def _describe_failure(path: str, response: BulkResponse) -> str:
         """Describe a failed response that a retry may fix.
 
         Raises: StripeReadError, StripeObjectNotFound otherwise.
@@ -266,11 +268,19 @@ class _ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     error: _Error
 
 
-def _is_object(content: bytes) -> bool:
-    """Whether an response is a JSON object. If not, it was cut short or is a proxy's, and reading again may help."""
+def _parse_object(content: bytes) -> None:
+    """Check that a response is a JSON object. Raises: ValueError."""
     try:
         msgspec.json.decode(content, type=_Object)
-    except (ValueError, RecursionError):
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _is_object(content: bytes) -> bool:
+    """Whether a response is a JSON object. If not, it was cut short or is a proxy's, and reading again may help."""
+    try:
+        _parse_object(content)
+    except ValueError:
         return False
     return True
 
@@ -282,7 +292,7 @@ def _parse_error(content: bytes) -> _Error:
         return _Error()
 
 
-def _parse_date(response: httpx.Response) -> int:
+def _parse_date(response: BulkResponse) -> int:
     try:
         parsed = parsedate_tz(response.headers.get("date", ""))
         return int(mktime_tz(parsed)) if parsed else 0
