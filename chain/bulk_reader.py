@@ -8,7 +8,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chain import decoding
 from chain.decoding import PAYMENT_TOPIC, TRANSFER_TOPIC, Log
@@ -20,6 +20,7 @@ from chain.provider import Call, ChainClient
 T = TypeVar("T")
 
 BATCH_SIZE = 100
+LOGS = list[Log]
 _MAX_CONCURRENT_BATCHES = 4
 
 
@@ -48,8 +49,10 @@ class BulkReader(PaymentIndex):
         blocks = await request_many(self.reader, headers, decoding.block)
         if [block.number for block in blocks] != numbers:
             raise InvalidResponse("blocks other than those asked for")
-        logs = await request_many(self.reader, [self.logs_of(block, self.address) for block in blocks], _as_is)
-        transfers = await request_many(self.reader, [_transfers_of(block, token, treasury) for block in blocks], _as_is)
+        logs = await request_many(self.reader, [self.logs_of(block, self.address) for block in blocks], as_logs, LOGS)
+        transfers = await request_many(
+            self.reader, [_transfers_of(block, token, treasury) for block in blocks], as_logs, LOGS
+        )
         payments: list[Payment] = []
         received = 0
         unmatched: dict[tuple[str, str], int] = {}
@@ -66,6 +69,9 @@ class BulkReader(PaymentIndex):
             unmatched |= {sender: sent.get(sender, 0) for sender in sent.keys() | paid.keys() if sender not in matched}
             payments += in_block
         return PaymentBatch(list(enumerate(payments, start)), received, unmatched)
+
+    async def _read_logs(self, calls: Sequence[Call]) -> list[list[Log]]:
+        return await request_many(self.reader, calls, as_logs, LOGS)
 
     @staticmethod
     def logs_of(within: Block, gateway: str) -> Call:
@@ -125,14 +131,21 @@ def paid_by(payments: Iterable[Payment]) -> Mapping[tuple[str, str], int]:
     return sums
 
 
-async def request_many(reader: ChainClient, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-    """Make all calls in batches; the results are in order. A batch that fails is halved, down to single calls."""
+async def request_many(
+    reader: ChainClient, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any
+) -> list[T]:
+    """Make all calls in batches; the results are in order. A batch that fails is halved, down to single calls.
+
+    `form` is the type to decode batches to, for `parse`, which must also take the JSON of a single call.
+    """
     results: list[T] = []
     size = BATCH_SIZE
     while len(results) < len(calls):
         pending = calls[len(results) : len(results) + size * _MAX_CONCURRENT_BATCHES]
         batches = [pending[start : start + size] for start in range(0, len(pending), size)]
-        responses = await asyncio.gather(*(_request(reader, batch, parse) for batch in batches), return_exceptions=True)
+        responses = await asyncio.gather(
+            *(_request(reader, batch, parse, form) for batch in batches), return_exceptions=True
+        )
         for batch, response in zip(batches, responses, strict=True):
             if isinstance(response, BaseException):
                 if len(batch) == 1 or not isinstance(response, NodeError):
@@ -143,11 +156,12 @@ async def request_many(reader: ChainClient, calls: Sequence[Call], parse: Callab
     return results
 
 
-async def _request(reader: ChainClient, batch: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+async def _request(reader: ChainClient, batch: Sequence[Call], parse: Callable[[object], T], form: Any) -> list[T]:
     if len(batch) > 1:
-        return await reader.request_batch(batch, parse)
+        return await reader.request_batch(batch, parse, form)
     return [await reader.request(*batch[0], parse)]
 
 
-def _as_is(value: object) -> object:
-    return value
+def as_logs(value: object) -> list[Log]:
+    """Take logs as they were decoded, or decode them."""
+    return decoding.typed(value, LOGS, "logs")

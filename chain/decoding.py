@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -21,13 +21,14 @@ TRANSFER_TOPIC = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523
 
 _TOPIC_CACHE_SIZE = 1 << 14
 _QUANTITY = re.compile(r"0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})")
+_HASH = re.compile(r"0x[0-9a-f]{64}")
 
 
-class _Response(msgspec.Struct, frozen=True):
+class _Response(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A JSON-RPC response. Absent members are UNSET, since null is a result."""
 
     id: int | None = None
-    result: Any = msgspec.UNSET
+    result: T | msgspec.UnsetType = msgspec.UNSET
     error: Any = msgspec.UNSET
 
 
@@ -37,15 +38,15 @@ class _Header(msgspec.Struct, frozen=True):
     timestamp: str
 
 
-class LogHead(msgspec.Struct, frozen=True):
+class LogHead(msgspec.Struct, frozen=True, gc=False):
     """The part of a receipt's log that says which contract emitted which event."""
 
     address: str
-    topics: list[str]
+    topics: tuple[str, ...]
     data: str = ""
 
 
-class Log(LogHead, frozen=True, rename="camel", kw_only=True):
+class Log(LogHead, frozen=True, gc=False, rename="camel", kw_only=True):
     """A log of a block as a node shows it, its hex still to be checked."""
 
     data: str
@@ -81,7 +82,7 @@ class TxReceipt:
 
 def result(content: bytes, number: int) -> object:
     """Decode the body of a JSON-RPC response to the call with this ID."""
-    response = _response(content, _Response, "a JSON-RPC answer")
+    response = _response(content, _Response[Any], "a JSON-RPC answer")
     if response.error is not msgspec.UNSET:
         raise InvalidResponse(f"error {str(response.error)[:300]}")
     if response.id != number or response.result is msgspec.UNSET:
@@ -90,10 +91,10 @@ def result(content: bytes, number: int) -> object:
     return value
 
 
-def batch_results(content: bytes, numbers: Sequence[int]) -> list[object]:
-    """Decode the body of a batch response, ordered by ID: nodes answer in any order, and some omit answers."""
+def batch_results(content: bytes, numbers: Sequence[int], form: Any = Any) -> list[object]:
+    """Decode a batch response to values of `form`, ordered by ID: nodes answer in any order, and some omit answers."""
     results: dict[int | None, object] = {}
-    for response in _response(content, list[_Response], "a list of JSON-RPC answers"):
+    for response in _response(content, list[_Response[form]], "a list of JSON-RPC answers"):
         if response.error is not msgspec.UNSET or response.result is msgspec.UNSET:
             raise InvalidResponse(f"error {str(response.error)[:300]}")
         if response.id in results:
@@ -231,43 +232,38 @@ def payments(logs: object, *, chain_id: int, gateway: str, within: Block) -> lis
     Raises: InvalidResponse on a malformed log, one of another block, address or event, and on repeats or disorder.
     """
     decoded: list[Payment] = []
-    ordinals: Counter[str] = Counter()
+    ordinals: dict[str, int] = {}
     for log in typed(logs, list[Log], "logs"):
-        payment = _payment(log, ordinals, chain_id, gateway, within)
+        topics = log.topics  # an audit decodes millions of logs: comparing the usual text first avoids parsing it
+        if log.address != gateway and address(log.address) != gateway:
+            raise InvalidResponse("a log of another contract")
+        if len(topics) != 4 or (topics[0] != PAYMENT_TOPIC and hash32(topics[0]) != PAYMENT_TOPIC):
+            raise InvalidResponse("a log that is no Payment event")
+        check_block(log, within)
+        raw = data(log.data, 96)
+        tx_hash = log.transaction_hash if _HASH.fullmatch(log.transaction_hash) else hash32(log.transaction_hash)
+        ordinal = ordinals.get(tx_hash, 0)
+        ordinals[tx_hash] = ordinal + 1
+        payment = Payment(
+            chain_id=chain_id,
+            gateway=gateway,
+            tx_hash=tx_hash,
+            ordinal=ordinal,
+            customer_id=_topic_customer(topics[1]),
+            wallet=topic_address(topics[2]),
+            payer=topic_address(topics[3]),
+            sequence=int.from_bytes(raw[:32]),
+            amount=int.from_bytes(raw[32:64]),
+            cents=int.from_bytes(raw[64:]),
+            block=within.number,
+            block_hash=within.hash,
+            time=within.time,
+            log_index=_log_index(log.log_index),
+        )
         if decoded and payment.log_index <= decoded[-1].log_index:
             raise InvalidResponse("logs are not in the order of their index")
         decoded.append(payment)
     return decoded
-
-
-def _payment(log: Log, ordinals: Counter[str], chain_id: int, gateway: str, within: Block) -> Payment:
-    # An audit decodes millions of logs: comparing the expected text first avoids parsing it.
-    topics = log.topics
-    if log.address != gateway and address(log.address) != gateway:
-        raise InvalidResponse("a log of another contract")
-    if len(topics) != 4 or (topics[0] != PAYMENT_TOPIC and hash32(topics[0]) != PAYMENT_TOPIC):
-        raise InvalidResponse("a log that is no Payment event")
-    check_block(log, within)
-    raw = data(log.data, 96)
-    tx_hash = hash32(log.transaction_hash)
-    ordinal = ordinals[tx_hash]
-    ordinals[tx_hash] += 1
-    return Payment(
-        chain_id=chain_id,
-        gateway=gateway,
-        tx_hash=tx_hash,
-        ordinal=ordinal,
-        customer_id=_topic_customer(topics[1]),
-        wallet=topic_address(topics[2]),
-        payer=topic_address(topics[3]),
-        sequence=int.from_bytes(raw[:32]),
-        amount=int.from_bytes(raw[32:64]),
-        cents=int.from_bytes(raw[64:]),
-        block=within.number,
-        block_hash=within.hash,
-        time=within.time,
-        log_index=quantity(log.log_index),
-    )
 
 
 def check_block(log: Log, within: Block) -> None:
@@ -278,6 +274,12 @@ def check_block(log: Log, within: Block) -> None:
         raise InvalidResponse("a log of another block")
     if log.removed:
         raise InvalidResponse("a removed log")
+
+
+@lru_cache(_TOPIC_CACHE_SIZE)
+def _log_index(text: str) -> int:
+    """Decode a position in a block; cached, as they repeat from block to block."""
+    return quantity(text)
 
 
 @lru_cache(_TOPIC_CACHE_SIZE)

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chain import provider
 from chain.errors import ChainError, NodeError
@@ -205,9 +205,9 @@ class FailoverProvider:
         """Return the first proper answer."""
         return await self.with_failover(lambda node: node.request(method, params, parse))
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
         """Return the first proper answers, all of one node."""
-        return await self.with_failover(lambda node: node.request_batch(calls, parse))
+        return await self.with_failover(lambda node: node.request_batch(calls, parse, form))
 
     def _with_status(self) -> list[tuple[NodeProvider, NodeStatus]]:
         return list(zip(self.nodes, self.statuses.nodes, strict=True))

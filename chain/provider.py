@@ -78,8 +78,8 @@ class ChainClient(Protocol):
         Raises: NodeError.
         """
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
-        """Make several calls in one request and parse their results.
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
+        """Make several calls in one request and parse their results, of the type `form` where the JSON is decoded.
 
         Raises: NodeError.
         """
@@ -131,18 +131,20 @@ class NodeProvider:
         await self.verify_chain()
         return await self._request(method, params, parse)
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
         """Make all `calls` in one request; the results are in the order of the calls, none missing.
 
         A node that has not proven its chain does so in the same request: no other result counts before.
 
         Raises: NodeError; WrongChain for as long as the node is on another chain.
         """
+        if form is not Any:
+            await self.verify_chain()  # its number would not be of this form
         proof = [] if self._is_verified else [_CHAIN_ID]
         numbered = {next(self._ids): call for call in (*proof, *calls)}
 
         def read(content: bytes) -> list[T]:
-            results = decoding.batch_results(content, list(numbered))
+            results = decoding.batch_results(content, list(numbered), form)
             if proof:
                 self._verify(decoding.quantity(results.pop(0)))
             return [parse(result) for result in results]

@@ -1,7 +1,8 @@
 """Repair fixes what people and reorgs broke, exactly once."""
 
 import asyncio
-from dataclasses import replace
+
+from msgspec import structs
 
 from chain.payment import Payment
 from stateless_billing import settings
@@ -176,7 +177,7 @@ def test_a_redirect_under_the_same_key_needs_no_acceptance() -> None:
 
 
 def test_other_cents_after_a_reorg_are_corrected() -> None:
-    before = replace(FIRST, cents=500)
+    before = structs.replace(FIRST, cents=500)
     town = create_town(FIRST)
 
     async def scenario() -> None:

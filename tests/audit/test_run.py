@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from chain.errors import ChainError
 from chain.payment import Payment
@@ -40,7 +41,7 @@ PAID = history(2, 1, 3, customers=2)
 def with_own_wallets(payments: list[Payment]) -> list[Payment]:
     """Give each customer's payments a wallet of its own."""
     return [
-        replace(payment, wallet=f"0x{payment.customer_id.encode().hex():0>40}")
+        structs.replace(payment, wallet=f"0x{payment.customer_id.encode().hex():0>40}")
         for payment in payments
         if payment.customer_id
     ]

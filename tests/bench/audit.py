@@ -13,15 +13,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from typing import Any
 
-import httpx
-
-from chain.bulk_reader import BATCH_SIZE, BulkReader, request_many
+from chain.bulk_reader import BATCH_SIZE, LOGS, BulkReader, as_logs, request_many
 from chain.decoding import payments as decoded
 from chain.failover import FailoverProvider
 from chain.payment import Block
+from stateless_billing.audit.readers.bulk_http import BulkClient
+from stateless_billing.runtime.bounded_http import MAX_BULK_RESPONSE_BYTES
 from stateless_billing.sandbox import processes
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 
@@ -102,11 +102,11 @@ def raw_seconds(port: int) -> float:
 async def read_seconds(node: str) -> float:
     """Request the same logs, decode them strictly, and return the seconds."""
     blocks = [block(100 + number) for number in range(EVENTS // PER_BLOCK)]
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with aclosing(BulkClient(20, MAX_BULK_RESPONSE_BYTES)) as http:
         nodes = FailoverProvider(http, [node], CHAIN_ID)
         begun = time.perf_counter()
         calls = [BulkReader.logs_of(one, GATEWAY) for one in blocks]
-        shown = await request_many(nodes.providers[0], calls, lambda value: value)
+        shown = await request_many(nodes.providers[0], calls, as_logs, LOGS)
         found = sum(len(_decoded(logs, one)) for logs, one in zip(shown, blocks, strict=True))
         assert found == EVENTS
         return time.perf_counter() - begun

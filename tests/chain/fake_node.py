@@ -56,7 +56,7 @@ class FakeNode(NodeProvider):
         except InvalidResponse as error:
             raise NodeError(f"the fake node did not answer {method}: {error}") from error
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
         """Like `NodeProvider.request_batch`, call after call."""
         return [await self.request(method, params, parse) for method, params in calls]
 

@@ -28,12 +28,12 @@ class Few(FakeNode):
         self.most = most
         self.sizes: list[int] = []
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
         """Refuse what is too much."""
         self.sizes.append(len(calls))
         if len(calls) > self.most:
             raise NodeError("too many")
-        return await super().request_batch(calls, parse)
+        return await super().request_batch(calls, parse, form)
 
 
 @pytest.mark.parametrize("most", [1, 3, 50, 1000])

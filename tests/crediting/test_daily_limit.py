@@ -1,7 +1,6 @@
 """The daily limit counts a customer's payments of 24 hours across all gateways, from the chain alone."""
 
 import asyncio
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -9,6 +8,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
@@ -216,7 +216,7 @@ async def test_when_more_may_be_paid(payments: list[Payment], cents: int, hours:
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 10**24))), st.integers(1, 10**6), st.integers(1, 10**24)
 )
 def test_value_is_exact_and_rounded_up(values: list[tuple[int, int]], cents: int, amount: int) -> None:
-    payments = [replace(payment(), cents=quoted, amount=tokens) for quoted, tokens in values]
+    payments = [structs.replace(payment(), cents=quoted, amount=tokens) for quoted, tokens in values]
     rate = Fraction(cents, amount)
     exact = sum((Fraction(entry.cents) if entry.quoted else entry.amount * rate for entry in payments), Fraction())
     assert exact <= totals_of(payments).cents(rate) < exact + 1

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from chain.payment import Block, Payment
 from stateless_billing.domain.finality import Heads
 from stateless_billing.domain.ledger import Entry
@@ -50,7 +52,7 @@ def payment(**changes: Any) -> Payment:
         time=within.time,
         log_index=3,
     )
-    return replace(default, **changes)
+    return structs.replace(default, **changes)
 
 
 def entry(**changes: Any) -> Entry:

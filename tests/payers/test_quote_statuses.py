@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec import structs
 
 from chain.errors import ChainError
 from chain.payment import Payment, customer_id_to_bytes32
@@ -136,9 +137,9 @@ def test_paid_quote_names_its_payment_and_when_it_is_final() -> None:
     "other",
     [
         OTHERS,
-        replace(OTHERS, amount=QUOTE.amount, cents=0),
-        replace(PAID, wallet="0x" + "99" * 20),
-        replace(PAID, block=NOW_BLOCK, time=QUOTE.deadline + 1),
+        structs.replace(OTHERS, amount=QUOTE.amount, cents=0),
+        structs.replace(PAID, wallet="0x" + "99" * 20),
+        structs.replace(PAID, block=NOW_BLOCK, time=QUOTE.deadline + 1),
     ],
 )
 def test_another_payment_with_the_sequence_supersedes(other: Payment) -> None:

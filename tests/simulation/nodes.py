@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 import httpx
 import msgspec
+from msgspec import structs
 
 from chain.payment import Payment
 from tests.chain.fake_node import FUNCTIONS, event_customer, raw_log, word
@@ -236,4 +237,4 @@ class _Error(str):
 
 def _placed(forged: Payment, version: Version) -> Payment:
     """A forged payment with its block's hash on the version that the node reports."""
-    return replace(forged, block_hash=version.hash(forged.block))
+    return structs.replace(forged, block_hash=version.hash(forged.block))

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec import structs
 
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
@@ -148,7 +148,7 @@ def test_a_customer_unknown_to_stripe_is_held_and_passed_as_open() -> None:
 
 
 def test_a_payment_without_a_customer_is_passed_as_open() -> None:
-    town = Town([replace(THREE[0], customer_id=None), *THREE[1:]])
+    town = Town([structs.replace(THREE[0], customer_id=None), *THREE[1:]])
 
     async def scenario() -> None:
         services = await town.started()

@@ -21,7 +21,8 @@ class Response:
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
-        self.body = bytearray()
+        self.pieces: list[bytes] = []
+        self.size = 0
 
 
 class BulkConnection(asyncio.Protocol):
@@ -108,7 +109,7 @@ class BulkConnection(asyncio.Protocol):
         head_bytes = self._head_bytes if self._has_head else max(self._head_bytes, self._wire_bytes)
         if head_bytes > MAX_HEAD_BYTES:
             self._fail(httpx.RemoteProtocolError("the head of the response is too large"))
-        elif len(self._response.body) > self._max_bytes or self._wire_bytes > 2 * self._max_bytes + MAX_HEAD_BYTES:
+        elif self._response.size > self._max_bytes or self._wire_bytes > 2 * self._max_bytes + MAX_HEAD_BYTES:
             self._fail(ResponseTooLarge(f"the response has more than {self._max_bytes} bytes"))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -147,7 +148,8 @@ class BulkConnection(asyncio.Protocol):
         self._ends_with_connection = encoding is None and "content-length" not in response.headers
 
     def on_body(self, body: bytes) -> None:
-        self._response.body += body
+        self._response.pieces.append(body)
+        self._response.size += len(body)
 
     def on_message_complete(self) -> None:
         if self._has_head and self._answer and not self._answer.done():

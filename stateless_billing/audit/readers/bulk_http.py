@@ -189,10 +189,10 @@ async def _decode(response: Response, max_bytes: int) -> bytes:
     """Decompress in small steps, so that few bytes neither become more than the limit nor hold up the loop."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding in _IDENTITIES:
-        return bytes(response.body)
+        return b"".join(response.pieces)
     if encoding not in ("gzip", "x-gzip"):
         raise httpx.DecodingError("the response has an encoding that was not requested")
-    decompressor, content, pending = zlib.decompressobj(_GZIP), bytearray(), bytes(response.body)
+    decompressor, content, pending = zlib.decompressobj(_GZIP), bytearray(), b"".join(response.pieces)
     try:
         while pending and not decompressor.eof:
             content += decompressor.decompress(pending, _PIECE_BYTES)

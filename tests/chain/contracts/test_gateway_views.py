@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -27,7 +27,7 @@ class Batchless(FakeNode):
         super().__init__(payments)
         self._cause = cause
 
-    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T]) -> list[T]:
+    async def request_batch(self, calls: Sequence[Call], parse: Callable[[object], T], form: Any = Any) -> list[T]:
         """Raise."""
         raise NodeError("the fake node did not answer batch") from self._cause
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chain import decoding
+from chain.bulk_reader import LOGS, as_logs
 from chain.decoding import TxReceipt
 from chain.errors import ChainError, InconsistentChainData, InvalidResponse
 from chain.payment import registered_customer
@@ -174,3 +175,25 @@ def test_the_index_has_as_many_blocks_as_asked_for_in_order() -> None:
     assert short == "asked the gateway for 2 blocks, got 1"
     backwards = refusal(lambda: decoding.payment_blocks([102, 100], 2), InconsistentChainData)
     assert backwards == "the gateway's index goes backwards"
+
+
+LOG = raw_log(payment())
+
+
+def batch_of_logs(result: object) -> list[object]:
+    """Decode a batch whose results are logs, straight to them."""
+    return decoding.batch_results(json.dumps([{"id": 7, "result": result}]).encode(), [7], LOGS)
+
+
+def test_a_batch_of_logs_is_decoded_as_one_by_one() -> None:
+    assert batch_of_logs([LOG]) == [as_logs([LOG])]
+    assert as_logs(batch_of_logs([LOG])[0]) == as_logs([LOG]), "logs stay what they are"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [None, {}, "0x", [5], [None], [LOG | {"topics": "0x"}], [LOG | {"topics": [7]}], [LOG | {"data": None}], [{}]],
+)
+def test_a_batch_with_one_malformed_log_is_refused(result: object) -> None:
+    with pytest.raises(InvalidResponse):
+        batch_of_logs(result)

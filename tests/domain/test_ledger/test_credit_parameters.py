@@ -3,11 +3,10 @@
 They may change only after every process has been stopped for 25 hours.
 """
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from stateless_billing.domain.ledger import (
     Cursor,
@@ -28,7 +27,7 @@ ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
 def test_key_and_description() -> None:
     paid = payment(sequence=7)
     assert credit_key(paid, 3) == f"payment:8453:{ADDRESS}:cus_Alice1:7:3"
-    without_customer = replace(paid, customer_id=None)
+    without_customer = structs.replace(paid, customer_id=None)
     assert credit_key(without_customer, 0) == f"payment:8453:{ADDRESS}:{paid.tx_hash}:{paid.ordinal}:0"
     assert credit_description(paid) == f"LITKEY payment {TX}"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from chain.payment import Payment
 from stateless_billing.domain.ledger import (
@@ -104,7 +105,7 @@ def test_a_credit_names_its_order() -> None:
     assert "order" not in plain
 
 
-MOVED = replace(QUOTED, tx_hash=tx_hash(9))  # the same payment before a reorg
+MOVED = structs.replace(QUOTED, tx_hash=tx_hash(9))  # the same payment before a reorg
 
 
 @pytest.mark.parametrize(

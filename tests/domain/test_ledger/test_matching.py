@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from stateless_billing.domain.ledger import Entry, MatchOutcome, match, net_cents
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, PAYER, entry, payment, tx_hash
@@ -38,9 +39,9 @@ def bare(**changes: Any) -> Entry:
 
 WALLET_OF_LETTERS = "0x" + "ab" * 20
 QUOTED = payment(wallet=WALLET_OF_LETTERS)
-PLAIN = replace(QUOTED, cents=0)
-MOVED = replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorg
-PLAIN_MOVED = replace(MOVED, cents=0)
+PLAIN = structs.replace(QUOTED, cents=0)
+MOVED = structs.replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorg
+PLAIN_MOVED = structs.replace(MOVED, cents=0)
 UPPERCASE_IDENTITY = QUOTED.identity.upper()
 
 
