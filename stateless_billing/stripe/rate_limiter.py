@@ -14,6 +14,7 @@ from enum import StrEnum
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 30.0
 _RATE_WINDOW_SECONDS = 1.08  # per second of Stripe's limit: requests arrive with varying latency
 _MIN_SPACING = 3 / 4  # as a fraction of the interval, for requests that catch up after a delay
+_MAX_SPACED_REQUESTS = 100  # Stripe's usual limits; above them a timer is coarser than the spacing
 _SLOWDOWN_STEP, _MAX_SLOWDOWN = 1.5, 6.0  # of the intervals after a 429
 _SLOWDOWN_HALF_LIFE_SECONDS = 30.0
 
@@ -80,7 +81,7 @@ class _Limit:
     def _earliest(self) -> float:
         if not self._sent:
             return 0.0
-        closest = self._sent[-1] + self.interval * _MIN_SPACING
+        closest = self._sent[-1] + (self.interval * _MIN_SPACING if self._max_requests <= _MAX_SPACED_REQUESTS else 0.0)
         if len(self._sent) < self._max_requests:
             return closest
         return max(closest, self._sent[0] + self._window * self._current_slowdown())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -23,7 +24,8 @@ from stateless_billing.audit.rules.payments import (
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.audit.run import index_orders
 from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES, PENDING_CAUSES
-from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain import ledger
+from stateless_billing.domain.ledger import Entry, Match
 from tests.audit.builders import FINAL, NO_ORDERS, SCOPE, create_ledger, credit, judge, quoted, reversal, single
 from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, WHOLE_TOKEN, entry, tx_hash
 
@@ -249,3 +251,18 @@ def test_a_row_has_every_known_cell() -> None:
 
 def test_an_empty_ledger_has_no_rows() -> None:
     assert judge_customer(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []
+
+
+def test_the_work_grows_with_a_customers_payments_and_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+    match = ledger.match
+
+    def counted(payment: Payment, cents: int | None, entries: Sequence[Entry], other: Any) -> Match:
+        compared.append(len(entries))
+        return match(payment, cents, entries, other)
+
+    monkeypatch.setattr(ledger, "match", counted)
+    payments = [quoted(number, block=100 + number, tx_hash=tx_hash(number + 1)) for number in range(300)]
+    verdict = judge(payments, [credit(payment, number) for number, payment in enumerate(payments)])
+    assert [row.status for row in verdict.rows] == ["matched"] * 300
+    assert sum(compared) <= 2 * len(payments)

@@ -324,6 +324,12 @@ def test_requests_catch_up_after_a_stall() -> None:
     assert out[-1] < 999 * GAP + 0.35
 
 
+def test_above_the_usual_limits_delayed_requests_go_at_once_and_still_within_the_limit() -> None:
+    out = send_times([1.0] * 700, limiter=create_limiter(500))
+    assert out[:500] == pytest.approx([1.0] * 500)
+    assert is_within_limit(out, 500)
+
+
 def test_a_cancelled_wait_is_not_counted() -> None:
     async def main() -> float:
         limiter, loop = create_limiter(), asyncio.get_running_loop()

@@ -130,6 +130,38 @@ class OrderIndex:
         return order, find_confirmation(order, self.orders) if order else None
 
 
+class UnmatchedEntries:
+    """A customer's entries that no payment has taken yet, and all its reversals.
+
+    Credits are indexed by all that a payment can be matched by, so that many payments do not search all entries each.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = {entry.id: entry for entry in entries}
+        self.ids = frozenset(self.entries)
+        self.reversals = [entry for entry in self.entries.values() if entry.kind == "reversal"]
+        self._credits: dict[str, list[Entry]] = {}
+        for entry in self.entries.values():
+            if entry.kind == "payment":
+                for name in {named_payment(entry), entry.metadata.get("sequence", "")}:
+                    self._credits.setdefault(name, []).append(entry)
+
+    def that_may_credit(self, payment: Payment) -> list[Entry]:
+        """Return the credits of the payment's identity or sequence, and the reversals."""
+        named = (*self._credits.get(payment.identity, ()), *self._credits.get(str(payment.sequence), ()))
+        credits_ = {entry.id: entry for entry in named if entry.id in self.entries}
+        return [*credits_.values(), *self.reversals]
+
+    def take(self, entry: Entry) -> None:
+        """Remove an entry."""
+        del self.entries[entry.id]
+
+
+def named_payment(credit: Entry) -> str:
+    """Return the payment's identity in a credit's metadata; people may have edited it."""
+    return credit.metadata.get("payment", "").strip().lower()
+
+
 def find_held_cause(payment: Payment, customer_ledger: CustomerLedger, orders: OrderIndex) -> str | None:
     """Return why a payment is held. What Stripe shows takes precedence over the sweep's record.
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from chain.payment import Payment
-from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, find_held_cause, is_relevant
+from stateless_billing.audit.rules.facts import (
+    CustomerLedger,
+    OrderIndex,
+    Scope,
+    UnmatchedEntries,
+    find_held_cause,
+    is_relevant,
+    named_payment,
+)
 from stateless_billing.audit.rules.rows import (
     Cells,
     Row,
@@ -20,8 +28,6 @@ from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger, money
 from stateless_billing.domain.ledger import CURRENCY, Entry, MatchOutcome, Price, net_cents
 
-_BOOKKEEPING_KINDS = ("reservation", "order")  # belong on the bookkeeping customers only
-
 
 @dataclass(frozen=True, slots=True)
 class Credit:
@@ -33,10 +39,9 @@ class Credit:
     reversals: tuple[Entry, ...] = ()
 
 
-def _create_credit(entry: Entry, by_id: dict[str, Entry], rule: str = "") -> Credit:
-    rows = [row for row in by_id.values() if row.kind == "reversal" and entry.id in (row.id, _reversed_id(row))]
-    reversals = tuple(sorted(rows, key=lambda row: (row.created, row.id)))
-    return Credit(entry, net_cents(entry, by_id.values()), rule, reversals)
+def _create_credit(entry: Entry, reversals: Sequence[Entry], rule: str = "") -> Credit:
+    rows = [row for row in reversals if entry.id in (row.id, _reversed_id(row))]
+    return Credit(entry, net_cents(entry, reversals), rule, tuple(sorted(rows, key=lambda row: (row.created, row.id))))
 
 
 @dataclass(slots=True)
@@ -53,16 +58,14 @@ class CustomerVerdict:
 def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: Scope) -> CustomerVerdict:
     """Match a customer's payments with its entries and judge both."""
     verdict = CustomerVerdict()
-    unmatched = [entry for entry in customer_ledger.entries if is_relevant(entry)]
-    by_id = {entry.id: entry for entry in unmatched}
+    unmatched = UnmatchedEntries(filter(is_relevant, customer_ledger.entries))
     for payment in customer_ledger.payments:
-        if credits_ := _take_credits(payment, None, unmatched, by_id, scope):
+        if credits_ := _take_credits(payment, None, unmatched, scope):
             verdict.credited[payment.identity] = credits_
         else:
             verdict.uncredited.append(payment)
     for payment in list(verdict.uncredited):  # credits without metadata last, so that they take no better match
-        cents = payment.cents or None
-        if cents is not None and (credits_ := _take_credits(payment, cents, unmatched, by_id, scope)):
+        if payment.quoted and (credits_ := _take_credits(payment, payment.cents, unmatched, scope)):
             verdict.credited[payment.identity] = credits_
             verdict.uncredited.remove(payment)
     for payment in customer_ledger.payments:
@@ -70,41 +73,37 @@ def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: S
             target = orders.target_of(payment, [credit.entry for credit in credits_], complete=False)
             if target == customer_ledger.customer.id:
                 verdict.rows.append(judge_payment(payment, credits_, target, scope, orders))
-    _judge_other_entries(unmatched, by_id, verdict, scope, complete=customer_ledger.complete)
+    _judge_other_entries(unmatched, verdict, scope, complete=customer_ledger.complete)
     return verdict
 
 
-def _take_credits(
-    payment: Payment, cents: int | None, unmatched: list[Entry], by_id: dict[str, Entry], scope: Scope
-) -> list[Credit]:
+def _take_credits(payment: Payment, cents: int | None, unmatched: UnmatchedEntries, scope: Scope) -> list[Credit]:
     """Remove the credits of a payment from `unmatched` and return them, oldest first."""
     credits_: list[Credit] = []
     while True:
-        match = ledger.match(payment, cents, unmatched, scope.other_credits)
+        entries = unmatched.that_may_credit(payment) if cents is None else list(unmatched.entries.values())
+        match = ledger.match(payment, cents, entries, scope.other_credits)
         expected = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
         if match.outcome is not expected or match.entry is None or (credits_ and cents is not None):
             return credits_
-        entry = match.entry
-        unmatched.remove(entry)
-        is_named = entry.metadata.get("payment", "").strip().lower() == payment.identity
-        rule = "sequence, wallet and amount" if cents is None else "cents and time"
-        if is_named:
-            rule = "identity"
-        credits_.append(_create_credit(entry, by_id, rule))
+        unmatched.take(match.entry)
+        by_facts = "sequence, wallet and amount" if cents is None else "cents and time"
+        rule = "identity" if named_payment(match.entry) == payment.identity else by_facts
+        credits_.append(_create_credit(match.entry, unmatched.reversals, rule))
 
 
 def _judge_other_entries(
-    unmatched: list[Entry], by_id: dict[str, Entry], verdict: CustomerVerdict, scope: Scope, *, complete: bool
+    unmatched: UnmatchedEntries, verdict: CustomerVerdict, scope: Scope, *, complete: bool
 ) -> None:
     """Judge the entries that match no payment of this customer."""
-    for entry in unmatched:
-        credit = _create_credit(entry, by_id)
+    for entry in unmatched.entries.values():
+        credit = _create_credit(entry, unmatched.reversals)
         if entry.kind == "payment":
             verdict.unmatched_credits.append(credit)
         elif entry.kind == "grant":
             verdict.grants.append(credit)
         elif entry.kind == "reversal":
-            if complete and _reversed_id(entry) not in by_id and entry.created >= scope.start:
+            if complete and _reversed_id(entry) not in unmatched.ids and entry.created >= scope.start:
                 reason = f"it reverses {_reversed_id(entry)[:40]!r}, which does not exist"
                 verdict.rows.append(judge_unexplained_credit(credit, reason))
         elif _is_unexplained(entry, scope):
@@ -117,7 +116,7 @@ def _reversed_id(reversal: Entry) -> str:
 
 def _is_unexplained(entry: Entry, scope: Scope) -> bool:
     """Return whether an entry is a credit of unknown origin or a misplaced bookkeeping row."""
-    is_misplaced = entry.kind in _BOOKKEEPING_KINDS
+    is_misplaced = entry.kind in ("reservation", "order")  # belong on the bookkeeping customers only
     is_expected = entry.kind is None and scope.other_credits.search(entry.description)
     return (entry.type == "adjustment" and entry.cents > 0 and not is_expected) or is_misplaced
 
@@ -259,7 +258,7 @@ def _rate_cells(payment: Payment, credit: Entry) -> Cells:
 
 def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:
     """Return the names of a credit's texts that differ from what this service writes, but for hex case."""
-    named = credit.metadata.get("payment", "").strip().lower()
+    named = named_payment(credit)
     expected = ledger.credit_metadata(payment, Price(payment.cents))
     expected_description = ledger.credit_description(payment)
     if named.count(":") == 3 and named != payment.identity:  # a reorg moved the payment
