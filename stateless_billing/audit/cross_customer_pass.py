@@ -1,5 +1,6 @@
 """Last pass of an audit: misplaced credits, cursors and wallet identities."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ from stateless_billing.audit.rules.payments import Credit, judge_payment
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import MatchOutcome
 
+_WALLETS_AT_ONCE = 1_000
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 
 
@@ -146,8 +148,9 @@ class CrossCustomerPass:
         claims = customers.customers_by_wallet()
         paid = {payment.wallet for payments in chain.payments.values() for payment in payments}
         wallets = sorted(wallet for wallet in paid | claims.keys() if _ADDRESS.fullmatch(wallet))
-        for gateway in self._reader.gateways if wallets else ():
-            registered = await self._reader.read_registered(gateway, wallets)
+        parts = [wallets[start : start + _WALLETS_AT_ONCE] for start in range(0, len(wallets), _WALLETS_AT_ONCE)]
+        for gateway, part in itertools.product(self._reader.gateways, parts):
+            registered = await self._reader.read_registered(gateway, part)
             for wallet, customer, other in find_drifts(claims, registered, customers.by_id):
                 self._collector.add(drift_row(wallet, gateway.address, customer, other, self._scope))
 

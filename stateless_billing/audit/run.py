@@ -7,7 +7,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from chain.errors import ChainError
@@ -148,7 +148,8 @@ class Audit:
                     return
                 customer = customers.by_id.get(customer_id) or AuditedCustomer(customer_id)
                 try:
-                    customer_ledger, verdict = await reader.read(customer, expected[customer_id])
+                    expected_entries = self._with_payments(customer_id, expected[customer_id])
+                    customer_ledger, verdict = await reader.read(customer, expected_entries)
                     await self.collector.add_customer(
                         customer_ledger, verdict, requested=self._options.customer in (None, customer_id)
                     )
@@ -195,22 +196,30 @@ class Audit:
     def _expected_entries(
         self, customers: AuditedCustomers, reservations: Iterable[ReservedGrant]
     ) -> dict[str, ExpectedEntries]:
-        """Return the customers to read, each with the entries expected on it."""
+        """Return the customers to read, each with the entries expected on it but for its own payments' credits."""
         only = self._options.customer
         expected: dict[str, ExpectedEntries] = defaultdict(ExpectedEntries)
-        for customer, payments in self._chain.payments.items():
+        for customer in self._chain.payments:
             if customer != NO_CUSTOMER:
-                expected[customer].payments += filter(self._may_be_credited, self._chain.payments_of(customer))
-            for payment in payments:
-                for named in self.collector.orders.named_customers.get(payment.identity, ()):
-                    if named != customer:
-                        expected[named].redirected.append(payment)
+                expected[customer] = ExpectedEntries()
+        for payment in self._chain.find(set(self.collector.orders.named_customers), later=False).values():
+            for named in self.collector.orders.named_customers[payment.identity]:
+                if named != (payment.customer_id or NO_CUSTOMER):
+                    expected[named].redirected.append(payment)
         if self.scope.deep or only:
             expected |= {customer_id: ExpectedEntries() for customer_id in customers.ids if customer_id not in expected}
         for reserved in reservations:
             if self._is_in_report(reserved):
                 expected[reserved.reservation.customer].grants.append(reserved.entry)
         return expected
+
+    def _with_payments(self, customer_id: str, expected: ExpectedEntries) -> ExpectedEntries:
+        """Add the customer's own payments, if it has any up to the report's last block."""
+        own = self._chain.payments.get(customer_id)
+        if not own:
+            return expected
+        every = [*own, *self._chain.later.get(customer_id, ())]
+        return replace(expected, payments=[*filter(self._may_be_credited, every)])
 
     def _is_in_report(self, reserved: ReservedGrant) -> bool:
         """Return whether a reservation lies in the range of the report and is of its customer."""

@@ -1,10 +1,11 @@
 """Reads all payments and checks them against contract counts and treasury transfers."""
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
 from typing import Literal, TypeVar
+
+import msgspec
 
 from chain import provider
 from chain.bulk_reader import BulkReader, PaymentBatch, paid_by
@@ -12,15 +13,42 @@ from chain.errors import InconsistentChainData
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
+from stateless_billing.audit.report.disk_table import DiskTable
 
 T = TypeVar("T")
 ProgressCallback = Callable[[str, int, int], None]
 """Receives the stage, how many items are done, and their total (0 if unknown)."""
 Side = Literal["before", "after"]
 
+_COUNTED_AT_ONCE = 1_000  # customers, as the calls of all of them would take more memory than their payments
 NO_CUSTOMER = ""  # key of the payments whose event names no customer
 
-Payments = dict[str, list[Payment]]
+
+class Payments(Mapping[str, list[Payment]]):
+    """Payments by customer, each customer's in chain order, on disk: only their customers are in memory at once."""
+
+    def __init__(self) -> None:
+        self._table = DiskTable()
+
+    def add(self, payments: Iterable[Payment]) -> None:
+        """Add payments, each under the customer of its event."""
+        self._table.add((each.customer_id or NO_CUSTOMER, _place(each), msgspec.json.encode(each)) for each in payments)
+
+    def count(self) -> int:
+        """Count the payments of all customers."""
+        return len(self._table)
+
+    def __getitem__(self, customer: str) -> list[Payment]:
+        payments = [msgspec.json.decode(value, type=Payment) for value in self._table.values_of(customer)]
+        if not payments:
+            raise KeyError(customer)
+        return payments
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.names())
+
+    def __len__(self) -> int:
+        return len(self._table.names())
 
 
 @dataclass(slots=True)
@@ -31,8 +59,8 @@ class ChainFacts:
     payments after that block.
     """
 
-    payments: Payments = field(default_factory=lambda: defaultdict(list))
-    later: Payments = field(default_factory=lambda: defaultdict(list))
+    payments: Payments = field(default_factory=Payments)
+    later: Payments = field(default_factory=Payments)
     counted: dict[str, int] = field(default_factory=dict)
     paid: int = 0
     received: int = 0
@@ -41,17 +69,18 @@ class ChainFacts:
     @property
     def total(self) -> int:
         """Number of payments up to the report's last block."""
-        return sum(len(payments) for payments in self.payments.values())
+        return self.payments.count()
 
     def payments_of(self, customer: str) -> list[Payment]:
         """Return all payments of a customer, including later ones."""
         return [*self.payments.get(customer, ()), *self.later.get(customer, ())]
 
-    def find(self, identities: set[str]) -> dict[str, Payment]:
-        """Return the payments with these identities, including later ones."""
+    def find(self, identities: set[str], *, later: bool = True) -> dict[str, Payment]:
+        """Return the payments with these identities, including `later` ones."""
         if not identities:
             return {}
-        every = chain(*self.payments.values(), *self.later.values())
+        customers = chain(self.payments.values(), self.later.values() if later else ())
+        every = chain.from_iterable(customers)
         return {payment.identity: payment for payment in every if payment.identity in identities}
 
 
@@ -91,16 +120,14 @@ class ChainReader:
                 batch = await self._read_batch(gateway, start, end if start < end else total, token, treasury)
                 payments = [payment for index, payment in batch.payments if index >= start]
                 if start < end:
-                    self._add_payments(facts.payments, payments)
+                    facts.payments.add(payments)
                     facts.paid += sum(payment.amount for payment in payments)
                     facts.received += batch.received
                     unmatched |= batch.unmatched_transfers
                 else:
-                    self._add_payments(facts.later, payments)
+                    facts.later.add(payments)
                 start = batch.payments[-1][0] + 1
                 self._on_progress("payments of the chain", start, total)
-        for of_customer in (*facts.payments.values(), *facts.later.values()):
-            of_customer.sort(key=_chain_order)
         self._match_transfers(facts, unmatched)
         if first_block == 0:
             await self._require_matching_counts(facts)
@@ -112,12 +139,10 @@ class ChainReader:
         for gateway in self.gateways:
             payments = await gateway.payments_of(customer_id, 0, await gateway.payment_count(customer_id))
             in_scope = [payment for payment in payments if payment.block <= horizon]
-            facts.payments[customer_id] += in_scope
-            facts.later[customer_id] += payments[len(in_scope) :]
+            facts.payments.add(in_scope)
+            facts.later.add(payments[len(in_scope) :])
             facts.counted[gateway.address] = len(in_scope)
             facts.paid += sum(payment.amount for payment in in_scope)
-        for by_customer in (facts.payments, facts.later):
-            by_customer[customer_id].sort(key=_chain_order)
         return facts
 
     async def read_treasuries(self) -> tuple[str, ...]:
@@ -148,11 +173,6 @@ class ChainReader:
         return low
 
     @staticmethod
-    def _add_payments(payments_by_customer: Payments, payments: Sequence[Payment]) -> None:
-        for payment in payments:
-            payments_by_customer[payment.customer_id or NO_CUSTOMER].append(payment)
-
-    @staticmethod
     def _match_transfers(facts: ChainFacts, unmatched: dict[tuple[str, str], int]) -> None:
         """Compare the treasury's other transfers with what their transactions paid at all gateways."""
         if not unmatched:
@@ -169,12 +189,16 @@ class ChainReader:
             facts.received += sent
             facts.sent_straight += sent - paid.get(sender, 0)
 
+    async def _count_payments(self, gateway: Gateway, customers: Sequence[str]) -> list[int]:
+        return await self._read_with_failover(gateway, lambda bulk: bulk.counts(customers))
+
     async def _require_matching_counts(self, facts: ChainFacts) -> None:
         """Require each customer's payments to be in sequence and as many as the contract counts."""
         customers = sorted((facts.payments.keys() | facts.later.keys()) - {NO_CUSTOMER})
-        for gateway in self.gateways:
-            counts = await self._read_with_failover(gateway, lambda bulk: bulk.counts(customers))
-            for customer, count in zip(customers, counts, strict=True):
+        parts = [customers[start : start + _COUNTED_AT_ONCE] for start in range(0, len(customers), _COUNTED_AT_ONCE)]
+        for gateway, part in product(self.gateways, parts):
+            counts = await self._count_payments(gateway, part)
+            for customer, count in zip(part, counts, strict=True):
                 sequences = [
                     payment.sequence for payment in facts.payments_of(customer) if payment.gateway == gateway.address
                 ]
@@ -186,6 +210,6 @@ class ChainReader:
                     raise InconsistentChainData(f"the payments of {customer} are not in sequence")
 
 
-def _chain_order(payment: Payment) -> tuple[int, int]:
-    """Sort key: the position of a payment in the chain."""
-    return payment.block, payment.log_index
+def _place(payment: Payment) -> bytes:
+    """Encode the position of a payment in the chain so that bytes compare as positions do."""
+    return b"%064x%064x" % (payment.block, payment.log_index)

@@ -1,23 +1,12 @@
 """Spools report rows to disk and reads them back in report order."""
 
 import json
-import tempfile
-import threading
-import weakref
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO
 
+from stateless_billing.audit.report.disk_table import DiskTable
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.statuses import Status
-
-
-@dataclass(frozen=True, slots=True)
-class _Position:
-    sort_key: tuple[int, int, str, str]
-    offset: int
-    length: int
 
 
 class Spool:
@@ -27,48 +16,47 @@ class Spool:
     """
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the report
-        self._close = weakref.finalize(self, self._file.close)
-        self._positions: dict[str, _Position] = {}
-        self._end = 0
-        self._read_lock = threading.Lock()
+        self._rows = DiskTable()
         self.totals = Totals()
 
     def add(self, row: Row) -> None:
         """Add a row or replace the one with its fingerprint."""
-        if row.fingerprint in self._positions:
-            self.totals.add(self.get(row.fingerprint), -1)
+        if replaced := self._rows.get(row.fingerprint):
+            self.totals.add(_decode(replaced), -1)
         self.totals.add(row, 1)
         line = json.dumps([*row.as_dict().values()], separators=(",", ":")).encode()
-        self._file.seek(self._end)
-        self._file.write(line)
-        self._positions[row.fingerprint] = _Position(row.sort_key, self._end, len(line))
-        self._end += len(line)
+        self._rows.put(row.fingerprint, _place(row), line)
 
     def get(self, fingerprint: str) -> Row:
         """Return the row with this fingerprint. Raises: KeyError."""
-        return self._read(self._positions[fingerprint])
+        line = self._rows.get(fingerprint)
+        if line is None:
+            raise KeyError(fingerprint)
+        return _decode(line)
 
     def __contains__(self, fingerprint: str) -> bool:
-        return fingerprint in self._positions
+        return self._rows.get(fingerprint) is not None
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[Row]:
         """Yield all rows in report order."""
-        for position in sorted(self._positions.values(), key=lambda position: position.sort_key):
-            yield self._read(position)
-
-    def _read(self, position: _Position) -> Row:
-        with self._read_lock:
-            self._file.seek(position.offset)
-            line = self._file.read(position.length)
-        return Row(**dict(zip(Row.__slots__, json.loads(line), strict=True)))
+        yield from map(_decode, self._rows)
 
     def close(self) -> None:
         """Delete the file."""
-        self._close()
+        self._rows.close()
+
+
+def _place(row: Row) -> bytes:
+    """Encode a row's sort key so that bytes compare as the key does."""
+    block, log_index, created, row_id = row.sort_key
+    return b"%064x%064x" % (block, log_index) + f"{created}\0{row_id}".encode()
+
+
+def _decode(line: bytes) -> Row:
+    return Row(**dict(zip(Row.__slots__, json.loads(line), strict=True)))
 
 
 class Totals:
