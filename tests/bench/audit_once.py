@@ -25,9 +25,10 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
     audit_settings = settings.load(settings.AUDIT, environ | {"GATEWAY_ADDRESSES": gateway, "CHAIN_ID": "8453"})
     begun, cpu = time.perf_counter(), time.process_time()
     marks: dict[str, float] = {}
+    computed: dict[str, float] = {}
 
     def note_time(stage: str, done: int, total: int) -> None:
-        marks[stage] = time.perf_counter()
+        marks[stage], computed[stage] = time.perf_counter(), time.process_time()
 
     reporting = ProgressReporting(note_time, ignore_progress)
     async with Auditor(
@@ -48,6 +49,7 @@ async def audit(stripe: str, node: str, gateway: str, rate: str, *, deep: bool) 
         "stripe_seconds": round(marks["ledgers"] - marks[CHAIN], 1),
         "seconds": round(time.perf_counter() - begun, 1),
         "megabytes": peak(),
+        "page_ms": round((computed["ledgers"] - computed[CHAIN]) * 1000 / report.coverage.counts["stripe_reads"], 2),
         "cpu_seconds": round(time.process_time() - cpu, 1),
     }
 

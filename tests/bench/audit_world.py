@@ -150,6 +150,7 @@ def main() -> None:
     given = parser.parse_args()
     everything = payments(given.customers, given.each, given.per_block)
     bound, _ = listening_socket()  # without Nagle's delay, which would be most of the figure
+    bound.listen(128)  # as soon as the address is printed
     if given.what == "stripe":
         sizes = given.customers, given.each, given.charges, given.per_block
         server: uvicorn.Server = QuietServer(fill_sandbox(*sizes, given.times))

@@ -1,0 +1,58 @@
+"""How the audit grows with the payments: `python -m tests.bench.growth_audit` prints a Markdown table.
+
+At 60 times Stripe's limits, so that computing bounds it and not the pace. The last line has the exponents of the fitted
+power laws: 1 is linear, and what is above it grows faster than the account.
+"""
+
+import argparse
+import math
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from tests.bench.audit import EACH, LIMIT, run_audit, stand_in
+
+SIZES = (1_000, 10_000, 100_000, 300_000)
+TIMES = 60
+CHARGES = 10
+LINEAR = 1.1
+"""The largest exponent that still counts as linear."""
+COLUMNS = ("seconds", "cpu_seconds", "megabytes")
+
+
+def measure(payments: int) -> dict[str, Any]:
+    """Audit an account with so many payments."""
+    sizes = {"customers": payments // EACH, "each": EACH, "per_block": 2}
+    with ExitStack() as running:
+        node = running.enter_context(stand_in("node", **sizes))
+        stripe = running.enter_context(stand_in("stripe", charges=CHARGES, times=TIMES, **sizes))
+        return run_audit(stripe, node, LIMIT * TIMES, deep=False)
+
+
+def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
+    """Fit a power law through the logarithms, by least squares."""
+    x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
+    middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
+    covariance = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))
+    return covariance / sum((a - middle_x) ** 2 for a in x)
+
+
+def main() -> None:
+    """Measure every size and print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--scale", type=float, default=1.0)
+    scale = parser.parse_args().scale
+    sizes = [max(100, round(size * scale)) for size in SIZES]
+    print("| payments | seconds | CPU seconds | peak MB (goal 120) |", "|---|---|---|---|", sep="\n", flush=True)
+    costs = []
+    for size in sizes:
+        costs.append(measure(size))
+        print(f"| {size:,} |", *(f"{costs[-1][name]} |" for name in COLUMNS), flush=True)
+    laws = [exponent(sizes, [cost[name] for cost in costs]) for name in COLUMNS]
+    print(f"| exponent (goal {LINEAR} at most) |", *(f"{law:.2f} |" for law in laws), flush=True)
+    if max(laws) > LINEAR:
+        raise SystemExit("the audit grows faster than the account")
+
+
+if __name__ == "__main__":
+    main()
