@@ -21,6 +21,8 @@ from chain.payment_index import BlockCache, IndexedBlock, PaymentIndex
 from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
+IsDone = Callable[[int, int], bool]
+"""Whether the payment at an index, which lies in this block, needs no reading."""
 
 _TIP_TIMEOUT_SECONDS = 2.5
 _WORDS_FOR_NONE = 2  # nodes that must show an EVM transaction without payments
@@ -51,7 +53,7 @@ class Window:
     unreadable: Sequence[UnreadableBlock] = ()
 
 
-def _never(index: int) -> bool:
+def _never(index: int, block: int) -> bool:
     return False
 
 
@@ -70,6 +72,11 @@ class Gateway(GatewayContract):
         """Use the blocks that `other` has read too. `nodes` are pairs of its and our connections to one node."""
         for theirs, ours in nodes:
             self.block_caches[ours] = other.block_caches[theirs]
+
+    def forget_blocks(self, number: int | None = None) -> None:
+        """Read this block again, or all, the next time: something contradicts what a node showed of it."""
+        for cache in self.block_caches.values():
+            cache.forget(number)
 
     async def _read_index(self, read: Callable[[PaymentIndex], Awaitable[T]]) -> T:
         return await self.reader.with_failover(
@@ -100,7 +107,7 @@ class Gateway(GatewayContract):
             lambda index: index.payments_of(customer_id, start, stop, verify_receipts=verify_receipts)
         )
 
-    async def payments(self, start: int, stop: int, is_done: Callable[[int], bool] = _never) -> AsyncIterator[Window]:
+    async def payments(self, start: int, stop: int, is_done: IsDone = _never) -> AsyncIterator[Window]:
         """Read the payments `[start, stop)` of the index, in windows that end with a block.
 
         `stop` must be a `total_payments`, so that it ends with a block. A window may begin before `start` if `start`
@@ -111,11 +118,11 @@ class Gateway(GatewayContract):
             yield window
             start = window.stop
 
-    async def _read_window(self, start: int, stop: int, is_done: Callable[[int], bool] = _never) -> Window:
+    async def _read_window(self, start: int, stop: int, is_done: IsDone = _never) -> Window:
         return await self._read_isolated(lambda index: index.blocks(start, stop), is_done)
 
     async def _read_isolated(
-        self, locate: Callable[[PaymentIndex], Awaitable[list[IndexedBlock]]], is_done: Callable[[int], bool] = _never
+        self, locate: Callable[[PaymentIndex], Awaitable[list[IndexedBlock]]], is_done: IsDone = _never
     ) -> Window:
         """Read the blocks that `locate` finds in the index, and those that no node shows properly apart.
 
@@ -157,8 +164,12 @@ def _end(blocks: Sequence[IndexedBlock]) -> int:
     return blocks[-1].stop if blocks else 0
 
 
-def _unfinished(blocks: Sequence[IndexedBlock], is_done: Callable[[int], bool]) -> list[IndexedBlock]:
-    return [block for block in blocks if not all(map(is_done, range(block.start, block.stop)))]
+def _unfinished(blocks: Sequence[IndexedBlock], is_done: IsDone) -> list[IndexedBlock]:
+    return [
+        block
+        for block in blocks
+        if not all(is_done(position, block.number) for position in range(block.start, block.stop))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,8 @@ from chain.provider import ChainClient
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
-_WORTH_CHECKING = 3  # cached blocks that save more calls than the check that they are still on the chain
-_CACHE_SIZE = 2_000
-_CACHE_TTL_SECONDS = 120  # even a block still on the chain is then read again: the node may have lied about it
+_CACHE_SIZE = 20_000
+_CACHE_TTL_SECONDS = 900  # even a block still on the chain is then read again: the node may have lied about it
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +35,12 @@ class IndexedBlock:
 
 
 class BlockCache:
-    """One gateway's payments by block number. All blocks were on one chain.
-
-    Readings run concurrently. One that overlapped a change stores nothing: its blocks may be of another chain.
-    """
+    """One gateway's payments by block number, all on one chain. A reading that overlapped a change stores nothing."""
 
     def __init__(self) -> None:
         self._blocks: TTLCache[int, list[Payment]] = TTLCache(_CACHE_SIZE, _CACHE_TTL_SECONDS, _loop_time)
-        self.generation = 0
-        """The number of changes so far."""
+        self.generation = 0  # the number of changes so far
+        self.tail = 0  # how many entries of the index were asked for last because they are not final
 
     def matching(self, counts: Mapping[int, int]) -> dict[int, list[Payment]]:
         """Return the cached blocks that hold as many payments as `counts` says."""
@@ -66,9 +62,12 @@ class BlockCache:
             self._blocks.update(blocks)
             self.generation += 1
 
-    def clear(self) -> None:
-        """Clear the cache after a reorg."""
-        self._blocks.clear()
+    def forget(self, number: int | None = None) -> None:
+        """Forget one block, or all of them: after a reorg, or where a node may have lied."""
+        if number is None:
+            self._blocks.clear()
+        else:
+            self._blocks.pop(number, None)
         self.generation += 1
 
 
@@ -113,7 +112,7 @@ class PaymentIndex(GatewayContract):
             if len(payments) != counts[number]:
                 raise InconsistentChainData(f"block {number} shows {len(payments)} payments, not {counts[number]}")
         if anchor and not await self._is_on_chain(anchor):
-            self._cache.clear()
+            self._cache.forget()
             return await self._read_counted_blocks(counts)
         if len(read) < 2 or await self._is_on_chain(read[missing[-1]][0]):
             self._cache.store(read, generation)
@@ -122,7 +121,7 @@ class PaymentIndex(GatewayContract):
     async def _read_recent_blocks(self, numbers: Sequence[int]) -> Mapping[int, list[Payment]]:
         """Read blocks, without those that are cached and still on the chain."""
         cached, anchor = self._cache.recent(numbers), self._cache.anchor()
-        if len(cached) < _WORTH_CHECKING or not anchor or not await self._is_on_chain(anchor):
+        if not cached or not anchor or not await self._is_on_chain(anchor):
             return await self._read_blocks(numbers)
         return cached | await self._read_blocks([number for number in numbers if number not in cached])
 
@@ -139,7 +138,11 @@ class PaymentIndex(GatewayContract):
 
     async def blocks(self, start: int, stop: int, size: int = WINDOW) -> list[IndexedBlock]:
         """Locate about `size` entries from the block of `start` on, to the end of a block."""
-        start -= await self._count_same_block_before(start)
+        if start > 0:  # the entry before shows that a block begins at `start`, as it nearly always does
+            before, *numbers = await self._whole_blocks(start - 1, stop, size + 1)
+            if numbers and numbers[0] != before:
+                return _group(numbers, start)
+            start -= await self._count_same_block_before(start)
         return _group(await self._whole_blocks(start, stop, size), start)
 
     async def read_entries(self, blocks: Sequence[IndexedBlock]) -> list[tuple[int, Payment]]:
@@ -194,16 +197,18 @@ class PaymentIndex(GatewayContract):
 
     async def blocks_above(self, number: int) -> list[IndexedBlock]:
         """Locate all entries in blocks after `number`."""
-        start, size = await self.total_payments(), 16
+        start = total = await self.total_payments()
+        size = min(self._cache.tail + _NEIGHBORS, WINDOW)
         above: list[int] = []
         while start > 0:
             blocks = await self.payment_blocks(max(0, start - size), start)
             newer = [block for block in blocks if block > number]
-            above = newer + above
+            above[:0] = newer
             start -= len(newer)
             size = min(2 * size, WINDOW)
             if len(newer) < len(blocks):
                 break
+        self._cache.tail = total - start
         return _group(above, start)
 
     async def payments_between(self, since: int, until: int) -> list[Payment]:

@@ -1,20 +1,17 @@
 """Checks with the nodes whether a payment is confirmed deeply enough to be credited."""
 
 import asyncio
-from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from functools import partial
 
 from cachetools import TTLCache
 
 from chain import provider
-from chain.errors import ChainError, InconsistentChainData, InvalidResponse
+from chain.errors import ChainError, InvalidResponse
 from chain.failover import FailoverProvider
-from chain.gateway import Gateway
-from chain.payment import Payment
-from chain.payment_index import WINDOW
+from chain.gateway import Gateway, Window
+from chain.payment import Block, Payment
 from chain.provider import ChainClient, NodeProvider
 from stateless_billing.domain import finality
 from stateless_billing.domain.finality import (
@@ -24,10 +21,18 @@ from stateless_billing.domain.finality import (
     ConfirmingCause,
     Depth,
     Heads,
+    UnfinalizedSums,
 )
 from stateless_billing.runtime.clock import Clock
 
-_CACHE_TTL_SECONDS = 1  # lets concurrent payers share one reading of the unfinalized payments
+_SHARED_SECONDS = 6
+"""So long `safe` and `finalized` of a node, and one reading of the unfinalized payments, serve everybody.
+
+Both tags follow Ethereum, whose blocks are 12 seconds apart: in half of that they rarely change. Older ones stay true,
+they only let a payment wait. A reading that holds a payment, by its block's hash, holds all before it.
+"""
+_FRESH_SECONDS = 1  # so old a reading may be for those who ask for all payments, not for one of them
+_MAX_NODES = 32
 REQUIRED_NODES = 2
 _ONE_WORD_SECONDS = 3600
 _MAX_ONE_WORD = 100_000
@@ -44,11 +49,14 @@ class _Word(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Unfinalized:
-    """Payments above `finalized`; not `complete` if a block is unreadable."""
+class _Shared:
+    """A reading of the payments above the block `finalized`, with those of all gateways up to the block `latest`."""
 
-    payments: list[Payment]
+    sums: UnfinalizedSums
     complete: bool
+    finalized: int
+    latest: int
+    read_at: float
 
 
 class Confirmations:
@@ -79,7 +87,8 @@ class Confirmations:
         """When a node answered after none did, in seconds of the boot clock."""
         self._failed = False
         self._one_word: TTLCache[str, int] = TTLCache(_MAX_ONE_WORD, _ONE_WORD_SECONDS, clock.boot)
-        self._cached: TTLCache[int, _Unfinalized] = TTLCache(1, _CACHE_TTL_SECONDS, clock.boot)
+        self._tags: TTLCache[ChainClient, tuple[Block, Block]] = TTLCache(_MAX_NODES, _SHARED_SECONDS, clock.boot)
+        self._shared: _Shared | None = None
 
     async def refresh_nodes(self, max_age_seconds: float = _NODE_STATUS_SECONDS) -> None:
         """Learn which nodes answer and are as far as the others, unless that is known since so many seconds.
@@ -102,7 +111,7 @@ class Confirmations:
 
     async def _read_any_heads(self) -> Heads:
         try:
-            return await self._nodes.with_failover(_read_heads)
+            return await self._nodes.with_failover(self._read_heads)
         except ChainError:
             self._failed = True
             raise
@@ -128,33 +137,60 @@ class Confirmations:
         return self._clock.wall() - heads.latest.time > MAX_HEAD_AGE_SECONDS
 
     async def _fresh_heads(self, reader: ChainClient) -> Heads:
-        heads = await _read_heads(reader)
+        heads = await self._read_heads(reader)
         if self._is_old(heads):
             raise InvalidResponse(f"its newest block is {int(self._clock.wall()) - heads.latest.time} s old")
         return heads
 
-    async def unfinalized(self, heads: Heads) -> list[Payment]:
-        """The readable payments above `finalized`, of all gateways. Raises: ChainError."""
-        return (await self._read_unfinalized(heads)).payments
+    async def _read_heads(self, reader: ChainClient) -> Heads:
+        """Read one node's own heads; its `safe` and `finalized` at most every few seconds."""
+        if tags := self._tags.get(reader):
+            latest = await provider.block(reader, "latest")
+            if latest.number >= tags[0].number:
+                return Heads(latest, *tags)
+        # Deepest first: a shallower head read later can only be further along.
+        finalized = await provider.block(reader, "finalized")
+        safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))
+        self._tags[reader] = safe, finalized
+        return Heads(latest, safe, finalized)
 
-    async def _read_unfinalized(self, heads: Heads) -> _Unfinalized:
-        """Read them once a second for everybody."""
-        number = heads.finalized.number
+    async def unfinalized(self, heads: Heads) -> Sequence[Payment]:
+        """The readable payments above `finalized`, of all gateways. Raises: ChainError."""
+        return (await self._read_unfinalized(heads, None)).sums.payments
+
+    async def _read_unfinalized(self, heads: Heads, payment: Payment | None) -> _Shared:
+        """Read them once for everybody; anew where the last reading does not hold `payment`."""
         async with self._reading:
-            unfinalized = self._cached.get(number)
-            if unfinalized is None:
+            if self._shared is None or not self._serves(self._shared, heads, payment):
+                number = heads.finalized.number
                 windows = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-                payments = [payment for window in windows for _, payment in window.payments]
-                unfinalized = _Unfinalized(payments, complete=not any(window.unreadable for window in windows))
-                self._cached[number] = unfinalized
-            return unfinalized
+                self.share_unfinalized(heads, windows)
+            assert self._shared
+            return self._shared
+
+    def share_unfinalized(self, heads: Heads, windows: Iterable[Window]) -> None:
+        """Let everybody use these payments above `finalized`, one window a gateway, all read after `heads`."""
+        complete, payments = True, []
+        for window in windows:
+            payments += [payment for _, payment in window.payments]
+            complete = complete and not window.unreadable
+        sums, finalized = UnfinalizedSums(payments), heads.finalized.number
+        self._shared = _Shared(sums, complete, finalized, heads.latest.number, self._clock.boot())
+
+    def _serves(self, shared: _Shared, heads: Heads, payment: Payment | None) -> bool:
+        age = self._clock.boot() - shared.read_at
+        if payment is None:
+            return age < _FRESH_SECONDS and shared.finalized == heads.finalized.number
+        # One gateway may have been read before another: up to the head that was read before both, nothing is missing.
+        is_covered = payment.block <= shared.latest and shared.finalized <= heads.finalized.number
+        return age < _SHARED_SECONDS and is_covered and payment in shared.sums
 
     async def depth_of(self, payment: Payment, heads: Heads) -> Depth:
         """Measure the depth of a payment by `heads` that were read before it. Raises: ChainError."""
         now = int(self._clock.wall())
         risky = payment.quoted and not finality.is_final(payment, heads)
-        unfinalized = await self._read_unfinalized(heads) if risky else _Unfinalized([], complete=True)
-        others = unfinalized.payments
+        shared = await self._read_unfinalized(heads, payment) if risky else None
+        others = shared.sums if shared else UnfinalizedSums(())
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         depth = finality.measure_depth(payment, tier, heads, now)
         if not depth.reached:
@@ -163,7 +199,9 @@ class Confirmations:
             # The node that listed the unfinalized payments does not have this one; retry later.
             return replace(depth, reached=False)
         # A node that hides payments must not lower their sum by itself.
-        is_first_tier = payment.quoted and tier == self._tiers[0] and tier != FINALIZED and unfinalized.complete
+        is_first_tier = (
+            payment.quoted and tier == self._tiers[0] and tier != FINALIZED and (shared is None or shared.complete)
+        )
         if is_first_tier and risky:
             return depth
         confirmed, cause = await self._second_word(payment, tier, now)
@@ -202,91 +240,21 @@ class Confirmations:
         if words.count(_Word.CONFIRMS) >= REQUIRED_NODES:
             return True, None
         if _Word.DENIES in words:
+            self._gateway_of(payment).forget_blocks(payment.block)  # of two answers one is wrong: ask again
             return False, "node_disagreement"
         usual = words.count(_Word.CONFIRMS) + words.count(_Word.SHALLOW) >= REQUIRED_NODES
         return False, None if usual else "node_unavailable"
 
-    async def nodes_agree(
-        self,
-        gateway: Gateway,
-        blocks: Mapping[int, int],
-        sequences: Mapping[str, Mapping[int, int]],
-        ends: Mapping[str, tuple[int, int, int]],
-    ) -> bool | None:
-        """Whether two nodes have these payments in these blocks; None if too few nodes answered.
-
-        `blocks` are by index, `sequences` by customer and sequence. `ends` are by customer: of the payments from the
-        first sequence on, those before the second are in blocks up to that block, and no others. A single configured
-        node is trusted.
-        """
-        if not (blocks or sequences or ends) or len(self._nodes.providers) < REQUIRED_NODES:
-            return True
-        answers = await asyncio.gather(
-            *(_has_payments(gateway.bound_to(node), blocks, sequences, ends) for node in self._nodes.providers)
-        )
-        if answers.count(True) >= REQUIRED_NODES:
-            return True
-        return False if False in answers else None
+    def _gateway_of(self, payment: Payment) -> Gateway:
+        return next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
 
     async def _word_of(self, node: NodeProvider, payment: Payment, tier: ConfirmationTier, now: int) -> _Word:
-        gateway = next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
+        gateway = self._gateway_of(payment)
         try:
-            depth = finality.measure_depth(payment, tier, await _read_heads(node), now)
+            depth = finality.measure_depth(payment, tier, await self._read_heads(node), now)
             if not depth.reached:
                 return _Word.SILENT if depth.cause or self._nodes.is_behind(node) else _Word.SHALLOW
             has_payment = payment in await gateway.bound_to(node).payments_in(payment.block)
         except ChainError:
             return _Word.SILENT
         return _Word.CONFIRMS if has_payment else _Word.DENIES
-
-
-async def _has_payments(
-    gateway: Gateway,
-    blocks: Mapping[int, int],
-    sequences: Mapping[str, Mapping[int, int]],
-    ends: Mapping[str, tuple[int, int, int]],
-) -> bool | None:
-    """Whether one node has these payments in these blocks; None if it does not answer."""
-    try:
-        if not await _has_blocks(gateway.payment_blocks, blocks):
-            return False
-        for customer_id, own in sequences.items():
-            if not await _has_blocks(partial(gateway.payment_blocks_of, customer_id), own):
-                return False
-        for customer_id, (start, end, block) in ends.items():
-            if not await _has_end(gateway, customer_id, start, end, block):
-                return False
-    except ChainError:
-        return None
-    return True
-
-
-async def _has_end(gateway: Gateway, customer_id: str, start: int, end: int, block: int) -> bool:
-    """Whether of a customer's payments from `start` on those before `end` are in blocks up to `block`, and no others.
-
-    Raises: ChainError, also if the node has fewer in all.
-    """
-    count, first = await gateway.payment_count(customer_id), max(start, end - 1)
-    if count < end:
-        raise InconsistentChainData(f"the node counts {count} payments of {customer_id}, not {end}")
-    blocks = await gateway.payment_blocks_of(customer_id, first, min(end + 1, count))
-    return bisect_right(blocks, block) == end - first
-
-
-async def _has_blocks(read: Callable[[int, int], Awaitable[list[int]]], blocks: Mapping[int, int]) -> bool:
-    indexes = sorted(blocks)
-    while indexes:
-        start = indexes[0]
-        batch = [index for index in indexes[:WINDOW] if index < start + WINDOW]
-        numbers = await read(start, batch[-1] + 1)
-        if any(numbers[index - start] != blocks[index] for index in batch):
-            return False
-        indexes = indexes[len(batch) :]
-    return True
-
-
-async def _read_heads(reader: ChainClient) -> Heads:
-    # Deepest first: a shallower head read later can only be further along.
-    finalized = await provider.block(reader, "finalized")
-    safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))
-    return Heads(latest, safe, finalized)

@@ -48,7 +48,7 @@ class Finality(Protocol):
         """Heads at most a minute old. Raises: ChainError."""
         ...
 
-    async def unfinalized(self, heads: Heads) -> list[Payment]:
+    async def unfinalized(self, heads: Heads) -> Sequence[Payment]:
         """All payments above `finalized`. Raises: ChainError."""
         ...
 

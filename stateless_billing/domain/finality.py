@@ -5,7 +5,9 @@ seconds between the payment's block and the head, or a block tag of the chain.
 """
 
 import re
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,8 +86,53 @@ def is_final(payment: Payment, heads: Heads) -> bool:
     return payment.block <= heads.finalized.number
 
 
+class UnfinalizedSums:
+    """Payments above `finalized` in the chain's order, with the sums of the quoted ones before each place."""
+
+    def __init__(self, payments: Iterable[Payment]) -> None:
+        self.payments: Sequence[Payment] = sorted(payments, key=_chain_order)
+        self._by_hash: dict[str, list[Payment]] = defaultdict(list)
+        self._all = _Sums()
+        self._own: dict[str | None, _Sums] = defaultdict(_Sums)
+        for payment in self.payments:
+            self._by_hash[payment.tx_hash].append(payment)
+            if payment.quoted:
+                self._all.add(payment)
+                self._own[payment.customer_id].add(payment)
+
+    def __contains__(self, payment: Payment) -> bool:
+        return payment in self._by_hash.get(payment.tx_hash, ())
+
+    def cents_before(self, payment: Payment) -> tuple[int, int]:
+        """The cents of the quoted payments before this one: of all customers, and of its own."""
+        position, own = _chain_order(payment), self._own.get(payment.customer_id)
+        everybody, customers = self._all.before(position), own.before(position) if own else 0
+        for other in self._by_hash.get(payment.tx_hash, ()):  # the same one in another place is not before itself
+            if other.quoted and _chain_order(other) < position and other.identity == payment.identity:
+                everybody -= other.cents
+                customers -= other.cents if other.customer_id == payment.customer_id else 0
+        return everybody, customers
+
+
+class _Sums:
+    """Running sums of cents by place in the chain."""
+
+    def __init__(self) -> None:
+        self._positions: list[tuple[int, int]] = []
+        self._running = [0]
+
+    def add(self, payment: Payment) -> None:
+        """Add the next payment in the chain's order."""
+        self._positions.append(_chain_order(payment))
+        self._running.append(self._running[-1] + payment.cents)
+
+    def before(self, position: tuple[int, int]) -> int:
+        """The sum over all payments before a place."""
+        return self._running[bisect_left(self._positions, position)]
+
+
 def tier_for(
-    payment: Payment, unfinalized: Iterable[Payment], tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents: int
+    payment: Payment, unfinalized: UnfinalizedSums, tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents: int
 ) -> ConfirmationTier:
     """Return the tier that a payment must reach.
 
@@ -94,21 +141,10 @@ def tier_for(
     """
     if not payment.quoted:
         return FINALIZED
-    position = _chain_order(payment)
-    before = [
-        other
-        for other in unfinalized
-        if other.quoted and _chain_order(other) < position and not _is_same_payment(other, payment)
-    ]
-    if payment.cents + sum(other.cents for other in before) > max_unfinalized_cents:
+    everybody, own = unfinalized.cents_before(payment)
+    if payment.cents + everybody > max_unfinalized_cents:
         return FINALIZED
-    own = payment.cents + sum(other.cents for other in before if other.customer_id == payment.customer_id)
-    return next(tier for tier in tiers if tier.cents is None or own <= tier.cents)
-
-
-def _is_same_payment(payment: Payment, other: Payment) -> bool:
-    # Hashes first: an identity is formatted on each access, and there may be thousands of payments.
-    return payment.tx_hash == other.tx_hash and payment.identity == other.identity
+    return next(tier for tier in tiers if tier.cents is None or payment.cents + own <= tier.cents)
 
 
 def _chain_order(payment: Payment) -> tuple[int, int]:

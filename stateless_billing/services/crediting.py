@@ -28,6 +28,7 @@ from stateless_billing.services.clients import Clients
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.ledger_reader import ListingCache
 from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.index_agreement import IndexAgreement
 from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.sweeper import Sweeper
 
@@ -155,6 +156,7 @@ def _create_sweeper(
     return Sweeper(
         gateways=clients.gateways,
         confirmations=core.confirmations,
+        agreement=IndexAgreement(clients.nodes),
         crediting=core.processor,
         cursors=cursors,
         order_watch=order_watch,

@@ -1,11 +1,31 @@
 """The sweep's position in one gateway's payment index. No I/O."""
 
+import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from chain.gateway import Gateway, UnreadableBlock
 from chain.payment import Payment
+from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import OpenCustomer, OpenPayments
+from stateless_billing.domain.finality import Heads
+from stateless_billing.stripe.objects import Customer
+
+log = logging.getLogger(__name__)
+
+SEAL_SECONDS = 1800
+"""A customer is sealed once its oldest final payment is so much older than the finalized block.
+
+Sealing is one listing, which shows the credits, and one write of the cursor. What a customer pays within half an hour
+is sealed together. It is counted on the chain: a restart seals at the same time, and nothing is sealed while finality
+stands still.
+"""
+
+
+def is_seal_due(payments: Iterable[Payment], heads: Heads) -> bool:
+    """Whether any of a customer's final payments is old enough for all of them to be sealed."""
+    return any(payment.time <= heads.finalized.time - SEAL_SECONDS for payment in payments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +47,9 @@ class GatewayCheckpoint:
     of all payments closed or left open since then, by index and by customer and sequence, and `passed_ends` where
     what a customer has open ends: from which sequence on and before which its payments are in blocks up to which.
     `open_payments` holds the payments in `open` by customer and sequence, `unread` the range of sequences that are
-    still to be read from the chain, `indexed` the open payments without a customer. `unreadable` are the blocks that no
-    node shows properly; `swept` waits for them. `total` is the contract's count, None while it cannot be read.
+    still to be read from the chain, `indexed` the open payments without a customer. `unsealed` are the final payments
+    that are credited and wait until their customer is sealed, by index. `unreadable` are the blocks that no node shows
+    properly; `swept` waits for both. `total` is the contract's count, None while it cannot be read.
     """
 
     gateway: Gateway
@@ -41,6 +62,7 @@ class GatewayCheckpoint:
     open_payments: dict[str, dict[int, Payment]] = field(default_factory=lambda: defaultdict(dict))
     unread: dict[str, tuple[int, int]] = field(default_factory=dict)
     indexed: dict[int, Payment] = field(default_factory=dict)
+    unsealed: dict[int, Payment] = field(default_factory=dict)
     uncredited: dict[str, Payment] = field(default_factory=dict)
     unreadable: list[UnreadableBlock] = field(default_factory=list)
     passed_blocks: dict[int, int] = field(default_factory=dict)
@@ -69,12 +91,36 @@ class GatewayCheckpoint:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no work remains."""
-        return self.swept == self.total and not len(self.open)
+        """Whether no work remains, except to seal later what is credited."""
+        return self.total is not None and self._knows_all(self.total)
+
+    def _knows_all(self, total: int) -> bool:
+        known = sum(index < total for index in (*self.done_above, *self.unsealed))
+        return self.swept + known == total and not len(self.open)
+
+    def has_work(self, total: int, heads: Heads | None, *, seals_all: bool) -> bool:
+        """Whether anything has to be read of the chain, by the heads read last."""
+        if seals_all or heads is None or not self._knows_all(total):
+            return self.swept < total or len(self.open) > 0
+        return is_seal_due(self.unsealed.values(), heads)
 
     def is_done(self, index: int) -> bool:
         """Whether the payment at this index is done or left open."""
         return index < self.swept or index in self.done_above
+
+    def is_done_in(self, index: int, block: int) -> bool:
+        """Whether the payment at this index is done, and was in this block when it was.
+
+        If it was in another block, a node lied then or lies now, and what is at the index is not known.
+        """
+        return self.is_done(index) and self.passed_blocks.get(index, block) == block
+
+    def unsealed_by_customer(self) -> dict[str, list[tuple[int, Payment]]]:
+        """Return the credited payments that wait to be sealed, with their indexes and in order."""
+        customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
+        for index, payment in sorted(self.unsealed.items()):
+            customers[payment.customer_id or ""].append((index, payment))
+        return customers
 
     def note_unreadable(self, blocks: list[UnreadableBlock]) -> list[UnreadableBlock]:
         """Record the blocks that no node shows properly now, and return those that are new among them."""
@@ -136,6 +182,7 @@ class GatewayCheckpoint:
     def _record_passed(self, index: int | None, payment: Payment) -> None:
         if index is None:
             return
+        self.unsealed.pop(index, None)
         self.passed_blocks[index] = payment.block
         if index >= self.swept:
             self.done_above.add(index)
@@ -182,9 +229,19 @@ class GatewayCheckpoint:
         self.swept = self.persisted[0]
         self.open = self.persisted[1].copy()
         self.done_above.clear()
+        self.unsealed.clear()
         self.open_payments.clear()
         self.unread.clear()
         self.indexed.clear()
         self.passed_blocks.clear()
         self.passed_sequences.clear()
         self.passed_ends.clear()
+
+
+def read_checkpoint(service: Customer, gateway: Gateway) -> GatewayCheckpoint:
+    """Read the position in a gateway's index from the service record."""
+    swept = records.parse_swept(service, gateway)
+    if str(swept) != (service.value(records.swept_key(gateway)) or "0"):
+        log.warning("gateway %s: its record cannot be read, looking at all payments again", gateway.address)
+    opened = records.parse_open_payments(service, gateway) if swept else OpenPayments()
+    return GatewayCheckpoint(gateway, swept, opened, (swept, opened.copy()))

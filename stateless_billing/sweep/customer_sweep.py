@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
@@ -15,12 +15,13 @@ from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.backoff import Backoff
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.sweep.checkpoint import GatewayCheckpoint
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint, is_seal_due
 from stateless_billing.sweep.cursors import SLICE, CursorUpdater
 
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_SLICES = 16  # also limits unfinalized payments, processed one at a time
+MAX_SEALED = 512  # payments of one customer whose credits one listing shows and one cursor covers
 Indexed = tuple[int | None, Payment]
 """A payment with its index; None if it was read as part of what its customer has open."""
 
@@ -50,15 +51,22 @@ class CustomerSweep:
         """Whether cursors may wait for a later round while others' credits are queued."""
 
     async def run(
-        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+        self,
+        checkpoint: GatewayCheckpoint,
+        customer_id: str,
+        indexed: Sequence[tuple[int, Payment]],
+        heads: Heads,
+        *,
+        seal: bool = False,
     ) -> bool:
         """Process a customer's payments once: open ones that are due, new final ones, and unfinalized ones.
 
+        Final ones are sealed where `seal` says so, where any of them is old enough, and where any was left open.
         A failure is logged and stops this customer only, until the next round. Return whether there was none.
         """
         logs.add_to_context(work="sweep")
         try:
-            await self._process(checkpoint, customer_id, indexed, heads)
+            await self._process(checkpoint, customer_id, indexed, heads, seal=seal)
         except ChainError as error:
             log.warning("gateway %s, customer %s: %s", checkpoint.gateway.address, customer_id, error)
         except Exception:
@@ -70,22 +78,42 @@ class CustomerSweep:
         return False
 
     async def _process(
-        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
+        self,
+        checkpoint: GatewayCheckpoint,
+        customer_id: str,
+        indexed: Sequence[tuple[int, Payment]],
+        heads: Heads,
+        *,
+        seal: bool,
     ) -> None:
         final: list[Indexed] = [(None, payment) for payment in self.due(checkpoint, customer_id)]
+        seal = seal or bool(final) or not customer_id
         final += [(index, payment) for index, payment in indexed if is_final(payment, heads)]
+        seal = seal or is_seal_due((payment for _, payment in final), heads)
         if customer_id:
             final.sort(key=lambda entry: entry[1].sequence)
-        for start in range(0, len(final), SLICE):
-            await self._take_slice(checkpoint, customer_id, final[start : start + SLICE], heads)
+        for entries in self._slices(final):
+            await self._take_slice(checkpoint, customer_id, entries, heads, seal=seal)
         for _, payment in indexed:
             if not is_final(payment, heads):
                 async with self._slots:
                     await self._crediting.process(checkpoint.gateway, payment, heads)
-        if final and customer_id and not self._is_crowded:
+        if seal and final and customer_id and not self._is_crowded:
             await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
         if self._is_reading_due(checkpoint, customer_id):
             await self._read_open(checkpoint, customer_id, heads)
+
+    def _slices(self, entries: Sequence[Indexed]) -> Iterator[Sequence[Indexed]]:
+        """Cut payments into slices: each has a few to be credited, and any number that only have to be sealed."""
+        start, to_credit = 0, 0
+        for position, (_, payment) in enumerate(entries):
+            is_credited = self._status_cache.credited_status(payment) is not None
+            if to_credit + (not is_credited) > SLICE or position - start == MAX_SEALED:
+                yield entries[start:position]
+                start, to_credit = position, 0
+            to_credit += not is_credited
+        if start < len(entries):
+            yield entries[start:]
 
     @property
     def _is_crowded(self) -> bool:
@@ -112,7 +140,7 @@ class CustomerSweep:
                 is_behind = await self._cursors.catch_up(gateway, customer_id, stop, heads)
 
     async def _take_slice(
-        self, checkpoint: GatewayCheckpoint, customer_id: str, entries: Sequence[Indexed], heads: Heads
+        self, checkpoint: GatewayCheckpoint, customer_id: str, entries: Sequence[Indexed], heads: Heads, *, seal: bool
     ) -> None:
         payments = [payment for _, payment in entries]
         has_credits = any(self._status_cache.credited_status(payment) is None for payment in payments)
@@ -122,7 +150,7 @@ class CustomerSweep:
         finally:
             self._queued_credits -= has_credits
         try:
-            verified = await self._credit(checkpoint.gateway, customer_id, payments, heads)
+            verified = await self._credit(checkpoint.gateway, customer_id, payments, heads, seal=seal)
         finally:
             self._slots.release()
         for index, payment in entries:
@@ -130,16 +158,20 @@ class CustomerSweep:
                 checkpoint.close(index, payment)
             elif (status := self._status_cache.pending_status(payment)) and self._may_open(checkpoint, payment):
                 checkpoint.leave_open(index, payment, status.cause or status.state)
+            elif index is not None and self._status_cache.credited_status(payment):
+                checkpoint.unsealed[index] = payment
+            elif index is not None:
+                checkpoint.unsealed.pop(index, None)  # no listing shows it: the next round looks again
         checkpoint.advance()
 
     async def _credit(
-        self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads
+        self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads, *, seal: bool
     ) -> set[Payment]:
-        if customer_id and not self._is_crowded:
+        if seal and customer_id and not self._is_crowded:
             return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
         for payment in payments:
             await self._crediting.process(gateway, payment, heads)
-        return self._cursors.find_redirected(payments)
+        return self._cursors.find_redirected(payments) if seal else set()
 
     async def _read_open(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
         """After a start, read what the customer has open from the chain, slice by slice."""
@@ -167,7 +199,7 @@ class CustomerSweep:
         entries: list[Indexed] = [(None, payment) for payment in payments if payment.sequence not in opened]
         opened.update({payment.sequence: payment for payment in payments})
         checkpoint.unread[customer_id] = (end, stop) if end < stop else (0, 0)
-        await self._take_slice(checkpoint, customer_id, entries, heads)
+        await self._take_slice(checkpoint, customer_id, entries, heads, seal=True)
 
     async def _find_unread(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
         """Find which of the customer's payments are behind `swept`."""

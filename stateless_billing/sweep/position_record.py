@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import ServiceRecords
-from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint, Position
+from stateless_billing.sweep.index_agreement import IndexAgreement
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,12 @@ class PositionRecord:
     def __init__(
         self,
         service_records: ServiceRecords,
-        confirmations: Confirmations,
+        agreement: IndexAgreement,
         clock: Clock,
         on_disagreement: Callable[[GatewayCheckpoint], Awaitable[None]],
     ) -> None:
         self._records = service_records
-        self._confirmations = confirmations
+        self._agreement = agreement
         self._clock = clock
         self._on_disagreement = on_disagreement
         self._persisted: dict[str, str] = {}
@@ -67,7 +67,7 @@ class PositionRecord:
         the record would pass a real payment, which would then never be credited.
         """
         for checkpoint, position in zip(checkpoints, positions, strict=True):
-            agreed = await self._confirmations.nodes_agree(
+            agreed = await self._agreement.nodes_agree(
                 checkpoint.gateway, position.passed_blocks, position.passed_sequences, position.passed_ends
             )
             if agreed is False:

@@ -20,17 +20,18 @@ from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, Heads, is_final
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
-from stateless_billing.sweep.checkpoint import GatewayCheckpoint
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint, is_seal_due, read_checkpoint
 from stateless_billing.sweep.cursors import CursorUpdater
 from stateless_billing.sweep.customer_sweep import CustomerSweep
+from stateless_billing.sweep.customer_tasks import CustomerTasks
+from stateless_billing.sweep.index_agreement import IndexAgreement
 from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.position_record import PositionRecord
+from stateless_billing.sweep.reading import Reading
 
 log = logging.getLogger(__name__)
 
 _HEADS_REFRESH_SECONDS = 30
-_MAX_QUEUED = 64  # payments of one customer in one round; the next round finds the others again
-_MAX_BUSY_CUSTOMERS = 2_000  # customers being swept before more payments are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Sweeper:
         *,
         gateways: Sequence[Gateway],
         confirmations: Confirmations,
+        agreement: IndexAgreement,
         crediting: CreditProcessor,
         cursors: CursorUpdater,
         order_watch: OrderWatch,
@@ -60,13 +62,12 @@ class Sweeper:
         self._confirmations = confirmations
         self._status_cache = status_cache
         self.order_watch = order_watch
-        self._record = PositionRecord(records, confirmations, clock, self._roll_back)
+        self._record = PositionRecord(records, agreement, clock, self._roll_back)
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
         self._heads_read_at = 0.0
-        self._failed = False
-        self._is_capped = False
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._heads: Heads | None = None  # of this round
+        self._seals_all = False
         self._customers = CustomerSweep(
             crediting=crediting,
             cursors=cursors,
@@ -75,18 +76,16 @@ class Sweeper:
             clock=clock,
             chain_recovered_at=lambda: confirmations.recovered_at,
         )
+        self._tasks = CustomerTasks(self._customers, status_cache)
 
     def start(self, service: Customer) -> None:
         """Resume from the service record."""
         self._checkpoints = []
         stored: dict[str, str] = {}
         for gateway in self._gateways:
-            swept = records.parse_swept(service, gateway)
-            if str(swept) != (service.value(records.swept_key(gateway)) or "0"):
-                log.warning("gateway %s: its record cannot be read, looking at all payments again", gateway.address)
-            opened = records.parse_open_payments(service, gateway) if swept else records.OpenPayments()
-            self._checkpoints.append(GatewayCheckpoint(gateway, swept, opened, (swept, opened.copy())))
-            stored |= {records.swept_key(gateway): str(swept)} | records.stored_values(service, gateway)
+            checkpoint = read_checkpoint(service, gateway)
+            self._checkpoints.append(checkpoint)
+            stored |= {records.swept_key(gateway): str(checkpoint.swept)} | records.stored_values(service, gateway)
         self._record.resume(stored)
 
     async def run(self, busy_seconds: int, idle_seconds: int) -> None:
@@ -106,45 +105,46 @@ class Sweeper:
                 if not self._tasks:
                     await asyncio.sleep(idle_seconds if idle else busy_seconds)
         finally:
-            await self._stop_work()
+            await self._tasks.stop()
 
     async def run_once(self, *, force: bool = False) -> SweepResult:
-        """Sweep all gateways until every payment was attempted. `force` writes the record even if it is not due."""
+        """Sweep all gateways until every payment was attempted.
+
+        `force` seals every customer's final payments, and writes the record, even if that is not due.
+        """
         try:
             while True:
                 before = self._progress()
                 result = await self._round(None, force=force)
-                if not self._is_capped or self._progress() == before:
+                if not self._tasks.is_capped or self._progress() == before:
                     return result
         finally:
-            await self._stop_work()
+            await self._tasks.stop()
 
-    def _progress(self) -> int:
-        return sum(checkpoint.swept + len(checkpoint.done_above) for checkpoint in self._checkpoints)
+    def _progress(self) -> list[tuple[int, int, int]]:
+        return [(each.swept, len(each.done_above), len(each.unsealed)) for each in self._checkpoints]
 
     async def _roll_back(self, checkpoint: GatewayCheckpoint) -> None:
         """Return to the record's position. Work in progress relies on what a lying node showed, so it ends."""
-        await self._stop_work()
+        await self._tasks.stop()
+        checkpoint.gateway.forget_blocks()
         checkpoint.rollback()
-
-    async def _stop_work(self) -> None:
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _round(self, patience_seconds: int | None, *, force: bool) -> SweepResult:
         """Find what is to be done, start working on it, and wait for the work at most so long."""
-        self._failed = self._is_capped = False
-        for checkpoint in self._checkpoints:
-            await self._begin_gateway(checkpoint)
-        if self._tasks:
-            await asyncio.wait(self._tasks.values(), timeout=patience_seconds)
+        self._tasks.begin_round()
+        self._heads, self._seals_all = None, force
+        readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
+        if self._heads and all(checkpoint.total is not None for checkpoint in self._checkpoints):
+            self._confirmations.share_unfinalized(self._heads, [reading.unfinalized() for reading in readings])
+        for reading in readings:
+            self._begin_reading(reading)
+        await self._tasks.wait(patience_seconds)
         agreed = await self._record.write(self._checkpoints, force=force)
         is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints) and not self.unreadable()
         return SweepResult(
             idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
-            complete=agreed and not self._tasks and is_read and not self._failed,
+            complete=agreed and not self._tasks and is_read and not self._tasks.failed,
         )
 
     def uncredited(self) -> list[tuple[Payment, str]]:
@@ -167,26 +167,44 @@ class Sweeper:
         """The blocks that no node showed properly in the last sweep."""
         return [block for checkpoint in self._checkpoints for block in checkpoint.unreadable]
 
-    async def _begin_gateway(self, checkpoint: GatewayCheckpoint) -> None:
-        checkpoint.total = None
+    async def _read_gateway(self, checkpoint: GatewayCheckpoint) -> Reading | None:
+        """Read what is new, and all above `finalized` again; None if there is nothing, or it cannot be read.
+
+        Long backlogs are worked on meanwhile.
+        """
+        was_idle, checkpoint.total = checkpoint.is_idle, None
+        reading: Reading | None = None
         try:
             await self._refresh_heads()
+            heads = None if was_idle else await self._heads_of_round()
             total = await checkpoint.gateway.total_payments()
             if not await self._is_checkpoint_valid(checkpoint, total):
-                return
-            if checkpoint.swept < total or len(checkpoint.open):
-                heads = await self._confirmations.heads()
-                uncredited = await self._begin_open(checkpoint, heads)
-                unreadable: list[UnreadableBlock] = []
-                async for window in checkpoint.gateway.payments(checkpoint.swept, total, checkpoint.is_done):
-                    uncredited |= await self._begin_window(checkpoint, window.payments, heads)
-                    unreadable += window.unreadable
-                checkpoint.uncredited = uncredited
-                for block in checkpoint.note_unreadable(unreadable):
+                return None
+            if checkpoint.has_work(total, self._confirmations.latest, seals_all=self._seals_all):
+                if heads is None:  # the payments are counted after the heads, so that none before these is missing
+                    heads, total = await self._heads_of_round(), await checkpoint.gateway.total_payments()
+                reading = Reading(checkpoint, heads)
+                reading.uncredited = await self._begin_open(checkpoint, heads)
+                is_passed = reading.is_passed(self._is_credited)
+                async for window in checkpoint.gateway.payments(checkpoint.swept, total, is_passed):
+                    self._begin_reading(reading)
+                    await self._tasks.wait_for_room()
+                    reading.add(window)
+                for block in checkpoint.note_unreadable(reading.unreadable):
                     log.error("%s; these wait until a node shows them, all others go on", block)
             checkpoint.total = total
         except ChainError as error:
             log.warning("gateway %s: %s", checkpoint.gateway.address, error)
+        if reading:
+            reading.is_over = True
+        return reading
+
+    async def _heads_of_round(self) -> Heads:
+        self._heads = self._heads or await self._confirmations.heads()
+        return self._heads
+
+    def _is_credited(self, payment: Payment) -> bool:
+        return self._status_cache.credited_status(payment) is not None
 
     async def _is_checkpoint_valid(self, checkpoint: GatewayCheckpoint, total: int) -> bool:
         """Whether the checkpoint fits the contract's payment count.
@@ -224,13 +242,13 @@ class Sweeper:
         await self.order_watch.retry_ordered(opened)
         for customer_id in list(checkpoint.open.customers):
             if self._customers.has_open_work(checkpoint, customer_id):
-                self._begin_customer(checkpoint, customer_id, [], heads)
+                self._tasks.begin(checkpoint, customer_id, [], heads)
         due: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in sorted(checkpoint.indexed.items()):
             if not self._status_cache.pending_status(payment):
                 due[payment.customer_id or ""].append((index, payment))
         for customer_id, indexed in due.items():
-            self._begin_customer(checkpoint, customer_id, indexed, heads)
+            self._tasks.begin(checkpoint, customer_id, indexed, heads)
         return {payment.identity: payment for payment in opened}
 
     async def _adopt_indexed(self, checkpoint: GatewayCheckpoint) -> None:
@@ -239,31 +257,32 @@ class Sweeper:
             try:
                 checkpoint.adopt(index, await checkpoint.gateway.payment_at(index))
             except ChainError as error:
-                self._failed = True
+                self._tasks.failed = True
                 log.warning("gateway %s, open payment %d: %s", checkpoint.gateway.address, index, error)
 
-    async def _begin_window(
-        self, checkpoint: GatewayCheckpoint, window: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> dict[str, Payment]:
-        """Start working on new payments, by customer and in order; return those without a credit."""
+    def _begin_reading(self, reading: Reading) -> None:
+        """Start working on what was read, by customer and in order; at its end also on what is to be sealed."""
+        checkpoint, heads = reading.checkpoint, reading.heads
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
-        waiting: dict[str, Payment] = {}
-        for index, payment in window:
-            if checkpoint.is_done(index):
+        for index, payment in reading.take():
+            if self._is_credited(payment):
+                if is_final(payment, heads):  # else the next rounds look at it again
+                    checkpoint.unsealed[index] = payment
                 continue
-            credited = self._status_cache.credited_status(payment)
-            if not credited:
-                waiting[payment.identity] = payment
-            elif not is_final(payment, heads):
-                continue  # credited; the cursor advances at finality
+            checkpoint.unsealed.pop(index, None)
+            checkpoint.done_above.discard(index)  # in another block, if at all
+            reading.uncredited[payment.identity] = payment
             if not self._is_passed_as_open(checkpoint, index, payment, heads):
                 customers[payment.customer_id or ""].append((index, payment))
+        if checkpoint.total is not None:
+            checkpoint.uncredited = reading.uncredited
+        if reading.is_over:
+            for customer_id, indexed in checkpoint.unsealed_by_customer().items():
+                if self._seals_all or is_seal_due((payment for _, payment in indexed), heads):
+                    customers[customer_id] = sorted([*indexed, *customers[customer_id]])
         checkpoint.advance()
         for customer_id, indexed in customers.items():
-            self._begin_customer(checkpoint, customer_id, indexed, heads)
-        if len(self._tasks) > _MAX_BUSY_CUSTOMERS:
-            await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_COMPLETED)
-        return waiting
+            self._tasks.begin(checkpoint, customer_id, indexed, heads, seal=self._seals_all)
 
     def _is_passed_as_open(self, checkpoint: GatewayCheckpoint, index: int, payment: Payment, heads: Heads) -> bool:
         """Whether a payment needs no work now: its next attempt is not due, or it is plain and not final."""
@@ -273,23 +292,6 @@ class Sweeper:
         if pending and self._may_open(checkpoint, payment):
             checkpoint.leave_open(index, payment, pending.cause or pending.state)
         return pending is not None
-
-    def _begin_customer(
-        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
-        """Start working on a customer's payments, unless earlier work goes on: a later round finds them again."""
-        key = checkpoint.gateway.address, customer_id
-        self._is_capped |= key in self._tasks or len(indexed) > _MAX_QUEUED
-        if key not in self._tasks:
-            work = self._sweep_customer(checkpoint, customer_id, indexed[:_MAX_QUEUED], heads)
-            self._tasks[key] = asyncio.create_task(work)
-            self._tasks[key].add_done_callback(lambda _: self._tasks.pop(key))
-
-    async def _sweep_customer(
-        self, checkpoint: GatewayCheckpoint, customer_id: str, indexed: Sequence[tuple[int, Payment]], heads: Heads
-    ) -> None:
-        if not await self._customers.run(checkpoint, customer_id, indexed, heads):
-            self._failed = True
 
     def _may_open(self, checkpoint: GatewayCheckpoint, payment: Payment) -> bool:
         """Whether `swept` may pass a final payment that is not credited: not if too many keys are in use already."""

@@ -202,7 +202,7 @@ async def test_a_malformed_log_is_asked_of_the_next_node() -> None:
 async def test_blocks_that_are_done_are_not_read_again() -> None:
     made = history(2, 1, 3)
     node = FakeNode(made)
-    windows = [window async for window in reading(node).payments(0, len(made), lambda index: index < 3)]
+    windows = [window async for window in reading(node).payments(0, len(made), lambda index, block: index < 3)]
     assert [window.payments for window in windows] == [list(enumerate(made))[3:]]
     assert node.asked.count("eth_getLogs") == 1
 

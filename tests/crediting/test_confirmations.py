@@ -9,10 +9,9 @@ import pytest
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from chain.payment_index import WINDOW
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.domain.finality import parse_tiers
-from tests.chain.fake_node import FakeNode, FakeNodes, history
+from tests.chain.fake_node import FakeNode, FakeNodes
 from tests.fakes.factories import CHAIN_ID, GATEWAY, OTHER_GATEWAY, PAYER, FakeClock, block, heads, payment, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -84,20 +83,73 @@ async def test_a_plain_payment_waits_for_finality_and_reads_no_others() -> None:
     assert await World([plain], finalized=100).reached(plain)
 
 
-async def test_one_reading_is_shared_for_a_second() -> None:
+async def test_one_reading_is_shared_for_seconds_by_the_payments_it_holds() -> None:
     world = World([payment()])
-    for wait, calls in ((0, 1), (0.5, 1), (1, 2)):
+    for wait, calls in ((0, 1), (3, 1), (2.9, 1), (0.1, 2)):
         world.clock.wait(wait)
         await world.reached(payment())
         assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == calls
 
 
-async def test_a_later_finalized_block_causes_a_new_reading() -> None:
+async def test_a_payment_that_the_reading_does_not_hold_causes_a_new_one() -> None:
+    later = payment(block=101, tx_hash=tx_hash(2), sequence=1)
     world = World([payment()])
     await world.reached(payment())
-    world.each[0].tags["finalized"] = 60
+    world.each[0].payments.append(later)
+    assert await world.reached(later)
+    moved = payment(block=102, tx_hash=tx_hash(2), sequence=1)
+    world.each[0].payments[-1] = moved
+    assert await world.reached(moved)
+    assert not await world.reached(later), "a reorganisation moved it"
+    assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == 4
+
+
+async def test_a_reading_covers_no_payment_behind_the_head_that_was_read_before_it() -> None:
+    """Of two gateways one was read before the other: an earlier payment of it may be missing."""
+    first, second = payment(gateway=OTHER_GATEWAY, cents=9_000), payment(cents=9_000, block=101)
+    world = World([first, second], latest=120)
+    at_head_100 = await world.confirmations.heads()
+    at_head_100 = heads(100, at_head_100.safe.number, at_head_100.finalized.number)
+    windows = [await gateway.payments_above(50) for gateway in world.confirmations._gateways]
+    world.confirmations.share_unfinalized(at_head_100, [windows[0]])
+    assert not await world.reached(second), "both count, so that it waits for the second tier"
+
+
+async def test_a_later_finalized_block_causes_no_new_reading() -> None:
+    """An earlier one stays true: the reading holds more payments than it had to."""
+    world = World([payment()])
     await world.reached(payment())
-    assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == 2
+    await world.confirmations.depth_of(payment(), heads(200, 125, 60))
+    assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == 1
+    await world.confirmations.depth_of(payment(), heads(200, 125, 40))
+    assert world.each[0].viewed.count((GATEWAY, "totalPayments")) == 2, "this one holds too few"
+
+
+async def test_safe_and_finalized_are_asked_of_each_node_every_six_seconds() -> None:
+    world = World([], nodes=1)
+    node = world.each[0]
+    await world.confirmations.heads()
+    assert node.asked.count("eth_getBlockByNumber") == 3
+    node.tags = {"latest": 205, "safe": 150, "finalized": 60}
+    assert await world.confirmations.heads() == heads(205, 125, 50), "the older ones stay true"
+    assert node.asked.count("eth_getBlockByNumber") == 4
+    world.clock.wait(6)
+    assert await world.confirmations.heads() == heads(205, 150, 60)
+
+
+async def test_a_node_that_went_back_is_asked_for_all_again() -> None:
+    world = World([], nodes=1)
+    await world.confirmations.heads()
+    world.each[0].tags = {"latest": 120, "safe": 100, "finalized": 40}
+    assert await world.confirmations.heads() == heads(120, 100, 40)
+
+
+async def test_no_node_is_believed_by_what_another_says_is_final() -> None:
+    plain = payment(cents=0)
+    world = World([plain], nodes=2, finalized=100)
+    world.each[1].tags["finalized"] = 99
+    for _ in range(2):
+        assert not await world.reached(plain)
 
 
 LARGE = payment(cents=50_000)  # above the first tier: `safe` is needed
@@ -145,6 +197,7 @@ async def test_a_plain_payment_needs_two_nodes() -> None:
     world = World([plain], nodes=2, finalized=100)
     assert await world.reached(plain)
     world.each[1].tags["finalized"] = 99
+    world.clock.wait(6)
     assert not await world.reached(plain)
 
 
@@ -359,45 +412,3 @@ async def test_a_block_from_the_future_is_confirming() -> None:
     world = World([LARGE], finalized=150)
     world.clock.wall_time = block(100).time - 121.0
     assert not await world.reached(LARGE)
-
-
-PAYMENTS = history(2, 1, 3)
-BLOCKS = {index: indexed.block for index, indexed in enumerate(PAYMENTS)}
-
-
-async def agreed(*nodes: FakeNode, blocks: dict[int, int]) -> bool | None:
-    """Whether these nodes agree about the index."""
-    world = World([])
-    world.confirmations._nodes = FakeNodes(*nodes)
-    return await world.confirmations.nodes_agree(Gateway(FakeNodes(*nodes), CHAIN_ID, GATEWAY), blocks, {}, {})
-
-
-async def test_agreement_takes_two_nodes_with_the_same_blocks() -> None:
-    liar = FakeNode([payment(block=99, tx_hash=tx_hash(66)), *PAYMENTS])
-    assert await agreed(FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
-    assert await agreed(liar, FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
-    assert await agreed(liar, FakeNode(PAYMENTS), blocks=BLOCKS) is False
-    assert await agreed(liar, FakeNode(PAYMENTS), blocks={0: 99, 3: BLOCKS[2]}) is False
-    assert await agreed(liar, FakeNode(PAYMENTS), blocks={5: 104}), "the same in both"
-
-
-async def test_a_single_node_is_trusted_and_no_blocks_need_no_node() -> None:
-    assert await agreed(FakeNode([]), blocks=BLOCKS)
-    assert await agreed(FakeNode([]), FakeNode([]), blocks={})
-
-
-async def test_a_failing_node_neither_confirms_nor_contradicts() -> None:
-    silent = FakeNode(PAYMENTS)
-    silent.lies["eth_call"] = lambda _: "0x"
-    assert await agreed(silent, FakeNode(PAYMENTS), blocks=BLOCKS) is None
-    assert await agreed(silent, FakeNode(PAYMENTS), FakeNode(PAYMENTS), blocks=BLOCKS)
-    assert await agreed(FakeNode(PAYMENTS[:3]), FakeNode(PAYMENTS), blocks=BLOCKS) is None, "it is behind"
-
-
-async def test_distant_indexes_are_read_in_windows() -> None:
-    payments = history(*[1] * (WINDOW + 2), customers=1)
-    blocks = {index: payments[index].block for index in (0, 1, WINDOW, WINDOW + 1)}
-    nodes = FakeNode(payments), FakeNode(payments)
-    assert await agreed(*nodes, blocks=blocks)
-    assert await agreed(*nodes, blocks=blocks | {WINDOW + 1: 1}) is False
-    assert nodes[0].viewed.count((GATEWAY, "paymentBlocks")) == 4

@@ -9,6 +9,7 @@ from stateless_billing.domain.finality import (
     FINALIZED,
     ConfirmationTier,
     Depth,
+    UnfinalizedSums,
     is_final,
     measure_depth,
     parse_tiers,
@@ -72,12 +73,12 @@ def test_accepted_tiers_cover_every_amount(text: str) -> None:
         tiers = parse_tiers(text)
     except ValueError:
         return
-    assert tier_for(payment(cents=10**16), [], tiers, 10**17) == tiers[-1]
+    assert tier_for(payment(cents=10**16), UnfinalizedSums([]), tiers, 10**17) == tiers[-1]
     limits = [tier.cents for tier in tiers[:-1]]
     assert all(limit is not None for limit in limits)
     for tier in tiers[:-1]:
         assert tier.cents is not None
-        assert tier.cents == 0 or tier_for(payment(cents=tier.cents), [], tiers, 10**17) == tier
+        assert tier.cents == 0 or tier_for(payment(cents=tier.cents), UnfinalizedSums([]), tiers, 10**17) == tier
 
 
 def other(number: int, cents: int, **changes: object) -> Payment:
@@ -114,7 +115,7 @@ def other(number: int, cents: int, **changes: object) -> Payment:
     ],
 )
 def test_tier_for(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
-    assert tier_for(payment(cents=cents), others, DEFAULT_TIERS, at_most) == tier
+    assert tier_for(payment(cents=cents), UnfinalizedSums(others), DEFAULT_TIERS, at_most) == tier
 
 
 TIME = block(100).time
@@ -211,15 +212,15 @@ class TestBoundaries:
             payment(cents=1_000, tx_hash=tx_hash(3), sequence=9, log_index=2),
         ]
         own = payment(cents=500)
-        assert tier_for(own, before, tiers, 2_500) == tiers[1]  # 1,500 of this customer, 2,500 in all
-        assert tier_for(own, before, tiers, 2_499) == FINALIZED
-        assert tier_for(own, [*before, own], tiers, 2_500) == tiers[1]
+        assert tier_for(own, UnfinalizedSums(before), tiers, 2_500) == tiers[1]  # 1,500 of this customer, 2,500 in all
+        assert tier_for(own, UnfinalizedSums(before), tiers, 2_499) == FINALIZED
+        assert tier_for(own, UnfinalizedSums([*before, own]), tiers, 2_500) == tiers[1]
 
     def test_payments_of_one_transaction_add_up(self) -> None:
         first, second = payment(cents=6_000), payment(cents=6_000, ordinal=1, sequence=1, log_index=9)
-        assert tier_for(first, [first, second], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
-        assert tier_for(second, [first, second], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
+        assert tier_for(first, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
+        assert tier_for(second, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
 
     def test_a_payment_also_seen_in_an_earlier_block_counts_once(self) -> None:
         before, now = payment(cents=6_000, block=99), payment(cents=6_000)
-        assert tier_for(now, [before, now], DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
+        assert tier_for(now, UnfinalizedSums([before, now]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]

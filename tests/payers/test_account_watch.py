@@ -193,7 +193,7 @@ def test_a_vanished_payment_leaves_the_list() -> None:
             assert states(mine) == ["confirming"]
             town.nodes[0].payments.clear()
             for cache in services.account_watch._gateways[0].block_caches.values():
-                cache.clear()
+                cache.forget()
             await asyncio.sleep(3)
             assert states(mine) == []
 

@@ -5,7 +5,7 @@ A rule whose mutant survives the simulation is either unnecessary or untested.
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from chain.errors import InconsistentChainData
@@ -21,7 +21,7 @@ from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.domain import epochs, finality, ledger
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.epochs import EpochPosition, epoch_position
-from stateless_billing.domain.finality import ConfirmationTier, Depth, Heads
+from stateless_billing.domain.finality import ConfirmationTier, Depth, Heads, UnfinalizedSums
 from stateless_billing.domain.ledger import Cursor, Entry
 from stateless_billing.stripe import ledger_reader
 from stateless_billing.stripe.client import StripeSession
@@ -30,6 +30,7 @@ from stateless_billing.stripe.ledger_reader import Anchor, ReadPage
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.sweep import cursors, customer_sweep, sweeper
 from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.index_agreement import IndexAgreement
 from tests.simulation.busy_mutants import BUSY_MUTANTS
 from tests.simulation.connection_mutants import CONNECTION_MUTANTS, FOREVER
 from tests.simulation.grant_mutants import GRANT_MUTANTS, Patch
@@ -161,7 +162,7 @@ def plain_before_finality() -> list[Patch]:
 
     def tier_for(
         payment: Payment,
-        unfinalized: Iterable[Payment],
+        unfinalized: UnfinalizedSums,
         tiers: tuple[ConfirmationTier, ...],
         max_unfinalized_cents: int,
     ) -> ConfirmationTier:
@@ -214,7 +215,7 @@ def one_node_moves_the_record() -> list[Patch]:
     """The service record passes payments that a single node reports."""
 
     async def agreed(
-        self: Confirmations,
+        self: IndexAgreement,
         gateway: Gateway,
         blocks: Mapping[int, int],
         sequences: Mapping[str, Mapping[int, int]],
@@ -222,7 +223,7 @@ def one_node_moves_the_record() -> list[Patch]:
     ) -> bool:
         return True
 
-    return [(Confirmations, "nodes_agree", agreed)]
+    return [(IndexAgreement, "nodes_agree", agreed)]
 
 
 def look_back_too_short() -> list[Patch]:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from chain.failover import FailoverProvider
 from chain.provider import ChainClient
-from stateless_billing.crediting import confirmations
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.status_cache import StatusCache, _Pending
 from stateless_billing.domain.finality import Heads
@@ -27,7 +26,7 @@ def a_stuck_node_stays_first() -> list[Patch]:
         return None
 
     async def fresh_heads(self: Confirmations, reader: ChainClient) -> Heads:
-        return await confirmations._read_heads(reader)
+        return await self._read_heads(reader)
 
     return [(FailoverProvider, "refresh", refresh), (Confirmations, "_fresh_heads", fresh_heads)]
 

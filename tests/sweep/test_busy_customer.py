@@ -134,9 +134,9 @@ def test_one_turn_for_all_starves_the_others(monkeypatch: pytest.MonkeyPatch) ->
     """The mutant of the test of a backlog: one customer's whole work is done before another's begins."""
     original, turn = CustomerSweep.run, asyncio.Lock()
 
-    async def run(self: CustomerSweep, *arguments: object) -> None:
+    async def run(self: CustomerSweep, *arguments: object, **options: bool) -> None:
         async with turn:
-            await original(self, *arguments)  # type: ignore[arg-type]
+            await original(self, *arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(CustomerSweep, "run", run)
     with pytest.raises(AssertionError):

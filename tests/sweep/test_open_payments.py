@@ -209,7 +209,7 @@ def test_a_failing_round_is_not_repeated_at_once_while_work_goes_on(monkeypatch:
             raise ValueError
 
         monkeypatch.setattr(services.sweeper, "_round", fail)
-        services.sweeper._tasks[("", "")] = asyncio.create_task(asyncio.sleep(1_000))
+        services.sweeper._tasks._tasks[("", "")] = asyncio.create_task(asyncio.sleep(1_000))
         await sweeping(services, 60, busy=3)
         assert rounds <= 21
 
@@ -250,8 +250,8 @@ def test_disagreement_ends_the_work_that_relies_on_it() -> None:
     async def scenario() -> None:
         services = await town.started()
         work = asyncio.create_task(asyncio.sleep(1_000))
-        services.sweeper._tasks[("", "")] = work
-        work.add_done_callback(lambda _: services.sweeper._tasks.clear())
+        services.sweeper._tasks._tasks[("", "")] = work
+        work.add_done_callback(lambda _: services.sweeper._tasks._tasks.clear())
         checkpoint = services.sweeper._checkpoints[0]
         checkpoint.swept = 1
         await services.sweeper._roll_back(checkpoint)

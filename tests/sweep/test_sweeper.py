@@ -9,6 +9,7 @@ from msgspec import structs
 
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
+from stateless_billing.sweep.checkpoint import SEAL_SECONDS
 from stateless_billing.sweep.sweeper import Sweeper, SweepResult
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
@@ -248,7 +249,7 @@ def test_the_request_count_of_a_fresh_credit_and_its_finality_is_as_documented()
         assert (town.asked(READS), town.asked(CREDITS), town.stripe.log.counts.total()) == (1, 1, 2)
         assert town.connections == 0  # reuses the connection that read the records
         town.stripe.log.reset()
-        await sweeping(services, 2 * FINAL_SECONDS)
+        await sweeping(services, 2 * FINAL_SECONDS + SEAL_SECONDS)
         [record] = {row.path for row in town.stripe.log.rows if SERVICE in row.path}
         assert record == f"/v1/customers/{SERVICE}"
         mine = [row.endpoint for row in town.stripe.log.rows if SERVICE not in row.path]

@@ -1,0 +1,152 @@
+"""Sealing: a customer's credits are listed and passed together, half an hour behind the finalized block."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+from chain.gateway import Window
+from chain.payment import Payment
+from stateless_billing.bookkeeping.records import OpenPayments
+from stateless_billing.crediting.payment_status import credited_status
+from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.sweep.checkpoint import SEAL_SECONDS, GatewayCheckpoint, is_seal_due
+from stateless_billing.sweep.customer_tasks import CustomerTasks
+from stateless_billing.sweep.reading import Reading
+from tests.chain.fake_node import history
+from tests.fakes.factories import BLOCK_SECONDS, FakeClock, block, heads, payment, tx_hash
+from tests.fakes.in_process_service import CREDITS, FINALITY, LISTS, NOW_BLOCK, UPDATES, Town, sweeping
+
+FINAL_SECONDS = FINALITY * BLOCK_SECONDS
+TEN = [
+    payment(sequence=place, block=NOW_BLOCK + 60 * place, tx_hash=tx_hash(place + 1), cents=500) for place in range(10)
+]
+CUSTOMER = "cus_Alice1"
+
+
+def own_calls(town: Town) -> list[str]:
+    """The requests about the customer."""
+    return [row.endpoint for row in town.stripe.log.rows if CUSTOMER in row.path]
+
+
+async def pay(town: Town, payments: list[Payment], services: Any) -> None:
+    """Let each payment happen at its block, while the service sweeps."""
+    for number, made in enumerate(payments):
+        town.nodes[0].payments.append(made)
+        following = payments[number + 1 : number + 2] or [made]
+        await sweeping(services, max(1, following[0].time - made.time), busy=3, idle=15)
+
+
+def test_what_a_customer_pays_within_half_an_hour_is_sealed_with_one_listing_and_one_cursor() -> None:
+    town = Town([])
+    town.add(CUSTOMER)
+
+    async def scenario() -> None:
+        services = await town.started()
+        await pay(town, TEN, services)
+        await sweeping(services, 60)
+        assert own_calls(town).count(CREDITS) == len(TEN)
+        assert not {LISTS, UPDATES} & set(own_calls(town))
+        elapsed = TEN[-1].time - TEN[0].time + 60
+        await sweeping(services, FINAL_SECONDS + SEAL_SECONDS - elapsed - 120)
+        assert (town.record()[0], town.cursor(CUSTOMER)) == (None, None), "half an hour has not passed"
+        await sweeping(services, 240)
+        assert [own_calls(town).count(name) for name in (LISTS, UPDATES)] == [1, 1]
+        assert town.cursor(CUSTOMER) == f"10:{TEN[-1].tx_hash}", "all that is final by then"
+        await sweeping(services, 120)
+        assert town.record() == ("10", {})
+
+    town.run(scenario())
+
+
+def test_a_restart_seals_at_the_same_time() -> None:
+    town = Town([TEN[0]])
+
+    async def scenario() -> None:
+        await sweeping(await town.started(), FINAL_SECONDS + 600)
+        await sweeping(await town.started(), SEAL_SECONDS - 600 - 120)
+        assert town.cursor(CUSTOMER) is None
+        await sweeping(await town.started(), 300)
+        assert (town.cursor(CUSTOMER), town.record()) == (f"1:{TEN[0].tx_hash}", ("1", {}))
+        assert len(town.rows(CUSTOMER)) == 1
+
+    town.run(scenario())
+
+
+def test_while_finality_stands_still_nothing_is_sealed() -> None:
+    final, above = payment(block=40), payment(block=60)
+    at = heads(10_000, 9_000, 50)
+    assert not is_seal_due([final, above], at)
+    assert not is_seal_due([above], heads(10_000, 9_000, 60 + SEAL_SECONDS // BLOCK_SECONDS - 1))
+    assert is_seal_due([above], heads(10_000, 9_000, 60 + SEAL_SECONDS // BLOCK_SECONDS))
+
+
+def test_a_credit_that_the_sealing_listing_does_not_show_is_looked_for_at_once() -> None:
+    town = Town([TEN[0]])
+
+    async def scenario() -> None:
+        services = await town.started()
+        await sweeping(services, FINAL_SECONDS + SEAL_SECONDS - 60)
+        assert len(town.rows(CUSTOMER)) == 1
+        town.customer(CUSTOMER).rows.clear()
+        await sweeping(services, 120)
+        writes = [row for row in town.stripe.log.rows if row.endpoint == CREDITS]
+        assert len(writes) == 2
+        assert len({row.idempotency_key for row in writes}) == 1
+        assert (town.cursor(CUSTOMER), town.record()[0]) == (None, None)
+
+    town.run(scenario())
+
+
+def test_while_only_sealing_remains_a_round_asks_for_the_count_alone() -> None:
+    town = Town([TEN[0]])
+
+    async def scenario() -> None:
+        services = await town.started()
+        await sweeping(services, FINAL_SECONDS + 120)
+        town.nodes[0].asked.clear()
+        town.nodes[0].viewed.clear()
+        await sweeping(services, 600, idle=15)
+        assert {name for _, name in town.nodes[0].viewed} == {"totalPayments"}
+        assert "eth_getLogs" not in town.nodes[0].asked
+
+    town.run(scenario())
+
+
+def checkpoint(swept: int = 0) -> GatewayCheckpoint:
+    """A position without a record."""
+    return GatewayCheckpoint(cast("Any", None), swept, OpenPayments(), (0, OpenPayments()))
+
+
+def test_a_place_that_was_passed_in_another_block_is_read_again() -> None:
+    """A node invented a payment before it: what it showed at each place behind lies one further."""
+    position = checkpoint()
+    position.close(1, payment(block=100))
+    assert position.is_done_in(1, 100)
+    assert not position.is_done_in(1, 102)
+    position.unsealed[2] = payment(block=104)
+    reading = Reading(position, heads(10_000, 9_500, 9_000))
+    is_passed = reading.is_passed(lambda _: True)
+    assert [is_passed(index, number) for index, number in ((1, 100), (2, 104), (3, 106))] == [True, True, False]
+    assert [is_passed(index, number) for index, number in ((1, 102), (2, 106))] == [False, False]
+    assert not reading.is_passed(lambda _: False)(2, 104), "no longer credited"
+    assert not Reading(position, heads(10_000, 9_500, 99)).is_passed(lambda _: True)(1, 100), "not final by these heads"
+
+
+def test_work_on_final_payments_begins_before_a_long_reading_ends() -> None:
+    made = history(1, 1, 1)
+    reading = Reading(checkpoint(), heads(200, 150, 102))
+    reading.add(Window(3, list(enumerate(made))))
+    assert reading.take() == list(enumerate(made))[:2], "what is not final waits for the sums of all gateways"
+    reading.is_over = True
+    assert reading.take() == [(2, made[2])]
+    assert reading.take() == []
+    assert [payment for _, payment in reading.unfinalized().payments] == [made[2]]
+
+
+def test_a_round_takes_few_payments_to_credit_and_many_to_seal() -> None:
+    status_cache, clock = StatusCache(FakeClock()), block(100)
+    tasks = CustomerTasks(cast("Any", None), status_cache)
+    made = [(place, replace(payment(), sequence=place, ordinal=place, time=clock.time)) for place in range(600)]
+    assert len(tasks._limit(made)) == 64
+    for _, each in made:
+        status_cache.record_attempt(each, credited_status(each.cents, None))
+    assert len(tasks._limit(made)) == 512
