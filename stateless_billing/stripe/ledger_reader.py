@@ -14,7 +14,7 @@ from stateless_billing.stripe.objects import Customer, Page
 
 _LISTING_SECONDS = 60
 _NEWEST_ENTRIES = 20  # more than a slice of the sweep writes
-_MAX_CACHED_ENTRIES = 20_000  # of all customers together, about 20 MB
+_MAX_CACHED_ENTRIES = 40_000  # of all customers together, about 40 MB
 MAX_PAGES = 200  # a ledger without an anchor in this many pages is not read further
 
 ReadPage = Callable[[str | None], Awaitable[Page]]
@@ -41,6 +41,10 @@ class ListingCache:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._listings: LRUCache[str, _Listing] = LRUCache(_MAX_CACHED_ENTRIES, lambda listing: len(listing.entries))
+
+    def has_long_listing(self, customer_id: str, since: int) -> bool:
+        """Whether a listing of several pages is at hand, of which only the newest entries would have to be read."""
+        return self._get(customer_id, since) is not None
 
     async def read_newest(self, session: StripeSession, customer_id: str, since: int) -> Page:
         """Read the newest page, a short one if the entries behind it are cached."""

@@ -73,6 +73,11 @@ class CursorUpdater:
             await self._crediting.process(gateway, payment, heads)
         return covered | await self._verify_and_advance(gateway, customer_id, unverified, start)
 
+    def is_listing_at_hand(self, customer_id: str, payments: Sequence[Payment]) -> bool:
+        """Whether crediting these payments took a long listing, which would be read again to seal them later."""
+        since = min(payment.time for payment in payments) - LISTING_LEAD_SECONDS
+        return self._listings.has_long_listing(customer_id, since)
+
     async def catch_up(self, gateway: Gateway, customer_id: str, stop: int, heads: Heads) -> bool:
         """Advance the cursor over a slice of the payments between it and `stop`; whether another slice may follow.
 

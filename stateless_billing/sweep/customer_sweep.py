@@ -171,7 +171,9 @@ class CustomerSweep:
             return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
         for payment in payments:
             await self._crediting.process(gateway, payment, heads)
-        return self._cursors.find_redirected(payments) if seal else set()
+        if seal or not customer_id or self._is_crowded or not self._cursors.is_listing_at_hand(customer_id, payments):
+            return self._cursors.find_redirected(payments) if seal else set()
+        return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
 
     async def _read_open(self, checkpoint: GatewayCheckpoint, customer_id: str, heads: Heads) -> None:
         """After a start, read what the customer has open from the chain, slice by slice."""

@@ -8,6 +8,7 @@ from chain.payment import Payment
 from stateless_billing.bookkeeping.records import OpenPayments
 from stateless_billing.crediting.payment_status import credited_status
 from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.sandbox.account import Entry
 from stateless_billing.sweep.checkpoint import SEAL_SECONDS, GatewayCheckpoint, is_seal_due
 from stateless_billing.sweep.customer_tasks import CustomerTasks
 from stateless_billing.sweep.reading import Reading
@@ -92,6 +93,23 @@ def test_a_credit_that_the_sealing_listing_does_not_show_is_looked_for_at_once()
         assert len(writes) == 2
         assert len({row.idempotency_key for row in writes}) == 1
         assert (town.cursor(CUSTOMER), town.record()[0]) == (None, None)
+
+    town.run(scenario())
+
+
+def test_a_long_ledger_is_read_once_for_the_credit_and_its_sealing() -> None:
+    plain = payment(block=NOW_BLOCK - FINALITY + 5, cents=0)
+    town = Town([plain])
+    debits = [(plain.time + number, Entry(1, "usd", description="Usage")) for number in range(1_000)]
+
+    async def scenario() -> None:
+        town.stripe.account.add_past(town.customer(CUSTOMER), debits)
+        services = await town.started()
+        await sweeping(services, 120, busy=3)
+        assert town.cursor(CUSTOMER) == f"1:{plain.tx_hash}", "the listing was at hand"
+        assert own_calls(town).count(LISTS) == 11, "ten pages, and what is new"
+        await sweeping(services, FINAL_SECONDS + SEAL_SECONDS)
+        assert own_calls(town).count(LISTS) == 11
 
     town.run(scenario())
 
