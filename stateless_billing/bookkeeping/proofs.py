@@ -44,7 +44,7 @@ class Proofs:
         self._failures: LRUCache[Hashable, int] = LRUCache(_CACHE_SIZE)
 
     def judge(self, sought: str, customer: str, epoch: int, reading: LedgerReading, *, unused: bool = False) -> Proof:
-        """Judge a reading that started in `epoch`, after the quiet zone at the epoch's start.
+        """Judge a reading that started in `epoch`, after the quiet zone at the epoch's start, and shows no such entry.
 
         `unused`: the customer has no currency, so it never had an entry, and an empty ledger needs no second reading.
         """
@@ -59,6 +59,10 @@ class Proofs:
         self._failures.pop(key, None)
         wait = QUIET_SECONDS - (reading.read_at - first.read_at)
         return Proof(proven=wait <= 0, wait_seconds=max(0, wait))
+
+    def discard(self, sought: str, customer: str, epoch: int) -> None:
+        """Drop the first reading: a later one shows the entry, or what may be it."""
+        self._evidence.pop((sought, customer, epoch), None)
 
     def record_failure(self, sought: str, customer: str, epoch: int, flaw: str) -> Proof:
         """Count a flawed reading."""

@@ -1,7 +1,7 @@
 """One crediting attempt: check every customer that may carry the credit and, if none does, write it once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from chain.gateway import Gateway
@@ -121,7 +121,7 @@ class Attempt:
         return (
             blocked
             or unproven_limits_status(orders.limits_flaw)
-            or self._find_objection()
+            or self._find_objection(self._readings.ledgers)
             or await self._write_if_due(self._readings.customers.get(self._credited_customer_id))
         )
 
@@ -147,8 +147,7 @@ class Attempt:
 
     def _possible_customers(self, orders: PaymentOrders) -> list[str]:
         """All customers that may carry the credit, the event's own first."""
-        own = [self._case.customer_id] if self._case.customer_id else []
-        return list(dict.fromkeys([*own, *orders.named_customers]))
+        return list(dict.fromkeys(filter(None, [self._case.customer_id, *orders.named_customers])))
 
     async def _check_within_epoch(self, orders: PaymentOrders, page: Page | None) -> PaymentStatus | None:
         """Check in the first epoch. Its idempotency key excludes a second credit, so complete listings suffice."""
@@ -213,10 +212,11 @@ class Attempt:
             return None, self._judge_absent(customer_id, customer, orders)
         self._readings.customers[customer_id] = customer
         self._readings.ledgers[customer_id] = reading.entries
-        epoch, origin = self._started_at.epoch, self._payment.time
-        if not orders.vouches_for(customer_id, epoch, origin):
-            unused = customer.currency is None
-            proof = self._tools.proofs.judge(self._payment.identity, customer_id, epoch, reading, unused=unused)
+        epoch, sought, proofs = self._started_at.epoch, self._payment.identity, self._tools.proofs
+        if not self._shows_absence(customer_id, reading.entries):
+            proofs.discard(sought, customer_id, epoch)  # two readings must show the absence
+        elif not orders.vouches_for(customer_id, epoch, self._payment.time):
+            proof = proofs.judge(sought, customer_id, epoch, reading, unused=customer.currency is None)
             if not proof.proven:
                 self._readings.unproven[customer_id] = unproven_ledger_status(proof, customer_id)
         return customer, reading.entries
@@ -245,10 +245,14 @@ class Attempt:
             return None
         return status
 
-    def _find_objection(self) -> PaymentStatus | None:
-        return find_objection(
-            self._case, self._terms, self._order, self._readings.ledgers, other_credits=self._tools.other_credits
-        )
+    def _find_objection(self, ledgers: Mapping[str, Sequence[Entry]]) -> PaymentStatus | None:
+        other_credits = self._tools.other_credits
+        return find_objection(self._case, self._terms, self._order, ledgers, other_credits=other_credits)
+
+    def _shows_absence(self, customer_id: str, entries: Sequence[Entry]) -> bool:
+        redirected = customer_id != self._case.customer_id
+        credit = credit_status(self._payment, entries, self._tools.other_credits, redirected=redirected)
+        return self._terms.price is not None and not (credit or self._find_objection({customer_id: entries}))
 
     async def _read_credited_customer(self) -> Customer:
         """Read the customer to credit right before the write, reserving rate limit for both requests together."""
@@ -264,9 +268,8 @@ class Attempt:
         customer = customer or await self._read_credited_customer()
         if deleted := deleted_customer_status(customer, listing_missing=False):
             return deleted
-        if ineligible := ineligible_customer_status(
-            customer, self._terms, self._order, bookkeeping=self._is_bookkeeping(customer.id)
-        ):
+        bookkeeping = any(map(self._tools.orders.is_bookkeeping, (customer.id, self._case.customer_id or "")))
+        if ineligible := ineligible_customer_status(customer, self._terms, self._order, bookkeeping=bookkeeping):
             return ineligible
         assert self._terms.price is not None
         if self._terms.price.cents == 0:
@@ -275,10 +278,6 @@ class Attempt:
             return PaymentStatus("pending", retry_after=MAX_UNSENT_SECONDS)
         assert self._case.may_prove, "credits are written only after a check that may prove absence"
         return await self._write(customer.id)
-
-    def _is_bookkeeping(self, customer_id: str) -> bool:
-        orders = self._tools.orders
-        return orders.is_bookkeeping(customer_id) or orders.is_bookkeeping(self._case.customer_id or "")
 
     async def _write(self, customer_id: str) -> PaymentStatus:
         payment, price = self._payment, self._terms.price
