@@ -46,13 +46,16 @@ lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	for name in dev mutation schemathesis slither; do \
 	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
-.PHONY: simulate mutants chaos attack outages
+.PHONY: simulate mutants chaos attack outages model
 
 simulate: install  ## run the whole service on a virtual clock with every known fault; SEEDS=20000
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
 
 mutants: install  ## break each rule once; every mutant must be caught
 	$(PY) -m tests.simulation --mutant all --seeds 5000
+
+model: install  ## explore every state of the rules of exactly-once, then remove each rule; takes minutes
+	$(PY) -m tests.model
 
 chaos: contracts  ## kill and stop real processes at random; SEED=, PAYMENTS=500
 	$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))

@@ -1,0 +1,1 @@
+"""Executable specifications of the pure core: naive, obviously right, and slow."""
