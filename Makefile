@@ -46,7 +46,7 @@ lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	for name in dev mutation schemathesis slither; do \
 	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
-.PHONY: simulate mutants chaos attack outages model
+.PHONY: simulate mutants chaos attack outages model prove-core
 
 simulate: install  ## run the whole service on a virtual clock with every known fault; SEEDS=20000
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
@@ -56,6 +56,9 @@ mutants: install  ## break each rule once; every mutant must be caught
 
 model: install  ## explore every state of the rules of exactly-once, then remove each rule; takes minutes
 	$(PY) -m tests.model
+
+prove-core: install  ## compare the pure core with its specifications: all small ledgers, a million others; SEED=
+	$(PY) -m tests.specifications $(if $(SEED),--seed $(SEED))
 
 chaos: contracts  ## kill and stop real processes at random; SEED=, PAYMENTS=500
 	$(PY) -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(PAYMENTS),--payments $(PAYMENTS))
