@@ -40,7 +40,7 @@ class Machine:
 
     def steps(self, state: State) -> Iterator[Step]:
         """Every step from a state."""
-        yield from self._time(state)
+        yield from self.pass_time(state)
         yield from people.steps(self.scene, state)
         yield from stripe.late_steps(state)
         for index, process in enumerate(state.processes):
@@ -50,16 +50,16 @@ class Machine:
                 yield f"{_who(index)} is killed and started again.", with_process(state, index, _restarted(process))
             if process.step == 0:
                 for payment in range(len(state.payments)):
-                    yield from self._begin(state, index, payment)
+                    yield from self.begin(state, index, payment)
             else:
                 yield from self._sleep(state, index)
-                yield from (self._check if process.step == 1 else self._send)(state, index)
+                yield from (self.check if process.step == 1 else self.send)(state, index)
         if self.scene.cursor:
             yield from self._cursor(state)
 
     # time and people
 
-    def _time(self, state: State) -> Iterator[Step]:
+    def pass_time(self, state: State) -> Iterator[Step]:
         """Half an hour passes, or the rest of the epoch. What lasts for minutes crosses one border, not two."""
         if any(process.border for process in state.processes):
             return
@@ -81,7 +81,8 @@ class Machine:
 
     # one attempt
 
-    def _begin(self, state: State, index: int, number: int) -> Iterator[Step]:
+    def begin(self, state: State, index: int, number: int) -> Iterator[Step]:
+        """A process takes up a payment and reads the orders about it."""
         payment, process = state.payments[number], state.processes[index]
         begun = process._replace(payment=number, name=payment.name, orders_at=state.phase)
         young = state.phase == 0 or Rule.FRESH_IS_YOUNG not in self.rules
@@ -123,7 +124,8 @@ class Machine:
                 asleep._replace(faults=state.faults & ~Fault.SLEEP),
             )
 
-    def _check(self, state: State, index: int) -> Iterator[Step]:
+    def check(self, state: State, index: int) -> Iterator[Step]:
+        """It checks the ledgers of everybody who may carry the credit."""
         process, now = state.processes[index], PHASES[state.phase].position
         idle = _idle(process)
         if not orders_count(PHASES[process.orders_at].position, now, self.rules):
@@ -244,7 +246,8 @@ class Machine:
         )
         return Shown.UNRELATED if excused else Shown.BARE
 
-    def _send(self, state: State, index: int) -> Iterator[Step]:
+    def send(self, state: State, index: int) -> Iterator[Step]:
+        """It sends the credit, unless too much time has passed."""
         process = state.processes[index]
         idle = _idle(process)
         believed = state.phase

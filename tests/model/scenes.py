@@ -32,12 +32,14 @@ def two_payments() -> list[Scene]:
 
 
 def pairs() -> list[Scene]:
-    """Two processes, one payment and one order under each pair of faults."""
+    """Two processes and one payment under each pair of faults, with one order where the payment is final."""
     faults = FAULTS | {"a hidden order": Fault.HIDE_ORDER}
-    return [
-        _scene(f"an order, {first} and {second}", faults[first] | faults[second], owners=ALONE, orders=1)
-        for first, second in combinations(faults, 2)
-    ]
+    scenes = []
+    for first, second in combinations(faults, 2):
+        pair = faults[first] | faults[second]
+        orders = 1 if pair & Fault.HIDE_ORDER or not pair & Fault.RENAME else 0
+        scenes.append(_scene(f"{'an order, ' * orders}{first} and {second}", pair, owners=ALONE, orders=orders))
+    return scenes
 
 
 def special() -> list[Scene]:
