@@ -82,7 +82,7 @@ BUSY_MUTANTS: dict[str, tuple[Callable[[], list[Patch]], tuple[str, ...]]] = {
         (round_waits_for_the_slowest, ("backlog",)),
         (cursor_past_an_uncredited, ("halting",)),
         (open_names_a_later_sequence, ("all_held",)),
-        (unfinal_payments_are_sealed, ("backlog",)),
+        (unfinal_payments_are_sealed, ("reorg", "paging")),
         (an_older_head_counts_as_final, ("reorg",)),
     )
 }

@@ -4,9 +4,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from chain.payment import Payment
 from stateless_billing.domain import epochs, finality, ledger, money
-from stateless_billing.domain.finality import ConfirmationTier, Heads
+from stateless_billing.domain.finality import ConfirmationTier, Heads, UnfinalizedSums
 from stateless_billing.domain.ledger import Entry, MatchOutcome
 from stateless_billing.grants import caps
 from tests.fakes.factories import block, entry, payment, tx_hash
@@ -117,7 +119,7 @@ def random_depth(rng: random.Random) -> str:
     others = [_some_payment(rng, number) for number in range(rng.randint(0, 6))]
     subject = rng.choice(others) if others and rng.random() < 0.3 else _some_payment(rng, 9)
     most = rng.choice([0, 10_000, 200_000])
-    tier = finality.tier_for(subject, others, TIERS, most)
+    tier = finality.tier_for(subject, UnfinalizedSums(others), TIERS, most)
     expected = depth_rule.tier(subject, others, [(one.cents, one.seconds, one.tag) for one in TIERS], most)
     if (tier.cents, tier.seconds, tier.tag) != expected:
         return f"{subject} among {others}, at most {most}: {tier}, should be {expected}"
@@ -131,7 +133,7 @@ def random_depth(rng: random.Random) -> str:
 
 def _some_payment(rng: random.Random, number: int) -> Payment:
     height = rng.randint(100, 120)
-    return replace(
+    return structs.replace(
         payment(block=height, tx_hash=tx_hash(rng.choice([1, number])), log_index=rng.randint(0, 2)),
         customer_id=rng.choice(["cus_A", "cus_B"]),
         cents=rng.choice([0, 1, 5_000, 9_999, 10_000, 90_000, 100_000]),

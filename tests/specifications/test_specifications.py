@@ -47,7 +47,7 @@ def test_every_word_is_spelled_once() -> None:
         ("epochs", epochs, "QUIET_SECONDS", 1_799),
         ("epochs", epochs, "FRESH_SECONDS", 601),
         ("rounding", money, "_BPS", 10_001),
-        ("depth", finality, "_is_same_payment", always(False)),
+        ("depth", finality, "_chain_order", always((0, 0))),
         ("depth", finality, "CLOCK_TOLERANCE_SECONDS", 121),
         ("caps", caps, "DAY", 24 * 3600 - 1),
         ("caps", caps, "_counts_toward", always(True)),

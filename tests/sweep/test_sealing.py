@@ -1,7 +1,8 @@
 """Sealing: a customer's credits are listed and passed together, half an hour behind the finalized block."""
 
-from dataclasses import replace
 from typing import Any, cast
+
+from msgspec.structs import replace
 
 from chain.gateway import Window
 from chain.payment import Payment
