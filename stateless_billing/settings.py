@@ -172,8 +172,8 @@ class Settings:
 
     stripe_api_key: str = _setting(_parse_text, secret=True)
     stripe_api_base: str | None = _setting(_parse_base)
-    stripe_rate: int = _setting(_parse_integer(1, 100))
-    stripe_total_rate: int = _setting(_parse_integer(1, 1000))
+    stripe_rate: int = _setting(_parse_integer(1, 1000))
+    stripe_total_rate: int = _setting(_parse_integer(1, 10_000))
     processes: int = _setting(_parse_integer(1, 1000), "1")
     visitor_reads_per_day: int = _setting(_parse_integer(1, 10**9), "1000")
     rpc_urls: tuple[str, ...] = _setting(_parse_urls, secret=True, absent=())

@@ -94,6 +94,8 @@ def test_the_default_rates_are_a_share_of_what_this_kind_of_key_is_allowed() -> 
         assert (settings.stripe_rate, settings.stripe_total_rate) == rates
         settings = load(SERVE, COMPLETE | {"STRIPE_API_KEY": key, "STRIPE_RATE": "25"})
         assert (settings.stripe_rate, settings.stripe_total_rate) == (25, rates[1])
+        settings = load(SERVE, COMPLETE | {"STRIPE_API_KEY": key, "STRIPE_RATE": "1000", "STRIPE_TOTAL_RATE": "10000"})
+        assert (settings.stripe_rate, settings.stripe_total_rate) == (1000, 10_000)
 
 
 def test_each_command_requires_only_what_it_uses() -> None:
@@ -133,6 +135,8 @@ def test_all_faults_are_reported_together() -> None:
         ("STRIPE_API_BASE", "api.stripe.com"),
         ("STRIPE_API_BASE", "https://x?y"),
         ("STRIPE_RATE", "0"),
+        ("STRIPE_RATE", "1001"),
+        ("STRIPE_TOTAL_RATE", "10001"),
         ("STRIPE_RATE", "2.5"),
         ("STRIPE_RATE", "-1"),
         ("STRIPE_RATE", "٣"),

@@ -3,20 +3,27 @@
 Keeps this service within its share of the account's limits, leaving capacity for other integrations. Stripe allows 25
 requests a second per endpoint, and in total 100, or 25 in a sandbox (docs.stripe.com/rate-limits); an endpoint is a URL
 template. Requests are spaced evenly when admitted, and counted again when sent, so that no second exceeds the share.
-A 429 of a limiter lowers the pace, which recovers by itself.
+
+Processes know of each other by 429s alone. Their requests form a pattern, which repeats with the interval of a process.
+A process that gets a 429 sends a little later from then on, until the pattern fits. Many 429s lower its pace.
 """
 
 import asyncio
-import math
+import random
 from collections import deque
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from enum import StrEnum
 
-_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 1.0, 30.0
-_RATE_WINDOW_SECONDS = 1.08  # per second of Stripe's limit: requests arrive with varying latency
+_RATE_WINDOW_SECONDS = 1.04  # per second of Stripe's limit: requests arrive with varying latency
 _MIN_SPACING = 3 / 4  # as a fraction of the interval, for requests that catch up after a delay
 _MAX_SPACED_REQUESTS = 100  # Stripe's usual limits; above them a timer is coarser than the spacing
-_SLOWDOWN_STEP, _MAX_SLOWDOWN = 1.5, 6.0  # of the intervals after a 429
-_SLOWDOWN_HALF_LIFE_SECONDS = 30.0
+_USUAL_RATE, _MAX_SEARCHES = 25, 20  # a second: search has a lower limit
+_MAX_SHIFT = 2.0  # of the deployment's intervals, after a first 429
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.5, 30.0  # after a second 429 in a row
+_RESPONSES, _TOLERATED = 40, 6  # 429s among the last responses
+_SLOWDOWN, _MIN_PACE = 0.8, 1 / 8  # of the pace, when there were more; of the share
+_RECOVERY, _RECOVERY_REQUESTS = 1.1, 40  # of the pace, for every so many requests
 
 
 class Endpoint(StrEnum):
@@ -33,41 +40,48 @@ class Endpoint(StrEnum):
     CREATE_ENTRY = "POST /v1/customers/:id/balance_transactions"
 
 
-_SLOWDOWN = {Endpoint.SEARCH_CUSTOMERS: 25 / 20}  # search is limited to 20 requests a second
-
-
 class _Limit:
-    """Limits one endpoint, or all together, to `max_requests` in `window` seconds, or to fewer after a 429."""
+    """Paces requests to one endpoint, or to all together, at `share` a second or less."""
 
-    def __init__(self, max_requests: int, window: float) -> None:
+    def __init__(self, share: float) -> None:
         self.next_free_at = 0.0
-        self.next_pause = _FIRST_PAUSE_SECONDS
+        self.next_pause = 0.0
         self.paused_until = 0.0
-        self._max_requests = max_requests
-        self._window = window
-        self._sent: deque[float] = deque(maxlen=max_requests)
+        self.turn = asyncio.Lock()
+        self._interval = _RATE_WINDOW_SECONDS / share
+        self._pace = 1.0  # as a fraction of the share
+        self._to_recovery = 0
+        self._refusals: deque[bool] = deque(maxlen=_RESPONSES)
+        self._burst = max(1, int(share + 1e-9))
+        self._sent: deque[float] = deque(maxlen=self._burst)
         self._lock = asyncio.Lock()
-        self._slowdown = 1.0
-        self._slowed_at = 0.0
 
     @property
     def interval(self) -> float:
         """The seconds between two requests, at the present pace."""
-        return self._window / self._max_requests * self._current_slowdown()
+        return self._interval / self._pace
 
-    def slow_down(self) -> None:
-        """Lower the pace; half of that is recovered every half minute."""
-        self._slowdown = min(_MAX_SLOWDOWN, self._current_slowdown() * _SLOWDOWN_STEP)
-        self._slowed_at = asyncio.get_running_loop().time()
+    def count(self, start: float, requests: int = 1) -> None:
+        """Count requests admitted for `start`; recover the pace."""
+        self.next_free_at = start + self.interval * requests
+        if self._pace < 1.0:
+            self._to_recovery -= requests
+            if self._to_recovery <= 0:
+                self._pace = min(1.0, self._pace * _RECOVERY)
+                self._to_recovery = _RECOVERY_REQUESTS
 
-    def _current_slowdown(self) -> float:
-        if self._slowdown == 1.0:
-            return 1.0
-        half_lives = (asyncio.get_running_loop().time() - self._slowed_at) / _SLOWDOWN_HALF_LIFE_SECONDS
-        slowdown = 1 + (self._slowdown - 1) * math.exp2(-half_lives)
-        if slowdown < 1.01:
-            self._slowdown = 1.0
-        return slowdown
+    def record_refusal(self) -> None:
+        """Lower the pace if more than a few of the last responses were 429s."""
+        self._refusals.append(True)
+        if sum(self._refusals) > _TOLERATED:
+            self._refusals.clear()
+            self._pace = max(_MIN_PACE, self._pace * _SLOWDOWN)
+            self._to_recovery = _RECOVERY_REQUESTS
+
+    def record_success(self) -> None:
+        """Reset the length of the next pause."""
+        self.next_pause = 0.0
+        self._refusals.append(False)
 
     async def wait(self) -> None:
         """Wait until an admitted request may be sent, and count it."""
@@ -81,32 +95,49 @@ class _Limit:
     def _earliest(self) -> float:
         if not self._sent:
             return 0.0
-        closest = self._sent[-1] + (self.interval * _MIN_SPACING if self._max_requests <= _MAX_SPACED_REQUESTS else 0.0)
-        if len(self._sent) < self._max_requests:
+        closest = self._sent[-1] + (self.interval * _MIN_SPACING if self._burst <= _MAX_SPACED_REQUESTS else 0.0)
+        if len(self._sent) < self._burst:
             return closest
-        return max(closest, self._sent[0] + self._window * self._current_slowdown())
+        return max(closest, self._sent[0] + self.interval * self._burst)
 
 
 class RateLimiter:
     """Admits `rate` requests a second per endpoint and `total_rate` in all, shared equally by `processes` processes."""
 
     def __init__(self, *, rate: int, total_rate: int, processes: int) -> None:
-        self._limits = {endpoint: _create_limit(rate, processes, _SLOWDOWN.get(endpoint, 1)) for endpoint in Endpoint}
-        self._total = _create_limit(total_rate, processes)
+        self._limits = {endpoint: _Limit(rate / processes) for endpoint in Endpoint}
+        searches = min(_MAX_SEARCHES, rate * _MAX_SEARCHES / _USUAL_RATE)
+        self._limits[Endpoint.SEARCH_CUSTOMERS] = _Limit(searches / processes)
+        self._total = _Limit(total_rate / processes)
+        self._rate = rate
 
     async def acquire_together(self, *endpoints: Endpoint) -> None:
         """Wait until one request to each of `endpoints` is admitted.
 
         Each of them must still call `wait_to_send`.
         """
-        now, limits = asyncio.get_running_loop().time(), [self._limits[endpoint] for endpoint in endpoints]
-        start = max(now, self._total.next_free_at, *(limit.next_free_at for limit in limits))
-        for limit in limits:
-            limit.next_free_at = start + limit.interval
-        # Count the requests from now on, not from `start`: a paused endpoint must not delay the others.
-        self._total.next_free_at = max(now, self._total.next_free_at) + self._total.interval * len(limits)
+        loop = asyncio.get_running_loop()
+        asked_at = loop.time()
+        limits = [self._limits[endpoint] for endpoint in sorted(set(endpoints))]  # locks are taken in the same order
+        async with AsyncExitStack() as turns:
+            for limit in limits:
+                await turns.enter_async_context(limit.turn)
+            while True:
+                await _wait_until_free(*limits)
+                async with self._total.turn:  # not held while an endpoint pauses, which must not delay the others
+                    await _wait_until_free(self._total)
+                    if self._count(limits, asked_at, loop.time()):
+                        return
+
+    def _count(self, limits: Sequence[_Limit], asked_at: float, now: float) -> bool:
+        """Count one request to each of `limits` if they are free, for when they became so."""
+        start = max(asked_at, self._total.next_free_at, *(limit.next_free_at for limit in limits))
         if start > now:
-            await asyncio.sleep(start - now)
+            return False
+        for limit in limits:
+            limit.count(start)
+        self._total.count(start, len(limits))
+        return True
 
     async def wait_to_send(self, endpoint: Endpoint) -> None:
         """Wait until an admitted request may be sent.
@@ -118,26 +149,34 @@ class RateLimiter:
         await self._total.wait()
 
     def on_rate_limited(self, endpoint: Endpoint, reason: str) -> None:
-        """Pause after a 429 of a rate limiter, then go on at a lower pace: this endpoint, or all if `reason` is global.
+        """Send later after a 429 of a rate limiter: to this endpoint, or to all if `reason` is global.
 
-        Each consecutive pause is twice as long. A 429 during a pause belongs to a request sent before it and does not
-        extend it.
+        A first 429 for the rate only shifts what follows. Else the endpoint pauses, each time in a row twice as long.
+        A 429 during a pause belongs to a request sent before it and does not extend it.
         """
         now, limit = asyncio.get_running_loop().time(), self._limits[endpoint]
         if now < limit.paused_until:
             return
-        limit.paused_until = now + limit.next_pause
-        limit.next_pause = min(_MAX_PAUSE_SECONDS, limit.next_pause * 2)
-        is_global = reason.startswith("global")
-        for paused in self._limits.values() if is_global else (limit,):
-            paused.next_free_at = max(paused.next_free_at, limit.paused_until)
-        (self._total if is_global else limit).slow_down()
+        is_global, is_first = reason.startswith("global"), not limit.next_pause
+        (self._total if is_global else limit).record_refusal()
+        if not (is_first and reason.endswith("-rate")):
+            pause = limit.next_pause or _FIRST_PAUSE_SECONDS
+            limit.paused_until = now + pause * random.uniform(0.5, 1.5)  # noqa: S311 - not security-relevant
+        limit.next_pause = min(_MAX_PAUSE_SECONDS, limit.next_pause * 2 or _FIRST_PAUSE_SECONDS)
+        shift = random.uniform(0, _MAX_SHIFT) * _RATE_WINDOW_SECONDS / self._rate  # noqa: S311
+        for delayed in self._limits.values() if is_global else (limit,):
+            delayed.next_free_at = max(max(now, delayed.next_free_at) + shift, limit.paused_until)
 
     def on_success(self, endpoint: Endpoint) -> None:
         """Reset the length of the endpoint's next pause."""
-        self._limits[endpoint].next_pause = _FIRST_PAUSE_SECONDS
+        self._limits[endpoint].record_success()
+        self._total.record_success()
 
 
-def _create_limit(rate: int, processes: int, divisor: float = 1) -> _Limit:
-    share = max(1, int(max(1, rate // processes) / divisor))
-    return _Limit(share, _RATE_WINDOW_SECONDS * max(1.0, processes / rate))
+async def _wait_until_free(*limits: _Limit) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        wait = max(limit.next_free_at for limit in limits) - loop.time()
+        if wait <= 0:
+            return
+        await asyncio.sleep(wait)  # a 429 may delay it meanwhile
