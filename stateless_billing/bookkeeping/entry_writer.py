@@ -5,6 +5,7 @@ Credits, grants, reservations, reversals and orders all go through `write_entry`
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stateless_billing.domain.epochs import EpochPosition, epoch_position, seconds_until_writable
@@ -52,7 +53,7 @@ async def write_entry(session: StripeSession, draft: EntryDraft, checked_at: Epo
     def still_valid(now: int) -> bool:
         return epoch_position(now, draft.origin) == position and draft.still_valid(now)
 
-    return await session.create_entry(
+    entry = await session.create_entry(
         customer_id=draft.customer_id,
         cents=draft.cents,
         description=draft.description,
@@ -60,6 +61,9 @@ async def write_entry(session: StripeSession, draft: EntryDraft, checked_at: Epo
         key=draft.idempotency_key(position.epoch),
         still_valid=still_valid,
     )
+    with suppress(NotSent):  # it is not known what the time is
+        session.watch.written(entry, draft.origin, position.epoch, session.now())
+    return entry
 
 
 async def find_or_write(

@@ -52,6 +52,8 @@ EXAMPLES = {
         ("doctor --init >> .env", "once: create the bookkeeping customers, print SERVICE_CUSTOMER_ID=cus_…"),
         ("doctor", "check everything, change nothing"),
         ("doctor --json", "the same for a program"),
+        ("doctor --watch http://127.0.0.1:9090", "what a process saw that should be impossible, by METRICS_PORT"),
+        ("doctor --watch 127.0.0.1:9090 --every 60", "go on, and print what changes, until Ctrl-C"),
     ),
 }
 """For each command, the arguments of its examples and what they do."""
@@ -88,7 +90,10 @@ def create_parser() -> argparse.ArgumentParser:
     explain.add_argument("--progress", choices=PROGRESS, default="auto", help="auto: on a terminal")
     doctor = add_command("doctor", "check settings, keys, nodes, contracts, clock and prices")
     doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.add_argument("--init", action="store_true", help="create the two bookkeeping customers in Stripe")
+    does = doctor.add_mutually_exclusive_group()
+    does.add_argument("--init", action="store_true", help="create the two bookkeeping customers in Stripe")
+    does.add_argument("--watch", metavar="URL", help="read a process's metrics: which assumption is broken")
+    doctor.add_argument("--every", type=int, metavar="SECONDS", help="with --watch: go on, and print what changes")
     return parser
 
 

@@ -13,6 +13,8 @@ from chain.failover import FailoverProvider
 from chain.gateway import Gateway, Window
 from chain.payment import Block, Payment
 from chain.provider import ChainClient, NodeProvider
+from stateless_billing.assumptions.breaches import Breaches
+from stateless_billing.assumptions.chain_watch import ChainWatch
 from stateless_billing.domain import finality
 from stateless_billing.domain.finality import (
     FINALIZED,
@@ -74,10 +76,12 @@ class Confirmations:
         tiers: tuple[ConfirmationTier, ...],
         max_unfinalized_cents: int,
         clock: Clock,
+        watch: ChainWatch | None = None,
     ) -> None:
         self._nodes = nodes
         self._gateways = gateways
         self._clock = clock
+        self.watch = watch or ChainWatch(Breaches())
         self._tiers = tiers
         self._max_unfinalized_cents = max_unfinalized_cents
         self._reading = asyncio.Lock()
@@ -150,6 +154,7 @@ class Confirmations:
                 return Heads(latest, *tags)
         # Deepest first: a shallower head read later can only be further along.
         finalized = await provider.block(reader, "finalized")
+        self.watch.finalized(reader.providers[0].name, finalized)
         safe, latest = await asyncio.gather(provider.block(reader, "safe"), provider.block(reader, "latest"))
         self._tags[reader] = safe, finalized
         return Heads(latest, safe, finalized)

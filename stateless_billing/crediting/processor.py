@@ -123,7 +123,10 @@ class CreditProcessor:
             if self._status_cache.record_confirming(payment, status):
                 log.warning("payment %s: confirming, %s", payment.identity, status.cause)
             return status
-        return CreditCase(gateway, payment, is_final(payment, heads), may_write)
+        final = is_final(payment, heads)
+        if final:
+            self._confirmations.watch.final_payment(payment)
+        return CreditCase(gateway, payment, final, may_write)
 
     async def _process_with_retry(self, case: CreditCase) -> PaymentStatus:
         try:

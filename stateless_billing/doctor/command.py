@@ -11,6 +11,7 @@ from stateless_billing import settings
 from stateless_billing.bookkeeping import records
 from stateless_billing.doctor.checks import CLEAN, USAGE, Check, State, as_document, exit_code_of
 from stateless_billing.doctor.examination import examine
+from stateless_billing.doctor.watch import watch
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.services.container import Services
 from stateless_billing.settings import BadSettings
@@ -20,6 +21,11 @@ Report = Callable[[str], object]
 
 def run(command: argparse.Namespace, report: Report) -> int:
     """Run `doctor` and return its exit code. Raises: BadSettings, and StripeFailure with `--init`."""
+    if command.every is not None and command.watch is None:
+        sys.stderr.write("stateless_billing: --every: give --watch URL as well\n")
+        return USAGE
+    if command.watch is not None:
+        return watch(command.watch, command.every, report, sys.stderr.write, as_json=command.json)
     if command.init:
         report(f"SERVICE_CUSTOMER_ID={asyncio.run(_create_records())}\n")
         sys.stderr.write(_NEW_RECORD)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 import httpx
 from cachetools import TTLCache
 
+from stateless_billing.assumptions.breaches import Breaches
+from stateless_billing.assumptions.price_watch import PriceWatch
 from stateless_billing.domain.money import Rate
 from stateless_billing.pricing import rates
 from stateless_billing.pricing.rates import HOUR, NoRate, Sample
@@ -68,9 +70,11 @@ class PriceFeed:
         api_key: str | None,
         clock: Clock,
         max_wait_seconds: float = MAX_WAIT_SECONDS,
+        watch: PriceWatch | None = None,
     ) -> None:
         self._http = http
         self._clock = clock
+        self._watch = watch or PriceWatch(Breaches())
         self._max_wait_seconds = max_wait_seconds
         self._url = f"{base}/api/v3/coins/{coin}/market_chart/range"
         plan = "pro" if (urlsplit(base).hostname or "").startswith("pro-") else "demo"
@@ -218,6 +222,7 @@ class PriceFeed:
                 self._record_failure(cause)
                 raise NoRate(cause)
             self._keep_recent(name, span.start, samples)
+        self._watch.sampled(kind, ((sample.time, sample.rate) for sample in samples), int(self._clock.wall()))
         if kind in self._unanswered:
             self._unanswered.discard(kind)
             self.recovered_at = self._clock.boot()

@@ -46,6 +46,11 @@ ACCOUNT_STREAMS_ENDED = Counter(
 SECURITY_EVENTS = Counter(
     "billing_security_events", "Sign-ins, refusals and uses of rights; docs/runbook.md lists the events.", ["event"]
 )
+ASSUMPTIONS_BROKEN = Counter(
+    "billing_assumption_broken",
+    "What this process saw of Stripe, nodes and price feed that should be impossible; docs/exactly-once.md lists it.",
+    ["assumption"],
+)
 REQUESTS = Counter("billing_http_requests", "Requests that were answered.", ["part", "method", "status"])
 REQUEST_SECONDS = Histogram(
     "billing_http_request_seconds",

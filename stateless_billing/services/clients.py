@@ -7,6 +7,9 @@ import httpx
 
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
+from stateless_billing.assumptions.breaches import Breaches
+from stateless_billing.assumptions.chain_watch import ChainWatch
+from stateless_billing.assumptions.ledger_watch import LedgerWatch
 from stateless_billing.runtime import metrics
 from stateless_billing.runtime.bounded_http import create_http_client
 from stateless_billing.runtime.clock import Clock, ReferenceClock
@@ -37,6 +40,12 @@ class Clients:
     lookup_stripe: StripeApi
     order_stripe: StripeApi
     """For orders and rate overrides, read while a connection that credits is held. Its health is that of `stripe`."""
+    chain_watch: ChainWatch
+
+    @property
+    def breaches(self) -> Breaches:
+        """What this process saw of Stripe, nodes and price feed that should be impossible."""
+        return self.chain_watch.breaches
 
     async def aclose(self) -> None:
         """Close all idle connections."""
@@ -66,6 +75,7 @@ def create_clients(
     stripe_time = ReferenceClock(clock)
     health = Health(stripe_time)
     nodes.statuses.wall = stripe_time.wall
+    watch = LedgerWatch(Breaches())
 
     def create_stripe(health: Health, **limits: int) -> StripeApi:
         return StripeApi(
@@ -75,6 +85,7 @@ def create_clients(
             clock=clock,
             transport_factory=stripe_transport_factory,
             health=health,
+            watch=watch,
             **limits,
         )
 
@@ -93,6 +104,7 @@ def create_clients(
         stripe=create_stripe(health),
         lookup_stripe=create_stripe(Health(stripe_time), max_connections=_LOOKUP_CONNECTIONS),
         order_stripe=create_stripe(health, max_connections=_ORDER_CONNECTIONS),
+        chain_watch=ChainWatch(watch.breaches),
     )
 
 

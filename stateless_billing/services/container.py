@@ -6,6 +6,7 @@ from types import TracebackType
 import httpx
 
 from chain.errors import NodeError
+from stateless_billing.assumptions.breaches import Breaches
 from stateless_billing.payers.account_watch import AccountWatch
 from stateless_billing.payers.quote_statuses import QuoteStatuses
 from stateless_billing.payers.quotes import Quotes
@@ -77,6 +78,11 @@ class Services:
         self.wallet_conflicts = operators.wallet_conflicts
         self.decisions = operators.decisions
         self.uncredited_payments = operators.uncredited_payments
+
+    @property
+    def breaches(self) -> Breaches:
+        """What this process saw of Stripe, nodes and price feed that should be impossible."""
+        return self._clients.breaches
 
     @property
     def token(self) -> Token | None:

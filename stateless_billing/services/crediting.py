@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
+from stateless_billing.assumptions.price_watch import PriceWatch
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.proofs import Proofs
 from stateless_billing.bookkeeping.records import ServiceRecords
@@ -63,12 +62,12 @@ class CreditingServices:
 def create_crediting(settings: Settings, clock: Clock, clients: Clients) -> CreditingServices:
     """Everything that the sweep works with."""
     records = ServiceRecords(clients.stripe, settings.service_customer_id)
-    price_feed = create_price_feed(settings, clock, clients.http)
+    price_feed = create_price_feed(settings, clock, clients)
     overrides = Overrides(clients.order_stripe, records, clock)
     rates = RateSource(price_feed, overrides, clock)
     order_caps = OrderCaps(per_order=settings.max_order_cents, per_day=settings.max_order_cents)
     orders = Orders(stripe=clients.order_stripe, records=records, clock=clock, caps=order_caps)
-    confirmations = create_confirmations(settings, clients.stripe_time, clients.nodes, clients.gateways)
+    confirmations = create_confirmations(settings, clients, clients.nodes, clients.gateways)
     daily_limit = create_daily_limit(settings, clients.gateways, confirmations, rates)
     pricer = CreditPricer(rates, daily_limit, settings.discount_bps)
     proofs = Proofs()
@@ -167,7 +166,7 @@ def _create_sweeper(
 
 
 def create_confirmations(
-    settings: Settings, clock: Clock, nodes: FailoverProvider, gateways: Sequence[Gateway]
+    settings: Settings, clients: Clients, nodes: FailoverProvider, gateways: Sequence[Gateway]
 ) -> Confirmations:
     """The depth rule of the settings, read from these nodes."""
     return Confirmations(
@@ -175,7 +174,8 @@ def create_confirmations(
         gateways=gateways,
         tiers=settings.confirmations,
         max_unfinalized_cents=settings.max_unfinalized_cents,
-        clock=clock,
+        clock=clients.stripe_time,
+        watch=clients.chain_watch,
     )
 
 
@@ -197,12 +197,13 @@ def create_daily_limit(
     )
 
 
-def create_price_feed(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> PriceFeed:
+def create_price_feed(settings: Settings, clock: Clock, clients: Clients) -> PriceFeed:
     """The price feed of the settings."""
     return PriceFeed(
-        http=http,
+        http=clients.http,
         base=settings.price_api_base,
         coin=settings.coingecko_id,
         api_key=settings.coingecko_api_key,
         clock=clock,
+        watch=PriceWatch(clients.breaches),
     )

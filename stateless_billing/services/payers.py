@@ -42,7 +42,7 @@ def create_payers(
 ) -> PayerServices:
     """Everything reads over the visitors' own connections; only a claim credits."""
     core, gateways = crediting.core, clients.visitor_gateways
-    confirmations = create_confirmations(settings, clients.stripe_time, clients.visitor_nodes, gateways)
+    confirmations = create_confirmations(settings, clients, clients.visitor_nodes, gateways)
     daily_limit = create_daily_limit(
         settings, gateways, confirmations, crediting.rates, crediting.daily_limit.histories
     )

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import httpx
 
-from chain.payment import is_customer_id
+from stateless_billing.assumptions.breaches import Breaches
+from stateless_billing.assumptions.ledger_watch import LedgerWatch
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock, ReferenceClock
@@ -17,16 +18,18 @@ from stateless_billing.stripe.connection import Connection, ConnectionFailed, He
 from stateless_billing.stripe.errors import (
     ConnectionNotKept,
     KeyRejected,
+    NotSent,
     OutcomeUnknown,
     RateLimited,
     RequestRejected,
     StripeFailure,
     StripeUnavailable,
+    require_customer_id,
 )
 from stateless_billing.stripe.metrics import measure_stripe_call
 from stateless_billing.stripe.objects import Customer, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
-from stateless_billing.stripe.sdk import HTTPClient, failure_of_error, parse_response, stripe
+from stateless_billing.stripe.sdk import create_client, failure_of_error, parse_response, stripe
 
 T = TypeVar("T")
 
@@ -36,16 +39,21 @@ API_VERSION = "2026-10-28.endive"  # equal in all processes: Stripe may compare 
 MAX_CONNECTIONS = 16
 PAGE_SIZE = 100
 
-stripe.enable_telemetry = False  # its header would differ between two attempts of one request
-
 
 class StripeSession:
     """A sequence of calls over one connection. Every method may raise a StripeFailure."""
 
     def __init__(
-        self, api: Any, connection: Connection, rate_limiter: RateLimiter, clock: Clock, health: Health
+        self,
+        api: Any,
+        connection: Connection,
+        rate_limiter: RateLimiter,
+        clock: Clock,
+        health: Health,
+        watch: LedgerWatch,
     ) -> None:
         self._api = api
+        self.watch = watch
         self._connection = connection
         self._rate_limiter = rate_limiter
         self._clock = clock
@@ -67,7 +75,7 @@ class StripeSession:
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
         return await self.read(
             Endpoint.READ_CUSTOMER,
-            lambda api: api.customers.retrieve_async(_require_customer_id(customer_id), params),
+            lambda api: api.customers.retrieve_async(require_customer_id(customer_id), params),
             lambda raw: objects.parse_customer(raw, customer_id),
         )
 
@@ -77,21 +85,25 @@ class StripeSession:
         """Read a page of at most `limit` entries, newest first, after the entry `after` and not older than `since`."""
         more: dict[str, Any] = {"starting_after": after} if after else {}
         more |= {"limit": min(limit, PAGE_SIZE)} if limit else {}
-        return await self._list(objects.parse_page, customer_id, since, more)
+        page, _ = await self._list(customer_id, since, more)
+        return page
 
     async def list_entries_and_customer(self, customer_id: str, since: int) -> tuple[Page, Customer | None]:
         """Read the newest page since `since` and, unless it is empty, the customer, in one request."""
-        return await self._list(objects.parse_expanded_page, customer_id, since, {"expand": ["data.customer"]})
+        return await self._list(customer_id, since, {"expand": ["data.customer"]})
 
-    async def _list(
-        self, parse: Callable[[Mapping[str, Any], str], T], customer_id: str, since: int | None, more: Mapping[str, Any]
-    ) -> T:
+    async def _list(self, customer_id: str, since: int | None, more: Mapping[str, Any]) -> tuple[Page, Customer | None]:
+        parse = objects.parse_expanded_page if "expand" in more else objects.parse_plain_page
         params = {"limit": PAGE_SIZE, **({} if since is None else {"created": {"gte": since}}), **more}
-        return await self.read(
+        page, customer = await self.read(
             Endpoint.LIST_ENTRIES,
-            lambda api: api.customers.balance_transactions.list_async(_require_customer_id(customer_id), params),
+            lambda api: api.customers.balance_transactions.list_async(require_customer_id(customer_id), params),
             lambda raw: parse(raw, customer_id),
         )
+        if "starting_after" not in more:
+            with suppress(NotSent):  # it is not known what the time is
+                self.watch.listed(customer_id, page.entries, since, self.now(), ended=page.complete)
+        return page, customer
 
     async def list_entries(self, customer_id: str, since: int, first_page: Page | None = None) -> list[Entry]:
         """List all entries created at or after `since`, newest first.
@@ -130,7 +142,7 @@ class StripeSession:
         """
         amount = objects.parse_amount(cents)
         params = {"amount": amount, "currency": CURRENCY, "description": description, "metadata": dict(metadata)}
-        _require_customer_id(customer_id)
+        require_customer_id(customer_id)
         ledgers = self._api.customers.balance_transactions
         await self._wait_to_send(Endpoint.CREATE_ENTRY)
         self._connection.require_still_valid(still_valid)
@@ -141,6 +153,7 @@ class StripeSession:
         )
         entry = parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
         if (entry.cents, entry.metadata) != (cents, metadata):
+            self.watch.answered_otherwise(entry, key)
             raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
         return entry
 
@@ -149,7 +162,7 @@ class StripeSession:
         await self._wait_to_send(Endpoint.WRITE_CUSTOMER)
         await self._call(
             Endpoint.WRITE_CUSTOMER,
-            lambda: self._api.customers.update_async(_require_customer_id(customer_id), {"metadata": dict(values)}),
+            lambda: self._api.customers.update_async(require_customer_id(customer_id), {"metadata": dict(values)}),
             OutcomeUnknown,
         )
 
@@ -239,7 +252,7 @@ class StripeSession:
 class StripeApi:
     """Opens sessions, each with its own connection.
 
-    `transport_factory` creates a connection's transport; `health` may be shared with another.
+    `transport_factory` creates a connection's transport; `health` and `watch` may be shared with another.
     """
 
     def __init__(
@@ -252,6 +265,7 @@ class StripeApi:
         transport_factory: Callable[[], httpx.AsyncBaseTransport] = create_transport,
         max_connections: int = MAX_CONNECTIONS,
         health: Health | None = None,
+        watch: LedgerWatch | None = None,
     ) -> None:
         self._key = key
         self._base = base
@@ -261,6 +275,7 @@ class StripeApi:
         self._idle: list[tuple[stripe.StripeClient, Connection]] = []
         self._slots = asyncio.Semaphore(max_connections)
         self.health = health or Health(ReferenceClock(clock))
+        self._watch = watch or LedgerWatch(Breaches())
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[StripeSession]:
@@ -269,30 +284,16 @@ class StripeApi:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
                 connection.start_session()
-                yield StripeSession(client.v1, connection, self._rate_limiter, self._clock, self.health)
+                yield StripeSession(client.v1, connection, self._rate_limiter, self._clock, self.health, self._watch)
             finally:
                 self._idle.append((client, connection))
 
     def _connect(self) -> tuple[stripe.StripeClient, Connection]:
         connection = Connection(self._transport_factory(), self._clock)
-        addresses: Any = {"api": self._base} if self._base else {}
-        client = stripe.StripeClient(
-            self._key,
-            base_addresses=addresses,
-            http_client=HTTPClient(connection),
-            stripe_version=API_VERSION,
-            max_network_retries=0,
-        )
-        return client, connection
+        return create_client(self._key, self._base, connection, API_VERSION), connection
 
     async def aclose(self) -> None:
         """Close all idle connections."""
         for _, connection in self._idle:
             await connection.aclose()
         self._idle.clear()
-
-
-def _require_customer_id(customer_id: str) -> str:
-    if not is_customer_id(customer_id):  # it becomes part of a URL
-        raise RequestRejected("not a Stripe customer ID", "customer_invalid")
-    return customer_id

@@ -1,5 +1,7 @@
 """Failures of calls to Stripe, by what is known about the outcome."""
 
+from chain.payment import is_customer_id
+
 
 class StripeFailure(Exception):
     """A call to Stripe failed. The message says why and contains Stripe's request ID, if any."""
@@ -80,3 +82,10 @@ class RequestRejected(StripeFailure):
     def __init__(self, message: str, code: str | None) -> None:
         super().__init__(message)
         self.code = code
+
+
+def require_customer_id(customer_id: str) -> str:
+    """Return an ID that may become part of a URL. Raises: RequestRejected."""
+    if not is_customer_id(customer_id):
+        raise RequestRejected("not a Stripe customer ID", "customer_invalid")
+    return customer_id

@@ -241,6 +241,11 @@ def parse_page(answer: Answer, customer_id: str) -> Page:
     return Page([entry.to_entry(customer_id, entry.customer) for entry in page.data], complete=not page.has_more)
 
 
+def parse_plain_page(answer: Answer, customer_id: str) -> tuple[Page, None]:
+    """Parse a page whose entries do not carry their customer. Raises: ValueError."""
+    return parse_page(answer, customer_id), None
+
+
 def parse_expanded_page(answer: Answer, customer_id: str) -> tuple[Page, Customer | None]:
     """Parse a page whose entries carry their customer; also return that customer. Raises: ValueError."""
     page = _decode(answer, _List[_EntryObject[_CustomerObject]])

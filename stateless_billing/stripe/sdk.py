@@ -21,6 +21,9 @@ from stateless_billing.stripe.errors import (
 T = TypeVar("T")
 
 
+stripe.enable_telemetry = False  # its header would differ between two attempts of one request
+
+
 class HTTPClient(stripe.HTTPClient):
     """Makes the SDK send through our connection, whose exceptions pass through unchanged."""
 
@@ -34,6 +37,18 @@ class HTTPClient(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         return await self._connection.request(method, url, headers, post_data)
+
+
+def create_client(key: str, base: str | None, connection: Connection, version: str) -> stripe.StripeClient:
+    """Create a client that sends each request once, over `connection`. `base` replaces Stripe's address."""
+    addresses: Any = {"api": base} if base else {}
+    return stripe.StripeClient(
+        key,
+        base_addresses=addresses,
+        http_client=HTTPClient(connection),
+        stripe_version=version,
+        max_network_retries=0,
+    )
 
 
 def failure_of_error(

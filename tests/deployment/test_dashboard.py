@@ -26,6 +26,7 @@ SUBJECTS = {  # what must be seen, and the series that shows it
     "price age": "billing_rate_timestamp_seconds",
     "read budget": "billing_visitor_reads",
     "sign-ins": "billing_security_events_total",
+    "broken assumptions": "billing_assumption_broken_total",
     "release": "billing_build_info",
 }
 

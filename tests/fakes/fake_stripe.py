@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
+from stateless_billing.assumptions.ledger_watch import LedgerWatch
 from stateless_billing.stripe.client import StripeApi
 from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.stripe.rate_limiter import RateLimiter
@@ -95,7 +96,7 @@ class FakeStripe:
         self.connections += 1
         return httpx.MockTransport(self.handle)
 
-    def api(self) -> StripeApi:
+    def api(self, watch: LedgerWatch | None = None) -> StripeApi:
         """Create a client of this Stripe."""
         return StripeApi(
             key=KEY,
@@ -103,6 +104,7 @@ class FakeStripe:
             rate_limiter=self.rate_limiter,
             clock=self.clock,
             transport_factory=self._transport,
+            watch=watch,
         )
 
     def sent_form(self, number: int = -1) -> Mapping[str, list[str]]:

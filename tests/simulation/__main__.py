@@ -49,6 +49,7 @@ def simulate(first: int, count: int, processes: int, *, faults: bool) -> bool:
         show(min(result.seed for result in failed))
     if faults:
         print(table(totals.faults))
+        print("assumptions broken:", *(f"{name}={count}" for name, count in sorted(totals.breaches.items())))
         print("never injected:", ", ".join(name for name in FAULTS if not totals.faults[name]) or "none")
     took, used = monotonic() - started, sum(os.times()[:4])
     print(f"{took:.0f} s, {used:.0f} s of CPU: {count / used:.1f} seeds a second of CPU", file=sys.stderr)

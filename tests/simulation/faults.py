@@ -1,6 +1,7 @@
 """The catalog of faults by name, and how often each was injected."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 FAULTS = {
     "connect_refused": "no connection to Stripe: nothing is sent",
@@ -124,6 +125,11 @@ class Coverage:
         """Count an injection."""
         assert name in FAULTS, name
         self.counts[name] += times
+
+    def hit_all(self, names: Mapping[str, int]) -> None:
+        """Count injections by name."""
+        for name, times in names.items():
+            self.hit(str(name), times)
 
     @property
     def total(self) -> int:

@@ -14,6 +14,7 @@ class Result:
     steps: int
     days: float
     faults: Counter[str]
+    breaches: Counter[str]
     twice: int
     never: int
     wrong: int

@@ -70,6 +70,7 @@ class Totals:
     holes: int = 0
     orphans: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    breaches: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: Result) -> None:
         """Count one seed."""
@@ -77,6 +78,7 @@ class Totals:
         for name in ("payments", "steps", "days", "twice", "never", "wrong", "holes", "orphans"):
             setattr(self, name, getattr(self, name) + getattr(result, name))
         self.faults += result.faults
+        self.breaches += result.breaches
 
     def __str__(self) -> str:
         return (

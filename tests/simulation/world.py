@@ -31,6 +31,7 @@ from tests.simulation.prices import Prices
 from tests.simulation.replica import Replica
 from tests.simulation.result import Result
 from tests.simulation.stripe_watched import WatchedStripe
+from tests.simulation.watching import judged_breaches
 
 
 class World:
@@ -280,8 +281,7 @@ class World:
 
     def _result(self, days: float, steps: int) -> Result:
         oracle = self.oracle
-        for lie, times in self.account.lies.items():
-            self.coverage.hit(str(lie), times)
+        self.coverage.hit_all(self.account.lies)
         return Result(
             self.plan.seed,
             self.plan.theme,
@@ -289,6 +289,7 @@ class World:
             steps,
             days,
             self.coverage.counts,
+            judged_breaches(self.started, self.coverage, oracle.wrong),
             oracle.twice,
             oracle.never,
             oracle.wrongs,

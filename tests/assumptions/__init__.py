@@ -1,0 +1,1 @@
+"""Tests of stateless_billing/assumptions."""
