@@ -46,7 +46,7 @@ lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	for name in dev mutation schemathesis slither; do \
 	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
-.PHONY: simulate mutants chaos attack outages model prove-core
+.PHONY: simulate mutants chaos attack outages soak model prove-core
 
 simulate: install  ## run the whole service on a virtual clock with every known fault; SEEDS=20000
 	$(PY) -m tests.simulation --seeds $(or $(SEEDS),20000) --processes 2 --faults
@@ -69,6 +69,9 @@ attack: contracts  ## play every known attack against real processes; NODES=2 PR
 
 outages: contracts  ## fail Stripe, nodes and prices of real processes; print the seconds to recovery; ONLY="name ..."
 	$(PY) -m tests.outages $(ONLY)
+
+soak: contracts  ## play seeds, chaos, attacks and outages in turn; HOURS=8, a fraction for a trial; START=
+	$(PY) -m tests.soak $(if $(HOURS),--hours $(HOURS)) $(if $(START),--start $(START))
 
 .PHONY: outsider
 

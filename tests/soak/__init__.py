@@ -1,0 +1,1 @@
+"""Plays simulation seeds, chaos, attacks and outages in turn, for hours."""
