@@ -45,6 +45,13 @@ async def test_a_finalized_head_that_goes_far_back_is_counted(to: int, counted: 
     assert sum(confirmations.watch.breaches.counts.values()) == counted
 
 
+def test_a_head_that_goes_back_step_by_step_is_counted() -> None:
+    watch = ChainWatch(Breaches())
+    for number in range(9_000, 9_000 - 2 * STEP, -STEP // 2):
+        watch.finalized("node 1", block(number))
+    assert watch.breaches.counts == {"finalized_went_back": 1}
+
+
 @pytest.mark.anyio
 async def test_a_final_block_that_is_replaced_is_counted() -> None:
     node = FakeNode()
