@@ -64,6 +64,8 @@ class LedgerWatch(Watch):
         lead = 0 if epoch else LISTING_LEAD_SECONDS
         start = origin + epoch * EPOCH_SECONDS
         if not start - lead <= entry.created < min(start + EPOCH_SECONDS, now + BLOCK_LEAD_SECONDS):
+            if entry.kind == "reversal":
+                return  # its customer may be on a test clock by now, whose time the entry then has
             text = f"{entry.id} of {entry.customer} was created at {entry.created}, its key was used from {start}"
             self._report("saved_answer_out_of_time", entry.id, f"{text} on, and it was answered at {now}")
         self._note_unique(entry, undone=False)

@@ -147,6 +147,11 @@ def test_an_answer_from_another_time_than_its_keys_is_counted(created: int, age:
     assert counts == {"saved_answer_out_of_time": 1}
 
 
+def test_a_reversal_on_a_test_clock_has_the_clocks_time() -> None:
+    answered = row(1, created=START - 10**6, metadata={"kind": "reversal", "reverses": "cbtxn_9"})
+    assert write(answered, origin=START - 3600, metadata=answered["metadata"]) == {}
+
+
 def test_an_answer_with_another_entry_is_counted_and_not_believed() -> None:
     answered = row(1, created=START)
     with pytest.raises(OutcomeUnknown):
