@@ -1,9 +1,9 @@
 """What a node called final and later tells otherwise is counted, and believed as before."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
@@ -17,29 +17,32 @@ from tests.fakes.in_process_service import Town, advanced
 
 STEP = MAX_STEP_BACK_SECONDS // BLOCK_SECONDS
 OTHER_HASH = "0x" + "99" * 32
+LATER = 10  # seconds, when a node is asked again what is final
 
 
-def world(node: FakeNode) -> Confirmations:
-    """The reader of one node's heads."""
-    reader = FakeNodes(node)
-    return Confirmations(
+def world(node: FakeNode) -> tuple[Confirmations, FakeClock]:
+    """The reader of one node's heads, and its clock."""
+    reader, clock = FakeNodes(node), FakeClock(wall_time=float(block(10_000).time))
+    confirmations = Confirmations(
         nodes=reader,
         gateways=[Gateway(reader, CHAIN_ID, GATEWAY)],
         tiers=parse_tiers("finalized"),
         max_unfinalized_cents=10**9,
-        clock=FakeClock(wall_time=float(block(10_000).time)),
+        clock=clock,
         watch=ChainWatch(Breaches()),
     )
+    return confirmations, clock
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("to", "counted"), [(9_400, 0), (9_000 - STEP, 0), (9_000 - STEP - 1, 1), (10, 1)])
 async def test_a_finalized_head_that_goes_far_back_is_counted(to: int, counted: int) -> None:
     node = FakeNode()
-    confirmations = world(node)
+    confirmations, clock = world(node)
     await confirmations.heads()
     for finalized in (to, 9_000, to):
         node.tags |= {"finalized": finalized}
+        clock.boot_time += LATER
         assert (await confirmations.heads()).finalized.number == finalized
     assert confirmations.watch.breaches.counts["finalized_went_back"] == counted
     assert sum(confirmations.watch.breaches.counts.values()) == counted
@@ -55,11 +58,12 @@ def test_a_head_that_goes_back_step_by_step_is_counted() -> None:
 @pytest.mark.anyio
 async def test_a_final_block_that_is_replaced_is_counted() -> None:
     node = FakeNode()
-    confirmations = world(node)
+    confirmations, clock = world(node)
     await confirmations.heads()
     honest = confirmations.watch.breaches.counts.copy()
     node.lies["eth_getBlockByNumber"] = lambda header: header | {"hash": OTHER_HASH}
     for _ in range(3):
+        clock.boot_time += LATER
         assert (await confirmations.heads()).finalized.hash == OTHER_HASH
     assert not honest
     assert confirmations.watch.breaches.counts == {"final_block_replaced": 1}
