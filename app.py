@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 
 from stateless_billing.operators.roster import GRANT, has_anybody_right
-from stateless_billing.runtime.background import in_background
+from stateless_billing.runtime.background import in_background, until_one_fails
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.settings import Settings
 from stateless_billing.web.server import serving
@@ -36,7 +36,7 @@ async def _work(settings: Settings, front: LoadingApp, opened: AsyncExitStack) -
         from stateless_billing.web.server.metrics_app import serve_metrics
 
         await opened.enter_async_context(in_background(serve_metrics(services)))
-        await asyncio.gather(_run(services), _finish_loading(services, front))
+        await until_one_fails(_run(services), _finish_loading(services, front, opened))
     finally:
         front.give_up()
 
@@ -54,13 +54,13 @@ async def _run(services: "Services") -> None:
     await asyncio.gather(*tasks)
 
 
-async def _finish_loading(services: "Services", front: LoadingApp) -> None:
+async def _finish_loading(services: "Services", front: LoadingApp, opened: AsyncExitStack) -> None:
     """Load what the checks do not need, while their answers are on the way."""
     from chain.provider import preload_web3
 
     app = await asyncio.to_thread(_create_app, services)
     front.admit(app, app.state.streams.close)
-    await asyncio.to_thread(preload_web3)
+    await opened.enter_async_context(in_background(asyncio.to_thread(preload_web3)))
 
 
 def create_services(settings: Settings) -> "Services":

@@ -19,6 +19,7 @@ from stateless_billing.audit.progress import ProgressPrinter, ignore_progress
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.repair import Repair, RepairServices, repair
 from stateless_billing.audit.report import publishing
+from stateless_billing.audit.report.disk_table import DiskTableFailed
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.report.run_record import create_run_record
@@ -55,6 +56,8 @@ def run(
     except KeyboardInterrupt:
         going_on = f"; the same command goes on from {command.spool}" if command.spool else ""
         return _fail(UNREAD, f"interrupted: the audit is incomplete{going_on}")
+    except DiskTableFailed as error:
+        return _fail(UNREAD, str(error))
     except (InvalidOptions, OSError, ValueError, KeyError) as error:
         return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
     except (ChainError, StripeReadError) as error:
@@ -74,7 +77,7 @@ def explain(subject: str, progress: str, explorer: Callable[[int], str | None], 
     except NothingFound as error:
         print_line(f"{error}\n")
         return FINDINGS
-    except (ChainError, StripeReadError) as error:
+    except (ChainError, StripeReadError, DiskTableFailed) as error:
         return _fail(UNREAD, str(error))
 
 

@@ -118,7 +118,7 @@ class Audit:
     async def _read_customers(self, customers: AuditedCustomers) -> None:
         """Judge every customer with something to compare, then what spans several customers."""
         reservations, self.collector.orders = await self._read_bookkeeping(customers)
-        expected = self._expected_entries(customers, reservations.values())
+        expected = await asyncio.to_thread(self._expected_entries, customers, reservations.values())
         self._report_expected_reads(len(expected))
         await self._read_ledgers(customers, expected)
         for payment in self._chain.payments.get(NO_CUSTOMER, ()):

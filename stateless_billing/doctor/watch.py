@@ -125,4 +125,4 @@ def watch(address: str, every: int | None, report: Report, report_problem: Repor
                 return exit_code_of(checks)
             asyncio.run(asyncio.sleep(every))
     except KeyboardInterrupt:
-        return exit_code_of(checks)
+        return exit_code_of(checks or [_unread("interrupted before an answer came")])

@@ -1,4 +1,4 @@
-"""Work beside the main work, whose failure is logged and ends nothing."""
+"""Work beside other work: a failure is logged and ends nothing, or ends all of it."""
 
 import asyncio
 import logging
@@ -15,6 +15,17 @@ async def in_background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]
         task.add_done_callback(_log_failure)
     try:
         yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_one_fails(*work: Coroutine[Any, Any, None]) -> None:
+    """Do all work at once. The failure of one ends the others before it is raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in work]
+    try:
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()

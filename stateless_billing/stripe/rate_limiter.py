@@ -160,8 +160,8 @@ class RateLimiter:
         is_global, is_first = reason.startswith("global"), not limit.next_pause
         (self._total if is_global else limit).record_refusal()
         if not (is_first and reason.endswith("-rate")):
-            pause = limit.next_pause or _FIRST_PAUSE_SECONDS
-            limit.paused_until = now + pause * random.uniform(0.5, 1.5)  # noqa: S311 - not security-relevant
+            pause = (limit.next_pause or _FIRST_PAUSE_SECONDS) * random.uniform(0.5, 1.5)  # noqa: S311
+            limit.paused_until = now + min(_MAX_PAUSE_SECONDS, pause)
         limit.next_pause = min(_MAX_PAUSE_SECONDS, limit.next_pause * 2 or _FIRST_PAUSE_SECONDS)
         shift = random.uniform(0, _MAX_SHIFT) * _RATE_WINDOW_SECONDS / self._rate  # noqa: S311
         for delayed in self._limits.values() if is_global else (limit,):

@@ -1,6 +1,7 @@
 """The audit's connections: kept while they are sound, never shared with what was not asked, closed to other hosts."""
 
 import asyncio
+import base64
 import ssl
 from pathlib import Path
 
@@ -113,6 +114,19 @@ async def test_a_node_gets_its_path_and_its_credentials() -> None:
         assert b"\r\nauthorization: Basic dXNlcjpwQHNz\r\n" in head + b"\r\n"
         assert body == b"[]"
         await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "plain"), [("key@", b"key:"), (":key@", b":key"), ("a%3Ab:c@", b"a:b:c"), ("", None)]
+)
+def test_credentials_are_as_httpx_sends_them(userinfo: str, plain: bytes | None) -> None:
+    """A user name alone has a colon behind it (RFC 7617)."""
+    url = f"https://{userinfo}node.test/"
+    sent = httpx.Client()._build_request_auth(httpx.Request("GET", url)) if plain else None
+    request = next(sent.auth_flow(httpx.Request("GET", url))) if sent else httpx.Request("GET", url)
+    own = bulk_http._credentials(url)
+    assert own.get("authorization") == request.headers.get("authorization")
+    assert own == ({"authorization": "Basic " + base64.b64encode(plain).decode()} if plain else {})
 
 
 async def test_a_certificate_of_nobody_we_know_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,16 @@
 """The audit's temporary file: an order of its own, several values of one name, and one value replaced."""
 
+import argparse
+import sqlite3
 import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from stateless_billing.audit import command as audit_command
 from stateless_billing.audit.readers.chain import Payments
-from stateless_billing.audit.report.disk_table import DiskTable
+from stateless_billing.audit.report.disk_table import DiskTable, DiskTableFailed
 from tests.audit.builders import quoted
 from tests.fakes.factories import tx_hash
 
@@ -48,6 +53,35 @@ def test_a_file_that_cannot_be_used_is_a_failure_of_the_file() -> None:
     table.close()
     with pytest.raises(OSError, match="temporary file"):
         table.put("a", b"", b"")
+
+
+def test_a_disk_that_fills_up_ends_every_method_alike() -> None:
+    table = DiskTable()
+    table.add([(str(number), b"%04d" % number, b"x" * 1_000) for number in range(2_000)])
+    values = iter(table)
+    assert next(values) == b"x" * 1_000
+    table.close()
+    with pytest.raises(DiskTableFailed, match="Free space"):
+        list(values)
+    small = DiskTable()
+    small._run("PRAGMA max_page_count = 50")
+    with pytest.raises(DiskTableFailed, match=r"full\. Nothing was changed"):
+        small.add([("a", b"", b"x" * 1_000_000)])
+
+
+@pytest.mark.parametrize("command", ["audit", "explain"])
+def test_a_full_disk_is_no_fault_of_the_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> int:
+        raise DiskTableFailed(sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(audit_command, "_run" if command == "audit" else "_explain", fail)
+    monkeypatch.setattr("stateless_billing.settings.load", lambda _: SimpleNamespace(chain_id=8453))
+    monkeypatch.setattr(audit_command, "Auditor", lambda **_: None)
+    if command == "explain":
+        assert audit_command.explain("0x", "never", lambda _: None, print) == audit_command.UNREAD
+    else:
+        options = argparse.Namespace(self_test=False, step=None, progress="never", spool=None)
+        assert audit_command.run(options, lambda _: None, print, cast("Any", None)) == audit_command.UNREAD
 
 
 def test_payments_come_back_as_they_were_in_chain_order() -> None:

@@ -16,7 +16,7 @@ from stateless_billing.assumptions.catalog import ASSUMPTIONS
 from stateless_billing.commands import cli
 from stateless_billing.commands.options import create_parser
 from stateless_billing.doctor import command, watch
-from stateless_billing.doctor.checks import Check, State
+from stateless_billing.doctor.checks import Check, State, exit_code_of
 from tests.fakes.virtual_time import run_virtually
 
 URL = httpx.URL("http://127.0.0.1:9090/metrics")
@@ -159,6 +159,14 @@ def test_the_command_needs_no_settings(capsys: pytest.CaptureFixture[str], monke
     assert command.run(parsed("--every", "5"), lines.append) == cli.USAGE
     assert len(lines) == 1
     assert "--every" in capsys.readouterr().err
+
+
+def test_an_interruption_before_the_first_answer_claims_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupt(_: object) -> list[Check]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "read_checks", interrupt)
+    assert watch.watch("127.0.0.1", None, print, print, as_json=False) == exit_code_of([Check("", State.UNREAD, "")])
 
 
 def test_it_goes_on_and_prints_what_changes() -> None:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from stateless_billing.runtime.background import in_background
+from stateless_billing.runtime.background import in_background, until_one_fails
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +35,21 @@ async def test_work_is_cancelled_and_awaited_at_the_end_of_the_block() -> None:
     async with in_background(work()):
         await asyncio.sleep(0)
     assert steps == ["closed"]
+
+
+async def test_the_failure_of_one_ends_the_others() -> None:
+    ended = []
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("refused")
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("work")
+
+    with pytest.raises(ValueError, match="refused"):
+        await until_one_fails(work(), fail())
+    assert ended == ["work"]

@@ -73,10 +73,23 @@ async def test_those_that_wait_are_refused_if_the_application_cannot_be_loaded()
 async def test_giving_up_after_loading_changes_nothing() -> None:
     ended = []
     front = LoadingApp()
-    front.drain()
     front.admit(create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())), lambda: ended.append("streams"))
     front.give_up()
     front.drain()
     async with client_of(front) as client:
         assert (await client.get("/healthz")).status_code == 200
     assert ended == ["streams"]
+
+
+async def test_a_stop_while_loading_reaches_the_streams_that_waited() -> None:
+    front, ended = LoadingApp(), []
+    front.drain()
+    front.admit(create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())), lambda: ended.append("streams"))
+    assert ended == ["streams"]
+
+
+async def test_an_application_after_the_end_of_the_start_is_not_admitted() -> None:
+    front = LoadingApp()
+    front.give_up()
+    front.admit(create_app(Services(load(SERVE, ENVIRONMENT), LoopClock())), lambda: None)
+    assert (await client_of(front).get("/pay")).status_code == 500

@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection for reading in bulk: an asyncio protocol over a parser in C.
 
 It keeps the bounds of `runtime/bounded_http.py`, follows no redirect and repeats nothing. Its failures are httpx's
-exceptions. After anything unexpected the connection is closed, so that no answer is taken for another request's.
+exceptions. After anything unexpected, as an answer that comes while none is awaited, the connection is closed.
 """
 
 import asyncio

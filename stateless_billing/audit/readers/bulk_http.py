@@ -9,7 +9,6 @@ import base64
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 import httpx
 
@@ -96,8 +95,12 @@ class BulkHost:
         while self._idle:
             connection = self._idle.pop()
             if connection.idle_seconds > _SURELY_OPEN_SECONDS:
-                await asyncio.sleep(0)  # the loop sees in its next two rounds what has arrived meanwhile,
-                await asyncio.sleep(0)  # as the end of a connection
+                try:
+                    await asyncio.sleep(0)  # the loop sees in its next two rounds what has arrived meanwhile,
+                    await asyncio.sleep(0)  # as the end of a connection
+                except asyncio.CancelledError:
+                    connection.abort()
+                    raise
             if connection.is_reusable and connection.idle_seconds < IDLE_SECONDS:
                 return connection
             connection.abort()
@@ -181,8 +184,9 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 def _credentials(url: str) -> Mapping[str, str]:
     """Return the header for a URL's user name and password, if it has them."""
-    userinfo = unquote(httpx.URL(url).userinfo.decode("ascii")).encode()
-    return {"authorization": "Basic " + base64.b64encode(userinfo).decode("ascii")} if userinfo else {}
+    parsed = httpx.URL(url)
+    userinfo = f"{parsed.username}:{parsed.password}".encode()
+    return {"authorization": "Basic " + base64.b64encode(userinfo).decode("ascii")} if parsed.userinfo else {}
 
 
 async def _decode(response: Response, max_bytes: int) -> bytes:

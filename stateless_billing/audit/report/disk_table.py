@@ -6,7 +6,7 @@ The file is SQLite's own for one connection: nobody else can open it, and it is 
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 _CACHE_KIB = 1024
@@ -14,8 +14,18 @@ _FETCHED_AT_ONCE = 500
 _SETTINGS = ("journal_mode = OFF", "synchronous = OFF", "temp_store = FILE", f"cache_size = -{_CACHE_KIB}")
 
 
+class DiskTableFailed(OSError):
+    """The temporary file cannot be written or read: as a rule its disk is full."""
+
+    def __init__(self, error: sqlite3.Error) -> None:
+        super().__init__(
+            f"the audit's temporary file: {error}. Nothing was changed. Free space, or set SQLITE_TMPDIR to a folder"
+            " that has it (about a kilobyte for each payment), and run the audit again."
+        )
+
+
 class DiskTable:
-    """Values with a name and a place in an order. Thread-safe. Every method raises OSError of the file."""
+    """Values with a name and a place in an order. Thread-safe. Every method raises DiskTableFailed."""
 
     def __init__(self) -> None:
         self._file = sqlite3.connect("", check_same_thread=False, isolation_level=None)
@@ -34,7 +44,7 @@ class DiskTable:
             try:
                 self._file.executemany("INSERT INTO item (name, place, value) VALUES (?, ?, ?)", items)
             except sqlite3.Error as error:
-                raise OSError(f"the audit's temporary file: {error}") from error
+                raise DiskTableFailed(error) from error
 
     def put(self, name: str, place: bytes, value: bytes) -> None:
         """Replace the value of a name, or append it."""
@@ -65,15 +75,12 @@ class DiskTable:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield all values in the order of their places."""
-        with self._lock:
-            cursor = self._file.execute("SELECT id FROM item ORDER BY place, id")
-        while True:
-            with self._lock:
-                ids = cursor.fetchmany(_FETCHED_AT_ONCE)
-            if not ids:
-                return
+        cursor = self._file.cursor()
+        ids = self._step(lambda: cursor.execute("SELECT id FROM item ORDER BY place, id").fetchmany(_FETCHED_AT_ONCE))
+        while ids:
             for (number,) in ids:
                 yield self._run("SELECT value FROM item WHERE id = ?", number)[0][0]
+            ids = self._step(lambda: cursor.fetchmany(_FETCHED_AT_ONCE))
 
     def _index(self) -> None:
         if not self._is_indexed:
@@ -81,8 +88,11 @@ class DiskTable:
             self._is_indexed = True
 
     def _run(self, statement: str, *values: object) -> Sequence[Any]:
+        return self._step(lambda: self._file.execute(statement, values).fetchall())
+
+    def _step(self, call: Callable[[], Sequence[Any]]) -> Sequence[Any]:
         with self._lock:
             try:
-                return self._file.execute(statement, values).fetchall()
+                return call()
             except sqlite3.Error as error:
-                raise OSError(f"the audit's temporary file: {error}") from error
+                raise DiskTableFailed(error) from error

@@ -17,11 +17,15 @@ class LoadingApp:
         self._application = asyncio.get_running_loop().create_future()
         self._health_check = RequestContextMiddleware(_answer_health_check)
         self._on_drain: Callable[[], object] = lambda: None
+        self._is_draining = False
 
     def admit(self, app: ASGIApp, on_drain: Callable[[], object]) -> None:
         """Let the requests pass."""
         self._on_drain = on_drain
-        self._application.set_result(app)
+        if not self._application.done():
+            self._application.set_result(app)
+        if self._is_draining:
+            on_drain()
 
     def give_up(self) -> None:
         """Refuse those that wait, if there will be no application."""
@@ -29,7 +33,8 @@ class LoadingApp:
             self._application.set_result(RequestContextMiddleware(_fail))
 
     def drain(self) -> None:
-        """Let the application's streams end."""
+        """Let the application's streams end, also those that still wait for it."""
+        self._is_draining = True
         self._on_drain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

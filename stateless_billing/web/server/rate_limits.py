@@ -21,6 +21,7 @@ _DEFAULT_LIMIT = RateLimit(rate=20, burst=300)
 _MAX_CONCURRENT = 100  # in-flight requests per client network
 _CACHE_SIZE = 100_000
 _PARSED_ADDRESSES = 10_000
+_LONGEST_ADDRESS = 64  # characters; longer texts are not remembered
 _NETWORK_BITS = 64  # the IPv6 prefix of one client
 _ACCOUNTS = "/api/accounts/"
 _ROUTE_GROUPS = ("/static/", "/pay", "/receipt/", _ACCOUNTS, "/api/quotes", "/api/payments", "/api/", "/admin")
@@ -88,7 +89,7 @@ def client_origin(scope: Scope, header: str | None) -> str:
         name = header.lower().encode("latin-1")
         lines = [value for each, value in scope["headers"] if each == name]
         forwarded = b",".join(lines).decode("latin-1").rpartition(",")[2].strip()
-        if network := _network(forwarded):
+        if len(forwarded) <= _LONGEST_ADDRESS and (network := _network(forwarded)):
             return network
     peer: str = scope["client"][0] if scope.get("client") else ""
     return _network(peer) or peer
