@@ -21,7 +21,7 @@ from chain.provider import ChainClient
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
-_CACHE_SIZE = 20_000
+_CACHE_SIZE = 20_000  # payments
 _CACHE_TTL_SECONDS = 900  # even a block still on the chain is then read again: the node may have lied about it
 
 
@@ -38,7 +38,7 @@ class BlockCache:
     """One gateway's payments by block number, all on one chain. A reading that overlapped a change stores nothing."""
 
     def __init__(self) -> None:
-        self._blocks: TTLCache[int, list[Payment]] = TTLCache(_CACHE_SIZE, _CACHE_TTL_SECONDS, _loop_time)
+        self._blocks: TTLCache[int, list[Payment]] = TTLCache(_CACHE_SIZE, _CACHE_TTL_SECONDS, _loop_time, len)
         self.generation = 0  # the number of changes so far
         self.tail = 0  # how many entries of the index were asked for last because they are not final
 

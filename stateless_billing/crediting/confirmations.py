@@ -30,8 +30,9 @@ from stateless_billing.runtime.clock import Clock
 _SHARED_SECONDS = 6
 """So long `safe` and `finalized` of a node, and one reading of the unfinalized payments, serve everybody.
 
-Both tags follow Ethereum, whose blocks are 12 seconds apart: in half of that they rarely change. Older ones stay true,
-they only let a payment wait. A reading that holds a payment, by its block's hash, holds all before it.
+Both tags follow Ethereum, whose blocks are 12 seconds apart: in half of that they rarely change. An older `finalized`
+stays true, it only lets a payment wait. A `safe` block goes back only if Ethereum itself reorganises: what that tier is
+trusted with, `MAX_UNFINALIZED_CENTS` bounds. A reading that holds a payment, by its block's hash, holds all before it.
 """
 _FRESH_SECONDS = 1  # so old a reading may be for those who ask for all payments, not for one of them
 _MAX_NODES = 32
@@ -167,20 +168,20 @@ class Confirmations:
         """Read them once for everybody; anew where the last reading does not hold `payment`."""
         async with self._reading:
             if self._shared is None or not self._serves(self._shared, heads, payment):
-                number = heads.finalized.number
+                number, read_at = heads.finalized.number, self._clock.boot()
                 windows = await asyncio.gather(*(gateway.payments_above(number) for gateway in self._gateways))
-                self.share_unfinalized(heads, windows)
+                self.share_unfinalized(heads, windows, read_at)
             assert self._shared
             return self._shared
 
-    def share_unfinalized(self, heads: Heads, windows: Iterable[Window]) -> None:
-        """Let everybody use these payments above `finalized`, one window a gateway, all read after `heads`."""
+    def share_unfinalized(self, heads: Heads, windows: Iterable[Window], read_at: float) -> None:
+        """Let everybody use all payments above `finalized`, counted after `heads` and read since `read_at`."""
         complete, payments = True, []
         for window in windows:
             payments += [payment for _, payment in window.payments]
             complete = complete and not window.unreadable
         sums, finalized = UnfinalizedSums(payments), heads.finalized.number
-        self._shared = _Shared(sums, complete, finalized, heads.latest.number, self._clock.boot())
+        self._shared = _Shared(sums, complete, finalized, heads.latest.number, read_at)
 
     def _serves(self, shared: _Shared, heads: Heads, payment: Payment | None) -> bool:
         age = self._clock.boot() - shared.read_at
@@ -188,7 +189,8 @@ class Confirmations:
             return age < _FRESH_SECONDS and shared.finalized == heads.finalized.number
         # One gateway may have been read before another: up to the head that was read before both, nothing is missing.
         is_covered = payment.block <= shared.latest and shared.finalized <= heads.finalized.number
-        return age < _SHARED_SECONDS and is_covered and payment in shared.sums
+        # Where the payment is missing, a node hides it or its block is unreadable: asking more often helps nobody.
+        return is_covered and age < (_SHARED_SECONDS if payment in shared.sums else _FRESH_SECONDS)
 
     async def depth_of(self, payment: Payment, heads: Heads) -> Depth:
         """Measure the depth of a payment by `heads` that were read before it. Raises: ChainError."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from chain.gateway import Gateway, UnreadableBlock
@@ -26,6 +26,14 @@ stands still.
 def is_seal_due(payments: Iterable[Payment], heads: Heads) -> bool:
     """Whether any of a customer's final payments is old enough for all of them to be sealed."""
     return any(payment.time <= heads.finalized.time - SEAL_SECONDS for payment in payments)
+
+
+def by_customer(payments: Mapping[int, Payment]) -> dict[str, list[tuple[int, Payment]]]:
+    """Group payments by customer, with their indexes and in order."""
+    customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
+    for index in sorted(payments):
+        customers[payments[index].customer_id or ""].append((index, payments[index]))
+    return customers
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +103,7 @@ class GatewayCheckpoint:
         return self.total is not None and self._knows_all(self.total)
 
     def _knows_all(self, total: int) -> bool:
-        known = sum(index < total for index in (*self.done_above, *self.unsealed))
+        known = sum(self.swept <= index < total for index in self.done_above | self.unsealed.keys())
         return self.swept + known == total and not len(self.open)
 
     def has_work(self, total: int, heads: Heads | None, *, seals_all: bool) -> bool:
@@ -114,13 +122,6 @@ class GatewayCheckpoint:
         If it was in another block, a node lied then or lies now, and what is at the index is not known.
         """
         return self.is_done(index) and self.passed_blocks.get(index, block) == block
-
-    def unsealed_by_customer(self) -> dict[str, list[tuple[int, Payment]]]:
-        """Return the credited payments that wait to be sealed, with their indexes and in order."""
-        customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
-        for index, payment in sorted(self.unsealed.items()):
-            customers[payment.customer_id or ""].append((index, payment))
-        return customers
 
     def note_unreadable(self, blocks: list[UnreadableBlock]) -> list[UnreadableBlock]:
         """Record the blocks that no node shows properly now, and return those that are new among them."""

@@ -1,11 +1,13 @@
-"""One round's reading of one gateway. No I/O."""
+"""What one round of the sweep read: the heads, and each gateway's payments."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from chain.gateway import UnreadableBlock, Window
 from chain.payment import Payment
+from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.domain.finality import Heads, is_final
+from stateless_billing.runtime.clock import Clock
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 
 
@@ -56,3 +58,35 @@ class Reading:
         """All payments above `finalized`."""
         above = [block for block in self.unreadable if block.number > self.heads.finalized.number]
         return Window(0, self._unfinalized, above)
+
+
+class RoundHeads:
+    """A round's heads, read when a gateway first needs them, and what they say of the payments read after them."""
+
+    def __init__(self, confirmations: Confirmations, clock: Clock) -> None:
+        self._confirmations = confirmations
+        self._clock = clock
+        self._read_at = 0.0
+        self._finalized = 0  # the highest of a round: `swept` may have passed payments up to it
+        self.current: Heads | None = None
+        self.counted: set[str] = set()
+        """The gateways whose payments were counted after the heads were read."""
+
+    def begin_round(self) -> None:
+        """Forget the heads of the round before."""
+        self.current, self.counted = None, set()
+
+    async def read(self) -> Heads:
+        """Return the round's heads. Raises: ChainError."""
+        if self.current is None:
+            self.current, self._read_at = await self._confirmations.heads(), self._clock.boot()
+        return self.current
+
+    def share(self, readings: Sequence[Reading], gateways: int) -> None:
+        """Let others use the readings of all gateways, if they hold every payment above `finalized`."""
+        if self.current is None or len(self.counted) < gateways:
+            return
+        if self.current.finalized.number >= self._finalized:
+            self._finalized = self.current.finalized.number
+            windows = [reading.unfinalized() for reading in readings]
+            self._confirmations.share_unfinalized(self.current, windows, self._read_at)

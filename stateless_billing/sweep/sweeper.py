@@ -8,6 +8,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from chain.errors import ChainError
 from chain.gateway import Gateway, UnreadableBlock
@@ -20,14 +21,14 @@ from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import MAX_HEAD_AGE_SECONDS, Heads, is_final
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.objects import Customer
-from stateless_billing.sweep.checkpoint import GatewayCheckpoint, is_seal_due, read_checkpoint
+from stateless_billing.sweep.checkpoint import GatewayCheckpoint, by_customer, is_seal_due, read_checkpoint
 from stateless_billing.sweep.cursors import CursorUpdater
 from stateless_billing.sweep.customer_sweep import CustomerSweep
 from stateless_billing.sweep.customer_tasks import CustomerTasks
 from stateless_billing.sweep.index_agreement import IndexAgreement
 from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.position_record import PositionRecord
-from stateless_billing.sweep.reading import Reading
+from stateless_billing.sweep.reading import Reading, RoundHeads
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Sweeper:
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
         self._heads_read_at = 0.0
-        self._heads: Heads | None = None  # of this round
+        self._heads = RoundHeads(confirmations, clock)
         self._seals_all = False
         self._customers = CustomerSweep(
             crediting=crediting,
@@ -133,10 +134,10 @@ class Sweeper:
     async def _round(self, patience_seconds: int | None, *, force: bool) -> SweepResult:
         """Find what is to be done, start working on it, and wait for the work at most so long."""
         self._tasks.begin_round()
-        self._heads, self._seals_all = None, force
+        self._seals_all = force
+        self._heads.begin_round()
         readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
-        if self._heads and all(checkpoint.total is not None for checkpoint in self._checkpoints):
-            self._confirmations.share_unfinalized(self._heads, [reading.unfinalized() for reading in readings])
+        self._heads.share(readings, len(self._checkpoints))
         for reading in readings:
             self._begin_reading(reading)
         await self._tasks.wait(patience_seconds)
@@ -168,21 +169,21 @@ class Sweeper:
         return [block for checkpoint in self._checkpoints for block in checkpoint.unreadable]
 
     async def _read_gateway(self, checkpoint: GatewayCheckpoint) -> Reading | None:
-        """Read what is new, and all above `finalized` again; None if there is nothing, or it cannot be read.
-
-        Long backlogs are worked on meanwhile.
-        """
+        """Read what is new, and all above `finalized`; None if there is nothing, or it cannot be read."""
         was_idle, checkpoint.total = checkpoint.is_idle, None
         reading: Reading | None = None
         try:
             await self._refresh_heads()
-            heads = None if was_idle else await self._heads_of_round()
+            if not was_idle:
+                await self._heads.read()
+            heads = self._heads.current
             total = await checkpoint.gateway.total_payments()
             if not await self._is_checkpoint_valid(checkpoint, total):
                 return None
-            if checkpoint.has_work(total, self._confirmations.latest, seals_all=self._seals_all):
+            seals_all = self._seals_all or not all(map(self._is_credited, checkpoint.unsealed.values()))
+            if checkpoint.has_work(total, self._confirmations.latest, seals_all=seals_all):
                 if heads is None:  # the payments are counted after the heads, so that none before these is missing
-                    heads, total = await self._heads_of_round(), await checkpoint.gateway.total_payments()
+                    heads, total = await self._heads.read(), await checkpoint.gateway.total_payments()
                 reading = Reading(checkpoint, heads)
                 reading.uncredited = await self._begin_open(checkpoint, heads)
                 is_passed = reading.is_passed(self._is_credited)
@@ -190,18 +191,17 @@ class Sweeper:
                     self._begin_reading(reading)
                     await self._tasks.wait_for_room()
                     reading.add(window)
+                self._begin_reading(reading)
                 for block in checkpoint.note_unreadable(reading.unreadable):
                     log.error("%s; these wait until a node shows them, all others go on", block)
             checkpoint.total = total
+            if heads:
+                self._heads.counted.add(checkpoint.gateway.address)
         except ChainError as error:
             log.warning("gateway %s: %s", checkpoint.gateway.address, error)
         if reading:
             reading.is_over = True
         return reading
-
-    async def _heads_of_round(self) -> Heads:
-        self._heads = self._heads or await self._confirmations.heads()
-        return self._heads
 
     def _is_credited(self, payment: Payment) -> bool:
         return self._status_cache.credited_status(payment) is not None
@@ -243,12 +243,10 @@ class Sweeper:
         for customer_id in list(checkpoint.open.customers):
             if self._customers.has_open_work(checkpoint, customer_id):
                 self._tasks.begin(checkpoint, customer_id, [], heads)
-        due: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
-        for index, payment in sorted(checkpoint.indexed.items()):
-            if not self._status_cache.pending_status(payment):
-                due[payment.customer_id or ""].append((index, payment))
-        for customer_id, indexed in due.items():
-            self._tasks.begin(checkpoint, customer_id, indexed, heads)
+        indexed = checkpoint.indexed.items()
+        due = {index: payment for index, payment in indexed if not self._status_cache.pending_status(payment)}
+        for customer_id, own in by_customer(due).items():
+            self._tasks.begin(checkpoint, customer_id, own, heads)
         return {payment.identity: payment for payment in opened}
 
     async def _adopt_indexed(self, checkpoint: GatewayCheckpoint) -> None:
@@ -265,21 +263,21 @@ class Sweeper:
         checkpoint, heads = reading.checkpoint, reading.heads
         customers: dict[str, list[tuple[int, Payment]]] = defaultdict(list)
         for index, payment in reading.take():
+            checkpoint.done_above.discard(index)  # in another block, if at all
             if self._is_credited(payment):
                 if is_final(payment, heads):  # else the next rounds look at it again
                     checkpoint.unsealed[index] = payment
                 continue
             checkpoint.unsealed.pop(index, None)
-            checkpoint.done_above.discard(index)  # in another block, if at all
             reading.uncredited[payment.identity] = payment
             if not self._is_passed_as_open(checkpoint, index, payment, heads):
                 customers[payment.customer_id or ""].append((index, payment))
         if checkpoint.total is not None:
             checkpoint.uncredited = reading.uncredited
         if reading.is_over:
-            for customer_id, indexed in checkpoint.unsealed_by_customer().items():
+            for customer_id, indexed in by_customer(checkpoint.unsealed).items():
                 if self._seals_all or is_seal_due((payment for _, payment in indexed), heads):
-                    customers[customer_id] = sorted([*indexed, *customers[customer_id]])
+                    customers[customer_id] = sorted([*indexed, *customers[customer_id]], key=itemgetter(0))
         checkpoint.advance()
         for customer_id, indexed in customers.items():
             self._tasks.begin(checkpoint, customer_id, indexed, heads, seal=self._seals_all)

@@ -1,7 +1,9 @@
 """Sealing: a customer's credits are listed and passed together, half an hour behind the finalized block."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 
+import pytest
 from msgspec.structs import replace
 
 from chain.gateway import Window
@@ -9,10 +11,11 @@ from chain.payment import Payment
 from stateless_billing.bookkeeping.records import OpenPayments
 from stateless_billing.crediting.payment_status import credited_status
 from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.domain.finality import Heads
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sweep.checkpoint import SEAL_SECONDS, GatewayCheckpoint, is_seal_due
 from stateless_billing.sweep.customer_tasks import CustomerTasks
-from stateless_billing.sweep.reading import Reading
+from stateless_billing.sweep.reading import Reading, RoundHeads
 from tests.chain.fake_node import history
 from tests.fakes.factories import BLOCK_SECONDS, FakeClock, block, heads, payment, tx_hash
 from tests.fakes.in_process_service import CREDITS, FINALITY, LISTS, NOW_BLOCK, UPDATES, Town, sweeping
@@ -169,3 +172,55 @@ def test_a_round_takes_few_payments_to_credit_and_many_to_seal() -> None:
     for _, each in made:
         status_cache.record_attempt(each, credited_status(each.cents, None))
     assert len(tasks._limit(made)) == 512
+
+
+class Shared:
+    """Stands for the confirmations: heads with these final blocks, and what is shared."""
+
+    def __init__(self, *finalized: int) -> None:
+        self._finalized = list(finalized)
+        self.shared: list[list[Payment]] = []
+
+    async def heads(self) -> Heads:
+        """Return the next heads."""
+        return heads(200, 150, self._finalized.pop(0))
+
+    def share_unfinalized(self, _: Heads, windows: Sequence[Window], __: float) -> None:
+        """Note what is shared."""
+        self.shared.append([made for window in windows for _, made in window.payments])
+
+
+async def share(round_heads: RoundHeads, counted: set[str]) -> None:
+    """Share an empty round of two gateways."""
+    round_heads.begin_round()
+    await round_heads.read()
+    round_heads.counted |= counted
+    round_heads.share([], 2)
+
+
+@pytest.mark.anyio
+async def test_a_gateway_counted_before_the_heads_may_lack_a_payment() -> None:
+    confirmations = Shared(100, 100)
+    round_heads = RoundHeads(cast("Any", confirmations), FakeClock())
+    await share(round_heads, {"a"})
+    assert not confirmations.shared, "the caps would be judged without the payments of the other"
+    await share(round_heads, {"a", "b"})
+    assert confirmations.shared == [[]]
+
+
+@pytest.mark.anyio
+async def test_a_node_that_is_behind_shares_no_reading_that_begins_too_late() -> None:
+    """`swept` passed what the other node showed as final: a reading from there lacks payments above this one's."""
+    confirmations = Shared(100, 90, 101)
+    round_heads = RoundHeads(cast("Any", confirmations), FakeClock())
+    for count in (1, 1, 2):
+        await share(round_heads, {"a", "b"})
+        assert len(confirmations.shared) == count
+
+
+def test_a_payment_in_another_block_is_known_once() -> None:
+    checkpoint = GatewayCheckpoint(cast("Any", None), 10, OpenPayments(), (10, OpenPayments()))
+    checkpoint.done_above, checkpoint.unsealed = {11, 9}, {11: payment()}
+    assert checkpoint.has_work(12, heads(200, 150, 100), seals_all=False), "what is at index 10 is not known"
+    checkpoint.unsealed |= {10: payment()}
+    assert not checkpoint.has_work(12, heads(200, 150, 100), seals_all=False)
