@@ -132,6 +132,7 @@ def test_real_answers_are_as_described(shop: Shop, stack: Stack, service: Servic
         check(accounts, "GET", f"/api/accounts/{customer.wallet}", 200)
         check(receipt, "GET", f"/receipt/{tx_hash}/0", 200, headers=JSON)
         shop.finalize()
+        shop.claimed(service, tx_hash)
     body = check(claim, "GET", f"/api/payments/{tx_hash}", 200)
     assert body["state"] == "credited"
     check("/api/quotes", "POST", "/api/quotes", 200, json={**wish, "payer": None, "cents": 500})

@@ -173,7 +173,7 @@ def test_tokens_sent_straight_to_the_treasury_are_told_and_not_credited(
     ]
     assert shop.counts() == {}
     shop.finalize()
-    assert shop.claim(service, direct)["retry_after"] is None
+    wait_until(lambda: shop.claim(service, direct)["retry_after"] is None)
     assert stack.http.get(f"{service.url}/api/payments/{direct}").json() == shop.claim(service, direct)
 
 

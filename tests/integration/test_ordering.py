@@ -11,7 +11,7 @@ import pytest
 from stateless_billing.sandbox.stack import Service, Stack
 from tests.integration.conftest import SETTINGS
 from tests.integration.operators import ADMIN, AUDITOR, MODERATOR, Operator
-from tests.integration.shop import Customer, Shop, problem
+from tests.integration.shop import Customer, Shop, problem, wait_until
 
 HOUR = 3600
 VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"}
@@ -81,6 +81,7 @@ def over_limit(shop: Shop, payee: Service, strict: Service) -> tuple[Customer, s
     tx_hash = shop.pay(payee, customer)
     shop.finalize()
     assert cause(shop, strict, tx_hash) == "over_limit"
+    wait_until(lambda: tx_hash in Operator(ADMIN).get(strict, "/admin/stuck").text)
     return customer, tx_hash
 
 

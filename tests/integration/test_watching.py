@@ -107,6 +107,13 @@ def test_final_payments_are_answered_without_any_node(shop: Shop, stack: Stack) 
     shop.claimed(service, tx_hash)
     shop.finalize()
     path = f"{service.url}/api/payments/{tx_hash}"
+
+    def is_free() -> bool:
+        """Whether the process knows by now that the payment is final."""
+        before = _node_requests(port)
+        return stack.http.get(path).is_success and _node_requests(port) == before
+
+    wait_until(is_free)
     answer = stack.http.get(path).json()
     before = _node_requests(port)
     assert [stack.http.get(path).json() for _ in range(5)] == [answer] * 5
