@@ -38,7 +38,10 @@ class BlockCache:
     """One gateway's payments by block number, all on one chain. A reading that overlapped a change stores nothing."""
 
     def __init__(self) -> None:
-        self._blocks: TTLCache[int, list[Payment]] = TTLCache(_CACHE_SIZE, _CACHE_TTL_SECONDS, _loop_time, len)
+        self._blocks: TTLCache[int, list[Payment]] = TTLCache(
+            _CACHE_SIZE, _CACHE_TTL_SECONDS, lambda: asyncio.get_running_loop().time(), len
+        )
+        self._newest = 0  # the highest number stored, while it is cached
         self.generation = 0  # the number of changes so far
         self.tail = 0  # how many entries of the index were asked for last because they are not final
 
@@ -53,13 +56,15 @@ class BlockCache:
 
     def anchor(self) -> Payment | None:
         """Return a payment of the newest block. Its hash covers all blocks before it."""
-        newest = self._blocks.get(max(self._blocks, default=0))
-        return newest[0] if newest else None
+        if self._newest not in self._blocks:  # looking through all each time costs more than the cache saves
+            self._newest = max(self._blocks, default=0)
+        return next(iter(self._blocks.get(self._newest, ())), None)
 
     def store(self, blocks: Mapping[int, list[Payment]], generation: int) -> None:
         """Add blocks, unless the cache changed since `generation`."""
         if blocks and self.generation == generation:
             self._blocks.update(blocks)
+            self._newest = max(self._newest, *blocks)
             self.generation += 1
 
     def forget(self, number: int | None = None) -> None:
@@ -69,10 +74,6 @@ class BlockCache:
         else:
             self._blocks.pop(number, None)
         self.generation += 1
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class PaymentIndex(GatewayContract):
@@ -192,8 +193,7 @@ class PaymentIndex(GatewayContract):
         if index >= total:
             raise InconsistentChainData(f"asked for payment {index} of {total}")
         before = await self._count_same_block_before(index)
-        window = await self.window(index - before, total, before + _NEIGHBORS)
-        return window[before][1]
+        return (await self.window(index - before, total, before + _NEIGHBORS))[before][1]
 
     async def blocks_above(self, number: int) -> list[IndexedBlock]:
         """Locate all entries in blocks after `number`."""

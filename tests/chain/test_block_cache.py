@@ -13,7 +13,7 @@ from chain.payment import Payment
 from chain.payment_index import BlockCache, PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
-from tests.fakes.virtual_time import run_virtually
+from tests.fakes.virtual_time import VirtualLoop, run_virtually
 
 WHOLE = list(enumerate(history(2, 1, 3)))
 
@@ -123,6 +123,60 @@ def test_a_reading_that_ends_after_another_one_changed_it_keeps_nothing() -> Non
         assert cache.matching({100: 2}) == {}, "the contract counts otherwise now"
 
     run_virtually(main())
+
+
+def test_the_anchor_is_of_the_newest_block_that_is_left() -> None:
+    """Also after the newest was forgotten, or ran out before the others; an older block does not replace it."""
+
+    async def main() -> None:
+        old, middle, new = history(1, 1, 1)
+        cache = BlockCache()
+        assert cache.anchor() is None
+        cache.store({104: [new]}, cache.generation)
+        await asyncio.sleep(600)
+        cache.store({100: [old], 102: [middle]}, cache.generation)
+        assert cache.anchor() == new
+        await asyncio.sleep(600)
+        assert cache.anchor() == middle
+        cache.forget(102)
+        assert cache.anchor() == old
+        cache.store({104: [new]}, cache.generation)
+        assert cache.anchor() == new
+        cache.forget()
+        assert cache.anchor() is None
+        cache.store({102: [middle]}, cache.generation)
+        assert cache.anchor() == middle
+
+    run_virtually(main())
+
+
+class CountingLoop(VirtualLoop):
+    """Counts how often somebody asks for the time."""
+
+    asked = 0
+
+    def time(self) -> float:
+        """Return the seconds of the virtual clock."""
+        self.asked += 1
+        return super().time()
+
+
+def test_the_anchor_costs_the_same_however_many_blocks_are_cached() -> None:
+    """The cache asks for the time once for each block that it looks at."""
+
+    async def main() -> None:
+        looks = []
+        for size in (10, 1_000):
+            cache = BlockCache()
+            cache.store({paid.block: [paid] for paid in history(*[1] * size)}, cache.generation)
+            before = loop.asked
+            assert cache.anchor()
+            looks.append(loop.asked - before)
+        assert looks[0] == looks[1] > 0
+
+    loop = CountingLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(main())
 
 
 STEPS = st.lists(
