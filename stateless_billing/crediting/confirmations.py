@@ -160,9 +160,9 @@ class Confirmations:
         self._tags[reader] = safe, finalized
         return Heads(latest, safe, finalized)
 
-    async def unfinalized(self, heads: Heads) -> Sequence[Payment]:
-        """The readable payments above `finalized`, of all gateways. Raises: ChainError."""
-        return (await self._read_unfinalized(heads, None)).sums.payments
+    async def unfinalized_of(self, customer_id: str, heads: Heads) -> Sequence[Payment]:
+        """A customer's readable payments above `finalized`, at all gateways, in order. Raises: ChainError."""
+        return (await self._read_unfinalized(heads, None)).sums.of_customer(customer_id)
 
     async def _read_unfinalized(self, heads: Heads, payment: Payment | None) -> _Shared:
         """Read them once for everybody; anew where the last reading does not hold `payment`."""

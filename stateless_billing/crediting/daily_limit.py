@@ -48,8 +48,8 @@ class Finality(Protocol):
         """Heads at most a minute old. Raises: ChainError."""
         ...
 
-    async def unfinalized(self, heads: Heads) -> Sequence[Payment]:
-        """All payments above `finalized`. Raises: ChainError."""
+    async def unfinalized_of(self, customer_id: str, heads: Heads) -> Sequence[Payment]:
+        """The customer's payments above `finalized`, in order. Raises: ChainError."""
         ...
 
 
@@ -198,9 +198,8 @@ class _Window:
         """The customer's unfinalized payments below `stop`, from the reading that all customers share."""
         recent = [
             payment
-            for payment in await self._finality.unfinalized(self._heads)
-            if (payment.gateway, payment.customer_id) == (self._gateway.address, self._customer_id)
-            and payment.sequence < stop
+            for payment in await self._finality.unfinalized_of(self._customer_id, self._heads)
+            if payment.gateway == self._gateway.address and payment.sequence < stop
         ]
         if recent:
             start = recent[-1].sequence + 1

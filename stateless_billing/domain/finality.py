@@ -90,11 +90,12 @@ class UnfinalizedSums:
     """Payments above `finalized` in the chain's order, with the sums of the quoted ones before each place."""
 
     def __init__(self, payments: Iterable[Payment]) -> None:
-        self.payments: Sequence[Payment] = sorted(payments, key=_chain_order)
+        self._by_customer: dict[str | None, list[Payment]] = defaultdict(list)
         self._by_hash: dict[str, list[Payment]] = defaultdict(list)
         self._all = _Sums()
         self._own: dict[str | None, _Sums] = defaultdict(_Sums)
-        for payment in self.payments:
+        for payment in sorted(payments, key=_chain_order):
+            self._by_customer[payment.customer_id].append(payment)
             self._by_hash[payment.tx_hash].append(payment)
             if payment.quoted:
                 self._all.add(payment)
@@ -102,6 +103,10 @@ class UnfinalizedSums:
 
     def __contains__(self, payment: Payment) -> bool:
         return payment in self._by_hash.get(payment.tx_hash, ())
+
+    def of_customer(self, customer_id: str) -> Sequence[Payment]:
+        """The payments of one customer, in the chain's order."""
+        return self._by_customer.get(customer_id, ())
 
     def cents_before(self, payment: Payment) -> tuple[int, int]:
         """The cents of the quoted payments before this one: of all customers, and of its own."""

@@ -15,7 +15,7 @@ from stateless_billing.domain.finality import (
     parse_tiers,
     tier_for,
 )
-from tests.fakes.factories import BLOCK_SECONDS, OTHER_GATEWAY, block, heads, payment, tx_hash
+from tests.fakes.factories import BLOCK_SECONDS, CUSTOMER, OTHER_GATEWAY, block, heads, payment, tx_hash
 
 SHALLOW, SAFE = ConfirmationTier(10_000, 15, None), ConfirmationTier(100_000, None, "safe")
 DEFAULT_TIERS = (SHALLOW, SAFE, FINALIZED)
@@ -220,6 +220,12 @@ class TestBoundaries:
         first, second = payment(cents=6_000), payment(cents=6_000, ordinal=1, sequence=1, log_index=9)
         assert tier_for(first, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
         assert tier_for(second, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
+
+    def test_a_customer_has_its_own_payments_in_the_order_of_the_chain(self) -> None:
+        late, early, plain = payment(block=103), payment(block=101), payment(block=102, cents=0)
+        sums = UnfinalizedSums([late, payment(block=102, customer_id="cus_Bob"), early, plain])
+        assert sums.of_customer(CUSTOMER) == [early, plain, late]
+        assert not sums.of_customer("cus_Nobody")
 
     def test_a_payment_also_seen_in_an_earlier_block_counts_once(self) -> None:
         before, now = payment(cents=6_000, block=99), payment(cents=6_000)
