@@ -3,6 +3,7 @@
 Each benchmark prints rows with `report`, and other lines as they are; `section` makes a part of the page of both.
 """
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from itertools import groupby
 
 FEWEST_ROUNDS = 5
 MISS = "MISSES"
+LINEAR = 1.1
+"""The largest exponent of a fitted law that still counts as linear."""
 HEADER = "| measure | figure | floor | goal | rounds |"
 _RULE = "|---|---|---|---|---|"
 
@@ -70,6 +73,14 @@ class Figure:
 def ratios(measured: Sequence[float], floor: Sequence[float]) -> list[float]:
     """Divide each round by the floor of the same round."""
     return [ours / least for ours, least in zip(measured, floor, strict=True)]
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """Fit a power law through the logarithms, by least squares."""
+    x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
+    middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
+    covariance = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))
+    return covariance / sum((a - middle_x) ** 2 for a in x)
 
 
 def report(figure: Figure) -> None:

@@ -5,18 +5,15 @@ power laws: 1 is linear, and what is above it grows faster than the account.
 """
 
 import argparse
-import math
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from tests.bench.audit import EACH, LIMIT, run_audit, stand_in
+from tests.bench.figures import LINEAR, exponent
 
 SIZES = (1_000, 10_000, 100_000, 300_000)
 TIMES = 60
 CHARGES = 10
-LINEAR = 1.1
-"""The largest exponent that still counts as linear."""
 COLUMNS = ("seconds", "cpu_seconds", "megabytes")
 
 
@@ -27,14 +24,6 @@ def measure(payments: int) -> dict[str, Any]:
         node = running.enter_context(stand_in("node", **sizes))
         stripe = running.enter_context(stand_in("stripe", charges=CHARGES, times=TIMES, **sizes))
         return run_audit(stripe, node, LIMIT * TIMES, deep=False)
-
-
-def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Fit a power law through the logarithms, by least squares."""
-    x, y = [math.log(size) for size in sizes], [math.log(value) for value in values]
-    middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
-    covariance = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))
-    return covariance / sum((a - middle_x) ** 2 for a in x)
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """A figure is the median of its rounds, says when it misses its goal, and becomes a row of the page."""
 
-from tests.bench.figures import HEADER, Figure, ratios, report, section
+import math
+
+from tests.bench.figures import HEADER, Figure, exponent, ratios, report, section
 
 
 def test_a_figure_is_the_median_and_never_the_best() -> None:
@@ -55,3 +57,10 @@ def test_a_table_with_its_own_head_stays_as_it_is() -> None:
     """Growth is a table of sizes, not of goals."""
     table = ["| payments | seconds |", "|---|---|", "| 1,000 | 2 |"]
     assert section("Growth", ["a remark", *table]) == "## Growth\n\n- a remark\n\n" + "\n".join(table)
+
+
+def test_the_exponent_is_that_of_the_law() -> None:
+    """Whatever the factor; what does not grow has none."""
+    sizes = [10, 1_000, 10_000]
+    for power in (0, 0.5, 1, 2):
+        assert math.isclose(exponent(sizes, [3 * size**power for size in sizes]), power, abs_tol=1e-9)
