@@ -43,7 +43,7 @@ node_modules/.package-lock.json: package.json package-lock.json | prerequisites
 lock: install  ## pin the newest releases of requirements/*.in, with hashes
 	$(PY) -m pip install -qq pip-tools
 	$(PY) $(COMPILE) -o requirements.txt requirements/base.in
-	for name in dev mutation schemathesis slither; do \
+	for name in dev mutation prove schemathesis slither; do \
 	  $(PY) $(COMPILE) --allow-unsafe -o requirements/$$name.txt requirements/$$name.in || exit 1; done
 
 .PHONY: simulate mutants chaos attack outages soak model prove-core
@@ -89,7 +89,7 @@ mutation: contracts .venv-mutation/installed  ## mutate the pure core: 95 % must
 	.venv-mutation/bin/python $(PIP_INSTALL) -r requirements/mutation.txt
 	touch $@
 
-.PHONY: contracts-deep contracts-coverage contracts-mutants contracts-gas deploy
+.PHONY: contracts-deep contracts-coverage contracts-mutants contracts-prove contracts-gas deploy
 
 contracts-deep: contracts  ## check every guarantee after each of a million calls; then more fuzzing
 	FOUNDRY_PROFILE=deep tools/forge test
@@ -97,8 +97,16 @@ contracts-deep: contracts  ## check every guarantee after each of a million call
 contracts-coverage: contracts  ## require full line and branch coverage of contracts/src
 	tools/coverage
 
-contracts-mutants: contracts  ## make each mistake of contracts/mutants.toml in a copy; every one must be caught
-	$(PY) tools/mutants.py
+contracts-mutants: contracts $(if $(PROOFS),.venv-prove/installed)  ## make each mistake of contracts/mutants.toml in a copy; every one must be caught; PROOFS=1
+	$(PY) tools/mutants.py $(if $(PROOFS),--proofs)
+
+contracts-prove: install .venv-prove/installed  ## prove each check of contracts/test/symbolic for all inputs; ONLY="words"
+	$(PY) tools/prove.py $(ONLY)
+
+.venv-prove/installed: requirements/prove.txt | prerequisites
+	"$(PYTHON)" -m venv .venv-prove
+	.venv-prove/bin/python $(PIP_INSTALL) -r requirements/prove.txt
+	touch $@
 
 contracts-gas: contracts  ## regenerate contracts/snapshots/ after an intended change of gas
 	FOUNDRY_PROFILE=gas tools/forge test --gas-snapshot-check false --gas-snapshot-emit true
