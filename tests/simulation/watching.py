@@ -10,7 +10,7 @@ _OMISSIONS = ("listing_cut", "listing_ends_empty", "listing_hole", "record_anew"
 CAUSES: dict[str, tuple[str, ...]] = {
     "list_went_back": _OMISSIONS,
     "list_lagged": _OMISSIONS,
-    "ending_balance_gap": ("listing_hole",),
+    "ending_balance_gap": ("listing_hole", "listing_cut"),  # a page may be cut within a second, shown in any order
     "key_accepted_twice": ("completed_next_epoch",),
 }
 """For each assumption, the faults that are its very breach. No fault breaks the others."""
