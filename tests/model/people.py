@@ -49,7 +49,7 @@ def steps(scene: Scene, state: State) -> Iterator[Step]:
             state._replace(vouched=epoch + 1),
         )
     for index in range(len(state.payments)):
-        yield from _about(state, index, faults)
+        yield from _about(scene, state, index, faults)
 
 
 def is_credited_on(state: State, customer: int) -> bool:
@@ -57,7 +57,7 @@ def is_credited_on(state: State, customer: int) -> bool:
     return any(payment.credit and payment.credit.customer == customer for payment in state.payments)
 
 
-def _about(state: State, index: int, faults: int) -> Iterator[Step]:
+def _about(scene: Scene, state: State, index: int, faults: int) -> Iterator[Step]:
     payment = state.payments[index]
     if payment.credit and not payment.credit.stripped and faults & Fault.STRIP:
         stripped = with_payment(state, index, payment._replace(credit=payment.credit._replace(stripped=1)))
@@ -71,7 +71,7 @@ def _about(state: State, index: int, faults: int) -> Iterator[Step]:
         if faults & Fault.RENAME:
             renamed = with_payment(state, index, payment._replace(name=1))._replace(faults=faults & ~Fault.RENAME)
             yield f"A reorganisation moves {which(index)} to another EVM transaction.", renamed
-    elif state.orders_left and not (payment.credit and not payment.credit.hidden):  # the admin sees the list
+    elif state.orders_left and not (payment.credit and scene.faults & Fault.STRIP):
         for order in NEXT_ORDERS.get(payment.order, ()):
             older = payment.credit and payment.credit._replace(after_order=0)
             ordered = with_payment(state, index, payment._replace(order=order, credit=older))

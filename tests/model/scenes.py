@@ -56,7 +56,7 @@ def special() -> list[Scene]:
 
 def everything() -> list[Scene]:
     """The scenes of the complete run."""
-    return [*two_payments(), *pairs(), *special()]
+    return [*pairs(), *special(), *two_payments()]
 
 
 SMALL = (
