@@ -1,6 +1,7 @@
 """Proves each check of contracts/test/symbolic for all inputs, and prints what was decided.
 
-Exit code 1 if a check is refuted or undecided, 2 if it does not build. Arguments select checks by their names.
+Exit code 1 if a check is refuted or undecided, 2 if none is selected or it does not build. Arguments
+are words that a check's name must have, all of them.
 """
 
 import json
@@ -140,15 +141,19 @@ def main(words: list[str]) -> int:
     if error := build(ROOT):
         print(error, file=sys.stderr)
         return 2
+    chosen = checks(ROOT, words)
+    if not chosen:
+        print("no check has all of these words in its name", file=sys.stderr)
+        return 2
     counts = {PROVEN: 0, REFUTED: 0, UNDECIDED: 0}
-    for item in decide_all(ROOT, checks(ROOT, words)):
+    for item in decide_all(ROOT, chosen):
         counts[item.decision] += 1
         reason = f": {item.reason}" if item.reason else ""
         print(f"{item.check.name:<66} {item.decision}{reason} ({item.paths} paths, {item.seconds:.0f} s)", flush=True)
     total = sum(counts.values())
     listed = ", ".join(f"{count} {decision.lower()}" for decision, count in counts.items())
     print(f"\n{total} checks for all inputs: {listed}; {time.monotonic() - began:.0f} s")
-    return 0 if total == counts[PROVEN] > 0 else 1
+    return 0 if total == counts[PROVEN] else 1
 
 
 if __name__ == "__main__":

@@ -51,7 +51,17 @@ contract HostileProof is AnyCall {
     }
 
     function check_aQuoteNeedsItsExactAmount(uint256 cents, uint256 deadline) external {
+        payQuoted(anyPayment(), cents, deadline);
+    }
+
+    function check_aPlausibleQuoteNeedsItsExactAmount(uint256 deadline) external {
         Payment memory it = anyPayment();
+        uint256 cents;
+        (it.amount, cents) = plausiblePrice();
+        payQuoted(it, cents, deadline);
+    }
+
+    function payQuoted(Payment memory it, uint256 cents, uint256 deadline) private {
         bytes memory signature = svm.createBytes(65, "signature");
 
         (bool done,) =

@@ -19,11 +19,17 @@ contract IndexProof {
     /// @dev From an empty list to every length up to the bound, in any blocks: all entries, after each push.
     function check_everyLengthEqualsANaiveList() external {
         uint64[] memory naive = new uint64[](LENGTH);
+        (uint256 part, uint256 word) = (0, 0);
         for (uint256 size = 0; size < LENGTH; ++size) {
             uint256 number = svm.createUint256("block") & (2 ** 40 - 1);
             vm.roll(number);
             list.push();
             naive[size] = uint64(number);
+            part |= number << (40 * (size % 6));
+            bool full = size % 6 == 5;
+            if (full) (word, part) = (part, 0);
+            vm.assertEq(list.head, part << 56 | (size + 1), "the head of docs/contracts.md");
+            if (full) vm.assertEq(list.words[size / 6], word, "the word of docs/contracts.md");
             vm.assertEq(list.count(), size + 1, "count");
             uint64[] memory blocks = list.slice(0, size + 1);
             vm.assertEq(blocks.length, size + 1, "length");
@@ -72,8 +78,9 @@ contract IndexProof {
     function check_slicesDoNotRunBackwards(uint256 head, uint256 from, uint256 to) external {
         list.head = head;
         vm.assume(to < from);
-        (bool done,) = address(this).call(abi.encodeCall(this.slice, (from, to)));
+        (bool done, bytes memory answer) = address(this).call(abi.encodeCall(this.slice, (from, to)));
         vm.assertEq(done, false, "backwards");
+        vm.assertTrue(bytes4(answer) == BlockList.OutOfRange.selector, "the error says so");
     }
 
     function push() external {

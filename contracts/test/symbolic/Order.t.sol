@@ -69,14 +69,23 @@ contract OrderProof is AnyCall {
         if (done) vm.assertEq(generous.calledBack(), false, "no payment within a payment");
     }
 
-    function check_aTokenThatCallsBackCannotPayQuoted(address payer, address caller, uint256 amount) external {
+    function check_aTokenThatCallsBackCannotPayQuoted(uint256 amount, uint256 cents) external {
+        payQuotedCalledBack(amount, cents);
+    }
+
+    function check_aTokenThatCallsBackCannotPayAPlausibleQuote() external {
+        (uint256 amount, uint256 cents) = plausiblePrice();
+        payQuotedCalledBack(amount, cents);
+    }
+
+    function payQuotedCalledBack(uint256 amount, uint256 cents) private {
         bytes memory signature = svm.createBytes(65, "signature");
         address wallet = svm.createAddress("wallet");
         uint256 deadline = svm.createUint256("deadline");
         bytes memory plain = abi.encodeCall(gateway.pay, (wallet, svm.createUint256("second")));
-        generous.prepare(address(gateway), caller, plain);
+        generous.prepare(address(gateway), svm.createAddress("caller"), plain);
         (bool done,) = attempt(
-            payer, abi.encodeCall(gateway.payQuoted, (wallet, amount, svm.createUint256("cents"), deadline, signature))
+            svm.createAddress("payer"), abi.encodeCall(gateway.payQuoted, (wallet, amount, cents, deadline, signature))
         );
         if (done) vm.assertEq(generous.calledBack(), false, "no payment within a payment");
     }
