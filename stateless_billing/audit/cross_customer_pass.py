@@ -1,6 +1,5 @@
 """Last pass of an audit: misplaced credits, cursors and wallet identities."""
 
-import asyncio
 import itertools
 import re
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from chain.errors import ChainError
 from chain.gateway import find_payments_in_tx
 from chain.payment import Payment
 from stateless_billing.audit.collector import Collector
-from stateless_billing.audit.readers.chain import ChainFacts, ChainReader
+from stateless_billing.audit.readers.chain import ChainFacts, ChainReader, in_turns
 from stateless_billing.audit.readers.customers import AuditedCustomers
 from stateless_billing.audit.readers.stripe import StripeObjectNotFound, StripeReader, StripeReadError
 from stateless_billing.audit.rules.cross_customer import (
@@ -59,7 +58,7 @@ class CrossCustomerPass:
         """Match the credits that name a payment of another customer."""
         collector = self._collector
         unmatched = attach_credits(collector.open_payments, collector.unmatched_credits, collector.orders, self._scope)
-        payments = await asyncio.to_thread(chain.find, {claimed_identity(credit) for credit in unmatched})
+        payments = await chain.find({claimed_identity(credit) for credit in unmatched})
         for credit in unmatched:
             await self._judge_unmatched_credit(credit, payments.get(claimed_identity(credit)))
         for open_payment in collector.open_payments.values():
@@ -147,17 +146,13 @@ class CrossCustomerPass:
     async def judge_identities(self, chain: ChainFacts, customers: AuditedCustomers) -> None:
         """Compare the customer of each wallet at the gateways with the one in Stripe."""
         claims = customers.customers_by_wallet()
-        paid = await asyncio.to_thread(_wallets_of, chain)
+        paid = {payment.wallet async for payment in in_turns(chain.payments)}
         wallets = sorted(wallet for wallet in paid | claims.keys() if _ADDRESS.fullmatch(wallet))
         parts = [wallets[start : start + _WALLETS_AT_ONCE] for start in range(0, len(wallets), _WALLETS_AT_ONCE)]
         for gateway, part in itertools.product(self._reader.gateways, parts):
             registered = await self._reader.read_registered(gateway, part)
             for wallet, customer, other in find_drifts(claims, registered, customers.by_id):
                 self._collector.add(drift_row(wallet, gateway.address, customer, other, self._scope))
-
-
-def _wallets_of(chain: ChainFacts) -> set[str]:
-    return {payment.wallet for payments in chain.payments.values() for payment in payments}
 
 
 async def is_absent_on_chain(reader: ChainReader, identity: str) -> bool:

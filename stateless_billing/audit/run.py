@@ -118,7 +118,7 @@ class Audit:
     async def _read_customers(self, customers: AuditedCustomers) -> None:
         """Judge every customer with something to compare, then what spans several customers."""
         reservations, self.collector.orders = await self._read_bookkeeping(customers)
-        expected = await asyncio.to_thread(self._expected_entries, customers, reservations.values())
+        expected = await self._expected_entries(customers, reservations.values())
         self._report_expected_reads(len(expected))
         await self._read_ledgers(customers, expected)
         for payment in self._chain.payments.get(NO_CUSTOMER, ()):
@@ -193,7 +193,7 @@ class Audit:
         self.collector.bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
         return entries
 
-    def _expected_entries(
+    async def _expected_entries(
         self, customers: AuditedCustomers, reservations: Iterable[ReservedGrant]
     ) -> dict[str, ExpectedEntries]:
         """Return the customers to read, each with the entries expected on it but for its own payments' credits."""
@@ -202,7 +202,8 @@ class Audit:
         for customer in self._chain.payments:
             if customer != NO_CUSTOMER:
                 expected[customer] = ExpectedEntries()
-        for payment in self._chain.find(set(self.collector.orders.named_customers), later=False).values():
+        redirected = await self._chain.find(set(self.collector.orders.named_customers), later=False)
+        for payment in redirected.values():
             for named in self.collector.orders.named_customers[payment.identity]:
                 if named != (payment.customer_id or NO_CUSTOMER):
                     expected[named].redirected.append(payment)

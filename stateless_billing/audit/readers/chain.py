@@ -1,6 +1,7 @@
 """Reads all payments and checks them against contract counts and treasury transfers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, product
 from typing import Literal, TypeVar
@@ -20,6 +21,7 @@ ProgressCallback = Callable[[str, int, int], None]
 """Receives the stage, how many items are done, and their total (0 if unknown)."""
 Side = Literal["before", "after"]
 
+_TURN = 500  # payments
 _COUNTED_AT_ONCE = 1_000  # customers, as the calls of all of them would take more memory than their payments
 NO_CUSTOMER = ""  # key of the payments whose event names no customer
 
@@ -75,13 +77,22 @@ class ChainFacts:
         """Return all payments of a customer, including later ones."""
         return [*self.payments.get(customer, ()), *self.later.get(customer, ())]
 
-    def find(self, identities: set[str], *, later: bool = True) -> dict[str, Payment]:
+    async def find(self, identities: set[str], *, later: bool = True) -> dict[str, Payment]:
         """Return the payments with these identities, including `later` ones."""
-        if not identities:
-            return {}
-        customers = chain(self.payments.values(), self.later.values() if later else ())
-        every = chain.from_iterable(customers)
-        return {payment.identity: payment for payment in every if payment.identity in identities}
+        payments: dict[str, Payment] = {}
+        for part in (self.payments, *((self.later,) if later else ())) if identities else ():
+            payments |= {
+                payment.identity: payment async for payment in in_turns(part) if payment.identity in identities
+            }
+        return payments
+
+
+async def in_turns(payments: Payments) -> AsyncIterator[Payment]:
+    """Yield all payments, and let the loop's other work go on every few hundred."""
+    for count, payment in enumerate(chain.from_iterable(payments.values())):
+        if count % _TURN == 0:
+            await asyncio.sleep(0)
+        yield payment
 
 
 class ChainReader:
