@@ -1,5 +1,5 @@
 # The production image: only Python and the files that run. `fly deploy` builds it on Fly. Elsewhere, build with
-# `docker build --build-arg COMMIT=$(git rev-parse HEAD) .` and run with `docker run --read-only --cap-drop ALL`.
+# `docker build --build-arg COMMIT=$(git rev-parse HEAD) .` and run with `docker run --read-only --tmpfs /tmp --cap-drop ALL`.
 # The digest is that of the tag's multi-platform index. Update it and requirements.txt when either gets a security fix;
 # `docker buildx imagetools inspect python:3.11-slim` prints the current one.
 ARG PYTHON=python:3.11-slim@sha256:db3ff2e1800a8581e2c48a27c3995339d47bdf046da21c7627accd3d51053a93

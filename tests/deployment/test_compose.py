@@ -33,6 +33,7 @@ KEYS = {
         "restart",
         "security_opt",
         "stop_grace_period",
+        "tmpfs",
         "volumes",
     ),
 }
@@ -66,6 +67,7 @@ def test_our_containers_run_the_image_unprivileged(name: str) -> None:
     assert (context / "Dockerfile").samefile(ROOT / "Dockerfile")
     assert list(service["build"]["args"]) == ["COMMIT"]
     assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert [folder.strip("/") for folder in service["tmpfs"]] == ["tmp"], "where an audit keeps its temporary file"
     assert seconds(service["stop_grace_period"]) > serving._DRAIN_SECONDS
     if "command" in service:
         assert service["command"][:3] == ["python", "-m", "stateless_billing"]
