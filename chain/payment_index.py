@@ -5,7 +5,7 @@ The logs must hold what the contract counts, else InconsistentChainData is raise
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,6 +18,7 @@ from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
 from chain.provider import ChainClient
 
+Count = Callable[[int], None]
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
@@ -44,11 +45,6 @@ class BlockCache:
         self._newest = 0  # the highest number stored, while it is cached
         self.generation = 0  # the number of changes so far
         self.tail = 0  # how many entries of the index were asked for last because they are not final
-
-    def matching(self, counts: Mapping[int, int]) -> dict[int, list[Payment]]:
-        """Return the cached blocks that hold as many payments as `counts` says."""
-        cached = ((number, self._blocks.get(number, [])) for number in counts)
-        return {number: payments for number, payments in cached if len(payments) == counts[number]}
 
     def recent(self, numbers: Iterable[int]) -> dict[int, list[Payment]]:
         """Return those of these blocks that are cached."""
@@ -105,8 +101,8 @@ class PaymentIndex(GatewayContract):
 
         Cached blocks are used while the newest of them is on the chain: its hash covers all before it.
         """
-        generation, anchor, cached = self._cache.generation, self._cache.anchor(), self._cache.matching(counts)
-        missing = sorted(counts.keys() - cached.keys())
+        generation, anchor, cached = self._cache.generation, self._cache.anchor(), self._cache.recent(counts)
+        missing = sorted(number for number in counts if len(cached.get(number, ())) != counts[number])
         # Newest first: blocks read between two equal readings of the newest are on its chain.
         read = await self._read_blocks(missing[-1:]) | await self._read_blocks(missing[:-1])
         for number, payments in read.items():
@@ -119,12 +115,10 @@ class PaymentIndex(GatewayContract):
             self._cache.store(read, generation)
         return cached | read
 
-    async def _read_recent_blocks(self, numbers: Sequence[int]) -> Mapping[int, list[Payment]]:
-        """Read blocks, without those that are cached and still on the chain."""
+    async def _recent_blocks(self, numbers: Sequence[int]) -> dict[int, list[Payment]]:
+        """Return those of these blocks that are cached and still on the chain."""
         cached, anchor = self._cache.recent(numbers), self._cache.anchor()
-        if not cached or not anchor or not await self._is_on_chain(anchor):
-            return await self._read_blocks(numbers)
-        return cached | await self._read_blocks([number for number in numbers if number not in cached])
+        return cached if cached and anchor and await self._is_on_chain(anchor) else {}
 
     async def _is_on_chain(self, payment: Payment) -> bool:
         """Check that a payment's block, and with it every block before, is on the chain."""
@@ -237,18 +231,23 @@ class PaymentIndex(GatewayContract):
         return low
 
     async def payments_of(
-        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False
+        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, count: Count | None = None
     ) -> list[Payment]:
         """Read one customer's payments with the sequences `[start, stop)`, in order, none missing.
 
         The index does not cover other customers' payments in the same transaction, and omitting one would shift
-        ordinals. Pass `verify_receipts` if you rely on payment identities.
+        ordinals. Pass `verify_receipts` if you rely on payment identities. `count` is told how many blocks the node was
+        asked for, because they were not cached.
         """
         if start >= stop:
             return []
         blocks = await self.payment_blocks_of(customer_id, start, stop)
         numbers = sorted(set(blocks))
-        read = await (self._read_blocks(numbers) if verify_receipts else self._read_recent_blocks(numbers))
+        cached = {} if verify_receipts else await self._recent_blocks(numbers)
+        missing = [number for number in numbers if number not in cached]
+        if count:
+            count(len(missing))
+        read = cached | await self._read_blocks(missing)
         matches = [
             payment
             for number in sorted(read)

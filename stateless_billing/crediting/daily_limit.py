@@ -23,7 +23,7 @@ DAY = 24 * 3600
 _PAGE = 16  # payments read at a time
 _MAX_CATCH_UP = 256  # payments read forward to join a history; behind a larger gap, a new one begins
 _MAX_KEPT = 200_000  # payments of all customers whose sums are kept, about 60 MB
-_MAX_VISITOR_READS = 64  # blocks of one gateway that one visitor's question reads, and one page more at most
+_MAX_VISITOR_READS = 64  # blocks of one gateway, or cached pages, that one visitor's question reads, and a page more
 
 
 Histories = LRUCache[tuple[str, str, int], PaymentHistory]
@@ -243,9 +243,10 @@ class _Window:
     async def _read(self, start: int, stop: int) -> list[Payment]:
         if self._reads_left is not None and self._reads_left <= 0 and start < stop:
             raise _StillReading
-        payments = await self._gateway.payments_of(self._customer_id, start, stop)
+        asked: list[int] = []
+        payments = await self._gateway.payments_of(self._customer_id, start, stop, count=asked.append)
         if self._reads_left is not None:
-            self._reads_left -= len({payment.block for payment in payments})
+            self._reads_left -= max(1, sum(asked))
         return payments
 
 

@@ -1,4 +1,4 @@
-"""Lists final payments without a credit, with their cause, age and next action, and writes orders for them."""
+"""Lists payments without a credit, with their cause, age and next action, and writes orders for them."""
 
 import logging
 from collections.abc import Sequence
@@ -149,8 +149,9 @@ class UncreditedPayments:
         return [recorded, remembered, await self._deletions.describe(payment)]
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
-        """The status of a payment; None for one that is not final and on its way, which costs no Stripe request."""
-        if is_final(payment, heads):
+        """The status of a payment; None, at no Stripe request, for one that is not final and was not attempted."""
+        known = self._status_cache.last_status(payment)
+        if is_final(payment, heads) or (known and known.state in ("held", "pending")):
             return await self._crediting.get_status(gateway, payment, heads, may_prove=True)
         depth = await self._confirmations.depth_of(payment, heads)
         return None if depth.reached or depth.cause is None else confirming_status(depth)

@@ -115,12 +115,22 @@ def test_a_reading_that_ends_after_another_one_changed_it_keeps_nothing() -> Non
         begun = cache.generation
         cache.forget()
         cache.store({100: [first]}, begun)
-        assert cache.matching({100: 1}) == {}
+        assert cache.recent([100]) == {}
         cache.store({100: [first]}, cache.generation)
-        assert cache.matching({100: 1, 102: 1}) == {100: [first]}
+        assert cache.recent([100, 102]) == {100: [first]}
         cache.store({102: [second]}, begun)
-        assert cache.matching({100: 1, 102: 1}) == {100: [first]}
-        assert cache.matching({100: 2}) == {}, "the contract counts otherwise now"
+        assert cache.recent([100, 102]) == {100: [first]}
+
+    run_virtually(main())
+
+
+def test_a_cached_block_of_which_the_contract_counts_more_is_read_again() -> None:
+    async def main() -> None:
+        made = history(2)
+        node = FakeNode(made)
+        gateway = Gateway(node, CHAIN_ID, GATEWAY)
+        gateway.block_caches[node].store({made[0].block: made[:1]}, 0)
+        assert [payment for _, payment in (await gateway.payments_above(99)).payments] == made
 
     run_virtually(main())
 

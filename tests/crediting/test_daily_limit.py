@@ -55,11 +55,15 @@ def feed(clock: FakeClock, price: str) -> PriceFeed:
 
 
 def limit(
-    payments: list[Payment], maximum: int, price: str = "null", finalized: int = NOW_BLOCK + 5
+    payments: list[Payment],
+    maximum: int,
+    price: str = "null",
+    finalized: int = NOW_BLOCK + 5,
+    clock: FakeClock | None = None,
 ) -> tuple[DailyLimit, FakeNode]:
     """The limit over both gateways, and the node behind it."""
     node = FakeNode(payments, latest=NOW_BLOCK + 10, finalized=finalized)
-    clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
+    clock = clock or FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
     gateways = [Gateway(node, CHAIN_ID, address) for address in (GATEWAY, OTHER_GATEWAY)]
     confirmations = Confirmations(
         nodes=FakeNodes(node), gateways=gateways, tiers=parse_tiers("finalized"), max_unfinalized_cents=0, clock=clock
@@ -294,6 +298,33 @@ async def test_a_visitors_question_reads_a_bounded_number_of_payments_and_the_ne
     before = len(node.asked)
     await remaining(daily)
     assert len(node.asked) - before <= 4
+
+
+async def test_many_payments_that_become_final_together_are_counted_without_reading_them_again() -> None:
+    many = [paid(number, THIS - 200 + number, cents=100) for number in range(200)]
+    clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
+    daily, node = limit(many, 50_000, finalized=THIS - 210, clock=clock)
+    assert await remaining(daily) == 30_000
+    before = node.asked.count("eth_getLogs")
+    node.tags |= {"latest": THIS + 60, "finalized": THIS}
+    clock.wait(120)
+    assert await remaining(daily) == 30_000
+    assert node.asked.count("eth_getLogs") == before
+
+
+async def test_a_visitors_question_about_cached_blocks_asks_a_bounded_number_of_times_too() -> None:
+    many = [paid(number, THIS - 2_000 + number, cents=1) for number in range(1_990)]
+    clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
+    daily, node = limit(many, 50_000, finalized=THIS - 2_010, clock=clock)
+    assert await remaining(daily) == 48_010
+    node.tags |= {"latest": THIS + 60, "finalized": THIS}
+    clock.wait(120)
+    answers: list[int | None] = []
+    while not answers or answers[-1] is None:
+        before = len(node.asked)
+        answers.append(await remaining(daily))
+        assert len(node.asked) - before <= 200
+    assert answers == [None, 48_010]
 
 
 async def test_concurrent_questions_count_each_payment_once() -> None:

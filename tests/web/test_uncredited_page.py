@@ -10,7 +10,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.web.decisions import queue
 from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, run_desk
 from tests.fakes.factories import payment, tx_hash
-from tests.fakes.in_process_service import Town, sweeping
+from tests.fakes.in_process_service import NOW_BLOCK, Town, sweeping
 
 ABOVE = payment(cents=540_000)
 GONE = payment(tx_hash=tx_hash(2), sequence=0, block=101, customer_id="cus_Nobody1")
@@ -78,6 +78,20 @@ def test_the_message_to_the_payer_is_shown_in_the_words_of_the_cause() -> None:
         assert "Its account does not exist. Tell us which account to credit. You do not need to pay again." in shown[1]
 
     run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
+
+
+def test_a_payment_known_to_be_held_is_listed_before_it_is_final() -> None:
+    early = payment(cents=500, customer_id="cus_Nobody1", block=NOW_BLOCK - 200)
+    town = Town([early], strangers=["cus_Nobody1"])
+
+    async def scenario(services: Services) -> None:
+        await sweeping(services, 10)
+        known = services.status_cache.last_status(early)
+        assert known
+        assert known.state == "held"
+        assert "customer_invalid" in await Desk(services, MODERATOR).page("/admin/stuck")
+
+    run_desk(town, scenario)
 
 
 def test_a_filter_is_a_cause_or_a_state() -> None:
