@@ -160,9 +160,12 @@ class Confirmations:
         self._tags[reader] = safe, finalized
         return Heads(latest, safe, finalized)
 
-    async def unfinalized_of(self, customer_id: str, heads: Heads) -> Sequence[Payment]:
-        """A customer's readable payments above `finalized`, at all gateways, in order. Raises: ChainError."""
-        return (await self._read_unfinalized(heads, None)).sums.of_customer(customer_id)
+    async def unfinalized_of(self, customer_id: str, heads: Heads, up_to: Payment | None = None) -> Sequence[Payment]:
+        """A customer's readable payments above `finalized`, at all gateways, in order.
+
+        With `up_to`, an unfinalized payment, later ones may be missing. Raises: ChainError.
+        """
+        return (await self._read_unfinalized(heads, up_to)).sums.of_customer(customer_id)
 
     async def _read_unfinalized(self, heads: Heads, payment: Payment | None) -> _Shared:
         """Read them once for everybody; anew where the last reading does not hold `payment`."""

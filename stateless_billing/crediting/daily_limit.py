@@ -12,7 +12,7 @@ from chain.errors import InconsistentChainData
 from chain.gateway import Gateway
 from chain.payment import Payment
 from chain.payment_index import WINDOW
-from stateless_billing.domain.finality import CLOCK_TOLERANCE_SECONDS, Heads
+from stateless_billing.domain.finality import CLOCK_TOLERANCE_SECONDS, Heads, is_final
 from stateless_billing.domain.money import BASE_UNITS, Rate, cents_down
 from stateless_billing.domain.payment_history import PaymentHistory, Totals, totals_of
 from stateless_billing.pricing.rates import NoRate
@@ -48,8 +48,11 @@ class Finality(Protocol):
         """Heads at most a minute old. Raises: ChainError."""
         ...
 
-    async def unfinalized_of(self, customer_id: str, heads: Heads) -> Sequence[Payment]:
-        """The customer's payments above `finalized`, in order. Raises: ChainError."""
+    async def unfinalized_of(self, customer_id: str, heads: Heads, up_to: Payment | None = None) -> Sequence[Payment]:
+        """The customer's payments above `finalized`, in order; later than `up_to`, some may be missing.
+
+        Raises: ChainError.
+        """
         ...
 
 
@@ -105,8 +108,7 @@ class DailyLimit:
                     stop = payment.sequence
                 else:
                     stop = await _count_up_to(gateway, customer_id, payment.block)
-                position = payment.block, payment.log_index
-                earlier = earlier.plus(await window.totals(stop, position))
+                earlier = earlier.plus(await window.totals(stop, payment))
         return cents + earlier.cents(rate) > self.maximum_cents
 
     async def remaining(self, customer_id: str, now: int, smallest_cents: int) -> Remaining | None:
@@ -173,15 +175,16 @@ class _Window:
         self._after = after
         self._reads_left = max_reads
 
-    async def totals(self, stop: int, position: tuple[int, int] | None = None) -> Totals:
-        """Sum the payments below the sequence `stop` and before `position`."""
-        return (await self.sums(stop, position))(self._after)
+    async def totals(self, stop: int, before: Payment) -> Totals:
+        """Sum the payments below the sequence `stop` and before another one."""
+        return (await self.sums(stop, before))(self._after)
 
-    async def sums(self, stop: int, position: tuple[int, int] | None = None) -> Callable[[int], Totals]:
+    async def sums(self, stop: int, before: Payment | None = None) -> Callable[[int], Totals]:
         """Read those payments; return what sums the ones of them that are later than a time within the window."""
         unfinalized: list[Payment] = []
-        if position is None or position[0] > self._heads.finalized.number:
-            unfinalized = await self._unfinalized(stop)
+        if before is None or not is_final(before, self._heads):
+            unfinalized = await self._unfinalized(stop, before)
+        position = (before.block, before.log_index) if before else None
         final_stop = stop - len(unfinalized)
         history = await self._history(final_stop)
         recent = [
@@ -194,11 +197,11 @@ class _Window:
 
         return sum_after
 
-    async def _unfinalized(self, stop: int) -> list[Payment]:
+    async def _unfinalized(self, stop: int, before: Payment | None) -> list[Payment]:
         """The customer's unfinalized payments below `stop`, from the reading that all customers share."""
         recent = [
             payment
-            for payment in await self._finality.unfinalized_of(self._customer_id, self._heads)
+            for payment in await self._finality.unfinalized_of(self._customer_id, self._heads, before)
             if payment.gateway == self._gateway.address and payment.sequence < stop
         ]
         if recent:

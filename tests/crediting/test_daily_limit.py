@@ -248,6 +248,21 @@ async def test_many_payments_in_one_transaction_are_judged_at_a_constant_cost_ea
     assert costs[-1] <= 2 * costs[10]
 
 
+async def test_payments_that_are_credited_before_they_are_final_share_one_reading_for_seconds() -> None:
+    many = [paid(number, THIS - 100 + number, cents=100) for number in range(100)]
+    clock = FakeClock(wall_time=float(START + NOW_BLOCK * BLOCK_SECONDS))
+    daily, node = limit(many, 10_000, finalized=THIS - 200, clock=clock)
+    assert not await daily.is_exceeded(many[98], CUSTOMER, 100)
+    node.viewed.clear()
+    clock.wait(5)
+    assert not await daily.is_exceeded(many[99], CUSTOMER, 100)
+    assert await daily.is_exceeded(many[99], CUSTOMER, 101)
+    assert "totalPayments" not in {function for _, function in node.viewed}
+    clock.wait(2)
+    assert not await daily.is_exceeded(many[99], CUSTOMER, 100)
+    assert "totalPayments" in {function for _, function in node.viewed}
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 40_000), st.integers(0, 3), st.booleans()), min_size=1, max_size=40), st.data()
 )
