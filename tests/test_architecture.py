@@ -58,6 +58,7 @@ INNER_LAYERS = (
 PURE = (
     "stateless_billing.domain",
     "stateless_billing.audit.rules",
+    "stateless_billing.stripe.errors",
     "stateless_billing.stripe.objects",
     "stateless_billing.stripe.eligibility",
     "stateless_billing.crediting.payment_status",

@@ -24,7 +24,7 @@ from stateless_billing.commands.registration_plan import (
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE_SIZE, StripeApi, StripeSession
 from stateless_billing.stripe.errors import RateLimited, StripeUnavailable
-from stateless_billing.stripe.objects import WALLET, CustomerPage
+from stateless_billing.stripe.objects import CUSTOMERS, WALLET, CustomerPage
 from stateless_billing.stripe.rate_limiter import Endpoint
 
 MULTICALL_SIZE = 100  # registrations: about 4 million gas and 40 kB, within the limits of nodes and blocks
@@ -107,14 +107,10 @@ async def _read_page(session: StripeSession, after: str | None, retry_delays: Se
     params = {"limit": PAGE_SIZE, **({"starting_after": after} if after else {})}
     for pause in retry_delays:
         try:
-            return await session.read(
-                Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
-            )
+            return await session.read(Endpoint.LIST_CUSTOMERS, CUSTOMERS, params, objects.parse_customers)
         except (StripeUnavailable, RateLimited):
             await asyncio.sleep(pause)
-    return await session.read(
-        Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
-    )
+    return await session.read(Endpoint.LIST_CUSTOMERS, CUSTOMERS, params, objects.parse_customers)
 
 
 def sign_registrations(

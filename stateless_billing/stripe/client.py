@@ -13,7 +13,7 @@ from stateless_billing.assumptions.ledger_watch import LedgerWatch
 from stateless_billing.domain.ledger import CURRENCY, Entry
 from stateless_billing.runtime import logs
 from stateless_billing.runtime.clock import Clock, ReferenceClock
-from stateless_billing.stripe import objects
+from stateless_billing.stripe import objects, sdk
 from stateless_billing.stripe.connection import Connection, ConnectionFailed, Health, StillValid, create_transport
 from stateless_billing.stripe.errors import (
     ConnectionNotKept,
@@ -24,12 +24,11 @@ from stateless_billing.stripe.errors import (
     RequestRejected,
     StripeFailure,
     StripeUnavailable,
-    require_customer_id,
 )
 from stateless_billing.stripe.metrics import measure_stripe_call
-from stateless_billing.stripe.objects import Customer, Page
+from stateless_billing.stripe.objects import CUSTOMERS, Answer, Customer, Page, customer_path, entries_path
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
-from stateless_billing.stripe.sdk import create_client, failure_of_error, parse_response, stripe
+from stateless_billing.stripe.sdk import parse_response, stripe
 
 T = TypeVar("T")
 
@@ -45,14 +44,14 @@ class StripeSession:
 
     def __init__(
         self,
-        api: Any,
+        client: stripe.StripeClient,
         connection: Connection,
         rate_limiter: RateLimiter,
         clock: Clock,
         health: Health,
         watch: LedgerWatch,
     ) -> None:
-        self._api = api
+        self._client = client
         self.watch = watch
         self._connection = connection
         self._rate_limiter = rate_limiter
@@ -75,7 +74,8 @@ class StripeSession:
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
         return await self.read(
             Endpoint.READ_CUSTOMER,
-            lambda api: api.customers.retrieve_async(require_customer_id(customer_id), params),
+            customer_path(customer_id),
+            params,
             lambda raw: objects.parse_customer(raw, customer_id),
         )
 
@@ -97,7 +97,8 @@ class StripeSession:
         params = {"limit": PAGE_SIZE, **({} if since is None else {"created": {"gte": since}}), **more}
         page, customer = await self.read(
             Endpoint.LIST_ENTRIES,
-            lambda api: api.customers.balance_transactions.list_async(require_customer_id(customer_id), params),
+            entries_path(customer_id),
+            params,
             lambda raw: parse(raw, customer_id),
         )
         if "starting_after" not in more:
@@ -142,13 +143,12 @@ class StripeSession:
         """
         amount = objects.parse_amount(cents)
         params = {"amount": amount, "currency": CURRENCY, "description": description, "metadata": dict(metadata)}
-        require_customer_id(customer_id)
-        ledgers = self._api.customers.balance_transactions
+        path = entries_path(customer_id)
         await self._wait_to_send(Endpoint.CREATE_ENTRY)
         self._connection.require_still_valid(still_valid)
         response = await self._call(
             Endpoint.CREATE_ENTRY,
-            lambda: ledgers.create_async(customer_id, params, {"idempotency_key": key}),
+            lambda: self._client.raw_request_async("post", path, idempotency_key=key, **params),
             OutcomeUnknown,
         )
         entry = parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
@@ -159,10 +159,11 @@ class StripeSession:
 
     async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
         """Merge `values` into a customer's metadata; an empty value removes its key, and the last write wins."""
+        path = customer_path(customer_id)
         await self._wait_to_send(Endpoint.WRITE_CUSTOMER)
         await self._call(
             Endpoint.WRITE_CUSTOMER,
-            lambda: self._api.customers.update_async(require_customer_id(customer_id), {"metadata": dict(values)}),
+            lambda: self._client.raw_request_async("post", path, metadata=dict(values)),
             OutcomeUnknown,
         )
 
@@ -172,7 +173,7 @@ class StripeSession:
         params = {"description": description, "metadata": dict(metadata)}
         created = await self._call(
             Endpoint.CREATE_CUSTOMER,
-            lambda: self._api.customers.create_async(params, {"idempotency_key": key}),
+            lambda: self._client.raw_request_async("post", CUSTOMERS, idempotency_key=key, **params),
             OutcomeUnknown,
         )
         return parse_response(objects.parse_customer, created, OutcomeUnknown).id
@@ -184,24 +185,24 @@ class StripeSession:
             await self._rate_limiter.acquire_together(endpoint)
         self._connection.before_send(lambda: self._rate_limiter.wait_to_send(endpoint))
 
-    async def read(
-        self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
-    ) -> T:
-        """Send a read with the SDK's services; without a proper answer once more, over a new connection."""
+    async def read(self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[Answer], T]) -> T:
+        """Read and parse what is at `path`; without a proper answer once more, over a new connection."""
         try:
-            return await self._read_once(endpoint, send, parse)
+            return await self._read_once(endpoint, path, params, parse)
         except KeyRejected:
             raise
         except StripeUnavailable as error:
             log.info("a read of Stripe is repeated over a new connection: %s", error)
             await self._connection.renew(has_read=self._has_read)
-            return await self._read_once(endpoint, send, parse)
+            return await self._read_once(endpoint, path, params, parse)
 
     async def _read_once(
-        self, endpoint: Endpoint, send: Callable[[Any], Awaitable[Any]], parse: Callable[[Mapping[str, Any]], T]
+        self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[Answer], T]
     ) -> T:
         await self._wait_to_send(endpoint)
-        response = await self._call(endpoint, lambda: send(self._api), StripeUnavailable)
+        response = await self._call(
+            endpoint, lambda: self._client.raw_request_async("get", path, **params), StripeUnavailable
+        )
         return parse_response(parse, response, StripeUnavailable)
 
     async def _call(
@@ -241,7 +242,7 @@ class StripeSession:
         except ConnectionFailed as error:
             raise (on_lost_response if error.sent else StripeUnavailable)(str(error)) from error
         except stripe.StripeError as error:
-            failure = failure_of_error(error, on_lost_response, may_be_denied=endpoint is Endpoint.LIST_EVENTS)
+            failure = sdk.failure_of_error(error, on_lost_response, may_be_denied=endpoint is Endpoint.LIST_EVENTS)
             if isinstance(failure, RateLimited) and failure.limiter:
                 self._rate_limiter.on_rate_limited(endpoint, failure.limiter)
             raise failure from error
@@ -284,13 +285,13 @@ class StripeApi:
             client, connection = self._idle.pop() if self._idle else self._connect()
             try:
                 connection.start_session()
-                yield StripeSession(client.v1, connection, self._rate_limiter, self._clock, self.health, self._watch)
+                yield StripeSession(client, connection, self._rate_limiter, self._clock, self.health, self._watch)
             finally:
                 self._idle.append((client, connection))
 
     def _connect(self) -> tuple[stripe.StripeClient, Connection]:
         connection = Connection(self._transport_factory(), self._clock)
-        return create_client(self._key, self._base, connection, API_VERSION), connection
+        return sdk.create_client(self._key, self._base, connection, API_VERSION), connection
 
     async def aclose(self) -> None:
         """Close all idle connections."""

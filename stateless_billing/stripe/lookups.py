@@ -6,14 +6,23 @@ Search lags, so no money depends on it.
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote_plus
 
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import PAGE_SIZE, StripeApi, StripeSession
 from stateless_billing.stripe.errors import RequestRejected
-from stateless_billing.stripe.objects import Customer, Deletion, DeletionPage, escape_query_text
+from stateless_billing.stripe.objects import (
+    CUSTOMERS,
+    Customer,
+    Deletion,
+    DeletionPage,
+    entries_path,
+    escape_query_text,
+)
 from stateless_billing.stripe.rate_limiter import Endpoint
 
+CUSTOMER_SEARCH = f"{CUSTOMERS}/search"
 _MAX_MATCHES = 100
 _MAX_EVENT_PAGES = 3
 
@@ -26,7 +35,8 @@ async def search_metadata(session: StripeSession, name: str, value: str) -> list
     query = f'metadata["{escape_query_text(name)}"]:"{escape_query_text(value)}"'
     page = await session.read(
         Endpoint.SEARCH_CUSTOMERS,
-        lambda api: api.customers.search_async({"query": query, "limit": PAGE_SIZE}),
+        CUSTOMER_SEARCH,
+        {"query": query, "limit": PAGE_SIZE},
         objects.parse_customers,
     )
     return [customer for customer in page.customers if (customer.value(name) or "").lower() == value.lower()]
@@ -43,17 +53,13 @@ async def find_customers_by_email(stripe: StripeApi, email: str) -> list[Custome
     async def list_by_email(text: str) -> list[Customer]:
         async with stripe.session() as session:
             params = {"email": text, "limit": _MAX_MATCHES}
-            page = await session.read(
-                Endpoint.LIST_CUSTOMERS, lambda api: api.customers.list_async(params), objects.parse_customers
-            )
+            page = await session.read(Endpoint.LIST_CUSTOMERS, CUSTOMERS, params, objects.parse_customers)
             return page.customers
 
     async def search_by_email() -> list[Customer]:
         async with stripe.session() as session:
             params = {"query": f'email:"{escape_query_text(email)}"', "limit": _MAX_MATCHES}
-            page = await session.read(
-                Endpoint.SEARCH_CUSTOMERS, lambda api: api.customers.search_async(params), objects.parse_customers
-            )
+            page = await session.read(Endpoint.SEARCH_CUSTOMERS, CUSTOMER_SEARCH, params, objects.parse_customers)
             return page.customers
 
     spellings = sorted({email, email.lower()})
@@ -81,7 +87,7 @@ async def _list_deletions_after(session: StripeSession, event_id: str | None) ->
     params: dict[str, Any] = {"type": "customer.deleted", "limit": PAGE_SIZE}
     if event_id:
         params["starting_after"] = event_id
-    return await session.read(Endpoint.LIST_EVENTS, lambda api: api.events.list_async(params), objects.parse_deletions)
+    return await session.read(Endpoint.LIST_EVENTS, "/v1/events", params, objects.parse_deletions)
 
 
 async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> Entry | None:
@@ -92,7 +98,8 @@ async def get_entry(session: StripeSession, customer_id: str, entry_id: str) -> 
     try:
         return await session.read(
             Endpoint.READ_ENTRY,
-            lambda api: api.customers.balance_transactions.retrieve_async(customer_id, entry_id),
+            f"{entries_path(customer_id)}/{quote_plus(entry_id)}",
+            {},
             lambda raw: objects.parse_entry(raw, customer_id),
         )
     except RequestRejected as error:

@@ -11,14 +11,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from stateless_billing.domain.ledger import Entry
+from stateless_billing.stripe.errors import require_customer_id
 
+CUSTOMERS = "/v1/customers"
 WALLET = "wallet_address"
 PAYMENTS_KEY = "gateway_payments"
 
 T = TypeVar("T")
 
 Answer = Mapping[str, Any] | bytes
-"""An answer of Stripe's: what the SDK made of it, or its JSON."""
+"""An answer of Stripe's: its JSON, parsed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,16 @@ class _List(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.has_more and not self.data:
             raise ValueError("an empty page of a list that goes on")
+
+
+def customer_path(customer_id: str) -> str:
+    """Return a customer's path. Raises: RequestRejected."""
+    return f"{CUSTOMERS}/{require_customer_id(customer_id)}"
+
+
+def entries_path(customer_id: str) -> str:
+    """Return the path of a customer's ledger. Raises: RequestRejected."""
+    return f"{customer_path(customer_id)}/balance_transactions"
 
 
 def escape_query_text(text: str) -> str:

@@ -17,6 +17,7 @@ from stateless_billing.stripe.errors import (
     RequestRejected,
     StripeFailure,
 )
+from stateless_billing.stripe.objects import Answer
 
 T = TypeVar("T")
 
@@ -86,9 +87,11 @@ def describe_error(error: stripe.StripeError) -> str:
     return f"HTTP {error.http_status} {message or type(error).__name__} ({error.request_id or 'no request id'})"
 
 
-def parse_response(parse: Callable[[Mapping[str, Any]], T], response: Any, on_lost_response: type[StripeFailure]) -> T:
-    """Parse an object of the SDK. One without its documented form is a lost response."""
+def parse_response(
+    parse: Callable[[Answer], T], response: stripe.StripeResponse, on_lost_response: type[StripeFailure]
+) -> T:
+    """Parse a response's JSON. One without its documented form is a lost response."""
     try:
-        return parse(response.to_dict())
-    except (ValueError, AttributeError) as error:
+        return parse(response.body.encode())
+    except ValueError as error:
         raise on_lost_response(f"Stripe's response does not have its documented form: {error}") from error
