@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from stateless_billing.operators.signed_tokens import Tokens
 from stateless_billing.runtime.clock import SystemClock
 from stateless_billing.sandbox.stack import SESSION_SECRET, Service, Stack
-from tests.browser.chromium import ROOT
+from tests.browser import axe
 from tests.browser.conftest import Tabs
 from tests.integration.shop import Shop
 
@@ -26,8 +26,6 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 PICTURED = ((1280, "light"), (390, "dark"))
 ADMIN, MODERATOR, AUDITOR = "admin@example.org", "moderator@example.org", "auditor@example.org"
 NOTE = "They waited for an hour, ticket 123"
-AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
-AUDIT = "async () => (await axe.run()).violations.map((one) => [one.id, one.nodes.map((node) => node.html)])"
 SMALL_TARGETS = """
 () => [...document.querySelectorAll("button:not(.copy), .button, summary, input, select, nav a")]
   .map((node) => node.closest("label.yes") ?? node)
@@ -111,14 +109,14 @@ def ask(page: Page, **values: str) -> None:
 def judge(page: Page, name: str) -> None:
     """Check axe rules at every width in both schemes, horizontal scrolling and target sizes; take two screenshots."""
     PICTURES.mkdir(exist_ok=True)
-    page.evaluate(AXE)
+    axe.load(page)
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate(SIDEWAYS) <= 0, f"{name} scrolls sideways at {width}"
         assert page.evaluate(SMALL_TARGETS) == [], f"{name} has small targets at {width}"
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
-            assert page.evaluate(AUDIT) == [], f"{name} at {width}, {scheme}"
+            assert axe.violations(page, colors_only=scheme != SCHEMES[0]) == [], f"{name} at {width}, {scheme}"
             if (width, scheme) in PICTURED:
                 page.screenshot(path=PICTURES / f"admin-{name}-{scheme}-{width}.png", full_page=True)
     page.emulate_media(color_scheme="light")

@@ -5,8 +5,8 @@ from typing import Literal
 
 import pytest
 
+from tests.browser import axe
 from tests.browser.conftest import RunningStack, Tabs
-from tests.browser.test_pay_layout import AUDIT, AXE
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
@@ -20,5 +20,5 @@ def test_the_reference_is_accessible_and_fits(
     assert page.evaluate("location.hash") == "#createQuote"
     page.screenshot(path=tmp_path / f"operation-{width}-{scheme}.png")
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    page.evaluate(AXE)
-    assert page.evaluate(AUDIT) == []
+    axe.load(page)
+    assert axe.violations(page) == []

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.chromium import ROOT
+from tests.browser import axe
 from tests.browser.conftest import Tabs
 from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
@@ -49,12 +49,6 @@ SMALL_TARGETS = """
     return Math.min(...[...node.getClientRects()].map(({ height }) => height)) < (isInText ? leastInText : least);
   })
   .map((node) => node.outerHTML)
-"""
-
-AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
-AUDIT = """
-async () => (await axe.run({ resultTypes: ["violations"] })).violations
-  .map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 200))])
 """
 
 Flow = Callable[[Tabs, StandIn], Iterator[tuple[str, Page]]]
@@ -214,7 +208,7 @@ FLOWS: tuple[Flow, ...] = (asked_in_vain, paid, without_success, without_wallet,
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
 def test_layout(tabs: Tabs, flow: Flow) -> None:
     for name, page in flow(tabs, StandIn()):
-        page.evaluate(AXE)
+        axe.load(page)
         judge(page, name)
 
 
@@ -229,7 +223,7 @@ def judge(page: Page, name: str) -> None:
             page.set_viewport_size({"width": width, "height": window["height"]})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
             assert page.evaluate(SMALL_TARGETS, TARGETS) == [], (name, width)
-            assert page.evaluate(AUDIT) == [], (name, width, scheme)
+            assert axe.violations(page, colors_only=scheme != SCHEMES[0]) == [], (name, width, scheme)
             if (width, scheme) in PICTURED:
                 page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
     page.set_viewport_size(window)

@@ -1,6 +1,8 @@
 """Sealing: a customer's credits are listed and passed together, half an hour behind the finalized block."""
 
+import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -17,8 +19,9 @@ from stateless_billing.sweep.checkpoint import SEAL_SECONDS, GatewayCheckpoint, 
 from stateless_billing.sweep.customer_tasks import CustomerTasks
 from stateless_billing.sweep.reading import Reading, RoundHeads
 from tests.chain.fake_node import history
-from tests.fakes.factories import BLOCK_SECONDS, FakeClock, block, heads, payment, tx_hash
+from tests.fakes.factories import BLOCK_SECONDS, GATEWAY, FakeClock, block, heads, payment, tx_hash
 from tests.fakes.in_process_service import CREDITS, FINALITY, LISTS, NOW_BLOCK, UPDATES, Town, sweeping
+from tests.fakes.virtual_time import run_virtually
 
 FINAL_SECONDS = FINALITY * BLOCK_SECONDS
 TEN = [
@@ -162,6 +165,40 @@ def test_work_on_final_payments_begins_before_a_long_reading_ends() -> None:
     assert reading.take() == [(2, made[2])]
     assert reading.take() == []
     assert [payment for _, payment in reading.unfinalized().payments] == [made[2]]
+
+
+def test_what_a_round_finds_later_of_a_customer_waits_for_what_it_found_first() -> None:
+    """Else final payments that wait for a node, or for Stripe, would hide the unfinalized ones behind them."""
+    status_cache, now = StatusCache(FakeClock()), heads(200, 150, 102)
+    place = cast("GatewayCheckpoint", SimpleNamespace(gateway=SimpleNamespace(address=GATEWAY)))
+    made = list(enumerate(history(1, 1, 1)))
+    taken: list[list[int]] = []
+
+    class Customers:
+        async def run(self, *found: Any, seal: bool) -> bool:
+            taken.append([index for index, _ in found[2]])
+            await asyncio.sleep(10)
+            return not seal
+
+    async def scenario() -> None:
+        tasks = CustomerTasks(cast("Any", Customers()), status_cache)
+        for index, entry in enumerate(made):
+            tasks.begin(place, "cus_Payer0", [entry], now, seal=index == 1)
+        await tasks.wait(None)
+        assert taken == [[0], [1], [2]]
+        assert tasks.failed
+        assert not tasks
+        tasks.begin(place, "cus_Payer0", made[:1], now)
+        tasks.begin(place, "cus_Payer0", made[1:2], now)
+        await asyncio.sleep(1)
+        tasks.begin_round()
+        await tasks.wait(None)
+        assert taken[3:] == [[0]], "the next round's reading finds the rest again"
+        tasks.begin(place, "cus_Payer0", made[:1], now)
+        await tasks.stop()
+        assert not tasks
+
+    run_virtually(scenario())
 
 
 def test_a_round_takes_few_payments_to_credit_and_many_to_seal() -> None:
