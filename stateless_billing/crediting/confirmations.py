@@ -85,6 +85,7 @@ class Confirmations:
         self.watch = watch or ChainWatch(Breaches())
         self._tiers = tiers
         self._max_unfinalized_cents = max_unfinalized_cents
+        self._most_early_cents = finality.most_early_cents(tiers, max_unfinalized_cents)
         self._reading = asyncio.Lock()
         self.latest: Heads | None = None
         """The heads read last."""
@@ -183,7 +184,7 @@ class Confirmations:
         for window in windows:
             payments += [payment for _, payment in window.payments]
             complete = complete and not window.unreadable
-        sums, finalized = UnfinalizedSums(payments), heads.finalized.number
+        sums, finalized = UnfinalizedSums(payments, self._most_early_cents), heads.finalized.number
         self._shared = _Shared(sums, complete, finalized, heads.latest.number, read_at)
 
     def _serves(self, shared: _Shared, heads: Heads, payment: Payment | None) -> bool:
@@ -200,7 +201,7 @@ class Confirmations:
         now = int(self._clock.wall())
         risky = payment.quoted and not finality.is_final(payment, heads)
         shared = await self._read_unfinalized(heads, payment) if risky else None
-        others = shared.sums if shared else UnfinalizedSums(())
+        others = shared.sums if shared else UnfinalizedSums((), self._most_early_cents)
         tier = finality.tier_for(payment, others, self._tiers, self._max_unfinalized_cents)
         depth = finality.measure_depth(payment, tier, heads, now)
         if not depth.reached:
@@ -246,7 +247,15 @@ class Confirmations:
         if len(self._nodes.providers) < REQUIRED_NODES:
             return True, None
         answering = self._nodes.answering
-        words = await asyncio.gather(*(self._word_of(node, payment, tier, now) for node in answering))
+        asked = {asyncio.create_task(self._word_of(node, payment, tier, now)) for node in answering}
+        words: list[_Word] = []
+        try:
+            while asked and words.count(_Word.CONFIRMS) < REQUIRED_NODES:  # a node that hangs keeps nobody waiting
+                spoken, asked = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                words += [task.result() for task in spoken]
+        finally:
+            for task in asked:
+                task.cancel()
         if words.count(_Word.CONFIRMS) >= REQUIRED_NODES:
             return True, None
         if _Word.DENIES in words:

@@ -86,10 +86,22 @@ def is_final(payment: Payment, heads: Heads) -> bool:
     return payment.block <= heads.finalized.number
 
 
-class UnfinalizedSums:
-    """Payments above `finalized` in the chain's order, with the sums of the quoted ones before each place."""
+def most_early_cents(tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents: int) -> int:
+    """Return the most that one payment may be worth to be credited before it is final."""
+    if tiers[-1] != FINALIZED:
+        return max_unfinalized_cents
+    return min(max_unfinalized_cents, max((tier.cents or 0 for tier in tiers), default=0))
 
-    def __init__(self, payments: Iterable[Payment]) -> None:
+
+class UnfinalizedSums:
+    """Payments above `finalized` in the chain's order, with the sums of the quoted ones before each place.
+
+    Those above `most_early_cents` wait for finality whatever else is paid, so that they count for their customer alone:
+    a single large payment must not delay everybody's small ones.
+    """
+
+    def __init__(self, payments: Iterable[Payment], most_early_cents: int) -> None:
+        self._most_early_cents = most_early_cents
         self._by_customer: dict[str | None, list[Payment]] = defaultdict(list)
         self._by_hash: dict[str, list[Payment]] = defaultdict(list)
         self._all = _Sums()
@@ -98,7 +110,8 @@ class UnfinalizedSums:
             self._by_customer[payment.customer_id].append(payment)
             self._by_hash[payment.tx_hash].append(payment)
             if payment.quoted:
-                self._all.add(payment)
+                if payment.cents <= most_early_cents:
+                    self._all.add(payment)
                 self._own[payment.customer_id].add(payment)
 
     def __contains__(self, payment: Payment) -> bool:
@@ -114,7 +127,7 @@ class UnfinalizedSums:
         everybody, customers = self._all.before(position), own.before(position) if own else 0
         for other in self._by_hash.get(payment.tx_hash, ()):  # the same one in another place is not before itself
             if other.quoted and _chain_order(other) < position and other.identity == payment.identity:
-                everybody -= other.cents
+                everybody -= other.cents if other.cents <= self._most_early_cents else 0
                 customers -= other.cents if other.customer_id == payment.customer_id else 0
         return everybody, customers
 

@@ -196,6 +196,22 @@ async def test_two_of_three_nodes_are_enough() -> None:
     assert not await world.reached(LARGE)
 
 
+async def test_a_node_that_hangs_keeps_no_payment_waiting_that_two_others_confirm() -> None:
+    subject = payment(cents=50_000)
+    world = World([subject], nodes=3)
+    hangs = asyncio.Event()
+    ask = world.each[1].request
+
+    async def request(method: str, *rest: Any) -> Any:
+        if method == "eth_getLogs":
+            await hangs.wait()
+        return await ask(method, *rest)
+
+    world.each[1].request = request  # type: ignore[method-assign, assignment]
+    async with asyncio.timeout(5):
+        assert await world.reached(subject)
+
+
 async def test_a_plain_payment_needs_two_nodes() -> None:
     plain = payment(cents=0)
     world = World([plain], nodes=2, finalized=100)

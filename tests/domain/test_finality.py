@@ -12,6 +12,7 @@ from stateless_billing.domain.finality import (
     UnfinalizedSums,
     is_final,
     measure_depth,
+    most_early_cents,
     parse_tiers,
     tier_for,
 )
@@ -73,12 +74,27 @@ def test_accepted_tiers_cover_every_amount(text: str) -> None:
         tiers = parse_tiers(text)
     except ValueError:
         return
-    assert tier_for(payment(cents=10**16), UnfinalizedSums([]), tiers, 10**17) == tiers[-1]
+    assert tier_for(payment(cents=10**16), UnfinalizedSums([], NO_CAP), tiers, 10**17) == tiers[-1]
     limits = [tier.cents for tier in tiers[:-1]]
     assert all(limit is not None for limit in limits)
     for tier in tiers[:-1]:
         assert tier.cents is not None
-        assert tier.cents == 0 or tier_for(payment(cents=tier.cents), UnfinalizedSums([]), tiers, 10**17) == tier
+        assert (
+            tier.cents == 0 or tier_for(payment(cents=tier.cents), UnfinalizedSums([], NO_CAP), tiers, 10**17) == tier
+        )
+
+
+@pytest.mark.parametrize(
+    ("tiers", "at_most", "most"),
+    [
+        ("10000:15s,100000:safe,finalized", 200_000, 100_000),
+        ("10000:15s,100000:safe,finalized", 50_000, 50_000),
+        ("10000:15s,safe", 200_000, 200_000),
+        ("finalized", 200_000, 0),
+    ],
+)
+def test_the_most_that_is_credited_before_it_is_final(tiers: str, at_most: int, most: int) -> None:
+    assert most_early_cents(parse_tiers(tiers), at_most) == most
 
 
 def other(number: int, cents: int, **changes: object) -> Payment:
@@ -109,13 +125,19 @@ def other(number: int, cents: int, **changes: object) -> Payment:
         (6_000, [other(2, 4_001, customer_id="cus_Bob")], 10_000, FINALIZED),
         (6_000, [other(2, 4_001, customer_id=None)], 10_000, FINALIZED),
         (6_000, [other(2, 4_001, customer_id="cus_Bob", log_index=9)], 10_000, SHALLOW),
+        # which leaves out what waits for finality whatever else is paid, but for its own customer
+        (6_000, [other(2, 100_001, customer_id="cus_Bob")], 106_000, SHALLOW),
+        (6_000, [other(2, 100_000, customer_id="cus_Bob")], 106_000, SHALLOW),
+        (6_000, [other(2, 100_000, customer_id="cus_Bob")], 105_999, FINALIZED),
+        (6_000, [other(2, 100_001)], NO_CAP, FINALIZED),
         (1, [], 0, FINALIZED),
         # a plain payment waits for finality, however small
         (0, [], NO_CAP, FINALIZED),
     ],
 )
 def test_tier_for(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
-    assert tier_for(payment(cents=cents), UnfinalizedSums(others), DEFAULT_TIERS, at_most) == tier
+    sums = UnfinalizedSums(others, most_early_cents(DEFAULT_TIERS, at_most))
+    assert tier_for(payment(cents=cents), sums, DEFAULT_TIERS, at_most) == tier
 
 
 TIME = block(100).time
@@ -212,21 +234,23 @@ class TestBoundaries:
             payment(cents=1_000, tx_hash=tx_hash(3), sequence=9, log_index=2),
         ]
         own = payment(cents=500)
-        assert tier_for(own, UnfinalizedSums(before), tiers, 2_500) == tiers[1]  # 1,500 of this customer, 2,500 in all
-        assert tier_for(own, UnfinalizedSums(before), tiers, 2_499) == FINALIZED
-        assert tier_for(own, UnfinalizedSums([*before, own]), tiers, 2_500) == tiers[1]
+        assert (
+            tier_for(own, UnfinalizedSums(before, NO_CAP), tiers, 2_500) == tiers[1]
+        )  # 1,500 of this customer, 2,500 in all
+        assert tier_for(own, UnfinalizedSums(before, NO_CAP), tiers, 2_499) == FINALIZED
+        assert tier_for(own, UnfinalizedSums([*before, own], NO_CAP), tiers, 2_500) == tiers[1]
 
     def test_payments_of_one_transaction_add_up(self) -> None:
         first, second = payment(cents=6_000), payment(cents=6_000, ordinal=1, sequence=1, log_index=9)
-        assert tier_for(first, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
-        assert tier_for(second, UnfinalizedSums([first, second]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
+        assert tier_for(first, UnfinalizedSums([first, second], NO_CAP), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
+        assert tier_for(second, UnfinalizedSums([first, second], NO_CAP), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[1]
 
     def test_a_customer_has_its_own_payments_in_the_order_of_the_chain(self) -> None:
         late, early, plain = payment(block=103), payment(block=101), payment(block=102, cents=0)
-        sums = UnfinalizedSums([late, payment(block=102, customer_id="cus_Bob"), early, plain])
+        sums = UnfinalizedSums([late, payment(block=102, customer_id="cus_Bob"), early, plain], NO_CAP)
         assert sums.of_customer(CUSTOMER) == [early, plain, late]
         assert not sums.of_customer("cus_Nobody")
 
     def test_a_payment_also_seen_in_an_earlier_block_counts_once(self) -> None:
         before, now = payment(cents=6_000, block=99), payment(cents=6_000)
-        assert tier_for(now, UnfinalizedSums([before, now]), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]
+        assert tier_for(now, UnfinalizedSums([before, now], NO_CAP), DEFAULT_TIERS, NO_CAP) == DEFAULT_TIERS[0]

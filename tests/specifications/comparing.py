@@ -119,7 +119,7 @@ def random_depth(rng: random.Random) -> str:
     others = [_some_payment(rng, number) for number in range(rng.randint(0, 6))]
     subject = rng.choice(others) if others and rng.random() < 0.3 else _some_payment(rng, 9)
     most = rng.choice([0, 10_000, 200_000])
-    tier = finality.tier_for(subject, UnfinalizedSums(others), TIERS, most)
+    tier = finality.tier_for(subject, UnfinalizedSums(others, finality.most_early_cents(TIERS, most)), TIERS, most)
     expected = depth_rule.tier(subject, others, [(one.cents, one.seconds, one.tag) for one in TIERS], most)
     if (tier.cents, tier.seconds, tier.tag) != expected:
         return f"{subject} among {others}, at most {most}: {tier}, should be {expected}"

@@ -20,7 +20,10 @@ def tier(payment: Payment, unfinalized: Sequence[Payment], tiers: Sequence[Tier]
             break
         if other.identity == payment.identity:
             continue  # the same payment before a reorganisation
-        all_customers += other.cents
+        if other.cents <= most and any(
+            name != FINALIZED and (name[0] is None or other.cents <= name[0]) for name in tiers
+        ):
+            all_customers += other.cents  # else it is not credited before it is final
         own_customer += other.cents if other.customer_id == payment.customer_id else 0
     if all_customers + payment.cents > most:
         return FINALIZED
