@@ -26,9 +26,8 @@ from stateless_billing.stripe.errors import (
     StripeUnavailable,
 )
 from stateless_billing.stripe.metrics import measure_stripe_call
-from stateless_billing.stripe.objects import CUSTOMERS, Answer, Customer, Page, customer_path, entries_path
+from stateless_billing.stripe.objects import CUSTOMERS, Customer, Page, customer_path, entries_path
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
-from stateless_billing.stripe.sdk import parse_response, stripe
 
 T = TypeVar("T")
 
@@ -44,7 +43,7 @@ class StripeSession:
 
     def __init__(
         self,
-        client: stripe.StripeClient,
+        client: sdk.stripe.StripeClient,
         connection: Connection,
         rate_limiter: RateLimiter,
         clock: Clock,
@@ -151,7 +150,7 @@ class StripeSession:
             lambda: self._client.raw_request_async("post", path, idempotency_key=key, **params),
             OutcomeUnknown,
         )
-        entry = parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
+        entry = sdk.parse_response(lambda raw: objects.parse_entry(raw, customer_id), response, OutcomeUnknown)
         if (entry.cents, entry.metadata) != (cents, metadata):
             self.watch.answered_otherwise(entry, key)
             raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
@@ -176,7 +175,7 @@ class StripeSession:
             lambda: self._client.raw_request_async("post", CUSTOMERS, idempotency_key=key, **params),
             OutcomeUnknown,
         )
-        return parse_response(objects.parse_customer, created, OutcomeUnknown).id
+        return sdk.parse_response(objects.parse_customer, created, OutcomeUnknown).id
 
     async def _wait_to_send(self, endpoint: Endpoint) -> None:
         if endpoint in self._reserved:
@@ -185,7 +184,7 @@ class StripeSession:
             await self._rate_limiter.acquire_together(endpoint)
         self._connection.before_send(lambda: self._rate_limiter.wait_to_send(endpoint))
 
-    async def read(self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[Answer], T]) -> T:
+    async def read(self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[bytes], T]) -> T:
         """Read and parse what is at `path`; without a proper answer once more, over a new connection."""
         try:
             return await self._read_once(endpoint, path, params, parse)
@@ -197,13 +196,13 @@ class StripeSession:
             return await self._read_once(endpoint, path, params, parse)
 
     async def _read_once(
-        self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[Answer], T]
+        self, endpoint: Endpoint, path: str, params: Mapping[str, Any], parse: Callable[[bytes], T]
     ) -> T:
         await self._wait_to_send(endpoint)
         response = await self._call(
             endpoint, lambda: self._client.raw_request_async("get", path, **params), StripeUnavailable
         )
-        return parse_response(parse, response, StripeUnavailable)
+        return sdk.parse_response(parse, response, StripeUnavailable)
 
     async def _call(
         self, endpoint: Endpoint, call: Callable[[], Awaitable[T]], on_lost_response: type[StripeFailure]
@@ -241,7 +240,7 @@ class StripeSession:
             response = await call()
         except ConnectionFailed as error:
             raise (on_lost_response if error.sent else StripeUnavailable)(str(error)) from error
-        except stripe.StripeError as error:
+        except sdk.stripe.StripeError as error:
             failure = sdk.failure_of_error(error, on_lost_response, may_be_denied=endpoint is Endpoint.LIST_EVENTS)
             if isinstance(failure, RateLimited) and failure.limiter:
                 self._rate_limiter.on_rate_limited(endpoint, failure.limiter)
@@ -273,7 +272,7 @@ class StripeApi:
         self._rate_limiter = rate_limiter
         self._clock = clock
         self._transport_factory = transport_factory
-        self._idle: list[tuple[stripe.StripeClient, Connection]] = []
+        self._idle: list[tuple[sdk.stripe.StripeClient, Connection]] = []
         self._slots = asyncio.Semaphore(max_connections)
         self.health = health or Health(ReferenceClock(clock))
         self._watch = watch or LedgerWatch(Breaches())
@@ -289,7 +288,7 @@ class StripeApi:
             finally:
                 self._idle.append((client, connection))
 
-    def _connect(self) -> tuple[stripe.StripeClient, Connection]:
+    def _connect(self) -> tuple[sdk.stripe.StripeClient, Connection]:
         connection = Connection(self._transport_factory(), self._clock)
         return sdk.create_client(self._key, self._base, connection, API_VERSION), connection
 

@@ -280,12 +280,12 @@ def clock_fault(skew: float) -> str | None:
 
 
 def _is_from_stripe(status: int, content: bytes) -> bool:
-    """Whether a response is a JSON object and, for an error status, contains an `error` object."""
+    """Whether a response is a JSON object in UTF-8 and, unless its status is a success, contains an `error` object."""
     try:
-        body = json.loads(content)
+        body = json.loads(content.decode())
     except (ValueError, RecursionError):
         return False
-    return isinstance(body, dict) and (status < 400 or isinstance(body.get("error"), dict))
+    return isinstance(body, dict) and (200 <= status < 300 or isinstance(body.get("error"), dict))
 
 
 def _parse_date(header: str | None) -> int | None:

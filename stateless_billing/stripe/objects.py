@@ -5,7 +5,7 @@ Stripe counts a credit as negative (docs.stripe.com/billing/customer/balance); h
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -18,9 +18,6 @@ WALLET = "wallet_address"
 PAYMENTS_KEY = "gateway_payments"
 
 T = TypeVar("T")
-
-Answer = Mapping[str, Any] | bytes
-"""An answer of Stripe's: its JSON, parsed or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +215,7 @@ def parse_amount(cents: int) -> int:
     return -cents
 
 
-def parse_customer(answer: Answer, customer_id: str | None = None) -> Customer:
+def parse_customer(answer: bytes, customer_id: str | None = None) -> Customer:
     """Parse a customer, of this ID if given. Raises: ValueError, naming the field that is not as documented."""
     customer = _decode(answer, _CustomerObject).to_customer()
     if customer_id not in (None, customer.id):
@@ -226,13 +223,13 @@ def parse_customer(answer: Answer, customer_id: str | None = None) -> Customer:
     return customer
 
 
-def parse_customers(answer: Answer) -> CustomerPage:
+def parse_customers(answer: bytes) -> CustomerPage:
     """Parse a page of customers or of search results. Raises: ValueError."""
     page = _decode(answer, _List[_CustomerObject])
     return CustomerPage([customer.to_customer() for customer in page.data], complete=not page.has_more)
 
 
-def parse_deletions(answer: Answer) -> DeletionPage:
+def parse_deletions(answer: bytes) -> DeletionPage:
     """Parse a page of events `customer.deleted`. Raises: ValueError."""
     page = _decode(answer, _List[_DeletionObject])
     deletions = [
@@ -241,24 +238,24 @@ def parse_deletions(answer: Answer) -> DeletionPage:
     return DeletionPage(deletions, complete=not page.has_more)
 
 
-def parse_entry(answer: Answer, customer_id: str) -> Entry:
+def parse_entry(answer: bytes, customer_id: str) -> Entry:
     """Parse an entry of this customer. Raises: ValueError, also for another customer's entry."""
     entry = _decode(answer, _EntryObject[Text])
     return entry.to_entry(customer_id, entry.customer)
 
 
-def parse_page(answer: Answer, customer_id: str) -> Page:
+def parse_page(answer: bytes, customer_id: str) -> Page:
     """Parse a page of a customer's ledger. Raises: ValueError."""
     page = _decode(answer, _List[_EntryObject[Text]])
     return Page([entry.to_entry(customer_id, entry.customer) for entry in page.data], complete=not page.has_more)
 
 
-def parse_plain_page(answer: Answer, customer_id: str) -> tuple[Page, None]:
+def parse_plain_page(answer: bytes, customer_id: str) -> tuple[Page, None]:
     """Parse a page whose entries do not carry their customer. Raises: ValueError."""
     return parse_page(answer, customer_id), None
 
 
-def parse_expanded_page(answer: Answer, customer_id: str) -> tuple[Page, Customer | None]:
+def parse_expanded_page(answer: bytes, customer_id: str) -> tuple[Page, Customer | None]:
     """Parse a page whose entries carry their customer; also return that customer. Raises: ValueError."""
     page = _decode(answer, _List[_EntryObject[_CustomerObject]])
     entries = [entry.to_entry(customer_id, entry.customer.id) for entry in page.data]
@@ -266,9 +263,9 @@ def parse_expanded_page(answer: Answer, customer_id: str) -> tuple[Page, Custome
     return Page(entries, complete=not page.has_more), customer
 
 
-def _decode(answer: Answer, form: type[T]) -> T:
+def _decode(answer: bytes, form: type[T]) -> T:
     """Check an answer against a documented form; unknown fields are ignored. Raises: ValueError."""
     try:
-        return msgspec.json.decode(answer, type=form) if isinstance(answer, bytes) else msgspec.convert(answer, form)
+        return msgspec.json.decode(answer, type=form)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error

@@ -118,10 +118,12 @@ class RateLimiter:
         """
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
-        limits = [self._limits[endpoint] for endpoint in sorted(set(endpoints))]  # locks are taken in the same order
+        # Turns are taken in one order, writes first, and each when the one before is free: a pause delays no others.
+        limits = [self._limits[endpoint] for endpoint in sorted(set(endpoints), reverse=True)]
         async with AsyncExitStack() as turns:
             for limit in limits:
                 await turns.enter_async_context(limit.turn)
+                await _wait_until_free(limit)
             while True:
                 await _wait_until_free(*limits)
                 async with self._total.turn:  # not held while an endpoint pauses, which must not delay the others

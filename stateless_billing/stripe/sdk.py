@@ -17,7 +17,6 @@ from stateless_billing.stripe.errors import (
     RequestRejected,
     StripeFailure,
 )
-from stateless_billing.stripe.objects import Answer
 
 T = TypeVar("T")
 
@@ -77,7 +76,8 @@ def failure_of_error(
     if isinstance(error, stripe.IdempotencyError) or status in (200, 408, 424) or status >= 500:
         return on_lost_response(text)
     if 400 <= status < 500:
-        return RequestRejected(text, error.error.code if error.error else None)
+        code = error.error.code if error.error else None
+        return RequestRejected(text, code if isinstance(code, str) else None)
     return on_lost_response(text)
 
 
@@ -88,7 +88,7 @@ def describe_error(error: stripe.StripeError) -> str:
 
 
 def parse_response(
-    parse: Callable[[Answer], T], response: stripe.StripeResponse, on_lost_response: type[StripeFailure]
+    parse: Callable[[bytes], T], response: stripe.StripeResponse, on_lost_response: type[StripeFailure]
 ) -> T:
     """Parse a response's JSON. One without its documented form is a lost response."""
     try:

@@ -410,3 +410,14 @@ def test_a_cancelled_wait_is_not_counted() -> None:
         return loop.time()
 
     assert run_virtually(main()) == pytest.approx(GAP * 3 / 4)
+
+
+def test_a_pause_of_writes_keeps_no_read_waiting() -> None:
+    limiter = create_limiter()
+
+    def pause() -> None:
+        limiter.on_rate_limited(CREATE, "endpoint-concurrency")
+
+    paused, *reads = admissions(limiter, (CREATE, READ), (READ,), (READ,), before=pause)
+    assert paused > 0.4
+    assert reads == pytest.approx([0, GAP], abs=GAP)

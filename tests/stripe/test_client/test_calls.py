@@ -110,6 +110,23 @@ RESPONSES: dict[str, tuple[Respond, str, str]] = {
         "StripeUnavailable",
         "OutcomeUnknown",
     ),
+    "200 in UTF-16": (
+        lambda _: httpx.Response(200, content='{"id": "cus_1"}'.encode("utf-16")),
+        "StripeUnavailable",
+        "OutcomeUnknown",
+    ),
+    "400 in UTF-16": (
+        lambda _: httpx.Response(400, content='{"error": {"type": "x"}}'.encode("utf-16")),
+        "StripeUnavailable",
+        "OutcomeUnknown",
+    ),
+    "307 with an error that is text": (respond(307, '{"error": "x"}'), "StripeUnavailable", "OutcomeUnknown"),
+    "304 with no error": (respond(304, '{"error": null}'), "StripeUnavailable", "OutcomeUnknown"),
+    "400 with a code that is a list": (
+        respond(400, '{"error": {"type": "invalid_request_error", "code": ["x"]}}'),
+        "RequestRejected",
+        "RequestRejected",
+    ),
     "200 text for a list": (respond(200, '"cbtxn_1"'), "StripeUnavailable", "OutcomeUnknown"),
     "connect": (respond_failure(httpx.ConnectError), "StripeUnavailable", "StripeUnavailable"),
     "connect timeout": (respond_failure(httpx.ConnectTimeout), "StripeUnavailable", "StripeUnavailable"),
