@@ -95,6 +95,10 @@ class StatusCache:
         confirming = self._confirming.get(_cache_key(payment))
         return self.credited_status(payment) or confirming or (pending.status if pending else None)
 
+    def was_attempted(self, payment: Payment) -> bool:
+        """Whether an attempt of this process ended without a credit."""
+        return _cache_key(payment) in self._pending
+
     def recent_lookup(self, payment: Payment) -> PaymentStatus | None:
         """The result of a read-only check within the last seconds."""
         return self._lookups.get(_cache_key(payment))

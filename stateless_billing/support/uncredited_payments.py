@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping import records
@@ -50,12 +51,14 @@ class UncreditedPayment:
     """A payment without a credit, and its orders.
 
     `history` is what this process, the service record and Stripe's events know about a credit in a deleted ledger.
+    Orders about a payment that is not `final` are followed once it is.
     """
 
     payment: Payment
     status: PaymentStatus
     age: int
     orders: PaymentOrders
+    final: bool
     history: Sequence[str] = ()
 
     @property
@@ -110,16 +113,21 @@ class UncreditedPayments:
             payments, gateway_complete = await self._candidates(gateway, service)
             complete = complete and gateway_complete
             for payment in payments:
-                age = int(self._clock.wall()) - payment.time
-                if not is_final(payment, heads) and age <= _SWEEP_GRACE_SECONDS:
+                age, final = int(self._clock.wall()) - payment.time, is_final(payment, heads)
+                if not final and age <= _SWEEP_GRACE_SECONDS and not self._status_cache.was_attempted(payment):
                     continue
-                status = await self._status_of(gateway, payment, heads)
+                try:
+                    status = await self._status_of(gateway, payment, heads)
+                except ChainError as error:
+                    log.warning("payment %s is left out of the list: %s", payment.identity, error)
+                    complete = False
+                    continue
                 if status is None or status.state in ("credited", "reversed"):
                     continue
                 orders = await self._orders.find(payment)
                 if status.state == "held" or age > _SWEEP_GRACE_SECONDS or orders.effective:
                     history = await self._describe_history(gateway, service, payment, status)
-                    uncredited.append(UncreditedPayment(payment, status, age, orders, history))
+                    uncredited.append(UncreditedPayment(payment, status, age, orders, final, history))
         uncredited.sort(key=lambda entry: (entry.payment.time, entry.payment.log_index))
         return uncredited, complete
 
@@ -150,8 +158,7 @@ class UncreditedPayments:
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
         """The status of a payment; None, at no Stripe request, for one that is not final and was not attempted."""
-        known = self._status_cache.last_status(payment)
-        if is_final(payment, heads) or (known and known.state in ("held", "pending")):
+        if is_final(payment, heads) or self._status_cache.was_attempted(payment):
             return await self._crediting.get_status(gateway, payment, heads, may_prove=True)
         depth = await self._confirmations.depth_of(payment, heads)
         return None if depth.reached or depth.cause is None else confirming_status(depth)
@@ -161,18 +168,30 @@ class UncreditedPayments:
         swept = min(records.parse_swept(service, gateway), total)
         opened = records.parse_open_payments(service, gateway)
         indexes = sorted(index for index in opened.causes if index < swept)
-        payments = [await gateway.payment_at(index) for index in indexes[:_MAX_PAYMENTS]]
+        payments: list[Payment] = []
         complete = len(indexes) <= _MAX_PAYMENTS
+        for index in indexes[:_MAX_PAYMENTS]:
+            try:
+                payments.append(await gateway.payment_at(index))
+            except ChainError as error:
+                log.warning("payment %d is left out of the list: %s", index, error)
+                complete = False
         for customer_id, entry in opened.customers.items():
-            count = await gateway.payment_count(customer_id)
-            stop = min(count, entry.sequence + _MAX_PAYMENTS_OF_CUSTOMER)
-            payments += await gateway.payments_of(customer_id, min(entry.sequence, stop), stop)
-            complete = complete and stop == count
+            try:
+                count = await gateway.payment_count(customer_id)
+                stop = min(count, entry.sequence + _MAX_PAYMENTS_OF_CUSTOMER)
+                payments += await gateway.payments_of(customer_id, min(entry.sequence, stop), stop)
+                complete = complete and stop == count
+            except ChainError as error:
+                log.warning("payments of %s are left out of the list: %s", customer_id, error)
+                complete = False
         known = {payment.identity for payment in payments}
         async for window in gateway.payments(swept, total):
             complete = complete and not window.unreadable
             payments += [
-                payment for index, payment in window.payments if index >= swept and payment.identity not in known
+                payment
+                for index, payment in window.payments
+                if index >= swept and payment.identity not in known and not self._status_cache.credited_status(payment)
             ]
             if len(payments) > _MAX_PAYMENTS:
                 break

@@ -2,14 +2,17 @@
 
 import html
 import re
+from typing import Any
 
 import pytest
 
+from chain.errors import NodeError
+from chain.payment import Payment
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.services.container import Services
 from stateless_billing.web.decisions import queue
 from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, run_desk
-from tests.fakes.factories import payment, tx_hash
+from tests.fakes.factories import BLOCK_SECONDS, payment, tx_hash
 from tests.fakes.in_process_service import NOW_BLOCK, Town, sweeping
 
 ABOVE = payment(cents=540_000)
@@ -80,18 +83,57 @@ def test_the_message_to_the_payer_is_shown_in_the_words_of_the_cause() -> None:
     run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
 
 
-def test_a_payment_known_to_be_held_is_listed_before_it_is_final() -> None:
-    early = payment(cents=500, customer_id="cus_Nobody1", block=NOW_BLOCK - 200)
+@pytest.mark.parametrize("age", [60, 400])
+def test_a_payment_that_was_tried_is_listed_before_it_is_final(age: int) -> None:
+    early = payment(cents=500, customer_id="cus_Nobody1", block=NOW_BLOCK - age // BLOCK_SECONDS)
     town = Town([early], strangers=["cus_Nobody1"])
 
     async def scenario(services: Services) -> None:
         await sweeping(services, 10)
-        known = services.status_cache.last_status(early)
-        assert known
-        assert known.state == "held"
-        assert "customer_invalid" in await Desk(services, MODERATOR).page("/admin/stuck")
+        page = await Desk(services, MODERATOR).page("/admin/stuck")
+        assert "customer_invalid" in page
+        assert "Payments that are final on the chain, or were tried before that," in page
 
     run_desk(town, scenario)
+
+
+@pytest.mark.parametrize("age", [400, 900])
+def test_an_order_before_finality_stays_on_the_page_until_it_is_followed(age: int) -> None:
+    early = payment(cents=50_000, block=NOW_BLOCK - age // BLOCK_SECONDS)
+    town = Town([early])
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        await sweeping(services, 10)
+        await ann.decide("orders", {"form": ann.form(early), "order": "release"})
+        await sweeping(services, 30)
+        page = await ann.page("/admin/stuck")
+        assert "ordered: release" in page
+        assert "It is followed as soon as the payment is final on the chain." in page
+        await sweeping(services, 1500)
+        assert "No stuck payments." in await ann.page("/admin/stuck")
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000", CONFIRMATIONS="1000000:15s,finalized", MAX_ORDER_CENTS="900000")
+
+
+def test_a_customer_whose_payments_no_node_shows_hides_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town([ABOVE, GONE], strangers=["cus_Nobody1"])
+
+    async def scenario(services: Services) -> None:
+        await sweeping(services, 100)
+        get_status = services.uncredited_payments._crediting.get_status
+
+        async def failing(gateway: Any, each: Payment, *rest: Any, **more: Any) -> Any:
+            if each.customer_id == "cus_Nobody1":
+                raise NodeError("no node shows it")
+            return await get_status(gateway, each, *rest, **more)
+
+        monkeypatch.setattr(services.uncredited_payments._crediting, "get_status", failing)
+        page = await Desk(services, MODERATOR).page("/admin/stuck")
+        assert len(lines_of(page)) == 1
+        assert "Not all payments are shown: there are more than this page holds, or no node shows some" in page
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000")
 
 
 def test_a_filter_is_a_cause_or_a_state() -> None:

@@ -91,6 +91,11 @@ class Card:
         return self.stuck.age
 
     @property
+    def final(self) -> bool:
+        """Whether the payment is final."""
+        return self.stuck.final
+
+    @property
     def action(self) -> str:
         """The suggested next action."""
         return self.stuck.action
