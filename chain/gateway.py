@@ -17,7 +17,7 @@ from chain.contracts import GatewayContract
 from chain.decoding import TxReceipt
 from chain.errors import ChainError, InconsistentChainData, NodeError
 from chain.payment import Block, Payment, registered_customer
-from chain.payment_index import BlockCache, Count, IndexedBlock, PaymentIndex
+from chain.payment_index import BlockCache, IndexedBlock, OnRead, PaymentIndex
 from chain.provider import Call, ChainClient
 
 T = TypeVar("T")
@@ -100,11 +100,11 @@ class Gateway(GatewayContract):
         return await self._read_index(lambda index: index.payments_between(since, until))
 
     async def payments_of(
-        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, count: Count | None = None
+        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, on_read: OnRead | None = None
     ) -> list[Payment]:
         """Read one customer's payments with the sequences `[start, stop)`, in order; see `PaymentIndex`."""
         return await self._read_index(
-            lambda index: index.payments_of(customer_id, start, stop, verify_receipts=verify_receipts, count=count)
+            lambda index: index.payments_of(customer_id, start, stop, verify_receipts=verify_receipts, on_read=on_read)
         )
 
     async def payments(self, start: int, stop: int, is_done: IsDone = _never) -> AsyncIterator[Window]:

@@ -18,7 +18,7 @@ from chain.errors import ChainError, InconsistentChainData
 from chain.payment import Payment
 from chain.provider import ChainClient
 
-Count = Callable[[int], None]
+OnRead = Callable[[int], None]
 WINDOW = 2_000  # index entries in one call, and about as many payments read before any is processed
 _NEIGHBORS = 8  # index entries read behind a payment at first, to see its block end
 _MAX_CONCURRENT_BLOCKS = 8
@@ -231,13 +231,13 @@ class PaymentIndex(GatewayContract):
         return low
 
     async def payments_of(
-        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, count: Count | None = None
+        self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, on_read: OnRead | None = None
     ) -> list[Payment]:
         """Read one customer's payments with the sequences `[start, stop)`, in order, none missing.
 
         The index does not cover other customers' payments in the same transaction, and omitting one would shift
-        ordinals. Pass `verify_receipts` if you rely on payment identities. `count` is told how many blocks the node was
-        asked for, because they were not cached.
+        ordinals. Pass `verify_receipts` if you rely on payment identities. `on_read` is told how many blocks were read,
+        because they were not cached.
         """
         if start >= stop:
             return []
@@ -245,8 +245,8 @@ class PaymentIndex(GatewayContract):
         numbers = sorted(set(blocks))
         cached = {} if verify_receipts else await self._recent_blocks(numbers)
         missing = [number for number in numbers if number not in cached]
-        if count:
-            count(len(missing))
+        if on_read:
+            on_read(len(missing))
         read = cached | await self._read_blocks(missing)
         matches = [
             payment

@@ -23,7 +23,7 @@ DAY = 24 * 3600
 _PAGE = 16  # payments read at a time
 _MAX_CATCH_UP = 256  # payments read forward to join a history; behind a larger gap, a new one begins
 _MAX_KEPT = 200_000  # payments of all customers whose sums are kept, about 60 MB
-_MAX_VISITOR_READS = 64  # blocks of one gateway, or cached pages, that one visitor's question reads, and a page more
+_MAX_VISITOR_READS = 64  # of one gateway for one visitor's question, and a page more: uncached blocks, or cached pages
 
 
 Histories = LRUCache[tuple[str, str, int], PaymentHistory]
@@ -244,10 +244,12 @@ class _Window:
         return payments
 
     async def _read(self, start: int, stop: int) -> list[Payment]:
-        if self._reads_left is not None and self._reads_left <= 0 and start < stop:
+        if start >= stop:
+            return []
+        if self._reads_left is not None and self._reads_left <= 0:
             raise _StillReading
         asked: list[int] = []
-        payments = await self._gateway.payments_of(self._customer_id, start, stop, count=asked.append)
+        payments = await self._gateway.payments_of(self._customer_id, start, stop, on_read=asked.append)
         if self._reads_left is not None:
             self._reads_left -= max(1, sum(asked))
         return payments

@@ -4,9 +4,10 @@ Only Stripe's own write is durable: after a crash at any point, processing resta
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.attempts import Attempt, CreditTools, read_cursor
@@ -73,6 +74,20 @@ class CreditProcessor:
                 status = await self._process_with_retry(case)
                 self._log(case, status)
             return self._status_cache.record_attempt(payment, status)
+
+    async def process_each(self, gateway: Gateway, payments: Iterable[Payment], heads: Heads) -> None:
+        """Attempt to credit payments one after another; one that cannot be judged does not keep the others waiting.
+
+        Raises: ChainError, the first one, after all were attempted.
+        """
+        failure: ChainError | None = None
+        for payment in payments:
+            try:
+                await self.process(gateway, payment, heads)
+            except ChainError as error:
+                failure = failure or error
+        if failure:
+            raise failure
 
     def cached_status(self, payment: Payment) -> PaymentStatus | None:
         """The status of a payment that is credited, or whose next attempt is not due; costs nothing."""

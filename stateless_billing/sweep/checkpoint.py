@@ -77,6 +77,11 @@ class GatewayCheckpoint:
     passed_sequences: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     passed_ends: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
+    @property
+    def opened(self) -> list[Payment]:
+        """The open payments that were read."""
+        return [payment for own in self.open_payments.values() for payment in own.values()] + [*self.indexed.values()]
+
     def advance(self) -> None:
         """Move `swept` past all payments that are done."""
         while self.swept in self.done_above:

@@ -7,6 +7,7 @@ evidence.
 import logging
 from collections.abc import Sequence
 
+from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.crediting.credit_case import cursor_covers
@@ -64,13 +65,11 @@ class CursorUpdater:
         key = gateway.address, customer_id
         start = await self._starting_cursor(gateway, customer_id) if self._backoff.is_due(key) else None
         if start is None:
-            for payment in payments:
-                await self._crediting.process(gateway, payment, heads)
+            await self._crediting.process_each(gateway, payments, heads)
             return self.find_redirected(payments)
         covered = {payment for payment in payments if payment.sequence < start}
         unverified = [payment for payment in payments if payment.sequence >= start]
-        for payment in unverified:
-            await self._crediting.process(gateway, payment, heads)
+        await self._crediting.process_each(gateway, unverified, heads)
         return covered | await self._verify_and_advance(gateway, customer_id, unverified, start)
 
     def is_listing_at_hand(self, customer_id: str, payments: Sequence[Payment]) -> bool:
@@ -103,10 +102,10 @@ class CursorUpdater:
         return False
 
     async def _starting_cursor(self, gateway: Gateway, customer_id: str) -> int | None:
-        """The sequence at the customer's cursor; None if Stripe cannot be read now."""
+        """The sequence at the customer's cursor; None if Stripe or the payment before it cannot be read now."""
         try:
             cursor = await self._read_cursor(gateway, customer_id)
-        except StripeFailure as error:
+        except (StripeFailure, ChainError) as error:
             log.warning("customer %s: cursor could not be read, retrying later: %s", customer_id, error)
             self._backoff.record_failure((gateway.address, customer_id))
             return None

@@ -86,18 +86,28 @@ class CustomerSweep:
         *,
         seal: bool,
     ) -> None:
-        final: list[Indexed] = [(None, payment) for payment in self.due(checkpoint, customer_id)]
+        opened = [] if indexed else self.due(checkpoint, customer_id)  # begun for themselves, once a round
+        final: list[Indexed] = [(None, payment) for payment in opened]
         seal = seal or bool(final) or not customer_id
         final += [(index, payment) for index, payment in indexed if is_final(payment, heads)]
         seal = seal or is_seal_due((payment for _, payment in final), heads)
         if customer_id:
             final.sort(key=lambda entry: entry[1].sequence)
+        failure: ChainError | None = None
         for entries in self._slices(final):
-            await self._take_slice(checkpoint, customer_id, entries, heads, seal=seal)
+            try:
+                await self._take_slice(checkpoint, customer_id, entries, heads, seal=seal)
+            except ChainError as error:
+                failure = failure or error
         for _, payment in indexed:
             if not is_final(payment, heads):
-                async with self._slots:
-                    await self._crediting.process(checkpoint.gateway, payment, heads)
+                try:
+                    async with self._slots:
+                        await self._crediting.process(checkpoint.gateway, payment, heads)
+                except ChainError as error:
+                    failure = failure or error
+        if failure:
+            raise failure  # it kept nothing else of this customer waiting
         if seal and final and customer_id and not self._is_crowded:
             await self._catch_up(checkpoint.gateway, customer_id, final[-1][1].sequence + 1, heads)
         if self._is_reading_due(checkpoint, customer_id):
@@ -149,8 +159,11 @@ class CustomerSweep:
             await self._slots.acquire()
         finally:
             self._queued_credits -= has_credits
+        verified, failure = set[Payment](), None
         try:
             verified = await self._credit(checkpoint.gateway, customer_id, payments, heads, seal=seal)
+        except ChainError as error:
+            failure = error
         finally:
             self._slots.release()
         for index, payment in entries:
@@ -163,14 +176,15 @@ class CustomerSweep:
             elif index is not None:
                 checkpoint.unsealed.pop(index, None)  # no listing shows it: the next round looks again
         checkpoint.advance()
+        if failure:
+            raise failure
 
     async def _credit(
         self, gateway: Gateway, customer_id: str, payments: Sequence[Payment], heads: Heads, *, seal: bool
     ) -> set[Payment]:
         if seal and customer_id and not self._is_crowded:
             return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)
-        for payment in payments:
-            await self._crediting.process(gateway, payment, heads)
+        await self._crediting.process_each(gateway, payments, heads)
         if seal or not customer_id or self._is_crowded or not self._cursors.is_listing_at_hand(customer_id, payments):
             return self._cursors.find_redirected(payments) if seal else set()
         return await self._cursors.credit_and_advance(gateway, customer_id, payments, heads)

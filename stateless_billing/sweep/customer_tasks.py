@@ -1,17 +1,22 @@
 """The work on customers that is in progress: at most one task for each, beside the sweep's rounds."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeAlias
 
 from chain.payment import Payment
 from stateless_billing.crediting.status_cache import StatusCache
-from stateless_billing.domain.finality import Heads
+from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.sweep.checkpoint import GatewayCheckpoint
 from stateless_billing.sweep.customer_sweep import MAX_SEALED, CustomerSweep
 
-_MAX_QUEUED = 64  # payments of one customer in one round; the next round finds the others again
+Key: TypeAlias = tuple[str, str]
+"""A gateway and a customer."""
+Indexed: TypeAlias = tuple[int, Payment]
+_MAX_QUEUED = 64  # payments of one customer in one round, final or not; the next round finds the others again
 _MAX_BUSY_CUSTOMERS = 2_000  # customers being swept before more payments are read
 
 
@@ -19,7 +24,7 @@ _MAX_BUSY_CUSTOMERS = 2_000  # customers being swept before more payments are re
 class _Work:
     """Payments of one customer that a round found."""
 
-    indexed: Sequence[tuple[int, Payment]]
+    indexed: Sequence[Indexed]
     heads: Heads
     seal: bool
 
@@ -30,8 +35,9 @@ class CustomerTasks:
     def __init__(self, customers: CustomerSweep, status_cache: StatusCache) -> None:
         self._customers = customers
         self._status_cache = status_cache
-        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._queued: dict[tuple[str, str], list[_Work]] = defaultdict(list)
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._queued: dict[Key, list[_Work]] = defaultdict(list)
+        self._taken: Counter[tuple[Key, bool]] = Counter()
         self.failed = False
         self.is_capped = False
         """Whether work was left to a later round."""
@@ -43,42 +49,71 @@ class CustomerTasks:
         """Forget what was noted in the round before, and what it queued: the next reading finds that again."""
         self.failed = self.is_capped = False
         self._queued.clear()
+        self._taken.clear()
 
     def begin(
         self,
         checkpoint: GatewayCheckpoint,
         customer_id: str,
-        indexed: Sequence[tuple[int, Payment]],
+        indexed: Sequence[Indexed],
         heads: Heads,
         *,
         seal: bool = False,
     ) -> None:
-        """Start working on a customer's payments; if earlier work goes on, after that, within this round.
+        """Start working on a customer's payments; if earlier work goes on, after that.
 
-        A round may find the final payments of a customer first: those that wait must not hide the later ones.
+        What waits must not hide what does not: a round finds final payments first, and many may wait for a node.
         """
         key = checkpoint.gateway.address, customer_id
-        limited = self._limit(indexed)
-        self.is_capped |= len(limited) < len(indexed)
-        self._queued[key].append(_Work(limited, heads, seal))
+        chosen = self._choose(key, indexed, heads)
+        self.is_capped |= len(chosen) < len(indexed)
+        self._queued[key].append(_Work(chosen, heads, seal))
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._run(checkpoint, customer_id))
 
-    def _limit(self, indexed: Sequence[tuple[int, Payment]]) -> Sequence[tuple[int, Payment]]:
-        """Leave out what comes after so many payments that are to be credited, or to be sealed."""
-        uncredited = 0
-        for position, (_, payment) in enumerate(indexed):
-            uncredited += self._status_cache.credited_status(payment) is None
-            if uncredited > _MAX_QUEUED or position == MAX_SEALED:
-                return indexed[:position]
-        return indexed
+    def _choose(self, key: Key, indexed: Sequence[Indexed], heads: Heads) -> list[Indexed]:
+        """Choose what a round takes of a customer, in order: so many to credit, final or not, and so many to seal."""
+        chosen: list[Indexed] = []
+        uncredited: dict[bool, list[Indexed]] = {True: [], False: []}
+        for entry in indexed:
+            if self._is_credited(entry[1]):
+                chosen.append(entry)
+            else:
+                uncredited[is_final(entry[1], heads)].append(entry)
+        chosen = chosen[:MAX_SEALED]
+        for final, entries in uncredited.items():
+            entries.sort(key=lambda entry: self._is_waiting(entry[1]))  # those that wait come last, else in order
+            room = max(0, _MAX_QUEUED - self._taken[key, final])
+            self._taken[key, final] += len(entries[:room])
+            chosen += entries[:room]
+        return sorted(chosen, key=itemgetter(0))
+
+    def _is_credited(self, payment: Payment) -> bool:
+        return self._status_cache.credited_status(payment) is not None
+
+    def _is_waiting(self, payment: Payment) -> bool:
+        last = self._status_cache.last_status(payment)
+        return last is not None and last.state == "confirming"
 
     async def _run(self, checkpoint: GatewayCheckpoint, customer_id: str) -> None:
+        """Do what is queued: each payment once, however many rounds find it while it waits; open ones once too."""
         key = checkpoint.gateway.address, customer_id
+        attempted: set[str] = set()
+        has_begun_open = False
         try:
             while queued := self._queued[key]:
                 work = queued.pop(0)
-                if not await self._customers.run(checkpoint, customer_id, work.indexed, work.heads, seal=work.seal):
+                indexed = [
+                    (index, payment)
+                    for index, payment in work.indexed
+                    if (index in checkpoint.indexed or not checkpoint.is_done_in(index, payment.block))
+                    and (payment.identity not in attempted or self._is_credited(payment))
+                ]
+                if not indexed and (work.indexed or has_begun_open):
+                    continue
+                has_begun_open |= not indexed
+                attempted.update(payment.identity for _, payment in indexed)
+                if not await self._customers.run(checkpoint, customer_id, indexed, work.heads, seal=work.seal):
                     self.failed = True
         finally:
             self._tasks.pop(key, None)  # with no pause after the last look at the queue

@@ -8,7 +8,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 from chain.errors import ChainError
 from chain.gateway import Gateway, UnreadableBlock
@@ -136,6 +135,7 @@ class Sweeper:
         self._tasks.begin_round()
         self._seals_all = force
         self._heads.begin_round()
+        await self.order_watch.retry_ordered([payment for each in self._checkpoints for payment in each.opened])
         readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
         self._heads.share(readings, len(self._checkpoints))
         for reading in readings:
@@ -237,9 +237,6 @@ class Sweeper:
     async def _begin_open(self, checkpoint: GatewayCheckpoint, heads: Heads) -> dict[str, Payment]:
         """Start working on open payments that are due; return all that are known."""
         await self._adopt_indexed(checkpoint)
-        opened = [payment for own in checkpoint.open_payments.values() for payment in own.values()]
-        opened += checkpoint.indexed.values()
-        await self.order_watch.retry_ordered(opened)
         for customer_id in list(checkpoint.open.customers):
             if self._customers.has_open_work(checkpoint, customer_id):
                 self._tasks.begin(checkpoint, customer_id, [], heads)
@@ -247,7 +244,7 @@ class Sweeper:
         due = {index: payment for index, payment in indexed if not self._status_cache.pending_status(payment)}
         for customer_id, own in by_customer(due).items():
             self._tasks.begin(checkpoint, customer_id, own, heads)
-        return {payment.identity: payment for payment in opened}
+        return {payment.identity: payment for payment in checkpoint.opened}
 
     async def _adopt_indexed(self, checkpoint: GatewayCheckpoint) -> None:
         """Read the open payments that the record names by their index, as an earlier version wrote all of them."""
@@ -277,7 +274,7 @@ class Sweeper:
         if reading.is_over:
             for customer_id, indexed in by_customer(checkpoint.unsealed).items():
                 if self._seals_all or is_seal_due((payment for _, payment in indexed), heads):
-                    customers[customer_id] = sorted([*indexed, *customers[customer_id]], key=itemgetter(0))
+                    customers[customer_id] += indexed
         checkpoint.advance()
         for customer_id, indexed in customers.items():
             self._tasks.begin(checkpoint, customer_id, indexed, heads, seal=self._seals_all)

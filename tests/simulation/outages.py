@@ -5,6 +5,7 @@ Drawn from a separate random stream, so that all other seeds stay the same.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ SHARE = 0.02  # of all seeds
 RECOVERY_SECONDS = 45.0
 """The longest call to a node that began before the end (20), the next probe (5), an idle round (15), the work (5)."""
 KINDS = ("outage", "run_whole", "served", "recovered")
+_FIRST_TIER_CENTS = 10_000
 _SHALLOW_SECONDS = 20  # of the first tier's 15, and a block
 Scene = tuple[Plan, list[Event]]
 
@@ -107,8 +109,11 @@ class Outages:
         """Check that what was deep enough then is credited."""
         world = self._world
         final, head = world.chain.finalized(due_at), world.chain.latest(due_at - _SHALLOW_SECONDS)
-        for payment in world.chain.now.payments:
-            is_small = 0 < payment.cents <= 10_000
+        own: Counter[str | None] = Counter()
+        for payment in sorted(world.chain.now.payments, key=lambda each: (each.block, each.log_index)):
+            own[payment.customer_id] += payment.cents if payment.block > final else 0
+            # The first tier counts what else of the customer's is not final, as the service does.
+            is_small = 0 < max(payment.cents, own[payment.customer_id]) <= _FIRST_TIER_CENTS and payment.quoted
             is_due = payment.block <= (head if is_small else final)
             if is_due and (is_small or not only_small) and not world.oracle.credited(payment):
                 kind = "small" if is_small else "quoted" if payment.quoted else "plain"

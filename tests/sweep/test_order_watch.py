@@ -5,7 +5,7 @@ import asyncio
 from stateless_billing.services.container import Services
 from stateless_billing.sweep.order_watch import MOST_SECONDS
 from tests.crediting.test_orders import TARGET, credits_of, order, town_of
-from tests.fakes.factories import CUSTOMER, payment, tx_hash
+from tests.fakes.factories import CUSTOMER, GATEWAY, OTHER_GATEWAY, payment, tx_hash
 from tests.fakes.in_process_service import HOUR, LISTS, READS, SERVICE, Town, advanced, sweeping
 
 HELD = payment()
@@ -121,5 +121,21 @@ def test_an_entry_that_is_no_order_does_not_keep_the_watch_awake() -> None:
         town.stripe.log.reset()
         await watched(services, DAY)
         assert town.asked(READS) <= DAY // MOST_SECONDS * 2
+
+    town.run(scenario())
+
+
+def test_an_order_about_a_payment_of_any_gateway_is_followed_within_seconds() -> None:
+    """The watch is asked once a round about all of them: asked for each gateway it would forget the other's."""
+    elsewhere = payment(tx_hash=tx_hash(3), block=102, gateway=OTHER_GATEWAY)
+    town = town_of(HELD, elsewhere)
+    town.customer(CUSTOMER).currency = "eur"
+
+    async def scenario() -> None:
+        services = await town.started(GATEWAY_ADDRESSES=f"{GATEWAY},{OTHER_GATEWAY}")
+        await sweeping(services, 2 * HOUR, 3, 15)
+        order(town, elsewhere, f"redirect:{TARGET}")
+        await sweeping(services, 20 * 60, 3, 15)
+        assert credits_of(town, elsewhere) == [TARGET]
 
     town.run(scenario())

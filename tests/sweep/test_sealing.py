@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from msgspec.structs import replace
 
 from chain.gateway import Window
 from chain.payment import Payment
 from stateless_billing.bookkeeping.records import OpenPayments
-from stateless_billing.crediting.payment_status import credited_status
+from stateless_billing.crediting.payment_status import PaymentStatus, credited_status
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Heads
 from stateless_billing.sandbox.account import Entry
@@ -19,7 +18,7 @@ from stateless_billing.sweep.checkpoint import SEAL_SECONDS, GatewayCheckpoint, 
 from stateless_billing.sweep.customer_tasks import CustomerTasks
 from stateless_billing.sweep.reading import Reading, RoundHeads
 from tests.chain.fake_node import history
-from tests.fakes.factories import BLOCK_SECONDS, GATEWAY, FakeClock, block, heads, payment, tx_hash
+from tests.fakes.factories import BLOCK_SECONDS, GATEWAY, FakeClock, heads, payment, tx_hash
 from tests.fakes.in_process_service import CREDITS, FINALITY, LISTS, NOW_BLOCK, UPDATES, Town, sweeping
 from tests.fakes.virtual_time import run_virtually
 
@@ -170,7 +169,8 @@ def test_work_on_final_payments_begins_before_a_long_reading_ends() -> None:
 def test_what_a_round_finds_later_of_a_customer_waits_for_what_it_found_first() -> None:
     """Else final payments that wait for a node, or for Stripe, would hide the unfinalized ones behind them."""
     status_cache, now = StatusCache(FakeClock()), heads(200, 150, 102)
-    place = cast("GatewayCheckpoint", SimpleNamespace(gateway=SimpleNamespace(address=GATEWAY)))
+    position = SimpleNamespace(gateway=SimpleNamespace(address=GATEWAY), indexed={}, is_done_in=lambda *_: False)
+    place = cast("GatewayCheckpoint", position)
     made = list(enumerate(history(1, 1, 1)))
     taken: list[list[int]] = []
 
@@ -188,12 +188,15 @@ def test_what_a_round_finds_later_of_a_customer_waits_for_what_it_found_first() 
         assert taken == [[0], [1], [2]]
         assert tasks.failed
         assert not tasks
-        tasks.begin(place, "cus_Payer0", made[:1], now)
-        tasks.begin(place, "cus_Payer0", made[1:2], now)
-        await asyncio.sleep(1)
         tasks.begin_round()
+        for _ in range(5):  # rounds that are shorter than the first work
+            tasks.begin_round()
+            tasks.begin(place, "cus_Payer0", [], now)
+            tasks.begin(place, "cus_Payer0", made[:1], now)
+            tasks.begin(place, "cus_Payer0", made[:2], now)
+            await tasks.wait(3)
         await tasks.wait(None)
-        assert taken[3:] == [[0]], "the next round's reading finds the rest again"
+        assert taken[3:] == [[], [0], [1]], "once each while it goes on"
         tasks.begin(place, "cus_Payer0", made[:1], now)
         await tasks.stop()
         assert not tasks
@@ -202,13 +205,24 @@ def test_what_a_round_finds_later_of_a_customer_waits_for_what_it_found_first() 
 
 
 def test_a_round_takes_few_payments_to_credit_and_many_to_seal() -> None:
-    status_cache, clock = StatusCache(FakeClock()), block(100)
+    status_cache, key = StatusCache(FakeClock()), (GATEWAY, CUSTOMER)
     tasks = CustomerTasks(cast("Any", None), status_cache)
-    made = [(place, replace(payment(), sequence=place, ordinal=place, time=clock.time)) for place in range(600)]
-    assert len(tasks._limit(made)) == 64
-    for _, each in made:
+    made = [(place, payment(sequence=place, block=place, tx_hash=tx_hash(place + 1))) for place in range(700)]
+    now = heads(1_000, 900, 499)
+
+    def places() -> list[int]:
+        return [place for place, _ in tasks._choose(key, made, now)]
+
+    assert places() == [*range(64), *range(500, 564)], "of those that are final and of the others"
+    assert places() == [], "in the same round"
+    for place in [*range(64), *range(500, 564)]:
+        status_cache.record_confirming(made[place][1], PaymentStatus("confirming"))
+    tasks.begin_round()
+    assert places() == [*range(64, 128), *range(564, 628)], "those that wait come last"
+    for _, each in made[:600]:
         status_cache.record_attempt(each, credited_status(each.cents, None))
-    assert len(tasks._limit(made)) == 512
+    tasks.begin_round()
+    assert places() == [*range(512), *range(600, 664)], "what is to be sealed takes no room from what is to be credited"
 
 
 class Shared:

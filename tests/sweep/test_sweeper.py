@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import httpx
 import pytest
 from msgspec import structs
 
+from chain.errors import NodeError
 from chain.payment import Payment
 from stateless_billing.sandbox.api_keys import DEFAULT_KEY
 from stateless_billing.sweep.checkpoint import SEAL_SECONDS
 from stateless_billing.sweep.sweeper import Sweeper, SweepResult
 from tests.chain.fake_node import FakeNode, history
+from tests.crediting.test_orders import credits_of
 from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
 from tests.fakes.in_process_service import (
     CREDITS,
@@ -342,5 +345,29 @@ def test_a_failing_node_keeps_the_record_unchanged() -> None:
         del town.nodes[1].lies["eth_call"]
         assert await services.sweeper.run_once(force=True) == IDLE
         assert town.record() == ("3", {})
+
+    town.run(scenario())
+
+
+def test_a_payment_that_cannot_be_judged_keeps_no_other_of_its_customer_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whichever is first: it raises each time, as one whose day holds a block that no node shows."""
+    made = [payment(sequence=place, block=100 + place, tx_hash=tx_hash(place + 1), cents=500) for place in range(4)]
+    new = payment(sequence=4, block=NOW_BLOCK - 60, tx_hash=tx_hash(9), cents=500)
+    town = Town([*made, new])
+
+    async def scenario() -> None:
+        services = await town.started()
+        process = type(services.crediting).process
+
+        async def failing(self: Any, gateway: Any, each: Payment, heads: Any, **more: Any) -> Any:
+            if each.sequence == 1:
+                raise NodeError("no node shows a block of its day")
+            return await process(self, gateway, each, heads, **more)
+
+        monkeypatch.setattr(type(services.crediting), "process", failing)
+        await sweeping(services, 30, 3, 15)
+        assert [len(credits_of(town, each)) for each in [*made, new]] == [1, 0, 1, 1, 1]
 
     town.run(scenario())
