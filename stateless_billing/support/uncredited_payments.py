@@ -51,7 +51,7 @@ class UncreditedPayment:
     """A payment without a credit, and its orders.
 
     `history` is what this process, the service record and Stripe's events know about a credit in a deleted ledger.
-    Orders about a payment that is not `final` are followed once it is.
+    An order about a payment that is not `final` is followed once it is.
     """
 
     payment: Payment

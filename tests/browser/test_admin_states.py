@@ -50,7 +50,10 @@ def held(office: Office, cause: str) -> Customer:
 
 
 def card_of(page: Page, customer: Customer) -> Locator:
-    """Return the card of a customer's stuck payment with its form open."""
+    """Return the card of a customer's stuck payment with its form open, once it is final."""
+    while page.get_by_text("as soon as it is final on the chain").count():
+        page.wait_for_timeout(300)
+        page.reload()
     card = page.locator(".stuck li", has=page.locator(f'a[href$="{customer.id}"]'))
     for closed in card.locator("details:not([open]) > summary").all():
         closed.click()

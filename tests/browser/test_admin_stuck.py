@@ -15,6 +15,7 @@ from tests.integration.operators import Operator
 from tests.integration.shop import Customer, Shop
 
 HOUR = 3600
+EARLY = "as soon as it is final on the chain"
 TOKEN = 10**18
 BETH = "beth@example.org"
 VERSION = {"authorization": "Bearer sk_test_sandbox", "stripe-version": "2026-10-28.endive"}
@@ -55,7 +56,11 @@ ALONE = """
 
 
 def card_of(page: Page, tx_hash: str) -> Locator:
-    """Return the line of a stuck payment, opened and alone on the page for the screenshot."""
+    """Return the line of a stuck payment once it is final, opened and alone on the page for the screenshot."""
+    final = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]')).filter(has_not_text=EARLY)
+    while not final.count():
+        page.wait_for_timeout(300)
+        page.reload()
     page.evaluate(ALONE, tx_hash)
     card = page.locator(".stuck > li")
     expect(card).to_have_count(1)

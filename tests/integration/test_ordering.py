@@ -19,10 +19,17 @@ BETH = "beth@example.org"
 
 
 def card_of(service: Service, tx_hash: str, who: str = ADMIN) -> str:
-    """Return the card of a stuck payment."""
-    page = Operator(who).get(service, "/admin/stuck")
-    assert page.status_code == 200, page.text
-    return next(card for card in page.text.split('<li class="card">') if tx_hash in card)
+    """Return the card of a stuck payment once it is final."""
+    cards: list[str] = []
+
+    def is_shown() -> bool:
+        page = Operator(who).get(service, "/admin/stuck")
+        assert page.status_code == 200, page.text
+        cards[:] = [card for card in page.text.split('<li class="card">') if tx_hash in card]
+        return bool(cards) and "as soon as it is final" not in cards[0]
+
+    wait_until(is_shown)
+    return cards[0]
 
 
 def form_in(card: str, kind: str) -> str:
@@ -81,7 +88,6 @@ def over_limit(shop: Shop, payee: Service, strict: Service) -> tuple[Customer, s
     tx_hash = shop.pay(payee, customer)
     shop.finalize()
     assert cause(shop, strict, tx_hash) == "over_limit"
-    wait_until(lambda: tx_hash in Operator(ADMIN).get(strict, "/admin/stuck").text)
     return customer, tx_hash
 
 

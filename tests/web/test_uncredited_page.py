@@ -13,7 +13,7 @@ from stateless_billing.services.container import Services
 from stateless_billing.web.decisions import queue
 from tests.fakes.desk import ANN, BETH, MODERATOR, Desk, run_desk
 from tests.fakes.factories import BLOCK_SECONDS, payment, tx_hash
-from tests.fakes.in_process_service import NOW_BLOCK, Town, sweeping
+from tests.fakes.in_process_service import FINALITY, NOW_BLOCK, Town, sweeping
 
 ABOVE = payment(cents=540_000)
 GONE = payment(tx_hash=tx_hash(2), sequence=0, block=101, customer_id="cus_Nobody1")
@@ -97,9 +97,27 @@ def test_a_payment_that_was_tried_is_listed_before_it_is_final(age: int) -> None
     run_desk(town, scenario)
 
 
-@pytest.mark.parametrize("age", [400, 900])
-def test_an_order_before_finality_stays_on_the_page_until_it_is_followed(age: int) -> None:
-    early = payment(cents=50_000, block=NOW_BLOCK - age // BLOCK_SECONDS)
+def test_orders_are_offered_as_soon_as_a_payment_is_final() -> None:
+    early = payment(cents=50_000, block=NOW_BLOCK - 200)
+    town = Town([early])
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        await sweeping(services, 10)
+        page = await ann.page("/admin/stuck")
+        assert len(lines_of(page)) == 1
+        assert "An admin can decide about it as soon as it is final on the chain." in page
+        assert "data-order" not in page
+        await sweeping(services, FINALITY * BLOCK_SECONDS)
+        page = await ann.page("/admin/stuck")
+        assert "as soon as it is final" not in page
+        assert 'data-kind="release"' in page
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="40000", CONFIRMATIONS="1000000:15s,finalized")
+
+
+def test_an_order_that_a_process_sees_before_finality_stays_on_its_page_until_it_is_followed() -> None:
+    early = payment(cents=50_000, block=NOW_BLOCK - 450)
     town = Town([early])
 
     async def scenario(services: Services) -> None:

@@ -164,7 +164,7 @@ class UncreditedPage:
         payment = uncredited.payment
         orders = uncredited.orders.orders
         states = await self._examine_customers(uncredited)
-        kinds = self._possible_kinds(uncredited, states)
+        kinds = self._possible_kinds(uncredited, states) if uncredited.final else []
         caps = services.orders.caps
         used_cents = cents_used_alone(operator.name, int(services.clock.wall()), orders)
         worth = await self._value_today(uncredited) if kinds else None
@@ -175,7 +175,7 @@ class UncreditedPage:
         rows = create_rows(payment.identity, orders)
         if uncredited.orders.limits_flaw:
             rows = [wait_for_confirmation(row) for row in rows]
-        if operator.has_right(RELEASE):
+        if operator.has_right(RELEASE) and uncredited.final:
             offered = [*kinds, "withdraw"] if uncredited.order else kinds
             forms = {kind: seal(payment.identity, f"{position}{kind}") for kind in offered}
             rows = [
