@@ -67,6 +67,8 @@ class CustomerTasks:
         key = checkpoint.gateway.address, customer_id
         chosen = self._choose(key, indexed, heads)
         self.is_capped |= len(chosen) < len(indexed)
+        if indexed and not chosen:
+            return
         self._queued[key].append(_Work(chosen, heads, seal))
         if key not in self._tasks:
             self._tasks[key] = asyncio.create_task(self._run(checkpoint, customer_id))
