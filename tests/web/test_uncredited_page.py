@@ -106,7 +106,7 @@ def test_orders_are_offered_as_soon_as_a_payment_is_final() -> None:
         await sweeping(services, 10)
         page = await ann.page("/admin/stuck")
         assert len(lines_of(page)) == 1
-        assert "An admin can decide about it as soon as it is final on the chain." in page
+        assert "If it needs a decision, an admin can take it as soon as it is final on the chain." in page
         assert "data-order" not in page
         await sweeping(services, FINALITY * BLOCK_SECONDS)
         page = await ann.page("/admin/stuck")
