@@ -96,8 +96,9 @@ def most_early_cents(tiers: tuple[ConfirmationTier, ...], max_unfinalized_cents:
 class UnfinalizedSums:
     """Payments above `finalized` in the chain's order, with the sums of the quoted ones before each place.
 
-    Those above `most_early_cents` wait for finality whatever else is paid, so that they count for their customer alone:
-    a single large payment must not delay everybody's small ones.
+    What waits for finality whatever else is paid takes nothing from the sum of all customers: payments above
+    `most_early_cents`, and what goes beyond that sum of one customer's others. Blocks become final in order, so that a
+    customer never has more than that credited before it is final, and one customer alone does not delay the others.
     """
 
     def __init__(self, payments: Iterable[Payment], most_early_cents: int) -> None:
@@ -106,13 +107,17 @@ class UnfinalizedSums:
         self._by_hash: dict[str, list[Payment]] = defaultdict(list)
         self._all = _Sums()
         self._own: dict[str | None, _Sums] = defaultdict(_Sums)
-        for payment in sorted(payments, key=_chain_order):
+        self._payments = sorted(payments, key=_chain_order)
+        early: dict[str | None, int] = defaultdict(int)
+        for payment in self._payments:
             self._by_customer[payment.customer_id].append(payment)
             self._by_hash[payment.tx_hash].append(payment)
             if payment.quoted:
+                self._own[payment.customer_id].add(payment, payment.cents)
                 if payment.cents <= most_early_cents:
-                    self._all.add(payment)
-                self._own[payment.customer_id].add(payment)
+                    charged = min(payment.cents, most_early_cents - early[payment.customer_id])
+                    early[payment.customer_id] += charged
+                    self._all.add(payment, charged)
 
     def __contains__(self, payment: Payment) -> bool:
         return payment in self._by_hash.get(payment.tx_hash, ())
@@ -122,14 +127,13 @@ class UnfinalizedSums:
         return self._by_customer.get(customer_id, ())
 
     def cents_before(self, payment: Payment) -> tuple[int, int]:
-        """The cents of the quoted payments before this one: of all customers, and of its own."""
+        """The cents of the quoted payments before this one: those charged to all customers, and all of its own."""
         position, own = _chain_order(payment), self._own.get(payment.customer_id)
-        everybody, customers = self._all.before(position), own.before(position) if own else 0
         for other in self._by_hash.get(payment.tx_hash, ()):  # the same one in another place is not before itself
-            if other.quoted and _chain_order(other) < position and other.identity == payment.identity:
-                everybody -= other.cents if other.cents <= self._most_early_cents else 0
-                customers -= other.cents if other.customer_id == payment.customer_id else 0
-        return everybody, customers
+            if other.identity == payment.identity and _chain_order(other) < position:
+                others = [each for each in self._payments if each.identity != payment.identity]
+                return UnfinalizedSums(others, self._most_early_cents).cents_before(payment)
+        return self._all.before(position), own.before(position) if own else 0
 
 
 class _Sums:
@@ -139,10 +143,10 @@ class _Sums:
         self._positions: list[tuple[int, int]] = []
         self._running = [0]
 
-    def add(self, payment: Payment) -> None:
+    def add(self, payment: Payment, cents: int) -> None:
         """Add the next payment in the chain's order."""
         self._positions.append(_chain_order(payment))
-        self._running.append(self._running[-1] + payment.cents)
+        self._running.append(self._running[-1] + cents)
 
     def before(self, position: tuple[int, int]) -> int:
         """The sum over all payments before a place."""

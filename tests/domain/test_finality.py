@@ -1,7 +1,7 @@
 """Parsing of CONFIRMATIONS, the tier a payment must reach, and its depth."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.payment import Payment
@@ -130,6 +130,11 @@ def other(number: int, cents: int, **changes: object) -> Payment:
         (6_000, [other(2, 100_000, customer_id="cus_Bob")], 106_000, SHALLOW),
         (6_000, [other(2, 100_000, customer_id="cus_Bob")], 105_999, FINALIZED),
         (6_000, [other(2, 100_001)], NO_CAP, FINALIZED),
+        # nor does one customer take more than can be credited to it before finality
+        (6_000, [other(n, 9_999, customer_id="cus_Bob") for n in range(2, 30)], 106_000, SHALLOW),
+        (6_001, [other(n, 9_999, customer_id="cus_Bob") for n in range(2, 30)], 106_000, FINALIZED),
+        (6_000, [other(n, 60_000, customer_id=f"cus_{n % 2}") for n in range(2, 9)], 206_000, SHALLOW),
+        (6_001, [other(n, 60_000, customer_id=f"cus_{n % 2}") for n in range(2, 9)], 206_000, FINALIZED),
         (1, [], 0, FINALIZED),
         # a plain payment waits for finality, however small
         (0, [], NO_CAP, FINALIZED),
@@ -138,6 +143,28 @@ def other(number: int, cents: int, **changes: object) -> Payment:
 def test_tier_for(cents: int, others: list[Payment], at_most: int, tier: ConfirmationTier) -> None:
     sums = UnfinalizedSums(others, most_early_cents(DEFAULT_TIERS, at_most))
     assert tier_for(payment(cents=cents), sums, DEFAULT_TIERS, at_most) == tier
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_what_is_credited_early_never_exceeds_the_limit(data: st.DataObject) -> None:
+    """However payments, their attempts and the chain's finality follow each other."""
+    most = data.draw(st.sampled_from([9_000, 100_000, 200_000]))
+    amounts = st.sampled_from([1, 4_000, 9_000, 60_000, 100_000, 150_000])
+    shape = st.tuples(st.integers(1, 6), st.sampled_from(["cus_A", "cus_B", "cus_C", "cus_D"]), amounts)
+    shapes = data.draw(st.lists(shape, max_size=14))
+    payments = [
+        payment(tx_hash=tx_hash(n), sequence=n, block=height, log_index=n, customer_id=customer, cents=cents)
+        for n, (height, customer, cents) in enumerate(shapes)
+    ]
+    credited: set[Payment] = set()
+    for finalized in range(7):
+        unfinalized = [each for each in payments if each.block > finalized]
+        sums = UnfinalizedSums(unfinalized, most_early_cents(DEFAULT_TIERS, most))
+        for each in data.draw(st.permutations(unfinalized)):
+            if data.draw(st.booleans()) and tier_for(each, sums, DEFAULT_TIERS, most) != FINALIZED:
+                credited.add(each)
+        assert sum(each.cents for each in credited if each.block > finalized) <= most
 
 
 TIME = block(100).time

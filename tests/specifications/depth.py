@@ -1,5 +1,6 @@
 """What `domain/finality.py` should answer, payment by payment."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from chain.payment import Payment
@@ -14,18 +15,18 @@ def tier(payment: Payment, unfinalized: Sequence[Payment], tiers: Sequence[Tier]
     """Walk through the payments in the order of the chain and add up what could be lost in a reorganisation."""
     if payment.cents == 0:
         return FINALIZED
-    all_customers = own_customer = 0
+    own_customer, early = 0, Counter[str | None]()
+    limits = [most if name[0] is None else min(name[0], most) for name in tiers if name != FINALIZED]
+    most_early = max(limits, default=0)  # a payment, or a customer, has no more credited before it is final
     for other in sorted([*unfinalized, payment], key=lambda one: (one.block, one.log_index)):
         if (other.block, other.log_index) >= (payment.block, payment.log_index):
             break
         if other.identity == payment.identity:
             continue  # the same payment before a reorganisation
-        if other.cents <= most and any(
-            name != FINALIZED and (name[0] is None or other.cents <= name[0]) for name in tiers
-        ):
-            all_customers += other.cents  # else it is not credited before it is final
+        if other.cents <= most_early:
+            early[other.customer_id] += other.cents
         own_customer += other.cents if other.customer_id == payment.customer_id else 0
-    if all_customers + payment.cents > most:
+    if sum(min(cents, most_early) for cents in early.values()) + payment.cents > most:
         return FINALIZED
     for candidate in tiers:
         if candidate[0] is None or own_customer + payment.cents <= candidate[0]:
