@@ -1,6 +1,7 @@
 """Checks with the nodes whether a payment is confirmed deeply enough to be credited."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -38,7 +39,8 @@ _FRESH_SECONDS = 1  # so old a reading may be for those who ask for all payments
 _MAX_NODES = 32
 REQUIRED_NODES = 2
 _ONE_WORD_SECONDS = 3600
-_MAX_ONE_WORD = 100_000
+_HANGING_SECONDS = 2  # a node that fails after so long is not asked for a word for a while
+_HANGING_PAUSE_SECONDS = 30
 _NODE_STATUS_SECONDS = 5  # so long what is known of the nodes' heads counts
 
 
@@ -92,7 +94,9 @@ class Confirmations:
         self.recovered_at = 0.0
         """When a node answered after none did, in seconds of the boot clock."""
         self._failed = False
-        self._one_word: TTLCache[str, int] = TTLCache(_MAX_ONE_WORD, _ONE_WORD_SECONDS, clock.boot)
+        self._early_words = _HourlySum(max_unfinalized_cents, clock)
+        self._final_words = _HourlySum(max_unfinalized_cents, clock)
+        self._hanging: TTLCache[NodeProvider, bool] = TTLCache(_MAX_NODES, _HANGING_PAUSE_SECONDS, clock.boot)
         self._tags: TTLCache[ChainClient, tuple[Block, Block]] = TTLCache(_MAX_NODES, _SHARED_SECONDS, clock.boot)
         self._shared: _Shared | None = None
 
@@ -213,23 +217,14 @@ class Confirmations:
         is_first_tier = (
             payment.quoted and tier == self._tiers[0] and tier != FINALIZED and (shared is None or shared.complete)
         )
-        if is_first_tier and risky:
+        # One node's word counts for an hour's sum of small payments: it could show ever new ones and drop the others.
+        if is_first_tier and risky and self._early_words.take(payment):
             return depth
         confirmed, cause = await self._second_word(payment, tier, now)
         if not confirmed and cause == "node_unavailable" and is_first_tier:
-            confirmed = self._take_one_word(payment)
+            # While the others are away the unfinalized sums bound it, but not what it shows as final.
+            confirmed = risky or self._final_words.take(payment)
         return depth if confirmed else Depth(reached=False, cause=cause)
-
-    def _take_one_word(self, payment: Payment) -> bool:
-        """Whether a small final payment may be credited on one node's word, while the others are away.
-
-        The unfinalized sums do not bound what that node could invent as final, so that an hour's sum does.
-        """
-        accepted = sum(cents for identity, cents in self._one_word.items() if identity != payment.identity)
-        if accepted + payment.cents > self._max_unfinalized_cents:
-            return False
-        self._one_word[payment.identity] = payment.cents
-        return True
 
     def stall(self, payment: Payment) -> ConfirmingCause | None:
         """Why a payment that nobody attempts before it is final waits longer than usual, by the heads read last."""
@@ -242,11 +237,11 @@ class Confirmations:
     ) -> tuple[bool, ConfirmingCause | None]:
         """Whether two nodes confirm this payment at this depth, and if not, why. A single configured node is trusted.
 
-        Nodes that did not answer seconds ago are not waited for.
+        Nodes that did not answer seconds ago are not waited for, nor are those that kept a payment waiting.
         """
         if len(self._nodes.providers) < REQUIRED_NODES:
             return True, None
-        answering = self._nodes.answering
+        answering = [node for node in self._nodes.answering if node not in self._hanging]
         asked = {asyncio.create_task(self._word_of(node, payment, tier, now)) for node in answering}
         words: list[_Word] = []
         try:
@@ -268,12 +263,36 @@ class Confirmations:
         return next(gateway for gateway in self._gateways if gateway.address == payment.gateway)
 
     async def _word_of(self, node: NodeProvider, payment: Payment, tier: ConfirmationTier, now: int) -> _Word:
-        gateway = self._gateway_of(payment)
+        gateway, begun = self._gateway_of(payment), self._clock.boot()
         try:
             depth = finality.measure_depth(payment, tier, await self._read_heads(node), now)
             if not depth.reached:
                 return _Word.SILENT if depth.cause or self._nodes.is_behind(node) else _Word.SHALLOW
             has_payment = payment in await gateway.bound_to(node).payments_in(payment.block)
         except ChainError:
+            if self._clock.boot() - begun >= _HANGING_SECONDS:
+                self._hanging[node] = True
             return _Word.SILENT
         return _Word.CONFIRMS if has_payment else _Word.DENIES
+
+
+class _HourlySum:
+    """The payments of the last hour that were credited on one node's word, up to a sum in cents."""
+
+    def __init__(self, limit: int, clock: Clock) -> None:
+        self._limit, self._clock = limit, clock
+        self._taken: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._sum = 0
+
+    def take(self, payment: Payment) -> bool:
+        """Add a payment unless it exceeds the limit; True also if it was added before."""
+        now = self._clock.boot()
+        while self._taken and next(iter(self._taken.values()))[0] <= now - _ONE_WORD_SECONDS:
+            self._sum -= self._taken.popitem(last=False)[1][1]
+        if payment.identity in self._taken:
+            return True
+        if self._sum + payment.cents > self._limit:
+            return False
+        self._taken[payment.identity] = now, payment.cents
+        self._sum += payment.cents
+        return True

@@ -373,10 +373,58 @@ class TestWhileTheOtherNodeIsAway:
         world.each[0].tags["latest"] += 1_800
         assert await world.reached(second)
 
+    async def test_before_finality_the_sum_of_all_bounds_it(self) -> None:
+        unfinalized = [payment(cents=600, customer_id=f"cus_{n}", tx_hash=tx_hash(n), log_index=n) for n in range(4)]
+        world = self.world(unfinalized, maximum=1_800)
+        world.each[0].tags["finalized"] = 50
+        assert [await world.reached(each) for each in unfinalized] == [True, True, True, False]
+
     async def test_without_a_first_tier_nothing_is_exempt(self) -> None:
         world = self.world([SMALL])
         world.confirmations._tiers = parse_tiers("finalized")
         assert not await world.reached(SMALL)
+
+
+async def test_a_node_that_shows_ever_new_payments_is_believed_up_to_an_hours_sum() -> None:
+    """Each of its unfinalized payments is within the limit, and it drops those that were credited."""
+    world, reached = World([], nodes=2, max_unfinalized_cents=1_800), 0
+    for turn in range(10):
+        height = 100 + 40 * turn
+        forged = [
+            payment(cents=600, customer_id=f"cus_{turn}{n}", block=height + n, tx_hash=tx_hash(10 * turn + n + 2))
+            for n in range(3)
+        ]
+        world.each[0].payments[:] = forged
+        for node in world.each:
+            node.tags |= {"latest": height + 60, "safe": 60}
+        world.clock.wait(80)
+        reached += [await world.reached(each) for each in forged].count(True)
+    assert reached == 3
+    honest = payment(cents=600, block=500)
+    for node in world.each:
+        node.payments[:] = [honest]
+    world.clock.wait(7)
+    assert await world.reached(honest), "two nodes show it"
+
+
+async def test_a_node_that_hangs_is_not_asked_for_each_payment() -> None:
+    subjects = [payment(cents=0, tx_hash=tx_hash(n), log_index=n, block=90 + n) for n in range(5)]
+    world = World(subjects, nodes=2, finalized=100)
+
+    def hang(_: Any) -> None:
+        world.clock.wait(10)
+
+    world.each[1].lies["eth_getLogs"] = world.each[1].lies["eth_call"] = hang
+    begun = world.clock.boot()
+    for subject in subjects:
+        depth = await world.confirmations.depth_of(subject, await world.confirmations.heads())
+        assert (depth.reached, depth.cause) == (False, "node_unavailable")
+    assert world.clock.boot() - begun == 10
+    world.each[1].lies.clear()
+    world.clock.wait(30)
+    for node in world.each:
+        node.tags["latest"] += 40
+    assert await world.reached(subjects[0])
 
 
 async def test_a_node_with_a_stale_head_is_skipped() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chain.failover import FailoverProvider
 from chain.provider import ChainClient
+from stateless_billing.crediting import confirmations
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.status_cache import StatusCache, _Pending
 from stateless_billing.domain.finality import Heads
@@ -33,7 +34,7 @@ def a_stuck_node_stays_first() -> list[Patch]:
 
 def small_final_payments_wait_for_two_nodes() -> list[Patch]:
     """The first tier is credited on one node's word before finality only."""
-    return [(Confirmations, "_take_one_word", lambda self, payment: False)]
+    return [(confirmations._HourlySum, "take", lambda self, payment: False)]
 
 
 OUTAGE_MUTANTS: dict[str, tuple[Callable[[], list[Patch]], tuple[str, ...]]] = {

@@ -139,3 +139,21 @@ def test_an_order_about_a_payment_of_any_gateway_is_followed_within_seconds() ->
         assert credits_of(town, elsewhere) == [TARGET]
 
     town.run(scenario())
+
+
+def test_an_order_is_followed_though_the_record_has_no_room_for_a_key_of_its_customer() -> None:
+    held = [payment(customer_id=f"cus_H{n:02}", block=100 + n, tx_hash=tx_hash(100 + n)) for n in range(17)]
+    town = Town(held)
+    for each in held:
+        town.set_metadata(str(each.customer_id), {"gateway_payments": "off"})
+
+    async def scenario() -> None:
+        services = await town.started()
+        await sweeping(services, 600, 120, 120)
+        without_key = [each for each in held if each.customer_id not in town.record()[1]]
+        order(town, without_key[0], "release")
+        await sweeping(services, 600, 120, 120)
+        assert credits_of(town, without_key[0]) == [without_key[0].customer_id]
+        assert credits_of(town, without_key[1]) == [], "it has no order"
+
+    town.run(scenario())
