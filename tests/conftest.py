@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from stateless_billing.sandbox import processes
+from tests.warm.popen import WarmPopen
 
 if hypothesis.settings.get_current_profile_name() in ("default", "ci"):  # mutation testing has its own profile
     # No deadline: a machine under load is no failure. Print failing examples so that they can be replayed.
@@ -29,6 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         inherited = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (str(_GUARD), inherited) if part)
     runpy.run_path(str(_GUARD / "sitecustomize.py"))
+    processes.popen = WarmPopen
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

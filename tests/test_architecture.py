@@ -5,12 +5,10 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 from stateless_billing.sandbox import processes
 from stateless_billing.settings import Settings
@@ -87,6 +85,7 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
 def imports(path: Path, *, late: bool = True) -> set[str]:
     """Return the modules a file imports; without `late`, only those at module level."""
     tree = tree_of(path)
@@ -139,19 +138,39 @@ def upward(path: Path, layers: Sequence[Sequence[str]]) -> set[str]:
     return violations
 
 
-@pytest.mark.parametrize("path", PRODUCTION, ids=name_of)
+def for_each(paths: Iterable[Path]) -> Callable[[Callable[[Path], None]], Callable[[], None]]:
+    """Make a rule for one file a test of all of these files that names each that breaks it."""
+
+    def decorate(rule: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            files, broken = list(paths), {}
+            for path in files:
+                try:
+                    rule(path)
+                except AssertionError as error:
+                    broken[str(path.relative_to(ROOT))] = str(error)
+            assert files
+            assert not broken
+
+        test.__name__ = rule.__name__
+        return test
+
+    return decorate
+
+
+@for_each(PRODUCTION)
 def test_every_module_has_its_layer(path: Path) -> None:
     assert unit_of(name_of(path), LAYERS), "assign it to a layer of the table"
 
 
-@pytest.mark.parametrize("path", SERVICE, ids=name_of)
+@for_each(SERVICE)
 def test_imports_go_to_lower_layers_only(path: Path) -> None:
     assert not upward(path, LAYERS)
     for layers in INNER_LAYERS:
         assert not upward(path, layers)
 
 
-@pytest.mark.parametrize("path", SERVICE, ids=name_of)
+@for_each(SERVICE)
 def test_who_may_import_whom(path: Path) -> None:
     module = name_of(path)
     assert not reaches(path, "stateless_billing.sandbox"), "the service never imports its stand-ins"
@@ -168,7 +187,7 @@ def test_who_may_import_whom(path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("path", [path for path in SERVICE if within(name_of(path), *PURE)], ids=name_of)
+@for_each([path for path in SERVICE if within(name_of(path), *PURE)])
 def test_pure_modules_do_no_io(path: Path) -> None:
     assert not reaches(path, *HEAVY, "asyncio", "socket", "time"), "a pure module does no I/O"
     assert not any(isinstance(node, ast.AsyncFunctionDef) for node in functions(path)), (
@@ -194,7 +213,7 @@ def test_packages_have_three_to_ten_files() -> None:
         assert SMALL.get(package, FEWEST_FILES) <= files <= MOST_FILES, (package, files)
 
 
-@pytest.mark.parametrize("path", SERVICE, ids=name_of)
+@for_each(SERVICE)
 def test_slow_packages_are_imported_late(path: Path) -> None:
     assert not reaches(path, *LATE, late=False), "import it where it is first used"
 
@@ -255,13 +274,12 @@ BANNED = {
 }
 
 
-@pytest.mark.parametrize("path", SERVICE, ids=name_of)
-@pytest.mark.parametrize(("pattern", "rule"), BANNED.items())
-def test_what_is_banned_has_a_replacement(path: Path, pattern: str, rule: tuple[str, set[str]]) -> None:
-    replacement, exempt = rule
-    if name_of(path) not in exempt:
-        match = re.search(pattern, path.read_text())
-        assert not match, f"instead of {match[0]} use {replacement}"
+@for_each(SERVICE)
+def test_what_is_banned_has_a_replacement(path: Path) -> None:
+    for pattern, (replacement, exempt) in BANNED.items():
+        if name_of(path) not in exempt:
+            match = re.search(pattern, path.read_text())
+            assert not match, f"instead of {match[0]} use {replacement}"
 
 
 def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
@@ -281,24 +299,24 @@ def test_search_is_used_for_look_up_and_bookkeeping_only() -> None:
     }, "search lags: list instead"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "static").rglob("*.*")), ids=lambda path: "/".join(path.parts[-2:]))
+@for_each(sorted((ROOT / "static").rglob("*.*")))
 def test_pages_build_nodes(path: Path) -> None:
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", path.read_text()), "use textContent"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("test_*.py")), ids=name_of)
+@for_each(sorted((ROOT / "tests").rglob("test_*.py")))
 def test_tests_use_fakes_not_patches(path: Path) -> None:
     assert not reaches(path, "unittest.mock"), "pass a fake through the constructor"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "outsider").rglob("*.py")), ids=name_of)
+@for_each(sorted((ROOT / "tests" / "outsider").rglob("*.py")))
 def test_the_outsiders_kit_shares_no_code(path: Path) -> None:
     assert not reaches(path, "app", "chain", "stateless_billing"), "it knows the service by its public interfaces only"
     of_tests = reaches(path, "tests")
     assert all(within(module, "tests.outsider") for module in of_tests), "it shares no code with other tests"
 
 
-@pytest.mark.parametrize("path", CODE, ids=name_of)
+@for_each(CODE)
 def test_sizes(path: Path) -> None:
     lines = len(path.read_text().splitlines())
     assert lines <= (100 if path.name == "app.py" else 300), f"{lines} lines: one subject per file"
@@ -307,7 +325,7 @@ def test_sizes(path: Path) -> None:
         assert length <= 50, f"{function.name} has {length} lines: split it"
 
 
-@pytest.mark.parametrize("path", CODE, ids=name_of)
+@for_each(CODE)
 def test_every_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(tree_of(path)), "a module begins with a one-line docstring"
 
@@ -317,7 +335,7 @@ def imported_by_tests() -> set[str]:
     return set().union(*(imports(test) for test in (ROOT / "tests").rglob("*.py")))
 
 
-@pytest.mark.parametrize("path", PRODUCTION, ids=name_of)
+@for_each(PRODUCTION)
 def test_every_module_has_its_tests(path: Path) -> None:
     module = name_of(path)
     assert module in imported_by_tests() or module.startswith(RUN_WHOLE), "write tests for it, in a file of its name"
@@ -341,11 +359,7 @@ def test_the_committed_abi_is_the_compiled_one() -> None:
     assert json.loads((ROOT / "chain/abi/PaymentGateway.json").read_text()) == compiled, "run `make contracts` and copy"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))],
-    ids=lambda path: path.name,
-)
+@for_each([*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))])
 def test_named_paths_exist(path: Path) -> None:
     made = ("contracts/out/", ".venv")  # made by make
     for named in re.findall(r"[`(]((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:md|py|txt|toml))[`)#]", path.read_text()):

@@ -17,6 +17,7 @@ from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.processes import ROOT
 from tests.browser.one_of_each import ENDING, STARTED
 from tests.descendants import Descendant, descendants, survivors
+from tests.warm.popen import COLD
 
 FILE = "tests/browser/one_of_each.py"
 FIRST = f"{FILE}::test_that_stops_nothing"
@@ -28,7 +29,7 @@ def nested(ending: str, started: Path, *arguments: str) -> subprocess.Popen[str]
     """Start a separate pytest, as from a terminal."""
     command = [sys.executable, "-m", "pytest", *arguments]
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    env |= {ENDING: ending, STARTED: str(started)}
+    env |= {ENDING: ending, STARTED: str(started), COLD: "1"}  # a forked process has its parent's command line
     return processes.start(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -129,4 +130,5 @@ def test_processes_py_starts_every_process() -> None:
     files = [*files_of("tests"), *files_of("stateless_billing/sandbox")]
     users = {str(path.relative_to(ROOT)) for path in files if banned.search(path.read_text())}
     outsider = "tests/outsider/children.py"  # the outsider's kit shares no code with the sandbox
-    assert users == {"stateless_billing/sandbox/processes.py", outsider}, "use sandbox/processes.py"
+    warm = "tests/warm/popen.py"  # starts the parent of processes that `start` starts
+    assert users == {"stateless_billing/sandbox/processes.py", outsider, warm}, "use sandbox/processes.py"

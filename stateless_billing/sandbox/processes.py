@@ -26,6 +26,7 @@ POLL_SECONDS = 0.01
 _starting = threading.Lock()
 _watched: list[int] = []  # the process that the watchdog watches; a forked child needs its own
 _running: list[subprocess.Popen[Any]] = []
+popen: type[subprocess.Popen[Any]] = subprocess.Popen  # tests replace it by one that imports once for many processes
 
 
 def watch() -> None:
@@ -78,9 +79,7 @@ def start(
 ) -> subprocess.Popen[Any]:
     """Start a process in its own session."""
     environment = marked(env)
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, text=text, start_new_session=True
-    )
+    process = popen(command, cwd=cwd, env=environment, stdout=stdout, stderr=stderr, text=text, start_new_session=True)
     _running.append(process)
     return process
 
@@ -96,9 +95,16 @@ def run(
     check: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to completion and return its output. Ctrl-C reaches it too."""
-    return subprocess.run(
-        command, cwd=cwd, env=marked(env), stdout=stdout, stderr=stderr, text=True, timeout=timeout, check=check
-    )
+    with popen(command, cwd=cwd, env=marked(env), stdout=stdout, stderr=stderr, text=True) as process:
+        try:
+            printed, errors = process.communicate(timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(command, process.returncode, printed, errors)
+    if check:
+        done.check_returncode()
+    return done
 
 
 def end(process: subprocess.Popen[Any], seconds: float = STOP_SECONDS) -> None:

@@ -240,7 +240,8 @@ class _SandboxProcess:
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "stateless_billing.sandbox", "--port", "0", "--key", KEY]
-        self.process = processes.start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        environment = {**os.environ, "PYTHONWARNINGS": "error"}
+        self.process = processes.start(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout
         self.url = self.process.stdout.readline().strip().removeprefix("sandbox ")
         if not self.url.startswith("http"):
