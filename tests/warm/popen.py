@@ -82,18 +82,25 @@ def fork(request: Mapping[str, Any], descriptors: list[int]) -> int:
     """Fork a process from the warm parent and return its ID; it is a child of this process."""
     with _asking:
         connection = _parent(os.getpid())
-        socket.send_fds(connection, [json.dumps(request).encode()], descriptors)
-        answer = connection.recv(32)
+        _adopt_orphans(1)
+        try:
+            socket.send_fds(connection, [json.dumps(request).encode()], descriptors)
+            answer = connection.recv(32)
+        finally:
+            _adopt_orphans(0)  # others would stay as zombies
     if not answer:
         raise RuntimeError("the warm parent has ended")
     return int(answer)
 
 
+def _adopt_orphans(adopts: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(_ADOPT_ORPHANS, adopts, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 @cache
 def _parent(_: int) -> socket.socket:
-    """Start the warm parent of this process, once, and adopt what it forks."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_ADOPT_ORPHANS, 1, 0, 0, 0):
-        raise OSError(ctypes.get_errno(), "prctl")
+    """Start the warm parent of this process, once."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         command = [sys.executable, "-m", "tests.warm.parent", str(theirs.fileno())]
