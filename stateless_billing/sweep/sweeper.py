@@ -68,6 +68,7 @@ class Sweeper:
         self._heads_read_at = 0.0
         self._heads = RoundHeads(confirmations, clock)
         self._seals_all = False
+        self.completed_at: float | None = None  # Unix seconds; the end of the last round that read every gateway
         self._customers = CustomerSweep(
             crediting=crediting,
             cursors=cursors,
@@ -142,10 +143,12 @@ class Sweeper:
             self._begin_reading(reading)
         await self._tasks.wait(patience_seconds)
         agreed = await self._record.write(self._checkpoints, force=force)
-        is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints) and not self.unreadable()
+        is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints)
+        if is_read:
+            self.completed_at = self._clock.wall()
         return SweepResult(
             idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
-            complete=agreed and not self._tasks and is_read and not self._tasks.failed,
+            complete=agreed and not self._tasks and is_read and not self.unreadable() and not self._tasks.failed,
         )
 
     def _may_be_held(self) -> list[Payment]:

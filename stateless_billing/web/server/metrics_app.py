@@ -69,10 +69,15 @@ class ServiceCollector(Collector):
         yield GaugeMetricFamily("billing_visitor_reads_limit", "This process's share of them a day.", daily.limit)
 
     def _uncredited(self) -> Iterator[Metric]:
-        """Collect the gauges of the sweep, if this process has completed one."""
+        """Collect the gauges of the sweep, if this process has completed a round: others know of no payment."""
         sweeper, now = self._services.sweeper, self._services.clock.wall()
-        if not sweeper.swept():
+        if sweeper.completed_at is None:
             return
+        yield GaugeMetricFamily(
+            "billing_sweep_completed_timestamp_seconds",
+            "When this process last completed a round of the sweep that read every gateway.",
+            sweeper.completed_at,
+        )
         waiting = sweeper.uncredited()
         count, cents = Counter[str](), Counter[str]()
         for payment, cause in waiting:
