@@ -70,6 +70,8 @@ def find_faults(values: Mapping[str, Any], *, serves_pages: bool) -> list[str]:
     faults = _combination_faults(values) + _plain_http_faults(values)
     if serves_pages and values.get("operators") and (fault := _site_url_fault(values)):
         faults.append(fault)
+    if serves_pages and values.get("metrics_port") and values["metrics_port"] == values.get("port"):
+        faults.append("METRICS_PORT must differ from PORT (0: no metrics are served)")
     return faults
 
 

@@ -262,6 +262,15 @@ def test_pages_of_operators_need_our_own_name() -> None:
         assert load(SERVE, operators | place | public, serves_pages=True).site_url == "https://pay.example.org"
 
 
+def test_pages_and_metrics_have_ports_of_their_own() -> None:
+    for environ in ({"PORT": "9090"}, {"METRICS_PORT": "8000"}, {"PORT": "7", "METRICS_PORT": "7"}):
+        with pytest.raises(BadSettings) as caught:
+            load(SERVE, COMPLETE | environ, serves_pages=True)
+        assert caught.value.faults == ["METRICS_PORT must differ from PORT (0: no metrics are served)"]
+        assert load(SWEEP, COMPLETE | environ).port, "a command without pages listens for metrics alone"
+    assert load(SERVE, COMPLETE | {"PORT": "0", "METRICS_PORT": "0"}, serves_pages=True).metrics_port == 0
+
+
 OUTSIDE_URLS = {
     "STRIPE_API_BASE": "http://stripe.example",
     "RPC_URLS": "https://one.example,http://two.example",

@@ -104,3 +104,16 @@ async def test_a_scrape_is_answered_without_nagles_delay(monkeypatch: pytest.Mon
     monkeypatch.setattr("stateless_billing.web.server.serving._SecondaryServer.serve", accept)
     await serve_secondary(APP, "127.0.0.1", 0)
     assert delays == [1]
+
+
+async def test_metrics_are_served_as_soon_as_the_port_is_free(caplog: pytest.LogCaptureFixture) -> None:
+    """A process that is being replaced holds both ports until its last request is answered."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        serving = asyncio.create_task(serve_secondary(APP, "127.0.0.1", port, retry_seconds=0.02))
+        await asyncio.sleep(0.2)
+        assert not serving.done()
+        assert caplog.text.count(f"METRICS_PORT {port}") == 1, "said once"
+    await asyncio.wait_for(answered(port), 5)
+    serving.cancel()
+    await asyncio.wait([serving])

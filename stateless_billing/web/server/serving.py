@@ -17,6 +17,7 @@ from stateless_billing.web.server.protocol import BoundedHttpProtocol
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 25
+_RETRY_SECONDS = 5.0  # the process that this one replaces may hold the port until its last request is answered
 
 
 async def serve(
@@ -46,21 +47,33 @@ async def serve(
             log.warning("the start had not passed when a signal ended this process: %s", error)
 
 
-async def serve_secondary(app: ASGIApp, host: str, port: int) -> None:
+async def serve_secondary(app: ASGIApp, host: str, port: int, retry_seconds: float = _RETRY_SECONDS) -> None:
     """Serve until cancelled.
 
-    If the port is taken, log it and return: payments matter more than metrics.
+    While the port is taken, log it once and try again: payments matter more than metrics.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        log.warning("METRICS_PORT %d: %s, this process serves no metrics", port, error.strerror)
-        return
-    with listener:
+    with await _listen(host, port, retry_seconds) as listener:
         # asyncio disables Nagle's algorithm only for sockets of an explicit protocol; accepted ones inherit this.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await _SecondaryServer(_config(app, host, port)).serve(sockets=[listener])
+
+
+async def _listen(host: str, port: int, retry_seconds: float) -> socket.socket:
+    """Listen as soon as the port is free."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    is_logged = False
+    while True:
+        try:
+            listener = socket.create_server((host, port), family=family)
+        except OSError as error:
+            if not is_logged:
+                log.warning("METRICS_PORT %d: %s, no metrics are served until it is free", port, error.strerror)
+                is_logged = True
+            await asyncio.sleep(retry_seconds)
+        else:
+            if is_logged:
+                log.info("METRICS_PORT %d: free, metrics are served", port)
+            return listener
 
 
 def _config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
