@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from prometheus_client import Counter, Gauge, Histogram
 
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS")
+_OTHER = "other"
 
 NODE_CALLS = Counter(
     "billing_node_requests", "Calls to the chain's nodes. outcome: ok, failed.", ["node", "method", "outcome"]
@@ -27,6 +28,8 @@ CREDIT_SECONDS = Histogram(
     ["kind"],
     buckets=(5, 10, 20, 30, 60, 120, 300, 900, 1800, 3600, 14400, 86400),
 )
+for _kind in ("quoted", "plain"):
+    CREDIT_SECONDS.labels(_kind)  # exported as 0 before the first, so that the first is an increase
 GRANTS = Counter(
     "billing_grants", "Grants that were asked of this process. state: given, open, refused, undone.", ["state"]
 )
@@ -60,6 +63,12 @@ REQUEST_SECONDS = Histogram(
 )
 
 
+def export_failures(part: str) -> None:
+    """Export the unexpected errors of a part of the site as 0 before the first, so that the first is an increase."""
+    for method in (*_METHODS, _OTHER):
+        REQUESTS.labels(part or _OTHER, method, "500")
+
+
 def record_node_call(node: str, method: str, answered: bool) -> None:
     """Count one call to a node."""
     NODE_CALLS.labels(node, method, "ok" if answered else "failed").inc()
@@ -76,6 +85,6 @@ def record_request(part: str, method: str) -> Iterator[dict[str, int]]:
     try:
         yield response
     finally:
-        method_label = method if method in _METHODS else "other"
-        REQUESTS.labels(part or "other", method_label, str(response.get("status", 0))).inc()
-        REQUEST_SECONDS.labels(part or "other").observe(time.perf_counter() - started_at)
+        method_label = method if method in _METHODS else _OTHER
+        REQUESTS.labels(part or _OTHER, method_label, str(response.get("status", 0))).inc()
+        REQUEST_SECONDS.labels(part or _OTHER).observe(time.perf_counter() - started_at)

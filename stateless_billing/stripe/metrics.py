@@ -17,6 +17,7 @@ from stateless_billing.stripe.errors import (
     StripeFailure,
     StripeUnavailable,
 )
+from stateless_billing.stripe.rate_limiter import Endpoint
 
 _OUTCOMES = {
     StripeUnavailable: "down",
@@ -35,6 +36,9 @@ STRIPE_CALLS = Counter(
     " in_progress, not_sent, other.",
     ["endpoint", "outcome"],
 )
+for _endpoint in Endpoint:
+    for _outcome in ("limited", "down", "unclear"):  # those with an alert
+        STRIPE_CALLS.labels(_endpoint.value, _outcome)  # exported as 0 before the first, so that the first is an increase
 STRIPE_SECONDS = Histogram(
     "billing_stripe_request_seconds",
     "How long calls to Stripe took, from the pacer's grant on.",

@@ -50,11 +50,15 @@ class Query:
         """Raises: ValueError."""
         self.selected: dict[str, set[str]] = {}
         self.grouped: set[str] = set()
+        self.increasing: list[tuple[str, dict[str, set[str]]]] = []
+        """The counters whose increase it asks for, and the values it names of each label."""
         promql_parser.walk(promql_parser.parse(text), self._visit)
 
     def _visit(self, node: promql_parser.Expr) -> None:
         if isinstance(node, promql_parser.MatrixSelector):
             self._select(node.vector_selector)
+        if isinstance(node, promql_parser.Call) and node.func.name == "increase":
+            self.increasing += [_named(each.vector_selector) for each in node.args]
         if isinstance(node, promql_parser.VectorSelector):
             self._select(node)
         if isinstance(node, promql_parser.AggregateExpr) and node.modifier:
@@ -73,3 +77,8 @@ class Query:
             faults += [f"{name} has no label {label}" for label in labels - series.get(name, labels)]
         exported = set().union(*(series.get(name, set()) for name in self.selected))
         return faults + [f"no label {label} to group by" for label in self.grouped - exported]
+
+
+def _named(selector: promql_parser.VectorSelector) -> tuple[str, dict[str, set[str]]]:
+    """A selector's series, and the values it names of each label."""
+    return selector.name, {each.name: set(each.value.split("|")) for each in selector.matchers.matchers}

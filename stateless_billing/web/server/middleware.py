@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.runtime import logs, metrics
 from stateless_billing.web.http.problems import internal_error_response
-from stateless_billing.web.server.rate_limits import route_group
+from stateless_billing.web.server.rate_limits import GROUPS, route_group
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,9 @@ HEADERS = {
 _RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 _OWN_NAMES = {b"x-request-id", *(name for name, _ in _RAW_HEADERS)}
 _NOT_STORED = (b"cache-control", b"no-store")
+
+for _group in GROUPS:
+    metrics.export_failures(_group)
 
 
 class RequestContextMiddleware:

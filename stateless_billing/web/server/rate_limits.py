@@ -26,6 +26,8 @@ _NETWORK_BITS = 64  # the IPv6 prefix of one client
 _ACCOUNTS = "/api/accounts/"
 _ROUTE_GROUPS = ("/static/", "/pay", "/receipt/", _ACCOUNTS, "/api/quotes", "/api/payments", "/api/", "/admin")
 STREAMS = "/api/accounts/events"
+GROUPS = (*_ROUTE_GROUPS, STREAMS, "")
+"""Every route group."""
 UNLIMITED_PATH = health.PATH  # health checks must always be answered, and cost nothing
 
 
