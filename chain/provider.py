@@ -16,7 +16,7 @@ import msgspec
 
 from chain import decoding
 from chain.decoding import TxReceipt
-from chain.errors import InvalidResponse, NodeError, WrongChain
+from chain.errors import InvalidResponse, NodeError, WrongChain, keys_in_url
 from chain.payment import Block
 from chain.signatures import import_late
 
@@ -204,12 +204,9 @@ class NodeProvider:
         return parsed
 
     def _redact(self, text: str) -> str:
-        """Remove the URL's parts: httpx puts them into messages, and a proxy may echo its path."""
-        parts = urlsplit(self._url)
-        values = [part.partition("=")[2] for part in parts.query.split("&")]
-        for secret in (parts.path.strip("/"), parts.query, *values, parts.username, parts.password):
-            if secret:
-                text = text.replace(secret, "…")
+        """Remove the URL's keys: httpx puts them into messages, and a proxy may echo its path."""
+        for key in keys_in_url(self._url):
+            text = text.replace(key, "…")
         return text[:300]
 
 

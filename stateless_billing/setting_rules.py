@@ -83,19 +83,19 @@ def _plain_http_faults(values: Mapping[str, Any]) -> list[str]:
 
 
 def _combination_faults(values: Mapping[str, Any]) -> list[str]:
-    """Return what does not fit together."""
+    """Return what does not fit together. What is set but invalid is not missing."""
     faults = []
     if values.get("min_payment_cents", 0) > values.get("max_payment_cents", 10**9):
         faults.append("MIN_PAYMENT_CENTS is above MAX_PAYMENT_CENTS")
     if values.get("processes", 1) > values.get("visitor_reads_per_day", 10**9):
         faults.append("VISITOR_READS_PER_DAY is below PROCESSES, which share it")
-    if values.get("credit_hook_url") and not values.get("credit_hook_secret"):
+    if values.get("credit_hook_url") and not values.get("credit_hook_secret", True):
         faults.append("CREDIT_HOOK_SECRET is missing: CREDIT_HOOK_URL needs it")
     faults += _hook_header_faults(values)
-    if values.get("operators") and not values.get("session_secrets"):
+    if values.get("operators") and not values.get("session_secrets", True):
         faults.append("OPERATORS needs SESSION_SECRETS, which is missing")
     for name, needed_name in (("resend_api_key", "mail_from"), ("mail_from", "resend_api_key")):
-        if values.get(name) and not values.get(needed_name):
+        if values.get(name) and not values.get(needed_name, True):
             faults.append(f"{name.upper()} needs {needed_name.upper()}, which is missing")
     return faults
 

@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
+from chain.errors import keys_in_url
 from stateless_billing import setting_rules
 from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
 from stateless_billing.domain.ledger import OTHER_CREDITS, OtherCredits
@@ -16,7 +17,8 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1
 MAX_QUOTE_SECONDS = 600
 _MIN_SECRET_LENGTH = 24
-_MIN_URL_KEY_LENGTH = 12  # shorter segments of a URL's path are words, not keys
+_MIN_HOOK_SECRET_LENGTH = 12
+_MIN_REDACTED_LENGTH = 6  # a shorter text is no key, and ordinary lines contain it
 _MAX_NAME_LENGTH = 100
 _MAX_URL_LENGTH = 1000
 _MAIL_LINK = re.compile(r"mailto:[A-Za-z0-9.!#$'*+/=^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
@@ -159,6 +161,12 @@ def _parse_secrets(value: str) -> tuple[str, ...]:
     return texts
 
 
+def _parse_hook_secret(value: str) -> str:
+    if len(value) < _MIN_HOOK_SECRET_LENGTH:
+        raise ValueError(f"must have at least {_MIN_HOOK_SECRET_LENGTH} characters")
+    return value
+
+
 def _setting(parse: Callable[[str], Any], default: str = "", *, secret: bool = False, absent: object = None) -> Any:
     return field(repr=not secret, metadata={"parse": parse, "default": default, "secret": secret, "absent": absent})
 
@@ -195,7 +203,7 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(_parse_cors_origins, absent=())
     return_urls: tuple[str, ...] = _setting(_parse_origins, absent=())
     credit_hook_url: str | None = _setting(_parse_url, secret=True)
-    credit_hook_secret: str | None = _setting(_parse_text, secret=True)
+    credit_hook_secret: str | None = _setting(_parse_hook_secret, secret=True)
     credit_hook_header: str | None = _setting(_parse_header)
     session_secrets: tuple[str, ...] = _setting(_parse_secrets, secret=True, absent=())
     operators: Roster = _setting(parse_roster, absent=NOBODY)
@@ -232,7 +240,7 @@ class Settings:
 
 
 def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
-    """Collect every text to redact: the values of secret settings, and the parts of them."""
+    """Collect every text to redact: the values of secret settings, and what of their parts may be a key."""
     environ = os.environ if environ is None else environ
     texts: set[str] = set()
     for setting in fields(Settings):
@@ -243,16 +251,8 @@ def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
         for part in _split(value):
             texts.add(part)
             if _is_url(part):
-                texts |= _secrets_of_url(part)
-    return texts
-
-
-def _secrets_of_url(url: str) -> set[str]:
-    """Collect possible keys in a URL: user, password, query values and long path segments."""
-    parts = urlsplit(url)
-    path = [segment for segment in parts.path.split("/") if len(segment) >= _MIN_URL_KEY_LENGTH]
-    query = [value for _, value in parse_qsl(parts.query)]
-    return {text for text in (parts.username, parts.password, *path, *query) if text}
+                texts.update(keys_in_url(part))
+    return {text for text in texts if len(text) >= _MIN_REDACTED_LENGTH}
 
 
 STRIPE = frozenset({"STRIPE_API_KEY"})

@@ -57,7 +57,7 @@ def _add_fields(record: logging.LogRecord) -> bool:
 
 
 class _JsonLineFormatter(JsonFormatter):
-    """`{"timestamp", "level", "logger", "message", …}`."""
+    """`{"timestamp", "level", "logger", "message", …}`. Redacts within strings: a line is JSON whatever a secret is."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__(
@@ -70,7 +70,8 @@ class _JsonLineFormatter(JsonFormatter):
         self._secrets = _encoded_forms(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return _redact(self._secrets, super().format(record))
+        line: object = json.loads(super().format(record))
+        return json.dumps(_redact_strings(self._secrets, line), ensure_ascii=False)
 
 
 class _PlainFormatter(logging.Formatter):
@@ -92,3 +93,14 @@ def _redact(secrets: Collection[str], line: str) -> str:
     for secret in secrets:
         line = line.replace(secret, _REDACTED)
     return line
+
+
+def _redact_strings(secrets: Collection[str], value: object) -> object:
+    """Redact the strings of a JSON value; its numbers and the names of its fields stay."""
+    if isinstance(value, str):
+        return _redact(secrets, value)
+    if isinstance(value, dict):
+        return {name: _redact_strings(secrets, field) for name, field in value.items()}
+    if isinstance(value, list):
+        return [_redact_strings(secrets, item) for item in value]
+    return value

@@ -38,7 +38,9 @@ STRIPE_CALLS = Counter(
 )
 for _endpoint in Endpoint:
     for _outcome in ("limited", "down", "unclear"):  # those with an alert
-        STRIPE_CALLS.labels(_endpoint.value, _outcome)  # exported as 0 before the first, so that the first is an increase
+        STRIPE_CALLS.labels(
+            _endpoint.value, _outcome
+        )  # exported as 0 before the first, so that the first is an increase
 STRIPE_SECONDS = Histogram(
     "billing_stripe_request_seconds",
     "How long calls to Stripe took, from the pacer's grant on.",

@@ -12,7 +12,7 @@ from stateless_billing.runtime import logs
 
 SECRETS = {
     "STRIPE_API_KEY": "rk_live_abc",
-    "RPC_URLS": "https://user:pass-word@node.example/v2/0123456789abcdef?token=t0ken, http://other.example/short",
+    "RPC_URLS": "https://user:pass-word@node.example/v2/0123456789abcdef?token=t0ken-of-query&chainId=8453&v=1, http://other.example/short",
     "SIGNER_KEY": "0x" + "5e" * 32,
     "SESSION_SECRETS": 'with"quote-and-24-characters,an-older-one-of-24-characters',
     "CREDIT_HOOK_SECRET": "hook-secret",
@@ -65,7 +65,7 @@ def test_a_field_of_the_line_overrides_the_context(capsys: pytest.CaptureFixture
         "rk_live_abc",
         "pass-word",
         "0123456789abcdef",
-        "t0ken",
+        "t0ken-of-query",
         "5e" * 32,
         "hook-secret",
         "re_key",
@@ -89,8 +89,33 @@ def test_secrets_are_redacted(secret: str, readable: bool, capsys: pytest.Captur
 
 def test_other_values_are_not_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(settings.secrets(SECRETS))
-    logging.getLogger("one").info("0.0.0.0 short http")
-    assert lines(capsys)[0]["message"] == "0.0.0.0 short http"
+    logging.getLogger("one").info("0.0.0.0 short http 8453 v1 user")
+    assert lines(capsys)[0]["message"] == "0.0.0.0 short http 8453 v1 user"
+
+
+@pytest.mark.parametrize("secret", ["1", "11", "a", ":", '"', "8453", "me", "message", '": "', "levelname"])
+def test_no_secret_breaks_a_line(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither its JSON nor its numbers nor the names of its fields, whatever an operator chose as a secret."""
+    logs.configure(settings.secrets({"COINGECKO_API_KEY": secret, "RPC_URLS": f"https://a.example/?key={secret}"}))
+    logging.getLogger("one").info("payment 8453:0xab1 credited", extra={"suppressed": 118453, "payment": "8453:0x11"})
+    logs.configure({secret, "118453", "8453:0x11"})
+    logging.getLogger("one").info(
+        "payment", extra={"suppressed": 118453, "payment": "8453:0x11", "more": {"a": ["11"]}}
+    )
+    first, second = lines(capsys)
+    assert (first["message"], first["payment"]) == ("payment 8453:0xab1 credited", "8453:0x11")
+    assert [str(line["suppressed"]) for line in (first, second)] == ["118453", "118453"], "no number is touched"
+    assert second["payment"] == "…"
+    assert {"timestamp", "level", "logger", "message"} < first.keys()
+
+
+def test_secrets_in_nested_fields_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure({"rk_live_abc"})
+    logging.getLogger("one").info(
+        "x", extra={"field": {"a": ["rk_live_abc", {"b": "with rk_live_abc"}, 7, None, True]}}
+    )
+    field: object = lines(capsys)[0]["field"]
+    assert field == {"a": ["…", {"b": "with …"}, 7, None, True]}
 
 
 async def _work_after_adding() -> str:

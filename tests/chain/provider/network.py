@@ -8,7 +8,11 @@ import httpx
 from chain.failover import FailoverProvider
 from tests.fakes.factories import CHAIN_ID
 
-URLS = ("https://one.example/v2/sesame1", "https://two.example/?key=sesame2", "https://user:sesame3@three.example")
+URLS = (
+    "https://one.example/v2/sesame-of-path",
+    "https://two.example/?key=sesame-of-query",
+    "https://user:sesame3@three.example",
+)
 Says = Callable[[httpx.Request], httpx.Response]
 
 

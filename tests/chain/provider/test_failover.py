@@ -111,7 +111,7 @@ async def test_one_node_is_its_own_list() -> None:
     assert network.asked == ["two", "two"]
 
 
-SECRET = "https://mary:pa55word@keyed.example:8545/v2/sesame1?key=sesame2"
+SECRET = "https://mary-of-sales:pa55word@keyed.example:8545/v2/sesame-of-path?key=sesame-of-query"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ SECRET = "https://mary:pa55word@keyed.example:8545/v2/sesame1?key=sesame2"
     [
         lambda request: httpx.Response(502, text=f"could not reach {request.url}"),
         lambda request: httpx.Response(404, text=f"no route for {request.url.raw_path.decode()}"),
-        lambda request: httpx.Response(403, text="mary may not, nor with pa55word"),
+        lambda request: httpx.Response(403, text="mary-of-sales may not, nor with pa55word"),
         lambda request: answer(error={"message": f"bad key in {request.url}"})(request),
         lambda request: httpx.Response(200, text=f"<html>{request.url}</html>"),
         broken(httpx.ConnectError),
@@ -132,7 +132,15 @@ async def test_what_a_proxy_echoes_of_a_url_is_not_told(says: Says) -> None:
         await provider.code(nodes, GATEWAY)
     message = str(caught.value)
     assert message.startswith("node 1 (keyed.example) did not answer eth_chainId: ")
-    assert not [part for part in ("sesame1", "sesame2", "mary", "pa55word") if part in message]
+    assert not [part for part in ("sesame", "mary", "pa55word") if part in message]
+
+
+async def test_what_is_no_key_stays_in_the_message() -> None:
+    url = "https://me:x@lb.example/rpc/v1?chainId=8453&v=1&dkey=sesame-of-query"
+    says = lambda _: httpx.Response(502, text="v1: me, 8453 and 1 of rpc are no keys, sesame-of-query is")  # noqa: E731
+    nodes = FailoverProvider(httpx.AsyncClient(transport=httpx.MockTransport(says)), [url], CHAIN_ID)
+    with pytest.raises(NodeError, match="'v1: me, 8453 and 1 of rpc are no keys, … is'"):
+        await provider.code(nodes, GATEWAY)
 
 
 def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
