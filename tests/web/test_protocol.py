@@ -24,14 +24,17 @@ UNREAD = b"POST /quick HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n"
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """`/slow` takes five seconds; `/read` reads its body."""
-    message: Message = {"more_body": scope["path"] == "/read"}
+    """`/slow` takes five seconds; `/read` reads its body, `/echo` responds with it."""
+    message: Message = {"more_body": scope["path"] in ("/read", "/echo")}
+    body = b""
     while message.get("more_body"):
         message = await receive()
+        body += message.get("body", b"")
+    answer = body if scope["path"] == "/echo" else b"ok"
     if scope["path"] == "/slow":
         await asyncio.sleep(5)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"ok"})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(answer))]})
+    await send({"type": "http.response.body", "body": answer})
 
 
 class ClientEnd(asyncio.Transport):
@@ -288,6 +291,60 @@ def test_an_upgrade_is_answered_as_an_ordinary_request() -> None:
         await wait_until_closed(line)
         assert line.statuses == [200]
         assert b"connection: close" in line.received
+
+    run(scenario())
+
+
+UPGRADES = [
+    b"connection: upgrade\r\nupgrade: h2c\r\n",
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAAAAIAAAAA\r\n",
+    b"upgrade: websocket\r\nconnection: keep-alive, Upgrade\r\n",
+    b"connection: close, upgrade\r\nupgrade: h2c\r\n",
+]
+BODIES = [
+    b"content-length: 10\r\n\r\n0123456789",
+    b"transfer-encoding: chunked\r\n\r\n5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("upgrade", UPGRADES)
+def test_an_ignored_upgrade_leaves_the_body_as_it_is(upgrade: bytes, body: bytes, step: int) -> None:
+    """Java's client sends `Upgrade: h2c` with each first request, a POST too."""
+
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        data = b"POST /echo?a=%20b HTTP/1.1\r\nhost: x\r\n" + upgrade + body
+        closes = b"close" in upgrade
+        for place in range(0, len(data), step):
+            wired.data_received(data[place : place + step])
+            await asyncio.sleep(0)
+        await asyncio.sleep(1)
+        assert (line.statuses, line.received.rpartition(b"\r\n")[2]) == ([200], b"0123456789")
+        assert line.closed == closes
+        if not closes:
+            wired.data_received(POST + b"0123456789" + POST[:5])
+            await asyncio.sleep(1)
+            assert line.statuses == [200, 200], "the connection goes on"
+
+    run(scenario())
+
+
+def test_an_upgrade_with_a_body_has_the_limits_of_every_request() -> None:
+    async def scenario() -> None:
+        wired, line = Server().connect()
+        wired.data_received(UNREAD.replace(b"\r\n\r\n", b"\r\n" + UPGRADES[0] + b"\r\n") + b"0")
+        assert await wait_until_closed(line) <= protocol.LINGER_SECONDS + 1
+        assert line.statuses == [200]
+        wired, line = Server().connect()
+        wired.data_received(b"CONNECT x:1 HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n01")
+        await wait_until_closed(line)
+        assert line.statuses == [400]
+        wired, line = Server().connect()
+        wired.data_received(SLOW + POST.replace(b"\r\n\r\n", b"\r\n" + UPGRADES[0] + b"\r\n") + b"0123456789" + GET)
+        await asyncio.sleep(10)
+        assert line.statuses == [200, 200, 200], "behind another, and before one"
 
     run(scenario())
 

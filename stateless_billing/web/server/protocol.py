@@ -32,6 +32,7 @@ MAX_CONNECTIONS = 600  # below the usual limit of 1,024 open files per process
 MAX_PIPELINED = 8
 _NOTHING_DONE = "Nothing was done."
 _HEAD, _REST = "head", "rest"
+_BODY_HEADERS = (b"content-length", b"transfer-encoding")
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -50,6 +51,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._write_deadline: asyncio.TimerHandle | None = None
         self._ignores_input = False  # in-flight requests are still answered
+        self._drops_upgrade = False  # of the request being read, which has a body
         self.idle_since = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -102,11 +104,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _parse(self, part: bytes) -> None:
         try:
             self.parser.feed_data(part)
-        except httptools.HttpParserUpgrade:  # unsupported: answer as plain HTTP, then close
-            self._ignores_input = True
-            self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as upgrade:  # unsupported: answer as plain HTTP
+            if self._drops_upgrade:
+                self._drops_upgrade = False
+                self._parse(self._head_without_upgrade() + part[upgrade.args[0] :])
+            else:  # what follows is of the other protocol
+                self._ignores_input = True
+                self.cycle.keep_alive = False
         except httptools.HttpParserError:
             self._reject("bad_request", f"This is not HTTP as we know it. {_NOTHING_DONE}")
+
+    def _head_without_upgrade(self) -> bytes:
+        """Return the head as if no upgrade had been asked for, for a parser that reads the body (RFC 9110, 7.8)."""
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b", ".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")
+            if name != b"upgrade":
+                lines.append(b"%s: %s" % (name, value))
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's parsers
+        return b"\r\n".join([*lines, b"", b""])
 
     def _reject_too_large(self) -> None:
         if self._step == _REST:
@@ -150,10 +168,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() == "1.1"):
             raise ValueError("HTTP/1.1 needs one Host (RFC 9112, 3.2)")
         self._enter_step(_REST, MAX_BODY_BYTES)
-        super().on_headers_complete()
+        self._drops_upgrade = self.parser.should_upgrade() and self._has_body()
+        if not self._drops_upgrade:
+            super().on_headers_complete()
+
+    def _has_body(self) -> bool:
+        return self.parser.get_method() != b"CONNECT" and any(name in _BODY_HEADERS for name, _ in self.headers)
 
     def on_message_complete(self) -> None:
         """Finish reading a request; another may follow."""
+        if self._drops_upgrade:
+            return  # the parser skips the body, and reads it once the upgrade is dropped
         self._enter_step(None, MAX_HEAD_BYTES)
         super().on_message_complete()
 
