@@ -16,6 +16,7 @@ from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import create_document
 from stateless_billing.web.http import health
 from stateless_billing.web.http.problems import HANDLERS, RENDERER
+from stateless_billing.web.operators.sessions import Sessions
 from stateless_billing.web.page_routes import page_routes
 from stateless_billing.web.pages.pages import site_templates
 from stateless_billing.web.pages.problem_page import ProblemPage
@@ -55,7 +56,7 @@ async def redirect_to_pay(request: Request) -> Response:
 
 def create_app(services: Services) -> Starlette:
     """Create the web application. Its requests wait for the checks of the start."""
-    api = Api(services)
+    api, sessions = Api(services), Sessions(services)
     routes = [
         Route("/api/payments/{tx_hash}",   api.get_payment),  # first: what open pages poll
         Route("/",                         redirect_to_pay),
@@ -83,7 +84,7 @@ def create_app(services: Services) -> Starlette:
         ),
         Middleware(PreflightMiddleware, origins=cors_origins),
         Middleware(StartupGateMiddleware, startup=services.startup),
-        Middleware(BodyLimitMiddleware),
+        Middleware(BodyLimitMiddleware, is_signed_in=lambda request: sessions.current(request) is not None),
         Middleware(CompressionMiddleware),
     ]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=HANDLERS)

@@ -10,7 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stateless_billing.web.http.inputs import MAX_BODY_BYTES
 from stateless_billing.web.server.body_limits import BodyLimitMiddleware
+from tests.fakes.in_process_service import Town
+from tests.fakes.signed_in import open_browser, start_desk
 from tests.fakes.virtual_time import run_virtually
+
+DAY = 24 * 3600
+JSON = {"content-type": "application/json"}
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -18,6 +23,11 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     body = await Request(scope, receive).body()
     await asyncio.sleep(1)
     await PlainTextResponse(body)(scope, receive, send)
+
+
+def is_nobody(request: Request) -> bool:
+    """Nobody is signed in."""
+    return False
 
 
 async def send_request(
@@ -53,7 +63,7 @@ def test_bodies() -> None:
 
 
 async def _bodies() -> None:
-    app = BodyLimitMiddleware(echo)
+    app = BodyLimitMiddleware(echo, is_nobody)
     assert await send_request(app, [(1, b"one "), (1, b"two"), (1, b"")]) == (200, "one two")
     assert problem_of(await send_request(app, [(1, b"a")] * 30)) == (408, "request_timeout")
     large = b"a" * (MAX_BODY_BYTES // 2)
@@ -61,8 +71,25 @@ async def _bodies() -> None:
     assert problem_of(await send_request(app, [(0, large), (0, large), (0, b"a"), (0, b"")])) == (413, "body_too_large")
     announced = {"content-length": str(MAX_BODY_BYTES + 1)}
     assert problem_of(await send_request(app, [], headers=announced)) == (413, "body_too_large")
-    assert (await send_request(app, [(0, large), (0, large), (0, large), (0, b"")], "/api/admin/grants"))[0] == 200
     assert await send_request(app, [(1, b"one")]) == (0, ""), "a disconnected client gets no response"
+
+
+def test_only_an_operator_may_send_a_large_body() -> None:
+    """Else outsiders could make the process hold 256 KiB for each connection."""
+    town = Town([])
+
+    async def scenario() -> None:
+        _, site = await start_desk(town)
+        large = b'{"note": "%s"}' % (b"a" * 2 * MAX_BODY_BYTES)
+        forged = {"cookie": "__Host-session=forged"}
+        async with open_browser(site) as operator, open_browser(site, age=31 * DAY) as late:
+            for path, status in (("/api/admin/grants", 422), ("/api/quotes", 413)):
+                assert (await operator.post(path, content=large, headers=JSON)).status_code == status
+            for client, headers in ((operator, forged), (operator, {"cookie": ""}), (late, {})):
+                response = await client.post("/api/admin/grants", content=large, headers=JSON | headers)
+                assert (response.status_code, response.json()["type"]) == (413, "/problems/body_too_large")
+
+    town.run(scenario())
 
 
 def test_slow_senders_take_no_capacity() -> None:
@@ -70,7 +97,7 @@ def test_slow_senders_take_no_capacity() -> None:
 
 
 async def _places() -> None:
-    app = BodyLimitMiddleware(echo, max_concurrent=2)
+    app = BodyLimitMiddleware(echo, is_nobody, max_concurrent=2)
     slow = [asyncio.create_task(send_request(app, [(8, b"")])) for _ in range(10)]
     quick = [asyncio.create_task(send_request(app, [(0, b"")])) for _ in range(3)]
     assert [(await task)[0] for task in quick] == [200, 200, 503]
@@ -95,7 +122,7 @@ def test_a_request_without_a_body_waits_for_none() -> None:
             sent.append(message)
 
         scope = {"type": "http", "method": "GET", "path": "/x", "headers": [(b"host", b"x")], "query_string": b""}
-        await BodyLimitMiddleware(answer)(scope, receive, send)
+        await BodyLimitMiddleware(answer, is_nobody)(scope, receive, send)
         assert sent[0]["status"] == 200
 
     run_virtually(scenario())

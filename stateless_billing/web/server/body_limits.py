@@ -4,6 +4,7 @@ Bodies are buffered before a request counts as concurrent, so slow senders take 
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from starlette.requests import Request
@@ -31,12 +32,20 @@ class ClientDisconnected(Exception):
 
 
 class BodyLimitMiddleware:
-    """Buffers each body and rejects requests above the limits."""
+    """Buffers each body and rejects requests above the limits.
+
+    `is_signed_in` tells whether an operator sent a request: nobody else may make this process hold a large body.
+    """
 
     def __init__(
-        self, app: ASGIApp, seconds: float = BODY_SECONDS, max_concurrent: int = MAX_CONCURRENT_BODIES
+        self,
+        app: ASGIApp,
+        is_signed_in: Callable[[Request], bool],
+        seconds: float = BODY_SECONDS,
+        max_concurrent: int = MAX_CONCURRENT_BODIES,
     ) -> None:
         self._app = app
+        self._is_signed_in = is_signed_in
         self._seconds = seconds
         self._max_concurrent = max_concurrent
         self._in_flight = 0
@@ -72,7 +81,8 @@ class BodyLimitMiddleware:
 
     async def _read_body(self, request: Request, receive: Receive) -> bytes:
         """Read the whole body. Raises: ProblemError, ClientDisconnected."""
-        max_bytes = _MAX_OPERATOR_BODY_BYTES if request.scope["path"].startswith("/api/admin/") else MAX_BODY_BYTES
+        is_operator = request.scope["path"].startswith("/api/admin/") and self._is_signed_in(request)
+        max_bytes = _MAX_OPERATOR_BODY_BYTES if is_operator else MAX_BODY_BYTES
         too_large = ProblemError("body_too_large", f"The body is larger than {max_bytes} bytes. Nothing was done.")
         if int(request.headers.get("content-length") or 0) > max_bytes:  # the server has validated the number
             raise too_large
