@@ -1,7 +1,6 @@
 """Rules about several settings at once. Pure."""
 
 import ipaddress
-import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,6 @@ OUTSIDE = ("stripe_api_base", "rpc_urls", "credit_hook_url", "resend_api_base", 
 """The settings that name other parties' hosts."""
 
 
-_DEFAULT_PORT = re.compile(r"^(http:.*):80$|^(https:.*):443$")
 _HEADERS_OF_HTTP = frozenset(
     {
         "accept",
@@ -121,8 +119,3 @@ def _site_url_fault(values: Mapping[str, Any]) -> str | None:
     if values.get("client_ip_header"):
         return "PUBLIC_URL is missing: OPERATORS needs it where CLIENT_IP_HEADER is set"
     return None
-
-
-def browser_origin(origin: str) -> str:
-    """Return an origin as browsers write it: in lower case, without the default port."""
-    return _DEFAULT_PORT.sub(r"\1\2", origin.lower())

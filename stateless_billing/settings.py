@@ -5,10 +5,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
-from urllib.parse import urlsplit
 
 from chain.errors import keys_in_url
-from stateless_billing import setting_rules
+from stateless_billing import setting_rules, setting_urls
 from stateless_billing.domain.finality import ConfirmationTier, parse_tiers
 from stateless_billing.domain.ledger import OTHER_CREDITS, OtherCredits
 from stateless_billing.operators.roster import NOBODY, Roster, parse_roster
@@ -20,9 +19,6 @@ _MIN_SECRET_LENGTH = 24
 _MIN_HOOK_SECRET_LENGTH = 12
 _MIN_REDACTED_LENGTH = 6  # a shorter text is no key, and ordinary lines contain it
 _MAX_NAME_LENGTH = 100
-_MAX_URL_LENGTH = 1000
-_MAIL_LINK = re.compile(r"mailto:[A-Za-z0-9.!#$'*+/=^_`{|}~-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
-_ORIGIN = re.compile(r"https?://(?:[a-z0-9-]+(?:\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 
 
@@ -34,19 +30,21 @@ class BadSettings(Exception):
         self.faults = faults
 
 
-def _parse_text(value: str) -> str:
+def _parse_api_key(value: str) -> str:
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("must be a key of visible ASCII characters, which a header can carry")
     return value
 
 
-def _parse_base(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/\s?#]+/?", value):
-        raise ValueError("must be http(s)://host, without a path")
-    return value.rstrip("/")
+def _parse_coin(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise ValueError("must be the ID of a coin at CoinGecko, such as lit-protocol")
+    return value
 
 
-def _parse_url(value: str) -> str:
-    if not _is_url(value):
-        raise ValueError("must be an http(s) URL")
+def _parse_sender(value: str) -> str:
+    if not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+|[^<>\r\n]*<[^\s<>@]+@[^\s<>@]+>", value):
+        raise ValueError("must be an address, or a name with one: Billing <billing@example.org>")
     return value
 
 
@@ -56,37 +54,16 @@ def _parse_name(value: str) -> str:
     return value
 
 
-def _parse_support_url(value: str) -> str:
-    if len(value) > _MAX_URL_LENGTH or not (_MAIL_LINK.fullmatch(value) or _is_web_page(value)):
-        raise ValueError("must be https://… or mailto:name@host")
-    return value
-
-
-def _is_web_page(value: str) -> bool:
-    return _is_url(value) and value.startswith("https://") and value.isascii() and not re.search(r"[\s\\\"<>]", value)
-
-
-def _parse_origins(value: str) -> tuple[str, ...]:
-    """Parse origins in the form of browsers, which leave out the default port."""
-    origins = tuple(setting_rules.browser_origin(origin.removesuffix("/")) for origin in _split(value))
-    if not origins or not all(_ORIGIN.fullmatch(origin) and _is_url(origin) for origin in origins):
-        raise ValueError("must be origins, such as https://shop.example.org, with commas between them")
-    return origins
-
-
-def _parse_cors_origins(value: str) -> tuple[str, ...]:
-    """Parse origins, or `*` alone."""
-    return ("*",) if value == "*" else _parse_origins(value)
-
-
-def _split(value: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
 def _parse_header(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
         raise ValueError("must be the name of a header")
     return value.lower()
+
+
+def _parse_address_header(value: str) -> str:
+    if (name := _parse_header(value)) == "forwarded":
+        raise ValueError("must be a header that holds an address alone, such as X-Real-IP")
+    return name
 
 
 def _parse_integer(lowest: int, highest: int) -> Callable[[str], int]:
@@ -98,23 +75,8 @@ def _parse_integer(lowest: int, highest: int) -> Callable[[str], int]:
     return parse
 
 
-def _parse_urls(value: str) -> tuple[str, ...]:
-    urls = _split(value)
-    if not urls or not all(_is_url(url) for url in urls):
-        raise ValueError("must be http(s) URLs with commas between them")
-    return urls
-
-
-def _is_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        return False
-
-
 def _parse_addresses(value: str) -> tuple[str, ...]:
-    addresses = _split(value.lower())
+    addresses = setting_urls.split(value.lower())
     if not addresses or not all(map(_ADDRESS.fullmatch, addresses)) or len(set(addresses)) != len(addresses):
         raise ValueError("must be different addresses (0x and 40 hex digits) with commas between them")
     if len({address[:10] for address in addresses}) != len(addresses):
@@ -124,7 +86,7 @@ def _parse_addresses(value: str) -> tuple[str, ...]:
 
 def _parse_known_sources(value: str) -> tuple[tuple[str, str], ...]:
     sources: dict[str, str] = {}
-    for part in _split(value):
+    for part in setting_urls.split(value):
         address, _, label = (text.strip() for text in part.partition("="))
         if not _ADDRESS.fullmatch(address) or not re.fullmatch(r"[\w .:()/-]{1,60}", label):
             raise ValueError("must be addresses with labels, 0x…=label, with commas between them")
@@ -153,7 +115,7 @@ def _parse_switch(value: str) -> bool:
 
 
 def _parse_secrets(value: str) -> tuple[str, ...]:
-    texts = _split(value)
+    texts = setting_urls.split(value)
     if not texts or any(len(text) < _MIN_SECRET_LENGTH for text in texts):
         raise ValueError(
             f"must be secrets of at least {_MIN_SECRET_LENGTH} characters, newest first, with commas between"
@@ -178,13 +140,13 @@ class Settings:
     Settings that a command does not use may be missing.
     """
 
-    stripe_api_key: str = _setting(_parse_text, secret=True)
-    stripe_api_base: str | None = _setting(_parse_base)
+    stripe_api_key: str = _setting(_parse_api_key, secret=True)
+    stripe_api_base: str | None = _setting(setting_urls.parse_base)
     stripe_rate: int = _setting(_parse_integer(1, 1000))
     stripe_total_rate: int = _setting(_parse_integer(1, 10_000))
     processes: int = _setting(_parse_integer(1, 1000), "1")
     visitor_reads_per_day: int = _setting(_parse_integer(1, 10**9), "1000")
-    rpc_urls: tuple[str, ...] = _setting(_parse_urls, secret=True, absent=())
+    rpc_urls: tuple[str, ...] = _setting(setting_urls.parse_urls, secret=True, absent=())
     chain_id: int = _setting(_parse_integer(1, 10**15), "8453")
     gateway_addresses: tuple[str, ...] = _setting(_parse_addresses, absent=())
     confirmations: tuple[ConfirmationTier, ...] = _setting(parse_tiers, "10000:15s,100000:safe,finalized")
@@ -192,31 +154,31 @@ class Settings:
     signer_key: str = _setting(_parse_key, secret=True)
     quote_seconds: int = _setting(_parse_integer(30, MAX_QUOTE_SECONDS), "300")
     registration_seconds: int = _setting(_parse_integer(60, 10**8), "86400")
-    host: str = _setting(_parse_text, "127.0.0.1")
+    host: str = _setting(setting_urls.parse_host, "127.0.0.1")
     port: int = _setting(_parse_integer(0, 65535), "8000")
     metrics_port: int = _setting(_parse_integer(0, 65535), "9090")
-    public_url: str | None = _setting(_parse_base)
+    public_url: str | None = _setting(setting_urls.parse_base)
     seller_name: str | None = _setting(_parse_name)
-    support_url: str | None = _setting(_parse_support_url)
+    support_url: str | None = _setting(setting_urls.parse_support_url)
     plain_http: bool = _setting(_parse_switch, "off")
-    client_ip_header: str | None = _setting(_parse_header)
-    cors_origins: tuple[str, ...] = _setting(_parse_cors_origins, absent=())
-    return_urls: tuple[str, ...] = _setting(_parse_origins, absent=())
-    credit_hook_url: str | None = _setting(_parse_url, secret=True)
+    client_ip_header: str | None = _setting(_parse_address_header)
+    cors_origins: tuple[str, ...] = _setting(setting_urls.parse_cors_origins, absent=())
+    return_urls: tuple[str, ...] = _setting(setting_urls.parse_origins, absent=())
+    credit_hook_url: str | None = _setting(setting_urls.parse_url, secret=True)
     credit_hook_secret: str | None = _setting(_parse_hook_secret, secret=True)
     credit_hook_header: str | None = _setting(_parse_header)
     session_secrets: tuple[str, ...] = _setting(_parse_secrets, secret=True, absent=())
     operators: Roster = _setting(parse_roster, absent=NOBODY)
-    resend_api_key: str | None = _setting(_parse_text, secret=True)
-    resend_api_base: str = _setting(_parse_base, "https://api.resend.com")
-    mail_from: str | None = _setting(_parse_text)
+    resend_api_key: str | None = _setting(_parse_api_key, secret=True)
+    resend_api_base: str = _setting(setting_urls.parse_base, "https://api.resend.com")
+    mail_from: str | None = _setting(_parse_sender)
     max_grant_cents: int = _setting(_parse_integer(1, 10**9), "2000")
     max_grants_per_day_cents: int = _setting(_parse_integer(1, 10**9), "10000")
     max_grants_all_cents: int = _setting(_parse_integer(1, 10**9), "50000")
     max_order_cents: int = _setting(_parse_integer(1, 10**9), "100000")
-    price_api_base: str = _setting(_parse_base, "https://api.coingecko.com")
-    coingecko_id: str = _setting(_parse_text, "lit-protocol")
-    coingecko_api_key: str | None = _setting(_parse_text, secret=True)
+    price_api_base: str = _setting(setting_urls.parse_base, "https://api.coingecko.com")
+    coingecko_id: str = _setting(_parse_coin, "lit-protocol")
+    coingecko_api_key: str | None = _setting(_parse_api_key, secret=True)
     discount_bps: int = _setting(_parse_integer(0, 9_999), "0")
     min_payment_cents: int = _setting(_parse_integer(1, 10**9), "500")
     max_payment_cents: int = _setting(_parse_integer(1, 10**9), "500000")
@@ -248,9 +210,9 @@ def secrets(environ: Mapping[str, str] | None = None) -> set[str]:
         if not setting.metadata["secret"] or not value:
             continue
         texts |= {value, value.removeprefix("0x")}
-        for part in _split(value):
+        for part in setting_urls.split(value):
             texts.add(part)
-            if _is_url(part):
+            if setting_urls.is_url(part):
                 texts.update(keys_in_url(part))
     return {text for text in texts if len(text) >= _MIN_REDACTED_LENGTH}
 

@@ -22,7 +22,7 @@ PRODUCTION = [path for path in SERVICE if path.name != "__init__.py"]
 LAYERS = (
     ("chain", "stateless_billing.runtime", "stateless_billing.version"),
     ("stateless_billing.domain",),
-    ("stateless_billing.assumptions",),
+    ("stateless_billing.assumptions", "stateless_billing.setting_urls"),
     ("stateless_billing.stripe", "stateless_billing.operators", "stateless_billing.setting_rules"),
     ("stateless_billing.bookkeeping", "stateless_billing.settings"),
     ("stateless_billing.pricing", "stateless_billing.grants"),

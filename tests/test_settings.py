@@ -212,6 +212,42 @@ def test_every_valid_private_key_is_accepted(key: int) -> None:
     assert load((), {"SIGNER_KEY": f"{key:064x}"}).signer_key == f"{key:064x}"
 
 
+@pytest.mark.parametrize("name", ["STRIPE_API_KEY", "RESEND_API_KEY", "COINGECKO_API_KEY"])
+@pytest.mark.parametrize("key", ["k\u00e9y", "sk_test_a b", "sk\ttest", "sk_test_\u200b1", "sk\x7f"])
+def test_a_key_is_what_a_header_can_carry(name: str, key: str) -> None:
+    [fault] = faults(frozenset(), **{name: key}, MAIL_FROM="a@example.org" if name == "RESEND_API_KEY" else "")
+    assert fault == f"{name} must be a key of visible ASCII characters, which a header can carry"
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "HOST": ["a..b", "a b", "[::]", "10.0.0", "0.0.0.0:80", "h\u00f6st"],
+        "COINGECKO_ID": ["a b", "a/../b", "lit?x", "\u00e9", "..", "x" * 101],
+        "MAIL_FROM": ["Billing", "Billing <>", "a@b c@d", "Billing\n<a@b.c>", "<a@b.c> Billing"],
+        "CLIENT_IP_HEADER": ["Forwarded", "X-Real IP"],
+    }.items(),
+)
+def test_what_cannot_work_is_refused(name: str, values: list[str]) -> None:
+    for value in values:
+        [fault] = faults(frozenset(), **{name: value}, RESEND_API_KEY="re_1" if name == "MAIL_FROM" else "")
+        assert fault.startswith(f"{name} must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    {
+        "HOST": ["0.0.0.0", "::", "::1", "localhost", "fly-local-6pn", "billing.internal"],  # noqa: S104
+        "COINGECKO_ID": ["lit-protocol", "usd-coin", "0x", "a.b_c"],
+        "MAIL_FROM": ["billing@example.org", "Billing <billing@example.org>", "Stra\u00dfe & Co. <a+b@example.org>"],
+        "CLIENT_IP_HEADER": ["Fly-Client-IP", "X-Forwarded-For"],
+    }.items(),
+)
+def test_what_works_is_accepted(name: str, values: list[str]) -> None:
+    for value in values:
+        load((), {name: value, "RESEND_API_KEY": "re_1" if name == "MAIL_FROM" else ""})
+
+
 @pytest.mark.parametrize("url", ["http://[sesame", "http://host:sesame", "http://host:99999999"])
 def test_a_malformed_node_url_is_not_shown(url: str) -> None:
     assert faults(frozenset(), RPC_URLS=url) == ["RPC_URLS must be http(s) URLs with commas between them"]

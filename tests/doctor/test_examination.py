@@ -175,7 +175,7 @@ async def test_nodes_that_disagree(clinic: Clinic) -> None:
         return result | {"hash": "0x" + "ab" * 32} if method == "eth_getBlockByNumber" else result
 
     expect(await clinic.visit(lie, OTHER_NODE, RPC_URLS=both), "agreement", State.MEND, "different hashes", "abab")
-    twice = f"{clinic.stack.chain.url},{clinic.stack.chain.url}/"
+    twice = f"{clinic.stack.chain.url},{clinic.stack.chain.url}/?second"
     expect(await clinic.visit(RPC_URLS=twice), "agreement", State.NOTE, "one host")
 
 

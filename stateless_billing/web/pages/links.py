@@ -7,7 +7,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import segno
 
-from stateless_billing.setting_rules import browser_origin
+from stateless_billing.setting_urls import browser_origin
 
 MAX_URL_LENGTH = 1000
 MAX_REFERENCE_LENGTH = 500
