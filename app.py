@@ -59,7 +59,7 @@ async def _finish_loading(services: "Services", front: LoadingApp, opened: Async
     from chain.provider import preload_web3
 
     app = await asyncio.to_thread(_create_app, services)
-    front.admit(app, app.state.streams.close)
+    front.admit(app, app.state.end_streams)
     await opened.enter_async_context(in_background(asyncio.to_thread(preload_web3)))
 
 

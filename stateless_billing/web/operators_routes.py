@@ -23,7 +23,7 @@ from stateless_billing.web.operators.sign_in_pages import SignInPages
 from stateless_billing.web.operators.wallet_orders import WalletOrders
 
 
-def operators_routes(services: Services, templates: Environment) -> list[Route]:
+def operators_routes(services: Services, audits: AuditRuns, templates: Environment) -> list[Route]:
     """Create the routes of sign-in, admin pages, audit and admin API."""
     templates.filters |= {"usd": money.format_rate, "visible": show_controls}
     sessions = Sessions(services)
@@ -34,7 +34,7 @@ def operators_routes(services: Services, templates: Environment) -> list[Route]:
     orders, rate = OrderApi(services, sessions), RateApi(services, sessions)
     wallets = WalletOrders(services, sessions)
     decisions = DecisionsPage(frame)
-    audit = AuditPages(frame, AuditRuns(services), templates)
+    audit = AuditPages(frame, audits, templates)
     routes = [
         Route("/login",                      sign_in.show_form),
         Route("/login",                      sign_in.request_link,       methods=["POST"]),

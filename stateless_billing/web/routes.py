@@ -16,6 +16,7 @@ from stateless_billing.web.api.handlers import Api
 from stateless_billing.web.api.openapi import create_document
 from stateless_billing.web.http import health
 from stateless_billing.web.http.problems import HANDLERS, RENDERER
+from stateless_billing.web.operators.audit_runs import AuditRuns
 from stateless_billing.web.operators.sessions import Sessions
 from stateless_billing.web.page_routes import page_routes
 from stateless_billing.web.pages.pages import site_templates
@@ -56,7 +57,7 @@ async def redirect_to_pay(request: Request) -> Response:
 
 def create_app(services: Services) -> Starlette:
     """Create the web application. Its requests wait for the checks of the start."""
-    api, sessions = Api(services), Sessions(services)
+    api, audits, sessions = Api(services), AuditRuns(services), Sessions(services)
     routes = [
         Route("/api/payments/{tx_hash}",   api.get_payment),  # first: what open pages poll
         Route("/",                         redirect_to_pay),
@@ -70,7 +71,7 @@ def create_app(services: Services) -> Starlette:
         Route("/readyz",                   api.readyz),
         Route("/openapi.json",             openapi),
         Route("/abi.json",                 abi),
-        *page_routes(services, api),
+        *page_routes(services, api, audits),
     ]  # fmt: skip
     cors_origins = services.settings.cors_origins
     middleware = [
@@ -91,4 +92,10 @@ def create_app(services: Services) -> Starlette:
     setattr(app.state, RENDERER, ProblemPage(services.settings, site_templates()).render)
     redirect_trailing_slashes(app.router)
     app.state.streams = api.streams
+
+    def end_streams() -> None:
+        api.streams.close()
+        audits.close()
+
+    app.state.end_streams = end_streams
     return app

@@ -19,6 +19,8 @@ from stateless_billing.web.operators.audit_runs import MAX_REPORTS, AuditRun, Au
 from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock
+from tests.fakes.in_process_service import Town
+from tests.fakes.signed_in import open_browser, start_desk
 
 pytestmark = pytest.mark.anyio
 ADMIN = "admin@example.org"
@@ -110,6 +112,49 @@ async def test_a_damaged_file_of_accepted_exceptions_is_named(tmp_path: Path, mo
     run = create_runs().begin(Options(), ADMIN)
     await watch(run)
     assert "--accepted, line 1" in run.failure
+
+
+class Silent(httpx.AsyncBaseTransport):
+    """A node that never answers."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Wait for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_an_ending_process_stops_the_run_and_starts_none() -> None:
+    services = FakeServices(World(with_own_wallets(PAID)))
+    services.node_transport = cast(Any, Silent())
+    runs = AuditRuns(cast(Services, services))
+    for has_begun in (True, False):
+        runs._is_closed = False
+        run = runs.begin(Options(), ADMIN)
+        if has_begun:
+            await asyncio.sleep(0.1)
+        watching = asyncio.create_task(watch(run))
+        runs.close()
+        await asyncio.wait_for(watching, 5)
+        assert "stopped before it was complete" in run.failure
+        assert run.finished is None
+        assert runs._task
+        await asyncio.wait([runs._task])
+    with pytest.raises(ProblemError, match="This process ends"):
+        runs.begin(Options(), ADMIN)
+    runs.close()
+
+
+async def test_an_open_page_ends_with_the_process() -> None:
+    services, site = await start_desk(Town([]))
+    services.node_transport = Silent()
+    async with open_browser(site) as browser:
+        page = asyncio.create_task(browser.get("/audit?run=1"))
+        await asyncio.sleep(0.3)
+        assert not page.done()
+        site.state.end_streams()
+        text = (await asyncio.wait_for(page, 5)).text
+    assert "The audit was stopped before it was complete" in text
+    assert text.rstrip().endswith("</html>")
 
 
 def write(path: Path, text: str) -> None:

@@ -27,6 +27,7 @@ ACCEPTED_FILE = Path(__file__).parents[3] / "deployments" / "accepted.jsonl"
 _MAX_CONCURRENT_REQUESTS = 3  # Stripe requests; crediting never waits behind more than these
 _KEEP_ALIVE_SECONDS = 5.0  # send at least this often, so that no proxy drops the response
 _MIN_UPDATE_SECONDS = 0.5
+_STOPPED = "The audit was stopped before it was complete, because this process ends. Start it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class AuditRuns:
         self._services = services
         self._reports: dict[Options, FinishedAudit] = {}
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
         self.running: AuditRun | None = None
 
     def find_report(self, options: Options) -> FinishedAudit | None:
@@ -132,8 +134,10 @@ class AuditRuns:
     def begin(self, options: Options, by: str) -> AuditRun:
         """Start an audit in an operator's name, or join the running one with the same options.
 
-        Raises: ProblemError if another is running.
+        Raises: ProblemError if another is running, or the process ends.
         """
+        if self._is_closed:
+            raise ProblemError("busy", "This process ends. Your audit was not started. Start it in a few seconds.")
         if self.running:
             if self.running.options == options:
                 return self.running
@@ -144,8 +148,15 @@ class AuditRuns:
         self._task = asyncio.create_task(self._run(run))
         return run
 
+    def close(self) -> None:
+        """Stop the running audit, whose pages then end, and start no other: the process ends."""
+        self._is_closed = True
+        if self.running and self._task:
+            self.running.end(None, _STOPPED)  # what runs in a thread goes on for a while
+            self._task.cancel()
+
     async def _run(self, run: AuditRun) -> None:
-        finished, failure = None, "The audit was stopped before it was complete."
+        finished, failure = None, _STOPPED
         clock, settings = self._services.clock, self._services.settings
         started = int(clock.wall())
         try:
