@@ -163,19 +163,19 @@ class GrantLedger:
         """Reconcile during startup, for a limited time; `run` completes the rest."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STARTUP_TIMEOUT_SECONDS):
-                await self.reconcile_if_due()
+                await self._reconcile_or_log()
 
     async def run(self, seconds: float) -> None:
-        """Reconcile whenever it is due, until cancelled.
-
-        Sends nothing while the record is complete.
-        """
+        """Reconcile whenever it is due, until cancelled. Sends nothing while the record is complete."""
         while True:
             await asyncio.sleep(seconds)
-            try:
-                await self.reconcile_if_due()
-            except Exception:
-                log.exception("grants record: reconciling failed, retrying on the next pass")
+            await self._reconcile_or_log()
+
+    async def _reconcile_or_log(self) -> None:
+        try:
+            await self.reconcile_if_due()
+        except Exception:
+            log.exception("grants record: reconciling failed, retrying on the next pass")
 
     def _final_grant(self, reserved: Reservation, listing: Listing) -> Grant | None:
         """Return a reservation's final grant, unless it was reversed since."""

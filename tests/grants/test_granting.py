@@ -447,6 +447,18 @@ async def test_a_complete_ledger_is_not_read_again(setup: GrantsSetup) -> None:
     assert await grants.ledger.reconcile_if_due()
 
 
+async def test_a_defect_while_reconciling_ends_no_start(
+    setup: GrantsSetup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that nobody expected would else end each start anew, and all crediting with it."""
+    ledger = (await setup.process()).ledger
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "list_grants", lambda since: [][since])
+        await ledger.reconcile_at_start()
+    assert "reconciling failed, retrying on the next pass" in caplog.text
+    assert await ledger.reconcile_if_due(), "the next pass completes"
+
+
 async def test_reconciling_complete_grants_takes_one_read(setup: GrantsSetup) -> None:
     grants = await setup.process()
     for cents in (100, 200, 300):
