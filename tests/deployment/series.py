@@ -81,4 +81,5 @@ class Query:
 
 def _named(selector: promql_parser.VectorSelector) -> tuple[str, dict[str, set[str]]]:
     """A selector's series, and the values it names of each label."""
+    assert selector.name, "a query names its series"
     return selector.name, {each.name: set(each.value.split("|")) for each in selector.matchers.matchers}
