@@ -82,6 +82,11 @@ class GatewayCheckpoint:
         """The open payments that were read."""
         return [payment for own in self.open_payments.values() for payment in own.values()] + [*self.indexed.values()]
 
+    @property
+    def known_uncredited(self) -> list[Payment]:
+        """The payments known to be uncredited, whether or not the record had room for a key of their customer."""
+        return [*self.opened, *self.uncredited.values()]
+
     def advance(self) -> None:
         """Move `swept` past all payments that are done."""
         while self.swept in self.done_above:

@@ -136,7 +136,8 @@ class Sweeper:
         self._tasks.begin_round()
         self._seals_all = force
         self._heads.begin_round()
-        await self.order_watch.retry_ordered(self._may_be_held())
+        known = [payment for each in self._checkpoints for payment in each.known_uncredited]
+        await self.order_watch.retry_ordered(known)
         readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
         self._heads.share(readings, len(self._checkpoints))
         for reading in readings:
@@ -150,11 +151,6 @@ class Sweeper:
             idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
             complete=agreed and not self._tasks and is_read and not self.unreadable() and not self._tasks.failed,
         )
-
-    def _may_be_held(self) -> list[Payment]:
-        """What is known to be uncredited, whether or not the record had room for a key of its customer."""
-        known = [[*checkpoint.opened, *checkpoint.uncredited.values()] for checkpoint in self._checkpoints]
-        return [payment for payments in known for payment in payments]
 
     def uncredited(self) -> list[tuple[Payment, str]]:
         """The uncredited payments of the last sweep, each with its cause, or its state if it has none."""
