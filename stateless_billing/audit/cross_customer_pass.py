@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chain.errors import ChainError
+from chain.errors import ChainError, InconsistentChainData
 from chain.gateway import find_payments_in_tx
 from chain.payment import Payment
 from stateless_billing.audit.collector import Collector
@@ -70,6 +70,7 @@ class CrossCustomerPass:
             if self._was_before_first_block(credit):
                 return
             payment = await self._find_claimed_payment(credit)
+            self._require_known(payment)
         if reason or payment is None:
             reason = reason or f"no node shows payment {claimed_identity(credit)}"
             self._collector.add(judge_without_payment(credit, reason))
@@ -90,6 +91,16 @@ class CrossCustomerPass:
         """Return whether the credit's metadata places its payment before the range of this report."""
         block = credit.entry.metadata.get("block", "")
         return block.isascii() and block.isdigit() and int(block) < self._scope.first_block
+
+    def _require_known(self, found: Payment | None) -> None:
+        """Require a payment that only its EVM transaction showed to be none that the index should have shown.
+
+        Raises: InconsistentChainData.
+        """
+        if found is None or self._only_customer not in (None, found.customer_id):
+            return
+        if self._scope.first_block <= found.block <= self._scope.horizon:
+            raise InconsistentChainData(f"the gateway's index omits {found.identity}, which is on the chain")
 
     async def _find_claimed_payment(self, credit: Credit) -> Payment | None:
         """Look up the payment that a credit names by its EVM transaction."""

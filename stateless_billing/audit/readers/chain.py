@@ -14,6 +14,7 @@ from chain.errors import InconsistentChainData
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
 from chain.payment import Block, Payment
+from chain.provider import NodeProvider
 from stateless_billing.audit.report.disk_table import DiskTable
 
 T = TypeVar("T")
@@ -122,8 +123,9 @@ class ChainReader:
         """Read all payments from `first_block` on, checked against the contracts and the token."""
         facts = ChainFacts()
         unmatched: dict[tuple[str, str], int] = {}
+        newest = await provider.block(self.nodes, horizon)
         for gateway in self.gateways:
-            total = await gateway.total_payments()
+            total = await self._count_with(newest, gateway, lambda bulk: bulk.total_payments())
             treasury = await self._read_with_failover(gateway, lambda bulk: bulk.treasury())
             start = await self._find_first_index(gateway, first_block, total)
             facts.counted[gateway.address] = end = await self._find_first_index(gateway, horizon + 1, total)
@@ -140,15 +142,16 @@ class ChainReader:
                 start = batch.payments[-1][0] + 1
                 self._on_progress("payments of the chain", start, total)
         self._match_transfers(facts, unmatched)
-        if first_block == 0:
-            await self._require_matching_counts(facts)
+        await self._require_matching_counts(facts, horizon, is_whole=first_block == 0)
         return facts
 
     async def read_customer(self, customer_id: str, horizon: int) -> ChainFacts:
         """Read the payments of one customer, without checking the token's transfers."""
         facts = ChainFacts()
+        newest = await provider.block(self.nodes, horizon)
         for gateway in self.gateways:
-            payments = await gateway.payments_of(customer_id, 0, await gateway.payment_count(customer_id))
+            count = await self._count_with(newest, gateway, lambda bulk: bulk.payment_count(customer_id))
+            payments = await gateway.payments_of(customer_id, 0, count)
             in_scope = [payment for payment in payments if payment.block <= horizon]
             facts.payments.add(in_scope)
             facts.later.add(payments[len(in_scope) :])
@@ -170,6 +173,19 @@ class ChainReader:
 
     async def _read_with_failover(self, gateway: Gateway, read: Callable[[BulkReader], Awaitable[T]]) -> T:
         return await self.nodes.with_failover(lambda node: read(BulkReader(node, gateway.chain_id, gateway.address)))
+
+    async def _count_with(self, newest: Block, gateway: Gateway, count: Callable[[BulkReader], Awaitable[int]]) -> int:
+        """Count payments at a node that has block `newest`: one that stands still counts too few, and nothing shows it.
+
+        Raises: ChainError.
+        """
+
+        async def read(node: NodeProvider) -> int:
+            if await provider.block(node, newest.number) != newest:
+                raise InconsistentChainData(f"{node.name} has another block {newest.number}")
+            return await count(BulkReader(node, gateway.chain_id, gateway.address))
+
+        return await self.nodes.with_failover(read)
 
     async def _read_batch(self, gateway: Gateway, start: int, stop: int, token: str, treasury: str) -> PaymentBatch:
         return await self._read_with_failover(gateway, lambda bulk: bulk.read(start, stop, token, treasury))
@@ -203,8 +219,11 @@ class ChainReader:
     async def _count_payments(self, gateway: Gateway, customers: Sequence[str]) -> list[int]:
         return await self._read_with_failover(gateway, lambda bulk: bulk.counts(customers))
 
-    async def _require_matching_counts(self, facts: ChainFacts) -> None:
-        """Require each customer's payments to be in sequence and as many as the contract counts."""
+    async def _require_matching_counts(self, facts: ChainFacts, horizon: int, *, is_whole: bool) -> None:
+        """Require each customer's payments to be in sequence and all that the contract counts up to `horizon`.
+
+        Unless the facts are the `is_whole` chain's, the first of them need not be the customer's first.
+        """
         customers = sorted((facts.payments.keys() | facts.later.keys()) - {NO_CUSTOMER})
         parts = [customers[start : start + _COUNTED_AT_ONCE] for start in range(0, len(customers), _COUNTED_AT_ONCE)]
         for gateway, part in product(self.gateways, parts):
@@ -213,12 +232,18 @@ class ChainReader:
                 sequences = [
                     payment.sequence for payment in facts.payments_of(customer) if payment.gateway == gateway.address
                 ]
-                if count < len(sequences):
+                if not sequences and not is_whole:
+                    continue
+                first = 0 if is_whole else sequences[0]
+                end = first + len(sequences)
+                if count < end:
                     raise InconsistentChainData(
                         f"the gateway counts {count} payments of {customer}, its logs show more"
                     )
-                if sequences != list(range(len(sequences))):
+                if sequences != list(range(first, end)):
                     raise InconsistentChainData(f"the payments of {customer} are not in sequence")
+                if count > end and (await gateway.payment_blocks_of(customer, end, end + 1))[0] <= horizon:
+                    raise InconsistentChainData(f"the gateway's index omits payment {end} of {customer}")
 
 
 def _place(payment: Payment) -> bytes:
