@@ -16,11 +16,23 @@ from stateless_billing.audit.rules.cross_customer import (
     claimed_identity,
     out_of_band,
 )
-from stateless_billing.audit.rules.facts import CustomerLedger, OrderIndex, Scope, credit_of_other_system
-from stateless_billing.audit.rules.payments import Credit, CustomerVerdict, judge_payment, judge_uncredited
+from stateless_billing.audit.rules.facts import (
+    CustomerLedger,
+    OrderIndex,
+    Scope,
+    credit_of_other_system,
+    is_foreign_on_record,
+)
+from stateless_billing.audit.rules.payments import (
+    Credit,
+    CustomerVerdict,
+    judge_payment,
+    judge_uncredited,
+    judge_unexplained_credit,
+)
 from stateless_billing.audit.rules.rows import Row, fingerprint, format_utc
 from stateless_billing.audit.rules.statuses import Status
-from stateless_billing.domain.ledger import Entry
+from stateless_billing.domain.ledger import CURRENCY, Entry, net_cents
 from stateless_billing.domain.money import RATE_SCALE, Rate, cents_down
 from stateless_billing.pricing.rates import NoRate
 
@@ -120,6 +132,14 @@ class Collector:
         for entry in entries:
             if name := credit_of_other_system(entry, self._scope):
                 self.other_credits[name].add(entry)
+
+    def add_record(self, entries: Sequence[Entry], *, requested: bool) -> None:
+        """Add the entries of a bookkeeping record, and a row for each credit that does not belong on one."""
+        self.bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
+        for entry in entries if requested else ():
+            if is_foreign_on_record(entry, self._scope):
+                credit = Credit(entry, net_cents(entry, entries), "")
+                self.add(judge_unexplained_credit(credit, "a bookkeeping record holds no such credits"))
 
     def sum_balances(self) -> dict[str, int | None]:
         """Sum the customers' balances, without and with the bookkeeping customers, who repeat every grant."""

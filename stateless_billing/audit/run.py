@@ -29,7 +29,7 @@ from stateless_billing.audit.rules.grants import ReservedGrant, collect_reservat
 from stateless_billing.audit.rules.listing_plan import find_break
 from stateless_billing.audit.rules.statuses import Status
 from stateless_billing.domain import order_rules
-from stateless_billing.domain.ledger import CURRENCY, Entry
+from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.client import PAGE_SIZE
 
 MAX_READ_FAILURES = 25  # customers that may fail before the remaining ones are skipped
@@ -108,7 +108,7 @@ class Audit:
         pages = max(1, -(-len(paid_ids) // PAGE_SIZE))
         self._sources.on_message(f"listing the customers: {pages} Stripe reads or more, one per {PAGE_SIZE} customers")
         customers, fault = await customer_reader.read_customers(
-            stripe, self.scope.time, self._sources.on_progress, lambda: paid_ids
+            stripe, self.scope.time, self._sources.on_progress, lambda: paid_ids, self._sources.service_customer_id
         )
         self._coverage.count("customers_listed", len(customers.ids))
         if fault:
@@ -190,7 +190,7 @@ class Audit:
             raise StripeReadError(f"the bookkeeping record {customer_id} does not exist") from error
         if flaw := find_break(entries, starts_at_zero=True):
             raise StripeReadError(f"the bookkeeping record {customer_id} does not add up: {flaw}")
-        self.collector.bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
+        self.collector.add_record(entries, requested=self._options.customer is None)
         return entries
 
     async def _expected_entries(

@@ -11,7 +11,8 @@ from msgspec import structs
 from chain.payment import Payment
 from stateless_billing.audit.report.report import Options
 from stateless_billing.sandbox.account import Entry as Row
-from tests.audit.test_run import PAID, run_audit, with_own_wallets
+from stateless_billing.sandbox.records import Contact
+from tests.audit.test_run import PAID, add_service_record, count_statuses, run_audit, with_own_wallets
 from tests.audit.world import AuditNode, NodeTransport, World
 from tests.fakes.factories import block, tx_hash
 
@@ -115,3 +116,44 @@ class Failing(NodeTransport):
             self.failures -= 1
             return httpx.Response(503, text="busy")
         return await super().handle_async_request(request)
+
+
+class TestMarkedCustomers:
+    """Whoever can write to Stripe can mark a customer as one of the bookkeeping records."""
+
+    @pytest.mark.parametrize("marker", ["service", "grants", "else"])
+    @pytest.mark.parametrize("has_records", [False, True])
+    async def test_a_customer_marked_as_a_record_is_read_like_any_other(self, marker: str, has_records: bool) -> None:
+        world = World(PAYMENTS)
+        if has_records:
+            add_service_record(world)
+        world.now += 1
+        forger = world.stripe.account.add_customer(
+            world.now, block(400).time, Contact(metadata={"stateless_billing": marker}), identifier="cus_Forger"
+        )
+        world.add(forger, FORGED)
+        report = await run_audit(world, deep=True)
+        assert count_statuses(report) == {"matched": 6, "unexplained_credit": 1}
+        assert report.coverage.is_complete
+
+    async def test_the_record_that_the_settings_name_is_the_one(self) -> None:
+        world = World(PAYMENTS)
+        add_service_record(world)
+        older = world.stripe.account.add_customer(
+            world.now, block(0).time - 9, Contact(metadata={"stateless_billing": "service"}), identifier="cus_Forger"
+        )
+        world.add(older, FORGED)
+        async with world.create_auditor(SERVICE_CUSTOMER_ID="cus_Service") as auditor:
+            report = await auditor.run(Options(deep=True))
+        assert count_statuses(report) == {"matched": 6, "unexplained_credit": 1}
+
+    async def test_a_payer_marked_as_a_record_is_read_like_any_other(self) -> None:
+        world = World(PAYMENTS)
+        add_service_record(world)
+        payer = world.get_or_add_customer("cus_Payer0")
+        payer.set_metadata(world.now, dict(payer.contact.metadata) | {"stateless_billing": "grants"})
+        assert (await run_audit(world)).is_clean
+        for service in ("", "cus_Service"):
+            async with world.create_auditor(SERVICE_CUSTOMER_ID=service) as auditor:
+                report = await auditor.run(Options(customer="cus_Payer0"))
+            assert count_statuses(report) == {"matched": 3}

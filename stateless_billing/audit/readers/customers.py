@@ -17,22 +17,42 @@ MAX_SINGLE_READS = 200  # unlisted customers that are read one by one
 
 @dataclass(slots=True)
 class AuditedCustomers:
-    """The customers by ID, the IDs that the list showed, and the bookkeeping records."""
+    """The customers by ID, the IDs that the list showed, and the bookkeeping records.
+
+    `marked` are the customers that say that they are a record: whoever can write to Stripe can make them say so.
+    """
 
     by_id: dict[str, AuditedCustomer] = field(default_factory=dict)
     ids: list[str] = field(default_factory=list)
+    marked: list[Customer] = field(default_factory=list)
     service: Customer | None = None
-    grants_id: str | None = None
+
+    @property
+    def grants_id(self) -> str | None:
+        """The grants record, as the service record names it."""
+        return self.service.value("grants") if self.service else None
 
     def add(self, customer: Customer) -> None:
-        """Add a listed customer, or note it as a bookkeeping record."""
-        marker = customer.value(records.RECORD_MARKER)
-        if marker in ("service", "grants"):
-            if marker == "service" and (self.service is None or customer.created <= self.service.created):
-                self.service, self.grants_id = customer, customer.value("grants")
+        """Add a listed customer, or note it as one that may be a bookkeeping record."""
+        if customer.value(records.RECORD_MARKER) in ("service", "grants"):
+            self.marked.append(customer)
             return
         self.ids.append(customer.id)
         self.by_id[customer.id] = audited_customer(customer)
+
+    def settle_records(self, service_id: str) -> None:
+        """Find the two records among the marked customers, and add all others as what they are.
+
+        The service record is the one of the settings, if they name a marked one, else the oldest.
+        """
+        services = [customer for customer in self.marked if customer.value(records.RECORD_MARKER) == "service"]
+        services.sort(key=lambda customer: (customer.id != service_id, customer.created, customer.id))
+        self.service = next(iter(services), None)
+        record_ids = {self.service.id if self.service else "", self.grants_id}
+        for customer in self.marked:
+            if customer.id not in record_ids:
+                self.ids.append(customer.id)
+                self.by_id[customer.id] = audited_customer(customer)
 
     def customers_by_wallet(self) -> dict[str, list[str]]:
         """Return the IDs of the customers that claim each wallet."""
@@ -60,12 +80,16 @@ def audited_customer(customer: Customer) -> AuditedCustomer:
 
 
 async def read_customers(
-    stripe: StripeReader, until: int | None, on_progress: ProgressCallback, expected_ids: Callable[[], Iterable[str]]
+    stripe: StripeReader,
+    until: int | None,
+    on_progress: ProgressCallback,
+    expected_ids: Callable[[], Iterable[str]],
+    service_id: str,
 ) -> tuple[AuditedCustomers, str]:
     """List all customers and read the expected but unlisted ones singly.
 
-    Also return what is wrong with the list. An expected customer that exists but was not listed proves that the list is
-    incomplete.
+    `service_id` is the service record, if the settings name it. Also return what is wrong with the list: an expected
+    customer that exists but was not listed proves that the list is incomplete.
     """
     customers = AuditedCustomers()
     fault = ""
@@ -73,6 +97,7 @@ async def read_customers(
         for customer in page:
             customers.add(customer)
         on_progress("customers", len(customers.ids), 0)
+    customers.settle_records(service_id)
     record_ids = {customers.service.id if customers.service else "", customers.grants_id or ""}
     for customer_id in sorted(set(expected_ids()) - customers.by_id.keys() - record_ids)[:MAX_SINGLE_READS]:
         single = await stripe.get_customer(customer_id)
@@ -94,6 +119,7 @@ async def read_customer(stripe: StripeReader, customer_id: str, service_id: str)
     for requested_id in (customer_id, service_id):
         if requested_id and (customer := await stripe.get_customer(requested_id)):
             customers.add(customer)
+    customers.settle_records(service_id)
     if customer_id not in customers.by_id:
         raise StripeReadError(f"Stripe has no customer {customer_id}")
     return customers

@@ -184,6 +184,12 @@ def is_relevant(entry: Entry) -> bool:
     return entry.kind is not None or entry.cents > 0
 
 
+def is_foreign_on_record(entry: Entry, scope: Scope) -> bool:
+    """Return whether an entry of a bookkeeping record, in the range of the report, is a credit of neither kind."""
+    is_ours = entry.kind in ("order", "reservation", "reversal")
+    return entry.type == "adjustment" and entry.cents > 0 and not is_ours and entry.created >= scope.start
+
+
 def credit_of_other_system(entry: Entry, scope: Scope) -> str | None:
     """Return the name of the other system that wrote a credit in the range of the report; None for other entries."""
     is_credit = entry.kind is None and entry.type == "adjustment" and entry.cents > 0 and entry.currency == CURRENCY
