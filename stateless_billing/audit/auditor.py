@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,23 +96,18 @@ class Auditor:
         """Create a Stripe reader with its own read count."""
         return StripeReader(self._stripe_host, self.settings.stripe_api_key, self._rate_limiter, spool)
 
-    async def run(self, options: Options, spool: Path | None = None) -> Report:
+    async def run(self, options: Options, spool: LedgerSpool | None = None) -> Report:
         """Run one audit. A source that fails after the start makes the report incomplete.
 
-        With `spool`, go on from what an interrupted audit wrote to that file; a complete report removes it.
+        With `spool`, go on from what an interrupted audit wrote to it.
 
-        Raises: InvalidOptions; StripeReadError or ChainError if the audit could not start; OSError of the file.
+        Raises: InvalidOptions; StripeReadError or ChainError if the audit could not start; SpoolFailed.
         """
-        if spool is None:
-            return await (await self.prepare(options)).run()
         try:
-            with LedgerSpool(spool) as pages:
-                report = await (await self.prepare(options, pages)).run()
-                if report.coverage.is_complete:
-                    pages.remove()
-                return report
+            audit = await self.prepare(options, spool)
         except InvalidSpool as error:
-            raise InvalidOptions(f"--spool: {error}. Name another file, or delete it to start anew") from error
+            raise _invalid_spool(error) from error
+        return await audit.run()
 
     async def prepare(self, options: Options, spool: LedgerSpool | None = None) -> Audit:
         """Create an audit that is ready to run.
@@ -230,6 +226,26 @@ class Auditor:
         await self._stripe_host.aclose()
 
 
+@contextmanager
+def open_spool(path: Path | None) -> Iterator[LedgerSpool | None]:
+    """Open the file that keeps what is read, if it is named. Raises: InvalidOptions."""
+    if path is None:
+        yield None
+        return
+    try:
+        spool = LedgerSpool(path)
+    except InvalidSpool as error:
+        raise _invalid_spool(error) from error
+    except OSError as error:
+        raise InvalidOptions(f"--spool: {error}") from error
+    with spool:
+        yield spool
+
+
+def _invalid_spool(error: InvalidSpool) -> InvalidOptions:
+    return InvalidOptions(f"--spool: {error}. Name another file, or delete it to start anew")
+
+
 def parse_time(text: str) -> int:
     """Parse an ISO 8601 day or time, in UTC unless it names a zone, into Unix seconds.
 
@@ -270,4 +286,12 @@ def parse_accepted(content: bytes) -> dict[str, Acceptance]:
     return accepted
 
 
-__all__ = ["Auditor", "InvalidOptions", "ProgressReporting", "StripeReadError", "parse_accepted", "parse_time"]
+__all__ = [
+    "Auditor",
+    "InvalidOptions",
+    "ProgressReporting",
+    "StripeReadError",
+    "open_spool",
+    "parse_accepted",
+    "parse_time",
+]

@@ -13,9 +13,10 @@ from pathlib import Path
 from chain.errors import ChainError
 from stateless_billing import settings
 from stateless_billing.audit import explanation
-from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting
+from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting, open_spool
 from stateless_billing.audit.explanation import NothingFound
 from stateless_billing.audit.progress import ProgressPrinter, ignore_progress
+from stateless_billing.audit.readers.ledger_spool import SpoolFailed
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.repair import Repair, RepairServices, repair
 from stateless_billing.audit.report import publishing
@@ -54,12 +55,11 @@ def run(
     try:
         return asyncio.run(_run(auditor, command, print_line, repair_services))
     except KeyboardInterrupt:
-        going_on = f"; the same command goes on from {command.spool}" if command.spool else ""
-        return _fail(UNREAD, f"interrupted: the audit is incomplete{going_on}")
-    except DiskTableFailed as error:
+        return _fail(UNREAD, f"interrupted: the audit is incomplete{_going_on(command)}")
+    except (DiskTableFailed, SpoolFailed) as error:
         return _fail(UNREAD, str(error))
-    except (InvalidOptions, OSError, ValueError, KeyError) as error:
-        return _fail(USAGE, f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error))
+    except InvalidOptions as error:
+        return _fail(USAGE, str(error))
     except (ChainError, StripeReadError) as error:
         return _fail(UNREAD, str(error))
 
@@ -103,18 +103,43 @@ async def _run(
             return await _repair(auditor, command, options, print_line, repair_services)
         if command.self_test:
             return await _self_test(auditor, options, print_line)
-        started = int(SystemClock().wall())
-        report = await auditor.run(options, command.spool)
+        return await _audit(auditor, command, options, print_line)
+
+
+async def _audit(auditor: Auditor, command: argparse.Namespace, options: Options, print_line: PrintLine) -> int:
+    """Audit, print and publish the report, and only then remove the spool."""
+    try:
+        if command.out:
+            publishing.prepare_folder(command.out)
+    except OSError as error:
+        raise InvalidOptions(f"--out: {error}") from error
+    started = int(SystemClock().wall())
+    with open_spool(command.spool) as spool:
+        report = await auditor.run(options, spool)
         record = create_run_record(auditor.settings, command.by, started, int(SystemClock().wall()))
         try:
             for piece in WRITERS[command.format](report):
                 print_line(piece)
+            sys.stdout.flush()
             if command.out:
                 publishing.publish(report, record, command.out)
-            auditor.reporting.on_message(record.sentence)
-            return exit_code(report)
+        except DiskTableFailed:
+            raise
+        except OSError as error:
+            return _fail(UNREAD, f"the report could not be written: {error}{_going_on(command)}")
         finally:
             report.spool.close()
+        try:
+            if spool and report.coverage.is_complete:
+                spool.remove()
+        except OSError as error:
+            auditor.reporting.on_message(f"delete {command.spool}, which holds what customers paid: {error}")
+    auditor.reporting.on_message(record.sentence)
+    return exit_code(report)
+
+
+def _going_on(command: argparse.Namespace) -> str:
+    return f"; the same command goes on from {command.spool}" if command.spool else ""
 
 
 def exit_code(report: Report) -> int:
@@ -125,7 +150,10 @@ def exit_code(report: Report) -> int:
 
 
 def _options(command: argparse.Namespace) -> Options:
-    accepted = command.accepted.read_bytes() if command.accepted else b""
+    try:
+        accepted = command.accepted.read_bytes() if command.accepted else b""
+    except OSError as error:
+        raise InvalidOptions(f"--accepted: {error}") from error
     opening = command.treasury_opening
     if opening is not None and not (opening.isascii() and opening.isdigit() and len(opening) <= MAX_AMOUNT_DIGITS):
         raise InvalidOptions("--treasury-opening takes a whole number of base units")
@@ -143,10 +171,13 @@ def _options(command: argparse.Namespace) -> Options:
 
 async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
     """Check the files of a published report, then audit the same snapshot again."""
-    altered = publishing.find_altered_files(folder)
+    try:
+        altered = publishing.find_altered_files(folder)
+        options, before = publishing.read_options(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidOptions(f"{folder} holds no published report: {type(error).__name__}: {error}") from error
     for name in altered:
         print_line(f"{name}: not the file that was published\n")
-    options, before = publishing.read_options(folder)
     report = await auditor.run(options)
     try:
         changes = publishing.describe_changes(before, report.spool)

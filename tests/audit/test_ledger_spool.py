@@ -1,6 +1,8 @@
 """An interrupted audit goes on from the pages that it has read, if they are still true."""
 
 import asyncio
+import errno
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +14,8 @@ import httpx
 import msgspec
 import pytest
 
-from stateless_billing.audit.auditor import InvalidOptions
-from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, PageRequest, SpoolHead
+from stateless_billing.audit.auditor import InvalidOptions, open_spool
+from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, PageRequest, SpoolFailed, SpoolHead
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
 from stateless_billing.sandbox.account import Entry as Row
@@ -47,7 +49,8 @@ def world() -> World:
 
 async def audit(world: World, spool: Path | None, settings: dict[str, str] | None = None, **options: Any) -> Report:
     async with world.create_auditor(**settings or {}) as auditor:
-        return await auditor.run(Options(**{"deep": True} | options), spool)
+        with open_spool(spool) as pages:
+            return await auditor.run(Options(**{"deep": True} | options), pages)
 
 
 def text_of(report: Report) -> str:
@@ -112,7 +115,7 @@ async def test_the_report_is_that_of_an_audit_without_interruption(world: World,
     whole = await audit(world, None, at=snapshot_label(resumed.scope) if resumed.scope else None)
     assert text_of(resumed) == text_of(replace(whole, options=resumed.options))
     assert resumed.is_clean
-    assert not list_folder(spool.parent)
+    assert list_folder(spool.parent) == [spool], "whoever has written the report removes it"
 
 
 async def test_a_ledger_that_has_grown_costs_one_read(world: World, spool: Path) -> None:
@@ -219,3 +222,33 @@ def test_pages_are_kept_by_request(spool: Path) -> None:
         assert pages.get(request._replace(after="cbtxn_1")) is None
         assert pages.newest_entry("cus_A") is None
         assert (pages.pages, pages.customers) == (1, 1)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(spool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (PageRequest(name, 0, 9, None) for name in ("cus_A", "cus_B"))
+    body = b'{"data": [], "has_more": false}'
+    with LedgerSpool(spool) as pages:
+        pages.begin(SpoolHead(inputs="", at="1:2", block_hash="0x"))
+        with monkeypatch.context() as full:
+            full.setattr(os, "pwrite", Full())
+            with pytest.raises(SpoolFailed, match=r"No space left on device; once .* goes on from .*october.spool"):
+                pages.add(first, body * 2)
+        assert pages.get(first) is None
+        pages.add(second, body)
+        assert pages.get(second) == body
+    with LedgerSpool(spool) as pages:
+        assert (pages.get(first), pages.get(second)) == (None, body)
+
+
+class Full:
+    """A disk with room for ten more bytes."""
+
+    def __init__(self) -> None:
+        self._write, self._room = os.pwrite, 10
+
+    def __call__(self, file: int, content: memoryview, place: int) -> int:
+        """Write as much as fits."""
+        if not self._room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written, self._room = self._write(file, content[: self._room], place), 0
+        return written

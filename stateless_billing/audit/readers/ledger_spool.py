@@ -24,6 +24,15 @@ class InvalidSpool(Exception):
     """The file cannot be gone on from; the message says why."""
 
 
+class SpoolFailed(Exception):
+    """The file cannot be written or read: as a rule its disk is full. It is as it was before."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path}: {error.strerror or error}; once that is mended, the same command goes on from {path}"
+        )
+
+
 class PageRequest(NamedTuple):
     """Which page of a customer's ledger: the span of `created` in Unix seconds, and the entry before it."""
 
@@ -54,7 +63,7 @@ class _Span:
 
 
 class LedgerSpool:
-    """The pages by request. In memory are only their places in the file."""
+    """The pages by request. In memory are only their places in the file. Methods raise SpoolFailed."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the file, which nobody else may read, and lock it.
@@ -65,6 +74,7 @@ class LedgerSpool:
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
         self._pages: dict[PageRequest, _Span] = {}
         self._newest: dict[str, PageRequest] = {}
+        self._end = 0
         self.head: SpoolHead | None = None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,7 +107,10 @@ class LedgerSpool:
         return None if span is None else self._read(span)
 
     def add(self, request: PageRequest, body: bytes) -> None:
-        """Append a page that Stripe sent. What is in the file survives a kill of this process."""
+        """Append a page that Stripe sent. What is in the file survives a kill of this process.
+
+        Raises: SpoolFailed; ValueError if the page is not in UTF-8.
+        """
         line = msgspec.json.encode(_Line(request=request, body=body.decode()))
         self._index(request, _Span(self._append(line), len(line)))
 
@@ -134,19 +147,28 @@ class LedgerSpool:
         if self.head and self.head.version != VERSION:
             raise InvalidSpool(f"{self._path} was written by another version")
         self._file.truncate(start)
+        self._end = start
 
     def _index(self, request: PageRequest, span: _Span) -> None:
         self._pages[request] = span
         self._newest.setdefault(request.customer_id, request)  # a ledger's newest page is read first
 
     def _read(self, span: _Span) -> bytes:
-        self._file.seek(span.start)
-        return msgspec.json.decode(self._file.read(span.length), type=_Line).body.encode()
+        try:
+            line = os.pread(self._file.fileno(), span.length, span.start)
+        except OSError as error:
+            raise SpoolFailed(self._path, error) from error
+        return msgspec.json.decode(line, type=_Line).body.encode()
 
     def _append(self, line: bytes) -> int:
-        start = self._file.seek(0, os.SEEK_END)
-        self._file.write(line + b"\n")
-        self._file.flush()
+        """Write a line and return its place. What was written of a line that fails is overwritten by the next."""
+        start, rest = self._end, memoryview(line + b"\n")
+        try:
+            while rest:
+                rest = rest[os.pwrite(self._file.fileno(), rest, self._end + len(line) + 1 - len(rest)) :]
+        except OSError as error:
+            raise SpoolFailed(self._path, error) from error
+        self._end += len(line) + 1
         return start
 
     def __enter__(self) -> Self:

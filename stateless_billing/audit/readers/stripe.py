@@ -149,10 +149,10 @@ class StripeReader:
             page, response = await self._get(
                 Endpoint.LIST_ENTRIES, path, params, lambda content: objects.parse_page(content, customer_id)
             )
+            if spool:
+                spool.add(request, response)
         except ValueError as error:
             raise StripeReadError(f"the ledger of {customer_id}: {error}") from error
-        if spool:
-            spool.add(request, response)
         return page
 
     async def _is_in_its_chain(self, entry: Entry) -> bool:

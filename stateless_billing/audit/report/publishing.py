@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from stateless_billing.audit.report.charts import collect_charts
@@ -18,9 +19,16 @@ FILES = {"report.json": "json", "report.csv": "csv", "report.jsonl": "jsonl", "r
 ACCEPTED = "accepted.jsonl"
 
 
+def prepare_folder(folder: Path) -> None:
+    """Create the folder and write to it: an audit takes hours, and its report must find its place. Raises: OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder) as file:
+        file.write(b"\0")
+
+
 def publish(report: Report, run: RunRecord, folder: Path) -> None:
     """Write the report in every format, its charts and the manifest of checksums; beside them, who made it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    prepare_folder(folder)
     names = []
     for name, format_name in FILES.items():
         names.append(name)
