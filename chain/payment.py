@@ -7,6 +7,8 @@ import msgspec
 
 from chain.errors import InvalidResponse
 
+MAX_TIME = 253_402_300_799
+"""The last second of the year 9999, in Unix seconds: as far as dates go."""
 _CUSTOMER_ID = re.compile(r"cus_[0-9A-Za-z]{1,28}")
 
 

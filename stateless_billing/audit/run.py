@@ -136,7 +136,8 @@ class Audit:
 
         A customer that fails is recorded as not read, and the others continue.
         """
-        reader = LedgerReader(self._sources.stripe, self.scope, self.collector.orders, self._coverage)
+        stripe, uncounted = self._sources.stripe, self._sources.uncounted_stripe
+        reader = LedgerReader(stripe, uncounted, self.scope, self.collector.orders, self._coverage)
         queue = iter(sorted(expected))
         done = 0
         self._sources.on_progress("ledgers", done, len(expected))

@@ -9,6 +9,8 @@ import pytest
 from msgspec import structs
 
 from chain.payment import Payment
+from stateless_billing.audit.readers.stripe import StripeReadError
+from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact
@@ -157,3 +159,170 @@ class TestMarkedCustomers:
             async with world.create_auditor(SERVICE_CUSTOMER_ID=service) as auditor:
                 report = await auditor.run(Options(customer="cus_Payer0"))
             assert count_statuses(report) == {"matched": 3}
+
+
+def is_list_of_customers(request: httpx.Request) -> bool:
+    return request.url.path == "/v1/customers" and "limit=100" in str(request.url)
+
+
+def is_ledger(request: httpx.Request) -> bool:
+    return request.url.path.endswith("/balance_transactions")
+
+
+def forged_world() -> World:
+    """Create a settled world with a forged credit on a customer that never paid."""
+    world = World(PAYMENTS)
+    world.add(world.get_or_add_customer("cus_Forger"), FORGED)
+    return world
+
+
+class TestListOfCustomers:
+    """The list of customers."""
+
+    @pytest.mark.parametrize("deep", [False, True])
+    async def test_a_list_that_ends_early_is_not_complete(self, deep: bool) -> None:
+        world = forged_world()
+
+        def cut(body: dict[str, Any]) -> None:
+            body["data"], body["has_more"] = body["data"][:2], False
+
+        rewrite(world, lambda request: is_list_of_customers(request) and "starting_after" not in str(request.url), cut)
+        report = await run_audit(world, deep=deep)
+        assert "ended before the last" in report.coverage.missing[0]
+
+    async def test_the_last_read_is_in_no_report(self) -> None:
+        report = await run_audit(forged_world(), deep=True)
+        assert report.coverage.counts["stripe_reads"] == 1 + 3
+
+    @pytest.mark.parametrize("status", [404, 400])
+    async def test_a_list_goes_on_where_its_last_customer_was_deleted(self, status: int) -> None:
+        world = forged_world()
+        for number in range(250):
+            world.get_or_add_customer(f"cus_Other{number:03}")
+        deleted: list[str] = []
+        went_on: list[str] = []
+
+        def delete(request: httpx.Request) -> httpx.Response | None:
+            if not is_list_of_customers(request):
+                return None
+            after = request.url.params.get("starting_after", "")
+            if len(deleted) > len(went_on):
+                went_on.append(after)
+            elif after.startswith("cus_Other"):
+                deleted.append(after)
+                world.stripe.account.by_id[after].deleted = True
+                error = {"code": "resource_missing", "message": f"No such customer: {after}"}
+                return httpx.Response(status, json={"error": error})
+            return None
+
+        world.stripe_transport.hook = delete
+        report = await run_audit(world, deep=True)
+        assert len(deleted) == len(went_on) == 2
+        assert set(deleted).isdisjoint(went_on)
+        assert count_statuses(report) == {"matched": 6, "unexplained_credit": 1}
+        assert report.coverage.is_complete, report.coverage.missing
+
+    @pytest.mark.parametrize("first", [False, True])
+    async def test_a_list_that_does_not_exist_is_not_read(self, first: bool) -> None:
+        """Nothing but the cursor of a list can be missing, so that this is no answer of Stripe's."""
+        world = forged_world()
+        missing = {"error": {"code": "resource_missing", "message": "No such customer"}}
+        world.stripe_transport.hook = lambda request: (
+            httpx.Response(404, json=missing)
+            if request.url.path == "/v1/customers" and (first or is_list_of_customers(request))
+            else None
+        )
+        if first:
+            with pytest.raises(StripeReadError):
+                await run_audit(world)
+        else:
+            assert not (await run_audit(world)).coverage.is_complete
+
+
+class TestLedgers:
+    """The list of a customer's entries."""
+
+    @pytest.mark.parametrize("shown", [0, 1])
+    @pytest.mark.parametrize("deep", [False, True])
+    async def test_a_ledger_that_lacks_its_newest_entries_is_not_read(self, shown: int, deep: bool) -> None:
+        world = World(PAYMENTS)
+        customer = world.get_or_add_customer("cus_Payer0")
+        world.add(customer, world.credit_row(PAYMENTS[0], created=block(500).time))
+
+        def cut(body: dict[str, Any]) -> None:
+            body["data"] = body["data"][-shown:] if shown else []
+
+        rewrite(world, lambda request: is_ledger(request) and "cus_Payer0" in request.url.path, cut)
+        report = await run_audit(world, deep=deep)
+        assert [sentence for sentence in report.coverage.missing if "cus_Payer0" in sentence]
+
+    async def test_a_ledger_that_is_shown_empty_is_not_read(self) -> None:
+        world = forged_world()
+        rewrite(world, lambda request: "cus_Forger/balance" in request.url.path, lambda body: body.update(data=[]))
+        report = await run_audit(world, deep=True)
+        assert "cus_Forger does not end with" in report.coverage.missing[0]
+
+    @pytest.mark.parametrize("charges", [1, 150])
+    async def test_what_came_after_the_report_explains_the_balance(self, charges: int) -> None:
+        world = forged_world()
+        first = await run_audit(world, deep=True)
+        world.now += 600
+        for customer in ("cus_Payer0", "cus_Forger"):
+            world.add_charges(world.get_or_add_customer(customer), charges, world.now - 300, 1)
+        world.stripe_transport.requests.clear()
+        again = await run_audit(world, deep=True, at=first.head()["inputs"]["at"])
+        assert "".join(write_json(again)) == "".join(write_json(first))
+        assert sum("balance_transactions" in request for request in world.stripe_transport.requests) == 3 + (
+            2 if charges == 1 else 4
+        )
+
+    async def test_an_absence_is_not_proven_by_a_list_that_ends_early(self) -> None:
+        world = uncredited_world(3)
+        world.add_charges(world.get_or_add_customer("cus_Payer0"), 2, block(400).time, 10)
+        assert count_statuses(await run_audit(world))["missing_credit"] == 3
+        rewrite(
+            world,
+            lambda request: is_ledger(request) and "created" not in str(request.url),
+            lambda body: body.update(data=[]),
+        )
+        report = await run_audit(world)
+        assert "proves no absence" in report.coverage.missing[0]
+
+    async def test_a_gap_in_the_newest_page_of_a_busy_customer_is_seen(self) -> None:
+        paid = PAYMENTS[0]
+        world = World([paid], now=paid.time + 40_000)
+        customer = world.get_or_add_customer(paid.customer_id or "")
+        world.add_charges(customer, 400, paid.time + 20_000, 3)
+        [second] = world.add(customer, world.credit_row(paid, created=paid.time + 20_000 + 390 * 3 + 1))
+        report = await run_audit(world)
+        assert count_statuses(report) == {"duplicate_credit": 1}
+        assert report.coverage.counts["ledgers_read_by_windows"] == 1
+
+        def omit(body: dict[str, Any]) -> None:
+            body["data"] = [entry for entry in body["data"] if entry["id"] != second]
+
+        rewrite(world, is_ledger, omit)
+        report = await run_audit(world)
+        assert "does not add up" in report.coverage.missing[0]
+
+    @pytest.mark.parametrize("is_deleted", [False, True])
+    @pytest.mark.parametrize("since", [None, "100"])
+    async def test_a_customer_deleted_while_it_is_read_ends_no_audit(self, is_deleted: bool, since: str | None) -> None:
+        world = World(PAYMENTS)
+        reads = 0
+
+        def delete(request: httpx.Request) -> httpx.Response | None:
+            nonlocal reads
+            if not is_ledger(request) or "cus_Payer0" not in request.url.path:
+                return None
+            reads += 1
+            if reads == 1:
+                return httpx.Response(200, json={"data": [], "has_more": False})
+            world.stripe.account.by_id["cus_Payer0"].deleted = is_deleted
+            return httpx.Response(404, json={"error": {"code": "resource_missing", "message": "No such customer"}})
+
+        world.stripe_transport.hook = delete
+        report = await run_audit(world, since=since)
+        assert reads > 1
+        assert count_statuses(report)["matched"] == 3
+        assert report.coverage.is_complete == is_deleted, report.coverage.missing

@@ -195,7 +195,7 @@ def test_other_cents_after_a_reorg_are_corrected() -> None:
     town.run(scenario())
 
 
-def test_a_ledger_that_proves_no_absence_is_not_read_and_no_finding() -> None:
+def test_a_ledger_that_is_shown_empty_is_not_read_and_no_finding() -> None:
     town = create_town(FIRST)
 
     async def scenario() -> None:
@@ -205,7 +205,7 @@ def test_a_ledger_that_proves_no_absence_is_not_read_and_no_finding() -> None:
         town.stripe.faults.add(listing_ends_empty(), method="GET", template=TEMPLATE, path=path, times=None)
         report = await run_audit(town)
         assert [row.status for row in report.spool] == []
-        assert [sentence for sentence in report.coverage.missing if "proves no absence" in sentence]
+        assert [sentence for sentence in report.coverage.missing if "end with its customer's balance" in sentence]
 
     town.run(scenario())
 

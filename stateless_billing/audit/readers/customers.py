@@ -9,6 +9,7 @@ from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import OpenPayments
+from stateless_billing.domain.ledger import CURRENCY
 from stateless_billing.stripe.eligibility import find_obstacle
 from stateless_billing.stripe.objects import Customer
 
@@ -76,7 +77,9 @@ def audited_customer(customer: Customer) -> AuditedCustomer:
     metadata = customer.metadata or {}
     cursors = {name: value for name, value in metadata.items() if CURSOR.fullmatch(name)}
     wallet = (customer.value(WALLET_KEY) or "").strip().lower() or None
-    return AuditedCustomer(customer.id, wallet, customer.currency, cursors, obstacle=find_obstacle(customer))
+    cents = customer.balance_cents if customer.currency == CURRENCY else None
+    obstacle = find_obstacle(customer)
+    return AuditedCustomer(customer.id, wallet, customer.currency, cursors, obstacle=obstacle, listed_cents=cents)
 
 
 async def read_customers(

@@ -16,7 +16,7 @@ from stateless_billing.audit.rules.listing_plan import (
     narrow_windows,
 )
 from stateless_billing.audit.rules.payments import CustomerVerdict, judge_customer
-from stateless_billing.domain.balance_chain import find_flaw
+from stateless_billing.domain.balance_chain import find_flaw, opening_balance, order_by_balance
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -50,8 +50,17 @@ class ExpectedEntries:
 class LedgerReader:
     """Reads and judges ledgers. Every method raises StripeReadError."""
 
-    def __init__(self, stripe: StripeReader, scope: Scope, orders: OrderIndex, coverage: Coverage) -> None:
+    def __init__(
+        self,
+        stripe: StripeReader,
+        uncounted_stripe: StripeReader,
+        scope: Scope,
+        orders: OrderIndex,
+        coverage: Coverage,
+    ) -> None:
+        """`uncounted_stripe` reads what happened after the report's time."""
         self._stripe = stripe
+        self._uncounted_stripe = uncounted_stripe
         self._scope = scope
         self._orders = orders
         self._coverage = coverage
@@ -66,16 +75,18 @@ class LedgerReader:
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
         try:
             newest = await self._stripe.list_page(customer.id, since, self._scope.time)
+            customer_ledger.balance_cents = await self._read_balance(customer.id, newest, since)
+            await self._require_listed_balance(customer, customer_ledger.balance_cents)
         except StripeObjectNotFound:
             customer_ledger.customer = await self._read_unreadable_customer(customer)
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
-        customer_ledger.balance_cents = await self._read_balance(customer.id, newest, since)
         windows = None if self._scope.deep else narrow_windows(expected.times, newest, since, self._scope.time)
         if windows is None:
             customer_ledger.entries = await self._read_window(customer.id, TimeWindow(since, self._scope.time), newest)
             customer_ledger.complete = since == 0
             self._coverage.count("ledgers_read_to_their_end")
             return customer_ledger, await self._judge(customer_ledger, expected)
+        _require_gapless(customer.id, newest.entries, starts_at_zero=False)
         runs = [await self._read_window(customer.id, window) for window in windows]
         customer_ledger.entries = join_entries([newest.entries, *runs])
         self._coverage.count("ledgers_read_by_windows")
@@ -86,6 +97,22 @@ class LedgerReader:
         if not newest.entries and since > 0:
             newest, since = await self._stripe.list_page(customer_id, None, self._scope.time), 0
         return last_balance(newest, starts_at_zero=since == 0)
+
+    async def _require_listed_balance(self, customer: AuditedCustomer, cents: int | None) -> None:
+        """Require a ledger to end with the balance that its customer was listed with, or what came since to lead there.
+
+        Otherwise the list of its entries was cut short, or lags.
+        """
+        if None in (cents, customer.listed_cents) or cents == customer.listed_cents:
+            return
+        newer = await self._uncounted_stripe.list_entries(customer.id, self._scope.time + 1, None)
+        chain = order_by_balance(newer)
+        if (
+            not chain
+            or opening_balance(chain[0]) != cents
+            or customer.listed_cents not in {entry.ending_cents for entry in chain}
+        ):
+            raise StripeReadError(f"the ledger of {customer.id} does not end with its customer's balance")
 
     async def _judge(
         self, customer_ledger: CustomerLedger, expected: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()
@@ -125,8 +152,7 @@ class LedgerReader:
             entries = await self._stripe.list_entries(customer_id, window.since, window.until, first_page)
         except StripeObjectNotFound as error:
             raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read") from error
-        if flaw := find_break(entries, starts_at_zero=window.since == 0):
-            raise StripeReadError(f"the ledger of {customer_id} does not add up: {flaw}")
+        _require_gapless(customer_id, entries, starts_at_zero=window.since == 0)
         return entries
 
     async def _read_unreadable_customer(self, customer: AuditedCustomer) -> AuditedCustomer:
@@ -136,3 +162,9 @@ class LedgerReader:
             raise StripeReadError(f"Stripe has the customer {customer.id}, but not its ledger")
         state = "customer_deleted" if current else "customer_invalid"
         return AuditedCustomer(customer.id, customer.wallet, customer.currency, customer.cursors, state)
+
+
+def _require_gapless(customer_id: str, entries: Sequence[Entry], *, starts_at_zero: bool) -> None:
+    """Require that each entry's balance follows from the one before. Raises: StripeReadError."""
+    if flaw := find_break(entries, starts_at_zero=starts_at_zero):
+        raise StripeReadError(f"the ledger of {customer_id} does not add up: {flaw}")

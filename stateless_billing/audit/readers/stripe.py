@@ -1,17 +1,16 @@
 """Read-only Stripe client: it can send nothing but GET. Reads are rate limited and retried."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from email.utils import mktime_tz, parsedate_tz
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
-import msgspec
 
 from chain.payment import is_customer_id
 from stateless_billing.audit.readers.bulk_http import BulkHost, BulkResponse
 from stateless_billing.audit.readers.ledger_spool import LedgerSpool, PageRequest, SpooledPages
+from stateless_billing.audit.readers.stripe_responses import is_object, parse_date, parse_error, parse_object
 from stateless_billing.domain.balance_chain import LedgerReading
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.runtime.bounded_http import parse_response
@@ -19,7 +18,7 @@ from stateless_billing.stripe import objects
 from stateless_billing.stripe.client import API_VERSION, PAGE_SIZE
 from stateless_billing.stripe.errors import StripeUnavailable
 from stateless_billing.stripe.ledger_reader import read_back
-from stateless_billing.stripe.objects import Customer, Page
+from stateless_billing.stripe.objects import Customer, CustomerPage, Page
 from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 
 API_BASE = "https://api.stripe.com"
@@ -34,8 +33,11 @@ class StripeReadError(Exception):
     """A source could not be read completely; the message says which, and why."""
 
 
-class StripeObjectNotFound(Exception):
+class StripeObjectNotFound(StripeReadError):
     """Stripe has no such object."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"Stripe has no {what}")
 
 
 class StripeReader:
@@ -67,7 +69,7 @@ class StripeReader:
 
         Raises: StripeReadError.
         """
-        await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1}, _parse_object)
+        await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", {"limit": 1}, parse_object)
         if not self.first_date:
             raise StripeReadError("Stripe's response has no date")
         return self.first_date - 1
@@ -75,27 +77,42 @@ class StripeReader:
     async def list_customers(self, until: int | None) -> AsyncIterator[list[Customer]]:
         """Yield pages of the undeleted customers created by `until`, newest first.
 
+        Nothing may follow the last of them: one more read shows that the list was not cut short. No report counts it.
+
         Raises: StripeReadError.
         """
-        after: str | None = None
+        ids: list[str] = []
         seen: set[str] = set()
-        while True:
-            params: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"starting_after": after} if after else {})
-            if until is not None:
-                params["created[lte]"] = until
-            try:
-                page, _ = await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params, objects.parse_customers)
-            except ValueError as error:
-                raise StripeReadError(f"the list of customers: {error}") from error
+        is_complete = False
+        while not is_complete:
+            page = await self._list_customers_after(ids, until)
+            ids = [customer.id for customer in page.customers] or ids
             if not seen.isdisjoint(customer.id for customer in page.customers):
                 raise StripeReadError("the list of customers repeats itself")
             seen.update(customer.id for customer in page.customers)
             if self._spool:
                 self._spool.note_balances(page.customers)
             yield page.customers
-            if page.complete:
-                return
-            after = page.customers[-1].id
+            is_complete = page.complete
+        if ids:
+            end = await self._list_customers_after(ids, until)
+            self.reads -= 1
+            if end.customers:
+                raise StripeReadError("the list of customers ended before the last of them")
+
+    async def _list_customers_after(self, ids: Sequence[str], until: int | None) -> CustomerPage:
+        """Read the page after the last of `ids` that was not deleted since it was listed; the first without IDs."""
+        for after in reversed(ids) if ids else (None,):
+            params: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"starting_after": after} if after else {})
+            if until is not None:
+                params["created[lte]"] = until
+            try:
+                return (await self._get(Endpoint.LIST_CUSTOMERS, "/v1/customers", params, objects.parse_customers))[0]
+            except StripeObjectNotFound:
+                continue
+            except ValueError as error:
+                raise StripeReadError(f"the list of customers: {error}") from error
+        raise StripeReadError("the list of customers does not go on after any customer of its last page")
 
     async def get_customer(self, customer_id: str, *, expand_balance: bool = False) -> Customer | None:
         """Read a customer, even a deleted one; None if Stripe has none. Raises: StripeReadError."""
@@ -217,7 +234,7 @@ class StripeReader:
                 try:
                     parsed = await parse_response(parse, response.content)
                 except ValueError:
-                    if await parse_response(_is_object, response.content):
+                    if await parse_response(is_object, response.content):
                         raise
                 else:
                     self._count_read(endpoint, response)
@@ -230,7 +247,7 @@ class StripeReader:
     def _count_read(self, endpoint: Endpoint, response: BulkResponse) -> None:
         self._rate_limiter.on_success(endpoint)
         self.reads += 1
-        self.latest_date = _parse_date(response)
+        self.latest_date = parse_date(response)
         self.first_date = self.first_date or self.latest_date
 
     @staticmethod
@@ -239,9 +256,12 @@ class StripeReader:
 
         Raises: StripeReadError, StripeObjectNotFound otherwise.
         """
-        error = _parse_error(response.content)
+        error = parse_error(response.content)
         failure = f"HTTP {response.status_code} {(error.message or '')[:200]}".strip()
-        if response.status_code == httpx.codes.NOT_FOUND and error.code == "resource_missing":
+        if (
+            response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.BAD_REQUEST)
+            and error.code == "resource_missing"
+        ):
             raise StripeObjectNotFound(path)
         if 400 <= response.status_code < 500 and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             raise StripeReadError(f"{path}: {failure}")
@@ -253,48 +273,3 @@ def require_customer_id(customer_id: str) -> str:
     if not is_customer_id(customer_id):
         raise StripeObjectNotFound(customer_id)
     return customer_id
-
-
-class _Object(msgspec.Struct, frozen=True):
-    """Any JSON object."""
-
-
-class _Error(msgspec.Struct, frozen=True, kw_only=True):
-    message: str | None = None
-    code: str | None = None
-
-
-class _ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    error: _Error
-
-
-def _parse_object(content: bytes) -> None:
-    """Check that a response is a JSON object. Raises: ValueError."""
-    try:
-        msgspec.json.decode(content, type=_Object)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _is_object(content: bytes) -> bool:
-    """Whether a response is a JSON object. If not, it was cut short or is a proxy's, and reading again may help."""
-    try:
-        _parse_object(content)
-    except ValueError:
-        return False
-    return True
-
-
-def _parse_error(content: bytes) -> _Error:
-    try:
-        return msgspec.json.decode(content, type=_ErrorAnswer).error
-    except (ValueError, RecursionError):
-        return _Error()
-
-
-def _parse_date(response: BulkResponse) -> int:
-    try:
-        parsed = parsedate_tz(response.headers.get("date", ""))
-        return int(mktime_tz(parsed)) if parsed else 0
-    except (ValueError, OverflowError):
-        return 0

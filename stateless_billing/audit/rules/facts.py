@@ -52,6 +52,7 @@ class AuditedCustomer:
     """What the audit needs of a Stripe customer.
 
     `state` is why it cannot be read, or empty. `obstacle` is why it cannot be credited. Both are causes of `held`.
+    `listed_cents` is the dollar balance that came with it, credit as positive; None if that was in another currency.
     """
 
     id: str
@@ -60,6 +61,7 @@ class AuditedCustomer:
     cursors: Mapping[str, str] = field(default_factory=dict)
     state: str = ""
     obstacle: str | None = None
+    listed_cents: int | None = None
 
 
 @dataclass(slots=True)
