@@ -75,7 +75,7 @@ class StripeSession:
             Endpoint.READ_CUSTOMER,
             customer_path(customer_id),
             params,
-            lambda raw: objects.parse_customer(raw, customer_id),
+            lambda raw: objects.parse_customer(raw, customer_id, balance=balance),
         )
 
     async def list_newest_entries(

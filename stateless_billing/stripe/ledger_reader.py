@@ -136,8 +136,10 @@ async def read_back(
     `customer` was read just before, at `read_at` by Stripe's clock. A list that ends too early is not an error:
     `balance_chain.find_flaw` judges the reading.
 
-    Raises: StripeUnavailable if the list repeats itself; whatever `read_page` raises.
+    Raises: StripeUnavailable if the list repeats itself or the balance is unknown; whatever `read_page` raises.
     """
+    if customer.usd_cents is None:
+        raise StripeUnavailable("Stripe did not show the balance of the customer")
     entries: list[Entry] = []
     seen: set[str] = set()
     anchors: list[str] = []
@@ -161,7 +163,7 @@ async def read_back(
         more = not page.complete
     return LedgerReading(
         entries=entries,
-        balance_cents=customer.usd_cents or 0,
+        balance_cents=customer.usd_cents,
         read_at=read_at,
         anchored=anchored,
         ended=ended,

@@ -215,11 +215,16 @@ def parse_amount(cents: int) -> int:
     return -cents
 
 
-def parse_customer(answer: bytes, customer_id: str | None = None) -> Customer:
-    """Parse a customer, of this ID if given. Raises: ValueError, naming the field that is not as documented."""
+def parse_customer(answer: bytes, customer_id: str | None = None, *, balance: bool = False) -> Customer:
+    """Parse a customer, of this ID if given, and with its dollar balance if that was requested.
+
+    Raises: ValueError, naming the field that is not as documented.
+    """
     customer = _decode(answer, _CustomerObject).to_customer()
     if customer_id not in (None, customer.id):
         raise ValueError("another customer")
+    if balance and customer.usd_cents is None and not customer.deleted:
+        raise ValueError("a customer without the `invoice_credit_balance` that was asked for")
     return customer
 
 

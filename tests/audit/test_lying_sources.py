@@ -326,3 +326,40 @@ class TestLedgers:
         assert reads > 1
         assert count_statuses(report)["matched"] == 3
         assert report.coverage.is_complete == is_deleted, report.coverage.missing
+
+
+class TestCustomer:
+    """A customer that is read alone."""
+
+    async def test_another_customer_is_no_answer(self) -> None:
+        """The payer is missing in the list, and a deleted customer is shown in its place."""
+        world = World(PAYMENTS)
+
+        def omit(body: dict[str, Any]) -> None:
+            body["data"] = [customer for customer in body["data"] if customer["id"] != "cus_Payer1"]
+
+        def lie(request: httpx.Request) -> httpx.Response | None:
+            if request.url.path == "/v1/customers/cus_Payer1":
+                return httpx.Response(200, json={"id": "cus_Other", "object": "customer", "deleted": True})
+            return omitting(request)
+
+        rewrite(world, lambda request: request.url.path == "/v1/customers", omit)
+        omitting, world.stripe_transport.hook = world.stripe_transport.hook, lie
+        report = await run_audit(world)
+        assert report.coverage.missing == ["the customer cus_Payer1: another customer"]
+        assert count_statuses(report)["held"] == 0
+
+    async def test_a_balance_that_is_not_shown_proves_no_absence(self) -> None:
+        """The ledger is shown empty, which would fit a balance of nothing."""
+        world = uncredited_world(3)
+        world.stripe.account.by_id["cus_Payer0"].currency = "eur"
+
+        def hide(body: dict[str, Any]) -> None:
+            body.pop("invoice_credit_balance", None)
+            if "data" in body:
+                body["data"] = []
+
+        path = "/v1/customers/cus_Payer0"
+        rewrite(world, lambda request: request.url.path.startswith(path), hide)
+        report = await run_audit(world)
+        assert [sentence for sentence in report.coverage.missing if "cus_Payer0" in sentence]

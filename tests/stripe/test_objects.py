@@ -199,6 +199,14 @@ def test_the_dollar_balance_counts_credit_as_positive(balances: object, cents: i
     assert objects.parse_customer(encoded(RAW_CUSTOMER)).usd_cents is None, "it was not requested"
 
 
+def test_a_balance_that_was_requested_is_never_taken_for_nothing() -> None:
+    with pytest.raises(ValueError, match="invoice_credit_balance"):
+        objects.parse_customer(encoded(RAW_CUSTOMER), CUSTOMER, balance=True)
+    nothing = objects.parse_customer(encoded(RAW_CUSTOMER | {"invoice_credit_balance": None}), CUSTOMER, balance=True)
+    assert nothing.usd_cents == 0
+    assert objects.parse_customer(encoded({"id": CUSTOMER, "deleted": True}), CUSTOMER, balance=True).deleted
+
+
 @pytest.mark.parametrize("balances", [{"usd": "5"}, {"usd": 5.0}, {"usd": True}, {"usd": None}, [], 5, "usd"])
 def test_a_dollar_balance_of_another_form_is_refused(balances: object) -> None:
     with pytest.raises(ValueError, match="invoice_credit_balance"):

@@ -119,11 +119,17 @@ class StripeReader:
         params: dict[str, str | int] = {"expand[]": "invoice_credit_balance"} if expand_balance else {}
         try:
             path = f"/v1/customers/{require_customer_id(customer_id)}"
-            return (await self._get(Endpoint.READ_CUSTOMER, path, params, objects.parse_customer))[0]
+            customer, _ = await self._get(
+                Endpoint.READ_CUSTOMER,
+                path,
+                params,
+                lambda content: objects.parse_customer(content, customer_id, balance=expand_balance),
+            )
         except StripeObjectNotFound:
             return None
         except ValueError as error:
             raise StripeReadError(f"the customer {customer_id}: {error}") from error
+        return customer
 
     async def read_ledger(self, customer_id: str, since: int) -> LedgerReading | None:
         """Read a ledger back to an entry older than `since`; None if the customer does not exist.
