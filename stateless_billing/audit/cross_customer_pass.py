@@ -27,6 +27,7 @@ from stateless_billing.audit.rules.cross_customer import (
 )
 from stateless_billing.audit.rules.facts import CURSOR, AuditedCustomer, Scope
 from stateless_billing.audit.rules.payments import Credit, judge_payment
+from stateless_billing.audit.rules.rows import Row
 from stateless_billing.domain import ledger
 from stateless_billing.domain.ledger import MatchOutcome
 
@@ -53,11 +54,16 @@ class CrossCustomerPass:
         self._scope = scope
         self._collector = collector
         self._only_customer = only_customer
+        self._duplicates: dict[str, Row] = {}  # without what the accepted exceptions say of them
 
     async def judge_unmatched_credits(self, chain: ChainFacts) -> None:
-        """Match the credits that name a payment of another customer."""
+        """Match the credits that name a payment of another customer, in an order that no answer's speed decides."""
         collector = self._collector
-        unmatched = attach_credits(collector.open_payments, collector.unmatched_credits, collector.orders, self._scope)
+        credits_ = sorted(
+            collector.unmatched_credits,
+            key=lambda credit: (credit.entry.created, credit.entry.id, credit.entry.customer),
+        )
+        unmatched = attach_credits(collector.open_payments, credits_, collector.orders, self._scope)
         payments = await chain.find({claimed_identity(credit) for credit in unmatched})
         for credit in unmatched:
             await self._judge_unmatched_credit(credit, payments.get(claimed_identity(credit)))
@@ -80,8 +86,9 @@ class CrossCustomerPass:
         elif credit.net == 0:
             reason = f"{payment.customer_id} was to be credited, not this customer"
             self._collector.add(judge_without_payment(credit, reason))
-        elif row := self._collector.find_row(payment):
-            self._collector.add(judge_second_credit(row, credit))
+        elif row := self._duplicates.get(payment.identity) or self._collector.find_row(payment):
+            self._duplicates[payment.identity] = duplicate = judge_second_credit(row, credit)
+            self._collector.add(duplicate)
         elif self._only_customer not in (None, payment.customer_id) and self._scope.is_shown(payment):
             orders = self._collector.orders
             target = orders.target_of(payment, [credit.entry])

@@ -124,3 +124,25 @@ def test_exceptions_are_accepted_with_a_note(changes: dict[str, str], accepted: 
     if accepted:
         assert result.note == "ticket 7"
         assert "missing_credit" in result.reason
+
+
+def test_every_second_credit_stays_in_the_row() -> None:
+    first, second = misplaced_credit(), Credit(credit(P, 8, customer="cus_Third"), 5000, "")
+    row = judge_second_credit(judge_second_credit(single(judge([P], [credit(P)]).rows), first), second)
+    assert (row.delta_cents, row.credited_cents, row.status) == (10_000, 15_000, "duplicate_credit")
+    assert row.note == "cbtxn_9@cus_Other cbtxn_8@cus_Third"
+    assert row.reason == ("cbtxn_1 credits it, and so does cbtxn_9 on cus_Other, and so does cbtxn_8 on cus_Third")
+
+
+def test_a_second_credit_joins_those_that_a_duplicate_names() -> None:
+    own = [credit(P), credit(P, 2, created=P.time + 90)]
+    row = judge_second_credit(single(judge([P], own).rows), misplaced_credit())
+    assert row.reason == "cbtxn_1, cbtxn_2 credit $100.00 for $50.00, and so does cbtxn_9 on cus_Other"
+    assert (row.delta_cents, row.note) == (10_000, "cbtxn_9@cus_Other")
+
+
+def test_the_note_of_an_acceptance_is_not_taken_for_credits() -> None:
+    row = judge_second_credit(single(judge([P], [credit(P)]).rows), misplaced_credit())
+    accepted = apply_acceptance(row, {row.fingerprint: Acceptance(row.fingerprint, "ticket 7")}, "2026-09-21")
+    again = judge_second_credit(accepted, Credit(credit(P, 8, customer="cus_Third"), 5000, ""))
+    assert (again.status, again.note, again.delta_cents) == ("duplicate_credit", "cbtxn_8@cus_Third", 10_000)

@@ -1,5 +1,6 @@
 """A source that shows less than there is makes no audit clean."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +13,11 @@ from chain.payment import Payment
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options
+from stateless_billing.audit.rules.rows import fingerprint
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact
 from tests.audit.test_run import PAID, add_service_record, count_statuses, run_audit, with_own_wallets
-from tests.audit.world import AuditNode, NodeTransport, World
+from tests.audit.world import AuditNode, NodeTransport, StripeTransport, World
 from tests.fakes.factories import block, tx_hash
 
 pytestmark = pytest.mark.anyio
@@ -363,3 +365,36 @@ class TestCustomer:
         rewrite(world, lambda request: request.url.path.startswith(path), hide)
         report = await run_audit(world)
         assert [sentence for sentence in report.coverage.missing if "cus_Payer0" in sentence]
+
+
+class SlowCustomer(StripeTransport):
+    """Answers about one customer come last."""
+
+    def __init__(self, world: World, slow: str) -> None:
+        super().__init__(world.stripe)
+        self._slow = slow
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        if self._slow in request.url.path:
+            await asyncio.sleep(0.1)
+        return await super().handle_async_request(request)
+
+
+@pytest.mark.parametrize("is_credited", [False, True])
+@pytest.mark.parametrize("is_accepted", [False, True])
+async def test_the_report_does_not_depend_on_which_answer_came_first(is_credited: bool, is_accepted: bool) -> None:
+    paid = PAYMENTS[0]
+    accepted = json.dumps({"fingerprint": fingerprint(paid.identity), "note": "ticket 7"}).encode()
+    reports = []
+    for slow in ("cus_BBB", "cus_CCC", "cus_DDD"):
+        world = World(PAYMENTS if is_credited else PAYMENTS[1:])
+        world.node.payments = list(PAYMENTS)
+        world.get_or_add_customer(paid.customer_id or "", paid.wallet)
+        for number, name in enumerate(("cus_BBB", "cus_DDD", "cus_CCC")):
+            world.add(world.get_or_add_customer(name), world.credit_row(paid, created=paid.time + 30 + number // 2))
+        world.stripe_transport = SlowCustomer(world, slow)
+        report = await run_audit(world, deep=True, accepted=accepted if is_accepted else b"")
+        reports.append("".join(write_json(report)))
+        assert count_statuses(report)["matched"] == 5
+    assert reports[0] == reports[1] == reports[2]

@@ -79,11 +79,17 @@ def is_void(payment: Payment, credit: Credit) -> bool:
 
 
 def judge_second_credit(row: Row, credit: Credit) -> Row:
-    """Create the row of a credited payment that another customer holds a credit for too."""
+    """Create the row of a credited payment that another customer holds a credit for too.
+
+    What the row says of other such credits stays in it.
+    """
     total = (row.credited_cents or 0) + credit.net
-    reason = f"{row.stripe_txn} credits it, and so does {credit.entry.id} on {credit.entry.customer}"
+    known = row.reason if row.status == Status.DUPLICATE_CREDIT else f"{row.stripe_txn} credits it"
+    reason = f"{known}, and so does {credit.entry.id} on {credit.entry.customer}"
     delta = None if row.expected_cents is None else total - row.expected_cents
-    cells = row.as_dict() | {"credited_cents": total, "delta_cents": delta, "note": other_credit_ids(credit)}
+    noted = row.note if row.status != Status.ACCEPTED else None  # which is what somebody wrote
+    note = " ".join(filter(None, (noted, other_credit_ids(credit))))
+    cells = row.as_dict() | {"credited_cents": total, "delta_cents": delta, "note": note}
     return create_row(cells, Status.DUPLICATE_CREDIT, reason, "identity")
 
 
