@@ -170,23 +170,28 @@ def _options(command: argparse.Namespace) -> Options:
 
 
 async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
-    """Check the files of a published report, then audit the same snapshot again."""
+    """Check the files of a published report, then audit the same snapshot again and compare every byte."""
     try:
         altered = publishing.find_altered_files(folder)
-        options, before = publishing.read_options(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        published = publishing.read_published(folder)
+    except (OSError, ValueError) as error:
         raise InvalidOptions(f"{folder} holds no published report: {type(error).__name__}: {error}") from error
     for name in altered:
         print_line(f"{name}: not the file that was published\n")
-    report = await auditor.run(options)
+    report = await auditor.run(published.options)
     try:
-        changes = publishing.describe_changes(before, report.spool)
+        publishing.adopt_circumstances(report, published)
+        changes = publishing.describe_changes(published.rows, report.spool)
+        changes += publishing.describe_head_changes(published.head, report.head())
         for line in (*(f"NOT READ: {sentence}" for sentence in sorted(report.coverage.missing)), *changes):
             print_line(line + "\n")
         if not report.coverage.is_complete:
             return UNREAD
-        unchanged = not altered and not changes
-        print_line(f"{'SAME' if unchanged else 'CHANGED'}: {len(before)} rows at {options.at}\n")
+        unlike = publishing.find_unlike_files(report, folder)
+        for name in unlike:
+            print_line(f"{name}: not what this report is published as\n")
+        unchanged = not altered and not changes and not unlike
+        print_line(f"{'SAME' if unchanged else 'CHANGED'}: {len(published.rows)} rows at {published.options.at}\n")
         return CLEAN if unchanged else FINDINGS
     finally:
         report.spool.close()

@@ -1,6 +1,7 @@
 """The command `audit`: what it leaves behind when it fails, and with which exit code."""
 
 import errno
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 from stateless_billing.audit import command as audit_command
 from stateless_billing.audit.report import publishing
 from stateless_billing.commands.options import create_parser
+from stateless_billing.sandbox.account import Entry as Row
+from stateless_billing.version import VERSION
 from tests.audit.test_run import PAID, with_own_wallets
 from tests.audit.world import World
+from tests.fakes.factories import block
 
 Run = Callable[..., int]
 
@@ -108,3 +112,97 @@ def test_a_fault_of_ours_is_not_called_one_of_the_options(run: Run, monkeypatch:
     monkeypatch.setattr(audit_command, "_options", fail)
     with pytest.raises(KeyError):
         run()
+
+
+class TestVerify:
+    """`audit verify` compares everything that was published with what it makes itself."""
+
+    @pytest.fixture
+    def folder(self, run: Run, world: World, tmp_path: Path) -> Path:
+        """A published report with an exception and an accepted one."""
+        forger = world.get_or_add_customer("cus_Forger")
+        world.add(forger, *((block(500 + n).time, Row(-500_000, "usd", "gift")) for n in range(2)))
+        accepted = tmp_path / "accepted.jsonl"
+        accepted.write_text(json.dumps({"fingerprint": "f" * 24, "note": "n"}))
+        folder = tmp_path / "report"
+        assert run("--deep", "--accepted", accepted, "--out", folder) == audit_command.FINDINGS
+        return folder
+
+    @staticmethod
+    def sign(folder: Path) -> None:
+        """Write the manifest anew, as a forger does."""
+        names = [line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()]
+        lines = [f"{publishing.sha256_of(folder / name)}  {name}\n" for name in names if (folder / name).exists()]
+        (folder / "SHA256SUMS").write_text("".join(lines))
+
+    @staticmethod
+    def verify(run: Run, folder: Path) -> tuple[int, str]:
+        """Return the exit code and what was printed."""
+        output: list[str] = []
+        code = run("verify", folder, print_line=output.append)
+        return code, "".join(output)
+
+    def test_an_honest_report_is_the_same(self, run: Run, folder: Path) -> None:
+        code, output = self.verify(run, folder)
+        assert (code, output.split(":")[0]) == (audit_command.CLEAN, "SAME")
+
+    def test_who_made_it_makes_no_difference(self, run: Run, folder: Path) -> None:
+        for name in ("report.json", "report.jsonl"):
+            text = (folder / name).read_text().replace("node 1 (node.example)", "node 1 (elsewhere.example)")
+            (folder / name).write_text(text.replace(f'"{VERSION}"', '"0.0.9"'))
+        self.sign(folder)
+        assert self.verify(run, folder)[0] == audit_command.CLEAN
+
+    @pytest.mark.parametrize(
+        "name", ["report.txt", "report.csv", "report.jsonl", "report.json", "dollars.svg", "accepted.jsonl"]
+    )
+    @pytest.mark.parametrize("change", ["replaced", "extended", "deleted"])
+    def test_a_forged_file_with_its_checksum_is_found(self, run: Run, folder: Path, name: str, change: str) -> None:
+        content = (folder / name).read_bytes()
+        forged = {"replaced": content.replace(b"5", b"6").replace(b"n", b"m"), "extended": content + b"\n"}
+        if change == "deleted":
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(forged[change])
+        self.sign(folder)
+        code, output = self.verify(run, folder)
+        assert code in (audit_command.FINDINGS, audit_command.USAGE)
+        assert "SAME" not in output
+
+    def test_a_forged_head_is_named(self, run: Run, folder: Path) -> None:
+        path = folder / "report.json"
+        path.write_text(path.read_text().replace('"clean": false', '"clean": true'))
+        self.sign(folder)
+        code, output = self.verify(run, folder)
+        assert code == audit_command.FINDINGS
+        assert "summary.clean: was True, is False\n" in output
+        assert "report.json: not what this report is published as\n" in output
+
+    @pytest.mark.parametrize("change", ["fewer", "more", "empty"])
+    def test_the_manifest_names_every_file_and_no_other(self, run: Run, folder: Path, change: str) -> None:
+        manifest = folder / "SHA256SUMS"
+        lines = manifest.read_text().splitlines(keepends=True)
+        (folder / "x.txt").write_text("x")
+        more = f"{publishing.sha256_of(folder / 'x.txt')}  x.txt\n"
+        manifest.write_text("".join({"fewer": lines[1:], "more": [*lines, more], "empty": []}[change]))
+        code, output = self.verify(run, folder)
+        assert code == audit_command.FINDINGS
+        assert "SHA256SUMS: not what" in output
+
+    @pytest.mark.parametrize(
+        "content",
+        ["[]", "{}", "7", "", '{"inputs": [], "rows": []}', '{"inputs": {}, "rows": [{}]}', "[" * 100_000, "\udcff"],
+    )
+    @pytest.mark.parametrize("name", ["report.json", "SHA256SUMS"])
+    def test_what_is_no_report_is_a_fault_of_the_options(
+        self, run: Run, folder: Path, name: str, content: str, world: World
+    ) -> None:
+        world.stripe_transport.requests.clear()
+        (folder / name).write_bytes(content.encode(errors="surrogateescape"))
+        code, output = self.verify(run, folder)
+        if name == "report.json":
+            assert code == audit_command.USAGE
+            assert not world.stripe_transport.requests
+        else:
+            assert code in (audit_command.USAGE, audit_command.FINDINGS)
+        assert "SAME" not in output

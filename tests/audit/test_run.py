@@ -199,7 +199,8 @@ async def test_a_report_is_published_with_checksums(tmp_path: Path) -> None:
     assert publishing.find_altered_files(tmp_path) == [], "who ran it is beside the report"
     (tmp_path / "dollars.svg").write_text("x")
     assert publishing.find_altered_files(tmp_path) == ["dollars.svg"]
-    options, before = publishing.read_options(tmp_path)
+    published = publishing.read_published(tmp_path)
+    options, before = published.options, published.rows
     assert (options.at, options.accepted) == (f"{report.scope.block}:{report.scope.time}", report.options.accepted)  # type: ignore[union-attr]
     assert publishing.describe_changes(before, report.spool) == []
     assert publishing.describe_changes({}, report.spool)[0].startswith("R00-")

@@ -395,12 +395,13 @@ async def test_the_report_is_reproduced_with_the_treasury(tmp_path: Any) -> None
     node.send(1, 700, 777)
     report = await run(world, since="600", treasury_opening=5)
     publishing.publish(report, create_run_record(world.settings(), None, 0, 1), tmp_path)
-    options, before = publishing.read_options(tmp_path)
+    published = publishing.read_published(tmp_path)
+    options = published.options
     assert (options.treasury, options.treasury_opening, options.since) == (True, 5, "600")
     node.send(2, 9_500, 50)
     async with world.create_auditor() as auditor:
         again = await auditor.run(options)
-    assert publishing.describe_changes(before, again.spool) == []
+    assert publishing.describe_changes(published.rows, again.spool) == []
     assert json.loads((tmp_path / "report.json").read_text())["totals"] == again.head()["totals"]
 
 

@@ -1,11 +1,14 @@
 """Publishes a report with checksums, and compares a published report with a new one."""
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
+
+import msgspec
 
 from stateless_billing.audit.report.charts import collect_charts
 from stateless_billing.audit.report.formats import WRITERS
@@ -15,8 +18,49 @@ from stateless_billing.audit.rules.rows import Row
 
 MANIFEST = "SHA256SUMS"
 RUN = "run.json"
-FILES = {"report.json": "json", "report.csv": "csv", "report.jsonl": "jsonl", "report.txt": "table"}
+REPORT = "report.json"
+FILES = {REPORT: "json", "report.csv": "csv", "report.jsonl": "jsonl", "report.txt": "table"}
 ACCEPTED = "accepted.jsonl"
+
+
+class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a published report. Reports of earlier versions have no `treasury`."""
+
+    since: str | None = msgspec.field(name="from")
+    until: str | None = msgspec.field(name="to")
+    customer: str | None
+    deep: bool
+    at: str
+    accepted_sha256: str | None
+    treasury: bool = False
+    treasury_opening_raw: str | None = None
+
+
+class _RowHead(msgspec.Struct, frozen=True):
+    fingerprint: str
+    row_id: str
+    status: str
+
+
+class _Coverage(msgspec.Struct, frozen=True):
+    nodes: list[str]
+    stripe_reads: int
+
+
+class _Circumstances(msgspec.Struct, frozen=True):
+    """What of a published report is of those who made it."""
+
+    tool: dict[str, str]
+    coverage: _Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedReport:
+    """A published report: its options, its rows by fingerprint, and everything but the rows as a JSON object."""
+
+    options: Options
+    rows: dict[str, dict[str, Any]]
+    head: dict[str, Any]
 
 
 def prepare_folder(folder: Path) -> None:
@@ -30,19 +74,23 @@ def publish(report: Report, run: RunRecord, folder: Path) -> None:
     """Write the report in every format, its charts and the manifest of checksums; beside them, who made it."""
     prepare_folder(folder)
     names = []
-    for name, format_name in FILES.items():
+    for name, pieces in _contents(report):
         names.append(name)
-        with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            file.writelines(WRITERS[format_name](report))
-    for name, svg in collect_charts(report).items():
-        names.append(f"{name}.svg")
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8")
-    if report.options.accepted:
-        names.append(ACCEPTED)
-        (folder / ACCEPTED).write_bytes(report.options.accepted)
+        with (folder / name).open("wb") as file:
+            file.writelines(pieces)
     lines = [f"{sha256_of(folder / name)}  {name}\n" for name in sorted(names)]
     (folder / MANIFEST).write_text("".join(lines), encoding="utf-8")
     (folder / RUN).write_text(run.as_json(), encoding="utf-8")
+
+
+def _contents(report: Report) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield the name and content of every file of the manifest."""
+    for name, format_name in FILES.items():
+        yield name, (piece.encode() for piece in WRITERS[format_name](report))
+    for name, svg in collect_charts(report).items():
+        yield f"{name}.svg", iter((svg.encode(),))
+    if report.options.accepted:
+        yield ACCEPTED, iter((report.options.accepted,))
 
 
 def sha256_of(path: Path) -> str:
@@ -67,26 +115,69 @@ def find_altered_files(folder: Path) -> list[str]:
     return altered
 
 
-def read_options(folder: Path) -> tuple[Options, dict[str, dict[str, Any]]]:
-    """Read the options of a published report and its rows by fingerprint.
-
-    Raises: OSError, ValueError, KeyError.
-    """
-    saved = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    inputs = saved["inputs"]
-    accepted = (folder / ACCEPTED).read_bytes() if inputs["accepted_sha256"] else b""
-    opening = inputs.get("treasury_opening_raw")
+def read_published(folder: Path) -> PublishedReport:
+    """Read a published report. Raises: OSError, ValueError."""
+    try:
+        content = msgspec.json.decode((folder / REPORT).read_bytes(), type=dict[str, Any])
+        rows = {row.fingerprint: fields for row, fields in _read_rows(content.pop("rows", None))}
+        inputs = msgspec.convert(content.get("inputs"), _Inputs)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    opening = inputs.treasury_opening_raw
     options = Options(
-        since=inputs["from"],
-        until=inputs["to"],
-        customer=inputs["customer"],
-        deep=inputs["deep"],
-        at=inputs["at"],
-        accepted=accepted,
-        treasury=inputs.get("treasury", False),  # reports of earlier versions do not have it
+        since=inputs.since,
+        until=inputs.until,
+        customer=inputs.customer,
+        deep=inputs.deep,
+        at=inputs.at,
+        accepted=(folder / ACCEPTED).read_bytes() if inputs.accepted_sha256 else b"",
+        treasury=inputs.treasury,
         treasury_opening=None if opening is None else int(opening),
     )
-    return options, {row["fingerprint"]: row for row in saved["rows"]}
+    return PublishedReport(options, rows, content)
+
+
+def _read_rows(rows: object) -> list[tuple[_RowHead, dict[str, Any]]]:
+    return list(zip(msgspec.convert(rows, list[_RowHead]), msgspec.convert(rows, list[dict[str, Any]]), strict=True))
+
+
+def adopt_circumstances(report: Report, published: PublishedReport) -> None:
+    """Give a report what may differ for somebody else: the program's version, the nodes, and the number of reads."""
+    with suppress(msgspec.ValidationError):
+        circumstances = msgspec.convert(published.head, _Circumstances)
+        report.tool = circumstances.tool
+        report.coverage.facts["nodes"] = circumstances.coverage.nodes
+        report.coverage.counts["stripe_reads"] = circumstances.coverage.stripe_reads
+
+
+def find_unlike_files(report: Report, folder: Path) -> list[str]:
+    """Return the files that are not byte for byte what this report is published as. Raises: OSError."""
+    names, unlike = [], []
+    for name, pieces in _contents(report):
+        names.append(name)
+        if not _holds(folder / name, pieces):
+            unlike.append(name)
+    lines = (folder / MANIFEST).read_text(encoding="utf-8").splitlines()
+    return unlike + ([MANIFEST] if [line.partition("  ")[2] for line in lines] != sorted(names) else [])
+
+
+def _holds(path: Path, pieces: Iterable[bytes]) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
+
+
+def describe_head_changes(before: Any, after: Any, name: str = "") -> list[str]:
+    """Describe how the head of a report differs from an earlier one, one line per value."""
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return [] if before == after else [f"{name}: was {before!r}, is {after!r}"]
+    names = sorted(before.keys() | after.keys())
+    return [
+        line
+        for key in names
+        for line in describe_head_changes(before.get(key), after.get(key), f"{name}.{key}".lstrip("."))
+    ]
 
 
 def describe_changes(before: Mapping[str, Mapping[str, Any]], after: Iterable[Row]) -> list[str]:

@@ -79,13 +79,14 @@ class Coverage:
 
 @dataclass(slots=True)
 class Report:
-    """A report. Its rows are in the spool."""
+    """A report. Its rows are in the spool. `tool` is the program that it is made with."""
 
     options: Options
     coverage: Coverage
     spool: Spool
     scope: Scope | None = None
     chain_totals: dict[str, Any] = field(default_factory=dict)
+    tool: dict[str, str] = field(default_factory=lambda: dict(TOOL))
 
     @property
     def is_clean(self) -> bool:
@@ -98,7 +99,7 @@ class Report:
         cents = totals.cents
         return {
             "schema_version": SCHEMA_VERSION,
-            "tool": TOOL,
+            "tool": self.tool,
             "inputs": self.options.as_dict() | {"at": snapshot_label(self.scope) if self.scope else None},
             "summary": {
                 "clean": self.is_clean,
