@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from chain.errors import InconsistentChainData, InvalidResponse
-from chain.payment import Block, Payment, customer_id_from_bytes32
+from chain.payment import MAX_TIME, Block, Payment, customer_id_from_bytes32
 
 T = TypeVar("T")
 
@@ -114,9 +114,9 @@ def _response(content: bytes, type_: type[T], what: str) -> T:
         raise InvalidResponse(f"no JSON: {content[:2000].decode(errors='replace')!r}") from error
 
 
-def quantity(value: object) -> int:
-    """Decode a JSON-RPC quantity (`0x1b4`)."""
-    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+def quantity(value: object, largest: int | None = None) -> int:
+    """Decode a JSON-RPC quantity (`0x1b4`), up to `largest` if given."""
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value) or (largest and int(value, 16) > largest):
         raise InvalidResponse(f"expected a quantity, got {_excerpt(value)}")
     return int(value, 16)
 
@@ -202,7 +202,7 @@ def payment_blocks(blocks: list[int], expected: int) -> list[int]:
 def block(value: object) -> Block:
     """Decode a block header."""
     header = typed(value, _Header, "a block")
-    return Block(quantity(header.number), hash32(header.hash), quantity(header.timestamp))
+    return Block(quantity(header.number), hash32(header.hash), quantity(header.timestamp, MAX_TIME))
 
 
 def receipt(value: object, tx_hash: str) -> TxReceipt:

@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +31,7 @@ from stateless_billing.stripe.connection import MAX_RESPONSE_BYTES
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
 _NODE_CONNECTIONS = 20
+_MAX_DIGITS = 18  # of blocks and times
 _PRICE_LIMITS = httpx.Limits(max_connections=2)
 
 
@@ -106,7 +105,7 @@ class Auditor:
         try:
             audit = await self.prepare(options, spool)
         except InvalidSpool as error:
-            raise _invalid_spool(error) from error
+            raise invalid_spool(error) from error
         return await audit.run()
 
     async def prepare(self, options: Options, spool: LedgerSpool | None = None) -> Audit:
@@ -163,13 +162,18 @@ class Auditor:
     async def _find_scope(self, options: Options, reader: ChainReader) -> Scope:
         final = await provider.block(self.nodes, "finalized")
         pinned = _parse_snapshot(options.at)
-        time = pinned[1] if pinned else await self.create_stripe_reader().now()
+        now = await self.create_stripe_reader().now()
+        if pinned and pinned[0] > final.number:
+            raise InvalidOptions(f"--at: block {pinned[0]} is not final yet")
+        if pinned and pinned[1] > now:
+            raise InvalidOptions(
+                f"--at: Stripe's clock has not passed {pinned[1]} yet, so that entries may still follow"
+            )
+        time = pinned[1] if pinned else now
         last_block = await provider.block(self.nodes, pinned[0]) if pinned else final
         if options.until:
             until_block = await self._find_boundary(options.until, reader, last_block, side="before")
             last_block = until_block if until_block.number < last_block.number else last_block
-        if last_block.number > final.number:
-            raise InvalidOptions(f"--at: block {last_block.number} is not final yet")
         first_block = await self._find_boundary(options.since, reader, final, side="after") if options.since else None
         head = await provider.block(self.nodes, "latest")
         newest = last_block if options.until else await reader.find_block_by_time(time, head, side="before")
@@ -210,7 +214,7 @@ class Auditor:
 
     async def _find_boundary(self, boundary: str, reader: ChainReader, head: Block, *, side: Side) -> Block:
         """Find the block of `--from` or `--to`: a block number, or a day or time in UTC."""
-        if boundary.isascii() and boundary.isdigit():
+        if _is_number(boundary):
             return await provider.block(self.nodes, min(int(boundary), head.number))
         return await reader.find_block_by_time(parse_time(boundary), head, side=side)
 
@@ -226,23 +230,8 @@ class Auditor:
         await self._stripe_host.aclose()
 
 
-@contextmanager
-def open_spool(path: Path | None) -> Iterator[LedgerSpool | None]:
-    """Open the file that keeps what is read, if it is named. Raises: InvalidOptions."""
-    if path is None:
-        yield None
-        return
-    try:
-        spool = LedgerSpool(path)
-    except InvalidSpool as error:
-        raise _invalid_spool(error) from error
-    except OSError as error:
-        raise InvalidOptions(f"--spool: {error}") from error
-    with spool:
-        yield spool
-
-
-def _invalid_spool(error: InvalidSpool) -> InvalidOptions:
+def invalid_spool(error: InvalidSpool) -> InvalidOptions:
+    """Return what a file that cannot be gone on from means for the options."""
     return InvalidOptions(f"--spool: {error}. Name another file, or delete it to start anew")
 
 
@@ -258,11 +247,15 @@ def parse_time(text: str) -> int:
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+
+
 def _parse_snapshot(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     block, _, time = text.partition(":")
-    if not (block.isascii() and block.isdigit() and time.isascii() and time.isdigit()):
+    if not (_is_number(block) and _is_number(time)):
         raise InvalidOptions("--at takes <block>:<unix seconds>, as a report prints it")
     return int(block), int(time)
 
@@ -291,7 +284,7 @@ __all__ = [
     "InvalidOptions",
     "ProgressReporting",
     "StripeReadError",
-    "open_spool",
+    "invalid_spool",
     "parse_accepted",
     "parse_time",
 ]

@@ -6,17 +6,17 @@ Exit codes: 0 clean, 1 findings, 2 usage, 3 a source could not be read completel
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 
 from chain.errors import ChainError
 from stateless_billing import settings
 from stateless_billing.audit import explanation
-from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting, open_spool
+from stateless_billing.audit.auditor import Auditor, InvalidOptions, ProgressReporting, invalid_spool
 from stateless_billing.audit.explanation import NothingFound
 from stateless_billing.audit.progress import ProgressPrinter, ignore_progress
-from stateless_billing.audit.readers.ledger_spool import SpoolFailed
+from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, SpoolFailed
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.repair import Repair, RepairServices, repair
 from stateless_billing.audit.report import publishing
@@ -114,7 +114,7 @@ async def _audit(auditor: Auditor, command: argparse.Namespace, options: Options
     except OSError as error:
         raise InvalidOptions(f"--out: {error}") from error
     started = int(SystemClock().wall())
-    with open_spool(command.spool) as spool:
+    with _open_spool(command.spool) as spool:
         report = await auditor.run(options, spool)
         record = create_run_record(auditor.settings, command.by, started, int(SystemClock().wall()))
         try:
@@ -136,6 +136,22 @@ async def _audit(auditor: Auditor, command: argparse.Namespace, options: Options
             auditor.reporting.on_message(f"delete {command.spool}, which holds what customers paid: {error}")
     auditor.reporting.on_message(record.sentence)
     return exit_code(report)
+
+
+@contextmanager
+def _open_spool(path: Path | None) -> Iterator[LedgerSpool | None]:
+    """Open the file that keeps what is read, if it is named. Raises: InvalidOptions."""
+    if path is None:
+        yield None
+        return
+    try:
+        spool = LedgerSpool(path)
+    except InvalidSpool as error:
+        raise invalid_spool(error) from error
+    except OSError as error:
+        raise InvalidOptions(f"--spool: {error}") from error
+    with spool:
+        yield spool
 
 
 def _going_on(command: argparse.Namespace) -> str:

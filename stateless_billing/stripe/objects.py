@@ -10,6 +10,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from chain.payment import MAX_TIME
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.errors import require_customer_id
 
@@ -87,6 +88,8 @@ class DeletionPage:
 
 
 Text = Annotated[str, Meta(min_length=1)]
+Time = Annotated[int, Meta(ge=0, le=MAX_TIME)]
+"""Unix seconds, as far as dates go."""
 
 
 class _DollarBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +103,7 @@ class _CustomerObject(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Text
     deleted: bool = False
-    created: int | None = None
+    created: Time | None = None
     email: str | None = None
     currency: str | None = None
     balance: int | None = None
@@ -138,7 +141,7 @@ class _EntryObject(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
     id: Text
     amount: int
-    created: int
+    created: Time
     currency: Text
     customer: T
     type: Text
@@ -179,7 +182,7 @@ class _DeletionObject(msgspec.Struct, frozen=True, kw_only=True):
     """An event `customer.deleted`."""
 
     id: Text
-    created: int
+    created: Time
     type: Literal["customer.deleted"]
     data: _EventData
 

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import pytest
 
-from stateless_billing.audit.auditor import InvalidOptions, open_spool
+from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, PageRequest, SpoolFailed, SpoolHead
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
@@ -49,7 +49,7 @@ def world() -> World:
 
 async def audit(world: World, spool: Path | None, settings: dict[str, str] | None = None, **options: Any) -> Report:
     async with world.create_auditor(**settings or {}) as auditor:
-        with open_spool(spool) as pages:
+        with LedgerSpool(spool) if spool else nullcontext() as pages:
             return await auditor.run(Options(**{"deep": True} | options), pages)
 
 

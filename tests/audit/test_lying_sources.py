@@ -9,7 +9,9 @@ import httpx
 import pytest
 from msgspec import structs
 
+from chain.errors import NodeError
 from chain.payment import Payment
+from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options
@@ -398,3 +400,71 @@ async def test_the_report_does_not_depend_on_which_answer_came_first(is_credited
         reports.append("".join(write_json(report)))
         assert count_statuses(report)["matched"] == 5
     assert reports[0] == reports[1] == reports[2]
+
+
+class TestTimes:
+    """Times that prove nothing, or are none."""
+
+    @pytest.mark.parametrize("date", [None, "soon", "Thu, 01 Jan 1970 00:00:00 GMT", "Sun, 20 Sep 2026 20:00:00 GMT"])
+    async def test_a_balance_without_a_time_of_its_own_proves_no_absence(self, date: str | None) -> None:
+        world = uncredited_world(3)
+        assert count_statuses(await run_audit(world))["missing_credit"] == 3
+
+        def undated(request: httpx.Request) -> httpx.Response | None:
+            if not request.url.path.startswith("/v1/customers/cus_Payer0") or is_ledger(request):
+                return None
+            answer = world.stripe.handle("GET", request.url.raw_path.decode(), dict(request.headers))
+            return httpx.Response(200, content=answer.body, headers={"date": date} if date else {})
+
+        world.stripe_transport.hook = undated
+        report = await run_audit(world)
+        assert [sentence for sentence in report.coverage.missing if "cus_Payer0" in sentence]
+        assert count_statuses(report)["missing_credit"] < 3
+
+    @pytest.mark.parametrize("created", [-1, 253_402_300_800, 10**20])
+    @pytest.mark.parametrize("deep", [False, True])
+    async def test_an_entry_of_no_date_is_no_answer(self, created: int, deep: bool) -> None:
+        world = World(PAYMENTS)
+
+        def change(body: dict[str, Any]) -> None:
+            body["data"][0]["created"] = created
+
+        rewrite(world, is_ledger, change)
+        report = await run_audit(world, deep=deep)
+        assert "created" in report.coverage.missing[0]
+
+    @pytest.mark.parametrize("created", [-1, 10**20])
+    async def test_a_customer_of_no_date_is_no_answer(self, created: int) -> None:
+        world = World(PAYMENTS)
+        rewrite(world, is_list_of_customers, lambda body: body["data"][0].update(created=created))
+        assert "the list of customers: " in (await run_audit(world)).coverage.missing[0]
+
+    @pytest.mark.parametrize("time", [253_402_300_800, 2**255])
+    async def test_a_block_of_no_date_is_no_answer(self, time: int) -> None:
+        world = World(PAYMENTS)
+        world.node.lies["eth_getBlockByNumber"] = lambda header: header | {"timestamp": hex(time)}
+        with pytest.raises(NodeError, match="quantity"):
+            await run_audit(world)
+
+    @pytest.mark.parametrize("ahead", [1, 10**9, 10**17])
+    async def test_a_time_that_stripe_has_not_passed_is_refused(self, ahead: int) -> None:
+        """Entries may still be written up to it, so that the report could not be made again."""
+        world = World(PAYMENTS)
+        passed = (await run_audit(world)).head()["inputs"]["at"]
+        assert (await run_audit(world, at=passed)).is_clean
+        block_number, time = passed.split(":")
+        with pytest.raises(InvalidOptions, match="has not passed"):
+            await run_audit(world, at=f"{block_number}:{int(time) + ahead}")
+
+    @pytest.mark.parametrize(
+        "at", ["9000:" + "9" * 19, "9" * 5000 + ":1", "9001:1", "9" * 18 + ":1", "\u0661:1", "1", ":"]
+    )
+    async def test_a_snapshot_that_is_none_is_refused(self, at: str) -> None:
+        with pytest.raises(InvalidOptions, match="--at"):
+            await run_audit(World(PAYMENTS), at=at)
+
+    @pytest.mark.parametrize("boundary", ["9" * 5000, "99999-01-01", "soon"])
+    async def test_a_boundary_that_is_none_is_refused(self, boundary: str) -> None:
+        for name in ("since", "until"):
+            with pytest.raises(InvalidOptions):
+                await run_audit(World(PAYMENTS), **{name: boundary})

@@ -137,6 +137,8 @@ class LedgerReader:
             raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read") from error
         if reading is None:
             raise StripeReadError(f"the ledger of {customer_id} disappeared while it was read")
+        if reading.read_at < self._scope.time:
+            raise StripeReadError(f"the balance of {customer_id} is older than the report: an answer of some cache")
         if flaw := find_flaw(reading):
             raise StripeReadError(f"the ledger of {customer_id} proves no absence: {flaw}")
         return [entry for entry in reading.entries if since <= entry.created <= self._scope.time]

@@ -139,6 +139,8 @@ class StripeReader:
         customer = await self.get_customer(customer_id, expand_balance=True)
         if customer is None or customer.deleted:
             return None
+        if not self.latest_date:
+            raise StripeReadError(f"the ledger of {customer_id}: Stripe's response has no date")
         try:
             return await read_back(
                 customer,
