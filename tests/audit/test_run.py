@@ -10,6 +10,7 @@ import httpx
 import pytest
 from msgspec import structs
 
+from chain.bulk_reader import treasury_topic
 from chain.errors import ChainError
 from chain.payment import Payment
 from stateless_billing.audit import cross_customer_pass
@@ -27,14 +28,15 @@ from stateless_billing.domain import money
 from stateless_billing.domain.csv_cells import format_cell
 from stateless_billing.domain.ledger import cursor_key
 from stateless_billing.sandbox.account import Entry as Row
-from tests.audit.builders import quoted
-from tests.audit.world import World
-from tests.chain.fake_node import history
+from tests.audit.builders import TOKEN, quoted
+from tests.audit.world import TREASURY, AuditNode, World, transfer
+from tests.chain.fake_node import FUNCTIONS, history
 from tests.chain.lies import LIES, Lie
-from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, CUSTOMER, GATEWAY, WALLET, block, tx_hash
+from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, CUSTOMER, GATEWAY, OTHER_GATEWAY, WALLET, block, tx_hash
 
 pytestmark = pytest.mark.anyio
 
+OTHER_TREASURY = "0x" + "66" * 20
 PAID = history(2, 1, 3, customers=2)
 
 
@@ -95,6 +97,59 @@ async def test_missing_transfers_are_rejected() -> None:
     world.node.lies["eth_getLogs"] = lambda logs: [] if logs and len(logs[0]["topics"]) == 3 else logs
     report = await run_audit(world)
     assert "reached the treasury" in report.coverage.missing[0]
+
+
+class TwoTreasuries(AuditNode):
+    """A node with two gateways; `treasuries` are theirs, and `straight` goes to each treasury by the first payment."""
+
+    def __init__(self, payments: list[Payment], treasuries: dict[str, str], straight: dict[str, int]) -> None:
+        super().__init__(payments)
+        self.treasuries, self.straight = treasuries, straight
+
+    def _eth_call(self, call: dict[str, str], tag: str) -> str:
+        if FUNCTIONS[call["data"][2:10]] == "treasury":
+            return treasury_topic(self.treasuries[call["to"]])
+        return super()._eth_call(call, tag)
+
+    def _eth_getLogs(self, query: dict[str, Any]) -> list[dict[str, Any]]:  # noqa: N802
+        if query["address"] != TOKEN:
+            return super()._eth_getLogs(query)
+        recipient = query["topics"][2]
+        logs = [
+            transfer(payment)
+            for payment in self.payments
+            if treasury_topic(self.treasuries[payment.gateway]) == recipient
+        ]
+        for number, (account, amount) in enumerate(self.straight.items()):
+            if treasury_topic(account) == recipient:
+                logs.append(transfer(structs.replace(self.payments[0], amount=amount, log_index=90 + number)))
+        for log in logs:
+            log["topics"] = [*log["topics"][:2], recipient]
+        return [log for log in logs if log["blockHash"] == query["blockHash"]]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("straight", [{}, {TREASURY: 1}, {OTHER_TREASURY: 2}, {TREASURY: 1, OTHER_TREASURY: 2}])
+async def test_one_transaction_that_pays_two_gateways(is_shared: bool, straight: dict[str, int]) -> None:
+    first = quoted(amount=10**18)
+    second = structs.replace(first, gateway=OTHER_GATEWAY, amount=5 * 10**18, log_index=9)
+    world = World([first, second])
+    treasuries = {GATEWAY: TREASURY, OTHER_GATEWAY: TREASURY if is_shared else OTHER_TREASURY}
+    straight = {account: amount for account, amount in straight.items() if account in treasuries.values()}
+    node = world.node = world.node_transport.node = TwoTreasuries([first, second], treasuries, straight)
+    settings = {"GATEWAY_ADDRESSES": f"{GATEWAY},{OTHER_GATEWAY}"}
+    async with world.create_auditor(**settings) as auditor:
+        report = await auditor.run(Options())
+    assert report.is_clean, report.coverage.missing
+    assert report.head()["totals"]["sent_straight_raw"] == str(sum(straight.values()))
+    node.treasuries[OTHER_GATEWAY] = "0x" + "99" * 20
+    node.straight = {TREASURY: 10**19}
+    node.lies["eth_getLogs"] = lambda logs: [
+        log for log in logs if log["topics"][-1] != treasury_topic("0x" + "99" * 20)
+    ]
+    async with world.create_auditor(**settings) as auditor:
+        report = await auditor.run(Options())
+    assert "reached the treasury 0x9999" in report.coverage.missing[0], "more at the other one makes up for nothing"
 
 
 async def test_a_node_without_batches_gets_single_calls() -> None:

@@ -1,6 +1,7 @@
 """Reads all payments and checks them against contract counts and treasury transfers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, product
@@ -9,7 +10,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from chain import provider
-from chain.bulk_reader import BulkReader, PaymentBatch, paid_by
+from chain.bulk_reader import BulkReader, PaymentBatch
 from chain.errors import InconsistentChainData
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
@@ -122,11 +123,14 @@ class ChainReader:
     async def read_everything(self, first_block: int, horizon: int, token: str) -> ChainFacts:
         """Read all payments from `first_block` on, checked against the contracts and the token."""
         facts = ChainFacts()
-        unmatched: dict[tuple[str, str], int] = {}
+        unmatched: dict[tuple[str, str, str], int] = {}
+        treasuries: dict[str, str] = {}
         newest = await provider.block(self.nodes, horizon)
         for gateway in self.gateways:
             total = await self._count_with(newest, gateway, lambda bulk: bulk.total_payments())
-            treasury = await self._read_with_failover(gateway, lambda bulk: bulk.treasury())
+            treasuries[gateway.address] = treasury = await self._read_with_failover(
+                gateway, lambda bulk: bulk.treasury()
+            )
             start = await self._find_first_index(gateway, first_block, total)
             facts.counted[gateway.address] = end = await self._find_first_index(gateway, horizon + 1, total)
             while start < total:
@@ -136,12 +140,12 @@ class ChainReader:
                     facts.payments.add(payments)
                     facts.paid += sum(payment.amount for payment in payments)
                     facts.received += batch.received
-                    unmatched |= batch.unmatched_transfers
+                    unmatched |= {(treasury, *sender): sent for sender, sent in batch.unmatched_transfers.items()}
                 else:
                     facts.later.add(payments)
                 start = batch.payments[-1][0] + 1
                 self._on_progress("payments of the chain", start, total)
-        self._match_transfers(facts, unmatched)
+        await self._match_transfers(facts, unmatched, treasuries)
         await self._require_matching_counts(facts, horizon, is_whole=first_block == 0)
         return facts
 
@@ -200,21 +204,27 @@ class ChainReader:
         return low
 
     @staticmethod
-    def _match_transfers(facts: ChainFacts, unmatched: dict[tuple[str, str], int]) -> None:
-        """Compare the treasury's other transfers with what their transactions paid at all gateways."""
+    async def _match_transfers(
+        facts: ChainFacts, unmatched: Mapping[tuple[str, str, str], int], treasuries: Mapping[str, str]
+    ) -> None:
+        """Compare the treasuries' other transfers with what their transactions paid at all gateways of the treasury.
+
+        `unmatched` has what reached a treasury by an EVM transaction and sender, `treasuries` that of each gateway.
+        """
         if not unmatched:
             return
-        hashes = {tx_hash for tx_hash, _ in unmatched}
-        paid = paid_by(
-            payment for payments in facts.payments.values() for payment in payments if payment.tx_hash in hashes
-        )
+        hashes = {tx_hash for _, tx_hash, _ in unmatched}
+        paid: Counter[tuple[str, str, str]] = Counter()
+        async for payment in in_turns(facts.payments):
+            if payment.tx_hash in hashes:
+                paid[treasuries[payment.gateway], payment.tx_hash, payment.payer] += payment.amount
         for sender, sent in unmatched.items():
-            if sent < paid.get(sender, 0):
+            if sent < paid[sender]:
                 raise InconsistentChainData(
-                    f"{sender[0]} shows payments of {paid[sender]}, but {sent} reached the treasury"
+                    f"{sender[1]} shows payments of {paid[sender]}, but {sent} reached the treasury {sender[0]}"
                 )
             facts.received += sent
-            facts.sent_straight += sent - paid.get(sender, 0)
+            facts.sent_straight += sent - paid[sender]
 
     async def _count_payments(self, gateway: Gateway, customers: Sequence[str]) -> list[int]:
         return await self._read_with_failover(gateway, lambda bulk: bulk.counts(customers))
