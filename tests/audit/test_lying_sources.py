@@ -12,6 +12,7 @@ from msgspec import structs
 from chain.errors import NodeError
 from chain.payment import Payment
 from stateless_billing.audit.auditor import InvalidOptions
+from stateless_billing.audit.readers import ledgers
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options
@@ -468,3 +469,8 @@ class TestTimes:
         for name in ("since", "until"):
             with pytest.raises(InvalidOptions):
                 await run_audit(World(PAYMENTS), **{name: boundary})
+
+
+async def test_a_long_ledger_is_judged_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "_MAX_JUDGED_ON_LOOP", 5)
+    assert (await run_audit(World(PAYMENTS), deep=True)).is_clean

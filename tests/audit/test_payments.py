@@ -1,6 +1,6 @@
 """Each status follows from its facts, and those facts yield no other status."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from stateless_billing.audit.rules.payments import (
     expected_cents,
     judge_customer,
     judge_uncredited,
-    recorded_rate,
 )
+from stateless_billing.audit.rules.rows import recorded_rate
 from stateless_billing.audit.rules.statuses import RULES, Status
 from stateless_billing.audit.run import index_orders
 from stateless_billing.crediting.payment_status import CONFIRMING_CAUSES, HELD_CAUSES, PENDING_CAUSES
@@ -253,7 +253,30 @@ def test_an_empty_ledger_has_no_rows() -> None:
     assert judge_customer(CustomerLedger(AuditedCustomer("cus_Nobody")), NO_ORDERS, SCOPE).rows == []
 
 
-def test_the_work_grows_with_a_customers_payments_and_not_with_their_square(monkeypatch: pytest.MonkeyPatch) -> None:
+def reversed_credits(payment: Payment, number: int) -> list[Entry]:
+    first = credit(payment, number)
+    return [first, reversal(first, 1_000 + number), credit(payment, 2_000 + number, created=payment.time + 5_000)]
+
+
+@pytest.mark.parametrize(
+    ("entries_of", "status"),
+    [
+        pytest.param(lambda payment, number: [credit(payment, number)], "matched", id="credits"),
+        pytest.param(reversed_credits, "matched", id="reversed and credited again"),
+        pytest.param(
+            lambda payment, number: [credit(payment, number, metadata=dict.fromkeys(C.metadata))],
+            "metadata_altered",
+            id="without metadata",
+        ),
+        pytest.param(lambda _, number: [entry(id=f"cbtxn_{number}", cents=1, description="x")], "", id="other cents"),
+        pytest.param(
+            lambda _, number: [entry(id=f"cbtxn_{number}", cents=5000, description="Top-up via pi_1")], "", id="top-ups"
+        ),
+    ],
+)
+def test_the_work_grows_with_a_customers_payments_and_not_with_their_square(
+    monkeypatch: pytest.MonkeyPatch, entries_of: Callable[[Payment, int], list[Entry]], status: str
+) -> None:
     compared: list[int] = []
     match = ledger.match
 
@@ -263,6 +286,20 @@ def test_the_work_grows_with_a_customers_payments_and_not_with_their_square(monk
 
     monkeypatch.setattr(ledger, "match", counted)
     payments = [quoted(number, block=100 + number, tx_hash=tx_hash(number + 1)) for number in range(300)]
-    verdict = judge(payments, [credit(payment, number) for number, payment in enumerate(payments)])
-    assert [row.status for row in verdict.rows] == ["matched"] * 300
-    assert sum(compared) <= 2 * len(payments)
+    entries = [each for number, payment in enumerate(payments) for each in entries_of(payment, number)]
+    verdict = judge(payments, entries)
+    assert [row.status for row in verdict.rows if row.kind == "payment"] == ([status] * 300 if status else [])
+    assert len(verdict.uncredited) == (0 if status else 300)
+    assert sum(compared) <= 6 * len(payments)
+
+
+def test_entries_too_old_for_one_payment_are_not_taken_by_the_next() -> None:
+    early, late = quoted(0), quoted(1, block=9_000, tx_hash=tx_hash(2))
+    old, fit = (
+        entry(id=f"cbtxn_{time}", cents=5000, created=time, description="x") for time in (early.time - 121, late.time)
+    )
+    verdict = judge([early, late], [old, fit])
+    assert [(row.tx_hash, row.stripe_txn) for row in verdict.rows if row.kind == "payment"] == [
+        (early.tx_hash, fit.id),
+    ]
+    assert verdict.uncredited == [late]

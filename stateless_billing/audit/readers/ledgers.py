@@ -1,5 +1,6 @@
 """Reads as much of a customer's ledger as the audit needs, in the fewest pages."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ from stateless_billing.domain.balance_chain import find_flaw, opening_balance, o
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
+
+_MAX_JUDGED_ON_LOOP = 2_000  # payments and entries
 
 
 @dataclass(slots=True)
@@ -121,13 +124,19 @@ class LedgerReader:
 
         Before reporting an entry as missing, read far enough to prove its absence.
         """
-        verdict = judge_customer(customer_ledger, self._orders, self._scope)
+        verdict = await self._judge_entries(customer_ledger)
         if missing := expected.missing_times(verdict, self._scope):
             proven = await self._read_proven(customer_ledger.customer.id, min(missing) - LISTING_LEAD_SECONDS)
             customer_ledger.entries = join_entries([proven, *windows] if windows else [customer_ledger.entries, proven])
-            verdict = judge_customer(customer_ledger, self._orders, self._scope)
+            verdict = await self._judge_entries(customer_ledger)
         self._coverage.count("entries_read", len(customer_ledger.entries))
         return verdict
+
+    async def _judge_entries(self, customer_ledger: CustomerLedger) -> CustomerVerdict:
+        """Judge a ledger; a long one in a thread, so that the connections are served meanwhile."""
+        if len(customer_ledger.payments) + len(customer_ledger.entries) <= _MAX_JUDGED_ON_LOOP:
+            return judge_customer(customer_ledger, self._orders, self._scope)
+        return await asyncio.to_thread(judge_customer, customer_ledger, self._orders, self._scope)
 
     async def _read_proven(self, customer_id: str, since: int) -> list[Entry]:
         """Read the entries from `since` to the report's time of a ledger that is proven complete."""

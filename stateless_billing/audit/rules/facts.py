@@ -1,6 +1,7 @@
 """The facts that the rules judge, as plain values. Pure."""
 
 import re
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -135,28 +136,52 @@ class OrderIndex:
 class UnmatchedEntries:
     """A customer's entries that no payment has taken yet, and all its reversals.
 
-    Credits are indexed by all that a payment can be matched by, so that many payments do not search all entries each.
+    They are indexed by all that a payment can be matched by, so that many payments do not search all entries each.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = {entry.id: entry for entry in entries}
         self.ids = frozenset(self.entries)
-        self.reversals = [entry for entry in self.entries.values() if entry.kind == "reversal"]
-        self._credits: dict[str, list[Entry]] = {}
+        self._reversals: dict[str, list[Entry]] = defaultdict(list)
+        self._credits: dict[str, list[Entry]] = defaultdict(list)
         for entry in self.entries.values():
-            if entry.kind == "payment":
+            if entry.kind == "reversal":
+                self._reversals[reversed_id(entry)].append(entry)
+            elif entry.kind == "payment":
                 for name in {named_payment(entry), entry.metadata.get("sequence", "")}:
-                    self._credits.setdefault(name, []).append(entry)
+                    self._credits[name].append(entry)
 
     def that_may_credit(self, payment: Payment) -> list[Entry]:
-        """Return the credits of the payment's identity or sequence, and the reversals."""
+        """Return the credits of the payment's identity or sequence, and their reversals."""
         named = (*self._credits.get(payment.identity, ()), *self._credits.get(str(payment.sequence), ()))
         credits_ = {entry.id: entry for entry in named if entry.id in self.entries}
-        return [*credits_.values(), *self.reversals]
+        return [*credits_.values(), *(row for entry in credits_.values() for row in self.reversals_of(entry))]
+
+    def reversals_of(self, entry: Entry) -> list[Entry]:
+        """Return the reversals that lead to an entry, and the entry itself if it is one."""
+        found = {entry.id: entry}
+        names = [entry.id]
+        while names:
+            rows = [row for row in self._reversals.get(names.pop(), ()) if row.id not in found]
+            found |= {row.id: row for row in rows}
+            names += [row.id for row in rows]
+        return [row for row in found.values() if row.kind == "reversal"]
+
+    def by_cents(self) -> dict[int, deque[Entry]]:
+        """Return the entries by their cents, oldest first."""
+        entries: dict[int, deque[Entry]] = defaultdict(deque)
+        for entry in sorted(self.entries.values(), key=lambda entry: (entry.created, entry.id)):
+            entries[entry.cents].append(entry)
+        return entries
 
     def take(self, entry: Entry) -> None:
         """Remove an entry."""
         del self.entries[entry.id]
+
+
+def reversed_id(reversal: Entry) -> str:
+    """Return the ID of the entry that a reversal reverses."""
+    return reversal.metadata.get("reverses", "")
 
 
 def named_payment(credit: Entry) -> str:

@@ -1,8 +1,8 @@
 """Judges a customer's payments and other entries, with the same matcher as crediting. Pure."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 
 from chain.payment import Payment
 from stateless_billing.audit.rules.facts import (
@@ -13,16 +13,17 @@ from stateless_billing.audit.rules.facts import (
     find_held_cause,
     is_relevant,
     named_payment,
+    reversed_id,
 )
 from stateless_billing.audit.rules.rows import (
-    Cells,
     Row,
     cells_of_credit,
     cells_of_decision,
     cells_of_lone_entry,
     cells_of_payment,
+    cells_of_rate,
     create_row,
-    format_utc,
+    recorded_rate,
 )
 from stateless_billing.audit.rules.statuses import SLA_SECONDS, Status
 from stateless_billing.domain import ledger, money
@@ -39,8 +40,9 @@ class Credit:
     reversals: tuple[Entry, ...] = ()
 
 
-def _create_credit(entry: Entry, reversals: Sequence[Entry], rule: str = "") -> Credit:
-    rows = [row for row in reversals if entry.id in (row.id, _reversed_id(row))]
+def _create_credit(entry: Entry, unmatched: UnmatchedEntries, rule: str = "") -> Credit:
+    reversals = unmatched.reversals_of(entry)
+    rows = [row for row in reversals if entry.id in (row.id, reversed_id(row))]
     return Credit(entry, net_cents(entry, reversals), rule, tuple(sorted(rows, key=lambda row: (row.created, row.id))))
 
 
@@ -60,14 +62,13 @@ def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: S
     verdict = CustomerVerdict()
     unmatched = UnmatchedEntries(filter(is_relevant, customer_ledger.entries))
     for payment in customer_ledger.payments:
-        if credits_ := _take_credits(payment, None, unmatched, scope):
+        if credits_ := _take_credits(payment, unmatched, scope):
             verdict.credited[payment.identity] = credits_
-        else:
-            verdict.uncredited.append(payment)
-    for payment in list(verdict.uncredited):  # credits without metadata last, so that they take no better match
-        if payment.quoted and (credits_ := _take_credits(payment, payment.cents, unmatched, scope)):
-            verdict.credited[payment.identity] = credits_
-            verdict.uncredited.remove(payment)
+    oldest_first = unmatched.by_cents()
+    for payment in customer_ledger.payments:  # credits without metadata last, so that they take no better match
+        if payment.quoted and payment.identity not in verdict.credited:
+            verdict.credited |= _take_stripped_credit(payment, oldest_first[payment.cents], unmatched, scope)
+    verdict.uncredited += [each for each in customer_ledger.payments if each.identity not in verdict.credited]
     for payment in customer_ledger.payments:
         if credits_ := verdict.credited.get(payment.identity, []):
             target = orders.target_of(payment, [credit.entry for credit in credits_], complete=False)
@@ -77,19 +78,33 @@ def judge_customer(customer_ledger: CustomerLedger, orders: OrderIndex, scope: S
     return verdict
 
 
-def _take_credits(payment: Payment, cents: int | None, unmatched: UnmatchedEntries, scope: Scope) -> list[Credit]:
+def _take_credits(payment: Payment, unmatched: UnmatchedEntries, scope: Scope) -> list[Credit]:
     """Remove the credits of a payment from `unmatched` and return them, oldest first."""
     credits_: list[Credit] = []
     while True:
-        entries = unmatched.that_may_credit(payment) if cents is None else list(unmatched.entries.values())
-        match = ledger.match(payment, cents, entries, scope.other_credits)
-        expected = MatchOutcome.CREDITED if cents is None else MatchOutcome.ALTERED
-        if match.outcome is not expected or match.entry is None or (credits_ and cents is not None):
+        match = ledger.match(payment, None, unmatched.that_may_credit(payment), scope.other_credits)
+        if match.outcome is not MatchOutcome.CREDITED or match.entry is None:
             return credits_
-        unmatched.take(match.entry)
-        by_facts = "sequence, wallet and amount" if cents is None else "cents and time"
-        rule = "identity" if named_payment(match.entry) == payment.identity else by_facts
-        credits_.append(_create_credit(match.entry, unmatched.reversals, rule))
+        credits_.append(_take(payment, match.entry, unmatched, "sequence, wallet and amount"))
+
+
+def _take_stripped_credit(
+    payment: Payment, oldest_first: deque[Entry], unmatched: UnmatchedEntries, scope: Scope
+) -> dict[str, list[Credit]]:
+    """Remove the oldest entry of a payment's cents that may be its credit without metadata; return it by the payment.
+
+    What is too old for a payment is so for every later one, and leaves `oldest_first`.
+    """
+    while oldest_first:
+        entry = oldest_first.popleft()
+        if ledger.match(payment, payment.cents, [entry], scope.other_credits).outcome is MatchOutcome.ALTERED:
+            return {payment.identity: [_take(payment, entry, unmatched, "cents and time")]}
+    return {}
+
+
+def _take(payment: Payment, entry: Entry, unmatched: UnmatchedEntries, by_facts: str) -> Credit:
+    unmatched.take(entry)
+    return _create_credit(entry, unmatched, "identity" if named_payment(entry) == payment.identity else by_facts)
 
 
 def _judge_other_entries(
@@ -97,21 +112,17 @@ def _judge_other_entries(
 ) -> None:
     """Judge the entries that match no payment of this customer."""
     for entry in unmatched.entries.values():
-        credit = _create_credit(entry, unmatched.reversals)
+        credit = _create_credit(entry, unmatched)
         if entry.kind == "payment":
             verdict.unmatched_credits.append(credit)
         elif entry.kind == "grant":
             verdict.grants.append(credit)
         elif entry.kind == "reversal":
-            if complete and _reversed_id(entry) not in unmatched.ids and entry.created >= scope.start:
-                reason = f"it reverses {_reversed_id(entry)[:40]!r}, which does not exist"
+            if complete and reversed_id(entry) not in unmatched.ids and entry.created >= scope.start:
+                reason = f"it reverses {reversed_id(entry)[:40]!r}, which does not exist"
                 verdict.rows.append(judge_unexplained_credit(credit, reason))
         elif _is_unexplained(entry, scope):
             verdict.rows.append(judge_unexplained_credit(credit, _describe_entry(entry)))
-
-
-def _reversed_id(reversal: Entry) -> str:
-    return reversal.metadata.get("reverses", "")
 
 
 def _is_unexplained(entry: Entry, scope: Scope) -> bool:
@@ -149,7 +160,7 @@ def judge_payment(
     row = cells_of_payment(payment, scope.token, scope.explorer) | cells_of_credit(payment, first.entry)
     order, confirmation = orders.decision_about(payment, (credit.entry for credit in credits_))
     row |= cells_of_decision(order, confirmation, [entry for credit in credits_ for entry in credit.reversals])
-    row |= _rate_cells(payment, first.entry) | {
+    row |= cells_of_rate(payment, first.entry) | {
         "expected_cents": expected,
         "credited_cents": total,
         "delta_cents": None if expected is None else total - expected,
@@ -227,33 +238,6 @@ def expected_cents(payment: Payment, credit: Entry) -> int | None:
     if rate is None or not (discount.isascii() and discount.isdigit() and int(discount) < 10_000):
         return None
     return money.cents_down(payment.amount, rate, int(discount))
-
-
-def recorded_rate(credit: Entry) -> int | None:
-    """Return the rate in a credit's metadata, in 10^-18 dollars; None if it is malformed."""
-    try:
-        rate = Decimal(credit.metadata.get("rate", ""))
-        scaled = rate.scaleb(18)
-        exact = scaled == scaled.to_integral_value()
-    except (InvalidOperation, ValueError):
-        return None
-    return int(scaled) if exact and 0 < rate < 10**9 else None
-
-
-def _rate_cells(payment: Payment, credit: Entry) -> Cells:
-    if payment.quoted:
-        return {
-            "rate_usd": money.format_decimal(money.rate_down(payment.cents, payment.amount)),
-            "rate_source": "quote",
-        }
-    rate, time = recorded_rate(credit), credit.metadata.get("rate_at", "")
-    discount = credit.metadata.get("discount_bps", "")
-    return {
-        "rate_usd": None if rate is None else money.format_decimal(rate),
-        "rate_source": credit.metadata.get("rate_source"),
-        "rate_time_utc": format_utc(int(time)) if time.isascii() and time.isdigit() and len(time) < 12 else None,
-        "discount_bps": int(discount) if discount.isascii() and discount.isdigit() and len(discount) < 6 else None,
-    }
 
 
 def find_altered_texts(payment: Payment, credit: Entry) -> list[str]:

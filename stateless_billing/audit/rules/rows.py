@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from chain.payment import Payment
@@ -161,6 +162,34 @@ def cells_of_credit(payment: Payment, entry: Entry) -> Cells:
         "credit_latency_s": entry.created - payment.time,
         "idempotency_key": ledger.credit_key(payment, epoch),
     }
+
+
+def cells_of_rate(payment: Payment, credit: Entry) -> Cells:
+    """Return the cells of the rate behind a credit."""
+    if payment.quoted:
+        return {
+            "rate_usd": money.format_decimal(money.rate_down(payment.cents, payment.amount)),
+            "rate_source": "quote",
+        }
+    rate, time = recorded_rate(credit), credit.metadata.get("rate_at", "")
+    discount = credit.metadata.get("discount_bps", "")
+    return {
+        "rate_usd": None if rate is None else money.format_decimal(rate),
+        "rate_source": credit.metadata.get("rate_source"),
+        "rate_time_utc": format_utc(int(time)) if time.isascii() and time.isdigit() and len(time) < 12 else None,
+        "discount_bps": int(discount) if discount.isascii() and discount.isdigit() and len(discount) < 6 else None,
+    }
+
+
+def recorded_rate(credit: Entry) -> int | None:
+    """Return the rate in a credit's metadata, in 10^-18 dollars; None if it is malformed."""
+    try:
+        rate = Decimal(credit.metadata.get("rate", ""))
+        scaled = rate.scaleb(18)
+        exact = scaled == scaled.to_integral_value()
+    except (InvalidOperation, ValueError):
+        return None
+    return int(scaled) if exact and 0 < rate < 10**9 else None
 
 
 def cells_of_decision(order: Order | None, confirmation: Order | None, reversals: Sequence[Entry] = ()) -> Cells:
