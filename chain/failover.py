@@ -7,11 +7,12 @@ same nodes. A node that stands still answers every question properly and untruly
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chain import provider
-from chain.errors import ChainError, NodeError
+from chain.errors import ChainError, NodeError, WrongChain
 from chain.payment import Block
 from chain.provider import Call, HttpClient, NodeProvider, RequestObserver
 
@@ -80,7 +81,12 @@ class NodeStatuses:
 
 
 class FailoverProvider:
-    """All configured nodes, asked in order; those that failed, do not answer or are behind are asked last."""
+    """All configured nodes, asked in order; those that failed, do not answer or are behind are asked last.
+
+    `pauses` are the seconds after which a question that no node answered is asked again; by default it is not.
+    """
+
+    pauses: Sequence[float] = ()
 
     def __init__(
         self,
@@ -185,8 +191,28 @@ class FailoverProvider:
     def _back_off(node: NodeProvider) -> None:
         node.backoff_until = asyncio.get_running_loop().time() + _BACKOFF_SECONDS
 
+    def without_pauses(self) -> "FailoverProvider":
+        """Return the same nodes, for questions that are asked once."""
+        once = copy(self)
+        once.pauses = ()
+        return once
+
+    async def repeat(self, read: Callable[[], Awaitable[T]]) -> T:
+        """Run a reading of any nodes, and again after each of the pauses if they do not answer. Raises: ChainError."""
+        for pause in self.pauses:
+            try:
+                return await read()
+            except WrongChain:
+                raise
+            except NodeError:
+                await asyncio.sleep(pause)
+        return await read()
+
     async def with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
         """Return the first reading that is consistent. An inconsistent one is the node's failure; ask the next."""
+        return await self.repeat(lambda: self._read_with_failover(read))
+
+    async def _read_with_failover(self, read: Callable[[NodeProvider], Awaitable[T]]) -> T:
         causes: list[ChainError] = []
         for node in self.providers:
             try:

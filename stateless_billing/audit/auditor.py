@@ -30,6 +30,7 @@ from stateless_billing.settings import Settings
 from stateless_billing.stripe.connection import MAX_RESPONSE_BYTES
 from stateless_billing.stripe.rate_limiter import RateLimiter
 
+NODE_PAUSES = (1.0, 4.0)  # seconds: an audit of hours must not end because the nodes were busy for a moment
 _NODE_CONNECTIONS = 20
 _MAX_DIGITS = 18  # of blocks and times
 _PRICE_LIMITS = httpx.Limits(max_connections=2)
@@ -78,6 +79,7 @@ class Auditor:
             transports=[stripe_transport_factory() for _ in range(max_concurrent)] if stripe_transport_factory else (),
         )
         self.nodes = FailoverProvider(self._node_http, settings.rpc_urls, settings.chain_id)
+        self.nodes.pauses = NODE_PAUSES
         self.gateways = [Gateway(self.nodes, settings.chain_id, address) for address in settings.gateway_addresses]
         self.prices = PriceFeed(
             http=self._http,

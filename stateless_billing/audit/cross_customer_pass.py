@@ -112,7 +112,8 @@ class CrossCustomerPass:
     async def _find_claimed_payment(self, credit: Credit) -> Payment | None:
         """Look up the payment that a credit names by its EVM transaction."""
         _, _, tx_hash, _ = claimed_identity(credit).split(":")
-        transaction = await find_payments_in_tx(self._reader.nodes, self._reader.gateways, tx_hash)
+        nodes, gateways = self._reader.nodes, self._reader.gateways
+        transaction = await nodes.repeat(lambda: find_payments_in_tx(nodes, gateways, tx_hash))
         for payment in transaction.payments if transaction else ():
             if payment.identity == claimed_identity(credit):
                 return payment

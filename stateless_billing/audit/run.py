@@ -87,7 +87,8 @@ class Audit:
         if not self.scope.treasuries:
             return
         sources = self._sources
-        reader = TreasuryReader(sources.chain.nodes, self.scope, sources.on_progress, sources.on_message)
+        nodes = sources.chain.nodes.without_pauses()  # the reader asks again itself, for fewer blocks
+        reader = TreasuryReader(nodes, self.scope, sources.on_progress, sources.on_message)
         payments = itertools.chain.from_iterable(self._chain.payments.values())
         try:
             report = await reader.create_report(payments, self._options.treasury_opening)

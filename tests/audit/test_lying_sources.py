@@ -9,7 +9,7 @@ import httpx
 import pytest
 from msgspec import structs
 
-from chain.errors import NodeError
+from chain.errors import InvalidResponse, NodeError
 from chain.payment import Payment
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.readers import ledgers
@@ -474,3 +474,71 @@ class TestTimes:
 async def test_a_long_ledger_is_judged_beside_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledgers, "_MAX_JUDGED_ON_LOOP", 5)
     assert (await run_audit(World(PAYMENTS), deep=True)).is_clean
+
+
+class Busy(NodeTransport):
+    """A node that does not answer some requests."""
+
+    def __init__(self, node: AuditNode) -> None:
+        super().__init__(node)
+        self.requests = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        self.requests += 1
+        if request.method == "POST" and self.requests % 11 == 0:
+            return httpx.Response(503, text="busy")
+        return await super().handle_async_request(request)
+
+
+class TestBusyNode:
+    """A node that is busy for a moment, where there is no other."""
+
+    @pytest.mark.parametrize("options", [{}, {"deep": True}, {"customer": "cus_Payer0"}, {"since": "102"}])
+    async def test_it_is_asked_again(self, options: dict[str, Any]) -> None:
+        world = World(PAYMENTS)
+        world.node_transport = Busy(world.node)
+        report = await run_audit(world, **options)
+        assert report.is_clean, report.coverage.missing
+
+    async def test_the_payment_of_a_credit_elsewhere_is_looked_up_again(self) -> None:
+        world = World(PAYMENTS)
+        orphaned = replace_block(PAYMENTS[0], 300, 9)
+        world.add(world.get_or_add_customer("cus_Payer0"), world.credit_row(orphaned))
+        failures = ["busy"]
+
+        def fail_once(receipt: Any) -> Any:
+            if failures:
+                raise InvalidResponse(failures.pop())
+            return receipt
+
+        world.node.lies["eth_getTransactionReceipt"] = fail_once
+        world.node_transport = Refusing(world.node)
+        report = await run_audit(world)
+        assert count_statuses(report) == {"matched": 6, "missing_payment": 1}
+        assert not failures
+
+    async def test_it_is_not_asked_for_ever(self) -> None:
+        world = World(PAYMENTS)
+        asked = []
+
+        def fail(logs: Any) -> Any:
+            asked.append(logs)
+            raise InvalidResponse("busy")
+
+        world.node.lies["eth_getLogs"] = fail
+        world.node_transport = Refusing(world.node)
+        report = await run_audit(world)
+        assert "HTTP 503" in report.coverage.missing[0]
+        assert len(asked) < 20
+
+
+class Refusing(NodeTransport):
+    """A node that answers with an error where a lie is one."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        try:
+            return await super().handle_async_request(request)
+        except InvalidResponse as error:
+            return httpx.Response(503, text=str(error))

@@ -112,3 +112,10 @@ def test_a_stray_row_has_the_chains_cells() -> None:
     assert (row.status, row.exception, row.amount_tokens) == ("stray_transfer", False, "777.000000000000000000")
     assert (row.tx_hash, row.log_index, row.block_number) == (P.tx_hash, 4, P.block)
     assert row.fingerprint != stray_row(sent(777 * WHOLE_TOKEN, log_index=5), block(P.block), SCOPE).fingerprint
+
+
+def test_a_transfer_that_is_shown_twice_is_no_answer() -> None:
+    other = {"logIndex": "0x2"}, {"blockNumber": hex(P.block + 1)}
+    assert len(decode_transfers([log(), *(log(**changes) for changes in other)], TOKEN, 0, 10**6)) == 3
+    with pytest.raises(InvalidResponse, match="twice"):
+        decode_transfers([log(), log(logIndex="0x2"), log(transactionHash=tx_hash(7))], TOKEN, 0, 10**6)

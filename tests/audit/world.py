@@ -10,7 +10,7 @@ import httpx
 from chain.decoding import TRANSFER_TOPIC
 from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
-from stateless_billing.audit.auditor import Auditor, ProgressReporting
+from stateless_billing.audit.auditor import NODE_PAUSES, Auditor, ProgressReporting
 from stateless_billing.audit.progress import ignore_progress
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
@@ -155,7 +155,7 @@ class World:
     def create_auditor(self, **values: str) -> Auditor:
         """Create an auditor of this world."""
         reporting = ProgressReporting(ignore_progress, ignore_progress)
-        return Auditor(
+        auditor = Auditor(
             settings=self.settings(**values),
             clock=FakeClock(),
             reporting=reporting,
@@ -163,3 +163,5 @@ class World:
             node_transport=self.node_transport,
             stripe_transport_factory=lambda: self.stripe_transport,
         )
+        auditor.nodes.pauses = (0.0,) * len(NODE_PAUSES)
+        return auditor

@@ -97,6 +97,7 @@ def address_topic(address: str) -> str:
 def decode_transfers(logs: object, token: str, first_block: int, last_block: int) -> list[Transfer]:
     """Decode the transfers of a range of blocks. Raises: InvalidResponse."""
     transfers = []
+    places: set[tuple[int, int]] = set()
     for log in decoding.typed(logs, list[Log], "logs"):
         topics = [decoding.hash32(topic) for topic in log.topics]
         if decoding.address(log.address) != token or len(topics) != 3 or topics[0] != TRANSFER_TOPIC or log.removed:
@@ -104,10 +105,14 @@ def decode_transfers(logs: object, token: str, first_block: int, last_block: int
         block = decoding.quantity(log.block_number)
         if not first_block <= block <= last_block:
             raise InvalidResponse(f"a log of block {block}, outside of {first_block} to {last_block}")
+        place = block, decoding.quantity(log.log_index)
+        if place in places:
+            raise InvalidResponse(f"log {place[1]} of block {block} twice")
+        places.add(place)
         transfers.append(
             Transfer(
                 tx_hash=decoding.hash32(log.transaction_hash),
-                log_index=decoding.quantity(log.log_index),
+                log_index=place[1],
                 block=block,
                 block_hash=decoding.hash32(log.block_hash),
                 sender=decoding.topic_address(topics[1]),

@@ -193,3 +193,28 @@ async def test_no_result_of_a_batch_counts_without_the_chain(chain_id: str) -> N
         with pytest.raises(NodeError):
             await network.nodes.request_batch([("eth_getCode", [])], str)
     assert methods == [["eth_chainId", "eth_getCode"]] * 2
+
+
+def test_a_question_that_no_node_answers_is_asked_again_after_each_pause() -> None:
+    async def scenario() -> None:
+        network = Network(one=broken(httpx.ConnectError), two=broken(httpx.ConnectError))
+        network.nodes.pauses = (1.0, 4.0)
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        with pytest.raises(NodeError):
+            await code_of(network)
+        assert (loop.time() - before, network.asked) == (5.0, ["one", "two"] * 3)
+        network.asked.clear()
+        with pytest.raises(NodeError):
+            await provider.code(network.nodes.without_pauses(), GATEWAY)
+        assert (loop.time() - before, network.asked) == (5.0, ["one", "two"])
+
+    run_virtually(scenario())
+
+
+async def test_a_node_on_another_chain_is_not_asked_again() -> None:
+    network = Network(one=HERE)
+    network.chains["one"] = ELSEWHERE
+    network.nodes.pauses = (1e9,)
+    with pytest.raises(WrongChain):
+        await code_of(network)
