@@ -10,6 +10,7 @@ from chain.errors import InvalidResponse
 MAX_TIME = 253_402_300_799
 """The last second of the year 9999, in Unix seconds: as far as dates go."""
 _CUSTOMER_ID = re.compile(r"cus_[0-9A-Za-z]{1,28}")
+_IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:(0x[0-9a-f]{64}):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,20 @@ class Payment(msgspec.Struct, frozen=True, gc=False):
     def quoted(self) -> bool:
         """Whether the event carries cents that we promised."""
         return self.cents > 0
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPlace:
+    """Where a payment is on the chain: its EVM transaction, and its ordinal as its identity has it."""
+
+    tx_hash: str
+    ordinal: str
+
+
+def parse_identity(text: str) -> PaymentPlace | None:
+    """Parse a payment's identity in lower case; None if it is malformed."""
+    match = _IDENTITY.fullmatch(text)
+    return PaymentPlace(match[1], match[2]) if match else None
 
 
 def is_customer_id(text: str) -> bool:

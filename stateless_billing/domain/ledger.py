@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Self
 
-from chain.payment import Payment
+from chain.payment import Payment, parse_identity
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.money import RATE_SCALE, Rate, format_decimal
 
@@ -21,7 +21,6 @@ OTHER_CREDITS = (
     ";old_grants=^Admin grant:;old_litkey=^LITKEY payment tx="
 )  # the other systems of the live account
 _NAMED_PATTERN = re.compile(r"([a-z][a-z0-9_]{0,39})=(.+)", re.DOTALL)
-_IDENTITY = re.compile(r"[0-9]+:0x[0-9a-f]{40}:0x[0-9a-f]{64}:[0-9]+")
 _DESCRIPTION = re.compile(r"litkey payment 0x[0-9a-f]{64}")
 
 
@@ -195,12 +194,12 @@ def _is_described(entry: Entry) -> bool:
 
 def _has_intact_metadata(entry: Entry) -> bool:
     """Whether the metadata states one of our kinds and, for a credit, its payment."""
-    return entry.kind in KINDS and (entry.kind != "payment" or bool(_IDENTITY.fullmatch(_parse_hex(entry, "payment"))))
+    return entry.kind in KINDS and (entry.kind != "payment" or is_identity(_parse_hex(entry, "payment")))
 
 
 def is_identity(text: str) -> bool:
     """Whether `text` has the form of a payment's identity."""
-    return _IDENTITY.fullmatch(text) is not None
+    return parse_identity(text) is not None
 
 
 def net_cents(credit: Entry, entries: Iterable[Entry]) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway, TxPayments, find_payments_in_tx
-from chain.payment import Payment
+from chain.payment import Payment, parse_identity
 from stateless_billing.bookkeeping.records import ServiceRecords, find_wallet_holders, get_paying_customer
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.errors import ProblemError
@@ -153,10 +153,9 @@ class CustomerSearch:
 
     async def _describe_order(self, order: Order, entry: Entry) -> SearchResult:
         """Describe the entry of an order on the service record, with the customers that it concerns."""
-        identity = order.payment.split(":")
         ids = [order.target] if order.target else []
-        if len(identity) == 4:
-            tx = await find_payments_in_tx(self._nodes, self._gateways, identity[2])
+        if place := parse_identity(order.payment):
+            tx = await find_payments_in_tx(self._nodes, self._gateways, place.tx_hash)
             paid = [payment for payment in tx.payments if payment.identity == order.payment] if tx else []
             ids += [payment.customer_id for payment in paid if payment.customer_id]
         note = f"This is the order “{order.text}” of {order.operator}: {order.reason}. See Decisions for what followed."

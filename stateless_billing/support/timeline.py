@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from chain.payment import PaymentPlace, parse_identity
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.order_rules import WALLET_PREFIX, Order
 from stateless_billing.support.decisions.order_rows import OrderRow, create_rows
@@ -47,6 +48,15 @@ class Event:
         if self.order:
             return self.order.order.id
         return self.entry.id if self.entry else self.payment.payment if self.payment else ""
+
+    @property
+    def place(self) -> PaymentPlace | None:
+        """Where its payment is on the chain; None if it concerns none, or its metadata does not name one."""
+        if self.order:
+            return parse_identity(self.order.order.payment)
+        if self.entry:
+            return parse_identity(_payment_identity(self.entry)) if self.kind == "payment" else None
+        return parse_identity(self.payment.payment) if self.payment else None
 
     @property
     def title(self) -> str:
@@ -106,4 +116,4 @@ def insert_orders(
 
 
 def _payment_identity(entry: Entry) -> str:
-    return entry.metadata.get("payment", "").lower()
+    return entry.metadata.get("payment", "").strip().lower()

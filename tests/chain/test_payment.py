@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chain.payment import customer_id_from_bytes32, customer_id_to_bytes32, is_customer_id
+from chain.payment import (
+    PaymentPlace,
+    customer_id_from_bytes32,
+    customer_id_to_bytes32,
+    is_customer_id,
+    parse_identity,
+)
 from tests.fakes.factories import payment
 
 ADDRESS = "0xa1b2c3d400000000000000000000000000000000"
@@ -82,3 +88,16 @@ class TestPadding:
     def test_the_refusal_does_not_repeat_what_was_given(self) -> None:
         with pytest.raises(ValueError, match=r"^not a Stripe customer ID that the gateway accepts$"):
             customer_id_to_bytes32("cus_/../secret")
+
+
+class TestIdentities:
+    """What an identity in metadata says of its place on the chain."""
+
+    def test_an_identity_names_its_place(self) -> None:
+        paid = payment(ordinal=12)
+        assert parse_identity(paid.identity) == PaymentPlace(paid.tx_hash, "12")
+
+    @pytest.mark.parametrize("text", ["", ":::", "abc", "1:2:3:4", "{}:0", "x{}", "{} ", "{}\n", "-{}"])
+    def test_anything_else_names_none(self, text: str) -> None:
+        assert parse_identity(text.format(payment().identity)) is None
+        assert parse_identity(payment().identity.upper()) is None

@@ -5,10 +5,11 @@ from random import Random
 
 import pytest
 
+from chain.payment import PaymentPlace
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.domain.order_rules import Order, parse_order_text
 from stateless_billing.support.timeline import build_timeline, insert_orders, kind_of
-from tests.fakes.factories import START, entry
+from tests.fakes.factories import CUSTOMER, START, entry, payment
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,18 @@ def test_a_credited_payment_is_one_event_in_any_letter_case() -> None:
     name = "8453:0xabc:0x1:0"
     [event] = build_timeline([credit(name.upper(), START + 60, 1)], [Summary(name, START)], complete=True)
     assert (event.kind, event.time, event.payment and event.payment.payment) == ("payment", START + 60, name)
+
+
+def test_each_event_about_a_payment_names_its_place_or_none() -> None:
+    paid = payment()
+    place = PaymentPlace(paid.tx_hash, "0")
+    named = [Summary(paid.identity, START), Summary("abc", START)]
+    assert [event.place for event in build_timeline([], named, complete=True)] == [None, place]
+    entries = [credit(f" {paid.identity.upper()} ", START, 1), credit("1:2:3", START, 2), entry(created=START)]
+    assert [event.place for event in build_timeline(entries, [], complete=True)] == [place, None, None]
+    orders = [order(1, paid.identity, f"redirect:{CUSTOMER}"), order(2, "a:b:c", f"redirect:{CUSTOMER}")]
+    ordered = insert_orders([], orders, CUSTOMER, [], start=START, end=START)
+    assert {event.id: event.place for event in ordered} == {"cbtxn_o1": place, "cbtxn_o2": None}
 
 
 def test_if_the_listing_continues_older_payments_belong_to_a_later_page() -> None:

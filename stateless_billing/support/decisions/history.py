@@ -1,14 +1,13 @@
 """All decisions of a time: orders, rates set by hand and grants taken back, with what followed from each."""
 
 import logging
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.errors import ChainError
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway, find_payments_in_tx
-from chain.payment import Payment
+from chain.payment import Payment, PaymentPlace, parse_identity
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.payment_status import PaymentStatus
@@ -30,7 +29,6 @@ from stateless_billing.support.decisions.order_rows import (
 
 log = logging.getLogger(__name__)
 
-_PAYMENT = re.compile(r"[0-9]+:0x[0-9a-f]{40}:(0x[0-9a-f]{64}):[0-9]+")
 _GRANT_LEAD_SECONDS = 60 * DAY  # a grant is listed by when it was given, and may be taken back later
 _MAX_PAYMENTS = 40  # whose state is looked up: each may cost a read
 
@@ -50,6 +48,11 @@ class DecisionRow:
     outcome: str = ""
     entry: str = ""
     credit: str = ""
+
+    @property
+    def place(self) -> PaymentPlace | None:
+        """Where the payment of an order is on the chain; None for other subjects."""
+        return parse_identity(self.subject)
 
 
 class DecisionHistory:
@@ -117,8 +120,8 @@ class DecisionHistory:
             return None
 
     async def _find_payment(self, identity: str) -> tuple[Gateway, Payment] | None:
-        match = _PAYMENT.fullmatch(identity)
-        transaction = await find_payments_in_tx(self._nodes, self._gateways, match[1]) if match else None
+        place = parse_identity(identity)
+        transaction = await find_payments_in_tx(self._nodes, self._gateways, place.tx_hash) if place else None
         for payment in transaction.payments if transaction else ():
             for gateway in self._gateways:
                 if payment.identity == identity and gateway.address == payment.gateway:
