@@ -167,8 +167,9 @@ class WalletConflicts:
         if customer.is_not_payable:
             notes.append("Its payments are switched off (gateway_payments is off): the wallet still gets no quotes.")
         account = describe_account(customer.id, customer)
-        sentence = f"Register the wallet {wallet} for {account} when it pays next. {account.change(0)}"
-        return Shown(sentence, (*notes, why), f"Register it for {customer.id}")
+        sentence = f"Register the wallet {wallet} for {account} when it pays next."
+        button = f"Register it for {customer.id}"
+        return Shown(sentence, (*notes, why), button, balance=account.change(0))
 
     async def _check(self, wallet: str, text: str) -> Customer | None:
         """Return the live customer that an order names, which carries the wallet; None if it withdraws."""

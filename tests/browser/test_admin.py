@@ -90,7 +90,7 @@ def test_sign_in_by_link_find_give_and_take_back_by_keyboard_alone(tabs: Tabs, o
     page.keyboard.type("wrong customer")
     page.keyboard.press("Enter")
     expect(row.locator(".sentence")).to_be_focused()
-    expect(row.locator(".sentence")).to_contain_text("Its balance goes from $10.60 to $3.10.")
+    expect(row.locator(".sentence")).to_contain_text("As of now its balance goes from $10.60 to $3.10.")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".kept")).to_contain_text("Taken back: $7.50 by cbtxn_")
@@ -266,7 +266,7 @@ def test_a_held_payment_is_released_by_an_admin(tabs: Tabs, office: Office) -> N
         card.locator(".line > summary").click()
     card.get_by_label("Why").fill("checked by telephone")
     card.get_by_role("button", name="Continue").click()
-    expect(card.locator(".sentence")).to_contain_text("Its balance goes from $0.00 to $450.00.")
+    expect(card.locator(".sentence")).to_contain_text("As of now its balance goes from $0.00 to $450.00.")
     card.get_by_role("button", name="Order: credit $450.00").click()
     expect(page.locator(f'a[href*="{tx_hash}"]')).to_have_count(0)
     assert office.stack.balance(customer) == 45_000

@@ -158,7 +158,7 @@ def test_an_order_above_the_bound_waits_and_another_admin_confirms_it(tabs: Tabs
     judge(theirs, "stuck-confirming")
     form.get_by_label("Why").fill("asked them too")
     form.get_by_role("button", name="Continue").click()
-    expect(form.locator(".sentence")).to_contain_text("Its balance goes from $0.00 to $450.00.")
+    expect(form.locator(".sentence")).to_contain_text("As of now its balance goes from $0.00 to $450.00.")
     judge(theirs, "stuck-shown")
     theirs.keyboard.press("Escape")
     expect(form.locator(".sentence")).to_have_count(0)

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import html
 import io
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,12 @@ ORDERS = "orders"
 
 def rows(town: Town, kind: str = "order", customer: str = SERVICE) -> list[Transaction]:
     return [row for row in town.rows(customer) if row.metadata.get("kind") == kind]
+
+
+def charge(town: Town, cents: int) -> None:
+    """Charge the customer for usage, as other systems do all the time."""
+    now = LoopClock().wall()
+    town.stripe.account.add_transaction(town.customer(CUSTOMER), Entry(cents, "usd", "Usage"), now, int(now))
 
 
 def held_town(*payments: Payment, price: str = "0.006") -> Town:
@@ -69,7 +76,7 @@ def test_what_was_shown_is_what_is_written_and_once() -> None:
         shown = await ann.show(ORDERS, body)
         assert shown["sentence"] == (
             f"Credit $10.50 to a customer without an email address ({CUSTOMER}, wallet {WALLET})."
-            " Its balance goes from $0.00 to $10.50."
+            " As of now its balance goes from $0.00 to $10.50."
         )
         assert (
             shown["notes"][0]
@@ -80,14 +87,16 @@ def test_what_was_shown_is_what_is_written_and_once() -> None:
         for spoiled in ({"reason": "another reason"}, {"order": "release:0.0071"}, {"form": ann.form(PLAIN)}):
             refused = await ann.write(ORDERS, body | spoiled, shown, 409)
             assert refused["type"].endswith("/changed"), "another decision than the one shown"
-        now = LoopClock().wall()
-        town.stripe.account.add_transaction(town.customer(CUSTOMER), Entry(300, "usd", "Usage"), now, int(now))
+        contact = town.customer(CUSTOMER).contact
+        town.customer(CUSTOMER).contact = replace(contact, email="other@example.org")
         refused = await ann.write(ORDERS, body, shown, 409)
-        assert refused["type"].endswith("/changed")
+        assert refused["type"].endswith("/changed"), "another account than the one shown"
         assert "No money moved" in refused["detail"]
         assert not rows(town)
-        shown = await ann.show(ORDERS, body)
-        assert "from -$3.00 to $7.50" in shown["sentence"]
+        town.customer(CUSTOMER).contact = contact
+        charge(town, 300)
+        assert "from -$3.00 to $7.50" in (await ann.show(ORDERS, body))["sentence"]
+        charge(town, 1)
         answers = await asyncio.gather(*(ann.write(ORDERS, body, shown) for _ in range(3)))
         assert len({answer["order"] for answer in answers}) == 1
         again = await ann.write(ORDERS, body, shown)
@@ -274,17 +283,50 @@ def test_taking_a_grant_back_shows_the_balance_and_warns_of_spent_credit() -> No
         assert "Take $7.50 back from" in shown["sentence"]
         assert "from $7.50 to $0.00" in shown["sentence"]
         assert "spent" not in "".join(shown["notes"])
-        now = LoopClock().wall()
-        town.stripe.account.add_transaction(town.customer(CUSTOMER), Entry(500, "usd", "Usage"), now, int(now))
+        charge(town, 500)
         assert (await mod.write("grants/undo", body, shown, 409))["type"].endswith("/changed")
         assert town.customer(CUSTOMER).balance == -250
         shown = await mod.show("grants/undo", body)
         assert "spent in part" in "".join(shown["notes"])
+        charge(town, 20)
+        charge(town, -20)
         undone = [await mod.write("grants/undo", body, shown) for _ in range(2)]
         assert {answer["state"] for answer in undone} == {"undone"}
         assert town.customer(CUSTOMER).balance == 500
 
     run_desk(town, scenario)
+
+
+def test_decisions_are_written_while_the_customer_is_charged() -> None:
+    town = Town([QUOTED])
+    town.add(OTHER, {"wallet_address": WALLET})
+    town.set_metadata(CUSTOMER, {"wallet_address": WALLET})
+
+    async def scenario(services: Services) -> None:
+        ann, beth, mod = Desk(services, ANN), Desk(services, BETH), Desk(services, MODERATOR)
+
+        async def decide(desk: Desk, path: str, body: dict[str, Any], before: str) -> dict[str, Any]:
+            shown = await desk.show(path, body)
+            assert f"s of now {before}" in shown["sentence"].replace("its balance goes from ", "")
+            charge(town, 7)
+            return await desk.write(path, body, shown)
+
+        charge(town, -2000)
+        values = {"grant": services.grants.create_grant_id(), "operator": MODERATOR, "customer": CUSTOMER}
+        form = services.sign_ins.tokens.seal("grant", values)
+        given = {"form": form, "amount": "7.50", "reason": "goodwill", "note": "They waited, ticket 1"}
+        body = {"reservation": (await mod.post("grants", given))["reservation"]}
+        assert (await decide(mod, "grants/undo", body, "$27.50"))["state"] == "undone"
+        body = {"form": ann.form(f"wallet:{WALLET}"), "order": f"customer:{CUSTOMER}"}
+        assert (await decide(ann, "orders/wallet", body, "$19.93"))["text"] == f"customer:{CUSTOMER}"
+        first = await decide(ann, ORDERS, {"form": ann.form(QUOTED), "order": "release"}, "$19.86")
+        assert first["waits"] is True
+        await decide(ann, ORDERS, {"form": ann.form(QUOTED), "order": "withdraw"}, "$19.79")
+        again = await decide(ann, ORDERS, {"form": ann.form(QUOTED), "order": "release"}, "$19.72")
+        body = {"form": beth.form(QUOTED), "confirms": again["order"]}
+        assert (await decide(beth, ORDERS, body, "$19.65"))["state"] == "credited"
+
+    run_desk(town, scenario, MAX_PAYMENT_CENTS="100000")
 
 
 def test_a_deleted_customers_card_says_what_is_known() -> None:

@@ -1,6 +1,6 @@
 """Puts an order about a payment or a wallet into words, before it is written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chain.payment import Payment
 from stateless_billing.bookkeeping.orders import OrderDraft, Orders, PaymentOrders
@@ -64,7 +64,8 @@ class OrderDecisions:
         if second:
             notes += (self._second_note(draft.value, used, judged),)
             button = f"Propose: credit {format_dollars(draft.value)}"
-        return OrderDecision(draft, Shown(shown.sentence, (*notes, f"Why: {reason}"), button, second))
+        notes += (f"Why: {reason}",)
+        return OrderDecision(draft, replace(shown, notes=notes, button=button, second=second))
 
     async def prepare_confirmation(self, row: str, payment: Payment, operator: str, reason: str) -> OrderDecision:
         """Check the confirmation of another admin's order and put it into words."""
@@ -75,7 +76,7 @@ class OrderDecisions:
         shown = await self._show(draft, payment, orders, judged)
         notes = (f"{order.operator} ordered it: {order.reason}", *shown.notes, f"Why you confirm it: {reason}")
         button = f"Confirm: credit {format_dollars(draft.value)}"
-        return OrderDecision(draft, Shown(shown.sentence, notes, button))
+        return OrderDecision(draft, replace(shown, notes=notes, button=button))
 
     async def _show(
         self, draft: OrderDraft, payment: Payment, orders: PaymentOrders, judged: JudgedRate | None
@@ -85,7 +86,7 @@ class OrderDecisions:
         account = await self._describe(target, payment)
         instead = f" instead of {payment.customer_id or 'no customer'}" if target != payment.customer_id else ""
         amount = format_dollars(draft.value)
-        sentence = f"Credit {amount} to {account}{instead}. {account.change(draft.value)}"
+        sentence = f"Credit {amount} to {account}{instead}."
         notes = [await self._price_note(payment, parsed, orders.effective, judged)]
         notes += [
             f"You state that this payment was not credited to {customer} before that customer was deleted. If that is"
@@ -99,7 +100,7 @@ class OrderDecisions:
         ]
         if parsed.verb and orders.effective:
             notes.append(f"It replaces the order “{orders.effective.text}” of {orders.effective.operator}.")
-        return Shown(sentence, tuple(notes), "")
+        return Shown(sentence, tuple(notes), "", balance=account.change(draft.value))
 
     async def _show_withdrawal(self, draft: OrderDraft, payment: Payment, orders: PaymentOrders) -> Shown:
         order = _standing_or_waiting(payment, orders)
@@ -107,12 +108,9 @@ class OrderDecisions:
             raise ProblemError("too_late", f"This payment has no order that could be withdrawn. {_NOTHING}")
         account = await self._describe(order.target or payment.customer_id, payment)
         amount = format_dollars(order.value) if order.value else "its amount"
-        sentence = (
-            f"Withdraw the order “{order.text}” of {order.operator}: {amount} is not credited to {account}."
-            f" {account.change(0)}"
-        )
+        sentence = f"Withdraw the order “{order.text}” of {order.operator}: {amount} is not credited to {account}."
         notes = ("The payment waits again, as before the order.", f"Why: {draft.reason}")
-        return Shown(sentence, notes, "Withdraw the order")
+        return Shown(sentence, notes, "Withdraw the order", balance=account.change(0))
 
     async def _describe(self, customer_id: str | None, payment: Payment) -> Account:
         if customer_id is None:

@@ -23,8 +23,10 @@ class ReversalDecisions:
         customer = await get_paying_customer(self._stripe, reserved.customer)
         account = describe_account(reserved.customer, customer)
         cents = reserved.entry.cents
-        sentence = f"Take {format_dollars(cents)} back from {account}. {account.change(-cents)}"
+        sentence = f"Take {format_dollars(cents)} back from {account}."
         notes = [f"{reserved.operator} gave it: {reserved.note or reserved.reason}"]
         if account.balance is not None and account.balance < cents:
             notes.append("The credit is spent in part or whole: what is missing is owed on the next invoice.")
-        return Shown(sentence, (*notes, f"Why: {reason}"), f"Take {format_dollars(cents)} back"), reserved.grant
+        button = f"Take {format_dollars(cents)} back"
+        shown = Shown(sentence, (*notes, f"Why: {reason}"), button, balance=account.change(-cents))
+        return shown, reserved.grant

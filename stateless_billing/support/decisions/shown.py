@@ -10,17 +10,26 @@ from stateless_billing.stripe.objects import WALLET, Customer
 class Shown:
     """The one sentence about a decision, what else must be known, and the words on the button that writes.
 
-    `second`: it waits for another admin.
+    `second`: it waits for another admin. `balance`: what the running balance is as of now, part of the sentence.
     """
 
     sentence: str
     notes: tuple[str, ...]
     button: str
     second: bool = False
+    balance: str = ""
+
+    @property
+    def whole_sentence(self) -> str:
+        """The sentence as it is shown."""
+        return f"{self.sentence} {self.balance}".strip()
 
     @property
     def text(self) -> str:
-        """All of it: a decision is written only if it still reads the same."""
+        """What a decision is about: it is written only if this still reads the same.
+
+        The balance is left out: charges lower it all the time, and no decision depends on it.
+        """
         return "\n".join([self.sentence, *self.notes, self.button])
 
 
@@ -45,8 +54,9 @@ class Account:
         if self.balance is None:
             return "Its balance cannot be read."
         if cents == 0:
-            return f"Its balance stays {format_dollars(self.balance)}."
-        return f"Its balance goes from {format_dollars(self.balance)} to {format_dollars(self.balance + cents)}."
+            return f"Its balance, as of now {format_dollars(self.balance)}, stays."
+        before, after = format_dollars(self.balance), format_dollars(self.balance + cents)
+        return f"As of now its balance goes from {before} to {after}."
 
 
 def describe_account(customer_id: str, customer: Customer | None, wallet: str | None = None) -> Account:

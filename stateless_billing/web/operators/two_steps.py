@@ -35,7 +35,7 @@ class TwoSteps:
         return JSONResponse(
             {
                 "shown": self._services.sign_ins.tokens.seal(_PURPOSE, values),
-                "sentence": shown.sentence,
+                "sentence": shown.whole_sentence,
                 "notes": list(shown.notes),
                 "button": shown.button,
                 "second": shown.second,
