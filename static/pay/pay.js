@@ -154,15 +154,16 @@ function start(account) {
   const onPayments = (fresh) => {
     const payments = mergePayments(store.get().payments, fresh, config.wallet);
     store.set({ payments });
-    attempts.observe(payments);
+    void attempts.observe(payments);
   };
   const onAccount = (fresh) => {
     if (!fresh.found) return;
     store.set({ account: fresh, payments: takeList(store.get().payments, fresh.payments, getServerTime()) });
-    attempts.observe(store.get().payments);
+    const observed = attempts.observe(store.get().payments);
     const { quote, payments, busy, tracked } = store.get();
     const isUsed = quote && payments.some((payment) => isSameSequence(payment, quote));
     if (isUsed && !tracked && (!busy || busy === "looking")) void quotes.renew();
+    return observed;
   };
   const readAccount = async () => onAccount(await fetchAccount(config.wallet));
   const quotes = createQuoteKeeper(store, config.wallet);
@@ -185,7 +186,7 @@ function start(account) {
   updateReturnLink(store);
   resumePayment(store, tracker);
   attempts.resume();
-  attempts.observe(account.payments);
+  void attempts.observe(account.payments);
   syncPaymentList(store, onPayments);
   document.addEventListener("visibilitychange", () => document.hidden || void connection.refreshHoldings());
   followAccount(config.wallet, onAccount, readAccount);

@@ -2,7 +2,7 @@
 
 import { ApiFault, getServerTime } from "./api.js";
 import { clearAttemptHint, loadAttemptHint, saveAttemptHint } from "./local_hints.js";
-import { isSameSequence, matchPayment, readQuoteStatus } from "./quote_status.js";
+import { isSameSequence, readQuoteStatus } from "./quote_status.js";
 import { attemptNotices } from "./strings.js";
 import { WalletFault, pause } from "./wallets.js";
 
@@ -25,6 +25,7 @@ const MAX_CHECK_PAUSE_S = 60;
 export function createAttempts(store, wallet, onPaid, readAccount) {
   let search = new AbortController();
   let decide = () => {};
+  let seen = "";
 
   function end() {
     search.abort();
@@ -33,18 +34,17 @@ export function createAttempts(store, wallet, onPaid, readAccount) {
     decide();
   }
 
-  /** Acts on what is known. True if the attempt is decided. */
+  /** Acts on what is known. */
   function apply({ state, hash }) {
     if (state === "open" || state === "undecided") {
       store.set({ attempt: { ...store.get().attempt, state } });
-      return false;
+      return;
     }
     end();
     if (state === "paid") onPaid(hash);
     else store.set({ notice: attemptNotices[state] });
     // The notice speaks of the recent payments.
     if (state === "superseded") void readAccount().catch(() => {});
-    return true;
   }
 
   /** Reads the state once. An outage leaves it as it was. */
@@ -107,11 +107,14 @@ export function createAttempts(store, wallet, onPaid, readAccount) {
       const quotes = loadAttemptHint(wallet, getServerTime());
       if (quotes) set({ quotes, reason: "resumed", message: "", state: "open" });
     },
-    /** Decides the attempt if its payment is in the list. */
-    observe(payments) {
+    /** Asks at once what became of the attempt if the list has a payment of its sequence that it had not before. */
+    async observe(payments) {
       const { attempt } = store.get();
-      const status = attempt && matchPayment(attempt.quotes, payments);
-      if (status) apply(status);
+      const match = attempt && payments.find((payment) => isSameSequence(payment, attempt.quotes[0]));
+      if (!match || match.payment === seen) return;
+      seen = match.payment;
+      startSearch();
+      await check(search.signal);
     },
     /**
      * Checks that the wallet may be asked to pay this quote. False if the earlier payment has arrived.

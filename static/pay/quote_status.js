@@ -1,7 +1,9 @@
-/** Whether a quote was paid, and whether it still can be. The one place that knows how to find out. */
+/**
+ * Whether a quote was paid, and whether it still can be. Only the service tells: a payment in a list may be a plain one of
+ * the same amount, or be paid with the quote by another account.
+ */
 
 import { fetchQuoteStatus } from "./api.js";
-import { getTxHash } from "./payment_polling.js";
 
 const QUOTE_FIELDS = ["gateway", "wallet", "sequence", "amount", "cents", "deadline", "signature"];
 
@@ -18,19 +20,6 @@ const isSameAddress = (a, b) => a?.toLowerCase() === b?.toLowerCase();
 
 /** Whether at most one of two quotes can be paid: the contract takes each sequence once. */
 export const isSameSequence = (a, b) => a.sequence === b.sequence && isSameAddress(a.gateway, b.gateway);
-
-/**
- * Finds the payment that used the sequence of these quotes. Null if the list has none, or another wallet's: the list is
- * that of the wallet's present customer, who may not be the quotes'.
- * @param {any[]} quotes of one sequence
- * @returns {QuoteStatus | null}
- */
-export function matchPayment(quotes, payments) {
-  const match = payments.find((payment) => isSameSequence(payment, quotes[0]) && isSameAddress(payment.wallet, quotes[0].wallet));
-  if (!match) return null;
-  const isOurs = quotes.some(({ amount, payer }) => match.amount === amount && isSameAddress(match.payer, payer));
-  return isOurs ? { state: "paid", hash: getTxHash(match) } : { state: "superseded", hash: "" };
-}
 
 /**
  * Asks the service, which asks the chain.

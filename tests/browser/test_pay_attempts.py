@@ -133,6 +133,55 @@ def test_another_sequence_is_not_asked_for_while_the_first_is_undecided(
     assert batching.count(SEND) == 2
 
 
+@pytest.mark.parametrize("at_load", [False, True])
+def test_quote_paid_by_another_account_is_paid(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet, at_load: bool
+) -> None:
+    service.allowed = True
+    wallet.refuse(SEND, -32603)
+    service.claims = {MINED: [answer("credited", MINED)]}
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    notice(page, "We cannot tell whether your wallet sent the payment", "This page keeps looking")
+    service.payments = [payment("confirming", MINED, sequence=0, payer=WALLET)]
+    if at_load:
+        page.reload()
+    expect(page.locator("#status-title")).to_have_text("$50.00 added")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_plain_payment_of_the_same_amount_is_not_this_one(tabs: Tabs, service: StandIn, wallet: ScriptedWallet) -> None:
+    service.allowed = True
+    wallet.refuse(SEND, -32603)
+    page = page_of(tabs, service, wallet)
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    notice(page, "We cannot tell whether your wallet sent the payment", "This page keeps looking")
+    service.payments = [payment("confirming", MINED, sequence=0, cents=None)]
+    notice(page, "Another payment to this account came first", "The contract refuses yours and takes no tokens.")
+    expect(page.locator("#status-title")).to_be_hidden()
+
+
+def test_a_payment_in_the_list_decides_nothing_while_the_service_cannot_tell(
+    tabs: Tabs, service: StandIn, wallet: ScriptedWallet
+) -> None:
+    service.allowed = True
+    wallet.refuse(SEND, -32603)
+    page = page_of(tabs, service, wallet, clock=True)
+    page.route("**/api/quotes/status", lambda route: route.abort())
+    press(page, "Connect wallet")
+    press(page, "Pay 83.33 LITKEY")
+    title = "We cannot tell whether your wallet sent the payment"
+    notice(page, title, "This page keeps looking")
+    service.payments = [payment("confirming", MINED, sequence=0, payer=WALLET)]
+    for _ in range(5):
+        page.clock.run_for(20_000)
+        page.wait_for_timeout(100)
+    expect(page.locator("#payments li.payment")).to_have_count(1)
+    notice(page, title, "This page keeps looking")
+
+
 def test_payment_is_searched_for_until_it_can_never_arrive(
     tabs: Tabs, service: StandIn, wallet: ScriptedWallet
 ) -> None:
