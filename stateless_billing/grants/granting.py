@@ -210,6 +210,14 @@ class Grants:
             raise ProblemError("already_done", "This grant was refused before. There is nothing to take back.")
         return grant
 
+    def may_undo(self, grant: Grant, operator: Operator) -> bool:
+        """Return whether an operator may reverse a grant now."""
+        if grant.state not in ("given", "open"):
+            return False
+        age = self._clock.wall() - grant.reservation.entry.created
+        own = grant.reservation.operator == operator.name and operator.has_right(GRANT)
+        return operator.has_right(REVERSE) or (own and age <= UNDO_SECONDS)
+
     def _check_undo(self, reserved: Reservation, operator: Operator, now: int) -> None:
         if operator.has_right(REVERSE):
             return

@@ -185,14 +185,23 @@ class Accounts:
 
     async def payments(self, customer: Customer) -> list[PaymentResponse]:
         """List the customer's latest payments, newest first, from the chain, the cursor and the status cache."""
+        return (await self.payments_and_older(customer))[0]
+
+    async def payments_and_older(self, customer: Customer) -> tuple[list[PaymentResponse], int]:
+        """List the latest payments, and count the older ones that no cursor proves credited."""
         heads = await self._confirmations.heads()
         for gateway in self._gateways:
             self._crediting.cursor(gateway, customer)
-        return await self.show(await self.list_payments(customer), heads)
+        listed, older = await self._read_payments(customer)
+        return await self.show(listed, heads), older
 
     async def list_payments(self, customer: Customer) -> list[ListedPayment]:
         """Read the customer's latest payments, newest first, from the chain. The newest cursor known here counts."""
+        return (await self._read_payments(customer))[0]
+
+    async def _read_payments(self, customer: Customer) -> tuple[list[ListedPayment], int]:
         listed: list[ListedPayment] = []
+        unproven = 0
         for gateway in self._gateways:
             stop = await gateway.payment_count(customer.id)
             payments = await gateway.payments_of(customer.id, max(0, stop - MAX_SHOWN_PAYMENTS), stop)
@@ -201,9 +210,11 @@ class Accounts:
             cursor = cursors[key] if key in cursors else self._crediting.cursor(gateway, customer)
             valid = cursor is not None and await cursor_covers(gateway, customer.id, cursor, cursor.next - 1)
             position = cursor.next if cursor and valid else 0
+            unproven += max(0, stop - position)
             listed += [ListedPayment(payment, payment.sequence < position) for payment in payments]
         listed.sort(key=lambda entry: (entry.payment.block, entry.payment.log_index), reverse=True)
-        return listed[:MAX_SHOWN_PAYMENTS]
+        latest = listed[:MAX_SHOWN_PAYMENTS]
+        return latest, unproven - sum(not entry.credited for entry in latest)
 
     async def show(self, listed: Sequence[ListedPayment], heads: Heads) -> list[PaymentResponse]:
         """Describe payments that were read after `heads`. Raises: ChainError."""

@@ -10,6 +10,7 @@ from stateless_billing.web.decisions.decisions_page import DecisionsPage
 from stateless_billing.web.decisions.order_api import OrderApi
 from stateless_billing.web.decisions.rate_api import RateApi
 from stateless_billing.web.decisions.uncredited_page import UncreditedPage
+from stateless_billing.web.desk.customer_page import CustomerPage
 from stateless_billing.web.desk.help_page import HelpPage
 from stateless_billing.web.desk.home_page import HomePage
 from stateless_billing.web.desk.roster_page import RosterPage
@@ -46,7 +47,7 @@ def operators_routes(services: Services, audits: AuditRuns, templates: Environme
         Route("/logout",                     sign_in.sign_out,           methods=["POST"]),
         Route("/logout/everywhere",          sign_in.sign_out_everywhere, methods=["POST"]),
         Route("/admin",                      HomePage(frame, pages.find).page),
-        Route("/admin/customers/{customer}", pages.customer),
+        Route("/admin/customers/{customer}", CustomerPage(frame).page),
         Route("/admin/grants",               pages.grants),
         Route("/admin/grants.csv",           pages.grants_csv),
         Route("/admin/stuck",                UncreditedPage(frame).page),

@@ -1,1 +1,1 @@
-"""The operators' home page, the help page and the roster."""
+"""The operators' home page, a customer's page, the help page and the roster."""

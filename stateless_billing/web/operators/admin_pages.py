@@ -1,4 +1,4 @@
-"""`/admin`: customer search, one customer, all grants and the rate."""
+"""`/admin`: customer search, all grants and the rate."""
 
 import asyncio
 import time
@@ -9,29 +9,21 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chain.payment import is_customer_id
 from stateless_billing.domain import money
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import Rate
 from stateless_billing.grants.caps import DAY
-from stateless_billing.grants.forms import NOTE_FEWEST, NOTE_MOST, REASONS
+from stateless_billing.grants.forms import REASONS
 from stateless_billing.grants.grant_ledger import Grant
-from stateless_billing.grants.granting import UNDO_SECONDS
-from stateless_billing.operators.roster import END_SESSIONS, GRANT, OVERRIDE, REVERSE, Operator
+from stateless_billing.operators.roster import END_SESSIONS, OVERRIDE, Operator
 from stateless_billing.pricing.rates import NoRate
-from stateless_billing.stripe.eligibility import find_obstacle
-from stateless_billing.stripe.errors import RequestRejected, StripeFailure
-from stateless_billing.stripe.objects import Customer, Page
-from stateless_billing.support.customer_facts import wallets_of
-from stateless_billing.support.search_text import is_entry_id
-from stateless_billing.support.timeline import Event, build_timeline, insert_orders
+from stateless_billing.stripe.errors import StripeFailure
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators import rate_chart
 from stateless_billing.web.operators.page_frame import PageFrame
 from stateless_billing.web.operators.wallet_orders import create_forms
 
 _DAYS = (1, 7, 30, 90, 365)
-_MAX_WALLETS = 5  # the customer's own, and those of its latest payments
 _PAGE_SIZE = 500  # rows on the page; the CSV holds all
 
 SORTS: dict[str, tuple[str, Callable[[Grant], tuple[object, ...]]]] = {
@@ -83,7 +75,6 @@ class AdminPages:
     def __init__(self, frame: PageFrame) -> None:
         self._frame = frame
         self._services = frame.services
-        self.customer = frame.create_handler(self._customer)
         self.grants = frame.create_handler(self._grants)
         self.grants_csv = frame.create_handler(self._grants_csv)
         self.rate = frame.create_handler(self._rate)
@@ -101,85 +92,6 @@ class AdminPages:
         choices = create_forms(self._services, operator, result.conflict if result else None)
         return self._frame.render("admin_find.html", request, q=text, result=result, problem=problem, choices=choices)
 
-    async def _customer(self, request: Request, operator: Operator) -> Response:
-        customer_id = request.path_params["customer"]
-        customer = (
-            await self._services.customer_search.get_customer(customer_id) if is_customer_id(customer_id) else None
-        )
-        if customer is None:
-            raise ProblemError("not_found", "Stripe has no such customer, or it was deleted. Nothing was changed.")
-        after = request.query_params.get("after")
-        page = await self._entries(customer.id, after)
-        payments = [] if after else await self._services.accounts.payments(customer)
-        grants = await self._services.grants.ledger.reconcile(customer=customer.id)
-        own_grants = {grant.reservation.grant: grant for grant in grants if grant.reservation.customer == customer.id}
-        wallets = wallets_of(customer, page.entries)
-        events = build_timeline(page.entries, payments, complete=page.complete)
-        events, orders_read = await self._with_orders(events, page, customer, is_first=not after)
-        obstacle = find_obstacle(customer)
-        giving = operator.has_right(GRANT) and obstacle is None
-        form = self._services.grants.create_grant_id()
-        return self._frame.render(
-            "admin_customer.html",
-            request,
-            customer=customer,
-            wallets=wallets,
-            warnings=await self._services.wallet_conflicts.warn(customer, wallets[:_MAX_WALLETS]),
-            obstacle=obstacle,
-            events=events,
-            orders_read=orders_read,
-            after=after,
-            older=None if page.complete else page.entries[-1].id,
-            grants=own_grants,
-            may_undo={grant_id for grant_id, grant in own_grants.items() if self._may_undo(grant, operator)},
-            giving=giving,
-            limits=self._services.grants.remaining_limits_of(grants, operator.name),
-            form=self._seal(form, operator, customer.id) if giving else None,
-            reasons=REASONS,
-            note_fewest=NOTE_FEWEST,
-            note_most=NOTE_MOST,
-        )
-
-    async def _with_orders(
-        self, events: list[Event], page: Page, customer: Customer, *, is_first: bool
-    ) -> tuple[list[Event], bool]:
-        """Insert the orders of the time that the page of entries covers, and say whether they could be read."""
-        start = customer.created if page.complete or not page.entries else page.entries[-1].created
-        end = int(self._services.clock.wall()) + DAY if is_first or not page.entries else page.entries[0].created
-        try:
-            orders = await self._services.orders.list_since(start - DAY)
-        except StripeFailure:
-            return events, False
-        wallets = wallets_of(customer, page.entries)
-        return insert_orders(events, orders, customer.id, wallets, start=start, end=end), True
-
-    async def _entries(self, customer_id: str, after: str | None) -> Page:
-        """Read the newest page of entries, or the page after an entry."""
-        missing = ProblemError(
-            "not_found", "This customer has no such entry. Nothing was changed. Open the customer again."
-        )
-        if after and not is_entry_id(after):
-            raise missing
-        async with self._services.stripe.session() as session:
-            try:
-                return await session.list_newest_entries(customer_id, 0, after or None)
-            except RequestRejected as error:
-                if after and error.code == "resource_missing":
-                    raise missing from error
-                raise
-
-    def _seal(self, form: str, operator: Operator, customer_id: str) -> str:
-        values = {"grant": form, "operator": operator.name, "customer": customer_id}
-        return self._services.sign_ins.tokens.seal("grant", values)
-
-    def _may_undo(self, grant: Grant, operator: Operator) -> bool:
-        """Return whether an operator may reverse a grant now."""
-        if grant.state not in ("given", "open"):
-            return False
-        age = self._services.clock.wall() - grant.reservation.entry.created
-        own = grant.reservation.operator == operator.name and operator.has_right(GRANT)
-        return operator.has_right(REVERSE) or (own and age <= UNDO_SECONDS)
-
     async def _read_grants(self, request: Request) -> tuple[GrantFilter, list[Grant]]:
         grant_filter = parse_filter(request)
         since = int(self._services.clock.wall()) - grant_filter.days * DAY
@@ -188,6 +100,7 @@ class AdminPages:
     async def _grants(self, request: Request, operator: Operator) -> Response:
         grant_filter, grants = await self._read_grants(request)
         selected = grant_filter.select(grants)
+        may_undo = self._services.grants.may_undo
         totals: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         for grant in selected:
             if grant.state in ("given", "open"):
@@ -206,7 +119,7 @@ class AdminPages:
             operators=sorted({grant.reservation.operator for grant in grants}),
             totals=sorted(totals.items(), key=lambda total: -total[1][1]),
             query=request.url.query,
-            may_undo={grant.reservation.grant for grant in selected[:_PAGE_SIZE] if self._may_undo(grant, operator)},
+            may_undo={grant.reservation.grant for grant in selected[:_PAGE_SIZE] if may_undo(grant, operator)},
         )
 
     async def _grants_csv(self, request: Request, operator: Operator) -> Response:
