@@ -187,7 +187,7 @@ class GrantLedger:
         self, reserved: Reservation, listing: Listing, recent: int, customer: str | None
     ) -> Grant:
         if caps.last_changed_at(reserved, listing.entries) < recent or customer not in (None, reserved.customer):
-            return _grant_by_record(reserved, listing)
+            return grant_by_record(reserved, listing)
         if reserved.grant in self.in_flight:
             return Grant(reserved, "open", detail="being given right now")
         try:
@@ -288,7 +288,8 @@ async def require_usable(session: StripeSession, customer_id: str) -> None:
         raise IneligibleCustomer(cause)
 
 
-def _grant_by_record(reserved: Reservation, listing: Listing) -> Grant:
+def grant_by_record(reserved: Reservation, listing: Listing) -> Grant:
+    """Return a grant as the record alone tells it."""
     reversal = reversal_of(reserved.entry, listing.entries)
     return _reversed_grant(reserved, reversal) if reversal else Grant(reserved, "given", is_final=True)
 

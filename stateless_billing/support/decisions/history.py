@@ -14,9 +14,11 @@ from stateless_billing.crediting.payment_status import PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.domain.money import format_rate
 from stateless_billing.domain.order_rules import DAY, WALLET_PREFIX, WITHDRAW, Order
-from stateless_billing.grants.grant_ledger import Grant, GrantLedger
+from stateless_billing.grants.caps import parse_reservation
+from stateless_billing.grants.grant_ledger import Grant, GrantLedger, grant_by_record
 from stateless_billing.pricing.rate_overrides import Override, Overrides, parse_history, parse_proposal
 from stateless_billing.runtime.clock import Clock
+from stateless_billing.stripe.lookups import find_reversed_entries
 from stateless_billing.support.decisions.order_rows import (
     COUNTS,
     DECIDES,
@@ -29,7 +31,6 @@ from stateless_billing.support.decisions.order_rows import (
 
 log = logging.getLogger(__name__)
 
-_GRANT_LEAD_SECONDS = 60 * DAY  # a grant is listed by when it was given, and may be taken back later
 _MAX_PAYMENTS = 40  # whose state is looked up: each may cost a read
 
 
@@ -90,8 +91,7 @@ class DecisionHistory:
         rows += [describe_rate(override, now) for override in parse_history(metadata) if override.since >= since]
         if proposal := parse_proposal(metadata):
             rows.append(describe_rate(proposal, now, proposed=True))
-        grants = await self._grants.reconcile(since - _GRANT_LEAD_SECONDS)
-        rows += [describe_reversal(grant) for grant in grants if grant.state == "undone"]
+        rows += await self._read_reversals(since)
         return sorted((row for row in rows if row.time >= since), key=lambda row: (-row.time, row.entry))
 
     async def _read_orders(self, since: int) -> list[DecisionRow]:
@@ -108,6 +108,18 @@ class DecisionHistory:
                 statuses[identity] = status
             rows += [describe_order(row, statuses.get(identity)) for row in own]
         return rows
+
+    async def _read_reversals(self, since: int) -> list[DecisionRow]:
+        """Read the grants taken back since `since`, however long ago they were given."""
+        grants = await self._grants.reconcile(since)
+        listing = await self._grants.list_grants(since)
+        known = {grant.reservation.entry.id for grant in grants}
+        older = await find_reversed_entries(
+            self._grants.stripe, self._grants.records.grants_id, listing.entries, since, known.__contains__
+        )
+        reserved = filter(None, map(parse_reservation, [*listing.entries, *older]))
+        grants += [grant_by_record(row, listing) for row in reserved if row.entry.id not in known]
+        return [describe_reversal(grant) for grant in grants if grant.state == "undone"]
 
     async def _find_status(self, identity: str) -> PaymentStatus | None:
         """What followed; None if it cannot be read now: who decided what is in Stripe all the same."""
