@@ -31,7 +31,7 @@ from stateless_billing.stripe.errors import LedgerUnproven, NeedsSecondReading, 
 
 UNDO_SECONDS = 600
 _NOTHING = "Nothing was given."
-_ID_BYTES = 8
+_ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
 from dataclasses import replace
 from random import Random
@@ -532,3 +533,10 @@ async def test_200_concurrent_grants_from_20_processes_never_exceed_a_cap(setup:
     assert setup.balance() == sum(by_operator.values()) <= 9_007
     assert all(cents <= 3_000 for cents in by_operator.values())
     assert is_consistent(setup)
+
+
+async def test_a_forms_id_has_its_time_and_128_random_bits(setup: GrantsSetup) -> None:
+    grants = await setup.process()
+    first, second = grants.create_grant_id(), grants.create_grant_id()
+    assert re.fullmatch(r"[0-9]{10}-[0-9a-f]{32}", first)
+    assert first != second

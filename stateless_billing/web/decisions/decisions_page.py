@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stateless_billing.operators.roster import Operator
+from stateless_billing.pricing.rate_overrides import MAX_HISTORY
 from stateless_billing.support.decisions.history import DecisionRow
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators.page_frame import PageFrame
@@ -32,7 +33,13 @@ class DecisionsPage:
         days = _parse_days(request)
         rows = await self._read(days)
         return self._frame.render(
-            "admin_decisions.html", request, rows=rows[:_PAGE_SIZE], total=len(rows), days=days, choices=_DAYS
+            "admin_decisions.html",
+            request,
+            rows=rows[:_PAGE_SIZE],
+            total=len(rows),
+            days=days,
+            choices=_DAYS,
+            max_rates=MAX_HISTORY,
         )
 
     async def _csv(self, request: Request, operator: Operator) -> Response:

@@ -1,8 +1,11 @@
 """The decisions of a time are listed by when they were made, whatever they are about."""
 
+import asyncio
+
 import pytest
 
 from stateless_billing.grants.caps import DAY
+from stateless_billing.pricing.rate_overrides import MAX_HISTORY
 from stateless_billing.services.container import Services
 from tests.fakes.desk import ANN, MODERATOR, Desk, run_desk
 from tests.fakes.factories import payment
@@ -27,5 +30,20 @@ def test_a_grant_taken_back_is_listed_by_when_it_was_taken_back(given: int, take
             page = await desk.page(f"/admin/decisions?days={days}")
             assert page.count(f'id="{reversal}"') == len(listed)
         assert len(town.rows(GRANTS)) == 4, "looking writes nothing"
+
+    run_desk(town, scenario)
+
+
+def test_only_the_last_rates_set_by_hand_are_kept_and_the_page_says_so() -> None:
+    town = Town([payment()])
+
+    async def scenario(services: Services) -> None:
+        ann = Desk(services, ANN)
+        for number in range(7):
+            await ann.decide("rate", {"rate": f"0.006{number}", "hours": 1})
+            await asyncio.sleep(5)
+        page = await ann.page("/admin/decisions?days=1")
+        assert page.count("rate: <code>") == MAX_HISTORY
+        assert f"keeps the last {MAX_HISTORY}. Older ones" in page
 
     run_desk(town, scenario)
