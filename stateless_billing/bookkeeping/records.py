@@ -73,7 +73,9 @@ async def get_paying_customer(stripe: StripeApi, customer_id: str) -> Customer |
     async with stripe.session() as session:
         try:
             customer = await session.get_customer(customer_id)
-        except RequestRejected:
+        except RequestRejected as error:
+            if error.code != "resource_missing":
+                raise
             return None
     return None if customer.deleted or customer.value(RECORD_MARKER) else customer
 

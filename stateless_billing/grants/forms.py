@@ -29,6 +29,9 @@ UNUSABLE = {
 _DIRECTION_CONTROLS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Unicode's Bidi_Control characters: unseen, they make a text read as another."""
 
+_WITHOUT_WIDTH = "\u00ad\u180e\u200b\u2060\ufeff"
+"""Characters that are not seen and mean nothing; the two joiners U+200C and U+200D are letters' business."""
+
 
 def require_visible(text: str, subject: str, consequence: str) -> None:
     """Refuse characters that change the direction of text.
@@ -49,13 +52,22 @@ def show_controls(text: str) -> str:
     return "".join(f"[U+{ord(part):04X}]" if part in _DIRECTION_CONTROLS else part for part in text)
 
 
+def to_one_line(text: str) -> str:
+    """Replace control characters and those without any width by spaces, and each run of spaces by one."""
+    return " ".join("".join(" " if _is_unseen(char) else char for char in text).split())
+
+
+def _is_unseen(character: str) -> bool:
+    return character in _WITHOUT_WIDTH or unicodedata.category(character) == "Cc"
+
+
 def parse_note(text: str) -> str:
     """Normalize a note to one line without control characters; never truncate it.
 
     Raises: ProblemError.
     """
     require_visible(text, "note", _NOTHING)
-    note = " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
+    note = to_one_line(text)
     if len(note) < NOTE_FEWEST:
         raise ProblemError("invalid_input", f"Say why in at least {NOTE_FEWEST} characters. {_NOTHING}")
     if len(note) > NOTE_MOST:

@@ -135,7 +135,9 @@ class Accounts:
         async with self._stripe.session() as session:
             try:
                 customer = await session.get_customer(customer_id)
-            except RequestRejected:
+            except RequestRejected as error:
+                if error.code != "resource_missing":
+                    raise
                 return Account(wallet, None, registered=True, conflict=True)
         if customer.deleted:
             return Account(wallet, None, registered=True, conflict=True)

@@ -1,6 +1,7 @@
 """Notes hold nothing unseen that makes them read as another text."""
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 
@@ -32,3 +33,14 @@ def test_all_controls_of_unicode_are_refused() -> None:
 @pytest.mark.parametrize("note", ["שילם פעמיים, כרטיס 123", "دفع مرتين، التذكرة ١٢٣", "paid twice 😀 ticket 1"])
 def test_notes_in_any_language_stay_as_they_are(note: str) -> None:
     assert parse_note(note) == show_controls(note) == note
+
+
+@pytest.mark.parametrize("parse", [parse_note, parse_reason])
+def test_what_is_not_seen_is_no_part_of_a_text(parse: Callable[[str], str]) -> None:
+    unseen = "\x00\x1b\x7f\x85\u00ad\u180e\u200b\u2060\ufeff"
+    for character in unseen:
+        assert parse(f"outage{character}of\tthe feed{character}\ntoday{character}") == "outage of the feed today"
+        with pytest.raises(ProblemError):
+            parse(f"abcd{character * 20}")
+    joined = "refund\u200ced to 👩\u200d💻 as asked"
+    assert parse(joined) == joined

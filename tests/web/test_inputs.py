@@ -60,12 +60,15 @@ async def test_what_fits_is_read() -> None:
         *(({"wallet": value}, f"`wallet` {AN_ADDRESS}") for value in NO_ADDRESSES),
         *(({"payer": value}, f"`payer` {AN_ADDRESS}") for value in NO_ADDRESSES if value is not None),
         *(({"cents": value}, CENTS) for value in NO_CENTS),
-        ({"more": 1}, "The body has a name that is not known here: 'more'."),
+        ({"more": 1}, "The body has a name that is not known here: 'more'. No money moved."),
         (
             {"é" * 99: 1},
-            "The body has a name that is not known here: '\\xe9\\xe9\\xe9\\xe9\\xe9\\xe9\\xe9\\xe9\\xe9\\xe.",
+            "The body has a name that is not known here: '" + 9 * "\\xe9" + "\\xe. No money moved.",
         ),
-        ({"`\n at `$.wallet`": 1}, "The body has a name that is not known here: '`\\n at `$.wallet`'."),
+        (
+            {"`\n at `$.wallet`": 1},
+            "The body has a name that is not known here: '`\\n at `$.wallet`'. No money moved.",
+        ),
     ],
 )
 async def test_a_field_that_does_not_fit_is_named_and_its_value_is_not_repeated(
@@ -103,11 +106,21 @@ async def test_a_number_of_any_length_is_refused_for_its_size() -> None:
             ClaimRequest,
             {},
             (
-                "`tx_hash` must be a transaction hash: 0x and 64 hex digits. It is missing. Send the hash of the"
-                " transaction that paid."
+                "`tx_hash` must be a transaction hash: 0x and 64 hex digits. It is missing. No money moved. Send"
+                " the hash of the transaction that paid."
             ),
         ),
-        (ClaimRequest, {"tx_hash": "0x"}, "`tx_hash` must be a transaction hash: 0x and 64 hex digits."),
+        (
+            ClaimRequest,
+            {"tx_hash": "0x"},
+            "`tx_hash` must be a transaction hash: 0x and 64 hex digits. No money moved.",
+        ),
+        (
+            ClaimRequest,
+            {"tx_hash": ["0x"]},
+            "`tx_hash` must be a transaction hash: 0x and 64 hex digits. No money moved.",
+        ),
+        (GrantForm, {"cents": 5}, "The body has a name that is not known here: 'cents'. Nothing was given."),
         (ChallengeRequest, {}, "`address` must be an address: 0x and 40 hex digits. It is missing. Nothing was done."),
         (GrantForm, {"note": 5}, "`note` must be a text. Nothing was given."),
         (GrantForm, {"again": "yes"}, "`again` must be true or false. Nothing was given."),
@@ -127,7 +140,7 @@ async def test_each_body_words_its_own_refusals(form: type[RequestBody], body: d
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b"5", b'"text"', b"true", b"[" * 9_000])
 async def test_a_body_is_an_object(content: bytes) -> None:
-    assert await refusal(QuoteRequest, content) == ("bad_request", "The body must be a JSON object.")
+    assert await refusal(QuoteRequest, content) == ("bad_request", "The body must be a JSON object. No money moved.")
 
 
 @pytest.mark.parametrize(
@@ -208,3 +221,11 @@ async def test_a_quote_to_check_is_refused_by_its_field(name: str, values: tuple
         assert detail.endswith("Nothing was decided.")
     missing = {field: value for field, value in STATUS.items() if field != name}
     assert (await refusal(QuoteStatusRequest, json.dumps(missing).encode()))[1].startswith(f"`{name}` must be")
+
+
+@pytest.mark.parametrize("form", sorted(RequestBody.__subclasses__(), key=str))
+@pytest.mark.parametrize("body", [b"[]", b'{"nobody knows this": 1}', b'{"form": 1, "tx_hash": 1, "hours": "x"}'])
+async def test_every_refusal_of_a_body_says_what_became_of_the_money(form: type[RequestBody], body: bytes) -> None:
+    _, detail = await refusal(form, body)
+    assert form.consequence
+    assert form.consequence in detail

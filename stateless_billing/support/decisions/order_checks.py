@@ -100,7 +100,9 @@ class OrderChecks:
         async with self._stripe.session() as session:
             try:
                 return await session.get_customer(customer_id)
-            except RequestRejected:
+            except RequestRejected as error:
+                if error.code != "resource_missing":
+                    raise
                 return None
 
     async def _check_customers(self, parsed: OrderText, payment: Payment) -> None:

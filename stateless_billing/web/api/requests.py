@@ -66,7 +66,7 @@ class ClaimRequest(RequestBody, frozen=True, kw_only=True):
     """The EVM transaction that paid."""
 
     expected: ClassVar[Mapping[str, str]] = {"tx_hash": A_TX_HASH}
-    consequence: ClassVar[str] = ""
+    consequence: ClassVar[str] = "No money moved."
     remedies: ClassVar[Mapping[str, str]] = {"tx_hash": "Send the hash of the transaction that paid."}
 
     tx_hash: TxHash

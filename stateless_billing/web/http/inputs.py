@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from chain.signatures import to_checksum_address
 from stateless_billing.domain.errors import ProblemError
-from stateless_billing.grants.forms import require_visible
+from stateless_billing.grants.forms import require_visible, to_one_line
 
 MAX_BODY_BYTES = 16 * 1024
 MIN_REASON_CHARACTERS = 10
@@ -56,7 +56,7 @@ def parse_uint256(value: str, name: str) -> int:
 def parse_reason(raw: str) -> str:
     """Parse the reason of an operator's act."""
     require_visible(raw, "reason", "Nothing was done.")
-    text = " ".join(raw.split())
+    text = to_one_line(raw)
     variety = len({char for char in text.casefold() if char.isalnum()})
     if len(text) < MIN_REASON_CHARACTERS or variety < _MIN_REASON_VARIETY:
         raise ProblemError(
@@ -117,7 +117,8 @@ async def read_body(request: Request, form: type[Body], max_bytes: int = MAX_BOD
 def _refusal(fault: str, form: type[RequestBody]) -> ProblemError:
     """Word a fault for the sender. A value is never repeated."""
     if unknown := _UNKNOWN_FIELD.match(fault):
-        return ProblemError("invalid_input", f"The body has a name that is not known here: {ascii(unknown[1])[:40]}.")
+        name = ascii(unknown[1])[:40]
+        return ProblemError("invalid_input", f"The body has a name that is not known here: {name}. {form.consequence}")
     if faulty := _FAULTY_FIELD.search(fault):
         name = faulty[1] or faulty[2]
         words = [f"`{name}` must be {form.expected.get(name, 'a text')}.", form.consequence]
@@ -125,7 +126,7 @@ def _refusal(fault: str, form: type[RequestBody]) -> ProblemError:
             words[1:1] = ["It is missing."]
             words.append(form.remedies.get(name, ""))
         return ProblemError("invalid_input", " ".join(word for word in words if word))
-    return ProblemError("bad_request", "The body must be a JSON object.")
+    return ProblemError("bad_request", f"The body must be a JSON object. {form.consequence}")
 
 
 async def _read_content(request: Request, max_bytes: int) -> bytes:
