@@ -11,6 +11,11 @@ BASE_UNITS = 10**18  # of one whole token
 RATE_SCALE = 10**18  # a rate of 1 is 10^-18 dollars per whole token
 HIGHEST_RATE = 10**6 * RATE_SCALE
 _BPS = 10_000
+# Stripe's smallest units of other currencies than these are hundredths: docs.stripe.com/currencies
+_WITHOUT_DECIMALS = frozenset(
+    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
+)
+_WITH_THREE_DECIMALS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 _RATE = re.compile(r"([0-9]{1,7})(?:\.([0-9]{1,18}))?", re.ASCII)
 
 
@@ -90,3 +95,16 @@ def format_dollars(cents: int) -> str:
     """Format cents as dollars: 123456 → `$1,234.56`."""
     whole, part = divmod(abs(cents), 100)
     return f"{'-' if cents < 0 else ''}${whole:,}.{part:02d}"
+
+
+def format_money(amount: int, currency: str | None) -> str:
+    """Format an amount of a currency's smallest unit: dollars as such, others with their code, `-12.34 EUR`.
+
+    Without a currency, as of a customer that has no entry yet, it is dollars.
+    """
+    if currency in (None, "usd"):
+        return format_dollars(amount)
+    decimals = 0 if currency in _WITHOUT_DECIMALS else 3 if currency in _WITH_THREE_DECIMALS else 2
+    whole, part = divmod(abs(amount), 10**decimals)
+    fraction = f".{part:0{decimals}d}" if decimals else ""
+    return f"{'-' if amount < 0 else ''}{whole:,}{fraction} {currency.upper()}"

@@ -26,7 +26,7 @@ from stateless_billing.web.operators.wallet_orders import WalletOrders
 
 def operators_routes(services: Services, audits: AuditRuns, templates: Environment) -> list[Route]:
     """Create the routes of sign-in, admin pages, audit and admin API."""
-    templates.filters |= {"usd": money.format_rate, "visible": show_controls}
+    templates.filters |= {"usd": money.format_rate, "visible": show_controls, "money": money.format_money}
     sessions = Sessions(services)
     frame = PageFrame(services, sessions, templates)
     sign_in = SignInPages(services, sessions, templates)

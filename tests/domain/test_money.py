@@ -103,6 +103,26 @@ def test_format_dollars(cents: int, text: str) -> None:
     assert money.format_dollars(cents) == text
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (123_456, None, "$1,234.56"),
+        (-5, "usd", "-$0.05"),
+        (123_456, "eur", "1,234.56 EUR"),
+        (-5, "eur", "-0.05 EUR"),
+        (0, "gbp", "0.00 GBP"),
+        (-123_456, "jpy", "-123,456 JPY"),
+        (123_456, "xpf", "123,456 XPF"),
+        (5, "bif", "5 BIF"),
+        (-1_234_567, "kwd", "-1,234.567 KWD"),
+        (5, "tnd", "0.005 TND"),
+        (5, "bhd", "0.005 BHD"),
+    ],
+)
+def test_format_money_names_every_currency_but_the_dollar(amount: int, currency: str | None, text: str) -> None:
+    assert money.format_money(amount, currency) == text
+
+
 @given(st.integers(1, 10**9), st.integers(1, 10**30))
 def test_rate_down_never_overstates(cents: int, amount: int) -> None:
     rate = money.rate_down(cents, amount)

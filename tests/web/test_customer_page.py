@@ -19,10 +19,10 @@ from tests.fakes.in_process_service import SERVICE, LoopClock, Town
 PAGE = f"/admin/customers/{CUSTOMER}"
 
 
-def write(town: Town, cents: int, metadata: Mapping[str, str], customer: str = CUSTOMER) -> str:
+def write(town: Town, cents: int, metadata: Mapping[str, str], customer: str = CUSTOMER, currency: str = "usd") -> str:
     """Write an entry past the service, in Stripe's sign, and return its ID."""
     now = LoopClock().wall()
-    entry = Entry(cents, "usd", "Somebody's row", metadata)
+    entry = Entry(cents, currency, "Somebody's row", metadata)
     return town.stripe.account.add_transaction(town.customer(customer), entry, now, int(now)).id
 
 
@@ -115,5 +115,23 @@ def test_a_page_of_older_entries_says_what_it_does_not_mark() -> None:
         older = await mod.page(f"{PAGE}?after={last}")
         assert "taken back by" not in row_of(older, grant)
         assert words in older
+
+    run_desk(town, scenario)
+
+
+def test_other_currencies_are_not_shown_as_dollars() -> None:
+    town = Town([payment()])
+
+    async def scenario(services: Services) -> None:
+        town.customer(CUSTOMER).currency = "eur"
+        entry = write(town, -512, {}, currency="eur")
+        ann = Desk(services, ANN)
+        page = await ann.page(PAGE)
+        assert '<strong id="balance">5.12 EUR</strong>' in page
+        row = row_of(page, entry)
+        assert ("+5.12 EUR" in row, row.count("5.12 EUR"), "$" in row) == (True, 2, False)
+        found = await ann.page(f"/admin?q={CUSTOMER}")
+        assert "<strong>5.12 EUR</strong>" in found
+        assert "$5.12" not in page + found + await ann.page(f"/admin?q={entry}")
 
     run_desk(town, scenario)

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from stateless_billing.domain.money import format_dollars
+from stateless_billing.domain.ledger import CURRENCY
+from stateless_billing.domain.money import format_dollars, format_money
 from stateless_billing.stripe.objects import WALLET, Customer
 
 
@@ -35,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A customer as a decision names it. `balance` in cents; None if it has none that can be read."""
+    """A customer as a decision names it. `balance` in its currency's smallest unit; None if none can be read."""
 
     customer_id: str
     email: str | None = None
@@ -53,6 +54,8 @@ class Account:
         """Say what an entry of `cents` does to the balance."""
         if self.balance is None:
             return "Its balance cannot be read."
+        if self.currency not in (None, CURRENCY):
+            return f"Its balance, as of now {format_money(self.balance, self.currency)}, is not in dollars."
         if cents == 0:
             return f"Its balance, as of now {format_dollars(self.balance)}, stays."
         before, after = format_dollars(self.balance), format_dollars(self.balance + cents)

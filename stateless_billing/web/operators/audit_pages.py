@@ -148,6 +148,8 @@ class AuditPages:
         if query.row:
             return self._render_row(finished, query)
         names = await asyncio.to_thread(_select_rows, finished, query)
+        pages = -(-len(names) // PAGE_SIZE)
+        query = replace(query, page=min(query.page, max(1, pages)))
         start = (query.page - 1) * PAGE_SIZE
         head = finished.report.head()
         return self._render_part(
@@ -164,7 +166,7 @@ class AuditPages:
             rows=finished.rows(names[start : start + PAGE_SIZE]),
             matching=len(names),
             start=start,
-            pages=-(-len(names) // PAGE_SIZE),
+            pages=pages,
             files=_download_links(query),
         )
 
