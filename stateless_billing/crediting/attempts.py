@@ -4,21 +4,22 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from chain.gateway import Gateway
 from chain.payment import Payment
 from stateless_billing.bookkeeping.entry_writer import EntryDraft, write_entry
 from stateless_billing.bookkeeping.orders import Orders, PaymentOrders
 from stateless_billing.bookkeeping.proofs import Proofs
-from stateless_billing.crediting.credit_case import CreditCase
+from stateless_billing.crediting.credit_case import CreditCase, read_cursor
 from stateless_billing.crediting.credit_terms import CreditPricer, CreditTerms
 from stateless_billing.crediting.payment_status import PaymentStatus, credited_status
 from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.crediting.stripe_outcomes import (
+    covered_status,
     credit_status,
     deleted_customer_status,
     find_objection,
     ineligible_customer_status,
     maybe_credited_status,
+    reverses_older,
     unproven_ledger_status,
     unproven_limits_status,
 )
@@ -56,13 +57,6 @@ class _LedgerReadings:
     customers: dict[str, Customer] = field(default_factory=dict)
     unproven: dict[str, PaymentStatus] = field(default_factory=dict)
     reversed: PaymentStatus | None = None
-
-
-def read_cursor(status_cache: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
-    """Parse a customer's cursor for a gateway and cache it."""
-    cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
-    status_cache.record_cursor((customer.id, gateway.address), cursor, deleted=customer.deleted)
-    return cursor
 
 
 class Attempt:
@@ -151,13 +145,14 @@ class Attempt:
 
     async def _check_within_epoch(self, orders: PaymentOrders, page: Page | None) -> PaymentStatus | None:
         """Check in the first epoch. Its idempotency key excludes a second credit, so complete listings suffice."""
-        own = self._case.customer_id
+        own, covered = self._case.customer_id, None
         if self._credited_customer_id == own:
             customer = await self._read_credited_customer()
             if deleted := deleted_customer_status(customer, listing_missing=page is None):
                 return deleted
-            if await self._is_covered(customer):
-                return credited_status(self._payment.cents or None, None)
+            covered = await self._covered_by(customer)
+            if covered and not (page and reverses_older(page.entries)):
+                return covered
             self._readings.customers[own] = customer
         for customer_id in self._possible_customers(orders):
             entries: Sequence[Entry] | None
@@ -167,13 +162,13 @@ class Attempt:
                 entries = await entries_or_none(self._session, customer_id, self._case.since)
             if entries is None:
                 in_later_epoch = self._started_at is not None and self._started_at.epoch > 0
-                if in_later_epoch and customer_id not in orders.absent_customers:
+                if in_later_epoch and not covered and customer_id not in orders.absent_customers:
                     return maybe_credited_status(customer_id)
                 entries = []
             self._readings.ledgers[customer_id] = entries
             if credited := self._find_unreversed_credit(customer_id, entries):
                 return credited
-        return None
+        return None if self._readings.reversed else covered
 
     async def _check_by_proof(self, orders: PaymentOrders) -> PaymentStatus | None:
         """Check in a later epoch. Stripe may have dropped the earlier key, so prove the absence in every ledger."""
@@ -185,8 +180,8 @@ class Attempt:
                 continue
             if credited := self._find_unreversed_credit(customer_id, entries):
                 return credited
-            if customer and customer_id == self._case.customer_id and await self._is_covered(customer):
-                return credited_status(self._payment.cents or None, None)
+            if customer and customer_id == self._case.customer_id and (covered := await self._covered_by(customer)):
+                return covered
             blocked = blocked or self._readings.unproven.get(customer_id)
         return blocked
 
@@ -231,8 +226,12 @@ class Attempt:
             return PaymentStatus("held", cause="customer_invalid", detail=f"Stripe has no customer {customer_id}")
         return maybe_credited_status(customer_id)
 
-    async def _is_covered(self, customer: Customer) -> bool:
-        return await self._case.is_covered_by(read_cursor(self._status_cache, self._case.gateway, customer))
+    async def _covered_by(self, customer: Customer) -> PaymentStatus | None:
+        """The status by the customer's cursor, which proves that there was a credit, not that it still stands."""
+        cursor = read_cursor(self._status_cache, self._case.gateway, customer)
+        if self._readings.reversed or not await self._case.is_covered_by(cursor):
+            return None
+        return covered_status(self._payment, self._terms)
 
     def _find_unreversed_credit(self, customer_id: str, entries: Sequence[Entry]) -> PaymentStatus | None:
         """Find a credit not reversed in full. Note a reversed one: another customer may carry an unreversed credit."""

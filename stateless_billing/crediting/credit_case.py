@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from chain.gateway import Gateway
 from chain.payment import Payment
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain import ledger
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS, can_skip_check
+from stateless_billing.stripe.objects import Customer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,13 @@ class CreditCase:
         if not self.final or not self.trust_cursor or cursor is None or self.customer_id is None:
             return False
         return await cursor_covers(self.gateway, self.customer_id, cursor, self.payment.sequence)
+
+
+def read_cursor(status_cache: StatusCache, gateway: Gateway, customer: Customer) -> ledger.Cursor | None:
+    """Parse a customer's cursor for a gateway and cache it."""
+    cursor = ledger.parse_cursor(customer.value(ledger.cursor_key(gateway.chain_id, gateway.address)))
+    status_cache.record_cursor((customer.id, gateway.address), cursor, deleted=customer.deleted)
+    return cursor
 
 
 async def cursor_covers(gateway: Gateway, customer_id: str, cursor: ledger.Cursor, sequence: int) -> bool:

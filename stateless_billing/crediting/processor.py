@@ -5,14 +5,15 @@ Only Stripe's own write is durable: after a crash at any point, processing resta
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.crediting.attempts import Attempt, CreditTools, read_cursor
+from stateless_billing.crediting.attempts import Attempt, CreditTools
 from stateless_billing.crediting.confirmations import Confirmations
-from stateless_billing.crediting.credit_case import CreditCase
+from stateless_billing.crediting.credit_case import CreditCase, read_cursor
 from stateless_billing.crediting.credit_terms import CreditTerms
 from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.status_cache import StatusCache
@@ -75,6 +76,11 @@ class CreditProcessor:
                 self._log(case, status)
             return self._status_cache.record_attempt(payment, status)
 
+    async def claim(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus:
+        """Attempt to credit a payment as `process` does, after a look if it is time for one. Raises: ChainError."""
+        await self.look(gateway, payment, heads)
+        return await self.process(gateway, payment, heads)
+
     async def process_each(self, gateway: Gateway, payments: Iterable[Payment], heads: Heads) -> None:
         """Attempt to credit payments one after another; one that cannot be judged does not keep the others waiting.
 
@@ -89,13 +95,38 @@ class CreditProcessor:
         if failure:
             raise failure
 
-    def cached_status(self, payment: Payment) -> PaymentStatus | None:
-        """The status of a payment that is credited, or whose next attempt is not due; costs nothing."""
-        return self._cached_status(payment, trust_cursor=True)
-
     def _cached_status(self, payment: Payment, *, trust_cursor: bool) -> PaymentStatus | None:
         credited = self._status_cache.credited_status(payment) if trust_cursor else None
         return credited or self._status_cache.pending_status(payment)
+
+    async def look(self, gateway: Gateway, payment: Payment, heads: Heads) -> None:
+        """Look what other processes did about a payment that is credited or waits here, at most once in some minutes.
+
+        A look reads and never writes. While Stripe or the chain cannot be read, what is known stays.
+        """
+        cache = self._status_cache
+        cached = cache.known_status(payment)
+        if cached is None or not cache.is_look_due(payment, cached) or self._stripe.health.failure is not None:
+            return
+        cache.note_look(payment)
+        case = CreditCase(gateway, payment, is_final(payment, heads), may_write=False, may_prove=False)
+        with suppress(ChainError):
+            if cached.state != "credited" or await self._is_reversed(case, cached):
+                cache.adopt_look(payment, await self._process_with_retry(case))
+
+    async def _is_reversed(self, case: CreditCase, credited: PaymentStatus) -> bool:
+        """Whether the newest page of the credited customer's ledger shows that its credit was reversed."""
+        customer_id = credited.credited_customer or case.customer_id
+        if customer_id is None:
+            return False
+        try:
+            async with self._stripe.session() as session:
+                page = await self._tools.listings.newest_or_none(session, customer_id, case.since)
+        except StripeFailure:
+            return False
+        redirected = customer_id != case.customer_id
+        found = page and credit_status(case.payment, page.entries, self._tools.other_credits, redirected=redirected)
+        return bool(found and found.state == "reversed")
 
     @staticmethod
     def _log(case: CreditCase, status: PaymentStatus) -> None:
@@ -113,15 +144,16 @@ class CreditProcessor:
     async def get_status(
         self, gateway: Gateway, payment: Payment, heads: Heads, *, may_prove: bool = False
     ) -> PaymentStatus:
-        """The status of a payment, without writing. Reads Stripe at most once every few seconds.
+        """The status of a payment, without writing. Reads Stripe at most once every few seconds, later once in minutes.
 
         With `may_prove` it reads old ledgers as far back as an attempt would, to report what blocks the attempt. Too
         costly for visitors' requests.
 
         Raises: ChainError.
         """
+        await self.look(gateway, payment, heads)
         lookup = None if may_prove else self._status_cache.recent_lookup(payment)
-        if cached := self._cached_status(payment, trust_cursor=True) or lookup:
+        if cached := self._status_cache.known_status(payment) or lookup:
             return cached
         case = await self._case(gateway, payment, heads, may_write=False)
         if isinstance(case, PaymentStatus):

@@ -9,7 +9,7 @@ from statistics import median_low
 from cachetools import LRUCache, TTLCache
 
 from chain.payment import Payment
-from stateless_billing.crediting.payment_status import PaymentStatus
+from stateless_billing.crediting.payment_status import STRIPE_CAUSES, PaymentStatus
 from stateless_billing.domain.ledger import Cursor
 from stateless_billing.runtime.backoff import with_jitter
 from stateless_billing.runtime.clock import Clock
@@ -21,6 +21,11 @@ _MAX_WAIT_SECONDS = 3600
 _RECENT_RECOVERY_SECONDS = 30
 _HELD_WAIT_SECONDS = 24 * 3600
 _LOOKUP_TTL_SECONDS = 10
+_HELD_LOOKUP_TTL_SECONDS = 60
+_LAST_LOOKUP_TTL_SECONDS = 300
+LOOK_SECONDS = 300  # what is credited or held here is looked at again so seldom, when somebody asks
+_PENDING_LOOK_SECONDS = 60
+_UNSEEN_CAUSES = ("ledger_unproven", "stripe_refused")  # only an attempt finds that these are gone
 _CONFIRMING_TTL_SECONDS = 120
 _CACHE_SIZE = 100_000
 _RECENT_CREDITS = 101
@@ -41,6 +46,14 @@ class _Pending:
         return self.since + self.wait
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    """What a read-only check found, and when, by the boot clock."""
+
+    status: PaymentStatus
+    at: float
+
+
 class StatusCache:
     """Caches the statuses of payments, when each is next due, and the cursors of customers.
 
@@ -53,7 +66,8 @@ class StatusCache:
         self._recovered_at = recovered_at
         self._credited: LRUCache[Hashable, PaymentStatus] = LRUCache(_CACHE_SIZE)
         self._pending: LRUCache[Hashable, _Pending] = LRUCache(_CACHE_SIZE)
-        self._lookups: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _LOOKUP_TTL_SECONDS, clock.boot)
+        self._lookups: TTLCache[Hashable, _Lookup] = TTLCache(_CACHE_SIZE, _LAST_LOOKUP_TTL_SECONDS, clock.boot)
+        self._looked_at: LRUCache[Hashable, float] = LRUCache(_CACHE_SIZE)
         self._confirming: TTLCache[Hashable, PaymentStatus] = TTLCache(_CACHE_SIZE, _CONFIRMING_TTL_SECONDS, clock.boot)
         self.cursors: LRUCache[tuple[str, str], Cursor | None] = LRUCache(_CACHE_SIZE)
         self.cursors_before_deletion: LRUCache[tuple[str, str], Cursor] = LRUCache(_CACHE_SIZE)
@@ -100,24 +114,77 @@ class StatusCache:
         return _cache_key(payment) in self._pending
 
     def recent_lookup(self, payment: Payment) -> PaymentStatus | None:
-        """The result of a read-only check within the last seconds."""
-        return self._lookups.get(_cache_key(payment))
+        """The result of a read-only check within the last seconds, of a held payment within the last minute."""
+        lookup = self._lookups.get(_cache_key(payment))
+        if lookup is None:
+            return None
+        ttl = _HELD_LOOKUP_TTL_SECONDS if lookup.status.state == "held" else _LOOKUP_TTL_SECONDS
+        return lookup.status if self._clock.boot() - lookup.at < ttl else None
+
+    def known_status(self, payment: Payment) -> PaymentStatus | None:
+        """The status of a payment that is credited, or whose next attempt is not due."""
+        return self.credited_status(payment) or self.pending_status(payment)
+
+    def fresh_status(self, payment: Payment, *, by_attempts: bool = False) -> PaymentStatus | None:
+        """The status that answers a question; None if it is time to read Stripe for it.
+
+        With `by_attempts`, only attempts count: a read-only check delays none.
+        """
+        if known := self.known_status(payment):
+            return None if self.is_look_due(payment, known) else known
+        return None if by_attempts else self.recent_lookup(payment)
+
+    def last_answer(self, payment: Payment) -> PaymentStatus | None:
+        """What a payer was told last, also by a read-only check of the last minutes."""
+        lookup = self._lookups.get(_cache_key(payment))
+        return self.known_status(payment) or self.last_status(payment) or (lookup.status if lookup else None)
+
+    def looked_at(self, payment: Payment) -> float:
+        """When this process last looked at a payment, by the boot clock; 0 if it never did."""
+        return self._looked_at.get(_cache_key(payment), 0.0)
+
+    def is_look_due(self, payment: Payment, status: PaymentStatus) -> bool:
+        """Whether another process may have done something since this `status` was read."""
+        if status.cents == 0 and status.state == "credited":
+            return False  # nothing was written that could be reversed
+        seconds = _PENDING_LOOK_SECONDS if status.state == "pending" else LOOK_SECONDS
+        return self._clock.boot() - self.looked_at(payment) >= seconds
+
+    def note_look(self, payment: Payment) -> None:
+        """Note that a look begins."""
+        self._looked_at[_cache_key(payment)] = self._clock.boot()
+
+    def adopt_look(self, payment: Payment, found: PaymentStatus) -> None:
+        """Adopt what a look found about a payment that is credited or waits. A wait whose cause is gone ends."""
+        pending = self._pending.get(_cache_key(payment))
+        if found.state in ("credited", "reversed"):
+            self.record_attempt(payment, found)
+        elif pending is None or pending.status.state != "held" or pending.status.cause in _UNSEEN_CAUSES:
+            return
+        elif found.state == "held":
+            self._pending[_cache_key(payment)] = replace(pending, status=found)
+        elif found.cause not in STRIPE_CAUSES:
+            self.make_due(payment)
+            self.record_lookup(payment, found)
 
     def record_lookup(self, payment: Payment, status: PaymentStatus) -> PaymentStatus:
         """Cache the result of a read-only check; a credited or reversed status does not expire."""
         if status.state in ("credited", "reversed"):
             return self.record_attempt(payment, status)
-        self._lookups[_cache_key(payment)] = status
+        self.note_look(payment)
+        self._lookups[_cache_key(payment)] = _Lookup(status, self._clock.boot())
         return status
 
     def record_confirming(self, payment: Payment, status: PaymentStatus) -> bool:
         """Note that a payment is not deep enough, which delays no attempt; return whether its cause is new."""
+        self.note_look(payment)
         previous = self._confirming.get(_cache_key(payment))
         self._confirming[_cache_key(payment)] = status
         return status.cause is not None and (previous is None or previous.cause != status.cause)
 
     def record_attempt(self, payment: Payment, status: PaymentStatus) -> PaymentStatus:
         """Cache the outcome of an attempt and schedule the next one, returned as `retry_after`."""
+        self.note_look(payment)
         self._confirming.pop(_cache_key(payment), None)
         if status.state in ("credited", "reversed"):
             self._pending.pop(_cache_key(payment), None)

@@ -99,6 +99,18 @@ def credit_status(
     return credited_status(match.entry.cents, match.entry)
 
 
+def covered_status(payment: Payment, terms: CreditTerms | None = None) -> PaymentStatus:
+    """The status of a payment whose credit only the customer's cursor shows: of a plain one the cents are not known."""
+    is_dust = terms is not None and terms.price is not None and terms.price.cents == 0
+    return credited_status(0 if is_dust else payment.cents or None, None)
+
+
+def reverses_older(entries: Sequence[Entry]) -> bool:
+    """Whether the newest entries hold a reversal of one that is not among them: of whichever payment."""
+    shown = {entry.id for entry in entries}
+    return any(entry.kind == "reversal" and entry.metadata.get("reverses") not in shown for entry in entries)
+
+
 def find_objection(
     case: CreditCase,
     terms: CreditTerms,

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from chain.gateway import Gateway, TxPayments
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import STATES, PaymentStatus
 from stateless_billing.crediting.processor import CreditProcessor
+from stateless_billing.crediting.status_cache import StatusCache
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.payers.responses import ClaimResponse, PaymentResponse, payment_response
 from stateless_billing.payers.transaction_lookup import TransactionLookup
@@ -20,9 +22,14 @@ class PaymentClaims:
     """Answers `POST` and `GET /api/payments`."""
 
     def __init__(
-        self, transactions: TransactionLookup, gateways: Sequence[Gateway], crediting: CreditProcessor
+        self,
+        transactions: TransactionLookup,
+        gateways: Sequence[Gateway],
+        crediting: CreditProcessor,
+        status_cache: StatusCache,
     ) -> None:
-        self._transactions, self._gateways, self._crediting = transactions, gateways, crediting
+        self._transactions, self._gateways = transactions, gateways
+        self._crediting, self._status_cache = crediting, status_cache
 
     async def claim(self, tx_hash: str) -> ClaimResponse:
         """Credit the payments of an EVM transaction that are due.
@@ -40,16 +47,11 @@ class PaymentClaims:
         if paid is None or not paid.payments:
             return _without_payments(tx_hash, heads, paid)
         by_address = {gateway.address: gateway for gateway in self._gateways}
-        ask = self._crediting.process if credit else self._crediting.get_status
-        cached = {payment: self._crediting.cached_status(payment) for payment in paid.payments}
-        asked = [payment for payment in paid.payments if cached[payment] is None][:_MAX_ATTEMPTS]
-        attempted: dict[Payment, PaymentStatus] = {}
-        if asked:
-            answers = await asyncio.gather(*(ask(by_address[payment.gateway], payment, heads) for payment in asked))
-            attempted = dict(zip(asked, answers, strict=True))
-        statuses = [
-            attempted.get(payment) or cached[payment] or _later_status(payment, heads) for payment in paid.payments
-        ]
+        ask = self._crediting.claim if credit else self._crediting.get_status
+        asked = self._choose(paid.payments, heads, by_attempts=credit)
+        answers = await asyncio.gather(*(ask(by_address[payment.gateway], payment, heads) for payment in asked))
+        attempted = dict(zip(asked, answers, strict=True))
+        statuses = [attempted.get(payment) or self._known_status(payment, heads) for payment in paid.payments]
         state = min((status.state for status in statuses), key=STATES.index)
         waits = [status.retry_after for status in statuses if status.retry_after is not None]
         if state == "credited":
@@ -60,10 +62,20 @@ class PaymentClaims:
         retry_after = min(waits, default=None)
         return ClaimResponse(tx_hash=tx_hash, state=state, cause=None, retry_after=retry_after, payments=payments)
 
+    def _choose(self, payments: Sequence[Payment], heads: Heads, *, by_attempts: bool) -> list[Payment]:
+        """Choose the payments to ask about: those not looked at for longest, so that none hides the others."""
+        cache = self._status_cache
+        unknown = [payment for payment in payments if not cache.fresh_status(payment, by_attempts=by_attempts)]
+        unknown.sort(key=lambda payment: (cache.looked_at(payment), not is_final(payment, heads)))
+        return unknown[:_MAX_ATTEMPTS]
 
-def _later_status(payment: Payment, heads: Heads) -> PaymentStatus:
-    """The status of a payment that the next request, or the sweep, attends to."""
-    return PaymentStatus("pending" if is_final(payment, heads) else "confirming", retry_after=_RETRY_LATER_SECONDS)
+    def _known_status(self, payment: Payment, heads: Heads) -> PaymentStatus:
+        """The status of a payment as last known. The next request, or the sweep, attends to one that is not fresh."""
+        if known := self._status_cache.known_status(payment) or self._status_cache.fresh_status(payment):
+            return known
+        state = "pending" if is_final(payment, heads) else "confirming"
+        last = self._status_cache.last_answer(payment) or PaymentStatus(state)
+        return replace(last, retry_after=_RETRY_LATER_SECONDS)
 
 
 def _without_payments(tx_hash: str, heads: Heads, paid: TxPayments | None) -> ClaimResponse:

@@ -1,4 +1,4 @@
-"""Rebuilds the receipt of a payment from the chain and at most one read of Stripe."""
+"""Rebuilds the receipt of a payment from the chain and, where that shows its credit, one read of Stripe."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import msgspec
 
 from chain.gateway import Gateway
 from chain.payment import Payment
-from stateless_billing.crediting.attempts import MAX_UNSENT_SECONDS
 from stateless_billing.crediting.confirmations import Confirmations
 from stateless_billing.crediting.credit_case import cursor_covers
-from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status, credited_status
+from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
 from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.crediting.stripe_outcomes import covered_status, reverses_older
 from stateless_billing.domain import money
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.finality import Heads, is_final
@@ -57,37 +57,40 @@ class Receipts:
         return None
 
     async def _status_of(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus:
-        cache = self._status_cache
-        cached = cache.credited_status(payment) or cache.pending_status(payment) or cache.recent_lookup(payment)
-        if cached:
-            return cached
+        if fresh := self._status_cache.fresh_status(payment):
+            return fresh
+        if self._status_cache.known_status(payment):
+            return await self._crediting.get_status(gateway, payment, heads)
         depth = await self._confirmations.depth_of(payment, heads)
         if not depth.reached:
             return confirming_status(depth)
-        if payment.customer_id is None:
-            return PaymentStatus("held", cause="customer_invalid")
-        return cache.record_lookup(payment, await self._look_up_status(gateway, payment, payment.customer_id, heads))
+        credited = await self._find_credit(gateway, payment, heads)
+        return credited or await self._crediting.get_status(gateway, payment, heads)
 
-    async def _look_up_status(
-        self, gateway: Gateway, payment: Payment, customer_id: str, heads: Heads
-    ) -> PaymentStatus:
-        """Read the customer's newest entries, and with them the customer and its cursor."""
+    async def _find_credit(self, gateway: Gateway, payment: Payment, heads: Heads) -> PaymentStatus | None:
+        """Read the customer's newest entries, and with them the customer and its cursor.
+
+        None if they do not settle it: an order may have credited another customer.
+        """
+        if payment.customer_id is None:
+            return None
         try:
             async with self._stripe.session() as session:
                 page, customer = await session.list_entries_and_customer(
-                    customer_id, payment.time - LISTING_LEAD_SECONDS
+                    payment.customer_id, payment.time - LISTING_LEAD_SECONDS
                 )
         except RequestRejected as error:
             if error.code != "resource_missing":
                 raise
-            return PaymentStatus("held", cause="customer_invalid")
+            return None
         if status := self._crediting.find_in_page(payment, page):
-            # A payment reversed here may have been credited to another customer by an order.
-            return status if status.state == "credited" else await self._crediting.get_status(gateway, payment, heads)
+            return self._status_cache.record_lookup(payment, status) if status.state == "credited" else None
+        if page.complete or reverses_older(page.entries) or not payment.quoted or not is_final(payment, heads):
+            return None  # a plain one may be worth less than a cent
         cursor = self._crediting.cursor(gateway, customer) if customer else None
-        if is_final(payment, heads) and cursor and await cursor_covers(gateway, customer_id, cursor, payment.sequence):
-            return credited_status(payment.cents or None, None)
-        return PaymentStatus("pending", retry_after=MAX_UNSENT_SECONDS)
+        if cursor and await cursor_covers(gateway, payment.customer_id, cursor, payment.sequence):
+            return self._status_cache.record_lookup(payment, covered_status(payment))
+        return None
 
 
 def _receipt(payment: Payment, status: PaymentStatus) -> ReceiptResponse:

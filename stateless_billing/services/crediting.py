@@ -1,10 +1,11 @@
 """Builds what takes payments to their credits. No I/O."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from chain.failover import FailoverProvider
 from chain.gateway import Gateway
+from chain.payment import Payment
 from stateless_billing.assumptions.price_watch import PriceWatch
 from stateless_billing.bookkeeping.orders import Orders
 from stateless_billing.bookkeeping.proofs import Proofs
@@ -27,6 +28,7 @@ from stateless_billing.services.clients import Clients
 from stateless_billing.settings import Settings
 from stateless_billing.stripe.ledger_reader import ListingCache
 from stateless_billing.sweep.cursors import CursorUpdater
+from stateless_billing.sweep.held_watch import HeldWatch
 from stateless_billing.sweep.index_agreement import IndexAgreement
 from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.sweeper import Sweeper
@@ -159,10 +161,21 @@ def _create_sweeper(
         crediting=core.processor,
         cursors=cursors,
         order_watch=order_watch,
+        held_watch=HeldWatch(_look_of(core, clients.gateways), core.status_cache, clock),
         status_cache=core.status_cache,
         records=records,
         clock=clients.stripe_time,
     )
+
+
+def _look_of(core: CreditingCore, gateways: Sequence[Gateway]) -> Callable[[Payment], Awaitable[None]]:
+    """A look at one payment of any of these gateways."""
+    by_address = {gateway.address: gateway for gateway in gateways}
+
+    async def look(payment: Payment) -> None:
+        await core.processor.look(by_address[payment.gateway], payment, await core.confirmations.heads())
+
+    return look
 
 
 def create_confirmations(

@@ -69,7 +69,7 @@ def create_payers(
         accounts=accounts,
         account_watch=_create_account_watch(settings, clock, clients, crediting, accounts, confirmations),
         lookup_budget=budget,
-        claims=PaymentClaims(transactions, clients.gateways, core.processor),
+        claims=PaymentClaims(transactions, clients.gateways, core.processor, core.status_cache),
         receipts=Receipts(
             transactions=transactions,
             gateways=gateways,

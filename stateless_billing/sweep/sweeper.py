@@ -24,6 +24,7 @@ from stateless_billing.sweep.checkpoint import GatewayCheckpoint, by_customer, i
 from stateless_billing.sweep.cursors import CursorUpdater
 from stateless_billing.sweep.customer_sweep import CustomerSweep
 from stateless_billing.sweep.customer_tasks import CustomerTasks
+from stateless_billing.sweep.held_watch import HeldWatch
 from stateless_billing.sweep.index_agreement import IndexAgreement
 from stateless_billing.sweep.order_watch import OrderWatch
 from stateless_billing.sweep.position_record import PositionRecord
@@ -54,6 +55,7 @@ class Sweeper:
         crediting: CreditProcessor,
         cursors: CursorUpdater,
         order_watch: OrderWatch,
+        held_watch: HeldWatch,
         status_cache: StatusCache,
         records: ServiceRecords,
         clock: Clock,
@@ -61,7 +63,7 @@ class Sweeper:
         self._gateways = gateways
         self._confirmations = confirmations
         self._status_cache = status_cache
-        self.order_watch = order_watch
+        self.order_watch, self.held_watch = order_watch, held_watch
         self._record = PositionRecord(records, agreement, clock, self._roll_back)
         self._clock = clock
         self._checkpoints: list[GatewayCheckpoint] = []
@@ -138,6 +140,7 @@ class Sweeper:
         self._heads.begin_round()
         known = [payment for each in self._checkpoints for payment in each.known_uncredited]
         await self.order_watch.retry_ordered(known)
+        await self.held_watch.look_again(known)
         readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
         self._heads.share(readings, len(self._checkpoints))
         for reading in readings:

@@ -1,0 +1,58 @@
+"""Looks at held payments again: another process may have credited one, or its cause may be gone."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from chain.errors import ChainError
+from chain.payment import Payment
+from stateless_billing.crediting.status_cache import LOOK_SECONDS, StatusCache
+from stateless_billing.runtime.clock import Clock
+
+log = logging.getLogger(__name__)
+
+MOST_SECONDS = 3600
+_PAUSE_SECONDS = 5  # between two looks, at whichever payments
+_FAILURE_PAUSE_SECONDS = 60
+_PATIENCE_SECONDS = 5  # a round does not wait longer for a look
+_SLOWING = 12  # a payment is left alone for this fraction of the time since it was first seen held
+
+
+class HeldWatch:
+    """Makes held payments due whose cause is gone, and learns what other processes credited.
+
+    A payment is looked at every five minutes in its first hour, then less and less often, down to once an hour. A round
+    looks at one payment at most, that whose last look is the oldest. Without held payments nothing is read.
+    """
+
+    def __init__(self, look: Callable[[Payment], Awaitable[None]], status_cache: StatusCache, clock: Clock) -> None:
+        self._look = look
+        self._status_cache = status_cache
+        self._clock = clock
+        self._next_at = 0.0
+        self._held_since: dict[str, float] = {}
+
+    async def look_again(self, payments: Sequence[Payment]) -> None:
+        """Look at one of those of `payments` that are held, if it is time."""
+        held = {payment.identity: payment for payment in payments if self._is_held(payment)}
+        now = self._clock.boot()
+        self._held_since = {identity: self._held_since.get(identity, now) for identity in held}
+        due = [payment for payment in held.values() if self._is_due(payment, now)]
+        if not due or now < self._next_at:
+            return
+        pause = _PAUSE_SECONDS
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._look(min(due, key=self._status_cache.looked_at))
+        except (ChainError, TimeoutError) as error:
+            pause = _FAILURE_PAUSE_SECONDS
+            log.warning("a held payment could not be looked at again: %r", error)
+        self._next_at = self._clock.boot() + pause
+
+    def _is_held(self, payment: Payment) -> bool:
+        status = self._status_cache.pending_status(payment)
+        return status is not None and status.state == "held"
+
+    def _is_due(self, payment: Payment, now: float) -> bool:
+        pause = min(MOST_SECONDS, max(LOOK_SECONDS, (now - self._held_since[payment.identity]) / _SLOWING))
+        return now - self._status_cache.looked_at(payment) >= pause
