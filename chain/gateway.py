@@ -95,9 +95,13 @@ class Gateway(GatewayContract):
         """Read the payments in blocks after `number`, in order."""
         return await self._read_isolated(lambda index: index.blocks_above(number))
 
-    async def payments_between(self, since: int, until: int) -> list[Payment]:
-        """Read all payments in blocks of the times `[since, until]`, in order; see `PaymentIndex`."""
-        return await self._read_index(lambda index: index.payments_between(since, until))
+    async def blocks_between(self, since: int, until: int) -> list[IndexedBlock]:
+        """Locate all payments in blocks of the times `[since, until]`; see `PaymentIndex`."""
+        return await self._read_index(lambda index: index.blocks_between(since, until))
+
+    async def payments_at(self, blocks: Sequence[IndexedBlock]) -> list[Payment]:
+        """Read the payments of blocks that the index named, none missing, in order."""
+        return [payment for _, payment in await self._read_index(lambda index: index.read_entries(blocks))]
 
     async def payments_of(
         self, customer_id: str, start: int, stop: int, *, verify_receipts: bool = False, on_read: OnRead | None = None

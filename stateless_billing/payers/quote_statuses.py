@@ -1,6 +1,7 @@
 """Tells whether a quote of ours was paid, and whether it still can be: from the chain alone."""
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _MAX_CONCURRENT = 6
 _MAX_QUEUED = 60
 _QUEUE_TIMEOUT_SECONDS = 5.0
 _NODE_STATUS_SECONDS = 2
+_SEARCH_WINDOW = 500  # payments: what is read of many serves the next question, should the time for one be over
 _ANSWER_SECONDS = 15.0  # of one node; without its word nothing is called void
 # No quote is signed for longer, nor on a chain that is further behind our clock.
 _EARLIEST_PAYMENT_SECONDS = MAX_QUOTE_SECONDS + MAX_HEAD_AGE_SECONDS + CLOCK_TOLERANCE_SECONDS
@@ -134,9 +136,14 @@ async def _find_by_terms(gateway: Gateway, quote: Quote) -> Payment | None:
 
     The contract's owner may have moved the wallet after it paid, and the present customer's payments say nothing of it.
     """
-    for payment in await gateway.payments_between(quote.deadline - _EARLIEST_PAYMENT_SECONDS, quote.deadline):
-        if payment.sequence == quote.sequence and _pays(quote, payment):
-            return await _payment_with_sequence(gateway, payment.customer_id, quote.sequence)
+    blocks = await gateway.blocks_between(quote.deadline - _EARLIEST_PAYMENT_SECONDS, quote.deadline)
+    while blocks:  # the newest first: most quotes are paid at once or never, and none lives as long as the range
+        start = bisect_left(blocks, blocks[-1].stop - _SEARCH_WINDOW, key=lambda block: block.start)
+        start = min(start, len(blocks) - 1)
+        for payment in await gateway.payments_at(blocks[start:]):
+            if payment.sequence == quote.sequence and _pays(quote, payment):
+                return await _payment_with_sequence(gateway, payment.customer_id, quote.sequence)
+        del blocks[start:]
     return None
 
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.errors import ChainError, InconsistentChainData
-from chain.payment_index import WINDOW, PaymentIndex
+from chain.payment import Payment
+from chain.payment_index import MAX_BETWEEN, WINDOW, PaymentIndex
 from tests.chain.fake_node import FakeNode, history
 from tests.chain.lies import LIES, Lie
 from tests.fakes.factories import CHAIN_ID, CUSTOMER, GATEWAY, block, payment, tx_hash
@@ -18,6 +19,12 @@ pytestmark = pytest.mark.anyio
 def reading(node: FakeNode, address: str = GATEWAY) -> PaymentIndex:
     """The index as this node tells of it."""
     return PaymentIndex(node, CHAIN_ID, address)
+
+
+async def read_between(node: FakeNode, since: int, until: int) -> list[Payment]:
+    """Read all payments of a time."""
+    index = reading(node)
+    return [paid for _, paid in await index.read_entries(await index.blocks_between(since, until))]
 
 
 @settings(max_examples=40)
@@ -35,16 +42,16 @@ def test_the_payments_above_a_block(sizes: list[int], number: int) -> None:
 def test_the_payments_between_two_times(sizes: list[int], first: int, more: int) -> None:
     made = history(*sizes)
     since, until = block(first).time + 1, block(first + more).time
-    between = asyncio.run(reading(FakeNode(made)).payments_between(since, until))
+    between = asyncio.run(read_between(FakeNode(made), since, until))
     assert between == [paid for paid in made if since <= paid.time <= until]
 
 
 async def test_payments_of_a_recent_time_cost_few_readings() -> None:
     node = FakeNode(history(*[1] * 900))
-    assert len(await reading(node).payments_between(block(1_890).time, block(1_892).time)) == 2
+    assert len(await read_between(node, block(1_890).time, block(1_892).time)) == 2
     assert len(node.asked) < 30
     node.asked.clear()
-    assert await reading(node).payments_between(block(2_000).time, block(9_000).time) == []
+    assert await read_between(node, block(2_000).time, block(9_000).time) == []
     assert len(node.asked) == 6
 
 
@@ -52,18 +59,20 @@ async def test_payments_of_a_recent_time_cost_few_readings() -> None:
 async def test_a_lie_about_the_payments_of_a_time_is_noticed(what: str, lie: Lie) -> None:
     node = FakeNode(history(2, 3, 4))
     since, until = block(100).time, block(104).time
-    assert len(await reading(node).payments_between(since, until)) == 9
+    assert len(await read_between(node, since, until)) == 9
     node.lies[what] = lie
     with pytest.raises(ChainError):
-        await reading(node).payments_between(since, until)
+        await read_between(node, since, until)
 
 
-async def test_too_many_payments_of_a_time_are_not_read() -> None:
-    made = history(WINDOW, 1)
-    until = block(102).time
-    with pytest.raises(InconsistentChainData, match="2001 payments"):
-        await reading(FakeNode(made)).payments_between(0, until)
-    assert len(await reading(FakeNode(made)).payments_between(0, until - 1)) == WINDOW
+async def test_more_than_a_window_of_a_time_is_located_and_too_many_are_not() -> None:
+    node = FakeNode(history(WINDOW, 1, WINDOW - 1, 3))
+    located = await reading(node).blocks_between(0, block(110).time)
+    assert [(each.start, each.stop) for each in located] == [(0, 2_000), (2_000, 2_001), (2_001, 4_000), (4_000, 4_003)]
+    node = FakeNode(history(MAX_BETWEEN, 1))
+    assert len(await reading(node).blocks_between(0, block(101).time)) == 1
+    with pytest.raises(InconsistentChainData, match="20001 payments"):
+        await reading(node).blocks_between(0, block(110).time)
 
 
 async def test_every_place_of_the_index() -> None:

@@ -205,6 +205,38 @@ def test_void_needs_all_payments_of_that_time(what: str, lie: Any) -> None:
     assert states_of(town, 70, FINALITY_SECONDS) == ["undecided", "undecided"]
 
 
+def busy(count: int, *, at: int = NOW_BLOCK - 1) -> list[Payment]:
+    """Return plain payments of others, ten a block, the last of them in block `at`."""
+    return [
+        payment(
+            customer_id=f"cus_O{n}",
+            wallet="0x" + "33" * 20,
+            cents=0,
+            tx_hash=tx_hash(100 + n),
+            log_index=n % 10,
+            block=at - (count - 1) // 10 + n // 10,
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_busy_quarter_of_an_hour_hides_no_status() -> None:
+    others = busy(2_500)
+    assert states_of(town_of(*others), 0, 70, FINALITY_SECONDS) == ["open", "undecided", "void"]
+    for at in (NOW_BLOCK, NOW_BLOCK - 200):
+        paid = payment(block=at, log_index=77)
+        town = town_of(*sorted([*others, paid], key=lambda each: (each.block, each.log_index)))
+        move(town)
+        assert states_of(town, 70, FINALITY_SECONDS) == ["paid", "paid"]
+
+
+def test_the_search_ends_where_the_payment_is_found() -> None:
+    town = town_of(*busy(2_500), PAID)
+    move(town)
+    assert states_of(town, 70) == ["paid"]
+    assert town.nodes[0].asked.count("eth_getLogs") < 60
+
+
 def test_an_open_quote_costs_no_search() -> None:
     town = town_of(PAID)
     assert states_of(town, 0, quote=replace(QUOTE, sequence=1)) == ["open"]
