@@ -135,7 +135,7 @@ async def create_records(stripe: StripeApi) -> str:
                 continue
             if not await _is_living(session, service.value("grants")):
                 grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")
-                await session.set_metadata(service.id, {"grants": grants})
+                await session.set_metadata(service.id, {"grants": grants}, lambda _: True)
             return service.id
         grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")
         metadata = {RECORD_MARKER: "service", "grants": grants}

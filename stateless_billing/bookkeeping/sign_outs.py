@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 
 from stateless_billing.bookkeeping.records import ServiceRecords
 from stateless_billing.domain.errors import ProblemError
@@ -20,7 +21,7 @@ from stateless_billing.operators.sign_outs import (
 )
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
-from stateless_billing.stripe.errors import StripeFailure, StripeUnavailable
+from stateless_billing.stripe.errors import NotSent, StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
 
 log = logging.getLogger(__name__)
@@ -127,13 +128,13 @@ class SignOuts:
         digest = pair_digest(text)
         try:
             async with self._stripe.session() as session:
-                metadata = await self._read(session)
+                await self._read(session)
                 second = session.now() + later
         except StripeFailure as error:
             self._remember(digest, int(self._clock.wall()) + later)
             raise _not_stored() from error
         self._remember(digest, second)
-        await self._store(digest, second, metadata)
+        await self._store(digest, second)
         self._settle_later(digest, second)
 
     def _settle_later(self, digest: str, second: int) -> None:
@@ -145,22 +146,32 @@ class SignOuts:
         self._own[digest] = second
         self._pairs[digest] = second
 
-    async def _store(self, digest: str, second: int, metadata: Mapping[str, str] | None = None) -> None:
+    async def _store(self, digest: str, second: int) -> None:
         """Write, read back and repeat: another process may overwrite the same slot."""
         try:
             for _ in range(_MAX_WRITES):
-                current = await self._read_now() if metadata is None else metadata
-                start = secrets.randbelow(MAX_SLOTS)  # two processes at once mostly take different slots
-                values = plan_write(parse_slots(current), digest, second, self._digests(), start)
-                if not values:
-                    self._own.pop(digest, None)
-                    return
-                await self._records.update(values)
-                metadata = None
+                with suppress(NotSent):  # what was read is too old to decide by: read again
+                    if not await self._write_missing(digest, second):
+                        self._own.pop(digest, None)
+                        return
         except (StripeFailure, NoRoom) as error:
             log.warning("a sign-out could not be stored: %s", error)
             raise _not_stored() from error
         raise _not_stored()
+
+    async def _write_missing(self, digest: str, second: int) -> bool:
+        """Read the record and at once, over the same connection, write what it lacks; whether it lacked anything."""
+        async with self._stripe.session() as session:
+            current, read_at = await self._read(session), self._clock.boot()
+            start = secrets.randbelow(MAX_SLOTS)  # two processes at once mostly take different slots
+            values = plan_write(parse_slots(current), digest, second, self._digests(), start)
+            if values:
+                service_id = self._records.service_id
+                await session.set_metadata(service_id, values, lambda _: self._is_recent(read_at))
+        return bool(values)
+
+    def _is_recent(self, read_at: float) -> bool:
+        return 0 <= self._clock.boot() - read_at < SETTLE_SECONDS
 
     async def _settle(self, digest: str, second: int) -> None:
         """Look again once every write that was under way has arrived."""

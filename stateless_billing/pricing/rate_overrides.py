@@ -1,89 +1,35 @@
 """Rates that admins set for a limited time, stored on the service record."""
 
 import asyncio
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from cachetools import TTLCache
 
 from stateless_billing.bookkeeping.records import ServiceRecords
-from stateless_billing.domain.money import Rate, format_decimal, parse_rate
+from stateless_billing.domain.errors import ProblemError
+from stateless_billing.domain.money import Rate
+from stateless_billing.pricing.override_values import (
+    PROPOSAL,
+    PROPOSAL_REASON,
+    NewRate,
+    Override,
+    cleared_values,
+    override_at,
+    parse_history,
+    parse_proposal,
+    set_values,
+)
 from stateless_billing.pricing.price_feed import PriceFeed
 from stateless_billing.runtime.clock import Clock
-from stateless_billing.stripe.client import StripeApi
+from stateless_billing.stripe.client import StripeApi, StripeSession
+from stateless_billing.stripe.connection import MAX_ANSWER_AGE_SECONDS
 from stateless_billing.stripe.errors import RequestRejected, StripeUnavailable
 
-KEY = "rate_override"
-REASON = "rate_override_reason"
-PROPOSAL = "rate_proposal"
-PROPOSAL_REASON = "rate_proposal_reason"
-MAX_OVERRIDE_SECONDS = 24 * 3600
-MAX_HISTORY = 5  # slots for the latest overrides, reused in turn
-_SLOTS_READ = 10  # earlier versions wrote ten, and payments may still wait for what these say
-_MAX_REASON_CHARACTERS = 500  # Stripe's limit of a value
+T = TypeVar("T")
+
 SOURCE = "override"
 _CACHE_TTL_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A rate in 10^-18 dollars per whole token, who set it and who confirmed it, and its Unix time range."""
-
-    rate: int
-    operator: str
-    since: int
-    until: int
-    reason: str = ""
-    slot: int | None = None
-    confirmed_by: str = ""
-
-    def __str__(self) -> str:
-        text = f"{format_decimal(self.rate)}:{self.operator}:{self.since}:{self.until}"
-        return f"{text}:{self.confirmed_by}" if self.confirmed_by else text
-
-    def applies_at(self, time: int) -> bool:
-        """Whether it sets the rate at `time`."""
-        return self.since <= time < self.until
-
-
-_OVERRIDE = re.compile(
-    r"(?P<rate>[^:]+):(?P<operator>.+?):(?P<since>[0-9]{1,12}):(?P<until>[0-9]{1,12})(?::(?P<second>[^:]+))?", re.ASCII
-)
-
-
-def parse_override(text: str, reason: str = "", slot: int | None = None) -> Override | None:
-    """Parse `<rate>:<operator>:<from>:<until>[:<second admin>]`; None if it is malformed."""
-    match = _OVERRIDE.fullmatch(text)
-    rate = parse_rate(match["rate"]) if match else None
-    if match is None or rate is None:
-        return None
-    since, until = int(match["since"]), int(match["until"])
-    return Override(rate, match["operator"], since, until, reason, slot, match["second"] or "")
-
-
-def parse_proposal(metadata: Mapping[str, str]) -> Override | None:
-    """Parse the rate that waits for another admin; None if there is none."""
-    return parse_override(metadata.get(PROPOSAL, ""), metadata.get(PROPOSAL_REASON, ""))
-
-
-def parse_history(metadata: Mapping[str, str]) -> list[Override]:
-    """Parse the latest overrides, newest first, including the current one."""
-    overrides = []
-    for slot in range(_SLOTS_READ):
-        override = parse_override(metadata.get(f"{KEY}:{slot}", ""), metadata.get(f"{REASON}:{slot}", ""), slot)
-        if override:
-            overrides.append(override)
-    return sorted(overrides, key=lambda override: override.since, reverse=True)
-
-
-def override_at(metadata: Mapping[str, str], time: int) -> Override | None:
-    """Return the newest override that applies at `time`."""
-    overrides = parse_history(metadata)
-    if current := parse_override(metadata.get(KEY, "")):
-        overrides.append(current)
-    applicable = (override for override in overrides if override.applies_at(time))
-    return max(applicable, key=lambda override: override.since, default=None)
 
 
 class Overrides:
@@ -146,72 +92,91 @@ class Overrides:
             return proposal, True
         return None
 
-    async def set(self, rate: int, operator: str, seconds: int, reason: str, *, confirmed_by: str = "") -> Override:
+    async def set(self, new: NewRate, *, decided_at: float, confirms: Override | None = None) -> Override:
         """Set a rate from now on and end the current override and the proposal.
 
-        Raises: StripeFailure.
+        With `confirms`, it is the rate that another admin proposed. Raises: StripeFailure, ProblemError.
         """
-        now = int(self._clock.wall())
-        history = parse_history(await self._read())
-        used_slots = {override.slot for override in history}
-        free_slots = [slot for slot in range(MAX_HISTORY) if slot not in used_slots]
-        reusable = [override.slot for override in history if override.slot is not None and override.slot < MAX_HISTORY]
-        slot = free_slots[0] if free_slots else reusable[-1]
-        until = now + min(seconds, MAX_OVERRIDE_SECONDS)
-        override = Override(rate, operator, now, until, reason[:_MAX_REASON_CHARACTERS], slot, confirmed_by)
-        values = {KEY: str(override), f"{KEY}:{slot}": str(override), f"{REASON}:{slot}": override.reason}
-        await self._write(_ended_values(history, now) | values | {PROPOSAL: "", PROPOSAL_REASON: ""})
-        return override
 
-    async def propose(self, rate: int, operator: str, seconds: int, reason: str) -> Override:
+        def plan(metadata: Mapping[str, str], now: int) -> tuple[dict[str, str], Override]:
+            if confirms:
+                _require_waiting(metadata, confirms)
+            return set_values(metadata, new, now)
+
+        return await self._change(plan, decided_at)
+
+    async def propose(self, new: NewRate, *, decided_at: float) -> Override:
         """Write a rate that waits for another admin, replacing one that waits.
 
         Raises: StripeFailure.
         """
-        now = int(self._clock.wall())
-        proposal = Override(rate, operator, now, now + min(seconds, MAX_OVERRIDE_SECONDS), reason)
-        await self._write({PROPOSAL: str(proposal), PROPOSAL_REASON: reason})
-        return proposal
 
-    async def withdraw_proposal(self) -> None:
+        def plan(_: Mapping[str, str], now: int) -> tuple[dict[str, str], Override]:
+            proposal = new.starting(now)
+            return {PROPOSAL: str(proposal), PROPOSAL_REASON: proposal.reason}, proposal
+
+        return await self._change(plan, decided_at)
+
+    async def withdraw_proposal(self, proposal: Override, *, decided_at: float) -> None:
         """Remove the rate that waits for another admin.
 
-        Raises: StripeFailure.
+        Raises: StripeFailure; ProblemError if another one waits, or none.
         """
-        await self._write({PROPOSAL: "", PROPOSAL_REASON: ""})
 
-    async def clear(self, note: str = "") -> None:
+        def plan(metadata: Mapping[str, str], _: int) -> tuple[dict[str, str], None]:
+            _require_waiting(metadata, proposal)
+            return {PROPOSAL: "", PROPOSAL_REASON: ""}, None
+
+        await self._change(plan, decided_at)
+
+    async def clear(self, note: str = "", *, decided_at: float) -> None:
         """End the current override. Payments made while it applied keep their price. `note` joins its reason.
 
         Raises: StripeFailure.
         """
-        now = int(self._clock.wall())
-        history = parse_history(await self._read())
-        notes = {
-            f"{REASON}:{override.slot}": f"{override.reason}; {note}"[:_MAX_REASON_CHARACTERS]
-            for override in history
-            if note and override.applies_at(now)
-        }
-        await self._write({KEY: "", **notes, **_ended_values(history, now)})
+
+        def plan(metadata: Mapping[str, str], now: int) -> tuple[dict[str, str], None]:
+            return cleared_values(metadata, note, now), None
+
+        await self._change(plan, decided_at)
+
+    async def _change(self, plan: Callable[[Mapping[str, str], int], tuple[dict[str, str], T]], decided_at: float) -> T:
+        """Write what `plan` makes of the record's metadata and the time, over the connection that read them.
+
+        A machine that slept never sends what it had decided: `decided_at`, by the boot clock, may be a minute old.
+        """
+
+        def still_valid(_: int) -> bool:
+            return 0 <= self._clock.boot() - decided_at <= MAX_ANSWER_AGE_SECONDS
+
+        self._cached.clear()
+        try:
+            async with self._stripe.session() as session:
+                metadata = await self._read_within(session)
+                values, result = plan(metadata, int(self._clock.wall()))
+                await session.set_metadata(self._records.service_id, values, still_valid)
+                return result
+        finally:
+            self._cached.clear()
 
     async def _read(self) -> Mapping[str, str]:
         async with self._stripe.session() as session:
-            try:
-                self._last_read = (await session.get_customer(self._records.service_id)).metadata or {}
-            except RequestRejected as error:  # our own record is missing
-                raise StripeUnavailable(f"the service record could not be read: {error}") from error
+            return await self._read_within(session)
+
+    async def _read_within(self, session: StripeSession) -> Mapping[str, str]:
+        try:
+            self._last_read = (await session.get_customer(self._records.service_id)).metadata or {}
+        except RequestRejected as error:  # our own record is missing
+            raise StripeUnavailable(f"the service record could not be read: {error}") from error
         return self._last_read
 
-    async def _write(self, values: dict[str, str]) -> None:
-        self._cached.clear()
-        await self._records.update(values)
-        self._cached.clear()
 
-
-def _ended_values(overrides: list[Override], now: int) -> dict[str, str]:
-    """Return the metadata that ends the overrides that apply now."""
-    current = [override for override in overrides if override.applies_at(now)]
-    return {f"{KEY}:{override.slot}": str(replace(override, until=now)) for override in current}
+def _require_waiting(metadata: Mapping[str, str], proposal: Override) -> None:
+    if metadata.get(PROPOSAL) != str(proposal):
+        raise ProblemError(
+            "too_late",
+            "This proposal was confirmed, withdrawn or replaced. Nothing was set and the rate stays as it is.",
+        )
 
 
 class RateSource:

@@ -71,9 +71,10 @@ class StripeSession:
     async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer:
         """Read a customer; with `balance`, its dollar balance too."""
         params = {"expand": ["invoice_credit_balance"]} if balance else {}
+        path = customer_path(customer_id)
         return await self.read(
             Endpoint.READ_CUSTOMER,
-            customer_path(customer_id),
+            path,
             params,
             lambda raw: objects.parse_customer(raw, customer_id, balance=balance),
         )
@@ -95,10 +96,7 @@ class StripeSession:
         parse = objects.parse_expanded_page if "expand" in more else objects.parse_plain_page
         params = {"limit": PAGE_SIZE, **({} if since is None else {"created": {"gte": since}}), **more}
         page, customer = await self.read(
-            Endpoint.LIST_ENTRIES,
-            entries_path(customer_id),
-            params,
-            lambda raw: parse(raw, customer_id),
+            Endpoint.LIST_ENTRIES, entries_path(customer_id), params, lambda raw: parse(raw, customer_id)
         )
         if "starting_after" not in more:
             with suppress(NotSent):  # it is not known what the time is
@@ -156,10 +154,14 @@ class StripeSession:
             raise OutcomeUnknown(f"Stripe answered with another entry, {entry.id}")
         return entry
 
-    async def set_metadata(self, customer_id: str, values: Mapping[str, str]) -> None:
-        """Merge `values` into a customer's metadata; an empty value removes its key, and the last write wins."""
+    async def set_metadata(
+        self, customer_id: str, values: Mapping[str, str], still_valid: StillValid | None = None
+    ) -> None:
+        """Merge `values` into metadata; an empty one removes its key. With `still_valid` guarded as `create_entry`."""
         path = customer_path(customer_id)
         await self._wait_to_send(Endpoint.WRITE_CUSTOMER)
+        if still_valid:
+            self._connection.require_still_valid(still_valid)
         await self._call(
             Endpoint.WRITE_CUSTOMER,
             lambda: self._client.raw_request_async("post", path, metadata=dict(values)),

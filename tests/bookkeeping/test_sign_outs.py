@@ -5,13 +5,14 @@ import asyncio
 import httpx
 import pytest
 
-from stateless_billing.bookkeeping.sign_outs import UNREADABLE_SECONDS
+from stateless_billing.bookkeeping.sign_outs import UNREADABLE_SECONDS, SignOuts
 from stateless_billing.domain.errors import ProblemError
-from stateless_billing.operators.roster import Operator
+from stateless_billing.operators.roster import Operator, Roster
 from stateless_billing.operators.sign_in import OperatorSession
 from stateless_billing.operators.sign_outs import merge_slots, pair_digest, parse_slots
 from stateless_billing.services.container import Services
 from tests.fakes.in_process_service import SERVICE, LoopClock, Town
+from tests.fakes.sleepy_record import SleepyRecord
 
 ANN, BEN = Operator("ann@example.org", "admin"), Operator("ben@example.org", "moderator")
 ROSTER = {"OPERATORS": f"{ANN.name}=admin,{BEN.name}=moderator", "SESSION_SECRETS": "s" * 32}
@@ -125,3 +126,23 @@ def test_an_unreadable_record_closes_the_pages_after_ten_minutes() -> None:
         assert (await start(town)).sign_outs.is_ended(session)  # stored after all
 
     town.run(scenario())
+
+
+@pytest.mark.parametrize(("sleeps", "writes"), [([], 1), ([3_600, 0], 1), ([3] * 9, 0)])
+def test_a_slot_is_never_written_on_an_old_reading(sleeps: list[float], writes: int) -> None:
+    """A machine that slept could overwrite the sign-out that another process has put there since."""
+    line = SleepyRecord()
+    line.sleeps = list(sleeps)
+    api = line.api()
+    sign_outs = SignOuts(api, line.records(api), line.clock, Roster({ANN.name: ANN.role}, {ANN.name: ANN.name}))
+
+    async def scenario() -> None:
+        if writes:
+            await sign_outs.end_session(session_of(ANN))
+        else:
+            with pytest.raises(ProblemError):
+                await sign_outs.end_session(session_of(ANN))
+        assert line.writes == writes
+        assert len(merge_slots(parse_slots(line.metadata))) == writes
+
+    Town([]).run(scenario())

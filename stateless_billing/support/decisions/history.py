@@ -16,7 +16,8 @@ from stateless_billing.domain.money import format_rate
 from stateless_billing.domain.order_rules import DAY, WALLET_PREFIX, WITHDRAW, Order
 from stateless_billing.grants.caps import parse_reservation
 from stateless_billing.grants.grant_ledger import Grant, GrantLedger, grant_by_record
-from stateless_billing.pricing.rate_overrides import Override, Overrides, parse_history, parse_proposal
+from stateless_billing.pricing.override_values import Override, parse_history, parse_proposal
+from stateless_billing.pricing.rate_overrides import Overrides
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.lookups import find_reversed_entries
 from stateless_billing.support.decisions.order_rows import (

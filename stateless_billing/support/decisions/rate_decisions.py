@@ -6,7 +6,8 @@ from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import format_rate
 from stateless_billing.operators.roster import Roster
 from stateless_billing.pricing.market_rates import MarketRates
-from stateless_billing.pricing.rate_overrides import Override, Overrides, override_at, parse_proposal
+from stateless_billing.pricing.override_values import Override, override_at, parse_proposal
+from stateless_billing.pricing.rate_overrides import Overrides
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.support.decisions.rate_bounds import judge_rate
 from stateless_billing.support.decisions.shown import Shown

@@ -7,7 +7,7 @@ from stateless_billing.domain import money
 from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.money import parse_rate
 from stateless_billing.operators.roster import OVERRIDE
-from stateless_billing.pricing.rate_overrides import Override
+from stateless_billing.pricing.override_values import NewRate, Override
 from stateless_billing.services.container import Services
 from stateless_billing.support.decisions.rate_decisions import NOTHING
 from stateless_billing.web.api.requests import ProposalRequest, RateEndRequest, RateRequest
@@ -39,6 +39,7 @@ class RateApi:
             act = f"rate:{rate}:{body.hours}"
             overrides, decisions = self._services.overrides, self._services.decisions.rates
             before = self._steps.open(body.shown, operator, act, NOTHING) if body.shown else None
+            decided_at = self._services.clock.boot()
             if before and (written := await overrides.find_alike(rate, operator.name, reason, before.at)):
                 return self._written_before(*written)
             decision = await decisions.prepare(rate, body.hours, reason)
@@ -47,7 +48,8 @@ class RateApi:
                 return self._steps.show(decision.shown, operator, act)
             require_same(before, decision.shown, NOTHING)
             write = overrides.propose if decision.shown.second else overrides.set
-            override = await write(rate, operator.name, body.hours * _HOUR, reason)
+            new = NewRate(rate, operator.name, body.hours * _HOUR, reason)
+            override = await write(new, decided_at=decided_at)
             trace |= {"until": override.until, "event": "rate_proposed" if decision.shown.second else "rate_set"}
         return _rate_response(override, decision.shown.second)
 
@@ -64,6 +66,7 @@ class RateApi:
             reason = inputs.parse_reason(body.reason)
             act = f"confirm:{body.proposal.strip()}"
             before = self._steps.open(body.shown, operator, act, NOTHING) if body.shown else None
+            decided_at = self._services.clock.boot()
             decision = await self._services.decisions.rates.prepare_confirmation(body.proposal, operator.name, reason)
             if before is None:
                 trace["event"] = "decision_shown"
@@ -71,13 +74,14 @@ class RateApi:
             require_same(before, decision.shown, NOTHING)
             proposal = decision.proposal
             assert proposal is not None
-            override = await self._services.overrides.set(
+            new = NewRate(
                 proposal.rate,
                 proposal.operator,
                 proposal.until - proposal.since,
                 f"{proposal.reason}; {operator.name}: {reason}",
                 confirmed_by=operator.name,
             )
+            override = await self._services.overrides.set(new, decided_at=decided_at, confirms=proposal)
             trace |= {"rate": money.format_decimal(override.rate), "until": override.until}
         return _rate_response(override, waits=False)
 
@@ -89,12 +93,14 @@ class RateApi:
             reason = inputs.parse_reason(body.reason)
             act = f"withdraw:{body.proposal.strip()}"
             before = self._steps.open(body.shown, operator, act, NOTHING) if body.shown else None
+            decided_at = self._services.clock.boot()
             decision = await self._services.decisions.rates.prepare_withdrawal(body.proposal, reason)
             if before is None:
                 trace["event"] = "decision_shown"
                 return self._steps.show(decision.shown, operator, act)
             require_same(before, decision.shown, NOTHING)
-            await self._services.overrides.withdraw_proposal()
+            assert decision.proposal is not None
+            await self._services.overrides.withdraw_proposal(decision.proposal, decided_at=decided_at)
         return JSONResponse({})
 
     async def end_rate(self, request: Request) -> Response:
@@ -104,12 +110,13 @@ class RateApi:
             body = await inputs.read_body(request, RateEndRequest)
             reason = inputs.parse_reason(body.reason)
             before = self._steps.open(body.shown, operator, "end", NOTHING) if body.shown else None
+            decided_at = self._services.clock.boot()
             decision = await self._services.decisions.rates.prepare_end(reason)
             if before is None:
                 trace["event"] = "decision_shown"
                 return self._steps.show(decision.shown, operator, "end")
             require_same(before, decision.shown, NOTHING)
-            await self._services.overrides.clear(f"ended by {operator.name}: {reason}")
+            await self._services.overrides.clear(f"ended by {operator.name}: {reason}", decided_at=decided_at)
         return JSONResponse({})
 
 

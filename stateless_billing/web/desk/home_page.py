@@ -16,7 +16,8 @@ from stateless_billing.domain.money import Rate
 from stateless_billing.domain.order_rules import DAY, Order
 from stateless_billing.grants.granting import RemainingLimits
 from stateless_billing.operators.roster import GRANT, RELEASE, Operator
-from stateless_billing.pricing.rate_overrides import SOURCE, Override, override_at, parse_override
+from stateless_billing.pricing.override_values import Override, override_at, parse_override
+from stateless_billing.pricing.rate_overrides import SOURCE
 from stateless_billing.pricing.rates import NoRate
 from stateless_billing.services import readiness
 from stateless_billing.services.readiness import CheckResponse
