@@ -1,6 +1,7 @@
 """Finds the account of a wallet: by the gateway's register, or by Stripe's search if the gateway has none."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cachetools import TLRUCache, TTLCache
@@ -16,7 +17,9 @@ from stateless_billing.crediting.credit_case import cursor_covers
 from stateless_billing.crediting.daily_limit import DailyLimit, Remaining
 from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.processor import CreditProcessor
-from stateless_billing.crediting.status_cache import StatusCache
+from stateless_billing.crediting.status_cache import LOOK_SECONDS, StatusCache
+from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
+from stateless_billing.domain.errors import ProblemError
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.payers.email_mask import mask_email
 from stateless_billing.payers.lookup_budget import LookupBudget
@@ -28,7 +31,7 @@ from stateless_billing.payers.responses import (
 )
 from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi
-from stateless_billing.stripe.errors import RequestRejected
+from stateless_billing.stripe.errors import RequestRejected, StripeFailure
 from stateless_billing.stripe.objects import Customer
 
 _CACHE_SIZE = 10_000
@@ -93,6 +96,7 @@ class Accounts:
         self._budget = budget
         self._orders = orders
         self._customers: TLRUCache[tuple[str, str | None], Account] = TLRUCache(_CACHE_SIZE, _expiry, clock.boot)
+        self._looked_at: TTLCache[str, bool] = TTLCache(_CACHE_SIZE, LOOK_SECONDS, clock.boot)
         self._recalled: TTLCache[tuple[str, str | None], Account] = TTLCache(_CACHE_SIZE, _RECALL_SECONDS, clock.boot)
 
     async def require_current_chain(self) -> None:
@@ -156,7 +160,7 @@ class Accounts:
     async def describe(self, wallet: str, origin: str) -> AccountResponse:
         """Describe an account for the API, in the same form whether it is found or not."""
         account = await self.find(wallet, origin)
-        payments = await self.payments(account.customer) if account.customer else []
+        payments = await self.payments(account.customer, origin) if account.customer else []
         return await self.respond(account, payments, self._daily_limit)
 
     async def respond(
@@ -185,17 +189,51 @@ class Accounts:
             return ""
         return "moved" if account.registered else "shared"
 
-    async def payments(self, customer: Customer) -> list[PaymentResponse]:
-        """List the customer's latest payments, newest first, from the chain, the cursor and the status cache."""
-        return (await self.payments_and_older(customer))[0]
+    async def payments(self, customer: Customer, origin: str | None = None) -> list[PaymentResponse]:
+        """List the customer's latest payments, newest first, from the chain, the cursor and the status cache.
 
-    async def payments_and_older(self, customer: Customer) -> tuple[list[PaymentResponse], int]:
-        """List the latest payments, and count the older ones that no cursor proves credited."""
+        Without `origin` an operator asks, who needs no budget. Raises: ChainError.
+        """
+        return (await self.payments_and_older(customer, origin))[0]
+
+    async def payments_and_older(
+        self, customer: Customer, origin: str | None = None
+    ) -> tuple[list[PaymentResponse], int]:
+        """List the latest payments, and count the older ones that no cursor proves credited. Raises: ChainError."""
         heads = await self._confirmations.heads()
         for gateway in self._gateways:
             self._crediting.cursor(gateway, customer)
         listed, older = await self._read_payments(customer)
+        await self._look_for_reversals(customer, listed, heads, origin)
         return await self.show(listed, heads), older
+
+    async def _look_for_reversals(
+        self, customer: Customer, listed: Sequence[ListedPayment], heads: Heads, origin: str | None
+    ) -> None:
+        """Read the customer's newest entries, at most once in five minutes: the cursor shows no reversal.
+
+        Without it, because the budget is spent or Stripe fails, what is known stays.
+        """
+        credited = [entry.payment for entry in listed if entry.credited or self._is_credited(entry.payment)]
+        if not credited or customer.id in self._looked_at:
+            return
+        self._looked_at[customer.id] = True
+        with suppress(ProblemError, StripeFailure):
+            if origin is not None:
+                self._budget.take_read(origin)
+            since = min(payment.time for payment in credited) - LISTING_LEAD_SECONDS
+            async with self._stripe.session() as session:
+                page = await session.list_newest_entries(customer.id, since)
+            for payment in credited:
+                found = self._crediting.find_in_page(payment, page)
+                if found and found.state == "reversed":  # an order may have credited another customer
+                    self._status_cache.invalidate(payment)
+                    gateway = next(each for each in self._gateways if each.address == payment.gateway)
+                    await self._crediting.get_status(gateway, payment, heads)
+
+    def _is_credited(self, payment: Payment) -> bool:
+        status = self._status_cache.credited_status(payment)
+        return status is not None and status.state == "credited"
 
     async def list_payments(self, customer: Customer) -> list[ListedPayment]:
         """Read the customer's latest payments, newest first, from the chain. The newest cursor known here counts."""

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from chain.payment import customer_id_to_bytes32
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import error_saved, lost_before
 from stateless_billing.services.container import Services
 from tests.crediting.test_orders import ANOTHER, EPOCH_1, FIRST, TARGET, TEMPLATE, charge, credits_of, order, town_of
-from tests.fakes.factories import CUSTOMER
+from tests.fakes.factories import CUSTOMER, WALLET
 from tests.fakes.in_process_service import (
     CREDITS,
     HOUR,
@@ -194,6 +195,46 @@ def test_a_reversed_payment_is_told_as_reversed(ask: Ask, *, sealed: bool, fresh
         assert await ask(services) == ("reversed", None)
         assert await ask(services) == ("reversed", None)
         assert credits_of(town, FIRST) == [CUSTOMER]
+
+    town.run(scenario())
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_an_account_shows_a_reversed_payment_as_reversed(*, fresh: bool) -> None:
+    town = town_of(FIRST)
+    for node in town.nodes:
+        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+
+    async def scenario() -> None:
+        services = await town.started()
+        credited = await advanced(services, FIRST)
+        await services.sweeper.run_once(force=True)
+        reverse(town, CUSTOMER, credited.credit or "", 5_000)
+        services = await town.started() if fresh else services
+        town.stripe.log.reset()
+        for _ in range(4):
+            [shown] = (await services.accounts.describe(WALLET, "192.0.2.1")).payments
+            assert shown.state == "reversed"
+            await asyncio.sleep(10)
+        assert town.costs()[LISTS] <= 3, "one, and two that look for a credit elsewhere"
+
+    town.run(scenario())
+
+
+def test_an_account_costs_one_more_read_in_five_minutes() -> None:
+    town = town_of(FIRST)
+    for node in town.nodes:
+        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+
+    async def scenario() -> None:
+        services = await town.started()
+        await advanced(services, FIRST)
+        town.stripe.log.reset()
+        for _ in range(60):
+            [shown] = (await services.accounts.describe(WALLET, "192.0.2.1")).payments
+            assert shown.state == "credited"
+            await asyncio.sleep(10)
+        assert town.costs()[LISTS] == 2
 
     town.run(scenario())
 
