@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -70,14 +71,9 @@ class StripeSession:
 
     async def get_customer(self, customer_id: str, *, balance: bool = False) -> Customer:
         """Read a customer; with `balance`, its dollar balance too."""
-        params = {"expand": ["invoice_credit_balance"]} if balance else {}
-        path = customer_path(customer_id)
-        return await self.read(
-            Endpoint.READ_CUSTOMER,
-            path,
-            params,
-            lambda raw: objects.parse_customer(raw, customer_id, balance=balance),
-        )
+        path, params = customer_path(customer_id), {"expand": ["invoice_credit_balance"]} if balance else {}
+        parse = partial(objects.parse_customer, customer_id=customer_id, balance=balance)
+        return await self.read(Endpoint.READ_CUSTOMER, path, params, parse)
 
     async def list_newest_entries(
         self, customer_id: str, since: int | None, after: str | None = None, limit: int | None = None

@@ -60,9 +60,7 @@ class Sweeper:
         records: ServiceRecords,
         clock: Clock,
     ) -> None:
-        self._gateways = gateways
-        self._confirmations = confirmations
-        self._status_cache = status_cache
+        self._gateways, self._confirmations, self._status_cache = gateways, confirmations, status_cache
         self.order_watch, self.held_watch = order_watch, held_watch
         self._record = PositionRecord(records, agreement, clock, self._roll_back)
         self._clock = clock

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from stateless_billing.operators.roster import Operator
-from stateless_billing.pricing.rate_overrides import MAX_HISTORY
+from stateless_billing.pricing.override_values import MAX_HISTORY
 from stateless_billing.support.decisions.history import DecisionRow
 from stateless_billing.web.http import csv_export
 from stateless_billing.web.operators.page_frame import PageFrame

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stateless_billing.grants.caps import DAY
-from stateless_billing.pricing.rate_overrides import MAX_HISTORY
+from stateless_billing.pricing.override_values import MAX_HISTORY
 from stateless_billing.services.container import Services
 from tests.fakes.desk import ANN, MODERATOR, Desk, run_desk
 from tests.fakes.factories import payment
