@@ -23,6 +23,7 @@ from stateless_billing.runtime.clock import Clock
 from stateless_billing.stripe.client import StripeApi, StripeSession
 from stateless_billing.stripe.errors import NotSent, StripeFailure, StripeUnavailable
 from stateless_billing.stripe.objects import Customer
+from stateless_billing.stripe.rate_limiter import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -162,6 +163,7 @@ class SignOuts:
     async def _write_missing(self, digest: str, second: int) -> bool:
         """Read the record and at once, over the same connection, write what it lacks; whether it lacked anything."""
         async with self._stripe.session() as session:
+            await session.reserve_together(Endpoint.READ_CUSTOMER, Endpoint.WRITE_CUSTOMER)
             current, read_at = await self._read(session), self._clock.boot()
             start = secrets.randbelow(MAX_SLOTS)  # two processes at once mostly take different slots
             values = plan_write(parse_slots(current), digest, second, self._digests(), start)

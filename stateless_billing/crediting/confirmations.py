@@ -265,8 +265,9 @@ class Confirmations:
     async def _word_of(self, node: NodeProvider, payment: Payment, tier: ConfirmationTier, now: int) -> _Word:
         gateway, begun = self._gateway_of(payment), self._clock.boot()
         try:
-            depth = finality.measure_depth(payment, tier, await self._read_heads(node), now)
-            if not depth.reached:
+            heads = await self._read_heads(node)
+            depth = finality.measure_depth(payment, tier, heads, now)
+            if not depth.reached or heads.latest.number < payment.block:
                 return _Word.SILENT if depth.cause or self._nodes.is_behind(node) else _Word.SHALLOW
             has_payment = payment in await gateway.bound_to(node).payments_in(payment.block)
         except ChainError:
@@ -281,18 +282,19 @@ class _HourlySum:
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit, self._clock = limit, clock
-        self._taken: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._taken: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
         self._sum = 0
 
     def take(self, payment: Payment) -> bool:
-        """Add a payment unless it exceeds the limit; True also if it was added before."""
+        """Add a payment unless it exceeds the limit; True also if it was added before, with the same facts."""
         now = self._clock.boot()
+        facts = payment.identity, payment.customer_id, payment.sequence, payment.wallet, payment.amount, payment.cents
         while self._taken and next(iter(self._taken.values()))[0] <= now - _ONE_WORD_SECONDS:
             self._sum -= self._taken.popitem(last=False)[1][1]
-        if payment.identity in self._taken:
+        if facts in self._taken:
             return True
         if self._sum + payment.cents > self._limit:
             return False
-        self._taken[payment.identity] = now, payment.cents
+        self._taken[facts] = now, payment.cents
         self._sum += payment.cents
         return True

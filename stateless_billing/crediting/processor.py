@@ -17,7 +17,12 @@ from stateless_billing.crediting.credit_case import CreditCase, read_cursor
 from stateless_billing.crediting.credit_terms import CreditTerms
 from stateless_billing.crediting.payment_status import PaymentStatus, confirming_status
 from stateless_billing.crediting.status_cache import StatusCache
-from stateless_billing.crediting.stripe_outcomes import credit_status, maybe_credited_status, status_for_failure
+from stateless_billing.crediting.stripe_outcomes import (
+    credit_status,
+    maybe_credited_status,
+    reverses_older,
+    status_for_failure,
+)
 from stateless_billing.domain import ledger
 from stateless_billing.domain.finality import Heads, is_final
 from stateless_billing.runtime import logs, metrics
@@ -111,12 +116,18 @@ class CreditProcessor:
         cache.note_look(payment)
         case = CreditCase(gateway, payment, is_final(payment, heads), may_write=False, may_prove=False)
         with suppress(ChainError):
-            if cached.state != "credited" or await self._is_reversed(case, cached):
-                cache.adopt_look(payment, await self._process_with_retry(case))
+            is_settled = cached.state in ("credited", "reversed")
+            if is_settled and not await self._is_contradicted(case, cached):
+                return
+            found = await self._process_with_retry(case)
+            if (
+                cached.state != "reversed" or found.credit
+            ):  # a cursor proves that there was a credit, not that it stands
+                cache.adopt_look(payment, found)
 
-    async def _is_reversed(self, case: CreditCase, credited: PaymentStatus) -> bool:
-        """Whether the newest page of the credited customer's ledger shows that its credit was reversed."""
-        customer_id = credited.credited_customer or case.customer_id
+    async def _is_contradicted(self, case: CreditCase, settled: PaymentStatus) -> bool:
+        """Whether the newest page of the credited customer's ledger shows that a credit was reversed, or given anew."""
+        customer_id = settled.credited_customer or case.customer_id
         if customer_id is None:
             return False
         try:
@@ -125,8 +136,12 @@ class CreditProcessor:
         except StripeFailure:
             return False
         redirected = customer_id != case.customer_id
-        found = page and credit_status(case.payment, page.entries, self._tools.other_credits, redirected=redirected)
-        return bool(found and found.state == "reversed")
+        if page is None:
+            return False
+        found = credit_status(case.payment, page.entries, self._tools.other_credits, redirected=redirected)
+        if found:
+            return found.state != settled.state
+        return settled.state == "credited" and reverses_older(page.entries, settled.credit)
 
     @staticmethod
     def _log(case: CreditCase, status: PaymentStatus) -> None:

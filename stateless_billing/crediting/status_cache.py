@@ -150,6 +150,10 @@ class StatusCache:
         seconds = _PENDING_LOOK_SECONDS if status.state == "pending" else LOOK_SECONDS
         return self._clock.boot() - self.looked_at(payment) >= seconds
 
+    def make_look_due(self, payment: Payment) -> None:
+        """Let the next question look at once."""
+        self._looked_at.pop(_cache_key(payment), None)
+
     def note_look(self, payment: Payment) -> None:
         """Note that a look begins."""
         self._looked_at[_cache_key(payment)] = self._clock.boot()

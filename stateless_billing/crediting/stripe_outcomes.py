@@ -105,10 +105,11 @@ def covered_status(payment: Payment, terms: CreditTerms | None = None) -> Paymen
     return credited_status(0 if is_dust else payment.cents or None, None)
 
 
-def reverses_older(entries: Sequence[Entry]) -> bool:
-    """Whether the newest entries hold a reversal of one that is not among them: of whichever payment."""
+def reverses_older(entries: Sequence[Entry], credit: str | None = None) -> bool:
+    """Whether the newest entries hold a reversal of one that is not among them: of `credit`, or of whichever."""
     shown = {entry.id for entry in entries}
-    return any(entry.kind == "reversal" and entry.metadata.get("reverses") not in shown for entry in entries)
+    reversed_ids = {entry.metadata.get("reverses") for entry in entries if entry.kind == "reversal"}
+    return credit in reversed_ids if credit else not reversed_ids <= shown
 
 
 def find_objection(

@@ -214,7 +214,7 @@ class Accounts:
 
         Without it, because the budget is spent or Stripe fails, what is known stays.
         """
-        credited = [entry.payment for entry in listed if entry.credited or self._is_credited(entry.payment)]
+        credited = [entry.payment for entry in listed if self._seems_credited(entry)]
         if not credited or customer.id in self._looked_at:
             return
         self._looked_at[customer.id] = True
@@ -227,13 +227,13 @@ class Accounts:
             for payment in credited:
                 found = self._crediting.find_in_page(payment, page)
                 if found and found.state == "reversed":  # an order may have credited another customer
-                    self._status_cache.invalidate(payment)
+                    self._status_cache.make_look_due(payment)
                     gateway = next(each for each in self._gateways if each.address == payment.gateway)
                     await self._crediting.get_status(gateway, payment, heads)
 
-    def _is_credited(self, payment: Payment) -> bool:
-        status = self._status_cache.credited_status(payment)
-        return status is not None and status.state == "credited"
+    def _seems_credited(self, entry: ListedPayment) -> bool:
+        status = self._status_cache.credited_status(entry.payment)
+        return status.state == "credited" if status else entry.credited
 
     async def list_payments(self, customer: Customer) -> list[ListedPayment]:
         """Read the customer's latest payments, newest first, from the chain. The newest cursor known here counts."""

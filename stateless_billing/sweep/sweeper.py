@@ -106,7 +106,7 @@ class Sweeper:
                 if not self._tasks:
                     await asyncio.sleep(idle_seconds if idle else busy_seconds)
         finally:
-            await self._tasks.stop()
+            await asyncio.gather(self._tasks.stop(), self.held_watch.stop())
 
     async def run_once(self, *, force: bool = False) -> SweepResult:
         """Sweep all gateways until every payment was attempted.
@@ -120,7 +120,7 @@ class Sweeper:
                 if not self._tasks.is_capped or self._progress() == before:
                     return result
         finally:
-            await self._tasks.stop()
+            await asyncio.gather(self._tasks.stop(), self.held_watch.stop())
 
     def _progress(self) -> list[tuple[int, int, int]]:
         return [(each.swept, len(each.done_above), len(each.unsealed)) for each in self._checkpoints]
@@ -138,7 +138,7 @@ class Sweeper:
         self._heads.begin_round()
         known = [payment for each in self._checkpoints for payment in each.known_uncredited]
         await self.order_watch.retry_ordered(known)
-        await self.held_watch.look_again(known)
+        self.held_watch.look_again(known)
         readings = [reading for each in self._checkpoints if (reading := await self._read_gateway(each))]
         self._heads.share(readings, len(self._checkpoints))
         for reading in readings:
@@ -146,8 +146,7 @@ class Sweeper:
         await self._tasks.wait(patience_seconds)
         agreed = await self._record.write(self._checkpoints, force=force)
         is_read = all(checkpoint.total is not None for checkpoint in self._checkpoints)
-        if is_read:
-            self.completed_at = self._clock.wall()
+        self.completed_at = self._clock.wall() if is_read else self.completed_at
         return SweepResult(
             idle=agreed and not self._tasks and all(checkpoint.is_idle for checkpoint in self._checkpoints),
             complete=agreed and not self._tasks and is_read and not self.unreadable() and not self._tasks.failed,

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.processes import ROOT
 from tests.test_settings import COMPLETE
 
@@ -30,20 +31,12 @@ runpy.run_module("stateless_billing", run_name="__main__", alter_sys=True)
 def run_until_import(module: str, *command: str) -> int:
     """Run a command, send SIGTERM as soon as it imports a module, and return the exit code."""
     environ = {**COMPLETE, "PATH": os.environ["PATH"], "METRICS_PORT": "0", "PORT": "0"}
-    with subprocess.Popen(
-        [sys.executable, "-c", SLOW_IMPORT, module, *command],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            assert process.stdout.readline() == "importing\n"
-            process.send_signal(signal.SIGTERM)
-            return process.wait(20)
-        finally:
-            process.kill()
+    script = [sys.executable, "-c", SLOW_IMPORT, module, *command]
+    process = processes.start(script, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGTERM)
+    return int(process.wait(20))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from chain.errors import ChainError
 from chain.gateway import Gateway
@@ -405,6 +406,25 @@ async def test_a_node_that_shows_ever_new_payments_is_believed_up_to_an_hours_su
         node.payments[:] = [honest]
     world.clock.wait(7)
     assert await world.reached(honest), "two nodes show it"
+
+
+async def test_an_identity_counts_with_its_facts() -> None:
+    world = World([payment(cents=600)], nodes=2, max_unfinalized_cents=1_000)
+    assert await world.reached(payment(cents=600))
+    changed = payment(cents=900, customer_id="cus_Bob", block=140)
+    world.each[0].payments[:] = [changed]
+    world.each[1].payments.clear()
+    world.clock.wait(7)
+    assert not await world.reached(changed)
+
+
+async def test_a_node_without_the_block_yet_has_not_failed_to_answer() -> None:
+    """A lying node could put what it invents into blocks that the other does not have."""
+    world = World([], nodes=2)
+    subject = structs.replace(payment(block=205), time=block(150).time)
+    await world.confirmations.heads()
+    confirmed, cause = await world.confirmations._second_word(subject, TIERS[0], int(world.clock.wall()))
+    assert (confirmed, cause) == (False, None)
 
 
 async def test_a_node_that_hangs_is_not_asked_for_each_payment() -> None:

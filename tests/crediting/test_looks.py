@@ -255,6 +255,42 @@ def test_a_reversal_in_front_of_a_long_ledger_is_followed_to_its_credit() -> Non
     town.run(scenario())
 
 
+@pytest.mark.parametrize("ask", WAYS)
+def test_a_process_that_knows_the_credit_notices_its_reversal_in_front_of_a_long_ledger(ask: Ask) -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        services = await town.started()
+        credited = await advanced(services, FIRST)
+        charge(town, CUSTOMER, 1, count=120)
+        reverse(town, CUSTOMER, credited.credit or "", 5_000)
+        await asyncio.sleep(LOOK_SECONDS)
+        assert (await ask(services))[0] == "reversed"
+
+    town.run(scenario())
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_a_known_reversal_stays_known_behind_a_long_ledger(ask: Ask) -> None:
+    town = town_of(FIRST)
+
+    async def scenario() -> None:
+        services = await town.started()
+        credited = await advanced(services, FIRST)
+        await services.sweeper.run_once(force=True)
+        reverse(town, CUSTOMER, credited.credit or "", 5_000)
+        await asyncio.sleep(LOOK_SECONDS)
+        assert (await ask(services))[0] == "reversed"
+        charge(town, CUSTOMER, 1, count=1_500)
+        for _ in range(3):
+            await asyncio.sleep(LOOK_SECONDS)
+            town.stripe.log.reset()
+            assert (await ask(services))[0] == "reversed"
+            assert town.costs()[LISTS] <= 1, "one page, however long the ledger is"
+
+    town.run(scenario())
+
+
 def test_a_credit_that_stands_elsewhere_counts_after_a_reversal() -> None:
     town = town_of(FIRST)
 

@@ -1,7 +1,6 @@
 """Alerts query existing metrics and say what to do, and the runbook lists each of them."""
 
 import re
-import subprocess
 import sys
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from stateless_billing.sandbox import processes
 from stateless_billing.sandbox.processes import ROOT
 from stateless_billing.stripe.rate_limiter import Endpoint
 from stateless_billing.web.server.rate_limits import GROUPS
@@ -64,7 +64,7 @@ def test_the_runbook_lists_every_alert() -> None:
 @cache
 def exported_at_the_start() -> list[tuple[str, dict[str, str]]]:
     """The counters of a process before its first request: names and labels."""
-    run = subprocess.run([sys.executable, "-c", NEW_PROCESS], capture_output=True, text=True, check=True, cwd=ROOT)
+    run = processes.run([sys.executable, "-c", NEW_PROCESS], check=True, cwd=ROOT)
     families = text_string_to_metric_families(run.stdout)
     return [(sample.name, sample.labels) for family in families for sample in family.samples]
 
