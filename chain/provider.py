@@ -16,7 +16,7 @@ import msgspec
 
 from chain import decoding
 from chain.decoding import TxReceipt
-from chain.errors import InvalidResponse, NodeError, WrongChain, keys_in_url
+from chain.errors import InvalidResponse, NodeError, WrongChain, redact_url
 from chain.payment import Block
 from chain.signatures import import_late
 
@@ -204,10 +204,8 @@ class NodeProvider:
         return parsed
 
     def _redact(self, text: str) -> str:
-        """Remove the URL's keys: httpx puts them into messages, and a proxy may echo its path."""
-        for key in keys_in_url(self._url):
-            text = text.replace(key, "…")
-        return text[:300]
+        """Remove what the URL has: httpx puts it into messages, and a proxy may echo its path."""
+        return redact_url(text, self._url)[:300]
 
 
 def preload_web3() -> None:

@@ -408,6 +408,21 @@ def test_a_header_may_carry_the_webhooks_secret() -> None:
     assert {"sesame-of-query", "Bearer s3same"} <= secrets(hook)
 
 
+def test_short_keys_of_a_url_are_secrets_and_its_words_are_not() -> None:
+    hook = "https://h.example/hook/s3cr3t-abc?token=short1234&v=1"
+    nodes = "https://a.example/base/v1?chainId=8453&key=abc,https://b.example/mainnet"
+    assert secrets({"CREDIT_HOOK_URL": hook, "RPC_URLS": nodes}) == {
+        hook,
+        "/hook/s3cr3t-abc",
+        "hook/s3cr3t-abc",
+        "token=short1234&v=1",
+        "short1234",
+        nodes,
+        *nodes.split(","),
+        "chainId=8453&key=abc",
+    }
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [

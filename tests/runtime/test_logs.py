@@ -109,6 +109,16 @@ def test_no_secret_breaks_a_line(secret: str, capsys: pytest.CaptureFixture[str]
     assert {"timestamp", "level", "logger", "message"} < first.keys()
 
 
+def test_short_keys_of_urls_are_redacted_and_words_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    urls = {
+        "CREDIT_HOOK_URL": "https://h.example/hook?token=short1234",
+        "RPC_URLS": "https://a.example/base/v1?key=8453",
+    }
+    logs.configure(settings.secrets(urls))
+    logging.getLogger("one").info('POST /hook?token=short1234 with "short1234" on base, v1, 8453')
+    assert lines(capsys)[0]["message"] == 'POST /hook?… with "…" on base, v1, 8453'
+
+
 def test_secrets_in_nested_fields_are_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure({"rk_live_abc"})
     logging.getLogger("one").info(

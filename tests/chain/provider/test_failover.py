@@ -143,6 +143,28 @@ async def test_what_is_no_key_stays_in_the_message() -> None:
         await provider.code(nodes, GATEWAY)
 
 
+@pytest.mark.parametrize(
+    ("url", "says", "told"),
+    [
+        ("https://a.example/rpc/sesame", "no route /rpc/sesame for rpc", "no route … for rpc"),
+        ("https://a.example/rpc/sesame/", "no route rpc/sesame/", "no route …/"),
+        (
+            "https://a.example/v1?sesame",
+            "GET /v1?sesame: v1 of base has no chain 8453",
+            "GET …: v1 of base has no chain 8453",
+        ),
+        ("https://a.example/base?chain=8453&k=sesame", "chain=8453&k=sesame of base, 8453", "… of base, 8453"),
+        ("https://a.example/base?token=sesame", "sesame may not", "… may not"),
+        ("https://a.example/a%20sesame", "no /a sesame", "no …"),
+    ],
+)
+async def test_the_whole_path_and_query_are_not_told(url: str, says: str, told: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(502, text=says))
+    with pytest.raises(NodeError) as caught:
+        await provider.code(FailoverProvider(httpx.AsyncClient(transport=transport), [url], CHAIN_ID), GATEWAY)
+    assert str(caught.value).endswith(f"'{told}'")
+
+
 def test_a_node_that_never_ends_its_answer_is_given_up() -> None:
     async def dribble(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(10**6)
