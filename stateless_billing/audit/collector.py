@@ -19,6 +19,7 @@ from stateless_billing.audit.rules.cross_customer import (
 from stateless_billing.audit.rules.facts import (
     CustomerLedger,
     OrderIndex,
+    RecordName,
     Scope,
     credit_of_other_system,
     is_foreign_on_record,
@@ -133,13 +134,13 @@ class Collector:
             if name := credit_of_other_system(entry, self._scope):
                 self.other_credits[name].add(entry)
 
-    def add_record(self, entries: Sequence[Entry], *, requested: bool) -> None:
+    def add_record(self, record: RecordName, entries: Sequence[Entry], *, requested: bool) -> None:
         """Add the entries of a bookkeeping record, and a row for each credit that does not belong on one."""
         self.bookkeeping_cents += sum(entry.cents for entry in entries if entry.currency == CURRENCY)
         for entry in entries if requested else ():
-            if is_foreign_on_record(entry, self._scope):
+            if is_foreign_on_record(entry, record, self._scope):
                 credit = Credit(entry, net_cents(entry, entries), "")
-                self.add(judge_unexplained_credit(credit, "a bookkeeping record holds no such credits"))
+                self.add(judge_unexplained_credit(credit, f"the {record} record holds no such credits"))
 
     def sum_balances(self) -> dict[str, int | None]:
         """Sum the customers' balances, without and with the bookkeeping customers, who repeat every grant."""

@@ -24,7 +24,7 @@ from stateless_billing.audit.report import limits
 from stateless_billing.audit.report.report import Coverage, Options, Report, describe_sources
 from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.cross_customer import Acceptance
-from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, Scope
+from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger, OrderIndex, RecordName, Scope
 from stateless_billing.audit.rules.grants import ReservedGrant, collect_reservations, judge_grants
 from stateless_billing.audit.rules.listing_plan import find_break
 from stateless_billing.audit.rules.statuses import Status
@@ -170,8 +170,8 @@ class Audit:
 
     async def _read_bookkeeping(self, customers: AuditedCustomers) -> tuple[dict[str, ReservedGrant], OrderIndex]:
         """Read the grants record, and the orders and causes on the service record."""
-        record = await self._read_record(customers.grants_id)
-        orders = await self._read_record(customers.service.id if customers.service else None)
+        record = await self._read_record("grants", customers.grants_id)
+        orders = await self._read_record("service", customers.service.id if customers.service else None)
         causes: dict[str, str] = {}
         open_customers: dict[tuple[str, str], tuple[int, str]] = {}
         gateways = {gateway.address: gateway for gateway in self._sources.chain.gateways}
@@ -183,7 +183,7 @@ class Audit:
                 open_customers[address, customer_id] = entry.sequence, entry.cause
         return collect_reservations(record), index_orders(orders, causes, open_customers)
 
-    async def _read_record(self, customer_id: str | None) -> list[Entry]:
+    async def _read_record(self, name: RecordName, customer_id: str | None) -> list[Entry]:
         if customer_id is None:
             return []
         try:
@@ -192,7 +192,7 @@ class Audit:
             raise StripeReadError(f"the bookkeeping record {customer_id} does not exist") from error
         if flaw := find_break(entries, starts_at_zero=True):
             raise StripeReadError(f"the bookkeeping record {customer_id} does not add up: {flaw}")
-        self.collector.add_record(entries, requested=self._options.customer is None)
+        self.collector.add_record(name, entries, requested=self._options.customer is None)
         return entries
 
     async def _expected_entries(

@@ -143,6 +143,30 @@ class TestMarkedCustomers:
         assert count_statuses(report) == {"matched": 6, "unexplained_credit": 1}
         assert report.coverage.is_complete
 
+    @pytest.mark.parametrize(
+        ("record", "kind", "is_ours"),
+        [
+            ("cus_Service", "order", True),
+            ("cus_Service", "reservation", False),
+            ("cus_Service", "reversal", False),
+            ("cus_Service", "grant", False),
+            ("cus_Service", "payment", False),
+            ("cus_Grants", "reservation", True),
+            ("cus_Grants", "reversal", True),
+            ("cus_Grants", "order", False),
+            ("cus_Grants", "grant", False),
+            ("cus_Grants", "payment", False),
+        ],
+    )
+    async def test_a_record_holds_entries_of_its_own_kinds_only(self, record: str, kind: str, is_ours: bool) -> None:
+        world = World(PAYMENTS)
+        add_service_record(world)
+        row = Row(-500_000, "usd", "gift", {"kind": kind, "operator": "o", "reason": "r"})
+        world.add(world.get_or_add_customer(record), (block(500).time, row))
+        statuses = count_statuses(await run_audit(world))
+        assert statuses["matched"] == 6
+        assert statuses.get("unexplained_credit", 0) == (0 if is_ours else 1)
+
     async def test_the_record_that_the_settings_name_is_the_one(self) -> None:
         world = World(PAYMENTS)
         add_service_record(world)

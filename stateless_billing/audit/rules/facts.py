@@ -4,6 +4,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from chain.payment import Payment
 from stateless_billing.crediting.payment_status import HELD_CAUSES
@@ -12,6 +13,8 @@ from stateless_billing.domain.order_rules import Order, effective_order, find_co
 
 WALLET_KEY = "wallet_address"
 CURSOR = re.compile(r"gateway:([0-9]+):([0-9a-f]{8})")
+RecordName = Literal["service", "grants"]
+_KINDS_ON_RECORD: Mapping[RecordName, tuple[str, ...]] = {"service": ("order",), "grants": ("reservation", "reversal")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +214,9 @@ def is_relevant(entry: Entry) -> bool:
     return entry.kind is not None or entry.cents > 0
 
 
-def is_foreign_on_record(entry: Entry, scope: Scope) -> bool:
-    """Return whether an entry of a bookkeeping record, in the range of the report, is a credit of neither kind."""
-    is_ours = entry.kind in ("order", "reservation", "reversal")
+def is_foreign_on_record(entry: Entry, record: RecordName, scope: Scope) -> bool:
+    """Return whether an entry of a bookkeeping record, in the range of the report, is a credit of none of its kinds."""
+    is_ours = entry.kind in _KINDS_ON_RECORD[record]
     return entry.type == "adjustment" and entry.cents > 0 and not is_ours and entry.created >= scope.start
 
 
