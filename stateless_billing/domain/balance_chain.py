@@ -59,8 +59,15 @@ def find_flaw(reading: LedgerReading) -> str:
 
 def order_by_balance(entries: Sequence[Entry]) -> list[Entry] | None:
     """Chain a listing's dollar entries (newest first), oldest first; None if one is missing."""
-    dollars = [entry for entry in entries if entry.currency == CURRENCY]
-    return gapless_chain(dollars) or _chain_by_balance(dollars)
+    return chain_entries([entry for entry in entries if entry.currency == CURRENCY])
+
+
+def chain_entries(entries: Sequence[Entry]) -> list[Entry] | None:
+    """Chain a listing of one currency (newest first), oldest first; None if an entry is missing.
+
+    Concurrent entries may be applied in another order than that of `created`.
+    """
+    return gapless_chain(entries) or _chain_by_balance(entries)
 
 
 def _chain_by_balance(entries: Sequence[Entry]) -> list[Entry] | None:

@@ -70,6 +70,18 @@ def test_entries_of_one_second_may_come_in_any_order() -> None:
     assert find_break([ledger[2], ledger[0], ledger[3]], starts_at_zero=True)
 
 
+@pytest.mark.parametrize("first_shown", [0, 1])
+def test_entries_may_be_applied_in_another_order_than_created(first_shown: int) -> None:
+    first, second, third, fourth, fifth = reversed(create_entries(5, -3, 7, -2, 9, opening=90))
+    third = replace(third, created=fourth.created + 1)
+    ledger = [fifth, third, fourth, second, first]
+    euro = replace(first, id="cbtxn_e", currency="eur", created=fourth.created)
+    assert find_break([*ledger[first_shown:], euro], starts_at_zero=False) == ""
+    assert "zero balance" in find_break(ledger, starts_at_zero=True)
+    assert "at cbtxn_" in find_break([fifth, third, second, first], starts_at_zero=False)
+    assert find_break([fifth, third, fourth, first], starts_at_zero=False)
+
+
 def test_each_currency_has_its_balance() -> None:
     euro = replace(create_entries(4)[0], id="cbtxn_e", currency="eur", created=1_000_015)
     ledger = create_entries(5, -3, 7)

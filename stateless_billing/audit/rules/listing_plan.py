@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import gapless_chain, order_by_balance
+from stateless_billing.domain.balance_chain import chain_entries, order_by_balance
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -66,14 +66,14 @@ def join_entries(runs: Sequence[Sequence[Entry]]) -> list[Entry]:
 def find_break(entries: Sequence[Entry], *, starts_at_zero: bool) -> str:
     """Describe where the balances of entries, newest first, do not add up. Empty if they do.
 
-    Each currency has its own balance. Entries of the same second may have been applied in any order.
+    Each currency has its own balance. Concurrent entries may have been applied in another order than that of `created`.
     `starts_at_zero` says that the oldest entry opens the ledger.
     """
     by_currency: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_currency[entry.currency].append(entry)
     for run in by_currency.values():
-        chain = gapless_chain(run)
+        chain = chain_entries(run)
         if chain is None:
             return f"its balances do not follow from one another at {_find_break_in_run(run).id}"
         if starts_at_zero and chain[0].ending_cents != chain[0].cents:
@@ -86,5 +86,5 @@ def _find_break_in_run(run: Sequence[Entry]) -> Entry:
     good, bad = 0, len(run)
     while bad - good > 1:
         middle = (good + bad) // 2
-        good, bad = (middle, bad) if gapless_chain(run[len(run) - middle :]) else (good, middle)
+        good, bad = (middle, bad) if chain_entries(run[len(run) - middle :]) else (good, middle)
     return run[len(run) - bad]
