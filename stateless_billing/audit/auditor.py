@@ -18,7 +18,7 @@ from chain.payment import Block
 from stateless_billing.audit.readers.bulk_http import BulkClient, BulkHost
 from stateless_billing.audit.readers.chain import ChainReader, ProgressCallback, Side
 from stateless_billing.audit.readers.ledger_spool import InvalidSpool, LedgerSpool, SpoolHead
-from stateless_billing.audit.readers.stripe import API_BASE, MAX_CONCURRENT, StripeReader, StripeReadError
+from stateless_billing.audit.readers.stripe import API_BASE, LAG_PAUSES, MAX_CONCURRENT, StripeReader, StripeReadError
 from stateless_billing.audit.report.report import Options, Report, snapshot_label
 from stateless_billing.audit.rules.cross_customer import Acceptance
 from stateless_billing.audit.rules.facts import Scope
@@ -80,6 +80,7 @@ class Auditor:
         )
         self.nodes = FailoverProvider(self._node_http, settings.rpc_urls, settings.chain_id)
         self.nodes.pauses = NODE_PAUSES
+        self.lag_pauses: tuple[float, ...] = LAG_PAUSES
         self.gateways = [Gateway(self.nodes, settings.chain_id, address) for address in settings.gateway_addresses]
         self.prices = PriceFeed(
             http=self._http,
@@ -95,7 +96,9 @@ class Auditor:
 
     def create_stripe_reader(self, spool: LedgerSpool | None = None) -> StripeReader:
         """Create a Stripe reader with its own read count."""
-        return StripeReader(self._stripe_host, self.settings.stripe_api_key, self._rate_limiter, spool)
+        reader = StripeReader(self._stripe_host, self.settings.stripe_api_key, self._rate_limiter, spool)
+        reader.lag_pauses = self.lag_pauses
+        return reader
 
     async def run(self, options: Options, spool: LedgerSpool | None = None) -> Report:
         """Run one audit. A source that fails after the start makes the report incomplete.

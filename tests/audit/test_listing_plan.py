@@ -8,7 +8,9 @@ from stateless_billing.audit.rules.listing_plan import (
     LAG_SECONDS,
     TimeWindow,
     find_break,
+    fits_balance,
     join_entries,
+    last_balance,
     narrow_windows,
     plan_windows,
 )
@@ -86,6 +88,52 @@ def test_each_currency_has_its_balance() -> None:
     euro = replace(create_entries(4)[0], id="cbtxn_e", currency="eur", created=1_000_015)
     ledger = create_entries(5, -3, 7)
     assert find_break([ledger[0], euro, *ledger[1:]], starts_at_zero=True) == ""
+
+
+class TestFitsBalance:
+    """A customer's balance, and the ledger up to the report's time."""
+
+    TIME = 1_000_030
+
+    def fits(self, balance: int, ledger: list[Entry], *, read_newer: bool = True, complete: bool = True) -> bool:
+        """Whether it fits a ledger, newest first, whose entries after the time are read."""
+        last = [one for one in ledger if one.created <= self.TIME]
+        newer = Page([one for one in ledger if one.created > self.TIME], complete)
+        cents = last_balance(Page(last, complete=True), starts_at_zero=True)
+        assert cents is not None
+        return fits_balance(balance, cents, Page(last, complete=True), newer if read_newer else None, self.TIME)
+
+    def test_what_came_since_leads_to_the_balance(self) -> None:
+        ledger = create_entries(100, -1, -1, -1, -1, -1)
+        assert [balance for balance in range(-5, 105) if self.fits(balance, ledger)] == [0, 95, 96, 97, 98, 99, 100]
+
+    def test_an_entry_of_the_last_minute_may_be_of_later(self) -> None:
+        ledger = create_entries(100, -1, -1, every=5)
+        assert self.fits(99, ledger, read_newer=False)
+        old = [replace(one, created=one.created - 100) for one in ledger]
+        assert not self.fits(99, old)
+        assert not self.fits(100, old)
+
+    def test_entries_applied_in_another_order_fit(self) -> None:
+        first, second, third = reversed(create_entries(100, -1, -2))
+        before, after = replace(third, created=self.TIME), replace(second, created=self.TIME + 1)
+        assert fits_balance(99, 97, Page([before, first], complete=True), Page([after], complete=True), self.TIME)
+
+    @pytest.mark.parametrize("later", [0, 3])
+    def test_entries_that_were_left_out_do_not_fit(self, later: int) -> None:
+        ledger = create_entries(100, -500, *[-1] * later, every=40)
+        ledger[-2:-1] = []
+        assert not self.fits(-400 - later, ledger)
+        empty = create_entries(500_000, *[-1] * later, every=40)[:-1]
+        assert not self.fits(500_000, empty)
+        assert not self.fits(500_000 - later, empty)
+
+    def test_a_page_that_does_not_reach_the_time_tells_nothing(self) -> None:
+        assert self.fits(7, create_entries(100, -1), complete=False)
+
+    def test_other_currencies_are_none(self) -> None:
+        euro = replace(create_entries(4)[0], currency="eur", created=self.TIME + 1)
+        assert not self.fits(4, [euro])
 
 
 def test_runs_that_overlap_are_joined_once() -> None:

@@ -13,12 +13,14 @@ from chain.errors import InvalidResponse, NodeError
 from chain.payment import Payment
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.readers import ledgers
+from stateless_billing.audit.readers.customers import audited_customer
 from stateless_billing.audit.readers.stripe import StripeReadError
 from stateless_billing.audit.report.formats import write_json
 from stateless_billing.audit.report.report import Options
 from stateless_billing.audit.rules.rows import fingerprint
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact
+from stateless_billing.stripe.objects import Customer
 from tests.audit.test_run import PAID, add_service_record, count_statuses, run_audit, with_own_wallets
 from tests.audit.world import AuditNode, NodeTransport, StripeTransport, World
 from tests.fakes.factories import block, tx_hash
@@ -301,9 +303,60 @@ class TestLedgers:
         world.stripe_transport.requests.clear()
         again = await run_audit(world, deep=True, at=first.head()["inputs"]["at"])
         assert "".join(write_json(again)) == "".join(write_json(first))
-        assert sum("balance_transactions" in request for request in world.stripe_transport.requests) == 3 + (
-            2 if charges == 1 else 4
+        assert sum("balance_transactions" in request for request in world.stripe_transport.requests) == 3 + 2
+
+    @pytest.mark.parametrize("seconds", [-2, 3])
+    @pytest.mark.parametrize("lags", [False, True])
+    async def test_a_charge_around_the_reports_time_is_no_lack(self, seconds: int, lags: bool) -> None:
+        """The list of customers shows it, and that of entries only later; or it is committed between the two."""
+        world = forged_world()
+        at = (await run_audit(world, deep=True)).head()["inputs"]["at"]
+        time, listed, reads = int(at.split(":")[1]), False, 0
+        forger = world.get_or_add_customer("cus_Forger")
+
+        def charge(request: httpx.Request) -> httpx.Response | None:
+            nonlocal listed, reads
+            if "cus_Forger/balance" in request.url.path:
+                reads += 1
+            if lags == is_list_of_customers(request) and (is_ledger(request) or lags) and not listed:
+                listed = True
+                world.add(forger, (time + seconds, Row(1, "usd", "Usage")))
+            if not lags or "cus_Forger/balance" not in request.url.path or reads > 4:
+                return None
+            answer = world.stripe.handle("GET", request.url.raw_path.decode(), dict(request.headers))
+            body = json.loads(answer.body)
+            body["data"] = [entry for entry in body["data"] if entry["description"] != "Usage"]
+            return httpx.Response(200, headers={"date": answer.headers.get("date", "")}, json=body)
+
+        world.now = time + 10
+        world.stripe_transport.hook = charge
+        report = await run_audit(world, deep=True, at=at)
+        assert listed
+        assert report.coverage.is_complete, report.coverage.missing
+
+    async def test_a_balance_that_the_list_of_customers_shows_late_is_read_again(self) -> None:
+        world = forged_world()
+        rewrite(
+            world,
+            is_list_of_customers,
+            lambda body: [customer.update(balance=0) for customer in body["data"]],
         )
+        assert (await run_audit(world, deep=True)).coverage.is_complete
+
+    @pytest.mark.parametrize("test_clock", [False, True])
+    def test_the_balance_of_a_test_clocks_customer_is_not_compared(self, test_clock: bool) -> None:
+        customer = Customer("cus_A", deleted=False, currency="usd", balance_cents=5, test_clock=test_clock)
+        assert audited_customer(customer).listed_cents == (None if test_clock else 5)
+
+    async def test_a_report_of_long_ago_does_not_ask_what_came_since(self) -> None:
+        world = forged_world()
+        first = await run_audit(world, deep=True)
+        world.now += 3_700
+        world.add_charges(world.get_or_add_customer("cus_Forger"), 250, world.now - 3_600, 1)
+        world.stripe_transport.requests.clear()
+        again = await run_audit(world, deep=True, at=first.head()["inputs"]["at"])
+        assert "".join(write_json(again)) == "".join(write_json(first))
+        assert sum("balance_transactions" in request for request in world.stripe_transport.requests) == 3
 
     async def test_an_absence_is_not_proven_by_a_list_that_ends_early(self) -> None:
         world = uncredited_world(3)

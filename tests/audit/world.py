@@ -12,6 +12,7 @@ from chain.payment import Payment, customer_id_to_bytes32
 from stateless_billing import settings
 from stateless_billing.audit.auditor import NODE_PAUSES, Auditor, ProgressReporting
 from stateless_billing.audit.progress import ignore_progress
+from stateless_billing.audit.readers.stripe import LAG_PAUSES
 from stateless_billing.sandbox.account import Entry as Row
 from stateless_billing.sandbox.records import Contact, Customer
 from stateless_billing.sandbox.stripe_api import StripeStandIn
@@ -164,4 +165,5 @@ class World:
             stripe_transport_factory=lambda: self.stripe_transport,
         )
         auditor.nodes.pauses = (0.0,) * len(NODE_PAUSES)
+        auditor.lag_pauses = (0.0,) * len(LAG_PAUSES)
         return auditor

@@ -77,7 +77,7 @@ def audited_customer(customer: Customer) -> AuditedCustomer:
     metadata = customer.metadata or {}
     cursors = {name: value for name, value in metadata.items() if CURSOR.fullmatch(name)}
     wallet = (customer.value(WALLET_KEY) or "").strip().lower() or None
-    cents = customer.balance_cents if customer.currency == CURRENCY else None
+    cents = customer.balance_cents if customer.currency == CURRENCY and not customer.test_clock else None
     obstacle = find_obstacle(customer)
     return AuditedCustomer(customer.id, wallet, customer.currency, cursors, obstacle=obstacle, listed_cents=cents)
 

@@ -12,16 +12,18 @@ from stateless_billing.audit.rules.facts import AuditedCustomer, CustomerLedger,
 from stateless_billing.audit.rules.listing_plan import (
     TimeWindow,
     find_break,
+    fits_balance,
     join_entries,
     last_balance,
     narrow_windows,
 )
 from stateless_billing.audit.rules.payments import CustomerVerdict, judge_customer
-from stateless_billing.domain.balance_chain import find_flaw, opening_balance, order_by_balance
+from stateless_billing.domain.balance_chain import find_flaw
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
 
+MAX_LISTING_AGE_SECONDS = 3600  # between the report's time and the list of customers
 _MAX_JUDGED_ON_LOOP = 2_000  # payments and entries
 
 
@@ -77,9 +79,7 @@ class LedgerReader:
         if customer.state:
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
         try:
-            newest = await self._stripe.list_page(customer.id, since, self._scope.time)
-            customer_ledger.balance_cents = await self._read_balance(customer.id, newest, since)
-            await self._require_listed_balance(customer, customer_ledger.balance_cents)
+            newest, customer_ledger.balance_cents = await self._read_newest(customer, since)
         except StripeObjectNotFound:
             customer_ledger.customer = await self._read_unreadable_customer(customer)
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)
@@ -95,27 +95,43 @@ class LedgerReader:
         self._coverage.count("ledgers_read_by_windows")
         return customer_ledger, await self._judge(customer_ledger, expected, runs)
 
-    async def _read_balance(self, customer_id: str, newest: Page, since: int) -> int | None:
-        """Return the balance at the report's time. A page without dollar entries takes one more read."""
-        if not newest.entries and since > 0:
-            newest, since = await self._stripe.list_page(customer_id, None, self._scope.time), 0
-        return last_balance(newest, starts_at_zero=since == 0)
+    async def _read_newest(self, customer: AuditedCustomer, since: int) -> tuple[Page, int | None]:
+        """Read the newest page from `since` to the report's time, and the balance in cents after it, if it tells.
 
-    async def _require_listed_balance(self, customer: AuditedCustomer, cents: int | None) -> None:
-        """Require a ledger to end with the balance that its customer was listed with, or what came since to lead there.
-
-        Otherwise the list of its entries was cut short, or lags.
+        The ledger must end with the balance that its customer was listed with, or what came since must lead there. Else
+        its list was cut short. Any list may lag, so all are read again before that is said.
         """
-        if None in (cents, customer.listed_cents) or cents == customer.listed_cents:
-            return
-        newer = await self._uncounted_stripe.list_entries(customer.id, self._scope.time + 1, None)
-        chain = order_by_balance(newer)
-        if (
-            not chain
-            or opening_balance(chain[0]) != cents
-            or customer.listed_cents not in {entry.ending_cents for entry in chain}
-        ):
-            raise StripeReadError(f"the ledger of {customer.id} does not end with its customer's balance")
+        balance = customer.listed_cents
+        for pause in (None, 0.0, *self._uncounted_stripe.lag_pauses):
+            if pause is not None:
+                await asyncio.sleep(pause)
+                balance = await self._read_current_balance(customer.id)
+            newest = last = await self._stripe.list_page(customer.id, since, self._scope.time)
+            if not newest.entries and since > 0:
+                last = await self._stripe.list_page(customer.id, None, self._scope.time)
+            cents = last_balance(last, starts_at_zero=since == 0 or last is not newest)
+            if cents is None or balance is None or await self._may_follow(customer.id, balance, cents, last):
+                return newest, cents
+        raise StripeReadError(f"the ledger of {customer.id} does not end with its customer's balance")
+
+    async def _may_follow(self, customer_id: str, balance: int, cents: int, last: Page) -> bool:
+        """Return whether a customer's balance since the report's time may follow from the one of `cents` at that time.
+
+        `last` is the page that tells the latter. At most one page of what came since is read, and nothing for a report
+        of a time long before: too much came since.
+        """
+        time = self._scope.time
+        is_old = self._stripe.first_date > time + MAX_LISTING_AGE_SECONDS
+        if is_old or fits_balance(balance, cents, last, None, time):
+            return True
+        newer = await self._uncounted_stripe.list_page(customer_id, time + 1, None)
+        return fits_balance(balance, cents, last, newer, time)
+
+    async def _read_current_balance(self, customer_id: str) -> int | None:
+        current = await self._uncounted_stripe.get_customer(customer_id, expand_balance=True)
+        if current is None or current.deleted:
+            raise StripeObjectNotFound(customer_id)
+        return current.usd_cents
 
     async def _judge(
         self, customer_ledger: CustomerLedger, expected: ExpectedEntries, windows: Sequence[Sequence[Entry]] = ()

@@ -24,6 +24,7 @@ from stateless_billing.stripe.rate_limiter import Endpoint, RateLimiter
 API_BASE = "https://api.stripe.com"
 MAX_ATTEMPTS = 6
 MAX_CONCURRENT = 15
+LAG_PAUSES = (3.0, 12.0, 45.0)  # seconds: a list shows a new entry late
 _MAX_PAGES = 10_000  # unlike a payer, an auditor can wait for long ledgers
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class StripeReader:
         self.first_date = 0
         self.latest_date = 0
         self.retried = 0
+        self.lag_pauses: tuple[float, ...] = LAG_PAUSES
 
     async def now(self) -> int:
         """Return Stripe's last complete second, to which no entry can be added.

@@ -56,7 +56,8 @@ class AuditedCustomer:
     """What the audit needs of a Stripe customer.
 
     `state` is why it cannot be read, or empty. `obstacle` is why it cannot be credited. Both are causes of `held`.
-    `listed_cents` is the dollar balance that came with it, credit as positive; None if that was in another currency.
+    `listed_cents` is the dollar balance that came with it, credit as positive; None if that was in another currency,
+    or its entries are dated by a test clock.
     """
 
     id: str

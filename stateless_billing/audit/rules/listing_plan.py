@@ -4,7 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stateless_billing.domain.balance_chain import chain_entries, order_by_balance
+from stateless_billing.domain.balance_chain import (
+    BALANCE_SLACK_SECONDS,
+    chain_entries,
+    opening_balance,
+    order_by_balance,
+)
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.ledger import Entry
 from stateless_billing.stripe.objects import Page
@@ -56,6 +61,21 @@ def last_balance(newest: Page, *, starts_at_zero: bool) -> int | None:
     if chain:
         return chain[-1].ending_cents
     return 0 if chain is not None and newest.complete and starts_at_zero else None
+
+
+def fits_balance(balance: int, cents: int, last: Page, newer: Page | None, time: int) -> bool:
+    """Return whether a customer may have had a dollar balance at some moment since shortly before `time`.
+
+    `last` has the newest entries up to `time`, after which the balance is `cents`. `newer` is the newest page of those
+    after `time`, if it was read; one that does not reach back to them tells nothing.
+    """
+    if balance == cents or (newer and not newer.complete):
+        return True
+    chain = order_by_balance([*(newer.entries if newer else ()), *last.entries]) or []
+    if chain and order_by_balance(last.entries) == [] and opening_balance(chain[0]) != cents:
+        return False
+    recent = [entry for entry in chain if entry.created >= time - BALANCE_SLACK_SECONDS]
+    return any(balance in (opening_balance(entry), entry.ending_cents) for entry in recent)
 
 
 def join_entries(runs: Sequence[Sequence[Entry]]) -> list[Entry]:
