@@ -196,7 +196,8 @@ async def _verify(auditor: Auditor, folder: Path, print_line: PrintLine) -> int:
         print_line(f"{name}: not the file that was published\n")
     report = await auditor.run(published.options)
     try:
-        publishing.adopt_circumstances(report, published)
+        for line in publishing.adopt_circumstances(report, published):
+            print_line(f"read differently now: {line}\n")
         changes = publishing.describe_changes(published.rows, report.spool)
         changes += publishing.describe_head_changes(published.head, report.head())
         for line in (*(f"NOT READ: {sentence}" for sentence in sorted(report.coverage.missing)), *changes):

@@ -153,6 +153,21 @@ class TestVerify:
         self.sign(folder)
         assert self.verify(run, folder)[0] == audit_command.CLEAN
 
+    @pytest.mark.parametrize("change", ["deleted", "listed"])
+    def test_a_customer_that_never_paid_makes_no_difference(
+        self, run: Run, world: World, tmp_path: Path, change: str
+    ) -> None:
+        world.get_or_add_customer("cus_NeverPaid")
+        run("--out", tmp_path / "report")
+        if change == "deleted":
+            world.stripe.account.by_id["cus_NeverPaid"].deleted = True
+        else:
+            world.get_or_add_customer("cus_NeverPaid2")
+        code, output = self.verify(run, tmp_path / "report")
+        was, now = (3, 2) if change == "deleted" else (3, 4)
+        assert code == audit_command.CLEAN
+        assert output.startswith(f"read differently now: coverage.customers_listed: was {was}, is {now}\nSAME: ")
+
     @pytest.mark.parametrize(
         "name", ["report.txt", "report.csv", "report.jsonl", "report.json", "dollars.svg", "accepted.jsonl"]
     )

@@ -6,10 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
+from stateless_billing.audit.report import limits
 from stateless_billing.audit.report.charts import collect_charts
 from stateless_billing.audit.report.formats import WRITERS
 from stateless_billing.audit.report.report import Options, Report
@@ -21,6 +23,10 @@ RUN = "run.json"
 REPORT = "report.json"
 FILES = {REPORT: "json", "report.csv": "csv", "report.jsonl": "jsonl", "report.txt": "table"}
 ACCEPTED = "accepted.jsonl"
+
+
+_COUNTS_OF_TODAY = ("customers_listed", "rates_checked", "rates_not_checked")
+_Raw = Annotated[str, Meta(pattern=r"\A[0-9]{1,90}\Z")]
 
 
 class _Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +51,43 @@ class _RowHead(msgspec.Struct, frozen=True):
 class _Coverage(msgspec.Struct, frozen=True):
     nodes: list[str]
     stripe_reads: int
+    customers_listed: int | None = None
+    rates_checked: int | None = None
+    rates_not_checked: int | None = None
+
+
+class _Statement(msgspec.Struct, frozen=True, kw_only=True):
+    from_block: int
+    opening_raw: _Raw
+    opening_source: Literal["node", "stated", "token"]
+    received_raw: _Raw
+    sent_raw: _Raw
+    closing_raw: _Raw
+    closing_source: Literal["node", "head"]
+
+    def opens_like(self, statement: Mapping[str, Any]) -> bool:
+        return (self.from_block, self.opening_source) == (statement["from_block"], statement["opening_source"])
+
+    def closes_like(self, statement: Mapping[str, Any]) -> bool:
+        """Whether it adds up to the same closing balance."""
+        closing = int(self.opening_raw) + int(self.received_raw) - int(self.sent_raw)
+        return {str(closing), statement["closing_raw"]} == {self.closing_raw}
+
+
+class _Treasury(msgspec.Struct, frozen=True):
+    accounts: dict[str, _Statement]
+
+
+class _Totals(msgspec.Struct, frozen=True):
+    treasury: _Treasury | None = None
 
 
 class _Circumstances(msgspec.Struct, frozen=True):
-    """What of a published report is of those who made it."""
+    """What of a published report is of those who made it, and of when they read."""
 
     tool: dict[str, str]
     coverage: _Coverage
+    totals: _Totals = _Totals()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +177,43 @@ def _read_rows(rows: object) -> list[tuple[_RowHead, dict[str, Any]]]:
     return list(zip(msgspec.convert(rows, list[_RowHead]), msgspec.convert(rows, list[dict[str, Any]]), strict=True))
 
 
-def adopt_circumstances(report: Report, published: PublishedReport) -> None:
-    """Give a report what may differ for somebody else: the program's version, the nodes, and the number of reads."""
+def adopt_circumstances(report: Report, published: PublishedReport) -> list[str]:
+    """Give a report what may differ for somebody else, or later.
+
+    These are the program's version, the nodes and the number of reads; and what Stripe, the nodes and the price feed no
+    longer have, or have only now. Return how the latter differs, one line per value.
+    """
     with suppress(msgspec.ValidationError):
         circumstances = msgspec.convert(published.head, _Circumstances)
+        coverage = report.coverage
         report.tool = circumstances.tool
-        report.coverage.facts["nodes"] = circumstances.coverage.nodes
-        report.coverage.counts["stripe_reads"] = circumstances.coverage.stripe_reads
+        coverage.facts["nodes"] = circumstances.coverage.nodes
+        coverage.counts["stripe_reads"] = circumstances.coverage.stripe_reads
+        own = report.head()
+        for name in _COUNTS_OF_TODAY:
+            coverage.counts.pop(name, None)
+            if (count := getattr(circumstances.coverage, name)) is not None:
+                coverage.counts[name] = count
+        coverage.facts["scope"] = limits.describe_scope(report.options, coverage.counts)
+        _adopt_statements(report, circumstances.totals.treasury)
+        return describe_head_changes(report.head(), own)
+    return []
+
+
+def _adopt_statements(report: Report, treasury: _Treasury | None) -> None:
+    """Give the treasury's accounts the published beginning of their reading: how far back it goes is the node's."""
+    own = report.chain_totals.get("treasury")
+    if not own or not treasury:
+        return
+    accounts = dict(own["accounts"])
+    for account, was in treasury.accounts.items():
+        if account not in accounts or not was.closes_like(accounts[account]):
+            continue
+        adopted = {"closing_source": was.closing_source}
+        if not was.opens_like(accounts[account]):
+            adopted = msgspec.structs.asdict(was)
+        accounts[account] = accounts[account] | adopted
+    report.chain_totals["treasury"] = own | {"accounts": accounts}
 
 
 def find_unlike_files(report: Report, folder: Path) -> list[str]:
