@@ -43,7 +43,7 @@ def prove() -> Any:
     ],
 )
 def test_only_a_complete_answer_is_a_proof(prove: Any, results: list[Any], decision: str, reason: str) -> None:
-    given = prove.verdict(prove.Check("PaymentsProof", "check_pay"), results, 1.5)
+    given = prove.meaning(prove.Check("PaymentsProof", "check_pay"), results, 1.5)
     assert given.decision == decision
     assert reason in given.reason
     assert bool(given.reason) == bool(reason)
@@ -58,6 +58,28 @@ def test_a_prover_that_is_too_slow_decides_nothing(prove: Any, tmp_path: Any) ->
     finally:
         prove.command = usual
     assert (given.decision, given.reason) == ("UNDECIDED", "not done after 0 s")
+
+
+@pytest.mark.parametrize(("failures", "decision"), [(0, "proven"), (2, "proven"), (3, "UNDECIDED")])
+def test_a_prover_that_failed_is_asked_again(prove: Any, tmp_path: Any, failures: int, decision: str) -> None:
+    check = prove.Check("PaymentsProof", "check_pay")
+    program = (
+        "import json, pathlib, sys; calls = pathlib.Path(sys.argv[1]); calls.write_text(calls.read_text() + '.');"
+        f"code = 5 if len(calls.read_text()) <= {failures} else 0;"
+        "answer = {'exitcode': code, 'num_paths': [7], 'num_bounded_loops': 0};"
+        "pathlib.Path(sys.argv[2]).write_text(json.dumps({'test_results': {'suite': [answer]}}))"
+    )
+    (tmp_path / "calls").write_text("")
+    prove.command, usual = (
+        lambda _, __, answer: [sys.executable, "-c", program, tmp_path / "calls", answer],
+        prove.command,
+    )
+    try:
+        given = prove.decide(tmp_path, check, 60)
+    finally:
+        prove.command = usual
+    assert given.decision == decision
+    assert len((tmp_path / "calls").read_text()) == min(failures + 1, 3)
 
 
 def test_checks_come_from_what_was_built(prove: Any, tmp_path: Any) -> None:

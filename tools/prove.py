@@ -21,7 +21,9 @@ QUERY = "120s"  # for one question to the solver
 CHECK_SECONDS = 900
 WHOLE_SECONDS = 3_600
 PROVEN, REFUTED, UNDECIDED = "proven", "REFUTED", "UNDECIDED"
-REASONS = {2: "the solver ran out of time", 3: "a path ended unexpectedly", 5: "the prover failed"}
+FAILED = 5  # seen rarely, on a busy machine; the same question was then answered
+TRIES = 3
+REASONS = {2: "the solver ran out of time", 3: "a path ended unexpectedly", FAILED: "the prover failed"}
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,17 @@ def checks(root: Path, words: list[str]) -> list[Check]:
 
 
 def decide(root: Path, check: Check, limit: float) -> Verdict:
-    """Let the prover decide a check within `limit` seconds."""
+    """Let the prover decide a check within `limit` seconds. One that failed is asked again: it decided nothing."""
+    end = time.monotonic() + limit
+    for _ in range(TRIES):
+        verdict = ask(root, check, max(0.1, end - time.monotonic()))
+        if verdict.reason != REASONS[FAILED]:
+            break
+    return verdict
+
+
+def ask(root: Path, check: Check, limit: float) -> Verdict:
+    """Run the prover once on a check."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="prove-") as folder:
         answer = Path(folder) / "answer.json"
@@ -78,7 +90,7 @@ def decide(root: Path, check: Check, limit: float) -> Verdict:
             return Verdict(check, UNDECIDED, f"not done after {limit:.0f} s", 0, limit)
         seconds = time.monotonic() - began
         results = json.loads(answer.read_text())["test_results"] if answer.exists() else {}
-    return verdict(check, [result for suite in results.values() for result in suite], seconds)
+    return meaning(check, [result for suite in results.values() for result in suite], seconds)
 
 
 def command(root: Path, check: Check, answer: Path) -> list[str | Path]:
@@ -106,7 +118,7 @@ def command(root: Path, check: Check, answer: Path) -> list[str | Path]:
     ]
 
 
-def verdict(check: Check, results: list[dict], seconds: float) -> Verdict:
+def meaning(check: Check, results: list[dict], seconds: float) -> Verdict:
     """Return what the prover's answer means: a check whose paths were cut is not proven."""
     if len(results) != 1:
         return Verdict(check, UNDECIDED, "the prover gave no answer", 0, seconds)
