@@ -135,6 +135,7 @@ async def create_records(stripe: StripeApi) -> str:
                 continue
             if not await _is_living(session, service.value("grants")):
                 grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")
+                # Guarded: it leaves over the connection that read, or not at all.
                 await session.set_metadata(service.id, {"grants": grants}, lambda _: True)
             return service.id
         grants = await _create_living(session, _GRANTS_DESCRIPTION, {RECORD_MARKER: "grants"}, "init:grants")

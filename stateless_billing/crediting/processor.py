@@ -120,9 +120,8 @@ class CreditProcessor:
             if is_settled and not await self._is_contradicted(case, cached):
                 return
             found = await self._process_with_retry(case)
-            if (
-                cached.state != "reversed" or found.credit
-            ):  # a cursor proves that there was a credit, not that it stands
+            is_shown = found.credit is not None  # a cursor proves that there was a credit, not that it stands
+            if is_shown or cached.state != "reversed":
                 cache.adopt_look(payment, found)
 
     async def _is_contradicted(self, case: CreditCase, settled: PaymentStatus) -> bool:

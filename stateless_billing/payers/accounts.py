@@ -1,5 +1,6 @@
 """Finds the account of a wallet: by the gateway's register, or by Stripe's search if the gateway has none."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _CACHE_SIZE = 10_000
 _CACHE_TTL_SECONDS = 30
 _NODE_STATUS_SECONDS = 2  # a quote of a node that stands still carries a used sequence
 _UNKNOWN_TTL_SECONDS = 60  # Stripe's search needs about this long to find a new customer
+_PATIENCE_SECONDS = 3  # for what a page can do without
 _RECALL_SECONDS = 3600  # so long a stream uses an account that was read before
 
 
@@ -212,17 +214,17 @@ class Accounts:
     ) -> None:
         """Read the customer's newest entries, at most once in five minutes: the cursor shows no reversal.
 
-        Without it, because the budget is spent or Stripe fails, what is known stays.
+        Where the budget is spent, or Stripe fails or is slow, what is known stays: the page does not wait for it.
         """
         credited = [entry.payment for entry in listed if self._seems_credited(entry)]
-        if not credited or customer.id in self._looked_at:
+        if not credited or customer.id in self._looked_at or self._stripe.health.failure is not None:
             return
         self._looked_at[customer.id] = True
-        with suppress(ProblemError, StripeFailure):
+        with suppress(ProblemError, StripeFailure, TimeoutError):
             if origin is not None:
                 self._budget.take_read(origin)
             since = min(payment.time for payment in credited) - LISTING_LEAD_SECONDS
-            async with self._stripe.session() as session:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self._stripe.session() as session:
                 page = await session.list_newest_entries(customer.id, since)
             for payment in credited:
                 found = self._crediting.find_in_page(payment, page)

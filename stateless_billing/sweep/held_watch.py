@@ -48,6 +48,7 @@ class HeldWatch:
         if self._looking:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+            self._looking = None  # cancelled before it began, it did not do so itself
 
     async def _look_at(self, payment: Payment) -> None:
         pause = _PAUSE_SECONDS

@@ -1,7 +1,9 @@
 """What other processes did about a payment is noticed by a look: soon, seldom, and without a write."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Self
 
 import pytest
 
@@ -9,6 +11,7 @@ from chain.payment import customer_id_to_bytes32
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.sandbox.effects import error_saved, lost_before
 from stateless_billing.services.container import Services
+from stateless_billing.stripe.client import StripeApi
 from tests.crediting.test_orders import ANOTHER, EPOCH_1, FIRST, TARGET, TEMPLATE, charge, credits_of, order, town_of
 from tests.fakes.factories import CUSTOMER, WALLET
 from tests.fakes.in_process_service import (
@@ -44,6 +47,22 @@ async def receipted(services: Services) -> tuple[str, str | None]:
     shown = await services.receipts.find(FIRST.tx_hash, 0)
     assert shown
     return shown.state, shown.cause
+
+
+class SlowLists:
+    """Stripe, whose lists take half a minute."""
+
+    def __init__(self, stripe: StripeApi) -> None:
+        self.health = stripe.health
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Self]:
+        """Yield itself as the session."""
+        yield self
+
+    async def list_newest_entries(self, *_: object) -> None:
+        """Take too long."""
+        await asyncio.sleep(30)
 
 
 WAYS: list[Ask] = [claimed, asked, receipted]
@@ -235,6 +254,24 @@ def test_an_account_costs_one_more_read_in_five_minutes() -> None:
             assert shown.state == "credited"
             await asyncio.sleep(10)
         assert town.costs()[LISTS] == 2
+
+    town.run(scenario())
+
+
+def test_an_account_does_not_wait_for_a_slow_stripe() -> None:
+    town = town_of(FIRST)
+    for node in town.nodes:
+        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+
+    async def scenario() -> None:
+        services = await town.started()
+        await advanced(services, FIRST)
+        await services.accounts.find(WALLET, "192.0.2.1")
+        services.accounts._stripe = SlowLists(services.stripe)  # type: ignore[assignment]
+        begun = asyncio.get_running_loop().time()
+        [shown] = (await services.accounts.describe(WALLET, "192.0.2.1")).payments
+        assert shown.state == "credited"
+        assert 3 <= asyncio.get_running_loop().time() - begun < 4
 
     town.run(scenario())
 
