@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
+import msgspec
 
 from chain import provider
 from chain.errors import ChainError
@@ -272,8 +273,8 @@ def parse_accepted(content: bytes) -> dict[str, Acceptance]:
         if not line.strip():
             continue
         try:
-            acceptance = Acceptance(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            acceptance = Acceptance(**msgspec.json.decode(line))
+        except (ValueError, TypeError, RecursionError) as error:
             raise InvalidOptions(f"--accepted, line {number}: not {{fingerprint, note, status?, until?}}") from error
         if not acceptance.note or not all(
             isinstance(value, str)

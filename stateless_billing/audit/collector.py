@@ -76,6 +76,7 @@ class Collector:
         self._coverage = coverage
         self._prices = prices
         self._accepted = accepted
+        self._day = format_utc(scope.time)[:10]
         self.spool = spool
         self.orders = OrderIndex()
         self.open_payments: dict[str, OpenPayment] = {}
@@ -91,7 +92,7 @@ class Collector:
 
     def add(self, row: Row) -> None:
         """Add a row to the report, marked as accepted if the exceptions file says so."""
-        self.spool.add(apply_acceptance(row, self._accepted, format_utc(self._scope.time)[:10]))
+        self.spool.add(apply_acceptance(row, self._accepted, self._day))
 
     async def add_customer(self, customer_ledger: CustomerLedger, verdict: CustomerVerdict, *, requested: bool) -> None:
         """Add the verdict on one customer.

@@ -165,8 +165,9 @@ class CrossCustomerPass:
     async def judge_identities(self, chain: ChainFacts, customers: AuditedCustomers) -> None:
         """Compare the customer of each wallet at the gateways with the one in Stripe."""
         claims = customers.customers_by_wallet()
-        paid = {payment.wallet async for payment in in_turns(chain.payments)}
-        wallets = sorted(wallet for wallet in paid | claims.keys() if _ADDRESS.fullmatch(wallet))
+        async for payment in in_turns(chain.payments):
+            claims.setdefault(payment.wallet, ())
+        wallets = sorted(filter(_ADDRESS.fullmatch, claims))
         parts = [wallets[start : start + _WALLETS_AT_ONCE] for start in range(0, len(wallets), _WALLETS_AT_ONCE)]
         for gateway, part in itertools.product(self._reader.gateways, parts):
             registered = await self._reader.read_registered(gateway, part)

@@ -119,9 +119,7 @@ class Audit:
     async def _read_customers(self, customers: AuditedCustomers) -> None:
         """Judge every customer with something to compare, then what spans several customers."""
         reservations, self.collector.orders = await self._read_bookkeeping(customers)
-        expected = await self._expected_entries(customers, reservations.values())
-        self._report_expected_reads(len(expected))
-        await self._read_ledgers(customers, expected)
+        await self._read_ledgers(customers, await self._expected_entries(customers, reservations.values()))
         for payment in self._chain.payments.get(NO_CUSTOMER, ()):
             await self.collector.add_uncredited_payment(payment, CustomerLedger(AuditedCustomer(NO_CUSTOMER)))
         cross_customer = CrossCustomerPass(
@@ -137,6 +135,7 @@ class Audit:
 
         A customer that fails is recorded as not read, and the others continue.
         """
+        self._report_expected_reads(len(expected))
         stripe, uncounted = self._sources.stripe, self._sources.uncounted_stripe
         reader = LedgerReader(stripe, uncounted, self.scope, self.collector.orders, self._coverage)
         queue = iter(sorted(expected))
@@ -200,20 +199,20 @@ class Audit:
     ) -> dict[str, ExpectedEntries]:
         """Return the customers to read, each with the entries expected on it but for its own payments' credits."""
         only = self._options.customer
-        expected: dict[str, ExpectedEntries] = defaultdict(ExpectedEntries)
-        for customer in self._chain.payments:
-            if customer != NO_CUSTOMER:
-                expected[customer] = ExpectedEntries()
-        redirected = await self._chain.find(set(self.collector.orders.named_customers), later=False)
-        for payment in redirected.values():
+        redirected: dict[str, list[Payment]] = defaultdict(list)
+        grants: dict[str, list[Entry]] = defaultdict(list)
+        for payment in (await self._chain.find(set(self.collector.orders.named_customers), later=False)).values():
             for named in self.collector.orders.named_customers[payment.identity]:
                 if named != (payment.customer_id or NO_CUSTOMER):
-                    expected[named].redirected.append(payment)
-        if self.scope.deep or only:
-            expected |= {customer_id: ExpectedEntries() for customer_id in customers.ids if customer_id not in expected}
+                    redirected[named].append(payment)
         for reserved in reservations:
             if self._is_in_report(reserved):
-                expected[reserved.reservation.customer].grants.append(reserved.entry)
+                grants[reserved.reservation.customer].append(reserved.entry)
+        every = itertools.chain(self._chain.payments, customers.ids if self.scope.deep or only else ())
+        expected = dict.fromkeys(every, ExpectedEntries())
+        expected.pop(NO_CUSTOMER, None)
+        for customer in redirected.keys() | grants.keys():
+            expected[customer] = ExpectedEntries(redirected=redirected[customer], grants=grants[customer])
         return expected
 
     def _with_payments(self, customer_id: str, expected: ExpectedEntries) -> ExpectedEntries:

@@ -358,7 +358,9 @@ def test_times_and_the_accepted_file() -> None:
     with pytest.raises(InvalidOptions):
         parse_time("soon")
     assert parse_accepted(b'\n{"fingerprint":"a","note":"b"}\n')["a"].note == "b"
-    for bad in (b"x", b"{}", b'{"fingerprint":"a","note":""}', b'{"fingerprint":"a","note":1}', b"[]"):
+    lone_surrogate = b'{"fingerprint":"a","note":"b\\ud800c"}'  # what no report could be written with
+    texts = (b"x", b"{}", b'{"fingerprint":"a","note":""}', b'{"fingerprint":"a","note":1}', b"[]", b"[" * 100_000)
+    for bad in (*texts, lone_surrogate):
         with pytest.raises(InvalidOptions):
             parse_accepted(bad)
 

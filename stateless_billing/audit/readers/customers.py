@@ -1,11 +1,14 @@
 """Reads the customers with their wallets and cursors, and the two bookkeeping records."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+import msgspec
 
 from chain.gateway import Gateway
 from stateless_billing.audit.readers.chain import ProgressCallback
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
+from stateless_billing.audit.report.disk_table import DiskTable
 from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
 from stateless_billing.bookkeeping import records
 from stateless_billing.bookkeeping.records import OpenPayments
@@ -16,6 +19,29 @@ from stateless_billing.stripe.objects import Customer
 MAX_SINGLE_READS = 200  # unlisted customers that are read one by one
 
 
+class CustomersOnDisk(Mapping[str, AuditedCustomer]):
+    """Customers by ID, in the order in which they came, on disk: none of them is kept in memory."""
+
+    def __init__(self) -> None:
+        self._table = DiskTable()
+
+    def put(self, customer: AuditedCustomer) -> None:
+        """Add a customer, or replace the one with its ID."""
+        self._table.put(customer.id, b"", msgspec.json.encode(customer))
+
+    def __getitem__(self, customer_id: str) -> AuditedCustomer:
+        value = self._table.get(customer_id)
+        if value is None:
+            raise KeyError(customer_id)
+        return msgspec.json.decode(value, type=AuditedCustomer)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.names())
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
 @dataclass(slots=True)
 class AuditedCustomers:
     """The customers by ID, the IDs that the list showed, and the bookkeeping records.
@@ -23,7 +49,7 @@ class AuditedCustomers:
     `marked` are the customers that say that they are a record: whoever can write to Stripe can make them say so.
     """
 
-    by_id: dict[str, AuditedCustomer] = field(default_factory=dict)
+    by_id: CustomersOnDisk = field(default_factory=CustomersOnDisk)
     ids: list[str] = field(default_factory=list)
     marked: list[Customer] = field(default_factory=list)
     service: Customer | None = None
@@ -39,7 +65,7 @@ class AuditedCustomers:
             self.marked.append(customer)
             return
         self.ids.append(customer.id)
-        self.by_id[customer.id] = audited_customer(customer)
+        self.by_id.put(audited_customer(customer))
 
     def settle_records(self, service_id: str) -> None:
         """Find the two records among the marked customers, and add all others as what they are.
@@ -53,14 +79,14 @@ class AuditedCustomers:
         for customer in self.marked:
             if customer.id not in record_ids:
                 self.ids.append(customer.id)
-                self.by_id[customer.id] = audited_customer(customer)
+                self.by_id.put(audited_customer(customer))
 
-    def customers_by_wallet(self) -> dict[str, list[str]]:
+    def customers_by_wallet(self) -> dict[str, tuple[str, ...]]:
         """Return the IDs of the customers that claim each wallet."""
-        claims: dict[str, list[str]] = {}
+        claims: dict[str, tuple[str, ...]] = {}
         for customer in self.by_id.values():
             if customer.wallet:
-                claims.setdefault(customer.wallet, []).append(customer.id)
+                claims[customer.wallet] = (*claims.get(customer.wallet, ()), customer.id)
         return claims
 
     def open_payments(self, gateways: Iterable[Gateway]) -> dict[str, OpenPayments]:
@@ -105,7 +131,7 @@ async def read_customers(
     for customer_id in sorted(set(expected_ids()) - customers.by_id.keys() - record_ids)[:MAX_SINGLE_READS]:
         single = await stripe.get_customer(customer_id)
         unknown = AuditedCustomer(customer_id, state="customer_invalid")
-        customers.by_id[customer_id] = unknown if single is None else audited_customer(single)
+        customers.by_id.put(unknown if single is None else audited_customer(single))
         # Stripe's lists omit the customers of test clocks.
         is_listable = single is not None and not single.deleted and not single.test_clock
         if single is not None and is_listable and (until is None or single.created <= until):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chain.payment import Payment
 from stateless_billing.audit.readers.stripe import StripeObjectNotFound, StripeReader, StripeReadError
@@ -27,13 +27,13 @@ MAX_LISTING_AGE_SECONDS = 3600  # between the report's time and the list of cust
 _MAX_JUDGED_ON_LOOP = 2_000  # payments and entries
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ExpectedEntries:
     """What a customer should hold: credits of its own and of redirected payments, and grants."""
 
-    payments: list[Payment] = field(default_factory=list)
-    redirected: list[Payment] = field(default_factory=list)
-    grants: list[Entry] = field(default_factory=list)
+    payments: Sequence[Payment] = ()
+    redirected: Sequence[Payment] = ()
+    grants: Sequence[Entry] = ()
 
     @property
     def times(self) -> list[int]:
@@ -74,7 +74,7 @@ class LedgerReader:
         self, customer: AuditedCustomer, expected: ExpectedEntries
     ) -> tuple[CustomerLedger, CustomerVerdict]:
         """Read and judge a customer's ledger, far enough to cover the expected entries."""
-        customer_ledger = CustomerLedger(customer, expected.payments)
+        customer_ledger = CustomerLedger(customer, list(expected.payments))
         since = self._earliest(expected.times)
         if customer.state:
             return customer_ledger, judge_customer(customer_ledger, self._orders, self._scope)

@@ -1,8 +1,9 @@
 """Spools report rows to disk and reads them back in report order."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
+
+import msgspec
 
 from stateless_billing.audit.report.disk_table import DiskTable
 from stateless_billing.audit.rules.rows import Row
@@ -21,11 +22,13 @@ class Spool:
 
     def add(self, row: Row) -> None:
         """Add a row or replace the one with its fingerprint."""
+        line = msgspec.json.encode([*row.as_dict().values()])
         if replaced := self._rows.get(row.fingerprint):
             self.totals.add(_decode(replaced), -1)
+            self._rows.put(row.fingerprint, _place(row), line)
+        else:
+            self._rows.add([(row.fingerprint, _place(row), line)])
         self.totals.add(row, 1)
-        line = json.dumps([*row.as_dict().values()], separators=(",", ":")).encode()
-        self._rows.put(row.fingerprint, _place(row), line)
 
     def get(self, fingerprint: str) -> Row:
         """Return the row with this fingerprint. Raises: KeyError."""
@@ -56,7 +59,7 @@ def _place(row: Row) -> bytes:
 
 
 def _decode(line: bytes) -> Row:
-    return Row(**dict(zip(Row.__slots__, json.loads(line), strict=True)))
+    return Row(**dict(zip(Row.__slots__, msgspec.json.decode(line), strict=True)))
 
 
 class Totals:

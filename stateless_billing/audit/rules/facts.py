@@ -223,7 +223,7 @@ def is_foreign_on_record(entry: Entry, record: RecordName, scope: Scope) -> bool
 
 def credit_of_other_system(entry: Entry, scope: Scope) -> str | None:
     """Return the name of the other system that wrote a credit in the range of the report; None for other entries."""
-    is_credit = entry.kind is None and entry.type == "adjustment" and entry.cents > 0 and entry.currency == CURRENCY
+    is_credit = entry.cents > 0 and entry.type == "adjustment" and entry.kind is None and entry.currency == CURRENCY
     if not is_credit or not scope.start <= entry.created <= scope.time:
         return None
     return scope.other_credits.search(entry.description)

@@ -87,7 +87,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 def format_utc(time: int) -> str:
     """Format Unix seconds as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(time, UTC).replace(tzinfo=None).isoformat() + "Z"
 
 
 def format_count(number: int, what: str) -> str:
