@@ -79,7 +79,7 @@ def main() -> None:
         printed = lines(module, *options)
         print(f"({time.monotonic() - started:.0f} s)", flush=True)
         parts.append(section(title, printed))
-        missed += sum(MISS in line for line in printed)
+        missed += sum(line.count(MISS) for line in printed)
     minutes = (time.monotonic() - began) / 60
     PAGE.write_text(HEAD.format(machine=described, minutes=minutes) + "\n\n".join(parts) + "\n")
     print(f"\n{missed} figures miss their goals; {minutes:.1f} minutes (goal {MOST_MINUTES})")

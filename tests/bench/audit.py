@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, aclosing, contextmanager
-from statistics import median
 from typing import Any
 
 from chain.bulk_reader import BATCH_SIZE, LOGS, BulkReader, as_logs, request_many
@@ -26,6 +25,7 @@ from stateless_billing.audit.readers.bulk_http import BulkClient, BulkHost
 from stateless_billing.runtime.bounded_http import MAX_BULK_RESPONSE_BYTES
 from stateless_billing.sandbox import processes
 from stateless_billing.stripe.client import API_VERSION
+from tests.bench.figures import Figure, ratios, report
 from tests.fakes.factories import CHAIN_ID, GATEWAY, block
 
 LIMIT = 25  # Stripe's reads per second; the fast audit gets TIMES as many
@@ -33,6 +33,7 @@ TIMES = 20
 EVENTS, PER_BLOCK = 60_000, 30
 ROUNDS = 5
 CUSTOMERS, EACH, CHARGES = 10_000, 10, 100
+MOST_MEGABYTES = 120
 
 
 @contextmanager
@@ -74,17 +75,20 @@ def compare(scale: float, times: int, *, deep: bool = False) -> None:
         rounds = [run_audit(stripe, node, rate, deep=deep) for _ in range(ROUNDS)]
     cost = rounds[0]
     floor = (cost["reads"] - customers // 100) / rate
-    ratios = [each["stripe_seconds"] / floor for each in rounds]
-    parts = (
-        f"audit{' --deep' if deep else ''} at {f'{times} times ' if times > 1 else ''}Stripe's limits:",
-        f"{cost['payments']} payments, {cost['reads']} Stripe reads, {median(ratios):.2f} times the floor of",
-        f"{floor:.1f} s (goal 1.1; {', '.join(f'{ratio:.2f}' for ratio in ratios)});",
-        f"a bare paced client {bare:.2f} times its floor;",
-        f"{median(each['page_ms'] for each in rounds):.2f} ms of CPU a page (goal 1.2),",
-        f"{median(each['cpu_seconds'] for each in rounds):.1f} s in all;",
-        f"peak {median(each['megabytes'] for each in rounds):.0f} MB (goal 120); exit {cost['exit']}",
-    )
-    print(*parts, *cost["missing"], flush=True)
+    what = f"audit{' --deep' if deep else ''} at {f'{times} times ' if times > 1 else ''}Stripe's limits"
+
+    def figure(name: str, column: str, unit: str = "", **more: Any) -> None:
+        report(Figure(name=f"{what}: {name}", rounds=[each[column] for each in rounds], unit=unit, **more))
+
+    note = f"{cost['payments']:,} payments, {cost['reads']:,} Stripe reads, exit {cost['exit']}"
+    figure("from the chain's payments to the last ledger", "stripe_seconds", "s", floor=[floor], note=note)
+    over = [each["stripe_seconds"] / floor for each in rounds]
+    note = f"a bare paced client {bare:.2f}"
+    report(Figure(name=f"{what}: times the floor that the limits impose", rounds=over, goal=1.1, note=note))
+    figure("CPU of a Stripe page", "page_ms", "ms", goal=1.2)
+    figure("CPU in all", "cpu_seconds", "s")
+    figure("peak memory", "megabytes", "MB", goal=MOST_MEGABYTES)
+    print(*cost["missing"], sep="\n", end="\n" if cost["missing"] else "", flush=True)
 
 
 async def paced_seconds(stripe: str, rate: int, count: int) -> float:
@@ -153,13 +157,13 @@ def logs() -> None:
     with stand_in("node", **sizes) as node:
         port = int(node.rpartition(":")[2])
         rounds = [(raw_seconds(port), *asyncio.run(read_seconds(node))) for _ in range(ROUNDS)]
-    ratios = [read / raw for raw, read, _ in rounds]
-    print(
-        f"logs: {EVENTS / median(read for _, read, _ in rounds):,.0f} events/s read and decoded,"
-        f" {median(ratios):.1f} times a raw socket (goal 4; {', '.join(f'{ratio:.1f}' for ratio in ratios)}),"
-        f" {median(cpu for _, _, cpu in rounds) * 1e6 / EVENTS:.1f} µs of CPU an event (goal 7)",
-        flush=True,
-    )
+    raw, read, cpu = zip(*rounds, strict=True)
+    rates = [EVENTS / seconds for seconds in read]
+    floor = [EVENTS / seconds for seconds in raw]
+    report(Figure(name="logs read and decoded: events a second", rounds=rates, floor=floor))
+    report(Figure(name="logs read and decoded: times a raw socket", rounds=ratios(read, raw), goal=4))
+    each = [seconds * 1e6 / EVENTS for seconds in cpu]
+    report(Figure(name="logs read and decoded: CPU of an event", rounds=each, unit="µs", goal=7))
 
 
 def main() -> None:

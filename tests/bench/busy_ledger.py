@@ -18,6 +18,7 @@ import httpx
 from chain.payment import Payment
 from stateless_billing.sandbox.account import Entry
 from stateless_billing.services.container import Services
+from tests.bench.figures import Figure
 from tests.fakes.factories import BLOCK_SECONDS, payment, tx_hash
 from tests.fakes.in_process_service import BEGIN, FINALITY, LISTS, NOW_BLOCK, LoopClock, NodesLine, StripeLine, Town
 from tests.fakes.virtual_time import run_virtually
@@ -126,13 +127,13 @@ class SlowNodes(NodesLine):
 def report_lines(bill: Bill, debits: int) -> list[str]:
     """Describe what was measured, each figure beside its goal."""
     assert bill.sealed, "the busy customer has no cursor"
-    goal = -(-debits // PAGE)
-    cost = f"{bill.lists} list calls (goal {goal}), {bill.seconds:.1f} s in them"
+    name = f"a plain credit and its sealing beside {debits:,} debits: list calls"
+    goal, note = -(-debits // PAGE), f"{bill.seconds:.1f} s in them"
     others = (
         f"median {median(bill.waits):.0f} s, all within {max(bill.waits):.0f} s; {bill.fresh_calls:.1f} Stripe calls"
     )
     return [
-        f"a plain credit and its sealing beside {debits:,} debits: {cost}",
+        Figure(name=name, rounds=[bill.lists], goal=goal, note=note).row(),
         f"others' fresh credits meanwhile: {others} each, their sealing included",
     ]
 

@@ -20,6 +20,7 @@ import httpx
 from chain.payment import Payment
 from stateless_billing.services.container import Services
 from tests.bench.audit_once import peak
+from tests.bench.figures import Figure
 from tests.chain.fake_node import FakeNode, event_customer, raw_log
 from tests.fakes.factories import BLOCK_SECONDS, payment, tx_hash
 from tests.fakes.in_process_service import FINALITY, HOUR, LoopClock, NodesLine, StripeLine, Town
@@ -233,24 +234,31 @@ def report_lines(day: Day, seconds: float) -> list[str]:
         summary,
         f"from a quoted payment's block to its credit: {_seconds(waits[True])} (15 s of depth in it)",
         f"from a plain payment's block to its credit: {_seconds(waits[False])} (20 min of finality in it)",
-        *_stripe_lines(day),
-        f"calls to nodes a payment: {day.counted.calls.total() / count:.1f} (goal {NODE_GOAL}): "
-        + ", ".join(f"{number / count:.2f} {name}" for name, number in day.counted.calls.most_common()),
         cost + "the stand-ins' included",
+        *_call_rows(day),
     ]
 
 
-def _stripe_lines(day: Day) -> list[str]:
-    """What the payments of each kind cost at Stripe, sealing included."""
+def _call_rows(day: Day) -> list[str]:
+    """What the payments of each kind cost at Stripe, sealing included, and at the nodes."""
     calls, quoted = day.stripe_calls, sum(entry.quoted for entry in day.payments)
     plain, count = len(day.payments) - quoted, len(day.payments)
-    rates = ", ".join(f"{number / count:.2f} {name}" for name, number in sorted(day.town.stripe.log.counts.items()))
     per_quoted, per_plain = calls["quoted"] / quoted, (calls["plain"] + calls["orders"]) / plain
+
+    def row(name: str, figure: float, goal: float | None = None, note: str = "") -> str:
+        return Figure(name=name, rounds=[figure], goal=goal, note=note).row()
+
+    def each(counts: Counter[str]) -> str:
+        return ", ".join(f"{number / count:.2f} {name}" for name, number in counts.most_common())
+
     writes = f"of these {calls['position']} writes of the sweep's position, at most one a minute"
+    nodes = day.counted.calls
     return [
-        f"Stripe calls a quoted payment, its sealing included: {per_quoted:.2f} (goal {QUOTED_GOAL})",
-        f"Stripe calls a plain payment, its sealing and the orders included: {per_plain:.2f} (goal {PLAIN_GOAL})",
-        f"Stripe calls a payment: {calls.total() / count:.2f}: {rates}; {writes}; {day.refused} 429s (goal 0)",
+        row("Stripe calls a quoted payment, its sealing included", per_quoted, QUOTED_GOAL),
+        row("Stripe calls a plain payment, its sealing and the orders included", per_plain, PLAIN_GOAL),
+        row("Stripe calls a payment", calls.total() / count, None, f"{each(day.town.stripe.log.counts)}; {writes}"),
+        row("429s of Stripe", day.refused, 0),
+        row("calls to nodes a payment", nodes.total() / count, NODE_GOAL, each(nodes)),
     ]
 
 

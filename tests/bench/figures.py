@@ -51,7 +51,7 @@ class Figure:
         measured = _with_unit(self.value, self.unit)
         cells = (
             self.name,
-            f"**{measured} {MISS}**" if self.misses else measured,
+            marked(measured, is_missed=self.misses),
             self.floor if isinstance(self.floor, str) else _with_unit(statistics.median(self.floor), self.unit),
             self._goal(),
             self._spread(),
@@ -68,6 +68,11 @@ class Figure:
         if len(self.rounds) > 1:
             spread += f": {_digits(min(self.rounds))} to {_digits(max(self.rounds))}"
         return f"{spread}; {self.note}" if self.note else spread
+
+
+def marked(measured: str, *, is_missed: bool) -> str:
+    """Return a figure, in bold and with a word to look for if it misses its goal."""
+    return f"**{measured} {MISS}**" if is_missed else measured
 
 
 def ratios(measured: Sequence[float], floor: Sequence[float]) -> list[float]:

@@ -21,7 +21,7 @@ from stateless_billing.domain import ledger
 from stateless_billing.services.container import Services
 from stateless_billing.sweep.checkpoint import SEAL_SECONDS
 from tests.bench.busy_customer import Stopwatch
-from tests.bench.figures import LINEAR, MISS, exponent
+from tests.bench.figures import LINEAR, exponent, marked
 from tests.chain.fake_node import FakeNode, raw_log
 from tests.fakes.factories import BLOCK_SECONDS, CHAIN_ID, GATEWAY, payment, tx_hash
 from tests.fakes.in_process_service import FINALITY, NOW_BLOCK, SHORT, LoopClock, NodesLine, StripeLine, Town
@@ -260,7 +260,7 @@ def law(sizes: Sequence[int], column: Sequence[float]) -> str:
     if min(column) == 0:
         return ""
     power = exponent(sizes, column)
-    return f"**{power:.2f} {MISS}**" if round(power, 2) > LINEAR else f"{power:.2f}"
+    return marked(f"{power:.2f}", is_missed=round(power, 2) > LINEAR)
 
 
 def digits(figure: float) -> str:
