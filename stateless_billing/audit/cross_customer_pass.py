@@ -121,7 +121,7 @@ class CrossCustomerPass:
 
     async def judge_cursors(self, chain: ChainFacts, customers: AuditedCustomers) -> None:
         """Check every cursor of every customer against the chain."""
-        for customer in customers.by_id.values():
+        async for customer in in_turns(customers.by_id.values()):
             for name in customer.cursors:
                 await self._judge_cursor(chain, customer, name)
 
@@ -164,8 +164,8 @@ class CrossCustomerPass:
 
     async def judge_identities(self, chain: ChainFacts, customers: AuditedCustomers) -> None:
         """Compare the customer of each wallet at the gateways with the one in Stripe."""
-        claims = customers.customers_by_wallet()
-        async for payment in in_turns(chain.payments):
+        claims = await customers.customers_by_wallet()
+        async for payment in in_turns(chain.payments.each()):
             claims.setdefault(payment.wallet, ())
         wallets = sorted(filter(_ADDRESS.fullmatch, claims))
         parts = [wallets[start : start + _WALLETS_AT_ONCE] for start in range(0, len(wallets), _WALLETS_AT_ONCE)]

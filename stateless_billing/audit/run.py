@@ -89,7 +89,7 @@ class Audit:
         sources = self._sources
         nodes = sources.chain.nodes.without_pauses()  # the reader asks again itself, for fewer blocks
         reader = TreasuryReader(nodes, self.scope, sources.on_progress, sources.on_message)
-        payments = itertools.chain.from_iterable(self._chain.payments.values())
+        payments = self._chain.payments.each()
         try:
             report = await reader.create_report(payments, self._options.treasury_opening)
         except ChainError as error:

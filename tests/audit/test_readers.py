@@ -1,5 +1,6 @@
 """The Stripe reader is read-only, rate limited, retries, and reports what it could not read."""
 
+import asyncio
 import io
 
 import httpx
@@ -7,7 +8,7 @@ import pytest
 
 from stateless_billing.audit.progress import ProgressPrinter
 from stateless_billing.audit.readers.bulk_http import BulkHost
-from stateless_billing.audit.readers.customers import audited_customer, read_customer
+from stateless_billing.audit.readers.customers import AuditedCustomers, audited_customer, read_customer
 from stateless_billing.audit.readers.stripe import (
     StripeObjectNotFound,
     StripeReader,
@@ -16,6 +17,7 @@ from stateless_billing.audit.readers.stripe import (
 )
 from stateless_billing.audit.report.report import Coverage
 from stateless_billing.audit.report.row_spool import Spool
+from stateless_billing.audit.rules.facts import AuditedCustomer
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.stripe.rate_limiter import RateLimiter
 from tests.audit.builders import credit, judge, quoted, single
@@ -130,3 +132,27 @@ def test_progress_estimates_the_remaining_time() -> None:
     progress.on_progress("ledgers", 21, 100)
     progress.on_message("done")
     assert stream.getvalue() == "ledgers: 20 of 100, 1 a second, 80 s left\ndone\n"
+
+
+async def test_customers_on_disk_keep_their_order_and_let_other_work_go_on() -> None:
+    customers = AuditedCustomers()
+    for number in (*range(1_200), 0):
+        customers.by_id.put(
+            AuditedCustomer(f"cus_{number}", wallet=f"0x{number % 600}", cursors={"key": f"{number}:0x"})
+        )
+    assert list(customers.by_id) == [f"cus_{number}" for number in range(1_200)]
+    assert customers.by_id["cus_7"] == AuditedCustomer("cus_7", wallet="0x7", cursors={"key": "7:0x"})
+    assert "cus_1200" not in customers.by_id
+    turns = 0
+
+    async def other_work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(other_work())
+    claims = await customers.customers_by_wallet()
+    working.cancel()
+    assert claims["0x7"] == ("cus_7", "cus_607")
+    assert turns == 3, "one for each 500 customers"

@@ -23,7 +23,7 @@ ProgressCallback = Callable[[str, int, int], None]
 """Receives the stage, how many items are done, and their total (0 if unknown)."""
 Side = Literal["before", "after"]
 
-_TURN = 500  # payments
+_TURN = 500  # items
 _COUNTED_AT_ONCE = 1_000  # customers, as the calls of all of them would take more memory than their payments
 NO_CUSTOMER = ""  # key of the payments whose event names no customer
 
@@ -41,6 +41,10 @@ class Payments(Mapping[str, list[Payment]]):
     def count(self) -> int:
         """Count the payments of all customers."""
         return len(self._table)
+
+    def each(self) -> Iterator[Payment]:
+        """Yield the payments of all customers, one customer after the other."""
+        return chain.from_iterable(self.values())
 
     def __getitem__(self, customer: str) -> list[Payment]:
         payments = [msgspec.json.decode(value, type=Payment) for value in self._table.values_of(customer)]
@@ -84,17 +88,17 @@ class ChainFacts:
         payments: dict[str, Payment] = {}
         for part in (self.payments, *((self.later,) if later else ())) if identities else ():
             payments |= {
-                payment.identity: payment async for payment in in_turns(part) if payment.identity in identities
+                payment.identity: payment async for payment in in_turns(part.each()) if payment.identity in identities
             }
         return payments
 
 
-async def in_turns(payments: Payments) -> AsyncIterator[Payment]:
-    """Yield all payments, and let the loop's other work go on every few hundred."""
-    for count, payment in enumerate(chain.from_iterable(payments.values())):
+async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield items that are read from the disk, and let the loop's other work go on every few hundred."""
+    for count, item in enumerate(items):
         if count % _TURN == 0:
             await asyncio.sleep(0)
-        yield payment
+        yield item
 
 
 class ChainReader:
@@ -215,7 +219,7 @@ class ChainReader:
             return
         hashes = {tx_hash for _, tx_hash, _ in unmatched}
         paid: Counter[tuple[str, str, str]] = Counter()
-        async for payment in in_turns(facts.payments):
+        async for payment in in_turns(facts.payments.each()):
             if payment.tx_hash in hashes:
                 paid[treasuries[payment.gateway], payment.tx_hash, payment.payer] += payment.amount
         for sender, sent in unmatched.items():

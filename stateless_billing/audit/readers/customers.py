@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from chain.gateway import Gateway
-from stateless_billing.audit.readers.chain import ProgressCallback
+from stateless_billing.audit.readers.chain import ProgressCallback, in_turns
 from stateless_billing.audit.readers.stripe import StripeReader, StripeReadError
 from stateless_billing.audit.report.disk_table import DiskTable
 from stateless_billing.audit.rules.facts import CURSOR, WALLET_KEY, AuditedCustomer
@@ -81,10 +81,10 @@ class AuditedCustomers:
                 self.ids.append(customer.id)
                 self.by_id.put(audited_customer(customer))
 
-    def customers_by_wallet(self) -> dict[str, tuple[str, ...]]:
+    async def customers_by_wallet(self) -> dict[str, tuple[str, ...]]:
         """Return the IDs of the customers that claim each wallet."""
         claims: dict[str, tuple[str, ...]] = {}
-        for customer in self.by_id.values():
+        async for customer in in_turns(self.by_id.values()):
             if customer.wallet:
                 claims[customer.wallet] = (*claims.get(customer.wallet, ()), customer.id)
         return claims
@@ -128,7 +128,7 @@ async def read_customers(
         on_progress("customers", len(customers.ids), 0)
     customers.settle_records(service_id)
     record_ids = {customers.service.id if customers.service else "", customers.grants_id or ""}
-    for customer_id in sorted(set(expected_ids()) - customers.by_id.keys() - record_ids)[:MAX_SINGLE_READS]:
+    for customer_id in sorted(set(expected_ids()).difference(customers.by_id, record_ids))[:MAX_SINGLE_READS]:
         single = await stripe.get_customer(customer_id)
         unknown = AuditedCustomer(customer_id, state="customer_invalid")
         customers.by_id.put(unknown if single is None else audited_customer(single))
