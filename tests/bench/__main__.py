@@ -21,8 +21,8 @@ HEAD = """# Benchmarks
 
 `make bench` writes this page. Everything runs on one machine over 127.0.0.1, against the sandbox's stand-ins with
 Stripe's limits. A figure is the median of its rounds, whose number and spread are in the last column, and each round
-measures the floor beside it: compare with the floor, not with another machine. What misses its goal says so.
-The day is simulated in virtual time, at least one hour of it; `python -m tests.bench.day` simulates all of it.
+measures the floor beside it: compare with the floor, not with another machine. What misses a goal that stands beside
+it says so. A day is simulated in virtual time, one hour of it or more; `python -m tests.bench.day` takes all of it.
 
 {machine} The run took {minutes:.0f} minutes.
 

@@ -49,6 +49,14 @@ async def receipted(services: Services) -> tuple[str, str | None]:
     return shown.state, shown.cause
 
 
+def registered() -> Town:
+    """Create a town with a payment, whose gateway knows the customer of its wallet."""
+    town = town_of(FIRST)
+    for node in town.nodes:
+        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+    return town
+
+
 class SlowLists:
     """Stripe, whose lists take half a minute."""
 
@@ -220,9 +228,7 @@ def test_a_reversed_payment_is_told_as_reversed(ask: Ask, *, sealed: bool, fresh
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_an_account_shows_a_reversed_payment_as_reversed(*, fresh: bool) -> None:
-    town = town_of(FIRST)
-    for node in town.nodes:
-        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+    town = registered()
 
     async def scenario() -> None:
         services = await town.started()
@@ -241,9 +247,7 @@ def test_an_account_shows_a_reversed_payment_as_reversed(*, fresh: bool) -> None
 
 
 def test_an_account_costs_one_more_read_in_five_minutes() -> None:
-    town = town_of(FIRST)
-    for node in town.nodes:
-        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+    town = registered()
 
     async def scenario() -> None:
         services = await town.started()
@@ -259,9 +263,7 @@ def test_an_account_costs_one_more_read_in_five_minutes() -> None:
 
 
 def test_an_account_does_not_wait_for_a_slow_stripe() -> None:
-    town = town_of(FIRST)
-    for node in town.nodes:
-        node.views["customerOf"] = int.from_bytes(customer_id_to_bytes32(CUSTOMER))
+    town = registered()
 
     async def scenario() -> None:
         services = await town.started()

@@ -20,7 +20,7 @@ class DiskTableFailed(OSError):
     def __init__(self, error: sqlite3.Error) -> None:
         super().__init__(
             f"the audit's temporary file: {error}. Nothing was changed. Free space, or set SQLITE_TMPDIR to a folder"
-            " that has it (about a kilobyte for each payment), and run the audit again."
+            " that has it (about two kilobytes for each payment or customer), and run the audit again."
         )
 
 
