@@ -2,8 +2,10 @@
 
 import os
 import runpy
+import sys
 import tempfile
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 
 import hypothesis
@@ -23,6 +25,7 @@ _GUARD = Path(__file__).parent / "loopback"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Install the network guard in this process and in every Python process that tests start."""
+    _import_py_ecc()
     if not hasattr(config, "workerinput"):
         handle, path = tempfile.mkstemp(prefix="loopback-")
         os.close(handle)
@@ -31,6 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (str(_GUARD), inherited) if part)
     runpy.run_path(str(_GUARD / "sitecustomize.py"))
     processes.popen = WarmPopen
+
+
+def _import_py_ecc() -> None:
+    """Import a package that raises the recursion limit, and restore it: without a limit, deep nesting is a crash.
+
+    The service never imports it; a test compares signatures with it.
+    """
+    limit = sys.getrecursionlimit()
+    import_module("py_ecc")
+    sys.setrecursionlimit(limit)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

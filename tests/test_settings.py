@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from stateless_billing.setting_rules import is_live_key
 from stateless_billing.settings import SERVE, STRIPE, SWEEP, BadSettings, Settings, load, secrets
-from tests.fakes.factories import ordinary_stack
 
 ADDRESS = "0x" + "Ab" * 20
 ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141  # of secp256k1
@@ -184,8 +183,7 @@ def test_all_faults_are_reported_together() -> None:
     ],
 )
 def test_an_invalid_value_is_reported_by_name_only(name: str, value: str) -> None:
-    with ordinary_stack():
-        [fault] = faults(frozenset(), **{name: value})
+    [fault] = faults(frozenset(), **{name: value})
     assert fault.startswith(f"{name} ")
     if len(value) > 5:
         assert value not in fault

@@ -1,8 +1,5 @@
 """Factories for test values, and a clock that only tests move."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,17 +71,6 @@ def entry(**changes: Any) -> Entry:
 def heads(latest: int, safe: int, finalized: int) -> Heads:
     """Create the chain's heads from block numbers."""
     return Heads(block(latest), block(safe), block(finalized))
-
-
-@contextmanager
-def ordinary_stack() -> Iterator[None]:
-    """Restore Python's default recursion limit, which late imports raise for the whole process."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(1_000)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from chain import decoding, provider
 from chain.errors import NodeError
 from tests.chain.fake_node import FakeNode
 from tests.chain.provider.network import FAILURES, Network, Says, answer, body, broken, result
-from tests.fakes.factories import CHAIN_ID, GATEWAY, block, ordinary_stack, payment, tx_hash
+from tests.fakes.factories import CHAIN_ID, GATEWAY, block, payment, tx_hash
 from tests.fakes.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
@@ -38,10 +38,7 @@ async def test_the_next_node_is_asked(says: Says) -> None:
 async def test_deep_nesting_is_a_failure_not_a_crash() -> None:
     # How deep Python parses depends on its release: beyond that it is no JSON, within it an answer of another form.
     for text in (*("[" * depth + "]" * depth for depth in (5_000, 1_000_000)), "[" * 5_000, '{"a":' * 5_000):
-        with (
-            ordinary_stack(),
-            pytest.raises(NodeError, match=r"did not answer eth_getLogs: (no JSON|expected a JSON-RPC answer)"),
-        ):
+        with pytest.raises(NodeError, match=r"did not answer eth_getLogs: (no JSON|expected a JSON-RPC answer)"):
             await provider.logs(Network(one=body(text)).nodes, block(1), GATEWAY, "0x")
 
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from py_ecc.secp256k1 import secp256k1
 
 from chain.payment import customer_id_to_bytes32
-from chain.signatures import Quote, Signer, domain_separator, preload_crypto
+from chain.signatures import Quote, Signer, domain_separator
 
-preload_crypto()  # what is imported late changes the recursion limit, which hypothesis does not like within a test
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 KEYS = st.integers(1, ORDER - 1)
 UINTS = st.integers(0, 2**256 - 1)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from stateless_billing.stripe.connection import CALL_TIMEOUT_SECONDS, Connection, ConnectionFailed
-from tests.fakes.factories import START, FakeClock, ordinary_stack
+from tests.fakes.factories import START, FakeClock
 from tests.fakes.virtual_time import run_virtually
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ def connection_answering(status: int, body: bytes) -> Connection:
 @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))
 @pytest.mark.parametrize("status", [200, 302, 400, 404, 429, 500])
 async def test_a_body_that_is_not_stripes_means_an_unknown_outcome(status: int, body: bytes) -> None:
-    with ordinary_stack(), pytest.raises(ConnectionFailed, match=f"HTTP {status} from something") as caught:
+    with pytest.raises(ConnectionFailed, match=f"HTTP {status} from something") as caught:
         await connection_answering(status, body).request("POST", URL, {}, "money")
     assert caught.value.sent
 
