@@ -5,7 +5,8 @@ requests a second per endpoint, and in total 100, or 25 in a sandbox (docs.strip
 template. Requests are spaced evenly when admitted, and counted again when sent, so that no second exceeds the share.
 
 Processes know of each other by 429s alone. Their requests form a pattern, which repeats with the interval of a process.
-A process that gets a 429 sends a little later from then on, until the pattern fits. Many 429s lower its pace.
+A process that gets a 429 sends one interval of the deployment later from then on, until the pattern fits: small equal
+steps settle, random ones disturb what fits already (tests/bench/scale.py). Many 429s lower its pace.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ _RATE_WINDOW_SECONDS = 1.04  # per second of Stripe's limit: requests arrive wit
 _MIN_SPACING = 3 / 4  # as a fraction of the interval, for requests that catch up after a delay
 _MAX_SPACED_REQUESTS = 100  # Stripe's usual limits; above them a timer is coarser than the spacing
 _USUAL_RATE, _MAX_SEARCHES = 25, 20  # a second: search has a lower limit
-_MAX_SHIFT = 2.0  # of the deployment's intervals, after a first 429
+_MAX_SHIFT = 1 / 3  # of a process's interval: a whole one would be no shift
 _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.5, 30.0  # after a second 429 in a row
 _RESPONSES, _TOLERATED = 40, 6  # 429s among the last responses
 _SLOWDOWN, _MIN_PACE = 0.8, 1 / 8  # of the pace, when there were more; of the share
@@ -165,7 +166,7 @@ class RateLimiter:
             pause = (limit.next_pause or _FIRST_PAUSE_SECONDS) * random.uniform(0.5, 1.5)  # noqa: S311
             limit.paused_until = now + min(_MAX_PAUSE_SECONDS, pause)
         limit.next_pause = min(_MAX_PAUSE_SECONDS, limit.next_pause * 2 or _FIRST_PAUSE_SECONDS)
-        shift = random.uniform(0, _MAX_SHIFT) * _RATE_WINDOW_SECONDS / self._rate  # noqa: S311
+        shift = min(_RATE_WINDOW_SECONDS / self._rate, limit.interval * _MAX_SHIFT)
         for delayed in self._limits.values() if is_global else (limit,):
             delayed.next_free_at = max(max(now, delayed.next_free_at) + shift, limit.paused_until)
 

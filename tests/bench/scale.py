@@ -8,7 +8,9 @@ import argparse
 import asyncio
 import random
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from stateless_billing.sandbox.answers import Refusal
 from stateless_billing.sandbox.limits import RateLimits
@@ -100,14 +102,16 @@ class Process:
 class Load:
     """How credits come to the processes, and what happens at half time.
 
-    `offered` is the credits a second as a part of the bound, `first` the part that the first process gets, and
-    `matched` whether the settings give it as large a share. `ends` processes die and `joins` come. `processes_set` is
-    what PROCESSES says of n processes. `goal` is the least part of the bound that is wanted.
+    `offered` is the credits a second as a part of the bound, `at_once` whether as many wait already at the start,
+    `first` the part that the first process gets, and `matched` whether the settings give it as large a share. `ends`
+    processes die and `joins` come. `processes_set` is what PROCESSES says of n processes. `goal` is the least part of
+    the bound that is wanted.
     """
 
     name: str
     goal: float | None = None
     offered: float = 1.3
+    at_once: bool = False
     first: float | None = None
     matched: bool = False
     ends: int = 0
@@ -117,6 +121,7 @@ class Load:
 
 LOADS = (
     Load(name="equal", goal=0.95),
+    Load(name="equal, all at once", at_once=True),
     Load(name="one gets 80 %", offered=1.0, first=0.8),
     Load(name="one gets 80 %, settings to match", offered=1.0, first=0.8, matched=True),
     Load(name="one dies", ends=1),
@@ -169,6 +174,8 @@ class Fleet:
         """Offer credits for so long."""
         loop = asyncio.get_running_loop()
         rate = self._load.offered * self._limit
+        for _ in range(int(rate * seconds) if self._load.at_once else 0):
+            self._choose().claim()
         for half in (1, 2):
             while loop.time() < half * seconds / 2:
                 self._choose().claim()
@@ -208,19 +215,27 @@ def play(count: int, limit: int, load: Load, seconds: float, seed: int = SEED) -
     )
 
 
+def _play(run: tuple[int, int, int], seconds: float) -> Result:
+    load, limit, count = run
+    return play(count, limit, LOADS[load], min(seconds, 12_000 / limit))
+
+
 def main() -> None:
     """Print a table of each load."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=int, default=120)
+    parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--limits", type=int, nargs="+", default=LIMITS)
     options = parser.parse_args()
-    for load in LOADS:
+    runs = [(load, limit, count) for load in range(len(LOADS)) for limit in options.limits for count in COUNTS]
+    with ProcessPoolExecutor(2) as pool:
+        played = dict(zip(runs, pool.map(partial(_play, seconds=options.seconds), runs), strict=True))
+    for number, load in enumerate(LOADS):
         goal = f" (goal {100 * load.goal:.0f} %)" if load.goal else ""
         print(f"\n{load.name}: part of the bound{goal} · in the second half · 429s of all calls\n")
         print("| limit, processes | " + " | ".join(f"{count}" for count in COUNTS) + " |")
         print("|---" * (len(COUNTS) + 1) + "|")
         for limit in options.limits:
-            results = [play(count, limit, load, min(options.seconds, 12_000 / limit)) for count in COUNTS]
+            results = [played[number, limit, count] for count in COUNTS]
             parts = [
                 marked(f"{100 * each.efficiency:.1f} %", is_missed=each.efficiency < (load.goal or 0))
                 for each in results
