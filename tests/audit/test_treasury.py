@@ -1,15 +1,18 @@
 """`audit --treasury` accounts for every token that reached the treasury, and proves it by the balances."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from eth_utils.crypto import keccak
+from msgspec import structs
 
 from chain.decoding import TRANSFER_TOPIC
 from chain.errors import NodeError
+from chain.payment import Payment
 from stateless_billing.audit.auditor import InvalidOptions
 from stateless_billing.audit.command import exit_code
 from stateless_billing.audit.progress import ignore_progress
@@ -310,6 +313,29 @@ async def test_what_a_failed_node_left_out_is_read_again_from_the_next() -> None
     assert report.totals["stray"]["transfers"] == 1
     assert max(start for start, _ in second.ranges[: len(second.ranges) // 3]) >= 2_500  # it went on first
     assert min(start for start, _ in second.ranges) == CREATED
+
+
+async def test_other_work_goes_on_while_payments_are_read() -> None:
+    later, seen, turns = structs.replace(PAID[0], block=9_001), list[int](), 0
+
+    def payments() -> Iterator[Payment]:
+        for _ in range(1_200):
+            seen.append(turns)
+            yield later
+
+    async def other_work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    _, node = create_world()
+    scope = replace(SCOPE, treasuries=(), block=9_000)
+    reader = treasury.TreasuryReader(FakeNodes(node), scope, ignore_progress, ignore_progress)
+    working = asyncio.create_task(other_work())
+    await reader.create_report(payments(), None)
+    working.cancel()
+    assert seen[-1] == 3, "one turn for each 500 payments"
 
 
 @pytest.mark.parametrize(

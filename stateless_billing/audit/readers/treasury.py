@@ -14,7 +14,7 @@ from chain.errors import InconsistentChainData, InvalidResponse, NodeError
 from chain.failover import FailoverProvider
 from chain.payment import Block, Payment
 from chain.provider import Call, NodeProvider
-from stateless_billing.audit.readers.chain import ProgressCallback
+from stateless_billing.audit.readers.chain import ProgressCallback, in_turns
 from stateless_billing.audit.rules.facts import Scope
 from stateless_billing.audit.rules.rows import Row
 from stateless_billing.audit.rules.transfers import (
@@ -72,7 +72,7 @@ class TreasuryReader:
             for transfer in statement.received
             if transfer.block in in_range and transfer.sender not in self._scope.treasuries
         ]
-        paid = [payment for payment in payments if payment.block in in_range]
+        paid = [payment async for payment in in_turns(payments) if payment.block in in_range]
         unpaid = find_unpaid(received, paid)
         known, strays = await self._split_known(unpaid)
         blocks = await self.read_blocks(strays)
