@@ -94,9 +94,12 @@ def report(figure: Figure) -> None:
 
 
 def section(title: str, lines: Iterable[str]) -> str:
-    """Return a part of the page: rows below `HEADER`, a table with its own head as it is, other lines as a list."""
+    """Return a part of the page: rows below `HEADER`, a table with its own head as it is, other lines as a list.
+
+    Empty lines are left out.
+    """
     blocks = [f"## {title}"]
-    for is_table, group in groupby(lines, lambda line: line.startswith("|")):
+    for is_table, group in groupby(filter(None, lines), lambda line: line.startswith("|")):
         block = list(group)
         if not is_table:
             block = [f"- {line}" for line in block]

@@ -56,7 +56,7 @@ def test_a_section_holds_rows_and_other_lines(capsys) -> None:  # type: ignore[n
 def test_a_table_with_its_own_head_stays_as_it_is() -> None:
     """Growth is a table of sizes, not of goals."""
     table = ["| payments | seconds |", "|---|---|", "| 1,000 | 2 |"]
-    assert section("Growth", ["a remark", *table]) == "## Growth\n\n- a remark\n\n" + "\n".join(table)
+    assert section("Growth", ["", "a remark", "", *table]) == "## Growth\n\n- a remark\n\n" + "\n".join(table)
 
 
 def test_the_exponent_is_that_of_the_law() -> None:
