@@ -24,7 +24,7 @@ _GUARD = Path(__file__).parent / "loopback"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the network guard in this process and in every Python process that tests start."""
+    """Keep the recursion limit. Install the network guard here and in every Python process that tests start."""
     _import_py_ecc()
     if not hasattr(config, "workerinput"):
         handle, path = tempfile.mkstemp(prefix="loopback-")
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _import_py_ecc() -> None:
-    """Import a package that raises the recursion limit, and restore it: without a limit, deep nesting is a crash.
+    """Import a package that raises the recursion limit, and restore it: with such a limit, deep nesting is a crash.
 
     The service never imports it; a test compares signatures with it.
     """

@@ -5,8 +5,8 @@ requests a second per endpoint, and in total 100, or 25 in a sandbox (docs.strip
 template. Requests are spaced evenly when admitted, and counted again when sent, so that no second exceeds the share.
 
 Processes know of each other by 429s alone. Their requests form a pattern, which repeats with the interval of a process.
-A process that gets a 429 sends one interval of the deployment later from then on, until the pattern fits: small equal
-steps settle, random ones disturb what fits already (tests/bench/scale.py). Many 429s lower its pace.
+A process that gets a 429 sends one interval of the deployment later from then on, or a third of its own if less,
+until the pattern fits: small equal steps settle, random ones disturb what fits already. Many 429s lower its pace.
 """
 
 import asyncio

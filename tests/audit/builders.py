@@ -1,5 +1,6 @@
-"""Builders for the audit tests: one customer, its payments and the credits that the service writes for them."""
+"""Builders for the audit tests: one customer, its payments and their credits; and work that goes on beside an audit."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,3 +84,15 @@ def single(rows: Sequence[Row]) -> Row:
 def quoted(sequence: int = 0, **changes: Any) -> Payment:
     """Create a quoted payment."""
     return payment(sequence=sequence, **changes)
+
+
+class OtherWork:
+    """Counts the turns that the loop gives to other work."""
+
+    turns = 0
+
+    async def run(self) -> None:
+        """Take every turn."""
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from stateless_billing.audit.report.row_spool import Spool
 from stateless_billing.audit.rules.facts import AuditedCustomer
 from stateless_billing.stripe.objects import Customer
 from stateless_billing.stripe.rate_limiter import RateLimiter
-from tests.audit.builders import credit, judge, quoted, single
+from tests.audit.builders import OtherWork, credit, judge, quoted, single
 from tests.audit.world import World
 from tests.fakes.factories import FakeClock, tx_hash
 
@@ -143,16 +143,9 @@ async def test_customers_on_disk_keep_their_order_and_let_other_work_go_on() -> 
     assert list(customers.by_id) == [f"cus_{number}" for number in range(1_200)]
     assert customers.by_id["cus_7"] == AuditedCustomer("cus_7", wallet="0x7", cursors={"key": "7:0x"})
     assert "cus_1200" not in customers.by_id
-    turns = 0
-
-    async def other_work() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    working = asyncio.create_task(other_work())
+    other_work = OtherWork()
+    working = asyncio.create_task(other_work.run())
     claims = await customers.customers_by_wallet()
     working.cancel()
     assert claims["0x7"] == ("cus_7", "cus_607")
-    assert turns == 3, "one for each 500 customers"
+    assert other_work.turns == 3, "one for each 500 customers"

@@ -22,7 +22,7 @@ from stateless_billing.audit.report.formats import WRITERS, verdict_lines
 from stateless_billing.audit.report.report import Options, Report
 from stateless_billing.audit.report.run_record import create_run_record
 from stateless_billing.audit.rules.transfers import address_topic
-from tests.audit.builders import SCOPE, TOKEN
+from tests.audit.builders import SCOPE, TOKEN, OtherWork
 from tests.audit.test_run import PAID, count_statuses, with_own_wallets
 from tests.audit.world import TREASURY, AuditNode, World, transfer
 from tests.chain.fake_node import FUNCTIONS, FakeNodes, word
@@ -316,23 +316,17 @@ async def test_what_a_failed_node_left_out_is_read_again_from_the_next() -> None
 
 
 async def test_other_work_goes_on_while_payments_are_read() -> None:
-    later, seen, turns = structs.replace(PAID[0], block=9_001), list[int](), 0
+    later, seen, other_work = structs.replace(PAID[0], block=9_001), list[int](), OtherWork()
 
     def payments() -> Iterator[Payment]:
         for _ in range(1_200):
-            seen.append(turns)
+            seen.append(other_work.turns)
             yield later
-
-    async def other_work() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     _, node = create_world()
     scope = replace(SCOPE, treasuries=(), block=9_000)
     reader = treasury.TreasuryReader(FakeNodes(node), scope, ignore_progress, ignore_progress)
-    working = asyncio.create_task(other_work())
+    working = asyncio.create_task(other_work.run())
     await reader.create_report(payments(), None)
     working.cancel()
     assert seen[-1] == 3, "one turn for each 500 payments"
