@@ -113,10 +113,6 @@ class ScriptedWallet:
         """Answer with a fixed result, such as a smart account's own hash."""
         self._faults[method].append(lambda *_: {"result": result})
 
-    def answer_after(self, method: str, result: Any) -> None:
-        """Execute the request and answer with a fixed result."""
-        self._faults[method].append(lambda name, params: {**self._plain(name, params), "result": result})
-
     def count(self, method: str) -> int:
         """Return how often the page called a method."""
         return sum(1 for name, _ in self.asked if name == method)

@@ -160,9 +160,11 @@ def test_a_press_that_never_arrived_may_be_repeated_with_the_same_form(tabs: Tab
     customer = office.customer()
     page = office.open(tabs, f"/admin/customers/{customer}")
     ask(page, amount="3")
-    page.route("**/api/admin/grants", lambda route: route.abort())
+    for path in ("grants", "grants/status"):
+        page.route(f"**/api/admin/{path}", lambda route: route.abort())
     page.get_by_role("button", name="Give $3.00").click()
     expect(page.locator("#grant-outcome")).to_have_text("We do not know yet whether it was given. Checking…")
+    page.unroute("**/api/admin/grants/status")
     expect(page.locator("#grant-outcome")).to_have_text("Nothing was given so far.")
     page.unroute("**/api/admin/grants")
     page.get_by_role("button", name="Give $3.00").click()
