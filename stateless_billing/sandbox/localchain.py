@@ -19,6 +19,7 @@ Time and finality in anvil:
 """
 
 import fcntl
+import functools
 import json
 import os
 import re
@@ -64,8 +65,9 @@ class Reverted(Exception):
         self.receipt = receipt
 
 
+@functools.cache
 def build_contracts() -> None:
-    """Compile the contracts; fast if nothing changed."""
+    """Compile the contracts, once in a process; fast if nothing changed."""
     forge = ROOT / "tools" / "forge"
     with forge.open() as alone:  # it always rewrites its cache, and a concurrent reader would recompile
         fcntl.flock(alone, fcntl.LOCK_EX)

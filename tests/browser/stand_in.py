@@ -179,6 +179,10 @@ class StandIn:
         """Return how often the page requested a path."""
         return sum(1 for verb, requested, _ in self.asked if (verb, requested) == (method, path))
 
+    def bodies(self, path: str) -> list[dict[str, Any]]:
+        """Return what the page sent to a path, in order: an open page asks for other things in between."""
+        return [body for _, requested, body in self.asked if requested == path]
+
     def account(self) -> dict[str, Any]:
         """Return the account in the API's format."""
         return {

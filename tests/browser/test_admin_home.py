@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.browser.admin import ADMIN, AUDITOR, NOTE, PICTURES, Office, ask, judge, started
 from tests.browser.conftest import Tabs
+from tests.browser.pay_page import run_until_shown
 from tests.integration.operators import Operator
 
+STEP_MS = 10_000
 MINUTE = 60_000
 
 
@@ -25,16 +27,6 @@ def office() -> Iterator[Office]:
         shop.claimed(running.service, tx_hash, "held")
         process.stop()
         yield running
-
-
-def run_until(page: Page, condition: str, step_ms: int = 10_000) -> None:
-    """Let the page's clock run in steps, with real time for the requests in between."""
-    for _ in range(50):
-        if page.evaluate(condition):
-            return
-        page.clock.run_for(step_ms)
-        page.wait_for_timeout(50)
-    raise AssertionError(condition)
 
 
 def test_home_help_and_roster_look_right(tabs: Tabs, office: Office) -> None:
@@ -71,7 +63,7 @@ def test_home_refreshes_quietly_and_lists_are_walked_by_keys(tabs: Tabs, office:
     page.evaluate("scrollTo(0, 300)")
     expect(page.locator("#latest tbody tr")).to_have_count(2)
     office.shop.pay(office.service, office.shop.customer())
-    run_until(page, "() => document.querySelector('#refreshed').textContent.startsWith('Refreshed at')")
+    run_until_shown(page, "#refreshed", "Refreshed at", step_ms=STEP_MS)
     expect(page.locator("#latest tbody tr")).to_have_count(3)
     assert page.evaluate("[document.querySelector('#q').value, document.activeElement.id, scrollY]") == [
         "half a quest",
@@ -88,14 +80,14 @@ def test_home_refreshes_quietly_and_lists_are_walked_by_keys(tabs: Tabs, office:
     page.wait_for_load_state()
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
-    run_until(page, "() => document.querySelector('#refreshed').textContent.startsWith('Paused')", MINUTE)
+    run_until_shown(page, "#refreshed", "Paused", step_ms=MINUTE)
     assert len(requests) <= 31
     before = len(requests)
     page.clock.run_for(10 * MINUTE)
     assert len(requests) == before
     office.sign_in(page, AUDITOR, age=8 * 24 * 3600)  # a session that is over
     page.mouse.move(200, 200)
-    run_until(page, "() => !document.querySelector('#ended').hidden")
+    run_until_shown(page, "#ended", "You are signed out", step_ms=STEP_MS)
     expect(page.get_by_role("alert").filter(has_text="You are signed out")).to_be_visible()
 
 

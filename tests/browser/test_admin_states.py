@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.admin import ADMIN, MODERATOR, Office, ask, fill, judge, started
+from tests.browser.admin import ADMIN, MODERATOR, Office, ask, fill, judge, reload_until, started
 from tests.browser.conftest import Tabs
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer
@@ -51,9 +51,7 @@ def held(office: Office, cause: str) -> Customer:
 
 def card_of(page: Page, customer: Customer) -> Locator:
     """Return the card of a customer's stuck payment with its form open, once it is final."""
-    while page.get_by_text("as soon as it is final on the chain").count():
-        page.wait_for_timeout(300)
-        page.reload()
+    reload_until(page, lambda: not page.get_by_text("as soon as it is final on the chain").count())
     card = page.locator(".stuck li", has=page.locator(f'a[href$="{customer.id}"]'))
     for closed in card.locator("details:not([open]) > summary").all():
         closed.click()

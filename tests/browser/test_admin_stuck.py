@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
-from tests.browser.admin import ADMIN, AUDITOR, Office, judge
+from tests.browser.admin import ADMIN, AUDITOR, Office, judge, reload_until
 from tests.browser.conftest import Tabs
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer, Shop
@@ -58,9 +58,7 @@ ALONE = """
 def card_of(page: Page, tx_hash: str) -> Locator:
     """Return the line of a stuck payment once it is final, opened and alone on the page for the screenshot."""
     final = page.locator(".stuck > li", has=page.locator(f'a[href*="{tx_hash}"]')).filter(has_not_text=EARLY)
-    while not final.count():
-        page.wait_for_timeout(300)
-        page.reload()
+    reload_until(page, lambda: final.count() > 0)
     page.evaluate(ALONE, tx_hash)
     card = page.locator(".stuck > li")
     expect(card).to_have_count(1)

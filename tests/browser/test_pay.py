@@ -15,7 +15,7 @@ from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox import demo_wallet
 from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import press
+from tests.browser.pay_page import press, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
 
 SEND = "eth_sendTransaction"
@@ -215,8 +215,7 @@ def test_tab_closed_after_broadcast_is_credited(tabs: Tabs, stack: Stack, before
     page.on("request", lambda request: claims.append(request.url) if request.url.endswith("/api/payments") else None)
     press(page, "Connect wallet")
     press(page, NEXT_CALL)
-    while not wallet.count(SEND):
-        page.wait_for_timeout(50)
+    wait_until_asked(page, wallet, SEND)
     page.close()
     assert claims == []
     until(lambda: one_more_credited(stack, before))

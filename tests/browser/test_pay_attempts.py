@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press
+from tests.browser.pay_page import page_of, press, run_until_shown, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment
 
@@ -17,7 +17,7 @@ SEND = "eth_sendTransaction"
 BATCH = "wallet_sendCalls"
 STATUS = "wallet_getCallsStatus"
 MINED = 0xD0
-MAX_MINUTES = 15
+MINUTE_MS = 60_000
 CLAIMS_TO_KNOW = re.compile("[Nn]othing was sent|did not send the payment$|No payment was sent")
 
 
@@ -34,16 +34,6 @@ def notice(page: Page, title: str, text: str) -> None:
     expect(page.locator("#notice .title")).to_have_text(title)
     expect(page.locator("#notice .text")).to_contain_text(text)
     expect(page.locator("#notice")).not_to_contain_text(CLAIMS_TO_KNOW)
-
-
-def run_until(page: Page, text: str) -> None:
-    """Let the page's time pass until the notice says this: a check reads over the network, which takes real time."""
-    for _ in range(MAX_MINUTES):
-        page.clock.run_for(60_000)
-        page.wait_for_timeout(200)
-        if text in page.locator("#notice").inner_text():
-            return
-    raise AssertionError(f"the notice never says {text!r}")
 
 
 def drop_batch(wallet: ScriptedWallet, status: int) -> None:
@@ -193,15 +183,15 @@ def test_payment_is_searched_for_until_it_can_never_arrive(
     title = "We cannot tell whether your wallet sent the payment"
     notice(page, title, "This page keeps looking")
     service.chain_time = deadline = int(time.time()) + 400
-    run_until(page, "Wait: this payment may still arrive")
+    run_until_shown(page, "#notice", "Wait: this payment may still arrive", step_ms=MINUTE_MS)
     notice(page, "Wait: this payment may still arrive", "If your wallet sent the payment in time")
     service.finalized_at = deadline - 200
     page.clock.run_for(61_000)
     notice(page, "Wait: this payment may still arrive", "The price has expired")
     service.finalized_at = deadline
-    run_until(page, "You can safely pay again")
+    run_until_shown(page, "#notice", "You can safely pay again", step_ms=MINUTE_MS)
     notice(page, "You can safely pay again", "It took no tokens.")
-    asked = [body for _, path, body in service.asked if path == "/api/quotes/status"]
+    asked = service.bodies("/api/quotes/status")
     assert {*asked[0]} == {"gateway", "wallet", "sequence", "amount", "cents", "deadline", "signature"}
     press(page, "Pay 83.33 LITKEY")
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
@@ -251,14 +241,13 @@ def test_all_requests_must_be_void_before_the_payer_is_told(
     wallet.refuse(SEND, -32603)
     page.get_by_role("button", name="$100").click()
     press(page, "Pay 166.67 LITKEY")
-    while wallet.count(SEND) < 2:
-        page.wait_for_timeout(50)
+    wait_until_asked(page, wallet, SEND, times=2)
     service.chain_time = service.finalized_at = int(time.time()) + 400
     page.clock.run_for(20_000)
     page.wait_for_timeout(300)
     notice(page, "We cannot tell whether your wallet sent the payment", "the contract takes at most one")
     service.chain_time = service.finalized_at = int(time.time()) + 1_000
-    run_until(page, "You can safely pay again")
+    run_until_shown(page, "#notice", "You can safely pay again", step_ms=MINUTE_MS)
 
 
 def test_tab_closed_at_the_prompt_takes_the_search_up_again(

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningStack, Tabs
-from tests.browser.pay_page import press
+from tests.browser.pay_page import press, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.test_pay import CREDITED_MS, NEXT_CALL, SEND, SIGN, expect_credited, open_pay, until, wallet_of
 from tests.browser.test_pay_live import pay_elsewhere
@@ -41,8 +41,7 @@ class Day:
 
     def kill(self, page: Page, method: str, times: int = 1) -> Page:
         """Close the tab once the wallet was asked for this, and open the page again."""
-        while self.wallet.count(method) < times:
-            page.wait_for_timeout(50)
+        wait_until_asked(page, self.wallet, method, times)
         url, context = page.url, page.context
         page.close()
         again = context.new_page()

@@ -6,15 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press
+from tests.browser.pay_page import page_of, press, run_until_shown, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import CHAIN_ID, PAYER, WALLET, Node, StandIn, answer, payment
 
 SEND = "eth_sendTransaction"
 SIGN = "eth_signTypedData_v4"
 MINED = 0xD0
-PATIENCE_MS = 21_000
-MAX_ROUNDS = 8  # fewer than end the price
+STEP_MS = 7000
 
 
 def named(name: str, account: str = PAYER) -> ScriptedWallet:
@@ -22,25 +21,11 @@ def named(name: str, account: str = PAYER) -> ScriptedWallet:
     return ScriptedWallet(Node(), account, chain_id=CHAIN_ID, name=name)
 
 
-def wait_until_asked(page: Page, wallet: ScriptedWallet, method: str) -> None:
-    """Wait, in real time, until the wallet was asked: the page's patience begins then."""
-    for _ in range(300):
-        if wallet.count(method):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"the wallet was not asked for {method}")
-
-
-def wait_for_offer(page: Page, text: str) -> None:
-    """Wait until the page no longer waits in silence."""
-    title = page.locator("#waiting .title")
+def wait_for_offer(page: Page, wallet: ScriptedWallet, method: str, text: str) -> None:
+    """Wait until the page no longer waits in silence for the wallet's answer."""
+    wait_until_asked(page, wallet, method)
     expect(page.locator("#waiting")).to_be_hidden()
-    for _ in range(MAX_ROUNDS):  # the page's patience begins when it has asked the wallet, which takes it a moment
-        page.clock.run_for(PATIENCE_MS)
-        page.wait_for_timeout(200)  # requests take real time
-        if title.inner_text():
-            break
-    expect(page.locator("#waiting .title")).to_have_text("Your wallet has not answered yet")
+    run_until_shown(page, "#waiting", "Your wallet has not answered yet", step_ms=STEP_MS)
     expect(page.locator("#waiting .text")).to_contain_text(text)
 
 
@@ -59,8 +44,7 @@ def test_what_the_page_waits_for_is_said_and_asked_again(
     page = page_of(tabs, service, wallet, clock=True)
     for label in presses:
         press(page, label)
-    wait_until_asked(page, wallet, method)
-    wait_for_offer(page, text)
+    wait_for_offer(page, wallet, method, text)
     page.get_by_role("button", name="Ask again").click()
     if len(presses) == 1:
         press(page, "Allow 83.33 LITKEY")
@@ -74,8 +58,7 @@ def test_network_switch_that_hangs_is_asked_again(tabs: Tabs, service: StandIn, 
     page = page_of(tabs, service, wallet, clock=True)
     press(page, "Connect wallet")
     press(page, "Switch to Base")
-    wait_until_asked(page, wallet, "wallet_switchEthereumChain")
-    wait_for_offer(page, "change the network")
+    wait_for_offer(page, wallet, "wallet_switchEthereumChain", "change the network")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#primary")).to_have_text("Allow 83.33 LITKEY")
 
@@ -86,7 +69,7 @@ def test_payment_that_hangs_may_be_asked_for_again(tabs: Tabs, service: StandIn,
     page = page_of(tabs, service, wallet, clock=True)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    wait_for_offer(page, "the contract takes at most one of the two payments")
+    wait_for_offer(page, wallet, SEND, "the contract takes at most one of the two payments")
     expect(page.locator("#waiting")).not_to_contain_text("Nothing was sent")
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
@@ -100,7 +83,7 @@ def test_payment_sent_in_silence_is_not_asked_for_again(tabs: Tabs, service: Sta
     page = page_of(tabs, service, wallet, clock=True)
     press(page, "Connect wallet")
     press(page, "Pay 83.33 LITKEY")
-    wait_for_offer(page, "confirm the payment in it")
+    wait_for_offer(page, wallet, SEND, "confirm the payment in it")
     service.payments = [payment("confirming", MINED, sequence=0)]
     page.get_by_role("button", name="Ask again").click()
     expect(page.locator("#status-title")).to_have_text("$50.00 added")
@@ -144,7 +127,7 @@ def test_other_wallet_is_offered_after_a_while(tabs: Tabs, service: StandIn) -> 
     press(page, "Connect wallet")
     page.get_by_role("button", name="Hanging").click()
     press(page, "Pay 83.33 LITKEY")
-    wait_for_offer(page, "confirm the payment in it")
+    wait_for_offer(page, hanging, SEND, "confirm the payment in it")
     page.get_by_role("button", name="Use another wallet").click()
     page.get_by_role("button", name="Working").click()
     expect(page.locator("#notice .title")).to_have_text("Your wallet gave no answer")

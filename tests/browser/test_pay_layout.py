@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import axe
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press
+from tests.browser.pay_page import page_of, press, run_until_shown, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import (
     ASSETS,
@@ -38,7 +38,6 @@ WIDTHS = (1280, 768, 390, 320)
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PICTURED = {(1280, "light"), (320, "dark")}
 SEND = "eth_sendTransaction"
-MAX_ROUNDS = 60
 
 SMALL_TARGETS = """
 ([least, leastInText]) => [...document.querySelectorAll("button, input, summary, .button, a, [tabindex='0']")]
@@ -61,17 +60,6 @@ def wallet_with(tokens: int = 10**24) -> ScriptedWallet:
     return ScriptedWallet(node, PAYER, chain_id=CHAIN_ID)
 
 
-def run_until_shown(page: Page, selector: str, text: str, *, round_ms: int = 1000) -> None:
-    """Let the page's time pass, in rounds: its requests take real time."""
-    box = page.locator(selector)
-    for _ in range(MAX_ROUNDS):
-        page.clock.run_for(round_ms)
-        page.wait_for_timeout(100)
-        if box.is_visible() and text in box.inner_text():
-            return
-    raise AssertionError(f"{selector} never shows {text!r}")
-
-
 def asked_in_vain(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
     """A wallet that hangs, and one that may have paid, until it is known that it did not."""
     held = payment("held", 1, cause="over_limit", cents=250_000)
@@ -92,16 +80,17 @@ def asked_in_vain(tabs: Tabs, service: StandIn) -> Iterator[tuple[str, Page]]:
     yield "doubled", page
     press(page, "Allow 83.33 LITKEY")
     expect(page.locator("#primary")).to_have_text("Confirm the allowance in your wallet…")
+    wait_until_asked(page, wallet, SEND)
     run_until_shown(page, "#waiting", "Your wallet has not answered yet")
     yield "waiting", page
     page.get_by_role("button", name="Ask again").click()
     run_until_shown(page, "#notice", "We cannot tell whether your wallet sent the payment")
     yield "attempt", page
     service.chain_time = int(time.time()) + 3600
-    run_until_shown(page, "#notice", "The price has expired.", round_ms=60_000)
+    run_until_shown(page, "#notice", "The price has expired.", step_ms=60_000)
     yield "expired-attempt", page
     service.finalized_at = service.chain_time
-    run_until_shown(page, "#notice", "You can safely pay again", round_ms=60_000)
+    run_until_shown(page, "#notice", "You can safely pay again", step_ms=60_000)
     yield "void-attempt", page
 
 

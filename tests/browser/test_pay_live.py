@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press
+from tests.browser.pay_page import page_of, press, wait_until_asked
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
 from tests.browser.stand_in import GATEWAY, ORIGIN, WALLET, StandIn, answer, payment
 from tests.browser.test_pay import CREDITED_MS, api, expect_credited, open_pay, payments, wallet_of
@@ -226,10 +226,7 @@ def test_a_tab_killed_at_broadcast_and_opened_again_finds_its_payment(tabs: Tabs
     press(page, "Connect wallet")
     wallet.drop_answer(SEND)
     press(page, re.compile("^Allow "))
-    end = time.monotonic() + 20
-    while wallet.count(SEND) == 0:
-        assert time.monotonic() < end
-        page.wait_for_timeout(50)
+    wait_until_asked(page, wallet, SEND)
     url, context = page.url, page.context
     page.close()
     again = context.new_page()

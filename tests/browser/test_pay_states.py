@@ -163,7 +163,7 @@ def test_amounts_as_people_type_them(tabs: Tabs, service: StandIn, typed: str, c
     page = page_of(tabs, service)
     page.locator("#usd").fill(typed)
     expect(page.locator("#added")).to_have_text(f"+${cents / 100:,.2f}")
-    assert service.asked[-1][2]["cents"] == cents
+    assert service.bodies("/api/quotes")[-1]["cents"] == cents
 
 
 def test_unknown_wallet_can_be_corrected(tabs: Tabs, service: StandIn) -> None:

@@ -227,7 +227,7 @@ def test_one_prompt_where_the_wallet_takes_batches(tabs: Tabs, service: StandIn,
     assert (wish["version"], wish["chainId"], wish["atomicRequired"]) == ("2.0.0", hex(CHAIN_ID), True)
     assert [call["data"] for call in wish["calls"]] == ["0x01", "0x02"]
     assert wallet.count("eth_sendTransaction") == 0
-    assert service.asked[-1][2] == {"tx_hash": wallet.sent[-1]}
+    assert service.bodies("/api/payments")[-1] == {"tx_hash": wallet.sent[-1]}
 
 
 @pytest.mark.parametrize("code", [4200, -32601, 5700, 5750, 5760])
