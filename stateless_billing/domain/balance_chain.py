@@ -110,6 +110,8 @@ def gapless_chain(entries: Sequence[Entry]) -> list[Entry] | None:
     A listing may show the entries of one second in any order; their balances put them in order.
     """
     oldest_first = list(reversed(entries))
+    if _is_linked(oldest_first, None):
+        return oldest_first
     chain: list[Entry] = []
     for _, group in groupby(oldest_first, key=lambda entry: entry.created):
         balance = chain[-1].ending_cents if chain else None
