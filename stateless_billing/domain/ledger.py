@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, Self
 
+import msgspec
+
 from chain.payment import Payment, parse_identity
 from stateless_billing.domain.epochs import LISTING_LEAD_SECONDS
 from stateless_billing.domain.money import RATE_SCALE, Rate, format_decimal
@@ -24,8 +26,7 @@ _NAMED_PATTERN = re.compile(r"([a-z][a-z0-9_]{0,39})=(.+)", re.DOTALL)
 _DESCRIPTION = re.compile(r"litkey payment 0x[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A customer balance transaction in Stripe.
 
     `cents` and `ending_cents` count credit as positive.

@@ -1,9 +1,9 @@
 """Grants judged against the grants record."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from stateless_billing.audit.rules.grants import collect_reservations, judge_grants
 from stateless_billing.audit.rules.payments import Credit

@@ -1,8 +1,7 @@
 """Windows with the fewest pages, and gapless ledgers."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from stateless_billing.audit.rules.listing_plan import (
     LAG_SECONDS,

@@ -1,11 +1,11 @@
 """Each status follows from its facts, and those facts yield no other status."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from chain.payment import Payment
 from stateless_billing.audit.rules.facts import (

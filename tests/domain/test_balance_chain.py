@@ -7,6 +7,7 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from stateless_billing.bookkeeping.proofs import MAX_FAILURES, Proofs
 from stateless_billing.domain.balance_chain import (
@@ -79,7 +80,10 @@ def test_opening_at_zero_is_the_start_only_if_the_list_ended() -> None:
 def test_an_initial_entry_is_a_start() -> None:
     rows = ledger(-30, first=500)
     assert find_flaw(reading(rows)) == "its list does not reach the first entry of the ledger"
-    rows = [*rows, replace(rows[-1], id="cbtxn_i", type="initial", cents=100, ending_cents=500, created=START - 1)]
+    rows = [
+        *rows,
+        structs.replace(rows[-1], id="cbtxn_i", type="initial", cents=100, ending_cents=500, created=START - 1),
+    ]
     assert find_flaw(reading(rows)) == ""
 
 
@@ -119,7 +123,7 @@ def test_the_order_within_a_second_does_not_matter(cents: list[int], seed: int) 
 def test_a_chain_is_found_if_created_is_out_of_order(cents: list[int], seed: int) -> None:
     rows = ledger(*cents)
     shuffled = random.Random(seed)
-    rows = [replace(row, created=START + shuffled.randrange(9)) for row in rows]
+    rows = [structs.replace(row, created=START + shuffled.randrange(9)) for row in rows]
     rows.sort(key=lambda row: -row.created)
     assert order_by_balance(rows) is not None
 
@@ -137,7 +141,7 @@ def test_missing_rows_are_noticed_unless_they_sum_to_zero(cents: list[int]) -> N
 def test_rows_of_different_seconds_keep_their_order() -> None:
     first, second = ledger(1, 2)[::-1]
     assert gapless_chain([second, first]) == [first, second]
-    assert gapless_chain([replace(first, created=START + 5), second]) is None
+    assert gapless_chain([structs.replace(first, created=START + 5), second]) is None
 
 
 class TestProofs:
@@ -159,7 +163,7 @@ class TestProofs:
         proofs = Proofs()
         proofs.judge("p", "cus_A", 1, reading(ledger(500, -30)))
         other = reading(ledger(500, -30), read_at=READ_AT + 4000)
-        other = replace(other, entries=[replace(row, id=f"{row.id}x") for row in other.entries])
+        other = replace(other, entries=[structs.replace(row, id=f"{row.id}x") for row in other.entries])
         assert not proofs.judge("p", "cus_A", 1, other).proven
 
     def test_an_unused_customers_empty_ledger_is_proven_at_once(self) -> None:

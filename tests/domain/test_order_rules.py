@@ -1,12 +1,12 @@
 """Orders from the service record's ledger: text, position, limits and completeness."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stateless_billing.domain import order_rules
 from stateless_billing.domain.ledger import Entry

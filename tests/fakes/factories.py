@@ -1,6 +1,6 @@
 """Factories for test values, and a clock that only tests move."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import structs
@@ -65,7 +65,7 @@ def entry(**changes: Any) -> Entry:
         ending_cents=0,
         metadata={},
     )
-    return replace(default, **changes)
+    return structs.replace(default, **changes)
 
 
 def heads(latest: int, safe: int, finalized: int) -> Heads:

@@ -1,12 +1,12 @@
 """A verdict depends only on the ledger up to its row, and no interleaving exceeds a cap."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from stateless_billing.domain.balance_chain import gapless_chain
 from stateless_billing.domain.ledger import Entry, reversal_of

@@ -2,9 +2,8 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from chain.payment import Payment
 from stateless_billing.domain import epochs, finality, ledger, money
@@ -133,7 +132,7 @@ def random_depth(rng: random.Random) -> str:
 
 def _some_payment(rng: random.Random, number: int) -> Payment:
     height = rng.randint(100, 120)
-    return structs.replace(
+    return replace(
         payment(block=height, tx_hash=tx_hash(rng.choice([1, number])), log_index=rng.randint(0, 2)),
         customer_id=rng.choice(["cus_A", "cus_B"]),
         cents=rng.choice([0, 1, 5_000, 9_999, 10_000, 90_000, 100_000]),

@@ -1,9 +1,10 @@
 """Self-test of the audit: plants faults in a copy of real data. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from chain.payment import Payment
 from stateless_billing.audit.rules.cross_customer import (

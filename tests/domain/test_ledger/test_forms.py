@@ -1,12 +1,12 @@
 """Identities, cursors, and the edges of matching."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 
 from chain.payment import Payment
 from stateless_billing.domain.ledger import (

@@ -1,11 +1,11 @@
 """match: one row per case, in order of precedence."""
 
 import re
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 from msgspec import structs
+from msgspec.structs import replace
 
 from stateless_billing.domain.ledger import Entry, MatchOutcome, match, net_cents
 from tests.fakes.factories import GATEWAY, OTHER_GATEWAY, PAYER, entry, payment, tx_hash
@@ -27,7 +27,7 @@ def credit(of: Any, **changes: Any) -> Entry:
         "amount": str(of.amount),
         "rate_source": "quote" if of.quoted else "coingecko:lit-protocol",
     }
-    own = {name: changes.pop(name) for name in list(changes) if name not in Entry.__slots__}
+    own = {name: changes.pop(name) for name in list(changes) if name not in Entry.__struct_fields__}
     remaining = {name: value for name, value in (metadata | own).items() if value is not None}
     return replace(entry(id="cbtxn_ours", cents=of.cents or 5_400, metadata=remaining), **changes)
 
