@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -21,7 +21,6 @@ from tests.integration.shop import Shop
 
 PICTURES = Path(tempfile.gettempdir()) / "stateless-billing-pictures"
 WIDTHS = (1280, 390, 320)
-SHOWN_WITHIN_S = 60
 Scheme: TypeAlias = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 PICTURED = ((1280, "light"), (390, "dark"))
@@ -105,15 +104,6 @@ def ask(page: Page, **values: str) -> None:
     fill(page, **values)
     page.get_by_role("button", name="Continue").click()
     expect(page.locator("#grant-sentence")).to_be_focused()
-
-
-def reload_until(page: Page, is_shown: Callable[[], bool]) -> None:
-    """Load the page again until it shows what is waited for."""
-    end = time.monotonic() + SHOWN_WITHIN_S
-    while not is_shown():
-        assert time.monotonic() < end, "the page never shows it"
-        page.wait_for_timeout(300)
-        page.reload()
 
 
 def judge(page: Page, name: str) -> None:

@@ -1,9 +1,8 @@
-"""Steps on a page, and its time where a test controls it."""
+"""Steps on the pay page."""
 
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -11,8 +10,6 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Tabs
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import ORIGIN, WALLET, StandIn
-
-SHOWN_WITHIN_S = 30
 
 
 def page_of(
@@ -33,21 +30,3 @@ def press(page: Page, label: str | re.Pattern[str]) -> None:
     expect(button).to_have_text(label)
     expect(button).to_have_attribute("aria-disabled", "false")
     button.click()
-
-
-def wait_until_asked(page: Page, wallet: ScriptedWallet, method: str, times: int = 1) -> None:
-    """Wait, in real time, until the wallet was asked so often: what the page waits for then begins there."""
-    end = time.monotonic() + SHOWN_WITHIN_S
-    while wallet.count(method) < times:
-        assert time.monotonic() < end, f"the wallet was not asked for {method}"
-        page.wait_for_timeout(50)
-
-
-def run_until_shown(page: Page, selector: str, text: str, *, step_ms: int = 1000) -> None:
-    """Let the page's time pass in steps until it shows this. What it asks for takes real time in between."""
-    box = page.locator(selector)
-    end = time.monotonic() + SHOWN_WITHIN_S
-    while not (box.is_visible() and text in box.inner_text()):
-        assert time.monotonic() < end, f"{selector} never shows {text!r}"
-        page.clock.run_for(step_ms)
-        page.wait_for_timeout(100)

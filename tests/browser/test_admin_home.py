@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.browser.admin import ADMIN, AUDITOR, NOTE, PICTURES, Office, ask, judge, started
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import run_until_shown
+from tests.browser.waits import run_until_shown
 from tests.integration.operators import Operator
 
 STEP_MS = 10_000

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.admin import ADMIN, MODERATOR, Office, ask, fill, judge, reload_until, started
+from tests.browser.admin import ADMIN, MODERATOR, Office, ask, fill, judge, started
 from tests.browser.conftest import Tabs
+from tests.browser.waits import reload_until
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer
 

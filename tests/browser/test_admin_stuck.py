@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from stateless_billing.sandbox.stack import Stack
-from tests.browser.admin import ADMIN, AUDITOR, Office, judge, reload_until
+from tests.browser.admin import ADMIN, AUDITOR, Office, judge
 from tests.browser.conftest import Tabs
+from tests.browser.waits import reload_until
 from tests.integration.operators import Operator
 from tests.integration.shop import Customer, Shop
 

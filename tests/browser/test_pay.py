@@ -15,8 +15,9 @@ from stateless_billing.runtime.bounded_http import create_ssl_context
 from stateless_billing.sandbox import demo_wallet
 from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import press, wait_until_asked
+from tests.browser.pay_page import press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
+from tests.browser.waits import wait_until_asked
 
 SEND = "eth_sendTransaction"
 SIGN = "eth_signTypedData_v4"

@@ -9,9 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press, run_until_shown, wait_until_asked
+from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import CHAIN_ID, FIRST_HASH, PAYER, WALLET, Node, StandIn, answer, payment
+from tests.browser.waits import run_until_shown, wait_until_asked
 
 SEND = "eth_sendTransaction"
 BATCH = "wallet_sendCalls"

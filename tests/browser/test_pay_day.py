@@ -10,10 +10,11 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningStack, Tabs
-from tests.browser.pay_page import press, wait_until_asked
+from tests.browser.pay_page import press
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.test_pay import CREDITED_MS, NEXT_CALL, SEND, SIGN, expect_credited, open_pay, until, wallet_of
 from tests.browser.test_pay_live import pay_elsewhere
+from tests.browser.waits import wait_until_asked
 from tests.browser.witness import Witness
 
 ACCOUNTS = "eth_requestAccounts"

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser import axe
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press, run_until_shown, wait_until_asked
+from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet
 from tests.browser.stand_in import (
     ASSETS,
@@ -30,6 +30,7 @@ from tests.browser.stand_in import (
     problem,
     tx_hash,
 )
+from tests.browser.waits import run_until_shown, wait_until_asked
 
 PICTURES = Path(tempfile.gettempdir()) / "stateless-billing-pictures"
 WEIGHT_LIMIT = 30_000

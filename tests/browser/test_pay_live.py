@@ -12,10 +12,11 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RunningStack as Stack
 from tests.browser.conftest import Tabs
-from tests.browser.pay_page import page_of, press, wait_until_asked
+from tests.browser.pay_page import page_of, press
 from tests.browser.scripted_wallet import ScriptedWallet, rpc
 from tests.browser.stand_in import GATEWAY, ORIGIN, WALLET, StandIn, answer, payment
 from tests.browser.test_pay import CREDITED_MS, api, expect_credited, open_pay, payments, wallet_of
+from tests.browser.waits import wait_until_asked
 
 SEND = "eth_sendTransaction"
 SHOWN_MS = 3000
