@@ -110,7 +110,7 @@ def gapless_chain(entries: Sequence[Entry]) -> list[Entry] | None:
     A listing may show the entries of one second in any order; their balances put them in order.
     """
     oldest_first = list(reversed(entries))
-    if _is_linked(oldest_first, None):
+    if _is_linked(oldest_first, None):  # nearly every list: it needs no groups
         return oldest_first
     chain: list[Entry] = []
     for _, group in groupby(oldest_first, key=lambda entry: entry.created):

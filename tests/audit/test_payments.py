@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from msgspec import structs
 from msgspec.structs import replace
 
 from chain.payment import Payment
@@ -67,7 +66,7 @@ DOUBLE = credit(P, 2, created=C.created + 30 * 3600)
         pytest.param(
             P, [credit(P, metadata={"wallet": P.wallet.upper().replace("0X", "0x")})], "matched", 0, 5000, id="capitals"
         ),
-        pytest.param(structs.replace(P, block=10_001), [C], "pending", 0, 5000, id="credited before it is final"),
+        pytest.param(replace(P, block=10_001), [C], "pending", 0, 5000, id="credited before it is final"),
     ],
 )
 def test_a_payment_with_its_credits(
@@ -136,17 +135,17 @@ def test_credits_and_grants_without_a_payment_are_returned() -> None:
     ("paid", "account", "causes", "status"),
     [
         (P, {}, {}, "missing_credit"),
-        (structs.replace(P, block=10_001), {}, {}, "pending"),
-        (structs.replace(P, time=FINAL.time - 599), {}, {}, "pending"),
-        (structs.replace(P, time=FINAL.time - 600), {}, {}, "missing_credit"),
+        (replace(P, block=10_001), {}, {}, "pending"),
+        (replace(P, time=FINAL.time - 599), {}, {}, "pending"),
+        (replace(P, time=FINAL.time - 600), {}, {}, "missing_credit"),
         (P, {"state": "customer_deleted"}, {}, "held"),
         (P, {"currency": "eur"}, {}, "held"),
         (P, {"currency": None}, {}, "missing_credit"),
         *((P, {}, {P.identity: cause}, "held") for cause in HELD_CAUSES),
         *((P, {}, {P.identity: cause}, "missing_credit") for cause in (*PENDING_CAUSES, *CONFIRMING_CAUSES)),
         *((P, {}, {P.identity: text}, "missing_credit") for text in ("held", "over_limit ", "paid", "x" * 500)),
-        (structs.replace(P, time=FINAL.time - 599), {}, {P.identity: "stripe_unclear"}, "pending"),
-        (structs.replace(P, customer_id=None), {}, {}, "held"),
+        (replace(P, time=FINAL.time - 599), {}, {P.identity: "stripe_unclear"}, "pending"),
+        (replace(P, customer_id=None), {}, {}, "held"),
     ],
 )
 def test_a_payment_without_a_credit(

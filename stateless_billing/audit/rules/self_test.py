@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from msgspec import structs
 from msgspec.structs import replace
 
 from chain.payment import Payment
@@ -85,7 +84,7 @@ def _choose_sample(samples: Sequence[CustomerLedger], scope: Scope) -> SelfTestS
         for payment in customer_ledger.payments:
             for entry in customer_ledger.entries:
                 if entry.metadata.get("payment") == payment.identity and scope.is_final(payment) and payment.quoted:
-                    aged = structs.replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
+                    aged = replace(payment, time=min(payment.time, scope.block_time - SLA_SECONDS))
                     return SelfTestSample(aged, entry, scope)
     return _create_sample(scope)
 

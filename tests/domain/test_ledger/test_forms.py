@@ -5,7 +5,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 from msgspec.structs import replace
 
 from chain.payment import Payment
@@ -105,7 +104,7 @@ def test_a_credit_names_its_order() -> None:
     assert "order" not in plain
 
 
-MOVED = structs.replace(QUOTED, tx_hash=tx_hash(9))  # the same payment before a reorg
+MOVED = replace(QUOTED, tx_hash=tx_hash(9))  # the same payment before a reorg
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import re
 from typing import Any, NamedTuple
 
 import pytest
-from msgspec import structs
 from msgspec.structs import replace
 
 from stateless_billing.domain.ledger import Entry, MatchOutcome, match, net_cents
@@ -39,9 +38,9 @@ def bare(**changes: Any) -> Entry:
 
 WALLET_OF_LETTERS = "0x" + "ab" * 20
 QUOTED = payment(wallet=WALLET_OF_LETTERS)
-PLAIN = structs.replace(QUOTED, cents=0)
-MOVED = structs.replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorg
-PLAIN_MOVED = structs.replace(MOVED, cents=0)
+PLAIN = replace(QUOTED, cents=0)
+MOVED = replace(QUOTED, tx_hash=tx_hash(9), ordinal=1)  # the same payment before a reorg
+PLAIN_MOVED = replace(MOVED, cents=0)
 UPPERCASE_IDENTITY = QUOTED.identity.upper()
 
 
